@@ -1,0 +1,88 @@
+# The commands of everyday work. `make run` is all that a newcomer needs.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PACKAGES := softflowd nfdump tcpdump
+
+# The first Python that is new enough; name another one with `make PYTHON=...`.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run demo test lint format bench soak lock clean packages
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run     install into $(VENV) and run the appliance (UDP 2055 and 4739)'
+	@echo 'make demo    the same, with invented exporters that send flows to it'
+	@echo 'make test    install what the tests need, then run them'
+	@echo 'make lint    ruff and mypy'
+	@echo 'make format  bring the code into shape'
+	@echo 'make bench   measure; a table and JSON'
+	@echo 'make soak    kill the collector a hundred times and count what is left'
+	@echo 'make lock    pin the newest allowed versions in requirements.lock'
+	@echo 'make clean   remove $(VENV) and caches; the data in var/ stays'
+
+run: $(STAMP)
+	@$(BIN)/appliance run
+
+demo: $(STAMP)
+	@$(BIN)/appliance run --demo
+
+test: packages $(STAMP)
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks
+
+soak: $(STAMP)
+	@APPLIANCE_SOAK_ROUNDS=100 $(BIN)/python -m pytest -k kill --timeout 3600
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n '$(PYTHON)' || { \
+	  echo 'Python 3.11 or newer is needed: apt-get install python3 python3-venv'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo 'Python cannot make virtual environments here: apt-get install python3-venv'; exit 1; }
+	@echo 'installing into $(VENV), this takes a minute ...'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Installs where that needs no question: as root, or with sudo that asks for no password.
+packages:
+	@missing=; for package in $(PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
+	  || missing="$$missing $$package"; done; \
+	test -z "$$missing" && exit 0; \
+	sudo=; test "$$(id -u)" = 0 || sudo='sudo -n'; \
+	if command -v apt-get >/dev/null && $$sudo true 2>/dev/null; then \
+	  echo "installing$$missing ..."; \
+	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	else \
+	  echo "tests that need these Debian packages will be skipped:$$missing"; \
+	fi
+
+# The build requirement (setuptools) is pinned too, so that installing needs no build isolation.
+lock: $(STAMP)
+	@$(BIN)/python -m pip install --quiet 'pip-tools>=7.4'
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --extra dev --strip-extras \
+	  --allow-unsafe --all-build-deps --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-find-links --no-emit-trusted-host -o requirements.lock pyproject.toml
+
+clean:
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

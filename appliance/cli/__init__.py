@@ -1,0 +1,39 @@
+"""The command line: one module for each subcommand, and the table that says which there are.
+
+Nothing is imported from here before its command is called, so `appliance --help` stays quick. A
+module offers one click command under the name `command`; its first help line is the table's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class CoreCommand(NamedTuple):
+    """Where a command's code is, and the line that `appliance --help` prints for it."""
+
+    module: str
+    help: str
+    hidden: bool = False
+
+
+CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
+    {
+        "run": CoreCommand("appliance.cli.run", "Run the whole appliance until Ctrl-C."),
+        "collect": CoreCommand("appliance.cli.collect", "Receive flows and write the flow log."),
+        "top": CoreCommand("appliance.cli.top", "Show who and what made the most traffic."),
+        "flows": CoreCommand("appliance.cli.flows", "Search single flows."),
+        "check": CoreCommand("appliance.cli.check", "Check the configuration and this machine."),
+        "plugins": CoreCommand("appliance.cli.plugins", "List plugins and their hooks."),
+        "decode": CoreCommand(
+            "appliance.cli.decode",
+            "Print the records of a capture file (pcap or pcapng, gzip or not).",
+        ),
+        "import": CoreCommand("appliance.cli.import_", "Write capture files to the flow log."),
+        "replay": CoreCommand("appliance.cli.replay", "Send a capture file to a collector."),
+        "generate": CoreCommand("appliance.cli.generate", "Send the flows of invented exporters."),
+        "loader": CoreCommand("appliance.cli.loader", "The collector's helper.", hidden=True),
+    }
+)

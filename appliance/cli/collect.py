@@ -1,0 +1,26 @@
+"""`appliance collect`: receive flows and write the flow log."""
+
+from __future__ import annotations
+
+import click
+
+from appliance.app import App
+from appliance.cli.collecting import collector_of, listen_option, loader_child, start_logging, work
+from appliance.cli.options import pass_app
+from appliance.setting_types import ListenAddress
+
+
+@click.command("collect")
+@listen_option
+@pass_app
+def command(app: App, listen: tuple[ListenAddress, ...]) -> None:
+    """Receive flows and write the flow log.
+
+    Stops on Ctrl-C or SIGTERM, after everything that was received is written.
+    """
+    start_logging(app)
+    collector = collector_of(app, listen)
+    collector.start()
+    for address in collector.receiver.addresses:
+        click.echo(f"receiving on UDP {address}")
+    work(collector, [loader_child(app)])

@@ -1,0 +1,98 @@
+"""What `run` and `collect` share: one collector, its children, and a clean end on a signal."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from appliance.app import App
+from appliance.collector.children import Child
+from appliance.collector.service import Collector
+from appliance.setting_types import ListenAddress, parse_listen_address
+
+_WATCH_SECONDS = 1.0
+
+
+def _listen(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> tuple[ListenAddress, ...]:
+    try:
+        return tuple(parse_listen_address(value) for value in values)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+listen_option = click.option(
+    "--listen",
+    multiple=True,
+    metavar="ADDRESS:PORT",
+    callback=_listen,
+    help="Receive here instead of at collector.listen; may be repeated. [::]:2055 is every address.",
+)
+
+
+def configured(app: App) -> list[str]:
+    """Return the arguments that make a child read the same configuration."""
+    file = app.settings.file
+    return ["-confPath", f"{file.parent}/"] if file is not None else []
+
+
+def loader_child(app: App) -> Child:
+    """Return the loader beside a collector."""
+    return Child("loader", [*configured(app), "loader"])
+
+
+def start_logging(app: App) -> None:
+    """Write the log to standard error."""
+    logging.basicConfig(
+        level=app.settings["log_level"].upper(),
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+
+
+def collector_of(app: App, listen: Sequence[ListenAddress]) -> Collector:
+    """Build the collector; addresses on the command line go before those of the settings."""
+    return Collector(app, tuple(listen) or None)
+
+
+def work(collector: Collector, children: Sequence[Child]) -> None:
+    """Run a started collector and its children until a signal comes; then stop them in order."""
+    for child in children:
+        child.start()
+    watching = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(children, watching), daemon=True)
+    watcher.start()
+    try:
+        with _signals(collector):
+            collector.run()
+    finally:
+        watching.set()
+        watcher.join()
+        for child in reversed(children):
+            child.stop()
+
+
+def _watch(children: Sequence[Child], done: threading.Event) -> None:
+    while not done.wait(_WATCH_SECONDS):
+        for child in children:
+            child.watch()
+
+
+@contextmanager
+def _signals(collector: Collector) -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        collector.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

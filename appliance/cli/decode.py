@@ -1,0 +1,104 @@
+"""`appliance decode`: what the registered decoders make of the datagrams in a capture file."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from appliance.app import App
+from appliance.cli.options import pass_app
+from appliance.collector.captures import CaptureReader
+from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.contracts import Decoder
+from appliance.decoding.explanation import explain
+from appliance.decoding.inspection import inspected_records
+from appliance.decoding.results import DecodeResult
+from appliance.wire.block import Datagram, block_of
+from appliance.wire.message import versions
+
+
+@click.command("decode")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each record (default).")
+@click.option(
+    "--explain",
+    "explained",
+    is_flag=True,
+    help="For each datagram: every field's offset, octets, name and value, and what was refused.",
+)
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    type=click.IntRange(1, 65535),
+    help="Only datagrams to this UDP port; may be repeated. Default: all.",
+)
+@pass_app
+def command(app: App, file: Path, as_json: bool, explained: bool, ports: tuple[int, ...]) -> None:
+    """Print the records of a capture file (pcap or pcapng, gzip or not).
+
+    Datagrams go through the same decoders as in the collector, in the order of the file, beginning
+    with no templates known. Fields have IANA's names; facts of the message begin with an
+    underscore. A summary of what could not be decoded goes to standard error.
+    """
+    reader = CaptureReader(file, set(ports) or None)
+    totals: Counter[str] = Counter()
+    decoded = decode_datagrams(app.decoders, (found.datagram for found in reader))
+    for number, (datagram, result) in enumerate(decoded, 1):
+        _count(totals, result)
+        if explained:
+            for line in explain(number, datagram, result):
+                click.echo(line)
+        elif result is not None:
+            for record in inspected_records(result):
+                click.echo(json.dumps(record, ensure_ascii=False))
+    _summarise(totals, reader)
+
+
+def decode_datagrams(
+    decoders: tuple[Decoder, ...], datagrams: Iterator[Datagram]
+) -> Iterator[tuple[Datagram, DecodeResult | None]]:
+    """Decode datagrams one by one, as a collector that has just started would.
+
+    Yields
+    ------
+    tuple
+        The datagram and the result; None where no decoder takes its version.
+    """
+    by_version = {decoder.version: decoder for decoder in decoders}
+    states = ExporterStates(ExporterLimits())
+    for datagram in datagrams:
+        block = block_of([datagram])
+        decoder = by_version.get(int(versions(block)[0]))
+        if decoder is None:
+            yield datagram, None
+            continue
+        result = decoder.decode(block, states, datagram.received_ms)
+        states.commit(result, datagram.received_ms)
+        yield datagram, result
+
+
+def _count(totals: Counter[str], result: DecodeResult | None) -> None:
+    totals["datagrams"] += 1
+    if result is None:
+        totals["unsupported version"] += 1
+        return
+    for (_, word), number in result.tallies.items():
+        totals[word] += number
+    for fault in result.faults:
+        totals[f"refused: {fault.reason}"] += 1
+    totals["sets without template"] += result.counts["sets_without_template"]
+
+
+def _summarise(totals: Counter[str], reader: CaptureReader) -> None:
+    parts = [f"{totals['datagrams']} datagrams", f"{totals['records']} records"]
+    if totals["options_records"]:
+        parts.append(f"{totals['options_records']} options records")
+    shown = ("datagrams", "records", "options_records", "sampling_assumed", "total_counters")
+    parts += [f"{word} {n}" for word, n in sorted(totals.items()) if n and word not in shown]
+    parts += [f"{word} {n}" for word, n in sorted(reader.skipped.items()) if n]
+    click.echo("; ".join(parts), err=True)

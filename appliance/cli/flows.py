@@ -1,0 +1,130 @@
+"""`appliance flows`: search single flows in the flow log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from appliance.cli.options import Invocation
+from appliance.flowlog.conditions import HELP, parse_condition
+from appliance.flowlog.limits import QueryLimits
+from appliance.flowlog.questions import ORDERS, FlowQuestion, column_name
+from appliance.flowlog.times import time_range
+
+MAX_ROWS = 1_000_000
+FORMATS = ("table", "csv", "json", "parquet")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_SEARCH_OPTIONS = (
+    click.option("--last", metavar="SPAN", help="The time up to now, such as 15m, 1h or 7d."),
+    click.option("--from", "since", metavar="TIME", help="ISO 8601, or seconds since 1970."),
+    click.option("--to", "until", metavar="TIME", help="End of the range, not included."),
+    click.option("--where", multiple=True, metavar="CONDITION", help="A condition; repeatable."),
+    click.option(
+        "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True
+    ),
+    click.option(
+        "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file."
+    ),
+    click.option(
+        "--directory",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Flow log to read; default: flowlog in the data_directory of the settings.",
+    ),
+    click.option("--memory", type=click.IntRange(16), metavar="MB", help="Limit of memory."),
+    click.option("--threads", type=click.IntRange(1, 256), help="Limit of threads."),
+    click.option("--timeout", type=click.FloatRange(0.1), metavar="SECONDS", help="Limit of time."),
+)
+
+
+def search_options(command: Command) -> Command:
+    """Add the options that `flows` and `top` share."""
+    for option in reversed(_SEARCH_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command("flows", epilog=HELP)
+@click.argument("conditions", nargs=-1, metavar="[CONDITION]...")
+@click.option("--limit", type=click.IntRange(1, MAX_ROWS), default=100, show_default=True)
+@click.option("--order", type=click.Choice(list(ORDERS)), default="newest", show_default=True)
+@click.option("--columns", metavar="NAME,...", help="What to show, or all.")
+@click.option("--options", "options_records", is_flag=True, help="Options records, not flows.")
+@search_options
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> None:
+    """Search single flows.
+
+    Shows the newest that satisfy every CONDITION, such as: appliance flows --last 1h
+    host=10.0.0.1 port=443 "octets>1000000"
+    """
+    shown = given["columns"]
+    options = given["options_records"]
+    columns = FlowQuestion.columns
+    if shown == "all" or (shown is None and options):
+        columns = ()
+    elif shown is not None:
+        columns = tuple(column_name(name.strip()) for name in shown.split(","))
+    answer(
+        ctx,
+        given,
+        lambda search, common: search.flows(
+            FlowQuestion(
+                **common,
+                limit=given["limit"],
+                order=given["order"],
+                options=options,
+                columns=columns,
+            )
+        ),
+    )
+
+
+def answer(
+    ctx: click.Context, given: dict[str, Any], ask: Callable[[Any, dict[str, Any]], Any]
+) -> None:
+    """Ask the flow log and write what it answers.
+
+    Parameters
+    ----------
+    given
+        The values of `search_options` and the conditions.
+    ask
+        Called with a `FlowSearch` and the fields that questions share; returns a pyarrow table.
+    """
+    now_ms = int(time.time() * 1000)
+    since_ms, until_ms = time_range(given["last"], given["since"], given["until"], now_ms)
+    conditions = tuple(parse_condition(text) for text in (*given["conditions"], *given["where"]))
+    common = {"since_ms": since_ms, "until_ms": until_ms, "conditions": conditions}
+    directory, limits = _where_and_how(ctx, given)
+
+    from appliance.flowlog.output import write_answer
+    from appliance.flowlog.search import FlowSearch
+
+    search = FlowSearch(directory, limits)
+    table = ask(search, common)
+    write_answer(table, given["form"], given["output"])
+    for text in search.damaged:
+        click.echo(f"appliance: left out, damaged: {text}", err=True)
+
+
+def _where_and_how(ctx: click.Context, given: dict[str, Any]) -> tuple[Path, QueryLimits]:
+    """Return the directory and the limits: options first, then the settings."""
+    directory, limits = given["directory"], QueryLimits()
+    if directory is None:
+        settings = ctx.ensure_object(Invocation).app.settings
+        directory = Path(settings["data_directory"]) / "flowlog"
+        limits = QueryLimits(
+            settings["search.memory"], settings["search.threads"], settings["search.timeout"]
+        )
+    memory = given["memory"]
+    return directory, QueryLimits(
+        limits.memory_octets if memory is None else memory * 10**6,
+        given["threads"] or limits.threads,
+        given["timeout"] or limits.seconds,
+    )

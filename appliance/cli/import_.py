@@ -1,0 +1,79 @@
+"""`appliance import`: a capture file into the flow log, as if received when captured."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from appliance.app import App
+from appliance.cli.options import pass_app
+from appliance.collector.captures import CaptureReader
+from appliance.collector.exporters import ExporterStates
+from appliance.collector.pipeline import Pipeline
+from appliance.collector.service import CollectorPaths, exporter_limits, flow_log_limits
+from appliance.decoding.options import raw_elements
+from appliance.flowlog import FlowLogWriter
+from appliance.wire.block import Datagram, block_of
+
+_BLOCK = 1024
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    type=click.IntRange(1, 65535),
+    help="Only datagrams to this UDP port; may be repeated. Default: all.",
+)
+@pass_app
+def command(app: App, files: tuple[Path, ...], ports: tuple[int, ...]) -> None:
+    """Write capture files to the flow log.
+
+    The time of receipt of each flow is the time of capture. The collector must not be running; to
+    send a capture to a running one, use `appliance replay`.
+    """
+    settings = app.settings
+    states = ExporterStates(exporter_limits(settings))
+    primitives = raw_elements(settings["collector.primitives_file"])
+    folder = CollectorPaths(settings["data_directory"]).flow_log
+    writer = FlowLogWriter(folder, flow_log_limits(settings), primitives)
+    pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
+    writer.start()
+    first_ms: int | None = None
+    try:
+        for file in files:
+            for datagrams in _blocks(file, ports):
+                now_ms = datagrams[-1].received_ms
+                first_ms = now_ms if first_ms is None else min(first_ms, now_ms)
+                pipeline.take(block_of(datagrams), now_ms)
+                writer.flush({}, now_ms)
+                writer.roll_if_due(now_ms)
+    finally:
+        writer.close()
+    click.echo(f"{pipeline.counts['records']} records of {len(files)} files written to {folder}")
+    _warn_of_retention(first_ms, settings["flow_log.retention_age"])
+
+
+def _blocks(file: Path, ports: tuple[int, ...]) -> Iterator[list[Datagram]]:
+    datagrams = (found.datagram for found in CaptureReader(file, set(ports) or None))
+    while block := list(itertools.islice(datagrams, _BLOCK)):
+        yield block
+
+
+def _warn_of_retention(first_ms: int | None, retention_seconds: float) -> None:
+    if first_ms is None or not retention_seconds:
+        return
+    age_seconds = time.time() - first_ms / 1000
+    if age_seconds > retention_seconds:
+        click.echo(
+            f"some are {age_seconds / 86400:.0f} days old: the collector deletes what is older"
+            f" than flow_log.retention_age ({retention_seconds / 86400:.0f} days); set it to 0s"
+            " to keep them",
+            err=True,
+        )

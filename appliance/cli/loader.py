@@ -1,0 +1,23 @@
+"""`appliance loader`: the collector's helper process; started by it, not by people."""
+
+from __future__ import annotations
+
+import signal
+
+import click
+
+from appliance.app import App
+from appliance.cli.collecting import start_logging
+from appliance.cli.options import pass_app
+from appliance.collector.loader import Loader
+
+
+@click.command("loader", hidden=True)
+@pass_app
+def command(app: App) -> None:
+    """Seal, merge and expire the flow log until the parent process ends."""
+    start_logging(app)
+    loader = Loader(app.settings)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loader.stop())
+    loader.run()

@@ -1,0 +1,96 @@
+"""The `appliance` command: its own subcommands from the table, then those of plugins.
+
+A subcommand is imported when it is called. Plugins are loaded only for the help text and for names
+that are not in the table; when they cannot be loaded, help says so and shows the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+from appliance import __version__
+from appliance.cli import CORE_COMMANDS
+from appliance.cli.options import Invocation, conf_path_option, run_command_line
+from appliance.errors import ApplianceError
+
+
+class CommandLine(click.Group):
+    """A click group whose commands come from `CORE_COMMANDS` and from plugins."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the core's commands in the order of the table, then the plugins'."""
+        shown = [name for name, command in CORE_COMMANDS.items() if not command.hidden]
+        return [*shown, *_plugin_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command; each also takes `--conf-path`."""
+        core = CORE_COMMANDS.get(cmd_name)
+        if core is not None:
+            command: click.Command = importlib.import_module(core.module).command
+        else:
+            found = _plugin_commands(ctx).get(cmd_name)
+            if found is None:
+                return None
+            command = found
+        command = copy.copy(command)
+        command.params = [*command.params, conf_path_option(hidden=True)]
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a misspelt one fails with the nearest."""
+        command = self.get_command(ctx, args[0])
+        if command is None and not args[0].startswith("-"):
+            nearest = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f", did you mean {nearest[0]}?" if nearest else ""
+            raise click.UsageError(f"no such command: {args[0]}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing the core's."""
+        rows = [(name, c.help) for name, c in CORE_COMMANDS.items() if not c.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+        try:
+            added = _plugin_commands(ctx)
+        except ApplianceError as error:
+            print(f"appliance: {error}", file=sys.stderr)
+            return
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(n, c.get_short_help_str()) for n, c in added.items()])
+
+
+@click.command(
+    cls=CommandLine,
+    params=[conf_path_option()],
+    context_settings={"help_option_names": ["-h", "--help"], "obj": None},
+    epilog="First steps: `appliance check`, then `appliance run`.",
+)
+@click.version_option(__version__, prog_name="netflow-appliance")
+@click.pass_context
+def group(ctx: click.Context) -> None:
+    """Receive NetFlow v5, v9 and IPFIX, keep the flows and answer questions about them."""
+    ctx.ensure_object(Invocation)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run_command_line(group, sys.argv[1:]))
+
+
+def _plugin_commands(ctx: click.Context) -> Mapping[str, click.Command]:
+    from appliance.app import registered_commands
+    from appliance.plugin_manager import build_plugin_manager
+    from appliance.settings import read_settings_file
+
+    file = read_settings_file(ctx.ensure_object(Invocation).conf_path)
+    manager = build_plugin_manager(file.disabled_plugins())
+    return {str(command.name): command for command in registered_commands(manager)}

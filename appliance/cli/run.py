@@ -1,0 +1,68 @@
+"""`appliance run`: everything at once, and where to find it."""
+
+from __future__ import annotations
+
+import click
+
+from appliance import __version__
+from appliance.app import App
+from appliance.cli.collecting import (
+    collector_of,
+    configured,
+    listen_option,
+    loader_child,
+    start_logging,
+    work,
+)
+from appliance.cli.options import pass_app
+from appliance.collector.children import Child
+from appliance.collector.service import Collector
+from appliance.setting_types import ListenAddress
+
+
+@click.command("run")
+@listen_option
+@click.option(
+    "--demo", is_flag=True, help="Also start three invented exporters that send to it all day."
+)
+@pass_app
+def command(app: App, listen: tuple[ListenAddress, ...], demo: bool) -> None:
+    """Run the whole appliance until Ctrl-C.
+
+    Starts the collector with its loader and prints where it listens and what to do next.
+    """
+    start_logging(app)
+    collector = collector_of(app, listen)
+    collector.start()
+    children = [loader_child(app)]
+    if demo:
+        children.append(_demo_child(app, collector))
+    for line in _welcome(collector, demo):
+        click.echo(line)
+    work(collector, children)
+    click.echo("stopped; everything received is in the flow log")
+
+
+def _welcome(collector: Collector, demo: bool) -> list[str]:
+    addresses = ", ".join(str(address) for address in collector.receiver.addresses)
+    ports = sorted({address.port for address in collector.receiver.addresses})
+    megabytes = collector.receiver.granted_buffer_octets / 1e6
+    sender = (
+        "  demo        three invented exporters are sending now"
+        if demo
+        else f"  send        NetFlow v5, v9 or IPFIX to UDP port {ports[0]} of this machine"
+    )
+    return [
+        f"NetFlow appliance {__version__}",
+        f"  collector   UDP {addresses} (receive buffer {megabytes:.0f} MB)",
+        f"  flow log    {collector.paths.flow_log}",
+        sender,
+        "  look        appliance top --last 15m      (in another terminal)",
+        "  stop        Ctrl-C",
+    ]
+
+
+def _demo_child(app: App, collector: Collector) -> Child:
+    port = collector.receiver.addresses[0].port
+    arguments = [*configured(app), "generate", "--demo", "--to", f"127.0.0.1:{port}"]
+    return Child("demo exporters", arguments)

@@ -1,0 +1,61 @@
+"""Child processes of the collector: started with it, restarted when they end, stopped with it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 60.0
+_STOP_SECONDS = 15.0
+
+
+class Child:
+    """One `appliance` subcommand in a process of its own."""
+
+    def __init__(self, name: str, arguments: Sequence[str], *, restart: bool = True) -> None:
+        self.name, self.restart = name, restart
+        self._command = [sys.executable, "-m", "appliance", *arguments]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
+        self._start_at = 0.0
+
+    def start(self) -> None:
+        """Start the process; signals from the terminal are left to the parent."""
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def watch(self) -> None:
+        """Start the process again when it has ended, after pauses that grow."""
+        now = time.monotonic()
+        if self._process is None or self._process.poll() is None or not self.restart:
+            return
+        if not self._start_at:
+            log.error(
+                "the %s ended with %s, starting it again", self.name, self._process.returncode
+            )
+            self._start_at = now + self._pause_seconds
+            self._pause_seconds = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+        elif now >= self._start_at:
+            self._start_at = 0.0
+            self.start()
+
+    def stop(self) -> None:
+        """Ask the process to stop, and make it when it does not."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+            return
+        log.warning("the %s did not stop within %.0f seconds", self.name, _STOP_SECONDS)
+        process.kill()
+        process.wait()

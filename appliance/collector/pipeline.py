@@ -1,0 +1,148 @@
+"""From a block of datagrams to the flow log: decode, commit, enrich, append.
+
+The receiver's block is split by protocol version, each part goes to its registered decoder, and
+what comes back is committed to the exporters' states before the next block is touched. Plugins
+are called in guards: one that raises is counted and logged, and everything else goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from appliance.collector.exporters import ExporterStates
+from appliance.contracts import Decoder, Enricher, Registered
+from appliance.decoding.results import DecodeResult, Exporter
+from appliance.flows import FlowBatch
+from appliance.ratelimit import RateLimited
+from appliance.wire.block import DatagramBlock
+from appliance.wire.message import versions
+
+log = logging.getLogger(__name__)
+
+MAX_OCTETS_TOGETHER = 4_000_000
+"""Octets that are decoded in one step, so that what one step makes of them stays bounded."""
+
+_DAY_MS = 86_400_000
+_KNOWN_VERSIONS = frozenset(range(256))
+
+
+class BatchSink(Protocol):
+    """Where batches go: the flow log's writer."""
+
+    def append(self, batch: FlowBatch) -> None:
+        """Take a batch over; its arrays do not change any more."""
+        ...
+
+
+class Pipeline:
+    """Decodes blocks and hands the batches on.
+
+    Attributes
+    ----------
+    counts
+        Datagrams by version, those of versions without a decoder, failures of plugins.
+    """
+
+    def __init__(
+        self,
+        decoders: Sequence[Decoder],
+        states: ExporterStates,
+        sink: BatchSink,
+        enrichers: Sequence[Registered[Enricher]] = (),
+    ) -> None:
+        self.decoders = {decoder.version: decoder for decoder in decoders}
+        self.states, self.sink, self.enrichers = states, sink, enrichers
+        self.counts: Counter[str] = Counter()
+        self.appeared: list[tuple[Exporter, int]] = []
+        self._log = RateLimited(log)
+
+    def take(self, block: DatagramBlock, now_ms: int) -> None:
+        """Decode a block and append its batches to the sink."""
+        for part in _bounded(block):
+            found = versions(part)
+            if len(part) and (found == found[0]).all():
+                self._take_version(part, int(found[0]), now_ms)
+                continue
+            for version in np.unique(found).tolist():
+                self._take_version(part.take(np.flatnonzero(found == version)), version, now_ms)
+
+    def _take_version(self, block: DatagramBlock, version: int, now_ms: int) -> None:
+        decoder = self.decoders.get(version)
+        if decoder is None:
+            self.counts["datagrams_unsupported_version"] += len(block)
+            known = f"version {version}" if version in _KNOWN_VERSIONS else "an unknown version"
+            self._log.warning("datagrams of %s, which no decoder takes", known)
+            return
+        self.counts[f"datagrams_v{version}"] += len(block)
+        for result in self._decoded(decoder, block, now_ms):
+            self._keep(result, version, now_ms)
+
+    def _decoded(
+        self, decoder: Decoder, block: DatagramBlock, now_ms: int
+    ) -> Iterator[DecodeResult]:
+        """Decode a block; when that fails, one by one, so that only the culprit is lost."""
+        try:
+            result = decoder.decode(block, self.states, now_ms)
+        # The guard around a plugin: whatever it raises, the collector goes on.
+        except Exception:
+            self.counts["decoder_failures"] += 1
+            self._log.exception("decoder %s failed on a block", decoder.name)
+            if len(block) > 1:
+                for row in range(len(block)):
+                    yield from self._decoded(decoder, block.take(slice(row, row + 1)), now_ms)
+            else:
+                self.counts["datagrams_lost_to_failures"] += 1
+            return
+        yield result
+
+    def _keep(self, result: DecodeResult, version: int, now_ms: int) -> None:
+        self.states.commit(result, now_ms)
+        if self.states.appeared:
+            self.appeared += [(exporter, version) for exporter in self.states.appeared]
+            self.states.appeared.clear()
+        for batch in result.batches:
+            self.counts["options_records" if batch.options else "records"] += batch.n_records
+            self._note_skew(batch)
+            self.sink.append(self._enriched(batch))
+        for fault in result.faults:
+            self._log.info("malformed: %s: %s", fault.reason, fault.detail)
+
+    def _enriched(self, batch: FlowBatch) -> FlowBatch:
+        for enricher in self.enrichers:
+            try:
+                batch = enricher.value(batch) or batch
+            # The guard around a plugin: the batch goes on without it.
+            except Exception:
+                self.counts["enricher_failures"] += 1
+                self._log.exception("enricher of plugin %s failed", enricher.plugin)
+        return batch
+
+    def _note_skew(self, batch: FlowBatch) -> None:
+        """Count flows that ended more than a day from when we heard of them."""
+        if batch.options:
+            return
+        ended = batch.column("flow_end_milliseconds")
+        apart = np.abs(ended - batch.column("collection_time_milliseconds")) > _DAY_MS
+        if apart.any():
+            skewed = int(np.count_nonzero(apart))
+            self.counts["records_with_skewed_time"] += skewed
+            hi, lo = batch.column("exporter_address_hi"), batch.column("exporter_address_lo")
+            pairs = np.unique(np.stack([hi[apart], lo[apart]]), axis=1, return_counts=True)
+            for exporter, number in zip(pairs[0].T.tolist(), pairs[1].tolist(), strict=True):
+                self.states.count(tuple(exporter), "skewed_times", number)
+
+
+def _bounded(block: DatagramBlock) -> Iterator[DatagramBlock]:
+    total = int(block.lengths.sum())
+    if total <= MAX_OCTETS_TOGETHER:
+        yield block
+        return
+    steps = np.cumsum(block.lengths) // MAX_OCTETS_TOGETHER
+    starts = np.flatnonzero(np.diff(steps, prepend=-1)).tolist()
+    for start, end in zip(starts, [*starts[1:], len(block)], strict=True):
+        yield block.take(slice(start, end))

@@ -1,0 +1,327 @@
+"""The receiver: takes datagrams from UDP sockets in blocks, and does nothing else.
+
+A datagram that the kernel drops because nobody fetched it is the one loss that cannot be mended: so
+the receiver asks for large socket buffers, and says what the kernel dropped. Opening sockets is
+left to `sockets`, the system call and its memory to `recvmmsg`; exporters and their messages are
+not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import select
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.collector.recvmmsg import (
+    SLOT_OCTETS,
+    STRIDE,
+    LoopReader,
+    RecvmmsgReader,
+    SlotReader,
+    Slots,
+    has_recvmmsg,
+    wide_rows,
+)
+from appliance.collector.sockets import (
+    bound_address,
+    buffer_warning,
+    dropped_by_kernel,
+    enlarge_buffer,
+    open_socket,
+    refuse_everything,
+)
+from appliance.setting_types import ListenAddress
+from appliance.wire.block import V4_MAPPED, DatagramBlock
+
+DROPS_INTERVAL_SECONDS = 1.0
+"""How often the kernel is asked for its count of drops."""
+
+DRAIN_SECONDS = 5.0
+"""How long a stop may take on a system that cannot close a socket's door before emptying it."""
+
+GATHER_OCTETS_PER_SECOND = 500_000_000
+"""Arrival (as the kernel books it) that must not fill the buffer while gathering."""
+
+_LOW_HALF = 0xFFFF_FFFF_FFFF_FFFF
+
+
+@dataclass(slots=True)
+class ReceiverCounters:
+    """What happened to datagrams before anyone decoded them; every figure only grows.
+
+    Attributes
+    ----------
+    datagrams, octets
+        Handed on in blocks; octets of UDP payload.
+    refused_datagrams
+        Dropped because their sender is not in the allowed networks.
+    kernel_drops
+        Dropped by the kernel: socket buffer full, or bad checksum.
+    truncated_datagrams
+        Handed on without their end because they were longer than a slot, which UDP does not allow.
+    """
+
+    datagrams: int = 0
+    octets: int = 0
+    refused_datagrams: int = 0
+    kernel_drops: int = 0
+    truncated_datagrams: int = 0
+
+
+class Receiver:
+    """UDP sockets, and the memory that their datagrams land in.
+
+    One thread uses it; `wake` and `wake_fd` are also for signal handlers and other threads.
+
+    Attributes
+    ----------
+    addresses
+        Where it listens, as bound: port 0 has become the real port.
+    granted_buffer_octets
+        The smallest socket buffer that the kernel granted, in the measure of the one asked for.
+    warnings
+        Sentences about what `start` found and could not change.
+    counters
+        What happened so far; `kernel_drops` is brought up to date about once a second.
+    """
+
+    def __init__(
+        self,
+        listen: Sequence[ListenAddress],
+        *,
+        receive_buffer_octets: int,
+        allowed: Sequence[IPv4Network | IPv6Network] = (),
+        block_datagrams: int = 1024,
+        gather_seconds: float = 0.0,
+        plain_loop: bool = False,
+    ) -> None:
+        """Store what to do; `start` does it.
+
+        Parameters
+        ----------
+        allowed
+            Networks that exporters may send from; empty allows everybody.
+        block_datagrams
+            The largest block.
+        gather_seconds
+            Let datagrams queue up this long after a block that was not full: fewer, larger blocks.
+            Shortened when the granted buffer is too small for it.
+        plain_loop
+            One system call a datagram, as where recvmmsg(2) is missing.
+        """
+        self._listen = tuple(dict.fromkeys(listen))
+        self._asked_octets = receive_buffer_octets
+        self._networks = _network_masks(allowed)
+        self._gather_seconds = gather_seconds
+        self._plain_loop = plain_loop or not has_recvmmsg()
+        self._block_datagrams = block_datagrams
+        self._sockets: list[socket.socket] = []
+        self._kernel_figures: list[int] = []
+        self._next_drops_check = 0.0
+        self._next_read = 0.0
+        self._drain_until: float | None = None
+        self._wide: NDArray[np.uint8] | None = None
+        self.addresses: list[ListenAddress] = []
+        self.granted_buffer_octets = 0
+        self.warnings: list[str] = []
+        self.counters = ReceiverCounters()
+
+    def start(self) -> None:
+        """Bind every address and prepare the memory.
+
+        Raises
+        ------
+        StartupError
+            An address is taken, foreign, forbidden or unknown; nothing stays open.
+        """
+        with contextlib.ExitStack() as undo:
+            for address in self._listen:
+                sock, warning = open_socket(address, v6_only=self._has_v4_twin(address))
+                self._sockets.append(undo.enter_context(sock))
+                self.warnings += [warning] if warning else []
+            self._undo = undo.pop_all()
+        self.addresses = [bound_address(sock) for sock in self._sockets]
+        self._kernel_figures = [dropped_by_kernel(sock) for sock in self._sockets]
+        granted = [enlarge_buffer(sock, self._asked_octets) for sock in self._sockets]
+        self.granted_buffer_octets = min(granted, default=0)
+        if warning := buffer_warning(self._asked_octets, self.granted_buffer_octets):
+            self.warnings.append(warning)
+        safe_seconds = self.granted_buffer_octets / GATHER_OCTETS_PER_SECOND
+        self._gather_seconds = min(self._gather_seconds, safe_seconds)
+        self._prepare()
+
+    def _has_v4_twin(self, address: ListenAddress) -> bool:
+        return ":" in address.host and any(
+            other.port == address.port and ":" not in other.host for other in self._listen
+        )
+
+    def _prepare(self) -> None:
+        self._slots = Slots(self._block_datagrams)
+        self._received_ms = np.zeros(self._block_datagrams, np.int64)
+        reader = LoopReader if self._plain_loop else RecvmmsgReader
+        self._reader: SlotReader = reader(self._slots)
+        self._wake_in, self._wake_out = socket.socketpair()
+        for end in (self._wake_in, self._wake_out):
+            self._undo.enter_context(end).setblocking(False)
+        self._poll_wake = select.poll()
+        self._poll_wake.register(self._wake_out, select.POLLIN)
+        self._poll = select.poll()
+        for sock in (*self._sockets, self._wake_out):
+            self._poll.register(sock, select.POLLIN)
+
+    def stop(self) -> None:
+        """Close the sockets; datagrams still in the kernel are lost unless drained before."""
+        self._undo.close()
+        self._sockets.clear()
+
+    def stop_receiving(self) -> None:
+        """Take no new datagrams; `receive` empties the kernel's buffers, then returns None."""
+        self._count_drops()
+        shut = [refuse_everything(sock) for sock in self._sockets]
+        self._drain_until = time.monotonic() + (3600 if all(shut) else DRAIN_SECONDS)
+
+    def wake(self) -> None:
+        """Make the present or next `receive` return early; safe in a signal handler."""
+        with contextlib.suppress(BlockingIOError):
+            self._wake_in.send(b"\0")
+
+    @property
+    def wake_fd(self) -> int:
+        """The descriptor that `wake` writes to, for `signal.set_wakeup_fd`."""
+        return self._wake_in.fileno()
+
+    def receive(self, timeout_seconds: float) -> DatagramBlock | None:
+        """Wait for datagrams and return what has come, as far as it fits a block.
+
+        Parameters
+        ----------
+        timeout_seconds
+            How long to wait for a first datagram; after `stop_receiving` nothing is waited for.
+
+        Returns
+        -------
+        DatagramBlock or None
+            Views of memory that the next call overwrites. None: nothing came in time, `wake` was
+            called, or (after `stop_receiving`) nothing is left.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            if self._drain_until is None and not self._wait(deadline):
+                self._check_drops()
+                return None
+            n = self._fill()
+            self._check_drops()
+            block = self._block(n)
+            if len(block):
+                return block
+            if self._drain_until is not None and (n == 0 or time.monotonic() > self._drain_until):
+                return None
+
+    def _wait(self, deadline: float) -> bool:
+        """Return True when a socket has something to read."""
+        pause = min(self._next_read, deadline) - time.monotonic()
+        if pause > 0 and self._poll_wake.poll(pause * 1000):
+            self._clear_wake()
+            return False
+        left_ms = max(deadline - time.monotonic(), 0) * 1000
+        ready = {number for number, _ in self._poll.poll(left_ms)}
+        if self._wake_out.fileno() in ready:
+            self._clear_wake()
+            return False
+        return bool(ready)
+
+    def _clear_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_out.recv(4096):
+                pass
+
+    def _fill(self) -> int:
+        """Read all sockets into the slots; return how many slots are filled."""
+        n = 0
+        for sock in self._sockets:
+            taken, truncated = self._reader.read(sock, n)
+            n += taken
+            self.counters.truncated_datagrams += truncated
+        # Whoever comes first could fill every block: each takes its turn to be first.
+        self._sockets.append(self._sockets.pop(0))
+        self._kernel_figures.append(self._kernel_figures.pop(0))
+        full = n == self._block_datagrams
+        self._next_read = 0.0 if full else time.monotonic() + self._gather_seconds
+        self._received_ms[:n] = time.time_ns() // 1_000_000
+        return n
+
+    def _block(self, n: int) -> DatagramBlock:
+        """Make the block of the first `n` slots, without the refused ones."""
+        slots = self._slots
+        rows: slice | NDArray[np.intp] = slice(n)
+        if self._networks:
+            allowed = self._allowed(n)
+            if not allowed.all():
+                rows = np.flatnonzero(allowed)
+                self.counters.refused_datagrams += n - len(rows)
+        lengths = slots.lengths[rows]
+        self.counters.datagrams += len(lengths)
+        self.counters.octets += int(lengths.sum())
+        return DatagramBlock(
+            slots.dense[rows] if lengths.max(initial=0) <= STRIDE else self._wide_rows(rows),
+            lengths,
+            slots.address_hi[rows],
+            slots.address_lo[rows],
+            slots.port[rows],
+            self._received_ms[rows],
+        )
+
+    def _wide_rows(self, rows: slice | NDArray[np.intp]) -> NDArray[np.uint8]:
+        if self._wide is None:
+            room = mmap.mmap(-1, self._block_datagrams * SLOT_OCTETS)
+            self._wide = np.frombuffer(room, np.uint8)
+        return wide_rows(self._slots, np.arange(self._block_datagrams)[rows], self._wide)
+
+    def _allowed(self, n: int) -> NDArray[np.bool_]:
+        hi, lo = self._slots.address_hi[:n], self._slots.address_lo[:n]
+        allowed = np.zeros(n, np.bool_)
+        for mask_hi, mask_lo, net_hi, net_lo in self._networks:
+            allowed |= ((hi & mask_hi) == net_hi) & ((lo & mask_lo) == net_lo)
+        return allowed
+
+    def _check_drops(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_drops_check:
+            self._next_drops_check = now + DROPS_INTERVAL_SECONDS
+            self._count_drops()
+
+    def _count_drops(self) -> None:
+        if self._drain_until is not None:
+            return  # what arrives now is refused on purpose
+        for at, sock in enumerate(self._sockets):
+            figure = dropped_by_kernel(sock)
+            self.counters.kernel_drops += (figure - self._kernel_figures[at]) % (1 << 32)
+            self._kernel_figures[at] = figure
+
+
+def _network_masks(
+    networks: Sequence[IPv4Network | IPv6Network],
+) -> list[tuple[np.uint64, np.uint64, np.uint64, np.uint64]]:
+    """Return mask and network of each, as halves of 128-bit addresses."""
+    halves = []
+    for network in networks:
+        mask, base = int(network.netmask), int(network.network_address)
+        if network.version == 4:
+            mask, base = mask | ((1 << 128) - (1 << 32)), base | V4_MAPPED
+        halves.append(
+            (
+                np.uint64(mask >> 64),
+                np.uint64(mask & _LOW_HALF),
+                np.uint64(base >> 64),
+                np.uint64(base & _LOW_HALF),
+            )
+        )
+    return halves

@@ -1,0 +1,165 @@
+"""Templates, sampling and names in a file, so that a restart loses no flow for want of a template.
+
+The file is read as untrusted: what does not fit is left out and counted, and never keeps the
+collector from starting. Sequence numbers are not here; they are stored with the flow log, beside
+the records that they count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from appliance.collector.exporters import ExporterStates, KnownTemplate
+from appliance.decoding.results import NameFact
+from appliance.flows import address_halves, address_text
+from appliance.wire.options import Sampling, SamplingFact, learned
+from appliance.wire.template import MAX_FIELDS, FieldSpecifier, Template
+from appliance.wire.timeline import Scope, TemplateChange
+
+VERSION = 1
+MAX_FILE_OCTETS = 256_000_000
+
+
+def save_states(states: ExporterStates, path: Path) -> None:
+    """Write what is known of all exporters, beside the old file, then in its place."""
+    text = json.dumps({"version": VERSION, "exporters": list(_exporters(states))})
+    beside = path.with_suffix(".new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def load_states(states: ExporterStates, path: Path, now_ms: int) -> int:
+    """Learn what a file says.
+
+    Returns
+    -------
+    int
+        How many pieces were unreadable; 1 for a file that is unreadable as a whole, 0 for one
+        that does not exist.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_OCTETS:
+            return 1
+        found = json.loads(path.read_text(encoding="utf-8"))
+        exporters = found["exporters"]
+        if found["version"] != VERSION or not isinstance(exporters, list):
+            return 1
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 1
+    bad = sum(_learn_exporter(states, exporter, now_ms) for exporter in exporters)
+    states.appeared.clear()
+    states.counts.clear()
+    return bad
+
+
+def _exporters(states: ExporterStates) -> Iterator[dict[str, Any]]:
+    for exporter, state in states.exporters.items():
+        sampling = state.sampling
+        yield {
+            "address": address_text(*exporter),
+            "templates": [_template(known) for known in state.templates.values()],
+            "sampling": [
+                *(["selector", *key, rate] for key, rate in sampling.by_selector.items()),
+                *(["interface", *key, rate] for key, rate in sampling.by_interface.items()),
+                *(["domain", key, 0, rate] for key, rate in sampling.by_domain.items()),
+                *(["init", key, 0, time] for key, time in sampling.init_ms.items()),
+            ],
+            "names": [[*key, *names] for key, names in state.names.items()],
+        }
+
+
+def _template(known: KnownTemplate) -> dict[str, Any]:
+    template = known.template
+    return {
+        "port": known.scope.port,
+        "domain": known.scope.domain,
+        "id": template.template_id,
+        "options": template.options,
+        "scope_count": template.scope_count,
+        "fields": [list(field) for field in template.fields],
+        "announced_ms": known.announced_ms,
+    }
+
+
+def _learn_exporter(states: ExporterStates, found: Any, now_ms: int) -> int:
+    """Learn one exporter; return how many of its pieces were unreadable."""
+    bad = 0
+    try:
+        hi, lo = address_halves(found["address"])
+    except (KeyError, TypeError, ValueError):
+        return 1
+
+    def each(name: str, learn: Callable[[Any], None]) -> None:
+        nonlocal bad
+        pieces = found.get(name, [])
+        for piece in pieces if isinstance(pieces, list) else [None]:
+            try:
+                learn(piece)
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+                bad += 1
+
+    each("templates", lambda piece: _learn_template(states, (hi, lo), piece, now_ms))
+    each("sampling", lambda piece: _learn_sampling(states, (hi, lo), piece, now_ms))
+    each("names", lambda piece: _learn_name(states, (hi, lo), piece, now_ms))
+    return bad
+
+
+def _learn_template(
+    states: ExporterStates, exporter: tuple[int, int], piece: Mapping[str, Any], now_ms: int
+) -> None:
+    fields = tuple(
+        FieldSpecifier(_whole(e, 1 << 16), _whole(n, 1 << 16), _whole(p, (1 << 32) + 1))
+        for e, n, p in piece["fields"]
+    )
+    template = Template(
+        _whole(piece["id"], 1 << 16, least=256),
+        fields,
+        _whole(piece["scope_count"], len(fields) + 1),
+        piece["options"] is True,
+    )
+    if len(fields) > MAX_FIELDS or template.minimum_length == 0:
+        raise ValueError(piece)
+    scope = Scope(*exporter, _whole(piece["port"], 1 << 16), _whole(piece["domain"], 1 << 32))
+    announced = min(_whole(piece["announced_ms"], 1 << 62), now_ms)
+    states.learn_template(TemplateChange(scope, template, 0), announced)
+
+
+def _learn_sampling(
+    states: ExporterStates, exporter: tuple[int, int], piece: list[Any], now_ms: int
+) -> None:
+    kind, domain, number, value = piece
+    if kind not in ("selector", "interface", "domain", "init"):
+        raise ValueError(kind)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 1 << 62:
+        raise ValueError(value)
+    fact = SamplingFact(kind, _whole(domain, 1 << 32), _whole(number, 1 << 64), value)
+    before: Sampling = states.sampling(exporter)
+    states.learn_sampling(exporter, learned(before, fact), now_ms)
+
+
+def _learn_name(
+    states: ExporterStates, exporter: tuple[int, int], piece: list[Any], now_ms: int
+) -> None:
+    kind, number, name, description = piece
+    if kind not in ("application", "interface"):
+        raise ValueError(kind)
+    if not (isinstance(name, str) and isinstance(description, str)):
+        raise TypeError(name)
+    fact = NameFact(exporter, kind, _whole(number, 1 << 64), name[:256], description[:256])
+    states.learn_name(fact, now_ms)
+
+
+def _whole(value: Any, limit: int, least: int = 0) -> int:
+    """Return a whole number from `least` up to below `limit`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < limit:
+        raise ValueError(value)
+    return value

@@ -1,0 +1,77 @@
+"""Sequence numbers as they are stored in the journal, beside the records that they count.
+
+The journal commits records and numbers together, so after a crash the numbers stand exactly behind
+the last record that was kept; what the exporter sent since shows as a gap and is counted as lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from appliance.collector.exporters import ExporterStates
+from appliance.flows import address_halves, address_text
+from appliance.wire.sequence import SequenceState
+from appliance.wire.timeline import Scope
+
+_PREFIX = "sequence "
+_FIELDS = tuple(field.name for field in fields(SequenceState))
+_LARGEST = 1 << 62
+
+
+def sequence_changes(states: ExporterStates) -> dict[str, Any]:
+    """Return the scopes that changed since the last call, as keys and values for the journal."""
+    changes: dict[str, Any] = {}
+    for scope in states.changed:
+        state = states.sequence(scope)
+        changes[_key(scope)] = [getattr(state, name) for name in _FIELDS]
+    for scope in states.forgotten:
+        changes.setdefault(_key(scope), None)
+    states.changed.clear()
+    states.forgotten.clear()
+    return changes
+
+
+def restore_sequences(
+    states: ExporterStates, saved: Mapping[str, Any], now_ms: int
+) -> dict[str, int]:
+    """Take over what a former collector stored; what cannot be read is left out.
+
+    Returns
+    -------
+    dict
+        Its cumulative counters.
+    """
+    for key, values in saved.items():
+        if key.startswith(_PREFIX) and values is not None:
+            try:
+                scope, sequence = _scope(key), _sequence(values)
+            except (ValueError, TypeError):
+                continue
+            states.restore_sequence(scope, sequence, now_ms)
+    states.changed.clear()
+    states.appeared.clear()
+    counters = saved.get("counters")
+    if not isinstance(counters, dict):
+        return {}
+    return {name: n for name, n in counters.items() if isinstance(n, int) and n >= 0}
+
+
+def _key(scope: Scope) -> str:
+    return f"{_PREFIX}{address_text(*scope.exporter)} {scope.port} {scope.domain}"
+
+
+def _scope(key: str) -> Scope:
+    address, port, domain = key.removeprefix(_PREFIX).split(" ")
+    return Scope(*address_halves(address), int(port), int(domain))
+
+
+def _sequence(values: list[Any]) -> SequenceState:
+    if len(values) != len(_FIELDS):
+        raise ValueError(values)
+    expected, *rest = values
+    for value in (0 if expected is None else expected, *rest):
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
+            raise ValueError(value)
+    return SequenceState(expected, *rest)

@@ -1,0 +1,227 @@
+"""The collector: receives, decodes and keeps the journal, until it is told to stop.
+
+One thread does it all, in this order: take a block from the receiver, through the pipeline, and
+about once a second flush the journal with the sequence numbers that belong to it. What takes
+longer (sealing, merging, SQL) is the loader's, another process.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from appliance.app import App
+from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.pipeline import Pipeline
+from appliance.collector.receiver import Receiver
+from appliance.collector.saved_state import load_states, save_states
+from appliance.collector.sequences import restore_sequences, sequence_changes
+from appliance.collector.status import collector_status, write_status
+from appliance.decoding.options import raw_elements
+from appliance.errors import StorageError
+from appliance.flowlog import FlowLogLimits, FlowLogWriter
+from appliance.flows import address_text
+from appliance.setting_types import ListenAddress
+from appliance.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STATES_FILE = "exporters.json"
+STATUS_FILE = "collector.json"
+FLOW_LOG_FOLDER = "flowlog"
+
+GATHER_SECONDS = 0.02
+"""Datagrams queue up this long, so that blocks are large; far less than the buffer holds."""
+
+_RECEIVE_SECONDS = 0.2
+_STATUS_SECONDS = 2.0
+_SAVE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorPaths:
+    """Where the collector keeps what it writes."""
+
+    data: Path
+
+    @property
+    def flow_log(self) -> Path:
+        """The folder of the flow log."""
+        return self.data / FLOW_LOG_FOLDER
+
+    @property
+    def states(self) -> Path:
+        """Templates, sampling and names."""
+        return self.data / STATES_FILE
+
+    @property
+    def status(self) -> Path:
+        """The figures that other processes read."""
+        return self.data / STATUS_FILE
+
+
+class Collector:
+    """Receiver, pipeline and journal of one data directory."""
+
+    def __init__(
+        self,
+        app: App,
+        listen: tuple[ListenAddress, ...] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        settings = app.settings
+        self.app, self._clock = app, clock
+        self.paths = CollectorPaths(settings["data_directory"])
+        self.states = ExporterStates(exporter_limits(settings))
+        primitives = raw_elements(settings["collector.primitives_file"])
+        self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(settings), primitives)
+        self.pipeline = Pipeline(app.decoders, self.states, self.writer, app.enrichers)
+        self.receiver = Receiver(
+            listen or settings["collector.listen"],
+            receive_buffer_octets=settings["collector.receive_buffer"],
+            allowed=settings["collector.allowed_exporters"],
+            gather_seconds=GATHER_SECONDS,
+        )
+        self._flush_seconds = settings["flow_log.flush_seconds"]
+        self._before: Mapping[str, int] = {}
+        self._stopping = False
+        self._saved_news = 0
+        self._next = dict.fromkeys(("flush", "status", "save"), 0.0)
+
+    def start(self) -> None:
+        """Take the data directory over and open the sockets.
+
+        Raises
+        ------
+        StartupError, StorageError
+            An address cannot be bound, or the data directory cannot be used.
+        """
+        now_ms = self._now_ms()
+        try:
+            self.paths.data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"data directory {self.paths.data}: {error.strerror}") from error
+        self.receiver.start()
+        try:
+            saved = self.writer.start()
+        except BaseException:
+            self.receiver.stop()
+            raise
+        if unreadable := load_states(self.states, self.paths.states, now_ms):
+            log.warning("%s: %d unreadable entries left out", self.paths.states, unreadable)
+        self._before = restore_sequences(self.states, saved, now_ms)
+        self._saved_news = self.states.news
+        for warning in self.receiver.warnings:
+            log.warning("%s", warning)
+        self.app.tell("collector_started", listen=tuple(self.receiver.addresses))
+
+    def run(self) -> None:
+        """Work until `stop` is called; then empty the kernel's buffers and close everything."""
+        while not self._stopping:
+            self._step(_RECEIVE_SECONDS)
+        self.receiver.stop_receiving()
+        while self._step(0.0):
+            pass
+        self._finish()
+
+    def stop(self) -> None:
+        """End `run`; safe in a signal handler."""
+        self._stopping = True
+        self.receiver.wake()
+
+    def _step(self, timeout_seconds: float) -> bool:
+        """Handle one block; return False when there was none."""
+        block = self.receiver.receive(timeout_seconds)
+        now_ms = self._now_ms()
+        if block is not None:
+            self.pipeline.take(block, now_ms)
+            for exporter, version in self.pipeline.appeared:
+                self.app.tell("exporter_appeared", address=address_text(*exporter), version=version)
+            self.pipeline.appeared.clear()
+        self._housekeeping(now_ms)
+        return block is not None
+
+    def _housekeeping(self, now_ms: int) -> None:
+        if self.writer.due(now_ms) or (self.states.changed and self._is_time("flush", 1.0)):
+            self._flush(now_ms)
+        self.writer.roll_if_due(now_ms)
+        if self._is_time("status", _STATUS_SECONDS):
+            self._write_status(now_ms)
+        if self._is_time("save", _SAVE_SECONDS):
+            self.states.expire(now_ms)
+            self._save_states()
+
+    def _is_time(self, what: str, interval_seconds: float) -> bool:
+        now = time.monotonic()
+        if now < self._next[what]:
+            return False
+        self._next[what] = now + interval_seconds
+        return True
+
+    def _flush(self, now_ms: int) -> None:
+        changes: dict[str, Any] = sequence_changes(self.states)
+        changes["counters"] = self.counters()
+        if dropped := self.writer.flush(changes, now_ms):
+            log.error("flow log cannot be written: %d records dropped", dropped)
+
+    def counters(self) -> dict[str, int]:
+        """Return losses that no sequence number shows, since the flow log began."""
+        now = {
+            "records_dropped_by_log": self.writer.rows_dropped,
+            "kernel_drops": self.receiver.counters.kernel_drops,
+        }
+        return {name: value + self._before.get(name, 0) for name, value in now.items()}
+
+    def _write_status(self, now_ms: int) -> None:
+        try:
+            write_status(self.paths.status, collector_status(self, now_ms))
+        except OSError as error:
+            log.warning("status cannot be written: %s", error)
+
+    def _save_states(self) -> None:
+        if self.states.news == self._saved_news:
+            return
+        try:
+            save_states(self.states, self.paths.states)
+            self._saved_news = self.states.news
+        except OSError as error:
+            log.warning("templates cannot be saved: %s", error)
+
+    def _finish(self) -> None:
+        now_ms = self._now_ms()
+        self._flush(now_ms)
+        self.writer.close(now_ms)
+        self._save_states()
+        self._write_status(now_ms)
+        self.receiver.stop()
+        self.app.tell("collector_stopped")
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def exporter_limits(settings: Settings) -> ExporterLimits:
+    """Take the limits on exporters from the settings."""
+    return ExporterLimits(
+        exporters=settings["collector.max_exporters"],
+        templates=settings["collector.max_templates_per_exporter"],
+        waiting_octets=settings["collector.waiting_room_octets"],
+        waiting_ms=int(settings["collector.waiting_room_seconds"] * 1000),
+        template_ms=int(settings["collector.template_timeout"] * 1000),
+    )
+
+
+def flow_log_limits(settings: Settings) -> FlowLogLimits:
+    """Take the limits of the flow log from the settings."""
+    return FlowLogLimits(
+        segment_rows=settings["flow_log.segment_rows"],
+        segment_seconds=settings["flow_log.segment_seconds"],
+        flush_seconds=settings["flow_log.flush_seconds"],
+        retention_seconds=settings["flow_log.retention_age"],
+        retention_octets=settings["flow_log.retention_octets"],
+        minimum_free_octets=settings["flow_log.minimum_free_octets"],
+    )

@@ -1,0 +1,152 @@
+"""Opening the receiver's UDP sockets, and the questions that only the kernel answers about them.
+
+Each failure to bind becomes one sentence that names the address and what to do. Socket options that
+Python's `socket` does not name are Linux's, from asm-generic/socket.h.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import socket
+import struct
+
+from appliance.errors import StartupError
+from appliance.setting_types import ListenAddress
+
+SO_ATTACH_FILTER = 26
+SO_RCVBUFFORCE = 33
+SO_MEMINFO = 55
+
+_MEMINFO_WORDS = 9
+_MEMINFO_DROPS = 8
+"""Index of SK_MEMINFO_DROPS (linux/sock_diag.h): the counter that /proc/net/udp shows, too."""
+
+_LARGEST_REQUEST = 2**30
+"""The kernel doubles the request in a signed 32-bit number."""
+
+
+def open_socket(address: ListenAddress, *, v6_only: bool = False) -> tuple[socket.socket, str]:
+    """Bind a UDP socket.
+
+    Parameters
+    ----------
+    v6_only
+        Keep IPv4 away from `::`, because another socket listens there.
+
+    Returns
+    -------
+    tuple of socket and str
+        The socket, and a sentence about what had to be done differently, or "".
+
+    Raises
+    ------
+    StartupError
+        The address is taken, foreign, forbidden or unknown.
+    """
+    try:
+        return _bind(address, v6_only=v6_only), ""
+    except OSError as error:
+        if address.host != "::" or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            raise StartupError(f"cannot listen on {address}: {_reason(error, address)}") from error
+    instead = ListenAddress("0.0.0.0", address.port)  # noqa: S104 - all addresses are asked for
+    warning = f"this machine has no IPv6: listening on {instead} instead of {address}"
+    try:
+        return _bind(instead, v6_only=False), warning
+    except OSError as error:
+        raise StartupError(f"cannot listen on {instead}: {_reason(error, instead)}") from error
+
+
+def _bind(address: ListenAddress, *, v6_only: bool) -> socket.socket:
+    found = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+    )
+    family, kind, protocol, _, target = found[0]
+    with contextlib.ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(family, kind, protocol))
+        sock.setblocking(False)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(v6_only))
+        sock.bind(target)
+        undo.pop_all()
+    return sock
+
+
+def _reason(error: OSError, address: ListenAddress) -> str:
+    if isinstance(error, socket.gaierror):
+        return "the host name is not known; give an address of this machine"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"another program uses the port (`ss -lunp sport = :{address.port}` shows which); "
+                "stop it or choose another port"
+            )
+        case errno.EADDRNOTAVAIL:
+            return "this machine does not have the address; `ip address` shows those it has"
+        case errno.EACCES:
+            return "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one"
+    return f"{error.strerror}".lower()
+
+
+def bound_address(sock: socket.socket) -> ListenAddress:
+    """Return where a socket is bound, with the real port."""
+    host, port = sock.getsockname()[:2]
+    return ListenAddress(host, port)
+
+
+def enlarge_buffer(sock: socket.socket, octets: int) -> int:
+    """Ask for a receive buffer and return what was granted, in the same measure.
+
+    The kernel books twice the number asked for, and reports that; half of it is returned.
+    """
+    for option in (SO_RCVBUFFORCE, socket.SO_RCVBUF):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, option, min(octets, _LARGEST_REQUEST))
+            break
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+
+def buffer_warning(asked: int, granted: int) -> str:
+    """Say how to get the buffer that was asked for, or "" when it was granted."""
+    if granted >= asked:
+        return ""
+    return (
+        f"receive buffer: asked for {_size(asked)}, got {_size(granted)}; raise it with "
+        f"`sysctl -w net.core.rmem_max={asked}` or grant CAP_NET_ADMIN"
+    )
+
+
+def _size(octets: int) -> str:
+    return f"{octets / 1e6:.4g} MB" if octets >= 1e6 else f"{octets / 1e3:.4g} kB"
+
+
+def dropped_by_kernel(sock: socket.socket) -> int:
+    """Return how many datagrams the kernel has dropped for this socket, modulo 2**32.
+
+    The figure is 0 on a system that does not tell (Linux before 4.12).
+    """
+    try:
+        words = sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * _MEMINFO_WORDS)
+    except OSError:
+        return 0
+    if len(words) < 4 * _MEMINFO_WORDS:
+        return 0
+    return int(struct.unpack(f"={_MEMINFO_WORDS}I", words)[_MEMINFO_DROPS])
+
+
+def refuse_everything(sock: socket.socket) -> bool:
+    """Let the kernel drop what arrives from now on; what is queued stays readable.
+
+    Returns
+    -------
+    bool
+        False where the system has no socket filters.
+    """
+    # One instruction of classic BPF, `ret #0`: keep no octet (linux/filter.h).
+    program = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0), 8)
+    with contextlib.suppress(OSError):
+        filter_program = struct.pack("@HP", 1, ctypes.addressof(program))
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filter_program)
+        return True
+    return False

@@ -1,0 +1,99 @@
+"""The collector's figures in a small file that other processes read.
+
+Replaced whole every two seconds, so a reader sees one moment; a file that has not changed for
+longer belongs to a collector that is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from appliance.collector.exporters import ExporterState
+from appliance.decoding.inspection import field_name
+from appliance.flows import address_text
+from appliance.wire.template import FieldSpecifier
+
+if TYPE_CHECKING:
+    from appliance.collector.service import Collector
+
+MAX_EXPORTERS_SHOWN = 1024
+
+
+def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
+    """Collect the figures.
+
+    Returns
+    -------
+    dict
+        What JSON knows. Counters of datagrams and records are since the collector's start; losses
+        by sequence numbers and the journal's counters since the flow log began.
+    """
+    receiver, writer, states = collector.receiver, collector.writer, collector.states
+    figures = receiver.counters
+    elements = states.unknown_elements.most_common()
+    return {
+        "time_ms": now_ms,
+        "pid": os.getpid(),
+        "listen": [str(address) for address in receiver.addresses],
+        "receive_buffer_octets": receiver.granted_buffer_octets,
+        "warnings": receiver.warnings,
+        "datagrams": figures.datagrams,
+        "octets": figures.octets,
+        "refused_datagrams": figures.refused_datagrams,
+        "truncated_datagrams": figures.truncated_datagrams,
+        "lost": sum(sequence.lost for _, sequence in states.scopes()),
+        **collector.counters(),
+        "log": {
+            "records_written": writer.rows_written,
+            "octets_written": writer.octets_written,
+            "segments_closed": writer.segments_closed,
+            "write_errors": writer.write_errors,
+        },
+        "counts": dict(collector.pipeline.counts + states.counts),
+        "unknown_elements": {_element(e): number for e, number in elements},
+        "exporters": {
+            address_text(*exporter): _exporter(state)
+            for exporter, state in list(states.exporters.items())[-MAX_EXPORTERS_SHOWN:]
+        },
+    }
+
+
+def write_status(path: Path, status: dict[str, Any]) -> None:
+    """Replace the file."""
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(status), encoding="utf-8")
+    beside.replace(path)
+
+
+def read_status(path: Path) -> dict[str, Any] | None:
+    """Read the file; None when there is none or it cannot be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _element(element: tuple[int, int]) -> str:
+    return field_name(9 if not element[0] else 10, FieldSpecifier(element[1], 1, element[0]))
+
+
+def _exporter(state: ExporterState) -> dict[str, Any]:
+    sampling = state.sampling
+    return {
+        "last_seen_ms": state.last_seen_ms,
+        "clock_skew_ms": state.skew_ms,
+        "templates": len(state.templates),
+        "applications": sum(kind == "application" for kind, _ in state.names),
+        "interfaces": sum(kind == "interface" for kind, _ in state.names),
+        "waiting_octets": state.waiting_octets,
+        "sampling": {
+            "by_domain": {str(domain): rate for domain, rate in sampling.by_domain.items()},
+            "selectors": len(sampling.by_selector),
+            "interfaces": len(sampling.by_interface),
+        },
+        **state.counts,
+    }

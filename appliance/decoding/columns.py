@@ -1,0 +1,389 @@
+"""From the elements of Data Records to the columns of a FlowBatch.
+
+Exporters say the same thing in many ways: this module knows them (addresses of two families, eleven
+encodings of time, counters by delta, total, initiator or reverse direction, events without
+counters) and is shared by every decoder. It works on whole groups of records of one layout. What
+each exporter's habit is called, and where it was seen, is in the tests that are named after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.decoding.groups import RecordGroup
+from appliance.decoding.times import time_columns
+from appliance.flows import COLUMN, COLUMNS, UNKNOWN_DIRECTION, RecordKind, octets_column
+from appliance.wire.block import V4_MAPPED
+from appliance.wire.plan import DecodePlan
+from appliance.wire.template import REVERSE_PEN
+
+Columns = dict[str, NDArray[Any]]
+
+_ADDRESSES = {
+    # Column: elements of IPv6 and of IPv4.
+    "source_address": (27, 8),
+    "destination_address": (28, 12),
+    "ip_next_hop_address": (62, 15),
+    "bgp_next_hop_address": (63, 18),
+    "post_nat_source_address": (281, 225),
+    "post_nat_destination_address": (282, 226),
+}
+_SPECIAL = {
+    *(f"{name}_{half}" for name in _ADDRESSES for half in ("hi", "lo")),
+    "flow_start_milliseconds",
+    "flow_end_milliseconds",
+    "octet_delta_count",
+    "packet_delta_count",
+    "collection_time_milliseconds",
+    "application_id",
+    "observation_domain_id",
+    "exporter_transport_port",
+    "export_protocol_version",
+    "source_transport_port",
+    "destination_transport_port",
+    "flow_direction",
+}
+_DIRECT = tuple(c for c in COLUMNS if c.elements and c.name not in _SPECIAL and c.dtype != object)
+
+# Octets and packets, most wanted first: delta (RFC 7012), sent (v9 OUT_BYTES), layer 2, total,
+# initiator (ASA NSEL).
+_OCTETS, _PACKETS = (1, 23, 352, 85, 231), (2, 24, 86, 298)
+_REVERSE_OCTETS, _REVERSE_PACKETS = (1, 85), (2, 86)
+_FIREWALL_CREATED, _FIREWALL_DELETED, _FIREWALL_UPDATED = 1, 2, 5
+
+_SWAPPED = (
+    ("source_address_hi", "destination_address_hi"),
+    ("source_address_lo", "destination_address_lo"),
+    ("source_transport_port", "destination_transport_port"),
+    ("source_mac_address", "destination_mac_address"),
+    ("source_prefix_length", "destination_prefix_length"),
+    ("bgp_source_as_number", "bgp_destination_as_number"),
+    ("ingress_interface", "egress_interface"),
+    ("ingress_vrf_id", "egress_vrf_id"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """The columns of one group: its records, and the reverse halves of its biflows.
+
+    Attributes
+    ----------
+    reverse_rows
+        Which records have a reverse half: its rows are these, in order. None: the layout has none.
+    """
+
+    forward: Columns
+    reverse: Columns | None = None
+    reverse_rows: NDArray[np.intp] | None = None
+
+
+def flow_columns(group: RecordGroup) -> Halves:
+    """Fill the columns of flows and events."""
+    columns = _origin(group)
+    columns.update(_direct(group))
+    columns.update(_addresses(group))
+    columns.update(_ports(group))
+    columns.update(time_columns(group))
+    columns.update(_counters(group))
+    columns.update(_application(group))
+    columns.update(_direction(group, columns))
+    columns.update(_kind(group, columns))
+    _note_icmp(columns)
+    _note_dropped(columns)
+    return _halves(group, columns)
+
+
+def option_columns(group: RecordGroup) -> Columns:
+    """Fill the columns of options records: identifiers and names as they are."""
+    columns = _origin(group)
+    columns.update(_direct(group))
+    columns.update(_application(group))
+    columns["record_kind"] = _constant(np.uint8(RecordKind.OPTION), group.n_records)
+    for column in COLUMNS:
+        if column.options_only and column.dtype == object:
+            at = next((i for e in column.elements if (i := group.index(e)) is not None), None)
+            if at is not None:
+                columns[column.name] = _texts(group.records.octets(at))
+    return columns
+
+
+def compact(columns: Columns) -> Columns:
+    """Leave out columns that hold nothing; make constant ones stride-0 arrays."""
+    kept: Columns = {}
+    for name, values in columns.items():
+        if not len(values):
+            continue
+        first = values[0]
+        if values.strides == (0,) or (
+            values.dtype != object and first == values[-1] and bool((values == first).all())
+        ):
+            if first != COLUMN[name].absent:
+                kept[name] = _constant(first, len(values))
+        else:
+            kept[name] = values
+    return kept
+
+
+def octet_columns(group: RecordGroup, elements: tuple[tuple[int, int], ...]) -> Columns:
+    """Copy the raw octets of (enterprise, element) pairs that the layout has."""
+    found: Columns = {}
+    for enterprise, element in elements:
+        at = group.index(element, enterprise)
+        if at is not None:
+            found[octets_column(enterprise, element)] = group.records.octets(at)
+    return found
+
+
+@lru_cache(maxsize=65536)
+def text_of(octets: bytes, limit: int = 256) -> str:
+    """Read a string: up to the first NUL, bad octets replaced, at most `limit` characters."""
+    return octets.split(b"\0", 1)[0][: limit * 4].decode("utf-8", "replace")[:limit].strip()
+
+
+def application_key(octets: bytes) -> int:
+    """Make a 64-bit key of an application identifier (RFC 6759 section 4).
+
+    The classification engine is the top octet, the selector the rest; a selector of more than
+    seven octets is folded. No octets: 0.
+    """
+    if not octets:
+        return 0
+    selector, rest = int.from_bytes(octets[1:], "big"), 0
+    while selector:
+        rest ^= selector & (1 << 56) - 1
+        selector >>= 56
+    return octets[0] << 56 | rest
+
+
+@lru_cache(maxsize=4096)
+def has_only_totals(plan: DecodePlan) -> bool:
+    """Tell whether octets are counted since the flow began (85, 86) and in no other way."""
+    octets = next((e for e in _OCTETS if plan.index(e) is not None), None)
+    return octets == 85
+
+
+def _constant(value: Any, n: int) -> NDArray[Any]:
+    return np.broadcast_to(np.asarray(value), (n,))
+
+
+def _origin(group: RecordGroup) -> Columns:
+    version = _constant(np.uint8(group.plan.version), group.n_records)
+    return {
+        "collection_time_milliseconds": group.per_record("received_ms"),
+        "exporter_address_hi": group.per_record("address_hi"),
+        "exporter_address_lo": group.per_record("address_lo"),
+        "exporter_transport_port": group.per_record("port"),
+        "observation_domain_id": group.per_record("domain").astype(np.uint32, copy=False),
+        "export_protocol_version": version,
+        **({} if group.sampling is None else {"sampling_rate": group.sampling}),
+    }
+
+
+@lru_cache(maxsize=4096)
+def _direct_fields(plan: DecodePlan) -> tuple[tuple[str, np.dtype[Any], int], ...]:
+    found = []
+    for column in _DIRECT:
+        at = next((i for e in column.elements if (i := plan.index(e)) is not None), None)
+        if at is not None:
+            found.append((column.name, column.dtype, at))
+    return tuple(found)
+
+
+def _direct(group: RecordGroup) -> Columns:
+    fields = _direct_fields(group.plan)
+    return {
+        name: group.records.unsigned(at).astype(dtype, copy=False) for name, dtype, at in fields
+    }
+
+
+def _addresses(group: RecordGroup) -> Columns:
+    columns: Columns = {}
+    version = group.unsigned(60)
+    for name, (v6, v4) in _ADDRESSES.items():
+        at6, at4 = group.index(v6), group.index(v4)
+        short = None if at4 is None else _mapped(group, at4, name)
+        if at6 is None:
+            if short is not None:
+                columns[f"{name}_lo"] = short
+            continue
+        hi, lo = group.records.halves(at6)
+        if short is not None:
+            # Both families in one record: the version decides, else whichever is not zero.
+            is_v6 = (hi | lo) > 0 if version is None else version == 6
+            hi, lo = np.where(is_v6, hi, 0), np.where(is_v6, lo, short)
+        columns[f"{name}_hi"], columns[f"{name}_lo"] = hi, lo
+    return columns
+
+
+def _mapped(group: RecordGroup, field: int, name: str) -> NDArray[Any]:
+    """Read an IPv4 address as the low half of an IPv4-mapped one."""
+    mapped = group.records.unsigned(field).astype(np.uint64, copy=False)
+    nothing = mapped == 0
+    mapped |= np.uint64(V4_MAPPED)
+    if name not in ("source_address", "destination_address"):
+        mapped[nothing] = 0  # No such address, rather than 0.0.0.0.
+    return mapped
+
+
+def _ports(group: RecordGroup) -> Columns:
+    columns: Columns = {}
+    for name in ("source_transport_port", "destination_transport_port"):
+        candidates = [v for e in COLUMN[name].elements if (v := group.unsigned(e)) is not None]
+        if candidates:
+            port = candidates[0].astype(np.uint16, copy=False)
+            for other in candidates[1:]:
+                port = np.where(port > 0, port, other.astype(np.uint16, copy=False))
+            columns[name] = port
+    return columns
+
+
+def _counters(group: RecordGroup) -> Columns:
+    columns: Columns = {}
+    for name, elements in (("octet_delta_count", _OCTETS), ("packet_delta_count", _PACKETS)):
+        values = group.first_unsigned(elements)
+        if values is not None:
+            columns[name] = values.astype(np.uint64, copy=False)
+    return columns
+
+
+def _application(group: RecordGroup) -> Columns:
+    at = group.index(95)
+    if at is None:
+        return {}
+    length = group.plan.fields[at].length
+    if length in (1, 2, 4, 8):
+        # The engine is the top octet of the field; here it becomes the top octet of the number.
+        number = group.records.unsigned(at).astype(np.uint64, copy=False)
+        bits = np.uint64(8 * (length - 1))
+        engine = number >> bits
+        return {"application_id": engine << np.uint64(56) | (number & ((np.uint64(1) << bits) - 1))}
+    values = group.records.octets(at)
+    keys = [application_key(bytes(v)) for v in values.tolist()]
+    return {"application_id": np.array(keys, np.uint64)}
+
+
+def _direction(group: RecordGroup, columns: Columns) -> Columns:
+    told = group.unsigned(61)
+    ingress, egress = columns.get("ingress_interface"), columns.get("egress_interface")
+    if told is not None:
+        direction = told.astype(np.uint8, copy=False)
+        if not (direction > 1).any():
+            return {"flow_direction": direction}
+        direction = np.where(direction > 1, np.uint8(UNKNOWN_DIRECTION), direction)
+    elif ingress is None and egress is None:
+        return {}
+    else:
+        direction = np.full(group.n_records, UNKNOWN_DIRECTION, np.uint8)
+    if ingress is not None and egress is not None:
+        # Not told: a flow with only one interface passed it in the direction of that one.
+        unknown = direction == UNKNOWN_DIRECTION
+        direction = np.where(unknown & (ingress > 0) & (egress == 0), np.uint8(0), direction)
+        direction = np.where(unknown & (ingress == 0) & (egress > 0), np.uint8(1), direction)
+    return {"flow_direction": direction}
+
+
+def _kind(group: RecordGroup, columns: Columns) -> Columns:
+    """Tell traffic from events: firewalls repeat a flow when it is created, updated, deleted."""
+    octets = columns.get("octet_delta_count")
+    if octets is None and "packet_delta_count" not in columns:
+        return {"record_kind": _constant(np.uint8(RecordKind.EVENT), group.n_records)}
+    event = columns.get("firewall_event")
+    if event is None or octets is None:
+        return {}
+    reverse = group.first_unsigned((232,))
+    counted = octets > 0 if reverse is None else (octets > 0) | (reverse > 0)
+    # Totals grow from record to record: only the last one counts. Deltas count whenever they come.
+    last_only = group.index(231) is None and group.index(1) is None
+    traffic = counted & (event != _FIREWALL_CREATED)
+    if last_only:
+        traffic &= event != _FIREWALL_UPDATED
+    return {"record_kind": np.where(traffic, np.uint8(RecordKind.FLOW), np.uint8(RecordKind.EVENT))}
+
+
+def _note_icmp(columns: Columns) -> None:
+    """Where no element holds ICMP type and code, the destination port of v5 and v9 does."""
+    protocol, port = columns.get("protocol_identifier"), columns.get("destination_transport_port")
+    if "icmp_type_code" in columns or protocol is None or port is None:
+        return
+    icmp = (protocol == 1) | (protocol == 58)
+    if icmp.any():
+        columns["icmp_type_code"] = np.where(icmp, port, np.uint16(0))
+
+
+def _note_dropped(columns: Columns) -> None:
+    """Say where a packet was dropped: forwarding status (RFC 7270 section 4.12), or no way out."""
+    status = columns.get("forwarding_status")
+    if status is not None and (status >> 6 == 2).any():
+        columns["dropped"] = (status >> 6 == 2).astype(np.uint8)
+        return
+    egress, ingress = columns.get("egress_interface"), columns.get("ingress_interface")
+    hop = columns.get("ip_next_hop_address_lo")
+    if status is None and egress is not None and ingress is not None and hop is not None:
+        dropped = (egress == 0) & (hop == 0) & (ingress > 0)
+        if dropped.any():
+            columns["dropped"] = dropped.astype(np.uint8)
+
+
+def _texts(values: NDArray[Any]) -> NDArray[Any]:
+    texts = np.empty(len(values), object)
+    texts[:] = [text_of(bytes(value)) for value in values.tolist()]
+    return texts
+
+
+def _halves(group: RecordGroup, columns: Columns) -> Halves:
+    octets, packets = _reverse_counters(group)
+    if octets is None and packets is None:
+        return Halves(columns)
+    present = np.zeros(group.n_records, np.bool_)
+    for counter in (packets,) if packets is not None else (octets,):
+        present |= counter > 0  # type: ignore[operator]
+    rows = np.flatnonzero(present)
+    reverse = {name: values[rows] for name, values in columns.items()}
+    for one, other in _SWAPPED:
+        a, b = reverse.pop(one, None), reverse.pop(other, None)
+        reverse.update({other: a} if a is not None else {})
+        reverse.update({one: b} if b is not None else {})
+    for name in ("octet_delta_count", "packet_delta_count", "flow_direction"):
+        reverse.pop(name, None)
+    reverse.update(_reverse_columns(group, rows, octets, packets))
+    return Halves(columns, reverse, rows)
+
+
+def _reverse_counters(group: RecordGroup) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Find the counters of the other direction: RFC 5103, ASA's responder, or v9's OUT_BYTES."""
+    octets = group.first_unsigned(_REVERSE_OCTETS, REVERSE_PEN)
+    packets = group.first_unsigned(_REVERSE_PACKETS, REVERSE_PEN)
+    if octets is None and packets is None and group.index(231) is not None:
+        octets, packets = group.unsigned(232), group.unsigned(299)
+    if octets is None and packets is None and group.index(1) is not None:
+        octets, packets = group.unsigned(23), group.unsigned(24)
+    return octets, packets
+
+
+def _reverse_columns(
+    group: RecordGroup,
+    rows: NDArray[np.intp],
+    octets: NDArray[Any] | None,
+    packets: NDArray[Any] | None,
+) -> Columns:
+    found: Columns = {"reverse": _constant(np.uint8(1), len(rows))}
+    counters = (("octet_delta_count", octets), ("packet_delta_count", packets))
+    told = (
+        (name, group.unsigned(element, REVERSE_PEN))
+        for name, element in (
+            ("tcp_control_bits", 6),
+            ("ip_class_of_service", 5),
+            ("vlan_id", 58),
+            ("flow_end_reason", 136),
+        )
+    )
+    for name, values in (*counters, *told):
+        if values is not None:
+            found[name] = values[rows].astype(COLUMN[name].dtype, copy=False)
+    return found

@@ -1,0 +1,101 @@
+"""Records of one layout, decoded together, with what their messages say about each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.wire.plan import DecodePlan, Records
+
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The messages that the records of a block came in; arrays of shape (n,), one row each.
+
+    Rows from the number of datagrams in the block on are messages of earlier blocks, whose Data
+    Sets waited for their template.
+    """
+
+    address_hi: NDArray[np.uint64]
+    address_lo: NDArray[np.uint64]
+    port: NDArray[np.uint16]
+    received_ms: Int
+    domain: Int
+    sequence: Int
+    export_ms: Int
+    uptime_ms: Int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordGroup:
+    """Data Records of one layout.
+
+    Attributes
+    ----------
+    arrival
+        int64, shape (n_sets,): the message of each Set, a row of `arrivals`.
+    counts
+        int64, shape (n_sets,): records of each Set, in the order of `records`.
+    template_ids
+        int64, shape (n_sets,): identifier of each Set's template, 0 where there is none (v5).
+    offsets
+        int64, shape (n_sets,): where each Set's body begins in its datagram; -1 for one that
+        waited.
+    sampling
+        float64, shape (n_records,): one packet of so many was seen, 0 where that is not known; None
+        when it is known of no record.
+    init_ms
+        int64, shape (n_records,): boot time of the exporter where options records told it (IPFIX).
+    """
+
+    plan: DecodePlan
+    records: Records
+    arrivals: Arrivals
+    arrival: Int
+    counts: Int
+    template_ids: Int
+    offsets: Int
+    sampling: NDArray[np.float64] | None = None
+    init_ms: Int | None = None
+
+    @property
+    def n_records(self) -> int:
+        """Number of records."""
+        return self.records.n_records
+
+    def index(self, element: int, enterprise: int = 0) -> int | None:
+        """Return the first field of an element, None when the layout has none."""
+        return self.plan.first_index.get((enterprise, element))
+
+    def unsigned(self, element: int, enterprise: int = 0) -> NDArray[Any] | None:
+        """Return an element of every record as unsigned integers."""
+        at = self.plan.first_index.get((enterprise, element))
+        return None if at is None else self.records.unsigned(at)
+
+    def first_unsigned(self, elements: tuple[int, ...], enterprise: int = 0) -> NDArray[Any] | None:
+        """Return the first of these elements that the layout has."""
+        for element in elements:
+            if (enterprise, element) in self.plan.first_index:
+                return self.unsigned(element, enterprise)
+        return None
+
+    def per_set(self, name: str) -> NDArray[Any]:
+        """Return a field of `arrivals` for each Set."""
+        found: NDArray[Any] = getattr(self.arrivals, name)[self.arrival]
+        return found
+
+    def per_record(self, name: str) -> NDArray[Any]:
+        """Return a field of `arrivals` for each record; a stride-0 array when all are the same."""
+        return spread(self.per_set(name), self.counts, self.n_records)
+
+
+def spread(values: NDArray[Any], counts: Int, total: int) -> NDArray[Any]:
+    """Repeat one value for each Set over its records, without copying when all are equal."""
+    if len(values) and values[0] == values[-1] and (values == values[0]).all():
+        return np.broadcast_to(values[0], (total,))
+    return np.repeat(values, counts)

@@ -1,0 +1,136 @@
+"""What decoders are given and what they give back.
+
+A decoder reads a block of datagrams and what is known about their exporters (`DecoderState`), and
+returns a `DecodeResult`: columns, and everything that changed. It stores nothing; the caller
+commits the result, so that a block can be decoded again, or for inspection only, with the same
+outcome.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from appliance.decoding.groups import Arrivals, RecordGroup
+from appliance.flows import FlowBatch
+from appliance.wire.message import Fault
+from appliance.wire.options import Sampling
+from appliance.wire.sequence import SequenceState
+from appliance.wire.timeline import Family, Scope, TemplateChange, TemplateLookup
+
+Exporter = tuple[int, int]
+"""An exporter's address as halves."""
+
+Element = tuple[int, int]
+"""(enterprise number, element identifier)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingSet:
+    """A Data Set whose template has not been seen yet, with what its message said."""
+
+    scope: Scope
+    set_id: int
+    version: int
+    body: bytes
+    received_ms: int
+    sequence: int
+    export_ms: int
+    uptime_ms: int
+
+
+class NameFact(NamedTuple):
+    """A name that an options record told.
+
+    Attributes
+    ----------
+    kind
+        `application` (number: `appliance.decoding.columns.application_key`) or `interface`.
+    """
+
+    exporter: Exporter
+    kind: str
+    number: int
+    name: str
+    description: str
+
+
+class DecoderState(TemplateLookup, Protocol):
+    """What is known of exporters before a block; decoders read it and change nothing."""
+
+    def sampling(self, exporter: Exporter) -> Sampling:
+        """Return the sampling rates that an exporter told."""
+        ...
+
+    def sequence(self, scope: Scope) -> SequenceState:
+        """Return where the sequence numbers of an observation domain stand."""
+        ...
+
+    def waiting(self, family: Family, template_id: int) -> Sequence[WaitingSet]:
+        """Return the Data Sets that wait for a template of this address, domain and identifier."""
+        ...
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """Settings that decide what decoders make of records.
+
+    Attributes
+    ----------
+    default_rate
+        Sampling rate of exporters that tell none; 0: not known.
+    rates
+        The same for single exporters.
+    renamed
+        For an exporter, its element numbers and what they mean.
+    raw_elements
+        Elements whose octets go along as received.
+    """
+
+    default_rate: float = 0.0
+    rates: Mapping[Exporter, float] = field(default_factory=dict)
+    renamed: Mapping[Exporter, Mapping[Element, Element]] = field(default_factory=dict)
+    raw_elements: tuple[Element, ...] = ()
+
+
+@dataclass
+class DecodeResult:
+    """What a block held.
+
+    Attributes
+    ----------
+    batches
+        Columns; `datagrams` of a batch are rows of `arrivals`.
+    groups
+        The records behind each batch, octet for octet (for inspection).
+    released
+        Waiting Sets that were decoded, or given up because their exporter restarted.
+    sequences
+        New states of the observation domains that sent something.
+    tallies
+        Records by exporter and a fixed word: `records`, `options_records`, `total_counters` (the
+        exporter sends no deltas), `sampling_assumed` (its rate is not known).
+    faults
+        What was wrong, by row of the block.
+    counts
+        Other things that happened, by a fixed word.
+    unknown_elements
+        Records by elements that no registry names.
+    """
+
+    batches: list[FlowBatch] = field(default_factory=list)
+    groups: list[RecordGroup] = field(default_factory=list)
+    arrivals: Arrivals | None = None
+    templates: list[TemplateChange] = field(default_factory=list)
+    waiting: list[WaitingSet] = field(default_factory=list)
+    released: list[WaitingSet] = field(default_factory=list)
+    sampling: dict[Exporter, Sampling] = field(default_factory=dict)
+    sequences: dict[Scope, SequenceState] = field(default_factory=dict)
+    names: list[NameFact] = field(default_factory=list)
+    restarted: list[Scope] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    tallies: Counter[tuple[Exporter, str]] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    unknown_elements: Counter[Element] = field(default_factory=Counter)

@@ -1,0 +1,247 @@
+"""Examines the machine: can the collector, as configured, do its work here, and if not, what to do.
+
+Each `_examine_` function looks at one thing and returns one `Finding`; nothing is changed beyond
+sockets that are bound and closed again. `appliance check` prints the findings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance.errors import SettingsError
+from appliance.nfacctd.primitives import read_primitives
+from appliance.setting_types import ListenAddress
+from appliance.settings import Settings
+
+OK, HINT, FAIL = "ok", "hint", "fail"
+
+OLDEST_PYTHON = (3, 11)
+SO_RCVBUFFORCE = 33
+"""Linux's socket option, missing in the `socket` module: above the limit, with CAP_NET_ADMIN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at and how it is.
+
+    Attributes
+    ----------
+    status
+        `OK`; `HINT` for what should be better; `FAIL` for what keeps the collector from working.
+    what
+        The thing, in a word or two.
+    text
+        How it is and, unless it is ok, what to do.
+    """
+
+    status: str
+    what: str
+    text: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything that the collector needs on this machine."""
+    listen: tuple[ListenAddress, ...] = settings["collector.listen"]
+    return [
+        _examine_python(),
+        _examine_library("pyarrow", "writes the flow log"),
+        _examine_library("duckdb", "searches the flow log"),
+        _examine_data_directory(settings["data_directory"]),
+        _examine_free_space(settings),
+        _examine_clock(),
+        _examine_ipv6(listen),
+        *(_examine_port(address) for address in listen),
+        _examine_receive_buffer(settings["collector.receive_buffer"]),
+        *_examine_primitives(settings["collector.primitives_file"]),
+    ]
+
+
+def _examine_python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        return Finding(OK, "python", found)
+    return Finding(FAIL, "python", f"{found} is too old: install 3.11 or newer")
+
+
+def _examine_library(name: str, purpose: str) -> Finding:
+    try:
+        version = importlib.import_module(name).__version__
+    except ImportError as error:
+        problem = f"{purpose}, but cannot be imported ({error}): install the locked requirements"
+        return Finding(FAIL, name, problem)
+    return Finding(OK, name, version)
+
+
+def _examine_data_directory(folder: Path) -> Finding:
+    there = existing(folder)
+    if not there.is_dir():
+        return Finding(FAIL, "data directory", f"{there} is a file: change data_directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        advice = f"make {there} writable for this user, or change data_directory"
+        return Finding(FAIL, "data directory", f"{folder} cannot be written: {advice}")
+    made = "" if there == folder else " (will be made)"
+    return Finding(OK, "data directory", f"{folder} is writable{made}")
+
+
+def _examine_free_space(settings: Settings) -> Finding:
+    free = shutil.disk_usage(existing(settings["data_directory"])).free
+    text = f"{octets_text(free)} free"
+    minimum: int = settings["flow_log.minimum_free_octets"]
+    if free < minimum:
+        advice = "free some, or lower flow_log.minimum_free_octets"
+        return Finding(FAIL, "disk", f"{text}, less than {octets_text(minimum)}: {advice}")
+    budget: int = settings["flow_log.retention_octets"]
+    if free < budget:
+        advice = "lower flow_log.retention_octets unless most of it is used already"
+        return Finding(HINT, "disk", f"{text} for up to {octets_text(budget)}: {advice}")
+    return Finding(OK, "disk", text)
+
+
+def _examine_clock() -> Finding:
+    """Compare the clock with the age of this file: no flow can be older than the program."""
+    now, made = time.time(), Path(__file__).stat().st_mtime
+    text = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    if now < made - 86400:
+        advice = "set it, and keep it right with an NTP client"
+        return Finding(FAIL, "clock", f"{text} is before this program was installed: {advice}")
+    return Finding(OK, "clock", text)
+
+
+def _examine_ipv6(listen: tuple[ListenAddress, ...]) -> Finding:
+    if has_ipv6():
+        return Finding(OK, "ipv6", "available")
+    if all(":" not in address.host for address in listen):
+        return Finding(OK, "ipv6", "off, and not asked for")
+    return Finding(HINT, "ipv6", "off on this machine: only IPv4 exporters are heard")
+
+
+def _examine_port(address: ListenAddress) -> Finding:
+    what = f"port {address.port}"
+    try:
+        with bound_socket(address):
+            return Finding(OK, what, f"{address} is free")
+    except OSError as error:
+        return _explained(address, what, error)
+
+
+def _explained(address: ListenAddress, what: str, error: OSError) -> Finding:
+    if error.errno == errno.EADDRINUSE:
+        user, ours = _user_of(address.port)
+        if ours:
+            return Finding(OK, what, f"{address} is used by the running collector, {user}")
+        advice = "stop it or change collector.listen"
+        return Finding(FAIL, what, f"busy: port {address.port} is used by {user}, {advice}")
+    if error.errno == errno.EADDRNOTAVAIL:
+        advice = "change collector.listen"
+        return Finding(FAIL, what, f"{address.host} is not an address of this machine: {advice}")
+    if error.errno == errno.EACCES:
+        advice = "use a port from 1024 on in collector.listen"
+        return Finding(FAIL, what, f"not allowed to listen on port {address.port}: {advice}")
+    return Finding(FAIL, what, f"{address}: {(error.strerror or str(error)).lower()}")
+
+
+def _user_of(port: int) -> tuple[str, bool]:
+    """Name the program that has a UDP port, and tell whether it is a collector of ours."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("udp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                process = psutil.Process(connection.pid)
+                words = process.cmdline()
+                ours = any(Path(word).name == "appliance" for word in words) and (
+                    "collect" in words or "run" in words
+                )
+                return f"{process.name()} (process {connection.pid})", ours
+    return "another program", False
+
+
+def _examine_receive_buffer(wanted: int) -> Finding:
+    granted = granted_receive_buffer(wanted)
+    if granted >= wanted:
+        return Finding(OK, "receive buffer", f"{octets_text(granted)} for each port")
+    advice = f"as root, sysctl -w net.core.rmem_max={wanted} (and in /etc/sysctl.d to keep it)"
+    problem = f"{octets_text(granted)} of {octets_text(wanted)}, bursts may be lost: {advice}"
+    return Finding(HINT, "receive buffer", problem)
+
+
+def _examine_primitives(file: Path | None) -> Iterator[Finding]:
+    if file is None:
+        return
+    try:
+        read = read_primitives(file)
+    except SettingsError as error:
+        yield Finding(FAIL, "primitives", f"{error}: change collector.primitives_file")
+        return
+    yield Finding(OK, "primitives", f"{len(read.primitives)} in {file}")
+    yield from (Finding(HINT, "primitives", warning) for warning in read.warnings)
+
+
+def granted_receive_buffer(wanted: int) -> int:
+    """Return how many octets the kernel gives a UDP socket that asks for so many."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        wanted = min(wanted, 2**31 // 2 - 1)
+        try:
+            probe.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, wanted)
+        except OSError:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
+        # Linux doubles the request for its own bookkeeping and returns the doubled value.
+        return probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+
+def has_ipv6() -> bool:
+    """Tell whether a UDP socket can be bound to an IPv6 address here."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def bound_socket(address: ListenAddress) -> socket.socket:
+    """Bind a UDP socket as the collector does: `[::]` takes IPv4 too, and is IPv4 without IPv6.
+
+    Raises
+    ------
+    OSError
+        The address is busy, foreign or forbidden.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    host = address.host
+    if host == "::" and not has_ipv6():
+        family, host = socket.AF_INET, "0.0.0.0"  # noqa: S104 - all addresses is what was asked for
+    probe = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        probe.bind((host, address.port))
+    except OSError:
+        probe.close()
+        raise
+    return probe
+
+
+def existing(path: Path) -> Path:
+    """Return the path, or the nearest folder above it that is there."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def octets_text(octets: float) -> str:
+    """Write a size for people, decimal as in the settings: `1.5 GB`."""
+    for unit in ("octets", "kB", "MB", "GB"):
+        if octets < 1000:
+            return f"{octets:.0f} {unit}" if unit == "octets" else f"{octets:.1f} {unit}"
+        octets /= 1000
+    return f"{octets:.1f} TB"

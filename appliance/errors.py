@@ -1,0 +1,56 @@
+"""The errors that the appliance raises on purpose: one base class, facts as attributes, text
+built from them.
+
+Texts are lower case, without a full stop, and say what was expected and what was found.
+`MalformedMessage` lives in `appliance.wire`, which imports nothing from here; it is re-exported
+for plugins.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ApplianceError(Exception):
+    """Base of every expected error; the command line prints its text without a traceback.
+
+    Attributes
+    ----------
+    exit_code
+        What the command line exits with.
+    """
+
+    exit_code = 1
+
+
+class SettingsError(ApplianceError):
+    """A configuration file or option says something that cannot be used."""
+
+    exit_code = 2
+
+    def __init__(self, problem: str, *, file: Path | None = None, key: str | None = None) -> None:
+        self.problem, self.file, self.key = problem, file, key
+        where = ": ".join(str(part) for part in (file, key) if part)
+        super().__init__(f"{where}: {problem}" if where else problem)
+
+
+class StartupError(ApplianceError):
+    """A plugin, or the machine, keeps the appliance from starting."""
+
+    exit_code = 2
+
+
+class CaptureError(ApplianceError):
+    """A capture file cannot be read."""
+
+    def __init__(self, file: Path | str, problem: str) -> None:
+        self.file, self.problem = file, problem
+        super().__init__(f"{file}: {problem}")
+
+
+class StorageError(ApplianceError):
+    """The flow log or a database cannot be written or read now."""
+
+
+class QueryError(ApplianceError):
+    """A question to the flow log is not understood, or ran into one of its limits."""

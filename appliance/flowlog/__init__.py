@@ -1,0 +1,65 @@
+"""The flow log: journals, sealed Parquet files, cursors, retention and search.
+
+The collector has a `FlowLogWriter`, the loader process a `Maintainer` and a `FlowLogReader`,
+whoever asks a `FlowSearch`. Names are imported when they are first used, so that the collector does
+not pay for DuckDB.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from appliance.flowlog.conditions import Condition, parse_condition
+    from appliance.flowlog.limits import Cursor, FlowLogLimits, QueryLimits
+    from appliance.flowlog.maintainer import Maintainer, MaintenanceReport
+    from appliance.flowlog.questions import FlowQuestion, TopQuestion
+    from appliance.flowlog.reader import FlowLogReader, LogSnapshot
+    from appliance.flowlog.schema import Rows, batch_from_rows
+    from appliance.flowlog.search import FlowSearch, Totals
+    from appliance.flowlog.writer import FlowLogWriter
+
+_MODULES = {
+    "Condition": "conditions",
+    "Cursor": "limits",
+    "FlowLogLimits": "limits",
+    "FlowLogReader": "reader",
+    "FlowLogWriter": "writer",
+    "FlowQuestion": "questions",
+    "FlowSearch": "search",
+    "LogSnapshot": "reader",
+    "MaintenanceReport": "maintainer",
+    "Maintainer": "maintainer",
+    "QueryLimits": "limits",
+    "Rows": "schema",
+    "TopQuestion": "questions",
+    "Totals": "search",
+    "batch_from_rows": "schema",
+    "parse_condition": "conditions",
+}
+
+__all__ = [
+    "Condition",
+    "Cursor",
+    "FlowLogLimits",
+    "FlowLogReader",
+    "FlowLogWriter",
+    "FlowQuestion",
+    "FlowSearch",
+    "LogSnapshot",
+    "Maintainer",
+    "MaintenanceReport",
+    "QueryLimits",
+    "Rows",
+    "TopQuestion",
+    "Totals",
+    "batch_from_rows",
+    "parse_condition",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

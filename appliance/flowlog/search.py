@@ -1,0 +1,262 @@
+"""FlowSearch: questions answered by DuckDB over sealed files and journals, within limits.
+
+Every question gets its own in-memory DuckDB, so its limits on memory and threads are its own, and a
+timer that interrupts it. Files are opened before DuckDB starts and handed over through
+/proc/self/fd: one that is merged or expired while the question runs is still read to its end.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from appliance.errors import QueryError, StorageError
+from appliance.flowlog.journal import DamagedFile
+from appliance.flowlog.limits import QueryLimits
+from appliance.flowlog.names import LogFile
+from appliance.flowlog.parquet import ParquetFile
+from appliance.flowlog.questions import (
+    MACROS,
+    FlowQuestion,
+    Statement,
+    TopQuestion,
+    flows_statement,
+    top_statement,
+    totals_statement,
+)
+from appliance.flowlog.reader import FlowLogReader, LogSnapshot
+from appliance.flowlog.schema import Rows, arrow_type, family_schema
+
+logger = logging.getLogger(__name__)
+
+TRIES = 10
+PINNED_FILES = 256
+"""So many of the newest files are held open while a question runs; older ones are not merged any
+more."""
+
+DESCRIPTORS = Path("/proc/self/fd")
+
+
+class Totals(NamedTuple):
+    """Sums over the log."""
+
+    flows: int
+    packets: int
+    octets: int
+
+
+class FlowSearch:
+    """Answers questions about one flow log.
+
+    Attributes
+    ----------
+    damaged
+        What the last question had to leave out, one text each.
+    """
+
+    def __init__(self, directory: Path, limits: QueryLimits | None = None) -> None:
+        self.directory, self.limits = directory, limits or QueryLimits()
+        self.damaged: list[str] = []
+        self._reader = FlowLogReader(directory)
+
+    def flows(self, question: FlowQuestion) -> Any:
+        """Return matching records as a pyarrow table.
+
+        Raises
+        ------
+        QueryError
+            The question is not understood or ran into a limit.
+        StorageError
+            The log cannot be read.
+        """
+        octets = () if question.columns else self._octets_columns(question.options)
+        return self._answer(flows_statement(question, octets), question, question.options)
+
+    def top(self, question: TopQuestion) -> Any:
+        """Return the biggest groups as a pyarrow table: key columns, octets, packets, flows."""
+        return self._answer(top_statement(question), question, False)
+
+    def totals(self, question: TopQuestion | None = None) -> Totals:
+        """Return the sums over all flows that match; scaled unless the question is raw."""
+        asked = question or TopQuestion("protocol")
+        (row,) = self._answer(totals_statement(asked), asked, False).to_pylist()
+        return Totals(int(row["flows"]), int(row["packets"]), int(row["octets"]))
+
+    def _answer(
+        self, statement: Statement, question: FlowQuestion | TopQuestion, options: bool
+    ) -> Any:
+        if not (self.directory / "flows").is_dir():
+            raise StorageError(f"no flow log in {self.directory}: has the collector run yet?")
+        self.damaged = []
+        without: set[Path] = set()
+        for _ in range(TRIES):
+            snapshot = self._reader.snapshot(options)
+            self.damaged += [text for text in snapshot.damaged if text not in self.damaged]
+            files = [
+                file
+                for file in snapshot.files
+                if file.path not in without
+                and file.from_ms < question.until_ms
+                and file.to_ms >= question.since_ms
+            ]
+            try:
+                with ExitStack() as held:
+                    paths = _pinned(files, held)
+                    return self._run(statement, paths, snapshot, options)
+            except FileNotFoundError:
+                continue
+            except duckdb.IOException as error:
+                if all(file.path.exists() for file in files):
+                    self._leave_out_damaged(files, without, error)
+            except duckdb.Error as error:
+                self._leave_out_damaged(files, without, error)
+        raise StorageError(f"flow log {self.directory} changes faster than it can be read")
+
+    def _run(
+        self, statement: Statement, paths: list[str], snapshot: LogSnapshot, options: bool
+    ) -> Any:
+        with self._connection() as connection:
+            columns = sorted(statement.columns)
+            parts = [f"SELECT {', '.join(columns)} FROM journal_rows"]  # noqa: S608
+            parameters = dict(statement.parameters)
+            connection.register("journal_rows", _journal_table(snapshot.rows, columns, options))
+            if paths:
+                parts.append(_sealed(paths, columns, connection, parameters))
+            sql = f"WITH log AS NOT MATERIALIZED ({' UNION ALL '.join(parts)}) {statement.sql}"
+            return connection.sql(sql, params=parameters).to_arrow_table()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        """Open a DuckDB with the limits of a question; it is interrupted when its time is over."""
+        limits = self.limits
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": f"{limits.memory_octets}B",
+                "threads": limits.threads,
+                "temp_directory": "",
+                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
+        )
+        timer = threading.Timer(limits.seconds, connection.interrupt)
+        try:
+            connection.execute(MACROS)
+            timer.start()
+            yield connection
+        except duckdb.InterruptException as error:
+            raise QueryError(
+                f"the question took longer than {limits.seconds:g} s: shorten the time range"
+            ) from error
+        except duckdb.OutOfMemoryException as error:
+            raise QueryError(
+                f"the question needs more than {limits.memory_octets} octets of memory: shorten the"
+                " time range or ask for fewer rows"
+            ) from error
+        finally:
+            timer.cancel()
+            connection.close()
+
+    def _leave_out_damaged(
+        self, files: list[LogFile], without: set[Path], error: Exception
+    ) -> None:
+        """Find the files that cannot be read, after DuckDB failed on one of them."""
+        found = False
+        for file in files:
+            try:
+                _check(file.path)
+            except FileNotFoundError:
+                found = True
+            except DamagedFile as damage:
+                found = True
+                without.add(file.path)
+                self.damaged.append(str(damage))
+                logger.warning("damaged file is left out: %s", damage)
+        if not found:
+            raise QueryError(f"the question failed: {str(error).splitlines()[0]}") from error
+
+    def _octets_columns(self, options: bool) -> set[str]:
+        snapshot = self._reader.snapshot(options)
+        names = {name for rows in snapshot.rows for name in rows.arrays}
+        for file in snapshot.files:
+            try:
+                sealed = ParquetFile(file.path)
+            except (DamagedFile, FileNotFoundError):
+                continue
+            names.update(sealed.octets_columns)
+            sealed.close()
+        return {name for name in names if name.startswith("octets_")}
+
+
+def _pinned(files: list[LogFile], held: ExitStack) -> list[str]:
+    """Return paths that DuckDB can open whatever is deleted meanwhile."""
+    paths = [str(file.path) for file in files[:-PINNED_FILES]]
+    for file in files[-PINNED_FILES:]:
+        descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        held.callback(os.close, descriptor)
+        paths.append(str(DESCRIPTORS / str(descriptor)) if DESCRIPTORS.exists() else str(file.path))
+    return paths
+
+
+def _sealed(
+    paths: list[str], columns: list[str], connection: Any, parameters: dict[str, Any]
+) -> str:
+    """Return the SELECT over sealed files; columns that none of them has are null."""
+    parameters["files"] = paths
+    source = "read_parquet($files, union_by_name = true)"
+    connection.execute(f"DESCRIBE SELECT * FROM {source}", {"files": paths})  # noqa: S608
+    present = {row[0] for row in connection.fetchall()}
+    selected = [
+        name if name in present else f"NULL::{_sql_type(name)} AS {name}" for name in columns
+    ]
+    return f"SELECT {', '.join(selected)} FROM {source}"  # noqa: S608
+
+
+def _sql_type(name: str) -> str:
+    kinds = {
+        pa.uint8(): "UTINYINT",
+        pa.uint16(): "USMALLINT",
+        pa.uint32(): "UINTEGER",
+        pa.uint64(): "UBIGINT",
+        pa.int64(): "BIGINT",
+        pa.float64(): "DOUBLE",
+        pa.string(): "VARCHAR",
+        pa.binary(): "BLOB",
+    }
+    return kinds[arrow_type(name)]
+
+
+def _journal_table(rows: list[Rows], columns: list[str], options: bool) -> Any:
+    schema = family_schema(options)
+    fields = [
+        schema.field(name) if name in schema.names else pa.field(name, arrow_type(name))
+        for name in columns
+    ]
+    tables = [piece.table(columns) for piece in rows]
+    wanted = pa.schema(fields)
+    return pa.concat_tables([wanted.empty_table(), *tables])
+
+
+def _check(path: Path) -> None:
+    """Read a whole file the careful way.
+
+    Raises
+    ------
+    DamagedFile
+        Something in it is not what was written.
+    """
+    file = ParquetFile(path)
+    try:
+        for index in range(len(file.groups)):
+            file.read(index)
+    finally:
+        file.close()

@@ -1,0 +1,417 @@
+"""FlowLogWriter: flow batches and the collector's state into journals, in groups that count whole
+or not at all.
+
+One group is all rows that wait in memory, then a commit with the state that belongs to them:
+options records first, then flows, and the commit in the journal of flows says how far both count. A
+writer killed in between leaves octets behind the last commit, which nobody reads and the next
+writer cuts off. So the sequence numbers and loss counters in the state always agree with the rows
+of the log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from appliance.errors import StorageError
+from appliance.flowlog import journal
+from appliance.flowlog.journal import Committed, merge_state
+from appliance.flowlog.limits import FlowLogLimits
+from appliance.flowlog.names import (
+    FAMILIES,
+    highest_number,
+    journal_path,
+    list_files,
+    sync_directory,
+)
+from appliance.flowlog.schema import COLLECTION_TIME, octets_names, rows_from_batch
+from appliance.flows import FlowBatch, is_constant
+
+logger = logging.getLogger(__name__)
+
+MAX_BUFFERED_ROWS = 100_000
+SMALL_BATCH_ROWS = 8_192
+"""Batches below this are joined with others of the same columns: a frame costs some 100
+microseconds."""
+
+STATE_FILE = "state.json"
+LOCK_FILE = "writer.lock"
+MAX_SEGMENT = 10**9
+MAX_STATE_OCTETS = 256 * 1024 * 1024
+
+
+class FlowLogWriter:
+    """The one writer of a flow log.
+
+    Parameters
+    ----------
+    directory
+        Made when missing.
+    limits
+        When to flush and to begin a new segment, and how much of the disk to leave free.
+    primitives
+        (enterprise, element) pairs whose octets are kept; others in a batch are not stored.
+
+    Attributes
+    ----------
+    rows_written, octets_written, groups_written, segments_closed
+        Since start; rows count when their group is committed.
+    rows_dropped
+        Rows that could not be written: the disk is full or failing.
+    write_errors, state_warnings
+        Failed groups, and state files or journals that were damaged.
+    """
+
+    def __init__(
+        self, directory: Path, limits: FlowLogLimits, primitives: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        self.directory, self.limits = directory, limits
+        self.octets_columns = frozenset(octets_names(primitives))
+        self.rows_written = self.octets_written = self.groups_written = self.segments_closed = 0
+        self.rows_dropped = self.write_errors = self.state_warnings = 0
+        self._buffer: list[FlowBatch] = []
+        self._buffered_rows = 0
+        self._waiting_since_ms: int | None = None
+        self._state: dict[str, Any] = {}
+        self._pending: dict[str, Any] = {}
+        self._segment = 0
+        self._open: _OpenSegment | None = None
+        self._lock = -1
+        self._space_checked_ms = 0
+        self._has_space = True
+
+    def start(self) -> dict[str, Any]:
+        """Take the directory over from a former writer; return the state of its last whole group.
+
+        Raises
+        ------
+        StorageError
+            The directory cannot be used, or another writer has it.
+        """
+        try:
+            for name in FAMILIES:
+                (self.directory / name).mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            self._state = self._load_state()
+            self._recover()
+            self._segment = max(self._segment, highest_number(self.directory))
+        except OSError as error:
+            raise StorageError(f"flow log {self.directory} cannot be used: {error}") from error
+        return dict(self._state)
+
+    def append(self, batch: FlowBatch) -> None:
+        """Keep a batch until the next flush; its arrays must not change any more."""
+        if batch.n_records:
+            self._buffer.append(batch)
+            self._buffered_rows += batch.n_records
+
+    def due(self, now_ms: int) -> bool:
+        """Tell whether rows have waited long enough, or are too many to wait."""
+        if not self._buffer:
+            return False
+        if self._waiting_since_ms is None or now_ms < self._waiting_since_ms:
+            self._waiting_since_ms = now_ms
+        waited_ms = now_ms - self._waiting_since_ms
+        return (
+            self._buffered_rows > MAX_BUFFERED_ROWS or waited_ms >= self.limits.flush_seconds * 1000
+        )
+
+    def flush(self, state: Mapping[str, Any], now_ms: int) -> int:
+        """Write one group: all waiting rows, and the state that goes with them.
+
+        Parameters
+        ----------
+        state
+            The keys that changed, values as JSON knows them; None takes a key away. Changes of a
+            group that fails go with the next one that succeeds.
+        now_ms
+            Milliseconds UTC.
+
+        Returns
+        -------
+        int
+            Rows that could not be written and are lost; 0 normally.
+        """
+        self._pending.update(state)
+        batches, n_rows = self._buffer, self._buffered_rows
+        self._buffer, self._buffered_rows, self._waiting_since_ms = [], 0, None
+        if not batches and not self._pending:
+            return 0
+        if not self._space(now_ms):
+            self.rows_dropped += n_rows
+            return n_rows
+        try:
+            self._write_group(batches, now_ms)
+        except OSError as error:
+            self._undo(error)
+            self.rows_dropped += n_rows
+            return n_rows
+        self.rows_written += n_rows
+        self.roll_if_due(now_ms)
+        return 0
+
+    def roll_if_due(self, now_ms: int) -> None:
+        """Close the open segment when it is full or old enough; the next flush begins another."""
+        segment = self._open
+        if segment is None:
+            return
+        old = abs(now_ms - segment.since_ms) >= self.limits.segment_seconds * 1000
+        if old or segment.rows >= self.limits.segment_rows:
+            self._close_segment()
+
+    def close(self, now_ms: int = 0) -> None:
+        """Write what waits, close the segment and let the directory go."""
+        if self._lock < 0:
+            return
+        if self._buffer or self._pending:
+            self.flush({}, now_ms)
+        self._close_segment()
+        os.close(self._lock)
+        self._lock = -1
+
+    def _take_lock(self) -> None:
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+        descriptor = os.open(self.directory / LOCK_FILE, flags, 0o640)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise StorageError(
+                f"another collector writes to the flow log {self.directory}"
+            ) from error
+        self._lock = descriptor
+
+    def _load_state(self) -> dict[str, Any]:
+        """Read the state file; one that is damaged counts as none."""
+        path = self.directory / STATE_FILE
+        try:
+            segment, state = _checked_state(path)
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            self._warn(f"state file {path} is ignored: {error}")
+            return {}
+        self._segment = segment
+        return state
+
+    def _recover(self) -> None:
+        """Cut torn groups off the journals of a killed writer, close them, and take over their
+        state."""
+        for file in list_files(self.directory, False)[0]:
+            if file.kind == "parquet" or (file.kind == "journal" and file.first <= self._segment):
+                continue
+            committed = journal.scan(file.path)
+            merge_state(self._state, committed.state)
+            self._segment = max(self._segment, file.first)
+            if file.kind == "open":
+                self._close_leftover(file.first, committed)
+        for file in list_files(self.directory, True)[0]:
+            if file.kind == "open":  # its flows journal never was: nothing of it is committed
+                file.path.unlink()
+        self._save_state()
+
+    def _close_leftover(self, segment: int, committed: Committed) -> None:
+        flows = journal_path(self.directory, False, segment, "open")
+        torn = flows.stat().st_size - committed.end
+        if torn:
+            self._warn(
+                f"journal {flows.name} ends in {torn} octets of a group that was never finished"
+            )
+        os.truncate(flows, committed.end)
+        for kind in ("open", "journal"):
+            options = journal_path(self.directory, True, segment, kind)
+            if options.exists():
+                os.truncate(options, min(committed.options_end, options.stat().st_size))
+                os.replace(options, journal_path(self.directory, True, segment, "journal"))
+        os.replace(flows, journal_path(self.directory, False, segment, "journal"))
+
+    def _warn(self, text: str) -> None:
+        self.state_warnings += 1
+        logger.warning("%s", text)
+
+    def _space(self, now_ms: int) -> bool:
+        """Tell whether the disk has room; asked at most once a second."""
+        if abs(now_ms - self._space_checked_ms) >= 1000 or not self._space_checked_ms:
+            self._space_checked_ms = now_ms
+            status = os.statvfs(self.directory)
+            free = status.f_bavail * status.f_frsize
+            if (free >= self.limits.minimum_free_octets) != self._has_space:
+                self._has_space = not self._has_space
+                word = "resumes" if self._has_space else "stops"
+                logger.warning("flow log %s: %d octets free on %s", word, free, self.directory)
+        return self._has_space
+
+    def _write_group(self, batches: list[FlowBatch], now_ms: int) -> None:
+        if self._open is None:
+            self._open = _OpenSegment(self.directory, self._segment + 1, now_ms)
+            self._segment += 1
+        changes = self._pending
+        if not self._open.groups:
+            changes = {**self._state}
+            merge_state(changes, self._pending)
+        self.octets_written += self._open.write(_joined(batches, self.octets_columns), changes)
+        merge_state(self._state, self._pending)
+        self._pending = {}
+        self.groups_written += 1
+
+    def _undo(self, error: OSError) -> None:
+        """Cut the journals back to the last commit."""
+        self.write_errors += 1
+        self._has_space, self._space_checked_ms = False, 0
+        logger.warning("flow log cannot be written: %s", error)
+        if self._open is not None:
+            try:
+                self._open.undo()
+            except OSError as second:
+                logger.warning("journal is left with a torn group: %s", second)
+                self._open.abandon()
+                self._open = None
+
+    def _close_segment(self) -> None:
+        segment, self._open = self._open, None
+        if segment is None:
+            return
+        try:
+            segment.close()
+            self._save_state()
+        except OSError as error:
+            self.write_errors += 1
+            logger.warning("segment %d is not closed cleanly: %s", segment.number, error)
+        self.segments_closed += 1
+
+    def _save_state(self) -> None:
+        path = self.directory / STATE_FILE
+        beside = path.with_suffix(".tmp")
+        with beside.open("w") as file:
+            json.dump({"segment": self._segment, "state": self._state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        sync_directory(self.directory)
+
+
+class _OpenSegment:
+    """The two journals of the segment being written."""
+
+    def __init__(self, directory: Path, number: int, now_ms: int) -> None:
+        self.directory, self.number, self.since_ms = directory, number, now_ms
+        self.rows = self.groups = 0
+        self._descriptors = [-1, -1]
+        self._ends = [0, 0]
+        self._options_rows = 0
+        self._times: list[tuple[int, int] | None] = [None, None]
+        self._descriptor(False)
+
+    def _descriptor(self, options: bool) -> int:
+        if self._descriptors[options] < 0:
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+            path = journal_path(self.directory, options, self.number, "open")
+            self._descriptors[options] = os.open(path, flags, 0o640)
+        return self._descriptors[options]
+
+    def write(self, batches: list[FlowBatch], changes: Mapping[str, Any]) -> int:
+        """Write one group; return its octets."""
+        ends, times, rows = list(self._ends), list(self._times), [0, 0]
+        for batch in sorted(batches, key=lambda b: not b.options):
+            written = journal.write_rows(self._descriptor(batch.options), rows_from_batch(batch))
+            ends[batch.options] += written
+            rows[batch.options] += batch.n_records
+            times[batch.options] = _widened(times[batch.options], batch)
+        commit = {
+            "state": changes,
+            "options_end": ends[True],
+            "options_rows": self._options_rows + rows[True],
+            "times": times[False],
+            "options_times": times[True],
+        }
+        ends[False] += journal.write_commit(self._descriptor(False), commit)
+        octets = sum(ends) - sum(self._ends)
+        self._ends, self._times = ends, times
+        self._options_rows += rows[True]
+        self.rows += sum(rows)
+        self.groups += 1
+        return octets
+
+    def undo(self) -> None:
+        """Cut both journals back to the last commit."""
+        for descriptor, end in zip(self._descriptors, self._ends, strict=True):
+            if descriptor >= 0:
+                os.ftruncate(descriptor, end)
+                os.lseek(descriptor, end, os.SEEK_SET)
+
+    def close(self) -> None:
+        """Give the journals their closed names, options first.
+
+        They are not synced: that would hold up the sockets for as long as the disk takes, and
+        sealing syncs the same rows, compressed, within seconds.
+        """
+        for options in (True, False):
+            descriptor = self._descriptors[options]
+            if descriptor >= 0:
+                os.close(descriptor)
+                self._descriptors[options] = -1
+                path = journal_path(self.directory, options, self.number, "open")
+                os.replace(path, journal_path(self.directory, options, self.number, "journal"))
+
+    def abandon(self) -> None:
+        """Let the files go as they are; the next start cuts and closes them."""
+        for descriptor in self._descriptors:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _checked_state(path: Path) -> tuple[int, dict[str, Any]]:
+    if path.stat().st_size > MAX_STATE_OCTETS:
+        raise ValueError(f"larger than {MAX_STATE_OCTETS} octets")
+    content = json.loads(path.read_bytes())
+    segment, state = content["segment"], content["state"]
+    if type(segment) is not int or not 0 <= segment < MAX_SEGMENT or type(state) is not dict:
+        raise ValueError("not a segment number and a state")
+    return segment, dict(state)
+
+
+def _widened(times: tuple[int, int] | None, batch: FlowBatch) -> tuple[int, int]:
+    column = batch.column(COLLECTION_TIME)
+    if is_constant(column):
+        low = high = int(column[0])
+    else:
+        low, high = int(column.min()), int(column.max())
+    return (low, high) if times is None else (min(low, times[0]), max(high, times[1]))
+
+
+def _joined(batches: list[FlowBatch], octets: frozenset[str]) -> list[FlowBatch]:
+    """Join small batches of the same columns, so that a frame is worth its cost."""
+    result: list[FlowBatch] = []
+    small: defaultdict[tuple[Any, ...], list[FlowBatch]] = defaultdict(list)
+    for batch in batches:
+        kept = {name: column for name, column in batch.octets.items() if name in octets}
+        bare = FlowBatch(batch.n_records, batch.columns, kept, batch.options)
+        if batch.n_records >= SMALL_BATCH_ROWS:
+            result.append(bare)
+        else:
+            small[(batch.options, frozenset(bare.columns), frozenset(kept))].append(bare)
+    return result + [_concatenated(group) for group in small.values()]
+
+
+def _concatenated(group: list[FlowBatch]) -> FlowBatch:
+    if len(group) == 1:
+        return group[0]
+    first = group[0]
+    joined = FlowBatch(sum(batch.n_records for batch in group), {}, options=first.options)
+    for name, column in first.columns.items():
+        parts = [batch.columns[name] for batch in group]
+        if is_constant(column) and all(is_constant(p) and p[0] == column[0] for p in parts):
+            joined.columns[name] = np.broadcast_to(column[:1], (joined.n_records,))
+        else:
+            joined.columns[name] = np.concatenate(parts)
+    for name in first.octets:
+        joined.octets[name] = np.concatenate([batch.octets[name].astype(object) for batch in group])
+    return joined

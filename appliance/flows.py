@@ -1,0 +1,219 @@
+"""FlowBatch, the one currency between the parts, and the table of its columns.
+
+`COLUMNS` is the single place that says what a column is called (the IPFIX information element in
+snake case), how it is stored, in which unit, from which information elements it is filled and
+what pmacct's SQL tables call it. Decoders fill columns, the flow log stores them, queries name
+them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.wire.block import V4_MAPPED
+
+AnyArray = NDArray[Any]
+
+
+class RecordKind(IntEnum):
+    """What a row is: traffic, an event without counters (NAT, firewall), or an options record."""
+
+    FLOW = 0
+    EVENT = 1
+    OPTION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a FlowBatch and of the flow log.
+
+    Attributes
+    ----------
+    name
+        The information element in snake case; `_hi` and `_lo` are the halves of a 128-bit address.
+    dtype
+        Native numpy dtype; `object` for text (`str`).
+    absent
+        The value of a record that does not carry it; stored as null.
+    unit
+        As IANA's registry names it, or empty.
+    elements
+        IANA element identifiers (enterprise 0) that can fill it, most wanted first.
+    pmacct
+        Its name in pmacct's SQL tables, or None.
+    options_only
+        True when only options records have it: such a column is not in the files of flows.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    absent: int | float | str = 0
+    unit: str = ""
+    elements: tuple[int, ...] = ()
+    pmacct: str | None = None
+    options_only: bool = False
+
+
+def _column(name: str, dtype: str, *elements: int, **rest: Any) -> Column:
+    return Column(name, np.dtype(dtype), elements=elements, **rest)
+
+
+UNKNOWN_DIRECTION = 255
+
+COLUMNS: tuple[Column, ...] = (
+    # Where and when the record came from.
+    _column("collection_time_milliseconds", "i8", 258, unit="milliseconds"),
+    _column("exporter_address_hi", "u8", pmacct="peer_ip_src"),
+    _column("exporter_address_lo", "u8", pmacct="peer_ip_src"),
+    _column("exporter_transport_port", "u2", 217),
+    _column("observation_domain_id", "u4", 149),
+    _column("export_protocol_version", "u1", 214),
+    _column("record_kind", "u1"),
+    # When and between whom.
+    _column("flow_start_milliseconds", "i8", 152, 150, 154, 156, 22, 158, unit="milliseconds"),
+    _column("flow_end_milliseconds", "i8", 153, 151, 155, 157, 21, 159, unit="milliseconds"),
+    _column("source_address_hi", "u8", 27, pmacct="ip_src"),
+    _column("source_address_lo", "u8", 27, 8, pmacct="ip_src"),
+    _column("destination_address_hi", "u8", 28, pmacct="ip_dst"),
+    _column("destination_address_lo", "u8", 28, 12, pmacct="ip_dst"),
+    _column("source_transport_port", "u2", 7, 180, 182, pmacct="src_port"),
+    _column("destination_transport_port", "u2", 11, 181, 183, pmacct="dst_port"),
+    _column("protocol_identifier", "u1", 4, pmacct="ip_proto"),
+    _column("ip_class_of_service", "u1", 5, pmacct="tos"),
+    _column("tcp_control_bits", "u2", 6, pmacct="tcp_flags"),
+    _column("icmp_type_code", "u2", 32, 139),
+    # How much.
+    _column("octet_delta_count", "u8", 1, 23, 85, 231, unit="octets", pmacct="bytes"),
+    _column("packet_delta_count", "u8", 2, 24, 86, 298, unit="packets", pmacct="packets"),
+    _column("sampling_rate", "f8", pmacct="sampling_rate"),
+    # By which way.
+    _column("ingress_interface", "u4", 10, 252, pmacct="iface_in"),
+    _column("egress_interface", "u4", 14, 253, pmacct="iface_out"),
+    _column("flow_direction", "u1", 61, absent=UNKNOWN_DIRECTION),
+    _column("ip_next_hop_address_hi", "u8", 62),
+    _column("ip_next_hop_address_lo", "u8", 62, 15),
+    _column("bgp_next_hop_address_hi", "u8", 63, pmacct="peer_ip_dst"),
+    _column("bgp_next_hop_address_lo", "u8", 63, 18, pmacct="peer_ip_dst"),
+    _column("bgp_source_as_number", "u4", 16, pmacct="as_src"),
+    _column("bgp_destination_as_number", "u4", 17, pmacct="as_dst"),
+    _column("source_prefix_length", "u1", 9, 29, pmacct="mask_src"),
+    _column("destination_prefix_length", "u1", 13, 30, pmacct="mask_dst"),
+    _column("forwarding_status", "u1", 89),
+    _column("dropped", "u1"),
+    _column("flow_end_reason", "u1", 136),
+    _column("reverse", "u1"),
+    # On which link and in which table.
+    _column("vlan_id", "u2", 58, 243, pmacct="vlan"),
+    _column("post_vlan_id", "u2", 59, 254),
+    _column("source_mac_address", "u8", 56, 81, pmacct="mac_src"),
+    _column("destination_mac_address", "u8", 80, 57, pmacct="mac_dst"),
+    _column("ingress_vrf_id", "u4", 234),
+    _column("egress_vrf_id", "u4", 235),
+    _column("ip_version", "u1", 60),
+    _column("flow_label_ipv6", "u4", 31),
+    # What it was, and what a firewall or a translator made of it.
+    _column("application_id", "u8", 95),
+    _column("flow_id", "u8", 148),
+    _column("firewall_event", "u1", 233),
+    _column("nat_event", "u1", 230),
+    _column("post_nat_source_address_hi", "u8", 281),
+    _column("post_nat_source_address_lo", "u8", 281, 225),
+    _column("post_nat_destination_address_hi", "u8", 282),
+    _column("post_nat_destination_address_lo", "u8", 282, 226),
+    _column("post_napt_source_transport_port", "u2", 227),
+    _column("post_napt_destination_transport_port", "u2", 228),
+    # What options records say.
+    _column("application_name", "O", 96, absent="", options_only=True),
+    _column("application_description", "O", 94, absent="", options_only=True),
+    _column("interface_name", "O", 82, absent="", options_only=True),
+    _column("interface_description", "O", 83, absent="", options_only=True),
+    _column("selector_id", "u8", 302, 48, options_only=True),
+    _column("sampler_name", "O", 84, 335, absent="", options_only=True),
+)
+
+COLUMN: Mapping[str, Column] = {column.name: column for column in COLUMNS}
+FLOW_COLUMNS: tuple[Column, ...] = tuple(c for c in COLUMNS if not c.options_only)
+
+
+def octets_column(enterprise: int, element: int) -> str:
+    """Name the binary column that keeps an element's octets as received."""
+    return f"octets_{enterprise}_{element}"
+
+
+@dataclass(slots=True)
+class FlowBatch:
+    """Records of one kind family (flows and events, or options) as columns of equal length.
+
+    Attributes
+    ----------
+    n_records
+        Length of every column.
+    columns
+        Present columns by name, native dtype of `COLUMN[name]`, shape (n_records,). A column that
+        no record of the batch carries is left out: it then has its `absent` value throughout. A
+        column that is the same in every record may be a stride-0 array (`np.broadcast_to`), so
+        never write into one.
+    octets
+        Raw octets by `octets_column` name: dtype `V<n>` when all have one length, else `object`
+        holding `bytes`; a record without the element has b"".
+    options
+        True for options records.
+    datagrams
+        int64, row to datagram in the block that it was decoded from; not stored.
+    origin
+        Where the octets of each record lie; only for inspection (`appliance decode`), never stored.
+    """
+
+    n_records: int
+    columns: dict[str, AnyArray]
+    octets: dict[str, AnyArray] = field(default_factory=dict)
+    options: bool = False
+    datagrams: NDArray[np.int64] | None = None
+    origin: object | None = None
+
+    def column(self, name: str) -> AnyArray:
+        """Return a column, made of its `absent` value when the batch does not carry it.
+
+        Raises
+        ------
+        KeyError
+            `COLUMNS` has no such name.
+        """
+        found = self.columns.get(name)
+        if found is not None:
+            return found
+        column = COLUMN[name]
+        return np.broadcast_to(np.array(column.absent, column.dtype), (self.n_records,))
+
+
+def is_constant(column: AnyArray) -> bool:
+    """Tell whether a column is one value repeated (a stride-0 array); values are not looked at."""
+    return column.strides == (0,)
+
+
+def address_halves(text: str) -> tuple[int, int]:
+    """Split the text of an address into its 128-bit halves, IPv4 as ::ffff:a.b.c.d.
+
+    Raises
+    ------
+    ValueError
+        The text is no IPv4 or IPv6 address.
+    """
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv4Address):
+        return 0, V4_MAPPED | int(address)
+    return int(address) >> 64, int(address) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def address_text(hi: int, lo: int) -> str:
+    """Print an address from its halves; IPv4-mapped ones as dotted quad."""
+    if hi == 0 and lo >> 32 == 0xFFFF:
+        return str(ipaddress.IPv4Address(lo & 0xFFFF_FFFF))
+    return str(ipaddress.IPv6Address(hi << 64 | lo))

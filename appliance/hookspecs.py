@@ -1,0 +1,130 @@
+"""The hooks: every point at which a plugin meets the core, and the only list of them.
+
+A plugin is a module or an object with functions marked `@hookimpl` that are called like the hooks
+below; each may take any of the hook's arguments, by name. The verb tells the kind of a hook:
+
+- `register_<plural>` runs once at start, in the main thread, and returns a list;
+- `<noun>_from_<input>` is asked on demand until one plugin answers;
+- `<noun>_<participle>` tells after the fact and cannot veto.
+
+No hook runs for each datagram, batch or record. Built-in plugins come first, then others by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+import pluggy
+
+from appliance.contracts import Decoder, Enricher, Principal, Route, StoreFactory
+from appliance.setting_types import ListenAddress
+from appliance.settings import Setting, Settings
+
+PROJECT = "appliance"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def register_settings() -> list[Setting[Any]]:
+    """Return the plugin's own settings: name, type, default, help.
+
+    Called once, in the main thread, before the configuration file is checked; so it is the only
+    `register_` hook without `settings`. A name that another plugin or the core has stops the start.
+    """
+
+
+@hookspec
+def register_decoders(settings: Settings) -> list[Decoder]:
+    """Return decoders, one for each protocol version that the plugin understands.
+
+    Called once, in the main thread, before the collector opens its sockets. Two decoders for one
+    version stop the start. The collector's thread later calls `decode` for each block of datagrams.
+    """
+
+
+@hookspec
+def register_enrichers(settings: Settings) -> list[Enricher]:
+    """Return callables that add columns to a batch, in the order they should run.
+
+    Called once, in the main thread, before the collector opens its sockets. Each enricher later
+    receives one `FlowBatch` at a time in the collector's thread and must not block; one that raises
+    is counted, and the batch goes on without it.
+    """
+
+
+@hookspec
+def register_stores(settings: Settings) -> dict[str, StoreFactory]:
+    """Return, by URL scheme, what opens a store of flows.
+
+    Called once, in the main thread, before the first store is opened. Two plugins with one scheme
+    stop the start. The loader process and the web server call the factory, each for itself.
+    """
+
+
+@hookspec
+def register_routes(settings: Settings) -> list[Route]:
+    """Return the routes that the web server gets.
+
+    Called once, in the main thread, before the web server listens. Two routes with one method and
+    path stop the start. Handlers run in the web server's worker threads, several at a time.
+    """
+
+
+@hookspec
+def register_commands() -> list[click.Command]:
+    """Return commands that `appliance` gets beside its own.
+
+    Called once in the main thread, before the command line is read and before settings are known;
+    keep it cheap, it also runs for `appliance --help`. A name that is taken stops the start.
+    """
+
+
+@hookspec
+def register_metrics(settings: Settings) -> list[Any]:
+    """Return Prometheus collectors (objects with a `collect` method).
+
+    Called once, in the main thread, before the web server listens. `collect` runs in a worker
+    thread of the web server at each scrape.
+    """
+
+
+@hookspec(firstresult=True)
+def principal_from_request(environ: Mapping[str, Any]) -> Principal | None:
+    """Return who makes this request, or None to let the next plugin say.
+
+    Called for each request of a route that is not public, in the web server's worker thread, with
+    the WSGI environment. The last registered plugin is asked first, so a site's plugin wins. When
+    nobody answers, the request is refused.
+    """
+
+
+@hookspec
+def collector_started(listen: Sequence[ListenAddress]) -> None:
+    """Hear that the collector receives now, on these addresses.
+
+    Called once, in the collector's main thread, after all sockets are bound. An exception is logged
+    and changes nothing.
+    """
+
+
+@hookspec
+def collector_stopped() -> None:
+    """Hear that the collector has stopped and everything it received is in the flow log.
+
+    Called once, in the collector's main thread, at a clean stop. An exception is logged and changes
+    nothing.
+    """
+
+
+@hookspec
+def exporter_appeared(address: str, version: int) -> None:
+    """Hear of an exporter that was not known before.
+
+    Called in the collector's thread, once for each address since its start, after the block with
+    its first understood datagram was decoded; must not block. An exception is logged and changes
+    nothing.
+    """

@@ -1,0 +1,1 @@
+"""Built-in plugins: one capability each, on the same terms as anyone's."""

@@ -1,0 +1,364 @@
+"""The types that a setting can have: text of the configuration file in, checked value out, and
+back.
+
+A type is a small frozen object with `expected` (for messages), `parse` and `sample`. Scalars reach
+`parse` as `str`, exactly as written in the file, so no YAML guesswork (`yes`, `1:30`) takes part.
+Which settings exist is told by `appliance.settings`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+from appliance.information_elements import element_by_name
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+ElementKey = tuple[int, int]
+T_co = TypeVar("T_co", covariant=True)
+
+_UNQUOTED = re.compile(r"[A-Za-z0-9_./-]+")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
+_DURATION_SECONDS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_SIZE_OCTETS = {"": 1, "B": 1} | {
+    f"{prefix}{unit}": base**power
+    for base, unit in ((1000, "B"), (1024, "iB"))
+    for power, prefix in enumerate("KMGT", start=1)
+}
+
+
+class SettingType(Protocol[T_co]):
+    """What a setting's value may be.
+
+    `expected` completes the sentence "expected ...". `parse` gets a `str`, `list` or `dict` of
+    the file and the folder that relative paths start from; it raises `ValueError` (text unused)
+    when the value does not fit.
+    """
+
+    @property
+    def expected(self) -> str:
+        """What is allowed, for messages and the sample configuration."""
+        ...
+
+    def parse(self, raw: object, folder: Path) -> T_co:
+        """Return the checked value."""
+        ...
+
+
+class ListenAddress(NamedTuple):
+    """Where a server listens: an IPv4 or IPv6 address without brackets, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A whole number within limits."""
+
+    low: int = 0
+    high: int | None = None
+
+    @property
+    def expected(self) -> str:
+        """What is allowed."""
+        return f"a whole number {_limits(self.low, self.high)}"
+
+    def parse(self, raw: object, folder: Path) -> int:
+        """Return the number."""
+        return _within(int(_scalar(raw)), self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number within limits."""
+
+    low: float = 0
+    high: float | None = None
+
+    @property
+    def expected(self) -> str:
+        """What is allowed."""
+        return f"a number {_limits(self.low, self.high)}"
+
+    def parse(self, raw: object, folder: Path) -> float:
+        """Return the number; `nan` and `inf` are refused."""
+        value = float(_scalar(raw))
+        if not math.isfinite(value):
+            raise ValueError(raw)
+        return _within(value, self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    """True or false."""
+
+    expected: str = "true or false"
+
+    def parse(self, raw: object, folder: Path) -> bool:
+        """Return the truth value."""
+        word = _scalar(raw).lower()
+        if word not in ("true", "false"):
+            raise ValueError(raw)
+        return word == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Any one line of text."""
+
+    expected: str = "text"
+
+    def parse(self, raw: object, folder: Path) -> str:
+        """Return the text."""
+        return _scalar(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:
+        """What is allowed."""
+        return "one of " + ", ".join(self.words)
+
+    def parse(self, raw: object, folder: Path) -> str:
+        """Return the word."""
+        if _scalar(raw) not in self.words:
+            raise ValueError(raw)
+        return _scalar(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePath:
+    """A file or folder; a relative path starts at the folder of the configuration file."""
+
+    expected: str = "a path"
+
+    def parse(self, raw: object, folder: Path) -> Path:
+        """Return the path, absolute."""
+        if not _scalar(raw):
+            raise ValueError(raw)
+        return Path(os.path.abspath(folder / Path(_scalar(raw)).expanduser()))
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalFilePath:
+    """A path as `FilePath` has it, or empty for none."""
+
+    expected: str = "a path, or empty"
+
+    def parse(self, raw: object, folder: Path) -> Path | None:
+        """Return the path, absolute, or None."""
+        return FilePath().parse(raw, folder) if _scalar(raw) else None
+
+
+@dataclass(frozen=True, slots=True)
+class TextList:
+    """A list of names."""
+
+    expected: str = "a list of names"
+
+    def parse(self, raw: object, folder: Path) -> tuple[str, ...]:
+        """Return the names in the order of the file."""
+        return tuple(_scalar(item) for item in _items(raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time, in seconds."""
+
+    expected: str = "a duration such as 60s, 15m, 48h or 30d"
+
+    def parse(self, raw: object, folder: Path) -> float:
+        """Return seconds; a number without unit is seconds already."""
+        return parse_duration(_scalar(raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A number of octets."""
+
+    expected: str = "a size such as 512MB or 10GB, or a number of octets"
+
+    def parse(self, raw: object, folder: Path) -> int:
+        """Return octets."""
+        return parse_size(_scalar(raw))
+
+
+@dataclass(frozen=True, slots=True)
+class AddressList:
+    """Addresses with ports, to listen on."""
+
+    expected: str = "a list of addresses such as 0.0.0.0:2055 or [::]:4739"
+
+    def parse(self, raw: object, folder: Path) -> tuple[ListenAddress, ...]:
+        """Return the addresses, at least one, no two equal."""
+        listen = tuple(parse_listen_address(_scalar(item)) for item in _items(raw))
+        if not listen or len(set(listen)) < len(listen):
+            raise ValueError(raw)
+        return listen
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkList:
+    """Addresses and networks."""
+
+    expected: str = "a list of addresses or networks such as 192.0.2.1 or 10.0.0.0/8"
+
+    def parse(self, raw: object, folder: Path) -> tuple[Network, ...]:
+        """Return networks; a single address is a network of one."""
+        return tuple(ipaddress.ip_network(_scalar(item)) for item in _items(raw))
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRates:
+    """A number, one or more, for each of some networks."""
+
+    expected: str = "addresses or networks with a rate each, such as {192.0.2.0/24: 1000}"
+
+    def parse(self, raw: object, folder: Path) -> dict[Network, float]:
+        """Return the rate by network, in the order of the file."""
+        rate = Number(1)
+        return {ipaddress.ip_network(n): rate.parse(v, folder) for n, v in _pairs(raw)}
+
+
+@dataclass(frozen=True, slots=True)
+class ElementNames:
+    """Information elements that stand for others, by exporter."""
+
+    expected: str = (
+        'exporter addresses with elements each, such as {192.0.2.1: {"17163:17": octetDeltaCount}}'
+    )
+
+    def parse(self, raw: object, folder: Path) -> dict[Address, dict[ElementKey, ElementKey]]:
+        """Return, by exporter, which (enterprise, id) means which other one."""
+        return {
+            ipaddress.ip_address(exporter): {
+                parse_element(sent): parse_element(_scalar(meant)) for sent, meant in _pairs(names)
+            }
+            for exporter, names in _pairs(raw)
+        }
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of `60s`, `15m`, `48h`, `30d`, `2w`, `500ms` or a bare number.
+
+    Raises
+    ------
+    ValueError
+        The text is no duration.
+    """
+    return _quantity(text, _DURATION_SECONDS)
+
+
+def parse_size(text: str) -> int:
+    """Return the octets of `512MB` (decimal), `512MiB` (binary) or a bare number.
+
+    Raises
+    ------
+    ValueError
+        The text is no size.
+    """
+    return int(_quantity(text, _SIZE_OCTETS))
+
+
+def parse_listen_address(text: str) -> ListenAddress:
+    """Split `0.0.0.0:2055` or `[::]:4739` into address and port.
+
+    Raises
+    ------
+    ValueError
+        There is no port from 0 to 65535 (0: any free one), or no literal address before it.
+    """
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    address = ipaddress.ip_address(host[1:-1] if bracketed else host)
+    if not colon or bracketed != (address.version == 6) or not port.isdecimal():
+        raise ValueError(text)
+    return ListenAddress(str(address), _within(int(port), 0, 65535))
+
+
+def parse_element(text: str) -> ElementKey:
+    """Return (enterprise, id) of `octetDeltaCount`, `1` or `9:12235` (enterprise first).
+
+    Raises
+    ------
+    ValueError
+        The registry has no such name, or a number is out of range.
+    """
+    enterprise, _, element = text.rpartition(":")
+    if element.isdecimal() and (not enterprise or enterprise.isdecimal()):
+        return int(enterprise or 0), _within(int(element), 1, 65535)
+    found = element_by_name(text)
+    if found is None:
+        raise ValueError(text)
+    return found.enterprise, found.id
+
+
+def sample(raw: object) -> str:
+    """Write a raw value (str, number, bool, list, dict) as one line of YAML."""
+    if isinstance(raw, bool):
+        return str(raw).lower()
+    if isinstance(raw, Mapping):
+        return "{" + ", ".join(f"{sample(k)}: {sample(v)}" for k, v in raw.items()) + "}"
+    if isinstance(raw, list | tuple):
+        return "[" + ", ".join(sample(item) for item in raw) + "]"
+    return str(raw) if _UNQUOTED.fullmatch(str(raw)) else json.dumps(str(raw))
+
+
+def _scalar(raw: object) -> str:
+    if isinstance(raw, bool):
+        return str(raw).lower()
+    if not isinstance(raw, str | int | float):
+        raise ValueError(raw)  # noqa: TRY004 - one exception type says "does not fit"
+    return str(raw)
+
+
+def _items(raw: object) -> list[object]:
+    """Return a list's items; an empty value is an empty list, a single one a list of one."""
+    if isinstance(raw, list | tuple):
+        return list(raw)
+    return [_scalar(raw)] if raw != "" else []
+
+
+def _pairs(raw: object) -> list[tuple[str, object]]:
+    if raw == "":
+        return []
+    if not isinstance(raw, dict):
+        raise ValueError(raw)  # noqa: TRY004 - one exception type says "does not fit"
+    return [(str(key), value) for key, value in raw.items()]
+
+
+def _quantity(text: str, units: Mapping[str, float]) -> float:
+    found = _QUANTITY.fullmatch(text.strip())
+    if found is None or found[2] not in units:
+        raise ValueError(text)
+    return float(found[1]) * units[found[2]]
+
+
+N = TypeVar("N", int, float)
+
+
+def _within(value: N, low: float, high: float | None) -> N:
+    if value < low or (high is not None and value > high):
+        raise ValueError(value)
+    return value
+
+
+def _limits(low: float, high: float | None) -> str:
+    return f"from {low} to {high}" if high is not None else f"of at least {low}"

@@ -1,0 +1,376 @@
+"""A template compiled into the way its Data Records are taken out of Data Sets.
+
+`DecodePlan` is made once for a layout. `fixed_records` turns any number of Data Sets of
+fixed-length records, wherever they lie in a block, into one contiguous array in a single numpy
+step; `careful_records` walks record by record, field by field. The careful one serves templates
+with variable-length fields (RFC 7011 section 7) and is the reference that tests hold the other
+against. Both answer the same four questions about a field: as number, as address halves, as raw
+octets, as floating point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.wire.errors import MalformedMessage
+from appliance.wire.template import VARIABLE_LENGTH, FieldSpecifier, Template
+
+Int = NDArray[np.int64]
+Unsigned = NDArray[Any]
+
+_NATIVE = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+class Records(Protocol):
+    """Data Records of one layout; `field` is the index of a field specifier."""
+
+    @property
+    def n_records(self) -> int:
+        """Number of Data Records."""
+        ...
+
+    def unsigned(self, field: int) -> Unsigned:
+        """Return the field as uint8, 16, 32 or 64; of more than eight octets the last eight."""
+        ...
+
+    def halves(self, field: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return the high and the low 64 bits of a field of up to 16 octets."""
+        ...
+
+    def octets(self, field: int) -> NDArray[Any]:
+        """Return the octets: dtype `V<n>`, or object holding `bytes` where lengths differ."""
+        ...
+
+    def floating(self, field: int) -> NDArray[np.float64]:
+        """Return an IEEE 754 number of four or eight octets; NaN for other lengths."""
+        ...
+
+    def record(self, index: int) -> list[bytes]:
+        """Return copies of all fields of one record."""
+        ...
+
+
+@dataclass(frozen=True)
+class DecodePlan:
+    """The layout of a template, without its identifier, so that equal layouts share one plan.
+
+    Attributes
+    ----------
+    version
+        5, 9 or 10: which numbering the elements of vendors follow.
+    minimum_length
+        Octets of the shortest record; what is left of a Set below that is padding.
+    """
+
+    version: int
+    fields: tuple[FieldSpecifier, ...]
+    scope_count: int
+    options: bool
+
+    @cached_property
+    def template(self) -> Template:
+        """The layout as a template with identifier 0."""
+        return Template(0, self.fields, self.scope_count, self.options)
+
+    @property
+    def minimum_length(self) -> int:
+        """Octets of the shortest possible record, never 0."""
+        return self.template.minimum_length
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether records have no common length."""
+        return self.template.is_variable
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """Offset of each field in a record of fixed length, octets."""
+        ends = np.cumsum([0, *(f.length for f in self.fields)])
+        return tuple(int(end) for end in ends[:-1])
+
+    def index(self, element: int, enterprise: int = 0) -> int | None:
+        """Return the first field of an element that has octets, None when there is none."""
+        return self.first_index.get((enterprise, element))
+
+    @cached_property
+    def first_index(self) -> dict[tuple[int, int], int]:
+        """(enterprise, element) to its first field with octets: the outer one of duplicates."""
+        found: dict[tuple[int, int], int] = {}
+        for index, field in enumerate(self.fields):
+            if field.length:
+                found.setdefault((field.enterprise, field.element), index)
+        return found
+
+
+@lru_cache(maxsize=4096)
+def plan_of(
+    version: int, fields: tuple[FieldSpecifier, ...], scope_count: int, options: bool
+) -> DecodePlan:
+    """Return the one plan of a layout (remembered, so that equal layouts are decoded together)."""
+    return DecodePlan(version, fields, scope_count, options)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedRecords:
+    """Records of one length as a contiguous array.
+
+    Attributes
+    ----------
+    raw
+        uint8, shape (n_records, record length); owned, not a view of the receive buffer.
+    """
+
+    plan: DecodePlan
+    raw: NDArray[np.uint8]
+
+    @property
+    def n_records(self) -> int:
+        """Number of Data Records."""
+        return len(self.raw)
+
+    def _big_endian(self, field: int, length: int) -> NDArray[Any]:
+        """View a field of 1, 2, 4 or 8 octets in the records; wire dtype, not copied."""
+        at = self.plan.offsets[field]
+        wire = np.dtype(
+            {
+                "names": ["v"],
+                "formats": [f">u{length}"],
+                "offsets": [at],
+                "itemsize": self.raw.shape[1],
+            }
+        )
+        return self.raw.reshape(-1).view(wire)["v"]
+
+    def unsigned(self, field: int) -> Unsigned:
+        """Return the field as a native unsigned integer (reduced-size encoding included)."""
+        length = self.plan.fields[field].length
+        native = _NATIVE.get(length)
+        if native is not None:
+            return self._big_endian(field, length).astype(native)
+        return self.halves(field)[1]
+
+    def halves(self, field: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return the last 16 octets of the field as two numbers."""
+        at, length = self.plan.offsets[field], self.plan.fields[field].length
+        if length == 16:
+            wire = np.dtype(
+                {
+                    "names": ["hi", "lo"],
+                    "formats": [">u8", ">u8"],
+                    "offsets": [at, at + 8],
+                    "itemsize": self.raw.shape[1],
+                }
+            )
+            both = self.raw.reshape(-1).view(wire)
+            return both["hi"].astype(np.uint64), both["lo"].astype(np.uint64)
+        padded = np.zeros((self.n_records, 16), np.uint8)
+        used = min(length, 16)
+        padded[:, 16 - used :] = self.raw[:, at + length - used : at + length]
+        pair = padded.reshape(-1).view(">u8").astype(np.uint64).reshape(-1, 2)
+        return pair[:, 0], pair[:, 1]
+
+    def octets(self, field: int) -> NDArray[Any]:
+        """Return a copy of the field's octets, dtype `V<length>`."""
+        at, length = self.plan.offsets[field], self.plan.fields[field].length
+        if length == 0:
+            return _objects([b""] * self.n_records)
+        return np.ascontiguousarray(self.raw[:, at : at + length]).reshape(-1).view(f"V{length}")
+
+    def floating(self, field: int) -> NDArray[np.float64]:
+        """Return an IEEE 754 number of four or eight octets; NaN for other lengths."""
+        length = self.plan.fields[field].length
+        if length not in (4, 8):
+            return np.full(self.n_records, np.nan)
+        found = self._big_endian(field, length).astype(_NATIVE[length])
+        with np.errstate(invalid="ignore"):
+            return found.view(f"f{length}").astype(np.float64)
+
+    def record(self, index: int) -> list[bytes]:
+        """Return copies of all fields of one record."""
+        row = self.raw[index].tobytes()
+        fields = zip(self.plan.offsets, self.plan.fields, strict=True)
+        return [row[at : at + field.length] for at, field in fields]
+
+
+@dataclass(frozen=True, slots=True)
+class CarefulRecords:
+    """Records as lists of the octets of their fields."""
+
+    plan: DecodePlan
+    fields: list[list[bytes]]
+
+    @property
+    def n_records(self) -> int:
+        """Number of Data Records."""
+        return len(self.fields)
+
+    def unsigned(self, field: int) -> Unsigned:
+        """Return the field as a native unsigned integer, as wide as its template says."""
+        native = _NATIVE.get(self.plan.fields[field].length, np.uint64)
+        numbers = (int.from_bytes(record[field][-8:], "big") for record in self.fields)
+        return np.fromiter(numbers, native, self.n_records)
+
+    def halves(self, field: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return the last 16 octets of the field as two numbers."""
+        numbers = [int.from_bytes(record[field][-16:], "big") for record in self.fields]
+        hi = np.fromiter((n >> 64 for n in numbers), np.uint64, self.n_records)
+        lo = np.fromiter((n & (1 << 64) - 1 for n in numbers), np.uint64, self.n_records)
+        return hi, lo
+
+    def octets(self, field: int) -> NDArray[Any]:
+        """Return the field's octets; of one length as `V<length>`."""
+        values = [record[field] for record in self.fields]
+        lengths = {len(value) for value in values}
+        if len(lengths) == 1 and lengths != {0}:
+            return np.frombuffer(b"".join(values), f"V{lengths.pop()}")
+        return _objects(values)
+
+    def floating(self, field: int) -> NDArray[np.float64]:
+        """Return an IEEE 754 number of four or eight octets; NaN for other lengths."""
+        return np.array([_float(record[field]) for record in self.fields], np.float64)
+
+    def record(self, index: int) -> list[bytes]:
+        """Return the fields of one record."""
+        return self.fields[index]
+
+
+def fixed_records(
+    plan: DecodePlan, flat: NDArray[np.uint8], starts: Int, lengths: Int
+) -> tuple[FixedRecords, Int]:
+    """Gather the Data Records of many Data Sets of one fixed-length layout.
+
+    Parameters
+    ----------
+    flat
+        uint8, one dimension: the memory that the Sets lie in.
+    starts, lengths
+        int64, shape (n_sets,): offset of each Set's body in `flat`, and its octets.
+
+    Returns
+    -------
+    FixedRecords, NDArray[int64]
+        The records in the order of the Sets, and how many each Set held, shape (n_sets,).
+
+    References
+    ----------
+    RFC 7011 sections 3.3.1 (padding) and 3.4.3.
+    """
+    size = plan.minimum_length
+    counts = lengths // size
+    if len(counts) and (counts == counts[0]).all():
+        # Sets of one shape: whole bodies are copied, not single records.
+        body = size * int(counts[0])
+        if not body:
+            return FixedRecords(plan, np.zeros((0, size), np.uint8)), counts
+        bodies = np.ndarray((flat.size - body + 1,), f"V{body}", flat, 0, (1,))[starts]
+        return FixedRecords(plan, bodies.view(np.uint8).reshape(-1, size)), counts
+    first = np.cumsum(counts) - counts
+    total = int(counts.sum())
+    at = np.repeat(starts - first * size, counts) + np.arange(total) * size
+    if not total:
+        return FixedRecords(plan, np.zeros((0, size), np.uint8)), counts
+    records = np.ndarray((flat.size - size + 1,), f"V{size}", flat, 0, (1,))[at]
+    return FixedRecords(plan, records.view(np.uint8).reshape(-1, size)), counts
+
+
+def careful_records(
+    plan: DecodePlan, body: memoryview, limit: int
+) -> tuple[list[list[bytes]], int]:
+    """Split one Data Set record by record.
+
+    Parameters
+    ----------
+    limit
+        Records to take at most; the rest counts as padding.
+
+    Returns
+    -------
+    list, int
+        Records as lists of the octets of their fields, and the octets of padding that were left.
+
+    Raises
+    ------
+    MalformedMessage
+        A variable-length field runs past the Set. `partial` of the error holds the records before
+        it.
+    """
+    found: list[list[bytes]] = []
+    position = 0
+    while len(body) - position >= plan.minimum_length and len(found) < limit:
+        try:
+            record, position = _one_record(plan, body, position)
+        except MalformedMessage as error:
+            raise CutRecord(error.detail, found) from None
+        found.append(record)
+    return found, len(body) - position
+
+
+class CutRecord(MalformedMessage):
+    """A record that runs past its Set.
+
+    Attributes
+    ----------
+    partial
+        The whole records before it.
+    """
+
+    def __init__(self, detail: str, partial: list[list[bytes]]) -> None:
+        super().__init__("record_cut", detail)
+        self.partial = partial
+
+
+def _one_record(plan: DecodePlan, body: memoryview, position: int) -> tuple[list[bytes], int]:
+    record: list[bytes] = []
+    for field in plan.fields:
+        length = field.length
+        if length == VARIABLE_LENGTH:
+            length, position = variable_length(body, position)
+        if length > len(body) - position:
+            left = len(body) - position
+            raise MalformedMessage(
+                "record_cut", f"element {field.element}: {length} octets, {left} left in the set"
+            )
+        record.append(bytes(body[position : position + length]))
+        position += length
+    return record, position
+
+
+def variable_length(body: memoryview, position: int) -> tuple[int, int]:
+    """Read the length in front of a variable-length field (RFC 7011 section 7).
+
+    Returns
+    -------
+    int, int
+        Octets of the value, and where it starts. One octet, or 255 and two octets; both forms are
+        taken for any value.
+
+    Raises
+    ------
+    MalformedMessage
+        The Set ends within the length.
+    """
+    left = len(body) - position
+    if left < 1 or (body[position] == 255 and left < 3):
+        raise MalformedMessage(
+            "record_cut", f"the set ends in a field's length, {left} octets left"
+        )
+    if body[position] < 255:
+        return body[position], position + 1
+    return body[position + 1] << 8 | body[position + 2], position + 3
+
+
+def _float(value: bytes) -> float:
+    if len(value) not in (4, 8):
+        return float("nan")
+    return float(np.frombuffer(value, f">f{len(value)}")[0])
+
+
+def _objects(values: list[bytes]) -> NDArray[Any]:
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import socket
+import types
+
+import pytest
+
+from appliance import environment
+from appliance.cli.main import group
+from appliance.cli.options import run_command_line
+from appliance.environment import FAIL, HINT, OK, examine
+from appliance.setting_types import ListenAddress
+from appliance.settings import read_settings_file
+
+NO_PLUGINS = "plugins: {disabled: [netflow_v5, netflow_v9, ipfix]}\n"
+ANY_PORT = "collector.listen: 127.0.0.1:0\n"
+
+
+@pytest.fixture
+def found(conf):
+    """Examine this machine under a configuration; return the findings about one thing."""
+
+    def about(what: str, text: str = ""):
+        settings = read_settings_file(conf(ANY_PORT + text)).settings()
+        return [finding for finding in examine(settings) if finding.what.startswith(what)]
+
+    return about
+
+
+@pytest.fixture
+def busy_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+def check(capsys, folder, *options: str) -> tuple[int, str]:
+    code = run_command_line(group, ["check", "-confPath", f"{folder}/", *options])
+    return code, capsys.readouterr().out
+
+
+def test_check_when_all_is_well_then_settings_and_ok_lines(conf, capsys):
+    code, printed = check(capsys, conf(NO_PLUGINS + ANY_PORT + "search: {threads: 3}\n"))
+    assert code == 0
+    lines = [line.split() for line in printed.splitlines()]
+    file = str(conf(NO_PLUGINS + ANY_PORT) / "appliance.yml")
+    assert ["search.memory", "512MB", "default"] in lines
+    assert any(line[:2] == ["search.threads", "3"] for line in lines)
+    assert file[:20] in printed
+    assert {line[0] for line in lines if line and line[0] in (OK, HINT, FAIL)} <= {OK, HINT}
+
+
+def test_check_when_json_then_the_same_as_data(conf, capsys):
+    folder = conf(NO_PLUGINS + ANY_PORT)
+    code, printed = check(capsys, folder, "--json")
+    report = json.loads(printed)
+    assert code == 0
+    listen = {"name": "collector.listen", "value": '"127.0.0.1:0"'}
+    assert listen | {"origin": str(folder / "appliance.yml")} in report["settings"]
+    assert {"python", "pyarrow", "duckdb", "disk"} <= {f["what"] for f in report["environment"]}
+
+
+def test_check_when_sample_then_a_configuration_file(conf, capsys):
+    code, printed = check(capsys, conf(NO_PLUGINS), "--sample")
+    assert code == 0
+    assert check(capsys, conf(printed), "--sample") == (0, printed)
+
+
+def test_check_when_port_is_busy_then_exit_1_and_what_to_do(conf, capsys, busy_port):
+    folder = conf(NO_PLUGINS + f"collector.listen: 127.0.0.1:{busy_port}\n")
+    code, printed = check(capsys, folder, "--json")
+    assert code == 1
+    (finding,) = [f for f in json.loads(printed)["environment"] if f["what"].startswith("port")]
+    assert finding["status"] == FAIL
+    assert finding["text"].startswith(f"busy: port {busy_port} is used by ")
+    assert finding["text"].endswith("stop it or change collector.listen")
+
+
+def test_port_when_our_collector_has_it_then_ok(busy_port, monkeypatch):
+    monkeypatch.setattr(environment, "_user_of", lambda port: ("appliance (process 1)", True))
+    busy = environment._examine_port(ListenAddress("127.0.0.1", busy_port))
+    assert (busy.status, busy.text) == (
+        OK,
+        f"127.0.0.1:{busy_port} is used by the running collector, appliance (process 1)",
+    )
+
+
+def test_port_when_address_is_foreign_then_says_so():
+    finding = environment._examine_port(ListenAddress("192.0.2.77", 2055))
+    assert finding.status == FAIL
+    assert "192.0.2.77 is not an address of this machine" in finding.text
+
+
+def test_port_when_not_allowed_then_says_so(monkeypatch):
+    def refuse(address):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(environment, "bound_socket", refuse)
+    finding = environment._examine_port(ListenAddress("0.0.0.0", 162))
+    assert finding.status == FAIL
+    assert "not allowed to listen on port 162" in finding.text
+
+
+def test_port_when_all_addresses_are_asked_then_ipv4_is_taken_too(busy_port, monkeypatch):
+    assert environment._examine_port(ListenAddress("::", busy_port)).status == FAIL
+    monkeypatch.setattr(environment, "has_ipv6", lambda: False)
+    assert environment._examine_port(ListenAddress("::", busy_port)).status == FAIL
+
+
+def test_data_directory_when_missing_then_it_will_be_made(found, tmp_path):
+    (finding,) = found("data", "data_directory: ../some/where\n")
+    assert finding.status == OK
+    assert finding.text == f"{tmp_path}/some/where is writable (will be made)"
+    assert not (tmp_path / "some").exists()
+
+
+def test_data_directory_when_a_file_or_read_only_then_fail(found, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    (finding,) = found("data", "data_directory: ../file/x\n")
+    assert (finding.status, "is a file" in finding.text) == (FAIL, True)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    (finding,) = found("data")
+    assert finding.status == FAIL
+    assert "cannot be written: make" in finding.text
+
+
+def test_disk_when_nearly_full_then_hint_or_fail(found, monkeypatch):
+    def disk_of(free: int):
+        usage = types.SimpleNamespace(free=free)
+        monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+        return found("disk")[0]
+
+    assert disk_of(30 * 10**9).status == OK
+    assert disk_of(10**9).status == HINT
+    full = disk_of(10**8)
+    assert full.status == FAIL
+    assert full.text.startswith("100.0 MB free, less than 256.0 MB")
+
+
+def test_clock_when_before_the_program_was_made_then_fail(found, monkeypatch):
+    assert found("clock")[0].status == OK
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    (finding,) = found("clock")
+    assert finding.status == FAIL
+    assert finding.text.startswith("1970-01-01 00:00:00 UTC is before")
+
+
+def test_receive_buffer_when_less_is_granted_then_says_how_to_raise_it(found, monkeypatch):
+    monkeypatch.setattr(environment, "granted_receive_buffer", lambda wanted: 212_992)
+    (finding,) = found("receive")
+    assert finding.status == HINT
+    assert "213.0 kB of 64.0 MB" in finding.text
+    assert "sysctl -w net.core.rmem_max=64000000" in finding.text
+
+
+def test_granted_receive_buffer_when_small_then_granted():
+    assert environment.granted_receive_buffer(65536) >= 65536
+
+
+def test_ipv6_when_off_then_hint_only_if_it_is_asked_for(found, monkeypatch):
+    monkeypatch.setattr(environment, "has_ipv6", lambda: False)
+    assert found("ipv6")[0].status == OK
+    asked = environment._examine_ipv6((ListenAddress("::", 2055),))
+    assert asked.status == HINT
+
+
+def test_library_when_missing_then_fail():
+    finding = environment._examine_library("no_such_library", "does nothing")
+    assert finding.status == FAIL
+    assert "cannot be imported" in finding.text
+
+
+def test_python_when_old_then_fail(found, monkeypatch):
+    assert found("python")[0].status == OK
+    monkeypatch.setattr("sys.version_info", (3, 10, 2))
+    assert environment._examine_python().text == "3.10.2 is too old: install 3.11 or newer"
+
+
+def test_primitives_when_file_is_missing_or_odd_then_said(found, tmp_path):
+    option = "collector.primitives_file: ../p.lst\n"
+    assert found("primitives") == []
+    (finding,) = found("primitives", option)
+    assert finding.status == FAIL
+    (tmp_path / "p.lst").write_text("name=a field_type=1 len=8 semantics=u_int\nname=b\n")
+    read, odd = found("primitives", option)
+    assert (read.status, read.text) == (OK, f"1 in {tmp_path}/p.lst")
+    assert (odd.status, odd.text) == (HINT, f"{tmp_path}/p.lst:2: Invalid entry: name=b")

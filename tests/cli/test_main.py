@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from appliance import __version__
+from appliance.cli import CORE_COMMANDS
+from appliance.cli.main import group
+from appliance.cli.options import Invocation, pass_app, run_command_line
+from appliance.errors import ApplianceError, SettingsError
+
+NO_PLUGINS = "plugins: {disabled: [netflow_v5, netflow_v9, ipfix]}\n"
+
+
+@pytest.fixture
+def folder(conf) -> str:
+    return f"{conf(NO_PLUGINS)}/"
+
+
+def raising(error: BaseException) -> click.Command:
+    """Make a command that raises this."""
+
+    @click.command("raises")
+    def command() -> None:
+        raise error
+
+    return command
+
+
+def test_help_when_asked_then_lists_every_command_of_the_table(folder, capsys):
+    assert run_command_line(group, ["-confPath", folder, "--help"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    for name, command in CORE_COMMANDS.items():
+        assert f"  {name} " in printed.out
+        assert command.help in printed.out
+
+
+def test_help_when_plugins_cannot_be_loaded_then_still_there_with_one_sentence(conf, capsys):
+    folder = conf("plugins: {disabled: [no_such]}\n")
+    assert run_command_line(group, ["-confPath", f"{folder}/", "--help"]) == 0
+    printed = capsys.readouterr()
+    assert "check" in printed.out
+    assert printed.err.startswith("appliance: ")
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plugins"]])
+def test_command_line_when_light_command_then_no_heavy_library(conf, arguments):
+    folder = f"{conf('')}/"
+    code = (
+        "import sys; from appliance.cli.main import group;"
+        "from appliance.cli.options import run_command_line;"
+        f"run_command_line(group, ['-confPath', {folder!r}, *{arguments!r}]);"
+        "print('heavy:', sorted({'pyarrow', 'duckdb'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.endswith("heavy: []\n")
+
+
+def test_version_when_asked_then_printed(capsys):
+    assert run_command_line(group, ["--version"]) == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_conf_path_when_without_final_slash_then_error_says_so(folder, capsys):
+    assert run_command_line(group, ["-confPath", folder.rstrip("/"), "plugins"]) == 2
+    error = capsys.readouterr().err
+    assert (
+        error == f"appliance: -confPath {folder[:-1]}: the folder must end in a slash: {folder}\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["-confPath", "--conf-path"])
+def test_conf_path_when_before_or_after_the_command_then_both_work(folder, option, capsys):
+    assert run_command_line(group, [option, folder, "plugins"]) == 0
+    assert "disabled: netflow_v5, netflow_v9, ipfix" in capsys.readouterr().out
+    assert run_command_line(group, ["plugins", option, folder]) == 0
+    assert "disabled: netflow_v5, netflow_v9, ipfix" in capsys.readouterr().out
+
+
+def test_conf_path_when_folder_has_no_file_then_one_sentence(tmp_path, capsys):
+    assert run_command_line(group, ["-confPath", f"{tmp_path}/", "plugins"]) == 2
+    assert capsys.readouterr().err == f"appliance: {tmp_path}/appliance.yml: file not found\n"
+
+
+def test_command_when_misspelt_then_nearest(folder, capsys):
+    assert run_command_line(group, ["-confPath", folder, "chekc"]) == 2
+    error = capsys.readouterr().err
+    assert (
+        error == "appliance: no such command: chekc, did you mean check? (see appliance --help)\n"
+    )
+
+
+def test_option_when_unknown_then_one_sentence(folder, capsys):
+    assert run_command_line(group, ["-confPath", folder, "plugins", "--jsno"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("appliance: no such option")
+    assert error.endswith("(see appliance plugins --help)\n")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (ApplianceError("no luck"), 1, "appliance: no luck\n"),
+        (SettingsError("is odd", key="a.b"), 2, "appliance: a.b: is odd\n"),
+        (click.ClickException("Bad thing."), 1, "appliance: bad thing\n"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/x"),
+            1,
+            "appliance: /x: permission denied\n",
+        ),
+        (KeyboardInterrupt(), 130, ""),
+        (click.Abort(), 130, ""),
+    ],
+)
+def test_command_line_when_a_command_fails_then_one_sentence_and_code(
+    error, code, sentence, capsys
+):
+    assert run_command_line(raising(error), []) == code
+    assert capsys.readouterr().err.lstrip() == sentence
+
+
+def test_command_line_when_there_is_a_bug_then_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_command_line(raising(ZeroDivisionError()), [])
+    with pytest.raises(OSError, match="odd"):
+        run_command_line(raising(OSError("odd")), [])
+
+
+def test_command_line_when_a_command_returns_a_number_then_exit_code():
+    assert run_command_line(click.Command("seven", callback=lambda: 7), []) == 7
+    assert run_command_line(click.Command("none", callback=lambda: "text"), []) == 0
+
+
+def test_command_line_when_reader_is_gone_then_quiet(folder):
+    code = (
+        "import sys; sys.argv = ['appliance', 'check', '-confPath', sys.argv[1], '--sample'];"
+        "from appliance.cli.main import main; main()"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", code, folder]
+    with os.fdopen(writer, "wb") as closed:
+        ran = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert ran.stderr == b""
+    assert ran.returncode in (1, 141)
+
+
+def test_pass_app_when_outside_the_group_then_says_so():
+    command = click.Command("lost", callback=pass_app(lambda app: None))
+    with pytest.raises(RuntimeError, match="outside"):
+        run_command_line(command, [])
+
+
+def test_invocation_when_app_is_asked_twice_then_built_once(folder):
+    invocation = Invocation()
+    invocation.conf_path = Path(folder)
+    assert invocation.app is invocation.app
+
+
+def test_module_when_run_then_same_as_the_command(folder):
+    command = [sys.executable, "-m", "appliance", "-confPath", folder, "plugins", "--json"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"

@@ -1,0 +1,27 @@
+"""Fixtures that every folder of tests uses; each folder adds its own beside its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the configuration of whoever runs the tests out of them."""
+    monkeypatch.delenv("APPLIANCE_CONF", raising=False)
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Callable[[str], Path]:
+    """Write an `appliance.yml` and return its folder."""
+
+    def write(text: str) -> Path:
+        folder = tmp_path / "conf"
+        folder.mkdir(exist_ok=True)
+        (folder / "appliance.yml").write_text(text)
+        return folder
+
+    return write

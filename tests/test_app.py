@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+import pytest
+
+from appliance.app import build_app, open_app
+from appliance.contracts import Principal, Route
+from appliance.errors import SettingsError, StartupError
+from appliance.hookspecs import hookimpl
+from appliance.plugin_manager import add_plugin, build_plugin_manager, new_plugin_manager
+from appliance.setting_types import Integer, ListenAddress
+from appliance.settings import Setting, SettingsFile
+
+NO_FILE = SettingsFile(None, Path("/srv/conf"), {})
+
+
+class Versioned:
+    """A decoder that decodes nothing."""
+
+    def __init__(self, version: int) -> None:
+        self.version, self.name = version, f"version {version}"
+
+    def decode(self, block, state, now_ms):
+        return None
+
+
+def plugin(**hooks):
+    """Make a plugin whose hooks return, or do, these things."""
+
+    def implementation(name: str, result):
+        def hook(self):
+            return result() if callable(result) else result
+
+        hook.__name__ = name
+        return hookimpl(hook)
+
+    members = {name: implementation(name, result) for name, result in hooks.items()}
+    return type("Plugin", (), members)()
+
+
+def app_of(file: SettingsFile = NO_FILE, **plugins):
+    manager = new_plugin_manager()
+    for name, one in plugins.items():
+        add_plugin(manager, one, name)
+    return build_app(manager, file)
+
+
+def test_app_when_no_plugin_at_all_then_built_and_empty():
+    app = build_app(build_plugin_manager(built_in=(), entry_points=()), NO_FILE)
+    assert (app.decoders, app.enrichers, app.routes, app.commands, app.metrics) == ((),) * 5
+    assert app.stores == {}
+    assert app.plugins.hook.principal_from_request(environ={}) is None
+    app.tell("collector_started", listen=())
+    app.tell("collector_stopped")
+
+
+def test_app_when_plugins_register_then_in_their_order_with_their_names():
+    def first(batch):
+        return None
+
+    def second(batch):
+        return None
+
+    five, nine = Versioned(5), Versioned(9)
+    app = app_of(
+        a=plugin(register_decoders=[five], register_enrichers=[first]),
+        b=plugin(register_decoders=[nine], register_enrichers=[second]),
+    )
+    assert app.decoders == (five, nine)
+    assert [(e.plugin, e.value) for e in app.enrichers] == [("a", first), ("b", second)]
+
+
+def test_app_when_hook_asks_for_settings_then_gets_the_effective_ones():
+    depth = Setting("mine.depth", Integer(), 3, "Depth.")
+
+    class Mine:
+        @hookimpl
+        def register_settings(self):
+            return [depth]
+
+        @hookimpl
+        def register_metrics(self, settings):
+            return [settings[depth]]
+
+    file = SettingsFile(None, Path("/srv/conf"), {"mine": {"depth": "8"}})
+    assert app_of(file, mine=Mine()).metrics == (8,)
+
+
+def test_app_when_stores_are_registered_then_by_scheme():
+    app = app_of(a=plugin(register_stores={"memory": Versioned}))
+    assert app.stores == {"memory": Versioned}
+
+
+@pytest.mark.parametrize(
+    ("hook", "one", "other", "what"),
+    [
+        ("register_decoders", [Versioned(5)], [Versioned(5)], "decoder for version 5"),
+        (
+            "register_routes",
+            [Route("GET", "/x", dict)],
+            [Route("GET", "/x", list)],
+            "route GET /x",
+        ),
+        (
+            "register_settings",
+            [Setting("mine.x", Integer(), 1, "X.")],
+            [Setting("mine.x", Integer(), 2, "X.")],
+            "setting mine.x",
+        ),
+        ("register_commands", [click.Command("dig")], [click.Command("dig")], "command dig"),
+        ("register_stores", {"memory": dict}, {"memory": list}, "store memory"),
+    ],
+)
+def test_app_when_two_plugins_have_the_same_then_error_names_both(hook, one, other, what):
+    with pytest.raises(StartupError, match=f"{what}: both first and second have it"):
+        app_of(first=plugin(**{hook: one}), second=plugin(**{hook: other}))
+
+
+@pytest.mark.parametrize(
+    ("hook", "registered", "what"),
+    [
+        (
+            "register_settings",
+            [Setting("search.threads", Integer(), 1, "X.")],
+            "setting search.threads",
+        ),
+        ("register_commands", [click.Command("top")], "command top"),
+    ],
+)
+def test_app_when_a_plugin_has_what_the_core_has_then_error(hook, registered, what):
+    with pytest.raises(StartupError, match=f"{what}: both the appliance itself and site"):
+        app_of(site=plugin(**{hook: registered}))
+
+
+def test_app_when_same_path_has_another_method_then_both_routes():
+    routes = [Route("GET", "/x", dict), Route("PUT", "/x", dict)]
+    assert len(app_of(a=plugin(register_routes=routes)).routes) == 2
+
+
+def test_app_when_a_hook_returns_something_else_then_error():
+    with pytest.raises(StartupError, match="register_routes: expected a list, found dict"):
+        app_of(a=plugin(register_routes={}))
+    with pytest.raises(StartupError, match="register_stores: expected a dictionary, found list"):
+        app_of(a=plugin(register_stores=[]))
+
+
+def test_app_when_a_hook_raises_then_error_names_plugin_and_hook():
+    def explode():
+        raise ZeroDivisionError("by zero")
+
+    with pytest.raises(
+        StartupError, match="plugin a: register_enrichers: ZeroDivisionError: by zero"
+    ):
+        app_of(a=plugin(register_enrichers=explode))
+
+
+def test_principal_from_request_when_two_plugins_answer_then_the_last_registered_wins():
+    app = app_of(
+        first=plugin(principal_from_request=Principal("first", "admin")),
+        site=plugin(principal_from_request=Principal("site", "admin")),
+        silent=plugin(principal_from_request=lambda: None),
+    )
+    assert app.plugins.hook.principal_from_request(environ={}) == Principal("site", "admin")
+
+
+def test_tell_when_one_plugin_raises_then_the_others_hear_it(caplog):
+    heard = []
+
+    class Listener:
+        @hookimpl
+        def collector_started(self, listen):
+            heard.append(listen)
+
+        @hookimpl
+        def exporter_appeared(self, version):
+            heard.append(version)
+
+        @hookimpl
+        def collector_stopped(self):
+            heard.append("stopped")
+
+    class Broken(Listener):
+        @hookimpl
+        def collector_started(self, listen):
+            raise ZeroDivisionError
+
+    app = app_of(a=Listener(), broken=Broken(), z=Listener())
+    listen = (ListenAddress("::", 2055),)
+    with caplog.at_level(logging.ERROR):
+        app.tell("collector_started", listen=listen)
+    assert heard == [listen, listen]
+    assert "plugin broken failed in collector_started" in caplog.text
+    app.tell("exporter_appeared", address="192.0.2.1", version=9)
+    app.tell("collector_stopped")
+    assert heard[2:] == [9, 9, 9, "stopped", "stopped", "stopped"]
+
+
+def test_open_app_when_a_disabled_plugin_is_unknown_then_error_names_the_file(conf):
+    folder = conf("plugins:\n  disabled: [no_such]\n")
+    with pytest.raises(SettingsError, match=r"appliance.yml: plugins.disabled: no_such: unknown"):
+        open_app(folder)
+
+
+def test_open_app_when_all_built_ins_are_disabled_then_no_decoder(conf):
+    app = open_app(conf("plugins:\n  disabled: [netflow_v5, netflow_v9, ipfix]\n"))
+    assert app.decoders == ()
