@@ -7,7 +7,7 @@ Everything here is passive. Who calls what, when and in which thread is told in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from appliance.flows import FlowBatch
@@ -69,6 +69,13 @@ Enricher = Callable[[FlowBatch], FlowBatch | None]
 PUBLIC = "public"
 """The role of a route that everyone may call."""
 
+SIGNED_IN = "signed in"
+"""The role of a route that every authenticated caller may call, whatever their roles."""
+
+USER = "User"
+ADMINISTRATOR = "Administrator"
+"""The roles that accounts and tokens have; an administrator may call every route."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -79,11 +86,18 @@ class Route:
     method, path
         `GET` and `/api/v1/things/<name>`, in Bottle's notation.
     handler
-        Takes what it needs as arguments, returns a dictionary.
+        Takes the path's parts and what else it needs as arguments, by name (`appliance.web.calls`
+        has the list); returns what JSON knows, or an `Answer`.
     role
         Who may call it; None denies everyone, `PUBLIC` none.
     schema
-        OpenAPI's description of the operation.
+        OpenAPI's description of the operation, merged over what the route itself tells.
+    open_from_loopback
+        Callers on this machine need no token.
+    open_without_auth
+        Open to everyone on a listener that is configured with `needAuth: false`.
+    changes
+        It changes something although its method is GET.
     """
 
     method: str
@@ -91,14 +105,41 @@ class Route:
     handler: Callable[..., Any]
     role: str | None = None
     schema: Mapping[str, Any] | None = None
+    open_from_loopback: bool = False
+    open_without_auth: bool = False
+    changes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler returns when it is not simply JSON with status 200.
+
+    Attributes
+    ----------
+    body
+        Octets go out as they are, everything else as JSON.
+    """
+
+    body: Any
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The authenticated caller of a route."""
+    """The authenticated caller of a route.
+
+    Attributes
+    ----------
+    from_cookie
+        The browser sent the proof by itself, so what changes something must not come from another
+        site.
+    """
 
     name: str
-    role: str
+    roles: frozenset[str] = frozenset()
+    from_cookie: bool = False
 
 
 StoreFactory = Callable[[str, Settings], Any]

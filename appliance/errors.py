@@ -54,3 +54,19 @@ class StorageError(ApplianceError):
 
 class QueryError(ApplianceError):
     """A question to the flow log is not understood, or ran into one of its limits."""
+
+
+class RequestError(ApplianceError):
+    """A request to the web server cannot be answered; becomes its JSON answer.
+
+    Attributes
+    ----------
+    status
+        Of HTTP, from 400.
+    message
+        One sentence for the caller.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status, self.message = status, message
+        super().__init__(message)

@@ -93,7 +93,7 @@ def register_metrics(settings: Settings) -> list[Any]:
 
 
 @hookspec(firstresult=True)
-def principal_from_request(environ: Mapping[str, Any]) -> Principal | None:
+def principal_from_request(environ: Mapping[str, Any], settings: Settings) -> Principal | None:
     """Return who makes this request, or None to let the next plugin say.
 
     Called for each request of a route that is not public, in the web server's worker thread, with

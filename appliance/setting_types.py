@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,6 +254,21 @@ class ElementNames:
             }
             for exporter, names in _pairs(raw)
         }
+
+
+@dataclass(frozen=True, slots=True)
+class TimeZone:
+    """A time zone of the machine's zone database."""
+
+    expected: str = "a time zone such as Europe/Vienna or UTC, or empty (needs Debian's tzdata)"
+
+    def parse(self, raw: object, folder: Path) -> zoneinfo.ZoneInfo | None:
+        """Return the zone; None for the machine's own."""
+        name = _scalar(raw)
+        try:
+            return zoneinfo.ZoneInfo(name) if name else None
+        except (zoneinfo.ZoneInfoNotFoundError, OSError) as error:
+            raise ValueError(raw) from error
 
 
 def parse_duration(text: str) -> float:

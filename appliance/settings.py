@@ -35,6 +35,7 @@ from appliance.setting_types import (
     SettingType,
     Size,
     TextList,
+    TimeZone,
     sample,
 )
 
@@ -206,6 +207,37 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
     Setting("search.threads", Integer(1, 256), 2, "Threads that one query may use."),
     Setting("search.timeout", Duration(), "60s", "A query that takes longer is stopped."),
     Setting(
+        "timezone",
+        TimeZone(),
+        "",
+        "The zone of times in answers, and of the days, weeks and months that figures are grouped"
+        " by, such as Europe/Vienna. Empty is the machine's own.",
+    ),
+    Setting(
+        "web.listen",
+        AddressList(),
+        ["127.0.0.1:8443"],
+        "Where the REST API and the console answer, beside the address in api_server.yml.",
+    ),
+    Setting(
+        "web.tls_certificate",
+        OptionalFilePath(),
+        "",
+        "Certificate with its chain (PEM). With it and its key, web.listen speaks HTTPS only.",
+    ),
+    Setting("web.tls_key", OptionalFilePath(), "", "The certificate's private key (PEM)."),
+    Setting("web.threads", Integer(1, 256), 8, "How many requests are answered at a time."),
+    Setting(
+        "web.max_connections",
+        Integer(10, 10000),
+        512,
+        "How many connections each listener holds at a time; a further one waits.",
+    ),
+    Setting("web.max_body_octets", Size(), "1MB", "Requests with a larger body are refused."),
+    Setting(
+        "web.idle_timeout", Duration(), "60s", "Connections without a request are closed after it."
+    ),
+    Setting(
         "plugins.disabled",
         TextList(),
         [],
@@ -338,7 +370,7 @@ def read_settings_file(folder: Path | None = None) -> SettingsFile:
     if not candidates:
         return SettingsFile(None, Path("conf").absolute(), {})
     path = candidates[0] / FILE_NAME
-    return SettingsFile(path, path.parent.absolute(), _read_yaml(path))
+    return SettingsFile(path, path.parent.absolute(), read_yaml(path))
 
 
 def sample_configuration(settings: Iterable[Setting[Any]] = CORE_SETTINGS) -> str:
@@ -374,7 +406,14 @@ def _environment_names() -> bool:
     return bool(os.environ.get(ENVIRONMENT_VARIABLE))
 
 
-def _read_yaml(path: Path) -> Mapping[str, object]:
+def read_yaml(path: Path) -> Mapping[str, object]:
+    """Return a file's nested mapping with scalars as text; empty for an empty file.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be read, is not YAML, not a mapping, or gives a key twice.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -52,7 +52,7 @@ def test_app_when_no_plugin_at_all_then_built_and_empty():
     app = build_app(build_plugin_manager(built_in=(), entry_points=()), NO_FILE)
     assert (app.decoders, app.enrichers, app.routes, app.commands, app.metrics) == ((),) * 5
     assert app.stores == {}
-    assert app.plugins.hook.principal_from_request(environ={}) is None
+    assert app.plugins.hook.principal_from_request(environ={}, settings=None) is None
     app.tell("collector_started", listen=())
     app.tell("collector_stopped")
 
@@ -159,11 +159,11 @@ def test_app_when_a_hook_raises_then_error_names_plugin_and_hook():
 
 def test_principal_from_request_when_two_plugins_answer_then_the_last_registered_wins():
     app = app_of(
-        first=plugin(principal_from_request=Principal("first", "admin")),
-        site=plugin(principal_from_request=Principal("site", "admin")),
+        first=plugin(principal_from_request=Principal("first", frozenset({"admin"}))),
+        site=plugin(principal_from_request=Principal("site", frozenset({"admin"}))),
         silent=plugin(principal_from_request=lambda: None),
     )
-    assert app.plugins.hook.principal_from_request(environ={}) == Principal("site", "admin")
+    assert app.plugins.hook.principal_from_request(environ={}, settings=None) == Principal("site", frozenset({"admin"}))
 
 
 def test_tell_when_one_plugin_raises_then_the_others_hear_it(caplog):

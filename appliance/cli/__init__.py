@@ -23,6 +23,7 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
     {
         "run": CoreCommand("appliance.cli.run", "Run the whole appliance until Ctrl-C."),
         "collect": CoreCommand("appliance.cli.collect", "Receive flows and write the flow log."),
+        "serve": CoreCommand("appliance.cli.serve", "Answer the REST API."),
         "top": CoreCommand("appliance.cli.top", "Show who and what made the most traffic."),
         "flows": CoreCommand("appliance.cli.flows", "Search single flows."),
         "check": CoreCommand("appliance.cli.check", "Check the configuration and this machine."),
@@ -34,6 +35,7 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
         "import": CoreCommand("appliance.cli.import_", "Write capture files to the flow log."),
         "replay": CoreCommand("appliance.cli.replay", "Send a capture file to a collector."),
         "generate": CoreCommand("appliance.cli.generate", "Send the flows of invented exporters."),
+        "demo-exporters": CoreCommand("appliance.cli.demo", "The demo's exporters.", hidden=True),
         "loader": CoreCommand("appliance.cli.loader", "The collector's helper.", hidden=True),
     }
 )

@@ -7,6 +7,7 @@ import click
 from appliance.app import App
 from appliance.cli.collecting import collector_of, listen_option, loader_child, start_logging, work
 from appliance.cli.options import pass_app
+from appliance.collector.children import Child
 from appliance.setting_types import ListenAddress
 
 
@@ -20,7 +21,10 @@ def command(app: App, listen: tuple[ListenAddress, ...]) -> None:
     """
     start_logging(app)
     collector = collector_of(app, listen)
-    collector.start()
-    for address in collector.receiver.addresses:
-        click.echo(f"receiving on UDP {address}")
-    work(collector, [loader_child(app)])
+
+    def children() -> list[Child]:
+        for address in collector.receiver.addresses:
+            click.echo(f"receiving on UDP {address}")
+        return [loader_child(app)]
+
+    work(collector, children)

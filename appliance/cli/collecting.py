@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -33,7 +33,7 @@ listen_option = click.option(
     multiple=True,
     metavar="ADDRESS:PORT",
     callback=_listen,
-    help="Receive here instead of at collector.listen; may be repeated. [::]:2055 is every address.",
+    help="Receive here, not at collector.listen; may be repeated. [::]:2055 is every address.",
 )
 
 
@@ -62,16 +62,30 @@ def collector_of(app: App, listen: Sequence[ListenAddress]) -> Collector:
     return Collector(app, tuple(listen) or None)
 
 
-def work(collector: Collector, children: Sequence[Child]) -> None:
-    """Run a started collector and its children until a signal comes; then stop them in order."""
+def work(collector: Collector, children: Callable[[], Sequence[Child]]) -> None:
+    """Run a collector and its children until a signal comes; then stop them in order.
+
+    Parameters
+    ----------
+    children
+        Called once the collector has started; says who is to run beside it.
+    """
+    with _signals(collector):
+        collector.start()
+        with _running(children()):
+            collector.run()
+
+
+@contextmanager
+def _running(children: Sequence[Child]) -> Iterator[None]:
+    """Keep children running; they are watched by a thread, and stopped in reverse order."""
     for child in children:
         child.start()
     watching = threading.Event()
     watcher = threading.Thread(target=_watch, args=(children, watching), daemon=True)
     watcher.start()
     try:
-        with _signals(collector):
-            collector.run()
+        yield
     finally:
         watching.set()
         watcher.join()

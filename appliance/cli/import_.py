@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,35 +44,19 @@ def command(app: App, files: tuple[Path, ...], ports: tuple[int, ...]) -> None:
     writer = FlowLogWriter(folder, flow_log_limits(settings), primitives)
     pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
     writer.start()
-    first_ms: int | None = None
     try:
         for file in files:
             for datagrams in _blocks(file, ports):
                 now_ms = datagrams[-1].received_ms
-                first_ms = now_ms if first_ms is None else min(first_ms, now_ms)
                 pipeline.take(block_of(datagrams), now_ms)
                 writer.flush({}, now_ms)
                 writer.roll_if_due(now_ms)
     finally:
         writer.close()
     click.echo(f"{pipeline.counts['records']} records of {len(files)} files written to {folder}")
-    _warn_of_retention(first_ms, settings["flow_log.retention_age"])
 
 
 def _blocks(file: Path, ports: tuple[int, ...]) -> Iterator[list[Datagram]]:
     datagrams = (found.datagram for found in CaptureReader(file, set(ports) or None))
     while block := list(itertools.islice(datagrams, _BLOCK)):
         yield block
-
-
-def _warn_of_retention(first_ms: int | None, retention_seconds: float) -> None:
-    if first_ms is None or not retention_seconds:
-        return
-    age_seconds = time.time() - first_ms / 1000
-    if age_seconds > retention_seconds:
-        click.echo(
-            f"some are {age_seconds / 86400:.0f} days old: the collector deletes what is older"
-            f" than flow_log.retention_age ({retention_seconds / 86400:.0f} days); set it to 0s"
-            " to keep them",
-            err=True,
-        )

@@ -33,12 +33,12 @@ def command(app: App, listen: tuple[ListenAddress, ...], demo: bool) -> None:
     """
     start_logging(app)
     collector = collector_of(app, listen)
-    collector.start()
-    children = [loader_child(app)]
-    if demo:
-        children.append(_demo_child(app, collector))
-    for line in _welcome(collector, demo):
-        click.echo(line)
+
+    def children() -> list[Child]:
+        for line in _welcome(collector, demo):
+            click.echo(line)
+        return [loader_child(app), *([_demo_child(app, collector)] if demo else [])]
+
     work(collector, children)
     click.echo("stopped; everything received is in the flow log")
 
@@ -64,5 +64,5 @@ def _welcome(collector: Collector, demo: bool) -> list[str]:
 
 def _demo_child(app: App, collector: Collector) -> Child:
     port = collector.receiver.addresses[0].port
-    arguments = [*configured(app), "generate", "--demo", "--to", f"127.0.0.1:{port}"]
+    arguments = [*configured(app), "demo-exporters", "--to", f"127.0.0.1:{port}"]
     return Child("demo exporters", arguments)

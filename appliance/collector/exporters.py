@@ -8,9 +8,10 @@ grow has a limit in `ExporterLimits` and a counter for what happens there.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from appliance.collector.waiting import WaitingRoom, waiting_octets
 from appliance.decoding.results import DecodeResult, Element, Exporter, NameFact, WaitingSet
 from appliance.wire.options import Sampling
 from appliance.wire.sequence import SequenceState
@@ -31,23 +32,29 @@ class ExporterLimits:
         Addresses; the one unheard of for the longest time gives way to a new one.
     scopes
         Observation domains of sessions (address, port, domain) of one exporter; as above.
-    templates
-        Templates of one exporter; the one announced longest ago gives way.
+    templates, template_fields
+        Templates of one exporter, and fields of all of them together; the one announced longest
+        ago gives way.
     waiting_octets, waiting_ms
         Data Sets of one exporter that wait for their template: octets, and for how long.
     names
         Application and interface names of one exporter, each; more are not learned.
     template_ms
         A template that was not announced for so long is forgotten; 0: never.
+    octets
+        Memory for all exporters together, as estimated; the one unheard of for the longest time
+        gives way.
     """
 
     exporters: int = 1024
     scopes: int = 4096
     templates: int = 4096
+    template_fields: int = 65_536
     waiting_octets: int = 1_000_000
     waiting_ms: int = 1_800_000
     names: int = 65_536
     template_ms: int = 0
+    octets: int = 256_000_000
 
 
 @dataclass(slots=True)
@@ -65,33 +72,52 @@ class ExporterState:
 
     Attributes
     ----------
+    sampling_of
+        What its options records told, by protocol version.
     templates
         By scope and identifier, in the order of their announcement.
     newest
-        By domain and identifier: the newest of any session.
+        By domain, version and identifier: the newest of any session.
+    room
+        Data Sets that wait for their template.
     counts
         What happened, by fixed words: datagrams, records, faults by reason.
     skew_ms
         By how much the clock of its last header was ahead of ours.
+    octets
+        Estimate of the memory that all this takes.
     """
 
-    sampling: Sampling = _NOTHING_KNOWN
+    sampling_of: dict[int, Sampling] = field(default_factory=dict)
     templates: OrderedDict[tuple[Scope, int], KnownTemplate] = field(default_factory=OrderedDict)
-    newest: dict[tuple[int, int], KnownTemplate] = field(default_factory=dict)
+    newest: dict[tuple[Family, int], KnownTemplate] = field(default_factory=dict)
+    template_fields: int = 0
     sequences: OrderedDict[Scope, SequenceState] = field(default_factory=OrderedDict)
-    waiting: dict[tuple[Family, int], list[WaitingSet]] = field(default_factory=dict)
-    waiting_octets: int = 0
+    room: WaitingRoom = field(default_factory=WaitingRoom)
     names: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     last_seen_ms: int = 0
     skew_ms: int = 0
+    octets: int = 0
+
+    @property
+    def sampling(self) -> Sampling:
+        """What it told in whatever protocol."""
+        told = [sampling.told for _, sampling in sorted(self.sampling_of.items())]
+        return Sampling({subject: value for part in told for subject, value in part.items()})
+
+    @property
+    def waiting_octets(self) -> int:
+        """Octets of the Data Sets that wait for their template."""
+        return self.room.octets
 
 
 _UNHEARD = ExporterState()
 MAX_ELEMENTS = 1024
 """Unknown elements that are counted by name; more are counted together."""
 
-_WAITING_OVERHEAD = 200
+_OCTETS_PER_FIELD, _OCTETS_PER_TEMPLATE = 100, 600
+_OCTETS_PER_SCOPE, _OCTETS_PER_SUBJECT, _OCTETS_PER_NAME = 600, 200, 300
 
 
 class ExporterStates:
@@ -100,9 +126,9 @@ class ExporterStates:
     Attributes
     ----------
     changed
-        Scopes whose sequence numbers changed since the caller last cleared this.
-    forgotten
-        Scopes that gave way to others since the caller last cleared this.
+        Scopes whose sequence numbers changed since `take_changes`.
+    octets
+        Estimate of the memory that all exporters take.
     appeared
         Exporters that are new since the caller last cleared this.
     news
@@ -115,7 +141,9 @@ class ExporterStates:
         self.unknown_elements: Counter[Element] = Counter()
         self.exporters: OrderedDict[Exporter, ExporterState] = OrderedDict()
         self.changed: set[Scope] = set()
-        self.forgotten: set[Scope] = set()
+        self.octets = 0
+        self._reported: set[Scope] = set()
+        self._forgotten: set[Scope] = set()
         self.appeared: list[Exporter] = []
         self.news = 0
 
@@ -128,12 +156,12 @@ class ExporterStates:
 
     def newest_template(self, scope: Scope, template_id: int) -> Template | None:
         """Return the newest template of this address, domain and identifier."""
-        known = self._state(scope.exporter).newest.get((scope.domain, template_id))
+        known = self._state(scope.exporter).newest.get((scope.family, template_id))
         return None if known is None else known.template
 
-    def sampling(self, exporter: Exporter) -> Sampling:
-        """Return the sampling rates that an exporter told."""
-        return self._state(exporter).sampling
+    def sampling(self, exporter: Exporter, version: int) -> Sampling:
+        """Return what the options records of an exporter told in messages of this version."""
+        return self._state(exporter).sampling_of.get(version, _NOTHING_KNOWN)
 
     def sequence(self, scope: Scope) -> SequenceState:
         """Return where the sequence numbers of a scope stand."""
@@ -141,7 +169,7 @@ class ExporterStates:
 
     def waiting(self, family: Family, template_id: int) -> Sequence[WaitingSet]:
         """Return the Data Sets that wait for a template."""
-        return self._state(family[:2]).waiting.get((family, template_id), ())
+        return self._state(family[:2]).room.waiting(family, template_id)
 
     def _state(self, exporter: Exporter) -> ExporterState:
         return self.exporters.get(exporter, _UNHEARD)
@@ -152,19 +180,27 @@ class ExporterStates:
         """Take over what a block changed; the order is that in which single datagrams would."""
         for scope, sequence in result.sequences.items():
             self._commit_sequence(scope, sequence, now_ms)
+        self._take_out(result.released)
         for scope in result.restarted:
-            self._give_up(scope)
-        for waiting in result.released:
-            self._take_out(waiting)
+            # Its templates may mean something else now.
+            given_up = self._state(scope.exporter).room.waiting_of(scope)
+            self._take_out(given_up)
+            self.counts["waiting_sets_given_up"] += len(given_up)
         for change in result.templates:
             self.learn_template(change, now_ms)
-        for exporter, sampling in result.sampling.items():
-            self.learn_sampling(exporter, sampling, now_ms)
+        for (exporter, version), sampling in result.sampling.items():
+            self.learn_sampling(exporter, version, sampling, now_ms)
         for waiting in result.waiting:
             self._let_wait(waiting, now_ms)
         for name in result.names:
             self.learn_name(name, now_ms)
         self._commit_counts(result, now_ms)
+        self.make_room()
+
+    def make_room(self) -> None:
+        """Keep to the limit on memory."""
+        while self.octets > self.limits.octets and len(self.exporters) > 1:
+            self._forget_exporter()
 
     def _commit_counts(self, result: DecodeResult, now_ms: int) -> None:
         self.counts.update(result.counts)
@@ -192,10 +228,9 @@ class ExporterStates:
     def expire(self, now_ms: int) -> None:
         """Drop what waited too long, and templates past their time."""
         for exporter in self.exporters.values():
-            for key in list(exporter.waiting):
-                for waiting in [w for w in exporter.waiting[key] if self._too_old(w, now_ms)]:
-                    self._take_out(waiting)
-                    self.counts["waiting_sets_expired"] += 1
+            too_old = exporter.room.waiting_since(now_ms - self.limits.waiting_ms)
+            self._take_out(too_old)
+            self.counts["waiting_sets_expired"] += len(too_old)
             if self.limits.template_ms:
                 self._expire_templates(exporter, now_ms - self.limits.template_ms)
 
@@ -213,15 +248,39 @@ class ExporterStates:
         state = self.exporters.get(exporter)
         if state is None:
             if len(self.exporters) >= self.limits.exporters:
-                _, gone = self.exporters.popitem(last=False)
-                self.changed.difference_update(gone.sequences)
-                self.forgotten.update(gone.sequences)
-                self.counts["exporters_forgotten"] += 1
+                self._forget_exporter()
             state = self.exporters[exporter] = ExporterState()
             self.appeared.append(exporter)
         state.last_seen_ms = now_ms
         self.exporters.move_to_end(exporter)
         return state
+
+    def _forget_exporter(self) -> None:
+        """Let the exporter unheard of for the longest time go."""
+        _, gone = self.exporters.popitem(last=False)
+        self.octets -= gone.octets
+        self._forget_scopes(gone.sequences)
+        self.counts["exporters_forgotten"] += 1
+
+    def _forget_scopes(self, scopes: Iterable[Scope]) -> None:
+        for scope in scopes:
+            self.changed.discard(scope)
+            if scope in self._reported:
+                self._forgotten.add(scope)
+
+    def _grow(self, state: ExporterState, octets: int) -> None:
+        state.octets += octets
+        self.octets += octets
+
+    def take_changes(self) -> tuple[set[Scope], set[Scope]]:
+        """Return the scopes whose sequence numbers changed since the last call, and those that are
+        forgotten and were returned once before.
+        """
+        changed, forgotten = self.changed, self._forgotten - self.changed
+        self.changed, self._forgotten = set(), set()
+        self._reported |= changed
+        self._reported -= forgotten
+        return changed, forgotten
 
     def _commit_sequence(self, scope: Scope, sequence: SequenceState, now_ms: int) -> None:
         state = self._open(scope.exporter, now_ms)
@@ -229,13 +288,15 @@ class ExporterStates:
         for word in ("lost", "datagrams", "restarts", "late"):
             state.counts[word] += getattr(sequence, word) - getattr(before, word)
         state.skew_ms = sequence.export_ms - now_ms
+        if before is _NOT_SEEN:
+            self._grow(state, _OCTETS_PER_SCOPE)
         state.sequences[scope] = sequence
         state.sequences.move_to_end(scope)
         self.changed.add(scope)
         if len(state.sequences) > self.limits.scopes:
             forgotten, _ = state.sequences.popitem(last=False)
-            self.changed.discard(forgotten)
-            self.forgotten.add(forgotten)
+            self._grow(state, -_OCTETS_PER_SCOPE)
+            self._forget_scopes([forgotten])
             self.counts["scopes_forgotten"] += 1
 
     def learn_template(self, change: TemplateChange, now_ms: int) -> None:
@@ -243,22 +304,30 @@ class ExporterStates:
         scope, template = change.scope, change.template
         state = self._open(scope.exporter, now_ms)
         key = (scope, template.template_id)
-        before = state.templates.pop(key, None)
+        before = state.templates.get(key)
         if before is not None and before.template == template:
             template = before.template
         else:
             self.counts["templates_new" if before is None else "templates_changed"] += 1
             self.news += 1
+        if before is not None:
+            self._forget_template(state, key)
         known = KnownTemplate(scope, template, now_ms)
         state.templates[key] = known
-        state.newest[scope.domain, template.template_id] = known
-        if len(state.templates) > self.limits.templates:
+        state.newest[scope.family, template.template_id] = known
+        state.template_fields += len(template.fields)
+        self._grow(state, _template_octets(template))
+        while len(state.templates) > self.limits.templates or (
+            state.template_fields > self.limits.template_fields and len(state.templates) > 1
+        ):
             self._forget_template(state, next(iter(state.templates)))
             self.counts["templates_forgotten"] += 1
 
     def _forget_template(self, state: ExporterState, key: tuple[Scope, int]) -> None:
         known = state.templates.pop(key)
-        newest = (key[0].domain, key[1])
+        state.template_fields -= len(known.template.fields)
+        self._grow(state, -_template_octets(known.template))
+        newest = (key[0].family, key[1])
         if state.newest.get(newest) is known:
             del state.newest[newest]
 
@@ -268,51 +337,51 @@ class ExporterStates:
             self._forget_template(state, key)
             self.counts["templates_expired"] += 1
 
-    def learn_sampling(self, exporter: Exporter, sampling: Sampling, now_ms: int) -> None:
-        """Remember the sampling rates of an exporter."""
-        self._open(exporter, now_ms).sampling = sampling
+    def learn_sampling(
+        self, exporter: Exporter, version: int, sampling: Sampling, now_ms: int
+    ) -> None:
+        """Remember what the options records of an exporter told."""
+        state = self._open(exporter, now_ms)
+        before = state.sampling_of.get(version, _NOTHING_KNOWN)
+        self._grow(state, _OCTETS_PER_SUBJECT * (len(sampling.told) - len(before.told)))
+        state.sampling_of[version] = sampling
         self.news += 1
 
     def learn_name(self, fact: NameFact, now_ms: int) -> None:
         """Remember the name of an application or interface."""
         state = self._open(fact.exporter, now_ms)
-        key = (fact.kind, fact.number)
-        if key not in state.names and len(state.names) >= self.limits.names:
+        key, names = (fact.kind, fact.number), (fact.name, fact.description)
+        before = state.names.get(key)
+        if before is None and len(state.names) >= self.limits.names:
             self.counts["names_refused"] += 1
             return
-        if state.names.get(key) != (fact.name, fact.description):
-            state.names[key] = (fact.name, fact.description)
+        if before != names:
+            self._grow(state, _name_octets(names) - (_name_octets(before) if before else 0))
+            state.names[key] = names
             self.news += 1
 
     # The waiting room.
 
     def _let_wait(self, waiting: WaitingSet, now_ms: int) -> None:
         state = self._open(waiting.scope.exporter, now_ms)
-        size = len(waiting.body) + _WAITING_OVERHEAD
-        if state.waiting_octets + size > self.limits.waiting_octets:
+        size = waiting_octets(waiting)
+        if state.room.octets + size > self.limits.waiting_octets:
             self.counts["waiting_sets_refused"] += 1
             return
-        state.waiting_octets += size
-        state.waiting.setdefault((waiting.scope.family, waiting.set_id), []).append(waiting)
+        state.room.let_in(waiting)
+        self._grow(state, size)
         self.counts["waiting_sets_kept"] += 1
 
-    def _take_out(self, waiting: WaitingSet) -> None:
-        state = self._state(waiting.scope.exporter)
-        key = (waiting.scope.family, waiting.set_id)
-        room = state.waiting.get(key, [])
-        if waiting in room:
-            room.remove(waiting)
-            state.waiting_octets -= len(waiting.body) + _WAITING_OVERHEAD
-        if not room:
-            state.waiting.pop(key, None)
+    def _take_out(self, gone: Sequence[WaitingSet]) -> None:
+        for waiting in gone:
+            state = self.exporters.get(waiting.scope.exporter)
+            if state is not None and state.room.take_out(waiting):
+                self._grow(state, -waiting_octets(waiting))
 
-    def _give_up(self, scope: Scope) -> None:
-        """Drop what waits of a scope that restarted: its templates may mean something else now."""
-        state = self._state(scope.exporter)
-        for key in [key for key in state.waiting if key[0] == scope.family]:
-            for waiting in [w for w in state.waiting[key] if w.scope == scope]:
-                self._take_out(waiting)
-                self.counts["waiting_sets_given_up"] += 1
 
-    def _too_old(self, waiting: WaitingSet, now_ms: int) -> bool:
-        return waiting.received_ms < now_ms - self.limits.waiting_ms
+def _template_octets(template: Template) -> int:
+    return _OCTETS_PER_TEMPLATE + _OCTETS_PER_FIELD * len(template.fields)
+
+
+def _name_octets(names: tuple[str, str]) -> int:
+    return _OCTETS_PER_NAME + len(names[0]) + len(names[1])

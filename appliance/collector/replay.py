@@ -24,6 +24,7 @@ EXPORT_PORTS = frozenset((2055, 4739, 6343, 9995, 9996))
 CAPTURE_SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp")
 
 BATCH_DATAGRAMS = 256
+LONGEST_SLEEP_SECONDS = 0.2
 EARLY_SECONDS = 0.001
 """A datagram may leave so much too early, to share a system call with the one before."""
 
@@ -102,7 +103,7 @@ class Replay:
     Attributes
     ----------
     report
-        Up to date at all times, also when `run` is interrupted.
+        What was sent so far; true after each batch.
     """
 
     def __init__(
@@ -117,7 +118,12 @@ class Replay:
         """Store what to do; `ports` are the destination ports that are wanted, None for all."""
         self._files, self._loops = files, loops
         self._target, self._pace, self._ports = target, pace, ports
+        self._stopped = False
         self.report = ReplayReport()
+
+    def stop(self) -> None:
+        """Let `run` return soon, with the report true; safe in a signal handler."""
+        self._stopped = True
 
     def run(self, progress: Callable[[ReplayReport], None] | None = None) -> ReplayReport:
         """Send everything.
@@ -156,6 +162,8 @@ class Replay:
     def _readers(self) -> Iterator[CaptureReader]:
         for _ in range(self._loops):
             for file in self._files:
+                if self._stopped:
+                    return
                 yield CaptureReader(file, self._ports)
 
     def _batches(self, reader: CaptureReader, clock: _Clock) -> Iterator[list[Datagram]]:
@@ -168,8 +176,11 @@ class Replay:
                 yield batch
                 batch = []
                 early = clock.seconds_until(captured)
-            if early > EARLY_SECONDS:
-                time.sleep(early)
+            while early > EARLY_SECONDS and not self._stopped:
+                time.sleep(min(early, LONGEST_SLEEP_SECONDS))
+                early = clock.seconds_until(captured)
+            if self._stopped:
+                return
             clock.count += 1
             batch.append(captured.datagram)
         if batch:

@@ -16,7 +16,7 @@ from typing import Any
 from appliance.collector.exporters import ExporterStates, KnownTemplate
 from appliance.decoding.results import NameFact
 from appliance.flows import address_halves, address_text
-from appliance.wire.options import Sampling, SamplingFact, learned
+from appliance.wire.options import ANY_DOMAIN, SamplingFact, Subject, learned
 from appliance.wire.template import MAX_FIELDS, FieldSpecifier, Template
 from appliance.wire.timeline import Scope, TemplateChange
 
@@ -56,6 +56,7 @@ def load_states(states: ExporterStates, path: Path, now_ms: int) -> int:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 1
     bad = sum(_learn_exporter(states, exporter, now_ms) for exporter in exporters)
+    states.make_room()
     states.appeared.clear()
     states.counts.clear()
     return bad
@@ -63,23 +64,27 @@ def load_states(states: ExporterStates, path: Path, now_ms: int) -> int:
 
 def _exporters(states: ExporterStates) -> Iterator[dict[str, Any]]:
     for exporter, state in states.exporters.items():
-        sampling = state.sampling
         yield {
             "address": address_text(*exporter),
             "templates": [_template(known) for known in state.templates.values()],
             "sampling": [
-                *(["selector", *key, rate] for key, rate in sampling.by_selector.items()),
-                *(["interface", *key, rate] for key, rate in sampling.by_interface.items()),
-                *(["domain", key, 0, rate] for key, rate in sampling.by_domain.items()),
-                *(["init", key, 0, time] for key, time in sampling.init_ms.items()),
+                [version, *subject, value]
+                for version, sampling in state.sampling_of.items()
+                # What was told last, whatever the domain, is learned last again.
+                for subject, value in sorted(sampling.told.items(), key=_general_last)
             ],
             "names": [[*key, *names] for key, names in state.names.items()],
         }
 
 
+def _general_last(item: tuple[Subject, float]) -> bool:
+    return item[0].domain == ANY_DOMAIN
+
+
 def _template(known: KnownTemplate) -> dict[str, Any]:
     template = known.template
     return {
+        "version": known.scope.version,
         "port": known.scope.port,
         "domain": known.scope.domain,
         "id": template.template_id,
@@ -108,7 +113,11 @@ def _learn_exporter(states: ExporterStates, found: Any, now_ms: int) -> int:
                 bad += 1
 
     each("templates", lambda piece: _learn_template(states, (hi, lo), piece, now_ms))
-    each("sampling", lambda piece: _learn_sampling(states, (hi, lo), piece, now_ms))
+    told: dict[int, list[SamplingFact]] = {}
+    each("sampling", lambda piece: _note_sampling(told, piece))
+    for version, facts in told.items():
+        after = learned(states.sampling((hi, lo), version), facts)
+        states.learn_sampling((hi, lo), version, after, now_ms)
     each("names", lambda piece: _learn_name(states, (hi, lo), piece, now_ms))
     return bad
 
@@ -128,22 +137,20 @@ def _learn_template(
     )
     if len(fields) > MAX_FIELDS or template.minimum_length == 0:
         raise ValueError(piece)
-    scope = Scope(*exporter, _whole(piece["port"], 1 << 16), _whole(piece["domain"], 1 << 32))
+    port, domain = _whole(piece["port"], 1 << 16), _whole(piece["domain"], 1 << 32)
+    scope = Scope(*exporter, port, domain, _whole(piece["version"], 1 << 16))
     announced = min(_whole(piece["announced_ms"], 1 << 62), now_ms)
     states.learn_template(TemplateChange(scope, template, 0), announced)
 
 
-def _learn_sampling(
-    states: ExporterStates, exporter: tuple[int, int], piece: list[Any], now_ms: int
-) -> None:
-    kind, domain, number, value = piece
+def _note_sampling(told: dict[int, list[SamplingFact]], piece: list[Any]) -> None:
+    version, kind, domain, number, value = piece
     if kind not in ("selector", "interface", "domain", "init"):
         raise ValueError(kind)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 1 << 62:
         raise ValueError(value)
-    fact = SamplingFact(kind, _whole(domain, 1 << 32), _whole(number, 1 << 64), value)
-    before: Sampling = states.sampling(exporter)
-    states.learn_sampling(exporter, learned(before, fact), now_ms)
+    subject = Subject(kind, _whole(domain, 1 << 32, ANY_DOMAIN), _whole(number, 1 << 64))
+    told.setdefault(_whole(version, 1 << 16), []).append(SamplingFact(subject, value))
 
 
 def _learn_name(
@@ -154,8 +161,13 @@ def _learn_name(
         raise ValueError(kind)
     if not (isinstance(name, str) and isinstance(description, str)):
         raise TypeError(name)
-    fact = NameFact(exporter, kind, _whole(number, 1 << 64), name[:256], description[:256])
+    fact = NameFact(exporter, kind, _whole(number, 1 << 64), _text(name), _text(description))
     states.learn_name(fact, now_ms)
+
+
+def _text(value: str) -> str:
+    """Return a text that every destination can store: JSON also knows halves of characters."""
+    return value[:256].encode("utf-8", "replace").decode("utf-8")
 
 
 def _whole(value: Any, limit: int, least: int = 0) -> int:

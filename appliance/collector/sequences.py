@@ -22,14 +22,11 @@ _LARGEST = 1 << 62
 
 def sequence_changes(states: ExporterStates) -> dict[str, Any]:
     """Return the scopes that changed since the last call, as keys and values for the journal."""
-    changes: dict[str, Any] = {}
-    for scope in states.changed:
+    changed, forgotten = states.take_changes()
+    changes: dict[str, Any] = dict.fromkeys(map(_key, forgotten))
+    for scope in changed:
         state = states.sequence(scope)
         changes[_key(scope)] = [getattr(state, name) for name in _FIELDS]
-    for scope in states.forgotten:
-        changes.setdefault(_key(scope), None)
-    states.changed.clear()
-    states.forgotten.clear()
     return changes
 
 
@@ -50,7 +47,7 @@ def restore_sequences(
             except (ValueError, TypeError):
                 continue
             states.restore_sequence(scope, sequence, now_ms)
-    states.changed.clear()
+    states.take_changes()
     states.appeared.clear()
     counters = saved.get("counters")
     if not isinstance(counters, dict):
@@ -59,12 +56,14 @@ def restore_sequences(
 
 
 def _key(scope: Scope) -> str:
-    return f"{_PREFIX}{address_text(*scope.exporter)} {scope.port} {scope.domain}"
+    address = address_text(*scope.exporter)
+    return f"{_PREFIX}{address} {scope.port} {scope.domain} {scope.version}"
 
 
 def _scope(key: str) -> Scope:
-    address, port, domain = key.removeprefix(_PREFIX).split(" ")
-    return Scope(*address_halves(address), int(port), int(domain))
+    address, *numbers = key.removeprefix(_PREFIX).split(" ")
+    port, domain, version = (int(number) for number in numbers)
+    return Scope(*address_halves(address), port, domain, version)
 
 
 def _sequence(values: list[Any]) -> SequenceState:

@@ -39,7 +39,10 @@ GATHER_SECONDS = 0.02
 
 _RECEIVE_SECONDS = 0.2
 _STATUS_SECONDS = 2.0
-_SAVE_SECONDS = 10.0
+_EXPIRE_SECONDS = 10.0
+_SAVE_SECONDS = 1.0
+_SAVE_SHARE = 0.01
+"""Saving templates and names may take this part of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ class Collector:
         self._before: Mapping[str, int] = {}
         self._stopping = False
         self._saved_news = 0
-        self._next = dict.fromkeys(("flush", "status", "save"), 0.0)
+        self._save_seconds = _SAVE_SECONDS
+        self._next = dict.fromkeys(("flush", "status", "expire", "save"), 0.0)
 
     def start(self) -> None:
         """Take the data directory over and open the sockets.
@@ -151,8 +155,9 @@ class Collector:
         self.writer.roll_if_due(now_ms)
         if self._is_time("status", _STATUS_SECONDS):
             self._write_status(now_ms)
-        if self._is_time("save", _SAVE_SECONDS):
+        if self._is_time("expire", _EXPIRE_SECONDS):
             self.states.expire(now_ms)
+        if self.states.news != self._saved_news and self._is_time("save", self._save_seconds):
             self._save_states()
 
     def _is_time(self, what: str, interval_seconds: float) -> bool:
@@ -183,13 +188,14 @@ class Collector:
             log.warning("status cannot be written: %s", error)
 
     def _save_states(self) -> None:
-        if self.states.news == self._saved_news:
-            return
+        """Save what restarts need; the more there is, the more seldom."""
+        began = time.monotonic()
         try:
             save_states(self.states, self.paths.states)
             self._saved_news = self.states.news
         except OSError as error:
             log.warning("templates cannot be saved: %s", error)
+        self._save_seconds = max(_SAVE_SECONDS, (time.monotonic() - began) / _SAVE_SHARE)
 
     def _finish(self) -> None:
         now_ms = self._now_ms()

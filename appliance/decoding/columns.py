@@ -15,26 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.decoding.endpoints import ADDRESSES, endpoint_columns
 from appliance.decoding.groups import RecordGroup
 from appliance.decoding.times import time_columns
 from appliance.flows import COLUMN, COLUMNS, UNKNOWN_DIRECTION, RecordKind, octets_column
-from appliance.wire.block import V4_MAPPED
 from appliance.wire.plan import DecodePlan
 from appliance.wire.template import REVERSE_PEN
 
 Columns = dict[str, NDArray[Any]]
 
-_ADDRESSES = {
-    # Column: elements of IPv6 and of IPv4.
-    "source_address": (27, 8),
-    "destination_address": (28, 12),
-    "ip_next_hop_address": (62, 15),
-    "bgp_next_hop_address": (63, 18),
-    "post_nat_source_address": (281, 225),
-    "post_nat_destination_address": (282, 226),
-}
+MAX_TEXT = 256
+"""Characters of a name that are kept."""
+
 _SPECIAL = {
-    *(f"{name}_{half}" for name in _ADDRESSES for half in ("hi", "lo")),
+    *(f"{name}_{half}" for name in ADDRESSES for half in ("hi", "lo")),
     "flow_start_milliseconds",
     "flow_end_milliseconds",
     "octet_delta_count",
@@ -47,6 +41,9 @@ _SPECIAL = {
     "source_transport_port",
     "destination_transport_port",
     "flow_direction",
+    "source_prefix_length",
+    "destination_prefix_length",
+    "icmp_type_code",
 }
 _DIRECT = tuple(c for c in COLUMNS if c.elements and c.name not in _SPECIAL and c.dtype != object)
 
@@ -54,6 +51,9 @@ _DIRECT = tuple(c for c in COLUMNS if c.elements and c.name not in _SPECIAL and 
 # initiator (ASA NSEL).
 _OCTETS, _PACKETS = (1, 23, 352, 85, 231), (2, 24, 86, 298)
 _REVERSE_OCTETS, _REVERSE_PACKETS = (1, 85), (2, 86)
+_FIREWALL_EVENT_V9 = 40005
+"""What ASA called element 233 before IANA numbered it."""
+
 _FIREWALL_CREATED, _FIREWALL_DELETED, _FIREWALL_UPDATED = 1, 2, 5
 
 _SWAPPED = (
@@ -65,6 +65,9 @@ _SWAPPED = (
     ("bgp_source_as_number", "bgp_destination_as_number"),
     ("ingress_interface", "egress_interface"),
     ("ingress_vrf_id", "egress_vrf_id"),
+    ("post_nat_source_address_hi", "post_nat_destination_address_hi"),
+    ("post_nat_source_address_lo", "post_nat_destination_address_lo"),
+    ("post_napt_source_transport_port", "post_napt_destination_transport_port"),
 )
 
 
@@ -87,14 +90,12 @@ def flow_columns(group: RecordGroup) -> Halves:
     """Fill the columns of flows and events."""
     columns = _origin(group)
     columns.update(_direct(group))
-    columns.update(_addresses(group))
-    columns.update(_ports(group))
+    columns.update(endpoint_columns(group))
     columns.update(time_columns(group))
     columns.update(_counters(group))
     columns.update(_application(group))
     columns.update(_direction(group, columns))
     columns.update(_kind(group, columns))
-    _note_icmp(columns)
     _note_dropped(columns)
     return _halves(group, columns)
 
@@ -140,10 +141,14 @@ def octet_columns(group: RecordGroup, elements: tuple[tuple[int, int], ...]) -> 
     return found
 
 
-@lru_cache(maxsize=65536)
-def text_of(octets: bytes, limit: int = 256) -> str:
-    """Read a string: up to the first NUL, bad octets replaced, at most `limit` characters."""
-    return octets.split(b"\0", 1)[0][: limit * 4].decode("utf-8", "replace")[:limit].strip()
+def text_of(octets: bytes) -> str:
+    """Read a string: up to the first NUL, bad octets replaced, at most 256 characters."""
+    return _text_of(octets[: MAX_TEXT * 4])
+
+
+@lru_cache(maxsize=8192)
+def _text_of(octets: bytes) -> str:
+    return octets.split(b"\0", 1)[0].decode("utf-8", "replace")[:MAX_TEXT].strip()
 
 
 def application_key(octets: bytes) -> int:
@@ -161,9 +166,12 @@ def application_key(octets: bytes) -> int:
     return octets[0] << 56 | rest
 
 
-@lru_cache(maxsize=4096)
 def has_only_totals(plan: DecodePlan) -> bool:
     """Tell whether octets are counted since the flow began (85, 86) and in no other way."""
+    return plan.remembered(_has_only_totals)
+
+
+def _has_only_totals(plan: DecodePlan) -> bool:
     octets = next((e for e in _OCTETS if plan.index(e) is not None), None)
     return octets == 85
 
@@ -185,7 +193,6 @@ def _origin(group: RecordGroup) -> Columns:
     }
 
 
-@lru_cache(maxsize=4096)
 def _direct_fields(plan: DecodePlan) -> tuple[tuple[str, np.dtype[Any], int], ...]:
     found = []
     for column in _DIRECT:
@@ -196,51 +203,10 @@ def _direct_fields(plan: DecodePlan) -> tuple[tuple[str, np.dtype[Any], int], ..
 
 
 def _direct(group: RecordGroup) -> Columns:
-    fields = _direct_fields(group.plan)
+    fields = group.plan.remembered(_direct_fields)
     return {
         name: group.records.unsigned(at).astype(dtype, copy=False) for name, dtype, at in fields
     }
-
-
-def _addresses(group: RecordGroup) -> Columns:
-    columns: Columns = {}
-    version = group.unsigned(60)
-    for name, (v6, v4) in _ADDRESSES.items():
-        at6, at4 = group.index(v6), group.index(v4)
-        short = None if at4 is None else _mapped(group, at4, name)
-        if at6 is None:
-            if short is not None:
-                columns[f"{name}_lo"] = short
-            continue
-        hi, lo = group.records.halves(at6)
-        if short is not None:
-            # Both families in one record: the version decides, else whichever is not zero.
-            is_v6 = (hi | lo) > 0 if version is None else version == 6
-            hi, lo = np.where(is_v6, hi, 0), np.where(is_v6, lo, short)
-        columns[f"{name}_hi"], columns[f"{name}_lo"] = hi, lo
-    return columns
-
-
-def _mapped(group: RecordGroup, field: int, name: str) -> NDArray[Any]:
-    """Read an IPv4 address as the low half of an IPv4-mapped one."""
-    mapped = group.records.unsigned(field).astype(np.uint64, copy=False)
-    nothing = mapped == 0
-    mapped |= np.uint64(V4_MAPPED)
-    if name not in ("source_address", "destination_address"):
-        mapped[nothing] = 0  # No such address, rather than 0.0.0.0.
-    return mapped
-
-
-def _ports(group: RecordGroup) -> Columns:
-    columns: Columns = {}
-    for name in ("source_transport_port", "destination_transport_port"):
-        candidates = [v for e in COLUMN[name].elements if (v := group.unsigned(e)) is not None]
-        if candidates:
-            port = candidates[0].astype(np.uint16, copy=False)
-            for other in candidates[1:]:
-                port = np.where(port > 0, port, other.astype(np.uint16, copy=False))
-            columns[name] = port
-    return columns
 
 
 def _counters(group: RecordGroup) -> Columns:
@@ -293,27 +259,26 @@ def _kind(group: RecordGroup, columns: Columns) -> Columns:
     octets = columns.get("octet_delta_count")
     if octets is None and "packet_delta_count" not in columns:
         return {"record_kind": _constant(np.uint8(RecordKind.EVENT), group.n_records)}
-    event = columns.get("firewall_event")
-    if event is None or octets is None:
+    event = _firewall_event(group, columns)
+    if event is None:
         return {}
-    reverse = group.first_unsigned((232,))
-    counted = octets > 0 if reverse is None else (octets > 0) | (reverse > 0)
+    counters = [columns.get("octet_delta_count", columns.get("packet_delta_count"))]
+    counters += [group.first_unsigned((232, 299))]
+    counted = np.logical_or.reduce([c > 0 for c in counters if c is not None])
     # Totals grow from record to record: only the last one counts. Deltas count whenever they come.
     last_only = group.index(231) is None and group.index(1) is None
     traffic = counted & (event != _FIREWALL_CREATED)
     if last_only:
         traffic &= event != _FIREWALL_UPDATED
-    return {"record_kind": np.where(traffic, np.uint8(RecordKind.FLOW), np.uint8(RecordKind.EVENT))}
+    kind = np.where(traffic, np.uint8(RecordKind.FLOW), np.uint8(RecordKind.EVENT))
+    return {"firewall_event": event, "record_kind": kind}
 
 
-def _note_icmp(columns: Columns) -> None:
-    """Where no element holds ICMP type and code, the destination port of v5 and v9 does."""
-    protocol, port = columns.get("protocol_identifier"), columns.get("destination_transport_port")
-    if "icmp_type_code" in columns or protocol is None or port is None:
-        return
-    icmp = (protocol == 1) | (protocol == 58)
-    if icmp.any():
-        columns["icmp_type_code"] = np.where(icmp, port, np.uint16(0))
+def _firewall_event(group: RecordGroup, columns: Columns) -> NDArray[Any] | None:
+    event = columns.get("firewall_event")
+    if event is None and group.plan.version == 9:
+        event = group.unsigned(_FIREWALL_EVENT_V9)
+    return None if event is None else event.astype(np.uint8, copy=False)
 
 
 def _note_dropped(columns: Columns) -> None:
@@ -325,6 +290,7 @@ def _note_dropped(columns: Columns) -> None:
     egress, ingress = columns.get("egress_interface"), columns.get("ingress_interface")
     hop = columns.get("ip_next_hop_address_lo")
     if status is None and egress is not None and ingress is not None and hop is not None:
+        hop = hop | columns.get("ip_next_hop_address_hi", np.uint64(0))
         dropped = (egress == 0) & (hop == 0) & (ingress > 0)
         if dropped.any():
             columns["dropped"] = dropped.astype(np.uint8)

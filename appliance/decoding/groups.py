@@ -50,7 +50,8 @@ class RecordGroup:
         float64, shape (n_records,): one packet of so many was seen, 0 where that is not known; None
         when it is known of no record.
     init_ms
-        int64, shape (n_records,): boot time of the exporter where options records told it (IPFIX).
+        int64, shape (n_records,): boot time of the exporter as options records told it (IPFIX),
+        milliseconds UTC, -1 where they did not; None when they did nowhere.
     """
 
     plan: DecodePlan
@@ -67,6 +68,12 @@ class RecordGroup:
     def n_records(self) -> int:
         """Number of records."""
         return self.records.n_records
+
+    @property
+    def needs_boot_time(self) -> bool:
+        """Whether the times of its records count from a boot time that the header has not."""
+        index = self.plan.first_index
+        return self.plan.version == 10 and ((0, 21) in index or (0, 22) in index)
 
     def index(self, element: int, enterprise: int = 0) -> int | None:
         """Return the first field of an element, None when the layout has none."""

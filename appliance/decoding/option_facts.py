@@ -10,7 +10,8 @@ from appliance.decoding.columns import application_key, text_of
 from appliance.decoding.groups import RecordGroup
 from appliance.decoding.results import Exporter, NameFact
 from appliance.decoding.sampling import SetContext
-from appliance.wire.options import Sampling, SamplingFact, learned, sampling_facts
+from appliance.wire.options import V9_SCOPE_INTERFACE, SamplingFact, sampling_facts
+from appliance.wire.template import V9_SCOPE
 
 _APPLICATION, _APPLICATION_NAME, _APPLICATION_DESCRIPTION = 95, 96, 94
 _INTERFACE_NAME, _INTERFACE_DESCRIPTION = 82, 83
@@ -19,9 +20,15 @@ _INTERFACES = (10, 14, 252, 253)
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing told by one record: either about sampling or a name."""
+    """One thing told by one record: either about sampling or a name.
 
-    order: tuple[int, int]
+    Attributes
+    ----------
+    order
+        Order and turn of the record's Set, and the record's number: facts hold in this order.
+    """
+
+    order: tuple[int, int, int]
     exporter: Exporter
     sampling: SamplingFact | None = None
     name: NameFact | None = None
@@ -34,52 +41,62 @@ def collect_facts(group: RecordGroup, context: SetContext) -> Facts:
     """Read everything that a group of options records tells."""
     if not group.n_records:
         return []
-    order = np.repeat(context.order, group.counts).tolist()
-    exporters = [
-        context.scopes[s].exporter for s in np.repeat(context.scope, group.counts).tolist()
-    ]
+    places = _Places(
+        np.repeat(context.order, group.counts).tolist(),
+        np.repeat(context.turn, group.counts).tolist(),
+        [context.scopes[s].exporter for s in np.repeat(context.scope, group.counts).tolist()],
+    )
     domains = np.repeat(group.per_set("domain"), group.counts)
     facts = [
-        Fact((order[record], record), exporters[record], sampling=fact)
+        Fact(places.order(record), places.exporters[record], sampling=fact)
         for record, fact in sampling_facts(group.plan, group.records, domains)
     ]
-    return facts + _applications(group, exporters) + _interfaces(group, exporters)
+    return facts + _applications(group, places) + _interfaces(group, places)
 
 
-def after_fact(sampling: Sampling, fact: Fact) -> Sampling:
-    """Return what is known of sampling after a fact."""
-    return sampling if fact.sampling is None else learned(sampling, fact.sampling)
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where and when each record of a group was told."""
+
+    orders: list[int]
+    turns: list[int]
+    exporters: list[Exporter]
+
+    def order(self, record: int) -> tuple[int, int, int]:
+        return self.orders[record], self.turns[record], record
 
 
-def _applications(group: RecordGroup, exporters: list[Exporter]) -> Facts:
+def _applications(group: RecordGroup, places: _Places) -> Facts:
     at, name = group.index(_APPLICATION), group.index(_APPLICATION_NAME)
     if at is None or name is None:
         return []
     keys = [application_key(bytes(o)) for o in group.records.octets(at).tolist()]
     names, descriptions = _texts(group, name), _texts(group, group.index(_APPLICATION_DESCRIPTION))
-    return _names("application", exporters, keys, names, descriptions)
+    return _names("application", places, keys, names, descriptions)
 
 
-def _interfaces(group: RecordGroup, exporters: list[Exporter]) -> Facts:
+def _interfaces(group: RecordGroup, places: _Places) -> Facts:
     name, description = group.index(_INTERFACE_NAME), group.index(_INTERFACE_DESCRIPTION)
+    if name is None and description is None:
+        return []
     numbers = group.first_unsigned(_INTERFACES)
-    if numbers is None or (name is None and description is None):
+    if numbers is None:
+        numbers = group.unsigned(V9_SCOPE_INTERFACE, V9_SCOPE)
+    if numbers is None:
         return []
     names, descriptions = _texts(group, name), _texts(group, description)
-    return _names("interface", exporters, numbers.tolist(), names, descriptions)
+    return _names("interface", places, numbers.tolist(), names, descriptions)
 
 
 def _names(
-    kind: str,
-    exporters: list[Exporter],
-    numbers: list[int],
-    names: list[str],
-    descriptions: list[str],
+    kind: str, places: _Places, numbers: list[int], names: list[str], descriptions: list[str]
 ) -> Facts:
-    rows = zip(exporters, numbers, names, descriptions, strict=True)
+    rows = zip(places.exporters, numbers, names, descriptions, strict=True)
     return [
-        Fact((0, 0), exporter, name=NameFact(exporter, kind, number, name, description))
-        for exporter, number, name, description in rows
+        Fact(
+            places.order(record), exporter, name=NameFact(exporter, kind, number, name, description)
+        )
+        for record, (exporter, number, name, description) in enumerate(rows)
         if number and (name or description)
     ]
 

@@ -29,16 +29,22 @@ Element = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class WaitingSet:
-    """A Data Set whose template has not been seen yet, with what its message said."""
+    """A Data Set whose template has not been seen yet, with what its message said.
+
+    Attributes
+    ----------
+    serial
+        Given by who keeps it: Sets of one exporter take effect in the order in which they came.
+    """
 
     scope: Scope
     set_id: int
-    version: int
     body: bytes
     received_ms: int
     sequence: int
     export_ms: int
     uptime_ms: int
+    serial: int = 0
 
 
 class NameFact(NamedTuple):
@@ -60,8 +66,8 @@ class NameFact(NamedTuple):
 class DecoderState(TemplateLookup, Protocol):
     """What is known of exporters before a block; decoders read it and change nothing."""
 
-    def sampling(self, exporter: Exporter) -> Sampling:
-        """Return the sampling rates that an exporter told."""
+    def sampling(self, exporter: Exporter, version: int) -> Sampling:
+        """Return what the options records of an exporter told in messages of this version."""
         ...
 
     def sequence(self, scope: Scope) -> SequenceState:
@@ -106,7 +112,9 @@ class DecodeResult:
     groups
         The records behind each batch, octet for octet (for inspection).
     released
-        Waiting Sets that were decoded, or given up because their exporter restarted.
+        Waiting Sets that were decoded.
+    sampling
+        By exporter and protocol version, where something new was told.
     sequences
         New states of the observation domains that sent something.
     tallies
@@ -126,7 +134,7 @@ class DecodeResult:
     templates: list[TemplateChange] = field(default_factory=list)
     waiting: list[WaitingSet] = field(default_factory=list)
     released: list[WaitingSet] = field(default_factory=list)
-    sampling: dict[Exporter, Sampling] = field(default_factory=dict)
+    sampling: dict[tuple[Exporter, int], Sampling] = field(default_factory=dict)
     sequences: dict[Scope, SequenceState] = field(default_factory=dict)
     names: list[NameFact] = field(default_factory=list)
     restarted: list[Scope] = field(default_factory=list)

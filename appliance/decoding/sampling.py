@@ -6,7 +6,7 @@ observation domain, the exporter, the setting for the exporter, the default. 0: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,29 +14,25 @@ from numpy.typing import NDArray
 
 from appliance.decoding.groups import RecordGroup, spread
 from appliance.decoding.results import DecodeOptions, Exporter
-from appliance.wire.options import SELECTOR_ELEMENTS, Sampling, sampling_rates
+from appliance.wire.options import SELECTOR_ELEMENTS, Learning, Subject, sampling_rates
 from appliance.wire.timeline import Scope
 
 Int = NDArray[np.int64]
 Rates = NDArray[np.float64]
 
+NOT_TOLD = -1
+"""Stands for the boot time of a record whose exporter told none."""
+
+_FINER = (("interface", (14, 10)), ("selector", SELECTOR_ELEMENTS))
+"""What is sampled by itself, the most wanted last, with the elements that name it in a flow."""
+
 
 @dataclass
 class SamplingTimelines:
-    """What is known of each exporter's sampling over the course of a block.
-
-    Attributes
-    ----------
-    known
-        For each exporter, (order, value) pairs; a value holds for Sets of that order and later.
-    """
+    """What exporters told over the course of a block; moments are orders of Sets."""
 
     options: DecodeOptions
-    known: dict[Exporter, list[tuple[int, Sampling]]] = field(default_factory=dict)
-
-    def current(self, exporter: Exporter) -> Sampling:
-        """Return the newest value."""
-        return self.known[exporter][-1][1]
+    learning: dict[Exporter, Learning] = field(default_factory=dict)
 
     def fallback(self, exporter: Exporter) -> float:
         """Return the rate from the settings."""
@@ -45,11 +41,30 @@ class SamplingTimelines:
 
 @dataclass(frozen=True, slots=True)
 class SetContext:
-    """For the Sets of a group: their scope's index and their order; shape (n_sets,) each."""
+    """For the Sets of a group, shape (n_sets,) each.
+
+    Attributes
+    ----------
+    scope
+        Index of the Set's scope in `scopes`.
+    order
+        When it takes effect (see `Assignment.order`).
+    turn
+        When it arrived; decides among Sets of one order.
+    """
 
     scopes: Sequence[Scope]
     scope: Int
     order: Int
+    turn: Int
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """The distinct (scope, moment) pairs of a group's Sets, and the number of each Set's pair."""
+
+    pairs: list[tuple[Scope, int]]
+    of_set: NDArray[np.intp]
 
 
 def record_rates(
@@ -57,6 +72,8 @@ def record_rates(
 ) -> Rates | None:
     """Return the rate of each record, shape (n_records,); None when it is known of none."""
     own = sampling_rates(group.plan, group.records)
+    if own is not None and own.all():
+        return own
     rates = _from_exporters(group, context, timelines)
     if own is None or rates is None:
         return rates if own is None else own
@@ -64,83 +81,64 @@ def record_rates(
 
 
 def boot_times(group: RecordGroup, context: SetContext, timelines: SamplingTimelines) -> Int | None:
-    """Return each record's system boot time as options records told it; None when some did not."""
-    values, of_set = _values_of_sets(context, timelines)
-    found = [sampling.init_ms.get(scope.domain) for sampling, scope in values]
-    if not len(of_set) or any(found[i] is None for i in np.unique(of_set).tolist()):
+    """Return each record's boot time as options records told it, `NOT_TOLD` where they did not.
+
+    None stands for an array of `NOT_TOLD` only.
+    """
+    if not any(learning.has("init") for learning in timelines.learning.values()):
         return None
-    times = np.array([time or 0 for time in found], np.int64)
-    return spread(times[of_set], group.counts, group.n_records)
+    moments = _moments(context, timelines)
+    found = [
+        timelines.learning[scope.exporter].value(Subject("init", scope.domain), moment)
+        for scope, moment in moments.pairs
+    ]
+    times = np.array([NOT_TOLD if time is None else int(time) for time in found], np.int64)
+    return spread(times[moments.of_set], group.counts, group.n_records)
 
 
-_Value = tuple[Sampling, Scope]
-
-
-def _values_of_sets(
-    context: SetContext, timelines: SamplingTimelines
-) -> tuple[list[_Value], NDArray[np.intp]]:
-    """Return the distinct values that hold for the Sets, and the index of each Set's."""
-    values: list[_Value] = []
+def _moments(context: SetContext, timelines: SamplingTimelines) -> _Moments:
     numbers, inverse = np.unique(context.scope, return_inverse=True)
-    exporters = [context.scopes[number].exporter for number in numbers.tolist()]
-    if all(len(timelines.known[exporter]) == 1 for exporter in exporters):
-        scopes = (context.scopes[number] for number in numbers.tolist())
-        return [(timelines.known[s.exporter][0][1], s) for s in scopes], inverse
-    of_set = np.zeros(len(inverse), np.intp)
-    for i, number in enumerate(numbers.tolist()):
-        scope = context.scopes[number]
-        known = timelines.known[scope.exporter]
-        rows = inverse == i
-        since = np.array([order for order, _ in known])
-        of_set[rows] = len(values) + np.searchsorted(since, context.order[rows], "right") - 1
-        values += [(sampling, scope) for _, sampling in known]
-    return values, of_set
+    scopes = [context.scopes[number] for number in numbers.tolist()]
+    changes = [timelines.learning[scope.exporter].moments for scope in scopes]
+    if not any(changes):
+        return _Moments([(scope, 0) for scope in scopes], inverse)
+    orders, of_order = np.unique(context.order, return_inverse=True)
+    pairs, of_set = np.unique(inverse * len(orders) + of_order, return_inverse=True)
+    found = [(scopes[p // len(orders)], int(orders[p % len(orders)])) for p in pairs.tolist()]
+    return _Moments(found, of_set)
 
 
 def _from_exporters(
     group: RecordGroup, context: SetContext, timelines: SamplingTimelines
 ) -> Rates | None:
-    values, of_set = _values_of_sets(context, timelines)
-    base = np.array([sampling.base_rate(scope.domain) for sampling, scope in values])
-    fallback = np.array([timelines.fallback(scope.exporter) for _, scope in values])
-    finer = [i for i, (s, _) in enumerate(values) if s.by_selector or s.by_interface]
+    moments = _moments(context, timelines)
+    fallback = np.array([timelines.fallback(scope.exporter) for scope, _ in moments.pairs])
+    told = [
+        timelines.learning[scope.exporter].value(Subject("domain", scope.domain), moment)
+        for scope, moment in moments.pairs
+    ]
+    base = np.array([rate or 0.0 for rate in told])
+    base = np.where(base > 0, base, fallback)
+    exporters = {scope.exporter for scope, _ in moments.pairs}
+    finer = [
+        (kind, numbers)
+        for kind, elements in _FINER
+        for element in elements
+        if (numbers := group.unsigned(element)) is not None
+        and any(timelines.learning[exporter].has(kind) for exporter in exporters)
+    ]
     if not finer:
-        rate = np.where(base > 0, base, fallback)
-        return spread(rate[of_set], group.counts, group.n_records) if rate.any() else None
-    of_record = np.repeat(of_set, group.counts)
+        known = base.any()
+        return spread(base[moments.of_set], group.counts, group.n_records) if known else None
+    of_record = np.repeat(moments.of_set, group.counts)
     rates = base[of_record]
-    for i in finer:
-        rows = np.flatnonzero(of_record == i)
-        for element, lookup in _lookups(*values[i]):
-            _fill(group, (rows, rates), element, lookup)
-    return np.where(rates > 0, rates, fallback[of_record])
-
-
-_Lookup = Callable[[int], float]
-
-
-def _lookups(sampling: Sampling, scope: Scope) -> list[tuple[int, _Lookup]]:
-    """Return elements and how to look them up, the most wanted last."""
-
-    def by_interface(number: int) -> float:
-        return sampling.by_interface.get((scope.domain, number), 0.0)
-
-    def by_selector(number: int) -> float:
-        return sampling.selector(scope.domain, number)
-
-    interfaces = [(e, by_interface) for e in (14, 10)] if sampling.by_interface else []
-    selectors = [(e, by_selector) for e in SELECTOR_ELEMENTS] if sampling.by_selector else []
-    return [*interfaces, *selectors]
-
-
-def _fill(
-    group: RecordGroup, target: tuple[NDArray[np.intp], Rates], element: int, lookup: _Lookup
-) -> None:
-    """Look an element of these records up; what is not found keeps its rate."""
-    rows, rates = target
-    numbers = group.unsigned(element)
-    if numbers is None or not len(rows):
-        return
-    distinct, inverse = np.unique(numbers[rows], return_inverse=True)
-    found = np.array([lookup(number) for number in distinct.tolist()])[inverse]
-    rates[rows] = np.where(found > 0, found, rates[rows])
+    for kind, numbers in finer:
+        distinct, inverse = np.unique(numbers, return_inverse=True)
+        pairs, of_pair = np.unique(of_record * len(distinct) + inverse, return_inverse=True)
+        found = np.zeros(len(pairs))
+        for i, pair in enumerate(pairs.tolist()):
+            scope, moment = moments.pairs[pair // len(distinct)]
+            subject = Subject(kind, scope.domain, int(distinct[pair % len(distinct)]))
+            found[i] = timelines.learning[scope.exporter].value(subject, moment) or 0.0
+        rates = np.where(found[of_pair] > 0, found[of_pair], rates)
+    return rates

@@ -13,7 +13,13 @@ from appliance.decoding.groups import RecordGroup
 from appliance.decoding.results import DecodeResult, DecoderState
 from appliance.wire.block import DatagramBlock
 from appliance.wire.message import Headers
-from appliance.wire.sequence import SequenceState, advance, is_restart
+from appliance.wire.sequence import (
+    GRACE_SECONDS,
+    UNITS_PER_SECOND,
+    SequenceState,
+    advance,
+    is_restart,
+)
 from appliance.wire.timeline import Scope
 
 Int = NDArray[np.int64]
@@ -34,15 +40,11 @@ class Traffic:
     scope_of: Int
     headers: Headers
 
-    def rows(self, number: int) -> Int:
-        """Return the datagrams of a scope in order of arrival."""
-        return np.flatnonzero(self.scope_of == number)
-
 
 def find_scopes(
-    block: DatagramBlock, domain: Int, usable: NDArray[np.bool_]
+    block: DatagramBlock, version: int, domain: Int, usable: NDArray[np.bool_]
 ) -> tuple[list[Scope], Int]:
-    """Number the scopes of a block.
+    """Number the scopes of a block of one version.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def find_scopes(
     of_run = [index.setdefault(key, len(index)) for key in zip(*columns, strict=True)]
     scope_of = np.repeat(np.array(of_run, np.int64), np.diff(starts, append=n))
     scope_of[~usable] = -1
-    return [Scope(*key) for key in index], scope_of
+    return [Scope(*key, version) for key in index], scope_of
 
 
 def tally(
@@ -80,9 +82,9 @@ def tally(
         if group.sampling is None:
             words["sampling_assumed"] = group.counts
         elif not group.sampling.all():
-            starts = np.cumsum(group.counts) - group.counts
-            assumed = np.add.reduceat(group.sampling == 0, starts, dtype=np.int64)
-            words["sampling_assumed"] = np.where(group.counts > 0, assumed, 0)
+            of_record = np.repeat(np.arange(len(group.counts)), group.counts)
+            assumed = np.bincount(of_record[group.sampling == 0], minlength=len(group.counts))
+            words["sampling_assumed"] = assumed.astype(np.int64)
     for word, counts in words.items():
         sums = np.bincount(scope_of_set, counts, len(scopes))
         for number in np.flatnonzero(sums).tolist():
@@ -92,8 +94,8 @@ def tally(
 def find_restarts(traffic: Traffic, state: DecoderState, window_units: int) -> dict[Scope, Int]:
     """Find the datagrams that show that their exporter restarted, by scope."""
     found: dict[Scope, Int] = {}
-    for number in _suspects(traffic, state):
-        scope, rows = traffic.scopes[number], traffic.rows(number)
+    for number, rows in _suspects(traffic, state):
+        scope = traffic.scopes[number]
         current, restarts = state.sequence(scope), []
         for row, sequence, header in _walk(traffic, rows):
             if is_restart(current, sequence, header, window_units):
@@ -184,9 +186,9 @@ def _runs(traffic: Traffic) -> tuple[Int, Int, Int, Int]:
     return order, first, first + counts - 1, counts
 
 
-def _suspects(traffic: Traffic, state: DecoderState) -> list[int]:
-    """Return the scopes in which a sequence number or an uptime goes back."""
-    order, first, _, _ = _runs(traffic)
+def _suspects(traffic: Traffic, state: DecoderState) -> list[tuple[int, Int]]:
+    """Return the scopes in which a number or an uptime goes back or leaps, and their datagrams."""
+    order, first, last_of, _ = _runs(traffic)
     if not len(order):
         return []
     headers, scope = traffic.headers, traffic.scope_of[order]
@@ -197,5 +199,7 @@ def _suspects(traffic: Traffic, state: DecoderState) -> list[int]:
     last[first] = np.where(seen, [b.last for b in before], sequence[first])
     last_uptime[first] = np.where(seen, [b.uptime_ms for b in before], uptime[first])
     behind = (last - sequence) % _MODULUS
-    suspect = ((behind > 0) & (behind < _MODULUS // 2)) | (uptime < last_uptime)
-    return sorted(set(scope[suspect].tolist()))
+    suspect = (behind > 0) & (behind < _MODULUS - GRACE_SECONDS * UNITS_PER_SECOND)
+    suspect |= uptime < last_uptime
+    runs = np.flatnonzero(np.logical_or.reduceat(suspect, first)).tolist()
+    return [(int(scope[first[run]]), order[first[run] : last_of[run] + 1]) for run in runs]

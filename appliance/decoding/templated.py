@@ -8,17 +8,15 @@ given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.decoding.announcements import read_templates
 from appliance.decoding.columns import Columns, compact, flow_columns, octet_columns, option_columns
 from appliance.decoding.groups import Arrivals, RecordGroup
-from appliance.decoding.option_facts import Facts, after_fact, collect_facts
+from appliance.decoding.option_facts import Facts, collect_facts
 from appliance.decoding.results import (
     DecodeOptions,
     DecodeResult,
@@ -28,10 +26,13 @@ from appliance.decoding.results import (
 )
 from appliance.decoding.sampling import SamplingTimelines, SetContext, boot_times, record_rates
 from appliance.decoding.scopes import Traffic, find_restarts, find_scopes, next_sequences, tally
+from appliance.decoding.sections import block_section, released_sections
+from appliance.decoding.work import MAX_CAREFUL_RECORDS, Int, Section, TemplatedProtocol, Work
 from appliance.flows import FlowBatch
 from appliance.information_elements import element_by_id
 from appliance.wire.block import DatagramBlock
 from appliance.wire.message import Fault, Headers, Sets, walk_sets
+from appliance.wire.options import Learning
 from appliance.wire.plan import (
     CarefulRecords,
     CutRecord,
@@ -42,117 +43,11 @@ from appliance.wire.plan import (
     plan_of,
 )
 from appliance.wire.sequence import UNKNOWN_UNITS
-from appliance.wire.template import (
-    REVERSE_PEN,
-    V9_SCOPE,
-    FieldSpecifier,
-    Refusal,
-    Template,
-    Withdrawal,
-    read_template_set,
-)
-from appliance.wire.timeline import (
-    Assignment,
-    Scope,
-    TemplateChange,
-    Timelines,
-    assign_templates,
-)
-
-Int = NDArray[np.int64]
-
-MAX_CAREFUL_RECORDS = 8192
-"""Records of variable length that are taken from one Set; the rest is dropped and counted."""
-
-LYING = frozenset({"template_length", "template_too_long", "record_cut"})
-"""Faults that contradict the lengths of their message; in the Set headers they show before."""
+from appliance.wire.template import REVERSE_PEN, V9_SCOPE
+from appliance.wire.timeline import Assignment, Timelines, assign_templates, grouped
 
 _LONG_PADDING = 7
-_MAX_ATTEMPTS = 8
 _UNCOUNTABLE = -(1 << 40)
-
-
-@dataclass(frozen=True)
-class TemplatedProtocol:
-    """In what NetFlow v9 and IPFIX differ.
-
-    Attributes
-    ----------
-    header_octets
-        Size of the message header.
-    drops_whole
-        A message with lying lengths is dropped whole (RFC 7011 section 9.1), not kept up to the
-        lie.
-    zero_set_ends
-        A zero Set header ends the message.
-    counts_records
-        Sequence numbers count Data Records, else messages.
-    window_units
-        How far back a sequence number can be without being a restart.
-    """
-
-    version: int
-    header_octets: int
-    read_headers: Callable[[DatagramBlock], Headers]
-    template_set: int
-    options_set: int
-    drops_whole: bool
-    zero_set_ends: bool
-    counts_records: bool
-    window_units: int
-
-
-class Found(NamedTuple):
-    """Headers and Sets of a block; `dropped` are the datagrams that are taken for nothing.
-
-    They show as a gap in the sequence numbers, so their records are counted as lost.
-    """
-
-    headers: Headers
-    sets: Sets
-    dropped: set[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """Data Sets in one piece of memory: those of the block, or those that had been waiting.
-
-    Attributes
-    ----------
-    starts, lengths, arrival, scope, order
-        int64, shape (n_sets,): body in `flat`, its octets, message, scope and order of each Set.
-    template
-        int64, shape (n_sets,): index into `templates`.
-    """
-
-    flat: NDArray[np.uint8]
-    templates: list[Template]
-    template: Int
-    starts: Int
-    lengths: Int
-    arrival: Int
-    scope: Int
-    order: Int
-    template_ids: Int
-    offsets: Int
-
-
-@dataclass
-class Work:
-    """One attempt at a block."""
-
-    block: DatagramBlock
-    protocol: TemplatedProtocol
-    options: DecodeOptions
-    state: DecoderState
-    headers: Headers
-    sets: Sets
-    scopes: list[Scope]
-    scope_of: Int
-    arrivals: Arrivals
-    result: DecodeResult
-    unit_counts: Int
-    timelines: Timelines = field(default_factory=Timelines)
 
 
 def decode_templated(
@@ -168,41 +63,54 @@ def decode_templated(
     )
     faults = [*headers.faults, *sets.faults]
     dropped = {fault.datagram for fault in sets.faults} if protocol.drops_whole else set()
-    for _ in range(_MAX_ATTEMPTS):
-        found = Found(headers, _without(sets, dropped), dropped)
-        work = _attempt(block, protocol, found, state, options)
-        lies = {f.datagram for f in work.result.faults if f.reason in LYING} - dropped
-        if not (protocol.drops_whole and lies):
-            break
-        # Only decoding showed that these messages lie: once more without them.
-        faults += [f for f in work.result.faults if f.datagram in lies]
-        dropped |= lies
+    given = (block, protocol, state, options)
+    work = _attempt(given, headers, sets, dropped)
+    cut = [f for f in work.result.faults if f.datagram not in work.dropped and f.reason == _CUT]
+    if protocol.drops_whole and cut:
+        # Only decoding showed that these messages lie: once more without them. They announce
+        # nothing (see `announcements`), so no other message is read differently for it.
+        faults += cut
+        dropped |= {fault.datagram for fault in cut}
+        work = _attempt(given, headers, sets, dropped)
     work.result.faults = sorted({*faults, *work.result.faults})
     _count_sequences(work)
     return work.result
 
 
-def _without(sets: Sets, dropped: set[int]) -> Sets:
-    if not dropped:
-        return sets
-    kept = ~np.isin(sets.datagram, list(dropped))
-    return Sets(
-        sets.datagram[kept], sets.set_id[kept], sets.offset[kept], sets.length[kept], sets.faults
+_Given = tuple[DatagramBlock, TemplatedProtocol, DecoderState, DecodeOptions]
+_CUT = "record_cut"
+
+
+def _attempt(given: _Given, headers: Headers, sets: Sets, dropped: set[int]) -> Work:
+    block, protocol, state, options = given
+    scopes, scope_of = find_scopes(block, protocol.version, headers.domain, headers.end > 0)
+    work = Work(
+        block=block,
+        protocol=protocol,
+        options=options,
+        state=state,
+        headers=headers,
+        sets=sets,
+        dropped=set(dropped),
+        scopes=scopes,
+        scope_of=scope_of,
+        arrivals=_arrivals(block, headers),
+        result=DecodeResult(),
+        unit_counts=np.zeros(len(block), np.int64),
+        timelines=Timelines(state),
     )
+    read_templates(work)
+    scope_of[list(work.dropped)] = -1
+    _note_restarts(work)
+    set_scope = scope_of[sets.datagram]
+    assignment = assign_templates(sets, set_scope, scopes, work.timelines)
+    _decode_sections(work, [block_section(work, assignment, set_scope), *released_sections(work)])
+    _keep_unknown(work, assignment)
+    return work
 
 
-def _attempt(
-    block: DatagramBlock,
-    protocol: TemplatedProtocol,
-    found: Found,
-    state: DecoderState,
-    options: DecodeOptions,
-) -> Work:
-    headers, sets = found.headers, found.sets
-    usable = headers.end > 0
-    usable[list(found.dropped)] = False
-    scopes, scope_of = find_scopes(block, headers.domain, usable)
-    arrivals = Arrivals(
+def _arrivals(block: DatagramBlock, headers: Headers) -> Arrivals:
+    return Arrivals(
         block.address_hi,
         block.address_lo,
         block.port,
@@ -212,144 +120,17 @@ def _attempt(
         headers.export_ms,
         headers.uptime_ms,
     )
-    units = np.zeros(len(block), np.int64)
-    work = Work(
-        block, protocol, options, state, headers, sets, scopes, scope_of, arrivals,
-        DecodeResult(), units,
-    )  # fmt: skip
-    traffic = Traffic(scopes, scope_of, headers)
-    restarts = find_restarts(traffic, state, protocol.window_units)
+
+
+def _note_restarts(work: Work) -> None:
+    traffic = Traffic(work.scopes, work.scope_of, work.headers)
+    restarts = find_restarts(traffic, work.state, work.protocol.window_units)
     work.result.restarted = list(restarts)
     # Restarts are found by datagram; Sets are what positions count.
     work.timelines.restarts = {
-        scope: np.searchsorted(sets.datagram, rows).tolist() for scope, rows in restarts.items()
+        scope: np.searchsorted(work.sets.datagram, rows).tolist()
+        for scope, rows in restarts.items()
     }
-    _read_templates(work)
-    set_scope = scope_of[sets.datagram]
-    assignment = assign_templates(sets, set_scope, scopes, work.timelines, state)
-    _decode_sections(work, [_block_section(work, assignment, set_scope), *_released(work)])
-    _keep_unknown(work, assignment)
-    return work
-
-
-def _read_templates(work: Work) -> None:
-    """Read template Sets in order; count the reserved ones."""
-    protocol, sets, result = work.protocol, work.sets, work.result
-    for position in np.flatnonzero(sets.set_id < 256).tolist():
-        set_id, row = int(sets.set_id[position]), int(sets.datagram[position])
-        if set_id not in (protocol.template_set, protocol.options_set):
-            result.counts["reserved_set"] += 1
-            continue
-        at = int(sets.offset[position])
-        body = work.block.octets[row, at : at + int(sets.length[position])].tobytes()
-        options = set_id == protocol.options_set
-        scope = work.scopes[work.scope_of[row]]
-        for found in read_template_set(memoryview(body), options=options, version=protocol.version):
-            _note_template(work, scope, found, (row, position))
-
-
-def _note_template(
-    work: Work, scope: Scope, found: Template | Withdrawal | Refusal, where: tuple[int, int]
-) -> None:
-    row, position = where
-    if isinstance(found, Withdrawal):
-        # RFC 7011 section 8.4: over UDP templates are not withdrawn.
-        work.result.counts["template_withdrawal_ignored"] += 1
-    elif isinstance(found, Refusal):
-        work.result.faults.append(Fault(row, found.reason, found.detail))
-    else:
-        change = TemplateChange(scope, _renamed(work, scope, found), position)
-        work.timelines.add(change)
-        work.result.templates.append(change)
-
-
-def _renamed(work: Work, scope: Scope, template: Template) -> Template:
-    names = work.options.renamed.get(scope.exporter)
-    if not names:
-        return template
-    fields = []
-    for f in template.fields:
-        enterprise, element = names.get((f.enterprise, f.element), (f.enterprise, f.element))
-        fields.append(FieldSpecifier(element, f.length, enterprise))
-    return replace(template, fields=tuple(fields))
-
-
-def _block_section(work: Work, assignment: Assignment, set_scope: Int) -> Section:
-    known = np.flatnonzero(assignment.template >= 0)
-    for word, number in (("borrowed", assignment.borrowed), ("late", assignment.late)):
-        if number:
-            work.result.counts[f"sets_{word}"] += number
-    sets, stride = work.sets, work.block.octets.shape[1]
-    return Section(
-        work.block.octets.reshape(-1),
-        assignment.templates,
-        assignment.template[known],
-        sets.datagram[known] * stride + sets.offset[known],
-        sets.length[known],
-        sets.datagram[known],
-        set_scope[known],
-        assignment.order[known],
-        sets.set_id[known],
-        sets.offset[known],
-    )
-
-
-def _released(work: Work) -> list[Section]:
-    """Decode the Sets of earlier blocks whose template came in this one."""
-    found: list[tuple[WaitingSet, Template, int]] = []
-    for family, template_id in work.timelines.changes:
-        for waiting in work.state.waiting(family, template_id):
-            epochs = work.timelines.epochs(work.state, waiting.scope, template_id)
-            ready = next(epoch for epoch in epochs if epoch.template is not None)
-            work.result.released.append(waiting)
-            if work.timelines.restarted_between(waiting.scope, -2, ready.position):
-                work.result.counts["waiting_sets_given_up"] += 1
-            elif ready.template is not None:
-                found.append((waiting, ready.template, 2 * ready.position + 1))
-    if not found:
-        return []
-    work.result.counts["sets_late"] += len(found)
-    return [_waiting_section(work, found)]
-
-
-def _waiting_section(work: Work, found: list[tuple[WaitingSet, Template, int]]) -> Section:
-    first = len(work.arrivals.sequence)
-    work.arrivals = _with_arrivals(work.arrivals, [waiting for waiting, _, _ in found])
-    flat = np.frombuffer(b"".join(w.body for w, _, _ in found), np.uint8)
-    lengths = np.array([len(w.body) for w, _, _ in found], np.int64)
-    scopes = {scope: number for number, scope in enumerate(work.scopes)}
-    for waiting, _, _ in found:
-        if waiting.scope not in scopes:
-            scopes[waiting.scope] = len(work.scopes)
-            work.scopes.append(waiting.scope)
-    return Section(
-        flat,
-        [template for _, template, _ in found],
-        np.arange(len(found), dtype=np.int64),
-        np.cumsum(lengths) - lengths,
-        lengths,
-        first + np.arange(len(found), dtype=np.int64),
-        np.array([scopes[w.scope] for w, _, _ in found], np.int64),
-        np.array([order for _, _, order in found], np.int64),
-        np.array([w.set_id for w, _, _ in found], np.int64),
-        np.full(len(found), -1, np.int64),
-    )
-
-
-def _with_arrivals(arrivals: Arrivals, waiting: list[WaitingSet]) -> Arrivals:
-    def longer(values: NDArray[Any], more: Iterable[int]) -> NDArray[Any]:
-        return np.concatenate([values, np.array(list(more), values.dtype)])
-
-    return Arrivals(
-        longer(arrivals.address_hi, (w.scope.address_hi for w in waiting)),
-        longer(arrivals.address_lo, (w.scope.address_lo for w in waiting)),
-        longer(arrivals.port, (w.scope.port for w in waiting)),
-        longer(arrivals.received_ms, (w.received_ms for w in waiting)),
-        longer(arrivals.domain, (w.scope.domain for w in waiting)),
-        longer(arrivals.sequence, (w.sequence for w in waiting)),
-        longer(arrivals.export_ms, (w.export_ms for w in waiting)),
-        longer(arrivals.uptime_ms, (w.uptime_ms for w in waiting)),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,14 +143,14 @@ class _Part:
 
 def _decode_sections(work: Work, sections: list[Section]) -> None:
     parts = [part for section in sections for part in _parts(work, section)]
+    version = work.protocol.version
     sampling = SamplingTimelines(work.options)
-    for scope in work.scopes:
-        sampling.known.setdefault(scope.exporter, [(-2, work.state.sampling(scope.exporter))])
+    for exporter in {scope.exporter for scope in work.scopes}:
+        sampling.learning[exporter] = Learning(work.state.sampling(exporter, version))
     facts: Facts = []
     for part in parts:
         if part.group.plan.options:
             facts += collect_facts(part.group, part.context)
-    work.result.names += [fact.name for fact in facts if fact.name is not None]
     _learn(work, facts, sampling)
     work.result.arrivals = work.arrivals
     for part in parts:
@@ -379,30 +160,31 @@ def _decode_sections(work: Work, sections: list[Section]) -> None:
 
 def _learn(work: Work, facts: Facts, sampling: SamplingTimelines) -> None:
     for fact in sorted(facts, key=lambda f: f.order):
-        before = sampling.known[fact.exporter][-1][1]
-        after = after_fact(before, fact)
-        if after is not before:
-            sampling.known[fact.exporter].append((fact.order[0], after))
-            work.result.sampling[fact.exporter] = after
+        if fact.name is not None:
+            work.result.names.append(fact.name)
+        if fact.sampling is not None:
+            sampling.learning[fact.exporter].learn(fact.order[0], fact.sampling)
+    for exporter, learning in sampling.learning.items():
+        if learning.moments:
+            work.result.sampling[exporter, work.protocol.version] = learning.after()
+        if learning.refused:
+            work.result.counts["sampling_refused"] += learning.refused
 
 
 def _parts(work: Work, section: Section) -> list[_Part]:
-    plans: dict[DecodePlan, list[int]] = {}
-    for number, template in enumerate(section.templates):
+    numbers: dict[DecodePlan, int] = {}
+    of_template = []
+    for template in section.templates:
         plan = plan_of(
             work.protocol.version, template.fields, template.scope_count, template.options
         )
-        plans.setdefault(plan, []).append(number)
-    parts = []
-    for plan, numbers in plans.items():
-        if len(plans) == 1:
-            rows = np.arange(len(section.template))
-        elif len(numbers) == 1:
-            rows = np.flatnonzero(section.template == numbers[0])
-        else:
-            rows = np.flatnonzero(np.isin(section.template, numbers))
-        parts.append(_part(work, section, plan, rows))
-    return parts
+        of_template.append(numbers.setdefault(plan, len(numbers)))
+    plans = list(numbers)
+    of_set = np.array(of_template, np.int64)[section.template] if plans else section.template
+    everything = np.arange(len(of_set))
+    return [
+        _part(work, section, plans[number], everything[rows]) for number, rows in grouped(of_set)
+    ]
 
 
 def _part(work: Work, section: Section, plan: DecodePlan, rows: NDArray[np.intp]) -> _Part:
@@ -410,15 +192,17 @@ def _part(work: Work, section: Section, plan: DecodePlan, rows: NDArray[np.intp]
     arrival = section.arrival[rows]
     records: Records
     if plan.is_variable:
-        records, counts = _careful(work, plan, section.flat, (starts, lengths, arrival))
+        records, counts = _careful(work, plan, section, rows)
     else:
         records, counts = fixed_records(plan, section.flat, starts, lengths)
-        if ((lengths - counts * plan.minimum_length) > _LONG_PADDING).any():
-            work.result.counts["long_padding"] += 1
+        padded = np.count_nonzero(lengths - counts * plan.minimum_length > _LONG_PADDING)
+        if padded:
+            work.result.counts["long_padding"] += int(padded)
     _count_units(work, section, rows, counts)
-    for name in _unknown_elements(plan):
-        work.result.unknown_elements[name] += records.n_records
-    context = SetContext(work.scopes, section.scope[rows], section.order[rows])
+    if records.n_records:
+        for name in plan.remembered(_unknown_elements):
+            work.result.unknown_elements[name] += records.n_records
+    context = SetContext(work.scopes, section.scope[rows], section.order[rows], section.turn[rows])
     identifiers = section.template_ids[rows]
     offsets = section.offsets[rows]
     group = RecordGroup(plan, records, work.arrivals, arrival, counts, identifiers, offsets)
@@ -427,39 +211,42 @@ def _part(work: Work, section: Section, plan: DecodePlan, rows: NDArray[np.intp]
 
 def _count_units(work: Work, section: Section, rows: NDArray[np.intp], counts: Int) -> None:
     """Add up the records of each datagram, as far as they were decodable when it came."""
-    arrival, order = section.arrival[rows], section.order[rows]
+    arrival, belated = section.arrival[rows], section.belated[rows]
     own = arrival < len(work.unit_counts)
-    np.add.at(work.unit_counts, arrival[own], counts[own])
-    waited = own & (order % 2 == 1)
-    if waited.any():
-        later = work.sets.datagram[order[waited] // 2] != arrival[waited]
-        work.unit_counts[arrival[waited][later]] = _UNCOUNTABLE
+    np.add.at(work.unit_counts, arrival[own], np.where(belated, _UNCOUNTABLE, counts)[own])
 
 
-@lru_cache(maxsize=4096)
 def _unknown_elements(plan: DecodePlan) -> tuple[Element, ...]:
-    return tuple(
-        (f.enterprise, f.element)
+    names = {
+        (f.enterprise, f.element): None
         for f in plan.fields
         if f.enterprise != V9_SCOPE
         and element_by_id(0 if f.enterprise == REVERSE_PEN else f.enterprise, f.element) is None
-    )
+    }
+    return tuple(names)
 
 
 def _careful(
-    work: Work, plan: DecodePlan, flat: NDArray[np.uint8], where: tuple[Int, Int, Int]
+    work: Work, plan: DecodePlan, section: Section, rows: NDArray[np.intp]
 ) -> tuple[Records, Int]:
     records: list[list[bytes]] = []
     counts = []
-    for start, length, arrival in zip(*(a.tolist() for a in where), strict=True):
-        body = memoryview(flat[start : start + length].tobytes())
+    for row in rows.tolist():
+        start, length = int(section.starts[row]), int(section.lengths[row])
+        body = memoryview(section.flat[start : start + length].tobytes())
         try:
             found, padding = careful_records(plan, body, MAX_CAREFUL_RECORDS)
         except CutRecord as error:
             found, padding = error.partial, 0
-            if arrival < len(work.unit_counts):
-                work.result.faults.append(Fault(arrival, error.reason, error.detail))
-        if padding > _LONG_PADDING:
+            if section.belated[row]:
+                # Its message was judged when it came; this shows only now.
+                work.result.counts["late_sets_cut"] += 1
+            else:
+                fault = Fault(int(section.arrival[row]), error.reason, error.detail)
+                work.result.faults.append(fault)
+        if len(found) >= MAX_CAREFUL_RECORDS and padding >= plan.minimum_length:
+            work.result.counts["sets_with_too_many_records"] += 1
+        elif padding > _LONG_PADDING:
             work.result.counts["long_padding"] += 1
         records += found
         counts.append(len(found))
@@ -475,7 +262,7 @@ def _append_batches(work: Work, part: _Part, sampling: SamplingTimelines) -> Non
     group = replace(
         group,
         sampling=record_rates(group, part.context, sampling),
-        init_ms=boot_times(group, part.context, sampling) if group.plan.version == 10 else None,
+        init_ms=boot_times(group, part.context, sampling) if group.needs_boot_time else None,
     )
     tally(work.result, group, work.scopes, part.context.scope)
     halves = flow_columns(group)
@@ -500,22 +287,20 @@ def _append(
 
 def _keep_unknown(work: Work, assignment: Assignment) -> None:
     """Keep Data Sets whose template may still come, unless their exporter restarted since."""
-    sets = work.sets
+    sets, headers = work.sets, work.headers
     for position in np.flatnonzero(assignment.unknown).tolist():
         row = int(sets.datagram[position])
         scope = work.scopes[work.scope_of[row]]
         work.unit_counts[row] = _UNCOUNTABLE
         work.result.counts["sets_without_template"] += 1
         if work.timelines.restarted_between(scope, position, len(sets.set_id)):
-            work.result.counts["waiting_sets_given_up"] += 1
+            work.result.counts.update(("waiting_sets_kept", "waiting_sets_given_up"))
             continue
-        at, headers = int(sets.offset[position]), work.headers
         work.result.waiting.append(
             WaitingSet(
                 scope,
                 int(sets.set_id[position]),
-                work.protocol.version,
-                work.block.octets[row, at : at + int(sets.length[position])].tobytes(),
+                bytes(work.body(position)),
                 int(work.block.received_ms[row]),
                 int(headers.sequence[row]),
                 int(headers.export_ms[row]),

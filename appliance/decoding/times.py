@@ -111,19 +111,23 @@ def _uptimes(group: RecordGroup) -> tuple[Int | None, Int | None]:
 def _one_uptime(group: RecordGroup, values: NDArray[Any] | None, export_ms: Int) -> Int | None:
     if values is None:
         return None
-    wide = values.dtype.itemsize > 4 and bool((values >= _EPOCH_MS_FROM).any())
-    if wide:
-        return values.astype(np.int64)
+    times = _from_boot(group, values, export_ms)
+    if values.dtype.itemsize > 4:
+        wide = values >= _EPOCH_MS_FROM
+        times = np.where(wide, values.astype(np.int64), times)
+    return times
+
+
+def _from_boot(group: RecordGroup, values: NDArray[Any], export_ms: Int) -> Int:
     init = group.unsigned(160)
-    if init is None and group.plan.version == 10:
-        init = group.init_ms
     if init is not None:
-        export_ms = group.per_record("export_ms")
-        return from_uptime(values, export_ms - init.astype(np.int64), export_ms)
-    if group.plan.version == 10:
-        # RFC 5102 section 5.11: without systemInitTimeMilliseconds uptimes mean nothing.
+        return init.astype(np.int64) + values.astype(np.int64)
+    if group.plan.version != 10:
+        return from_uptime(values, group.per_record("uptime_ms"), export_ms)
+    # RFC 5102 section 5.11: without systemInitTimeMilliseconds uptimes mean nothing.
+    if group.init_ms is None:
         return export_ms
-    return from_uptime(values, group.per_record("uptime_ms"), export_ms)
+    return np.where(group.init_ms >= 0, group.init_ms + values.astype(np.int64), export_ms)
 
 
 def _before_export(group: RecordGroup, element: int) -> Int | None:

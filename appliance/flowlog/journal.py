@@ -35,7 +35,19 @@ ALIGNMENT = 64
 MAX_COMMIT_OCTETS = 256 * 1024 * 1024
 MAX_FRAME_ROWS = 1 << 31
 
-_FAULTS = (pa.ArrowException, ValueError, KeyError, TypeError, OverflowError, StopIteration)
+# What decoding untrusted octets raises; pyarrow reports malformed messages as a bare OSError.
+_FAULTS = (
+    pa.ArrowException,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    StopIteration,
+    RecursionError,
+    MemoryError,
+    OSError,
+)
 
 
 class DamagedFile(StorageError):  # noqa: N818 - the name says what the file is
@@ -218,7 +230,7 @@ def _apply(result: Committed, payload: bytes) -> bool:
         options_end, options_rows = int(commit["options_end"]), int(commit["options_rows"])
         times, options_times = (_times(commit[key]) for key in ("times", "options_times"))
         items = list(state.items())
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
     merge_state(result.state, dict(items))
     result.options_end, result.options_rows = options_end, options_rows

@@ -20,7 +20,8 @@ class FlowLogLimits:
     seal_seconds
         How long a closed journal may wait for others, to be sealed together.
     retention_seconds, retention_octets
-        The oldest files go when they, or all files together, exceed these.
+        The oldest files go when they, or all files together, exceed these; an age of 0 is
+        no limit.
     minimum_free_octets
         Writing pauses, counted, while the file system has less room than this.
     """

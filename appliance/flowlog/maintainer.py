@@ -223,7 +223,8 @@ class Maintainer:
     def _expire(self, now_ms: int, report: MaintenanceReport) -> None:
         floor = self.cursor_floor()
         oldest_ms = now_ms - int(self.limits.retention_seconds * 1000)
-        for options in (False, True):
+        ages = self.limits.retention_seconds > 0
+        for options in (False, True) if ages else ():
             for file in list_files(self.directory, options)[0]:
                 if file.kind == "parquet" and (floor is None or file.last < floor.segment):
                     written_ms = file.path.stat().st_mtime * 1000

@@ -95,9 +95,7 @@ def _rich_text(table: Any, terminal: bool) -> str:
     shown = Table(box=None, pad_edge=False)
     for field in table.schema:
         is_text = pa.types.is_string(field.type)
-        shown.add_column(
-            _heading(field.name), justify="left" if is_text else "right", no_wrap=True
-        )
+        shown.add_column(_heading(field.name), justify="left" if is_text else "right", no_wrap=True)
     names = table.schema.names
     for row in table.to_pylist():
         shown.add_row(*(Text(_cell(name, row[name])) for name in names))

@@ -193,7 +193,9 @@ class ParquetWriter:
         footer[FILE_ROW_GROUPS] = Field(LIST, Items(STRUCT, self._groups))
         footer[FILE_METADATA] = Field(LIST, Items(STRUCT, pairs))
         octets = write_struct(dict(sorted(footer.items())))
-        write_all(self._descriptor, octets + struct.pack("<I", len(octets)) + MAGIC)
+        # The checksum of the footer lies before it, where no other reader looks.
+        check = struct.pack("<I", zlib.crc32(octets))
+        write_all(self._descriptor, check + octets + struct.pack("<I", len(octets)) + MAGIC)
         os.fsync(self._descriptor)
         self.close()
 
@@ -229,12 +231,14 @@ class ParquetFile:
 
     def _load(self) -> None:
         octets = footer_octets(self._map)
+        limit = len(self._map) - len(octets) - 8 - 4
+        if limit < 0 or self._map[limit : limit + 4] != struct.pack("<I", zlib.crc32(octets)):
+            raise ValueError("its checksum is wrong")
         footer, _ = read_struct(octets)
         metadata = {pair[1].value: pair[2].value for pair in footer[FILE_METADATA].value.values}
         self.segments = _segments(json.loads(metadata[SEGMENTS_KEY]))
         checks = json.loads(metadata[CHECKS_KEY])
         entries = footer[FILE_ROW_GROUPS].value.values
-        limit = len(self._map) - len(octets) - 8
         self.groups = [
             _row_group(entry, int(check), limit)
             for entry, check in zip(entries, checks, strict=True)

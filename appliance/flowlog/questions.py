@@ -26,7 +26,15 @@ from appliance.flows import COLUMN, COLUMNS, FLOW_COLUMNS
 LAST_MS = 2**62
 
 SERVICE = "service_port"
-_SERVICE_PORT = "least(source_transport_port, destination_transport_port)"
+SECOND = "second"
+COMPUTED = {
+    SERVICE: (
+        "least(source_transport_port, destination_transport_port)",
+        ("source_transport_port", "destination_transport_port"),
+    ),
+    SECOND: ("collection_time_milliseconds // 1000", (COLLECTION_TIME,)),
+}
+"""What is not a column but made of some: its SQL, and those columns."""
 
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "source": ("source_address",),
@@ -47,6 +55,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "tos": ("ip_class_of_service",),
     "vlan": ("vlan_id",),
     "version": ("export_protocol_version",),
+    "second": (SECOND,),
 }
 """What `top` can group by, and the columns of each."""
 
@@ -204,8 +213,8 @@ def top_statement(question: TopQuestion) -> Statement:
     items = DIMENSIONS[question.by]
     stored = [name for item in items for name in _stored(item)]
     inner, reads, parameters = _counted(question, frozenset(stored))
-    keys = [name for item in items for name in ((item,) if item == SERVICE else _stored(item))]
-    source = ", ".join(f"{_SERVICE_PORT} AS {key}" if key == SERVICE else key for key in keys)
+    keys = [name for item in items for name in ((item,) if item in COMPUTED else _stored(item))]
+    source = ", ".join(f"{COMPUTED[key][0]} AS {key}" if key in COMPUTED else key for key in keys)
     order = ", ".join([f"{question.order} DESC", *(f"{m} DESC" for m in MEASURES), *keys])
     parameters["row_limit"] = question.limit
     sql = f"""
@@ -288,8 +297,8 @@ def _all_columns(options: bool, octets: Iterable[str]) -> tuple[str, ...]:
 
 def _stored(item: str) -> tuple[str, ...]:
     """Return the columns of the log behind something shown."""
-    if item == SERVICE:
-        return ("source_transport_port", "destination_transport_port")
+    if item in COMPUTED:
+        return COMPUTED[item][1]
     if item in ADDRESSES:
         return (f"{item}_hi", f"{item}_lo")
     if item in COLUMN or item.startswith("octets_"):

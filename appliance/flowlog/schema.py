@@ -25,6 +25,12 @@ from appliance.flows import (
     octets_column,
 )
 
+_OTHER_HALF = {
+    column.name: column.name[:-3] + {"_hi": "_lo", "_lo": "_hi"}[column.name[-3:]]
+    for column in COLUMNS
+    if column.name.endswith(("_hi", "_lo"))
+}
+
 COLLECTION_TIME = "collection_time_milliseconds"
 
 
@@ -99,6 +105,9 @@ def rows_from_batch(batch: FlowBatch) -> Rows:
             rows.arrays[name] = pa.array(column)
     for name, column in batch.octets.items():
         rows.arrays[name] = _octets_array(column)
+    for half, other in _OTHER_HALF.items():
+        if half in batch.columns and other not in batch.columns:
+            rows.constants[other] = 0  # so that an address is there in full or not at all
     return rows
 
 

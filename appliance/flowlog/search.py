@@ -42,6 +42,7 @@ PINNED_FILES = 256
 """So many of the newest files are held open while a question runs; older ones are not merged any
 more."""
 
+INTERRUPT_SECONDS = 0.05
 DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -148,7 +149,10 @@ class FlowSearch:
                 "autoload_known_extensions": False,
             },
         )
-        timer = threading.Timer(limits.seconds, connection.interrupt)
+        over = threading.Event()
+        timer = threading.Thread(
+            target=_interrupt_after, args=(limits.seconds, over, connection), daemon=True
+        )
         try:
             connection.execute(MACROS)
             timer.start()
@@ -163,7 +167,9 @@ class FlowSearch:
                 " time range or ask for fewer rows"
             ) from error
         finally:
-            timer.cancel()
+            over.set()
+            if timer.is_alive():
+                timer.join()
             connection.close()
 
     def _leave_out_damaged(
@@ -195,6 +201,14 @@ class FlowSearch:
             names.update(sealed.octets_columns)
             sealed.close()
         return {name for name in names if name.startswith("octets_")}
+
+
+def _interrupt_after(seconds: float, over: threading.Event, connection: Any) -> None:
+    """Interrupt a question when its time is up, again and again: one may come between two steps."""
+    pause = seconds
+    while not over.wait(pause):
+        connection.interrupt()
+        pause = INTERRUPT_SECONDS
 
 
 def _pinned(files: list[LogFile], held: ExitStack) -> list[str]:

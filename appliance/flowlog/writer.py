@@ -14,12 +14,9 @@ import fcntl
 import json
 import logging
 import os
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from appliance.errors import StorageError
 from appliance.flowlog import journal
@@ -32,16 +29,13 @@ from appliance.flowlog.names import (
     list_files,
     sync_directory,
 )
-from appliance.flowlog.schema import COLLECTION_TIME, octets_names, rows_from_batch
-from appliance.flows import FlowBatch, is_constant
+from appliance.flowlog.schema import octets_names
+from appliance.flowlog.segment import OpenSegment, joined
+from appliance.flows import FlowBatch
 
 logger = logging.getLogger(__name__)
 
 MAX_BUFFERED_ROWS = 100_000
-SMALL_BATCH_ROWS = 8_192
-"""Batches below this are joined with others of the same columns: a frame costs some 100
-microseconds."""
-
 STATE_FILE = "state.json"
 LOCK_FILE = "writer.lock"
 MAX_SEGMENT = 10**9
@@ -83,7 +77,7 @@ class FlowLogWriter:
         self._state: dict[str, Any] = {}
         self._pending: dict[str, Any] = {}
         self._segment = 0
-        self._open: _OpenSegment | None = None
+        self._open: OpenSegment | None = None
         self._lock = -1
         self._space_checked_ms = 0
         self._has_space = True
@@ -209,7 +203,8 @@ class FlowLogWriter:
             if file.kind == "parquet" or (file.kind == "journal" and file.first <= self._segment):
                 continue
             committed = journal.scan(file.path)
-            merge_state(self._state, committed.state)
+            if committed.end:  # its first group has the whole state
+                self._state = committed.state
             self._segment = max(self._segment, file.first)
             if file.kind == "open":
                 self._close_leftover(file.first, committed)
@@ -251,13 +246,13 @@ class FlowLogWriter:
 
     def _write_group(self, batches: list[FlowBatch], now_ms: int) -> None:
         if self._open is None:
-            self._open = _OpenSegment(self.directory, self._segment + 1, now_ms)
+            self._open = OpenSegment(self.directory, self._segment + 1, now_ms)
             self._segment += 1
         changes = self._pending
         if not self._open.groups:
             changes = {**self._state}
             merge_state(changes, self._pending)
-        self.octets_written += self._open.write(_joined(batches, self.octets_columns), changes)
+        self.octets_written += self._open.write(joined(batches, self.octets_columns), changes)
         merge_state(self._state, self._pending)
         self._pending = {}
         self.groups_written += 1
@@ -270,21 +265,21 @@ class FlowLogWriter:
         if self._open is not None:
             try:
                 self._open.undo()
-            except OSError as second:
-                logger.warning("journal is left with a torn group: %s", second)
-                self._open.abandon()
-                self._open = None
+            except OSError as second:  # tried again before the next group
+                logger.warning("torn group stays in the journal for now: %s", second)
 
     def _close_segment(self) -> None:
-        segment, self._open = self._open, None
-        if segment is None:
+        if self._open is None:
             return
         try:
-            segment.close()
+            # Before the maintainer may seal the journal that has it: sealed files have no state.
             self._save_state()
-        except OSError as error:
+            self._open.close()
+        except OSError as error:  # tried again after the next group
             self.write_errors += 1
-            logger.warning("segment %d is not closed cleanly: %s", segment.number, error)
+            logger.warning("segment %d cannot be closed now: %s", self._open.number, error)
+            return
+        self._open = None
         self.segments_closed += 1
 
     def _save_state(self) -> None:
@@ -298,76 +293,6 @@ class FlowLogWriter:
         sync_directory(self.directory)
 
 
-class _OpenSegment:
-    """The two journals of the segment being written."""
-
-    def __init__(self, directory: Path, number: int, now_ms: int) -> None:
-        self.directory, self.number, self.since_ms = directory, number, now_ms
-        self.rows = self.groups = 0
-        self._descriptors = [-1, -1]
-        self._ends = [0, 0]
-        self._options_rows = 0
-        self._times: list[tuple[int, int] | None] = [None, None]
-        self._descriptor(False)
-
-    def _descriptor(self, options: bool) -> int:
-        if self._descriptors[options] < 0:
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-            path = journal_path(self.directory, options, self.number, "open")
-            self._descriptors[options] = os.open(path, flags, 0o640)
-        return self._descriptors[options]
-
-    def write(self, batches: list[FlowBatch], changes: Mapping[str, Any]) -> int:
-        """Write one group; return its octets."""
-        ends, times, rows = list(self._ends), list(self._times), [0, 0]
-        for batch in sorted(batches, key=lambda b: not b.options):
-            written = journal.write_rows(self._descriptor(batch.options), rows_from_batch(batch))
-            ends[batch.options] += written
-            rows[batch.options] += batch.n_records
-            times[batch.options] = _widened(times[batch.options], batch)
-        commit = {
-            "state": changes,
-            "options_end": ends[True],
-            "options_rows": self._options_rows + rows[True],
-            "times": times[False],
-            "options_times": times[True],
-        }
-        ends[False] += journal.write_commit(self._descriptor(False), commit)
-        octets = sum(ends) - sum(self._ends)
-        self._ends, self._times = ends, times
-        self._options_rows += rows[True]
-        self.rows += sum(rows)
-        self.groups += 1
-        return octets
-
-    def undo(self) -> None:
-        """Cut both journals back to the last commit."""
-        for descriptor, end in zip(self._descriptors, self._ends, strict=True):
-            if descriptor >= 0:
-                os.ftruncate(descriptor, end)
-                os.lseek(descriptor, end, os.SEEK_SET)
-
-    def close(self) -> None:
-        """Give the journals their closed names, options first.
-
-        They are not synced: that would hold up the sockets for as long as the disk takes, and
-        sealing syncs the same rows, compressed, within seconds.
-        """
-        for options in (True, False):
-            descriptor = self._descriptors[options]
-            if descriptor >= 0:
-                os.close(descriptor)
-                self._descriptors[options] = -1
-                path = journal_path(self.directory, options, self.number, "open")
-                os.replace(path, journal_path(self.directory, options, self.number, "journal"))
-
-    def abandon(self) -> None:
-        """Let the files go as they are; the next start cuts and closes them."""
-        for descriptor in self._descriptors:
-            if descriptor >= 0:
-                os.close(descriptor)
-
-
 def _checked_state(path: Path) -> tuple[int, dict[str, Any]]:
     if path.stat().st_size > MAX_STATE_OCTETS:
         raise ValueError(f"larger than {MAX_STATE_OCTETS} octets")
@@ -376,42 +301,3 @@ def _checked_state(path: Path) -> tuple[int, dict[str, Any]]:
     if type(segment) is not int or not 0 <= segment < MAX_SEGMENT or type(state) is not dict:
         raise ValueError("not a segment number and a state")
     return segment, dict(state)
-
-
-def _widened(times: tuple[int, int] | None, batch: FlowBatch) -> tuple[int, int]:
-    column = batch.column(COLLECTION_TIME)
-    if is_constant(column):
-        low = high = int(column[0])
-    else:
-        low, high = int(column.min()), int(column.max())
-    return (low, high) if times is None else (min(low, times[0]), max(high, times[1]))
-
-
-def _joined(batches: list[FlowBatch], octets: frozenset[str]) -> list[FlowBatch]:
-    """Join small batches of the same columns, so that a frame is worth its cost."""
-    result: list[FlowBatch] = []
-    small: defaultdict[tuple[Any, ...], list[FlowBatch]] = defaultdict(list)
-    for batch in batches:
-        kept = {name: column for name, column in batch.octets.items() if name in octets}
-        bare = FlowBatch(batch.n_records, batch.columns, kept, batch.options)
-        if batch.n_records >= SMALL_BATCH_ROWS:
-            result.append(bare)
-        else:
-            small[(batch.options, frozenset(bare.columns), frozenset(kept))].append(bare)
-    return result + [_concatenated(group) for group in small.values()]
-
-
-def _concatenated(group: list[FlowBatch]) -> FlowBatch:
-    if len(group) == 1:
-        return group[0]
-    first = group[0]
-    joined = FlowBatch(sum(batch.n_records for batch in group), {}, options=first.options)
-    for name, column in first.columns.items():
-        parts = [batch.columns[name] for batch in group]
-        if is_constant(column) and all(is_constant(p) and p[0] == column[0] for p in parts):
-            joined.columns[name] = np.broadcast_to(column[:1], (joined.n_records,))
-        else:
-            joined.columns[name] = np.concatenate(parts)
-    for name in first.octets:
-        joined.octets[name] = np.concatenate([batch.octets[name].astype(object) for batch in group])
-    return joined

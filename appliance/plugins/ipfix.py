@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from appliance.decoding.options import decode_options
 from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
-from appliance.decoding.templated import TemplatedProtocol, decode_templated
+from appliance.decoding.templated import decode_templated
+from appliance.decoding.work import TemplatedProtocol
 from appliance.hookspecs import hookimpl
 from appliance.settings import Settings
 from appliance.wire.block import DatagramBlock

@@ -47,7 +47,7 @@ class NetflowV5Decoder:
         """Decode a block of version 5."""
         headers = v5_headers(block)
         usable = headers.end > 0
-        scopes, scope_of = find_scopes(block, headers.domain, usable)
+        scopes, scope_of = find_scopes(block, self.version, headers.domain, usable)
         traffic = Traffic(scopes, scope_of, headers)
         counts = np.maximum(headers.end - V5_HEADER, 0) // V5_RECORD
         result = DecodeResult(faults=headers.faults)
@@ -66,12 +66,12 @@ class NetflowV5Decoder:
 
     def _with_sampling(self, block: DatagramBlock, group: RecordGroup) -> RecordGroup:
         rates = _header_rates(block, group.arrival)
-        for row in np.flatnonzero(rates == 0).tolist() if self._has_settings else ():
-            exporter = (
-                int(group.per_set("address_hi")[row]),
-                int(group.per_set("address_lo")[row]),
-            )
-            rates[row] = self.options.rates.get(exporter, self.options.default_rate)
+        untold = np.flatnonzero(rates == 0) if self._has_settings else ()
+        if len(untold):
+            hi, lo = group.per_set("address_hi")[untold], group.per_set("address_lo")[untold]
+            told, default = self.options.rates, self.options.default_rate
+            exporters = zip(hi.tolist(), lo.tolist(), strict=True)
+            rates[untold] = [told.get(exporter, default) for exporter in exporters]
         if not rates.any():
             return group
         sampling = spread(rates, group.counts, group.n_records)
@@ -96,9 +96,8 @@ def _group(block: DatagramBlock, headers: Headers, rows: NDArray[np.intp]) -> Re
         headers.export_ms,
         headers.uptime_ms,
     )
-    return RecordGroup(
-        PLAN, records, arrivals, rows, counts, np.zeros_like(counts), np.full_like(counts, V5_HEADER)
-    )
+    offsets = np.full_like(counts, V5_HEADER)
+    return RecordGroup(PLAN, records, arrivals, rows, counts, np.zeros_like(counts), offsets)
 
 
 def _header_rates(block: DatagramBlock, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -179,11 +179,16 @@ def walk_sets(block: DatagramBlock, start: int, end: Int, *, zero_set_ends: bool
     faults: list[Fault] = []
     while len(rows):
         if len(steps) >= MAX_SETS:
-            faults.extend(_too_many_sets(row) for row in rows.tolist())
+            faults.extend(Fault(row, *_TOO_MANY) for row in rows.tolist())
             break
         if len(steps) >= _STEPS_TOGETHER and len(rows) < _STEPS_TOGETHER:
+            room = MAX_SETS - len(steps)
             for row, at in zip(rows.tolist(), position.tolist(), strict=True):
-                steps.append(_walk_alone(block, row, at, int(end[row]), zero_set_ends, faults))
+                span = range(at, int(end[row]))
+                found, fault = _walk_alone(block.payload(row), span, room, zero_set_ends)
+                faults += [Fault(row, *fault)] if fault is not None else []
+                columns = np.array(found, np.int64).reshape(-1, 3)
+                steps.append((np.full(len(found), row, np.int64), *columns.T))
             break
         at = rows * stride + position
         set_id = flat[at].astype(np.int64) << 8 | flat[at + 1]
@@ -193,7 +198,8 @@ def walk_sets(block: DatagramBlock, start: int, end: Int, *, zero_set_ends: bool
             ended = (set_id == 0) & (length == 0) & zero_set_ends
             for i in np.flatnonzero(~sound & ~ended).tolist():
                 left = int(end[rows[i]] - position[i])
-                faults.append(set_fault(int(rows[i]), int(set_id[i]), int(length[i]), left))
+                told = _set_fault(int(set_id[i]), int(length[i]), left)
+                faults.append(Fault(int(rows[i]), *told))
             rows, position, set_id, length = (a[sound] for a in (rows, position, set_id, length))
         steps.append((rows, set_id, position + SET_HEADER, length - SET_HEADER))
         position = position + length
@@ -202,13 +208,12 @@ def walk_sets(block: DatagramBlock, start: int, end: Int, *, zero_set_ends: bool
     return _in_order(steps, faults)
 
 
-def set_fault(row: int, set_id: int, length: int, left: int) -> Fault:
+def _set_fault(set_id: int, length: int, left: int) -> tuple[str, str]:
     """Say what is wrong with a Set header."""
-    return Fault(row, "set_length", f"set {set_id}: length {length}, {left} octets left")
+    return "set_length", f"set {set_id}: length {length}, {left} octets left"
 
 
-def _too_many_sets(row: int) -> Fault:
-    return Fault(row, "too_many_sets", f"more than {MAX_SETS} sets in one message")
+_TOO_MANY = ("too_many_sets", f"more than {MAX_SETS} sets in one message")
 
 
 def _in_order(steps: Sequence[tuple[Int, Int, Int, Int]], faults: list[Fault]) -> Sets:
@@ -223,23 +228,21 @@ def _in_order(steps: Sequence[tuple[Int, Int, Int, Int]], faults: list[Fault]) -
 
 
 def _walk_alone(
-    block: DatagramBlock, row: int, at: int, end: int, zero_set_ends: bool, faults: list[Fault]
-) -> tuple[Int, Int, Int, Int]:
-    octets = memoryview(block.payload(row))
-    found: list[tuple[int, int, int, int]] = []
+    octets: bytes, span: range, room: int, zero_set_ends: bool
+) -> tuple[list[tuple[int, int, int]], tuple[str, str] | None]:
+    """Find up to `room` Sets (identifier, body's offset and length) of one datagram."""
+    found: list[tuple[int, int, int]] = []
+    at, end = span.start, span.stop
     while at + SET_HEADER <= end:
-        if len(found) >= MAX_SETS - _STEPS_TOGETHER:
-            faults.append(_too_many_sets(row))
-            break
+        if len(found) >= room:
+            return found, _TOO_MANY
         set_id, length = octets[at] << 8 | octets[at + 1], octets[at + 2] << 8 | octets[at + 3]
         if length < SET_HEADER or at + length > end:
-            if not (zero_set_ends and set_id == 0 and length == 0):
-                faults.append(set_fault(row, set_id, length, end - at))
-            break
-        found.append((row, set_id, at + SET_HEADER, length - SET_HEADER))
+            ended = zero_set_ends and set_id == 0 and length == 0
+            return found, None if ended else _set_fault(set_id, length, end - at)
+        found.append((set_id, at + SET_HEADER, length - SET_HEADER))
         at += length
-    columns = np.array(found, np.int64).reshape(-1, 4)
-    return columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3]
+    return found, None
 
 
 def _checked(

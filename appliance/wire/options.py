@@ -8,18 +8,17 @@ turn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeVar
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.wire.plan import DecodePlan, Records
 from appliance.wire.template import V9_SCOPE
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 SAMPLING_ELEMENTS = (34, 50, 305, 306, 309, 310, 311)
 SELECTOR_ELEMENTS = (48, 302)
@@ -28,89 +27,169 @@ SYSTEM_INIT_ELEMENT = 160
 DOMAIN_ELEMENT = 149
 V9_SCOPE_INTERFACE = 2
 
-MAX_SELECTORS = 4096
-"""Samplers, interfaces and domains remembered for one exporter, each; more are not learned."""
+ANY_DOMAIN = -1
+"""Stands for the domain that spoke last, where a domain has told nothing itself."""
+
+MAX_SUBJECTS = 16_384
+"""Samplers, interfaces and domains remembered of one exporter together; more are not learned."""
+
+_LATEST_BOOT_MS = 1 << 46
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """The sampling rates of one exporter, as its options records told them.
-
-    Attributes
-    ----------
-    by_selector, by_interface
-        (observation domain, sampler or selector identifier | interface) to rate: one of so many.
-    by_domain
-        Observation domain to rate.
-    exporter
-        The rate told last for a whole domain; for domains that told none.
-    init_ms
-        Observation domain to boot time (element 160), milliseconds UTC.
-    """
-
-    by_selector: Mapping[tuple[int, int], float] = field(default_factory=dict)
-    by_interface: Mapping[tuple[int, int], float] = field(default_factory=dict)
-    by_domain: Mapping[int, float] = field(default_factory=dict)
-    exporter: float = 0.0
-    init_ms: Mapping[int, int] = field(default_factory=dict)
-
-    def selector(self, domain: int, selector: int) -> float:
-        """Return the rate of a sampler; one of another domain serves as well. 0: not known."""
-        own = self.by_selector.get((domain, selector))
-        if own is not None:
-            return own
-        others = (r for (_, number), r in self.by_selector.items() if number == selector)
-        return next(others, 0.0)
-
-    def base_rate(self, domain: int) -> float:
-        """Return the rate of a domain, else of the exporter. 0: not known."""
-        return self.by_domain.get(domain, self.exporter)
-
-
-class SamplingFact(NamedTuple):
-    """One thing that an options record told.
+class Subject(NamedTuple):
+    """What an options record is about.
 
     Attributes
     ----------
     kind
-        `selector`, `interface`, `domain` or `init`.
+        `selector`, `interface`, `domain` (sampling rates) or `init` (boot time).
+    domain
+        Observation domain, or `ANY_DOMAIN`.
     number
         Sampler or interface; 0 for the others.
-    value
-        Rate, or boot time in milliseconds.
     """
 
     kind: str
     domain: int
-    number: int
+    number: int = 0
+
+
+class SamplingFact(NamedTuple):
+    """One thing that an options record told: a rate, or a boot time in milliseconds UTC."""
+
+    subject: Subject
     value: float
 
 
-def learned(sampling: Sampling, fact: SamplingFact) -> Sampling:
-    """Return what is known after a fact; the very same value when it says nothing new."""
-    if fact.kind == "init":
-        if sampling.init_ms.get(fact.domain) == fact.value:
-            return sampling
-        return replace(sampling, init_ms=_with(sampling.init_ms, fact.domain, int(fact.value)))
-    if fact.kind == "domain":
-        if sampling.by_domain.get(fact.domain) == fact.value == sampling.exporter:
-            return sampling
-        by_domain = _with(sampling.by_domain, fact.domain, fact.value)
-        return replace(sampling, by_domain=by_domain, exporter=fact.value)
-    name = f"by_{fact.kind}"
-    known: Mapping[tuple[int, int], float] = getattr(sampling, name)
-    key = (fact.domain, fact.number)
-    if known.get(key) == fact.value:
-        return sampling
-    if fact.kind == "selector":
-        return replace(sampling, by_selector=_with(known, key, fact.value))
-    return replace(sampling, by_interface=_with(known, key, fact.value))
+@dataclass(frozen=True)
+class Sampling:
+    """What the options records of one exporter told: sampling rates and boot times.
+
+    Attributes
+    ----------
+    told
+        What each subject is sampled with (one of so many), or when it booted.
+    """
+
+    told: Mapping[Subject, float] = field(default_factory=dict)
+
+    def value(self, subject: Subject) -> float | None:
+        """Return what was told of a subject, or last of the same in another domain."""
+        found = self.told.get(subject)
+        return self.told.get(any_domain(subject)) if found is None else found
+
+    def has(self, kind: str) -> bool:
+        """Tell whether anything of a kind was told."""
+        return kind in self._kinds
+
+    @cached_property
+    def _kinds(self) -> frozenset[str]:
+        return frozenset(subject.kind for subject in self.told)
+
+    @property
+    def by_selector(self) -> Mapping[tuple[int, int], float]:
+        """(observation domain, sampler or selector) to rate."""
+        return {(domain, number): rate for domain, number, rate in self._of("selector")}
+
+    @property
+    def by_interface(self) -> Mapping[tuple[int, int], float]:
+        """(observation domain, interface) to rate."""
+        return {(domain, number): rate for domain, number, rate in self._of("interface")}
+
+    @property
+    def by_domain(self) -> Mapping[int, float]:
+        """Observation domain to rate."""
+        return {domain: rate for domain, _, rate in self._of("domain")}
+
+    @property
+    def init_ms(self) -> Mapping[int, float]:
+        """Observation domain to boot time (element 160), milliseconds UTC."""
+        return {domain: boot_ms for domain, _, boot_ms in self._of("init")}
+
+    def _of(self, kind: str) -> Iterator[tuple[int, int, float]]:
+        for subject, value in self.told.items():
+            if subject.kind == kind and subject.domain != ANY_DOMAIN:
+                yield subject.domain, subject.number, value
 
 
-def _with(known: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
-    if key not in known and len(known) >= MAX_SELECTORS:
-        return known
-    return {**known, key: value}
+class Learning:
+    """What is told of one exporter over a course of facts, so that every moment can be asked for.
+
+    Attributes
+    ----------
+    moments
+        Those at which something changed, ascending.
+    refused
+        Facts about new subjects beyond `MAX_SUBJECTS`.
+    """
+
+    def __init__(self, before: Sampling) -> None:
+        self.before = before
+        self.moments: list[int] = []
+        self.refused = 0
+        self._changes: dict[Subject, list[tuple[int, float]]] = {}
+        self._kinds: set[str] = set()
+        self._size = len(before.told)
+
+    def learn(self, moment: int, fact: SamplingFact) -> None:
+        """Take a fact in; moments never go back."""
+        subjects = {fact.subject, any_domain(fact.subject)}
+        new = sum(s not in self._changes and s not in self.before.told for s in subjects)
+        if new and self._size + new > MAX_SUBJECTS:
+            self.refused += 1
+            return
+        self._size += new
+        for subject in subjects:
+            self._set(moment, subject, fact.value)
+
+    def value(self, subject: Subject, moment: int) -> float | None:
+        """Return what was known of a subject at a moment (see `Sampling.value`)."""
+        found = self._exactly(subject, moment)
+        return self._exactly(any_domain(subject), moment) if found is None else found
+
+    def has(self, kind: str) -> bool:
+        """Tell whether anything of a kind was ever told."""
+        return kind in self._kinds or self.before.has(kind)
+
+    def after(self) -> Sampling:
+        """Return what is known in the end; the very same as before when nothing new was told."""
+        if not self.moments:
+            return self.before
+        news = {subject: changes[-1][1] for subject, changes in self._changes.items()}
+        return Sampling({**self.before.told, **news})
+
+    def _exactly(self, subject: Subject, moment: int) -> float | None:
+        changes = self._changes.get(subject)
+        if changes:
+            at = bisect_right(changes, moment, key=lambda change: change[0])
+            if at:
+                return changes[at - 1][1]
+        return self.before.told.get(subject)
+
+    def _set(self, moment: int, subject: Subject, value: float) -> None:
+        changes = self._changes.get(subject)
+        if (changes[-1][1] if changes else self.before.told.get(subject)) == value:
+            return
+        if not self.moments or self.moments[-1] != moment:
+            self.moments.append(moment)
+        self._kinds.add(subject.kind)
+        if changes and changes[-1][0] == moment:
+            changes[-1] = (moment, value)
+        else:
+            self._changes.setdefault(subject, []).append((moment, value))
+
+
+def any_domain(subject: Subject) -> Subject:
+    """Return the same subject of whatever domain."""
+    return Subject(subject.kind, ANY_DOMAIN, subject.number)
+
+
+def learned(sampling: Sampling, facts: Iterable[SamplingFact]) -> Sampling:
+    """Return what is known after some facts; the very same value when they say nothing new."""
+    learning = Learning(sampling)
+    for fact in facts:
+        learning.learn(0, fact)
+    return learning.after()
 
 
 def sampling_rates(plan: DecodePlan, records: Records) -> NDArray[np.float64] | None:
@@ -133,7 +212,7 @@ def sampling_rates(plan: DecodePlan, records: Records) -> NDArray[np.float64] | 
         at = index.get((0, element))
         return None if at is None else records.unsigned(at).astype(np.float64)
 
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for element in (34, 50):
             rate = number(element)
             if rate is not None:
@@ -150,11 +229,10 @@ def sampling_rates(plan: DecodePlan, records: Records) -> NDArray[np.float64] | 
 
 
 def _byte_order_repaired(rate: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Undo RouterOS 6, which sends the interval in the wrong byte order."""
-    swapped = (rate >= 1 << 24) & (rate % (1 << 16) == 0)
+    """Undo RouterOS 6, which sends the interval of four octets in the wrong byte order."""
+    swapped = (rate >= 1 << 24) & (rate < 1 << 32) & (rate % (1 << 16) == 0)
     if swapped.any():
-        numbers = rate[swapped].astype(np.uint32).byteswap()
-        rate[swapped] = numbers
+        rate[swapped] = rate[swapped].astype(np.uint32).byteswap()
     return rate
 
 
@@ -181,14 +259,16 @@ def sampling_facts(
     at = plan.first_index.get((0, SYSTEM_INIT_ELEMENT))
     if at is not None:
         for record, boot in enumerate(records.unsigned(at).tolist()):
-            yield record, SamplingFact("init", domain_of[record], 0, boot)
+            if 0 < boot < _LATEST_BOOT_MS:
+                yield record, SamplingFact(Subject("init", domain_of[record]), boot)
     rates = sampling_rates(plan, records)
     if rates is None:
         return
     kind, numbers = _subject(plan, records)
     for record, rate in enumerate(rates.tolist()):
         if rate:
-            yield record, SamplingFact(kind, domain_of[record], numbers[record], rate)
+            subject = Subject(kind, domain_of[record], numbers[record])
+            yield record, SamplingFact(subject, rate)
 
 
 def _domains(plan: DecodePlan, records: Records, domains: NDArray[np.int64]) -> list[int]:

@@ -10,9 +10,11 @@ octets, as floating point.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,10 @@ from appliance.wire.template import VARIABLE_LENGTH, FieldSpecifier, Template
 
 Int = NDArray[np.int64]
 Unsigned = NDArray[Any]
+T = TypeVar("T")
+
+_CACHED_FIELDS = 128
+"""Larger layouts are compiled anew for each block: what is remembered stays small."""
 
 _NATIVE = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
@@ -106,12 +112,42 @@ class DecodePlan:
                 found.setdefault((field.enterprise, field.element), index)
         return found
 
+    @cached_property
+    def filled(self) -> tuple[FieldSpecifier, ...]:
+        """The fields that can have octets."""
+        return tuple(field for field in self.fields if field.length)
 
-@lru_cache(maxsize=4096)
+    @cached_property
+    def slots(self) -> tuple[int | None, ...]:
+        """Each field's index in `filled`."""
+        numbers = itertools.count()
+        return tuple(next(numbers) if field.length else None for field in self.fields)
+
+    @cached_property
+    def _memory(self) -> dict[Callable[[DecodePlan], Any], Any]:
+        return {}
+
+    def remembered(self, compute: Callable[[DecodePlan], T]) -> T:
+        """Return what a function makes of this plan; it is called once and kept with the plan."""
+        if compute not in self._memory:
+            self._memory[compute] = compute(self)
+        found: T = self._memory[compute]
+        return found
+
+
 def plan_of(
     version: int, fields: tuple[FieldSpecifier, ...], scope_count: int, options: bool
 ) -> DecodePlan:
-    """Return the one plan of a layout (remembered, so that equal layouts are decoded together)."""
+    """Return the plan of a layout; equal layouts have equal plans, usual ones the very same."""
+    if len(fields) > _CACHED_FIELDS:
+        return DecodePlan(version, fields, scope_count, options)
+    return _usual_plan(version, fields, scope_count, options)
+
+
+@lru_cache(maxsize=1024)
+def _usual_plan(
+    version: int, fields: tuple[FieldSpecifier, ...], scope_count: int, options: bool
+) -> DecodePlan:
     return DecodePlan(version, fields, scope_count, options)
 
 
@@ -199,7 +235,13 @@ class FixedRecords:
 
 @dataclass(frozen=True, slots=True)
 class CarefulRecords:
-    """Records as lists of the octets of their fields."""
+    """Records as lists of the octets of their fields.
+
+    Attributes
+    ----------
+    fields
+        For each record the octets of its `plan.filled` fields.
+    """
 
     plan: DecodePlan
     fields: list[list[bytes]]
@@ -212,19 +254,19 @@ class CarefulRecords:
     def unsigned(self, field: int) -> Unsigned:
         """Return the field as a native unsigned integer, as wide as its template says."""
         native = _NATIVE.get(self.plan.fields[field].length, np.uint64)
-        numbers = (int.from_bytes(record[field][-8:], "big") for record in self.fields)
+        numbers = (int.from_bytes(value[-8:], "big") for value in self._values(field))
         return np.fromiter(numbers, native, self.n_records)
 
     def halves(self, field: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Return the last 16 octets of the field as two numbers."""
-        numbers = [int.from_bytes(record[field][-16:], "big") for record in self.fields]
+        numbers = [int.from_bytes(value[-16:], "big") for value in self._values(field)]
         hi = np.fromiter((n >> 64 for n in numbers), np.uint64, self.n_records)
         lo = np.fromiter((n & (1 << 64) - 1 for n in numbers), np.uint64, self.n_records)
         return hi, lo
 
     def octets(self, field: int) -> NDArray[Any]:
         """Return the field's octets; of one length as `V<length>`."""
-        values = [record[field] for record in self.fields]
+        values = self._values(field)
         lengths = {len(value) for value in values}
         if len(lengths) == 1 and lengths != {0}:
             return np.frombuffer(b"".join(values), f"V{lengths.pop()}")
@@ -232,11 +274,16 @@ class CarefulRecords:
 
     def floating(self, field: int) -> NDArray[np.float64]:
         """Return an IEEE 754 number of four or eight octets; NaN for other lengths."""
-        return np.array([_float(record[field]) for record in self.fields], np.float64)
+        return np.array([_float(value) for value in self._values(field)], np.float64)
 
     def record(self, index: int) -> list[bytes]:
         """Return the fields of one record."""
-        return self.fields[index]
+        values = self.fields[index]
+        return [b"" if slot is None else values[slot] for slot in self.plan.slots]
+
+    def _values(self, field: int) -> list[bytes]:
+        slot = self.plan.slots[field]
+        return [b"" if slot is None else record[slot] for record in self.fields]
 
 
 def fixed_records(
@@ -291,7 +338,8 @@ def careful_records(
     Returns
     -------
     list, int
-        Records as lists of the octets of their fields, and the octets of padding that were left.
+        Records as lists of the octets of their `plan.filled` fields, and the octets of padding
+        that were left.
 
     Raises
     ------
@@ -326,7 +374,7 @@ class CutRecord(MalformedMessage):
 
 def _one_record(plan: DecodePlan, body: memoryview, position: int) -> tuple[list[bytes], int]:
     record: list[bytes] = []
-    for field in plan.fields:
+    for field in plan.filled:
         length = field.length
         if length == VARIABLE_LENGTH:
             length, position = variable_length(body, position)

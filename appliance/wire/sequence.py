@@ -17,6 +17,9 @@ _MODULUS = 1 << 32
 _UPTIME_SLACK_MS = 1000
 _WRAP_ZONE_MS = 3_600_000
 
+UNITS_PER_SECOND, GRACE_SECONDS = 1_000_000, 60
+"""No domain sends faster; a number further ahead than that is another count, not a loss."""
+
 
 @dataclass(frozen=True, slots=True)
 class SequenceState:
@@ -73,7 +76,8 @@ def is_restart(
         return not wrapped
     behind = (state.last - sequence) % _MODULUS
     if not 0 < behind < _MODULUS // 2:
-        return False
+        seconds = max(export_ms - state.export_ms, 0) // 1000 + GRACE_SECONDS
+        return -behind % _MODULUS > seconds * UNITS_PER_SECOND
     return export_ms > state.export_ms or behind > window_units
 
 

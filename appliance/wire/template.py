@@ -101,7 +101,7 @@ def read_template_set(body: memoryview, *, options: bool, version: int) -> Itera
     """
     head = 6 if options else 4
     position = 0
-    while position + head <= len(body):
+    while position + 4 <= len(body):
         template_id, count = struct.unpack_from("!HH", body, position)
         if template_id == 0 and count == 0:
             return  # padding
@@ -110,6 +110,8 @@ def read_template_set(body: memoryview, *, options: bool, version: int) -> Itera
             yield Withdrawal(template_id)
             position += 4
             continue
+        if position + head > len(body):
+            return  # padding
         scope_count, fields, end = _read_record(body, position, options=options, version=version)
         if isinstance(fields, Refusal):
             yield fields

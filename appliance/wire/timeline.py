@@ -10,9 +10,9 @@ address and domain are borrowed, a Data Set that came before its template waits 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,20 @@ from appliance.wire.message import Sets
 from appliance.wire.template import Template
 
 Int = NDArray[np.int64]
+K = TypeVar("K")
 
 
 class Scope(NamedTuple):
-    """An observation domain of one session: exporter address, its port, and the domain."""
+    """An observation domain of one session: exporter address, its port, domain, and protocol.
+
+    What v9 and IPFIX say from one port under one number has nothing to do with each other.
+    """
 
     address_hi: int
     address_lo: int
     port: int
     domain: int
+    version: int
 
     @property
     def exporter(self) -> tuple[int, int]:
@@ -39,10 +44,10 @@ class Scope(NamedTuple):
     @property
     def family(self) -> Family:
         """What sessions of one address share when they borrow templates."""
-        return self.address_hi, self.address_lo, self.domain
+        return self.address_hi, self.address_lo, self.domain, self.version
 
 
-Family = tuple[int, int, int]
+Family = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,17 @@ class TemplateLookup(Protocol):
         ...
 
 
-class Epoch(NamedTuple):
-    """From a position on, this layout applies (None: unknown)."""
+class Layout(NamedTuple):
+    """The layout that applies to a Data Set.
 
-    position: int
-    template: Template | None
+    Attributes
+    ----------
+    since
+        Position of the Set that announced it; -1 for one from before the block.
+    """
+
+    template: Template
+    since: int
     borrowed: bool
 
 
@@ -105,32 +116,103 @@ class Assignment:
     unknown: NDArray[np.bool_]
     borrowed: int = 0
     late: int = 0
+    index: dict[int, int] = field(default_factory=dict)
+
+    def settle(self, rows: Int, layout: Layout) -> None:
+        """Give all these Sets one layout."""
+        number = self.index.setdefault(id(layout.template), len(self.templates))
+        if number == len(self.templates):
+            self.templates.append(layout.template)
+        self.template[rows] = number
+        self.borrowed += len(rows) if layout.borrowed else 0
+
+
+class Announcements:
+    """The changes of one key in the order of their positions."""
+
+    def __init__(self) -> None:
+        self.changes: list[TemplateChange] = []
+        self._positions: Int | None = None
+
+    def add(self, change: TemplateChange) -> None:
+        """Append the newest."""
+        self.changes.append(change)
+        self._positions = None
+
+    def drop_last(self) -> None:
+        """Take the newest back."""
+        self.changes.pop()
+        self._positions = None
+
+    def before(self, position: int) -> TemplateChange | None:
+        """Return the newest up to a position."""
+        at = bisect_right(self.changes, position, key=lambda change: change.position)
+        return self.changes[at - 1] if at else None
+
+    def number_before(self, positions: Int) -> Int:
+        """Return how many there are up to each position."""
+        if self._positions is None:
+            self._positions = np.array([change.position for change in self.changes], np.int64)
+        return np.searchsorted(self._positions, positions, "right")
+
+
+_NONE = Announcements()
 
 
 @dataclass
 class Timelines:
-    """The changes of a block by family and template identifier, and the restarts by scope."""
+    """The changes of a block by session, and by family, and the restarts by scope.
 
-    changes: dict[tuple[Family, int], list[TemplateChange]] = field(default_factory=dict)
+    Attributes
+    ----------
+    of_scope, of_family
+        Announcements by scope, or family, and template identifier.
+    restarts
+        Positions at which scopes restarted, ascending.
+    """
+
+    lookup: TemplateLookup
+    of_scope: dict[tuple[Scope, int], Announcements] = field(default_factory=dict)
+    of_family: dict[tuple[Family, int], Announcements] = field(default_factory=dict)
     restarts: Mapping[Scope, Sequence[int]] = field(default_factory=dict)
 
     def add(self, change: TemplateChange) -> None:
         """Note an announcement; they come in the order of their positions."""
-        key = (change.scope.family, change.template.template_id)
-        self.changes.setdefault(key, []).append(change)
+        scope, number = change.scope, change.template.template_id
+        self.of_scope.setdefault((scope, number), Announcements()).add(change)
+        self.of_family.setdefault((scope.family, number), Announcements()).add(change)
 
-    def epochs(self, lookup: TemplateLookup, scope: Scope, template_id: int) -> list[Epoch]:
-        """Return the layouts of a key over the block, the one known before it first."""
-        own = lookup.own_template(scope, template_id)
-        newest = own or lookup.newest_template(scope, template_id)
-        epochs = [Epoch(-1, newest, own is None and newest is not None)]
-        for change in self.changes.get((scope.family, template_id), ()):
-            if change.scope == scope:
-                own = change.template
-            layout = own or change.template
-            if layout != epochs[-1].template:
-                epochs.append(Epoch(change.position, layout, own is None))
-        return epochs
+    def take_back(self, change: TemplateChange) -> None:
+        """Forget the newest announcement of its key: its message is dropped."""
+        number = change.template.template_id
+        _take_back(self.of_scope, (change.scope, number))
+        _take_back(self.of_family, (change.scope.family, number))
+
+    def known_before(self, scope: Scope, template_id: int) -> Layout | None:
+        """Return the layout of a key before the block."""
+        own = self.lookup.own_template(scope, template_id)
+        if own is not None:
+            return Layout(own, -1, borrowed=False)
+        newest = self.lookup.newest_template(scope, template_id)
+        return None if newest is None else Layout(newest, -1, borrowed=True)
+
+    def layout(self, scope: Scope, template_id: int, position: int) -> Layout | None:
+        """Return the layout of a key at a position: known there, or the first one after it."""
+        own = self.of_scope.get((scope, template_id), _NONE).before(position)
+        if own is not None:
+            return Layout(own.template, own.position, borrowed=False)
+        known = self.known_before(scope, template_id)
+        if known is not None and not known.borrowed:
+            return known
+        family = self.of_family.get((scope.family, template_id), _NONE)
+        change = family.before(position)
+        if change is None and known is not None:
+            return known
+        if change is None and family.changes:
+            change = family.changes[0]
+        if change is None:
+            return None
+        return Layout(change.template, change.position, change.scope != scope)
 
     def restarted_between(self, scope: Scope, first: int, last: int) -> bool:
         """Tell whether the exporter restarted after position `first` and up to `last`."""
@@ -140,18 +222,15 @@ class Timelines:
 
 
 def assign_templates(
-    sets: Sets,
-    set_scope: Int,
-    scopes: Sequence[Scope],
-    timelines: Timelines,
-    lookup: TemplateLookup,
+    sets: Sets, set_scope: Int, scopes: Sequence[Scope], timelines: Timelines
 ) -> Assignment:
     """Find the layout of every Data Set (identifier from 256 on).
 
     Parameters
     ----------
     set_scope
-        int64, shape (n_sets,): index of each Set's scope in `scopes`.
+        int64, shape (n_sets,): index of each Set's scope in `scopes`; -1 for a Set of a message
+        that is dropped.
     """
     n_sets = len(sets.set_id)
     result = Assignment(
@@ -160,57 +239,62 @@ def assign_templates(
         np.arange(n_sets, dtype=np.int64) * 2,
         np.zeros(n_sets, np.bool_),
     )
-    data = np.flatnonzero(sets.set_id >= 256)
-    keys, inverse = np.unique(set_scope[data] << 16 | sets.set_id[data], return_inverse=True)
-    index: dict[int, int] = {}
-    for number, key in enumerate(keys.tolist()):
-        scope, template_id = scopes[key >> 16], key & 0xFFFF
-        rows = data if len(keys) == 1 else data[inverse == number]
-        epochs = timelines.epochs(lookup, scope, template_id)
-        if len(epochs) == 1:
-            _settle(result, index, rows, epochs[0])
+    data = np.flatnonzero((sets.set_id >= 256) & (set_scope >= 0))
+    for key, of_key in grouped(set_scope[data] << 16 | sets.set_id[data]):
+        scope, template_id, rows = scopes[key >> 16], key & 0xFFFF, data[of_key]
+        if (scope.family, template_id) in timelines.of_family:
+            _spread(result, rows, timelines, scope, template_id)
+            continue
+        known = timelines.known_before(scope, template_id)
+        if known is None:
+            result.unknown[rows] = True
         else:
-            _spread(result, index, rows, epochs, (timelines, scope))
+            result.settle(rows, known)
     return result
 
 
-def _settle(result: Assignment, index: dict[int, int], rows: Int, epoch: Epoch) -> None:
-    """Give all these Sets one layout, or note that theirs is unknown."""
-    if epoch.template is None:
-        result.unknown[rows] = True
+def grouped(keys: Int) -> Iterator[tuple[int, NDArray[np.intp] | slice]]:
+    """Yield each distinct key, ascending, with the places where it stands, ascending too."""
+    if not len(keys):
         return
-    number = index.setdefault(id(epoch.template), len(result.templates))
-    if number == len(result.templates):
-        result.templates.append(epoch.template)
-    result.template[rows] = number
-    result.borrowed += len(rows) if epoch.borrowed else 0
+    if (keys == keys[0]).all():
+        yield int(keys[0]), slice(None)
+        return
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1))
+    ends = [*starts[1:].tolist(), len(keys)]
+    for key, start, end in zip(ordered[starts].tolist(), starts.tolist(), ends, strict=True):
+        yield key, order[start:end]
+
+
+def _take_back(known: dict[K, Announcements], key: K) -> None:
+    known[key].drop_last()
+    if not known[key].changes:
+        del known[key]
 
 
 def _spread(
-    result: Assignment,
-    index: dict[int, int],
-    rows: Int,
-    epochs: list[Epoch],
-    where: tuple[Timelines, Scope],
+    result: Assignment, rows: Int, timelines: Timelines, scope: Scope, template_id: int
 ) -> None:
-    """Give these Sets the layouts of the epochs that their positions fall in."""
-    timelines, scope = where
-    epoch_of = np.searchsorted(np.array([e.position for e in epochs]), rows, "right") - 1
-    for number, current in enumerate(epochs):
-        part, epoch = rows[epoch_of == number], current
-        if epoch.template is None and number + 1 < len(epochs):
+    """Give the Sets of a key, of which there are announcements, the layouts of their positions."""
+    own = timelines.of_scope.get((scope, template_id), _NONE)
+    family = timelines.of_family[scope.family, template_id]
+    # Sets between the same announcements have the same layout.
+    epochs = own.number_before(rows) << 32 | family.number_before(rows)
+    for _, of_epoch in grouped(epochs):
+        part = rows[of_epoch]
+        layout = timelines.layout(scope, template_id, int(part[0]))
+        if layout is None:
+            result.unknown[part] = True
+            continue
+        if layout.since > part[0]:
             # They came before their template: they take effect right after it.
-            following = epochs[number + 1]
-            kept = np.array(
-                [
-                    not timelines.restarted_between(scope, p, following.position)
-                    for p in part.tolist()
-                ],
-                np.bool_,
-            )
+            waits = [not timelines.restarted_between(scope, p, layout.since) for p in part.tolist()]
+            kept = np.array(waits, np.bool_)
             result.unknown[part[~kept]] = True
-            part, epoch = part[kept], following
-            result.order[part] = 2 * following.position + 1
+            part = part[kept]
+            result.order[part] = 2 * layout.since + 1
             result.late += len(part)
         if len(part):
-            _settle(result, index, part, epoch)
+            result.settle(part, layout)

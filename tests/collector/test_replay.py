@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from appliance.collector import outlets as outlets_module
 from appliance.collector.outlets import Outlets, TargetError
 from appliance.collector.receiver import Receiver
-from appliance.collector.replay import Pace, Replay, ReplayReport, capture_files
+from appliance.collector.replay import Pace, Replay, capture_files
 from appliance.collector.sendmmsg import DatagramSender
 from appliance.errors import CaptureError
 from appliance.setting_types import ListenAddress
@@ -56,13 +57,14 @@ def test_replay_when_run_then_every_datagram_arrives_in_order(
     receiver: Receiver, tmp_path: Path
 ) -> None:
     path = capture(tmp_path, *numbered(600), ipv4(udp(bytes(60_000))[:1400]))
-    report = Replay([path], receiver.addresses[0]).run()
+    other = capture(tmp_path, ipv4(udp(b"", 1, 53)), name="other.pcap")
+    report = Replay([path, other], receiver.addresses[0]).run()
     payloads = [payload for payload, _, _ in arrived(receiver)]
     assert payloads == [b"%d" % i for i in range(600)]
     assert report.datagrams == 600
     assert report.octets == sum(map(len, payloads))
-    assert report.skipped == {"malformed": 1}
-    assert report.file_octets == path.stat().st_size
+    assert report.skipped == {"malformed": 1, "other port": 1}
+    assert report.file_octets == path.stat().st_size + other.stat().st_size
     assert report.refused == 0
 
 
@@ -126,17 +128,50 @@ def test_replay_when_speed_is_given_then_capture_times_set_the_pace(
     assert len(arrived(receiver)) == 8
 
 
-def test_replay_when_interrupted_then_the_report_says_what_was_sent(
+def test_replay_when_speed_is_given_then_the_time_between_files_is_left_out(
     receiver: Receiver, tmp_path: Path
 ) -> None:
-    def interrupt(report: ReplayReport) -> None:
-        if report.datagrams >= 256:
-            raise KeyboardInterrupt
+    early = capture(tmp_path, *numbered(2), name="early.pcap")
+    late = tmp_path / "late.pcap"
+    late.write_bytes(pcap(*map(ethernet, numbered(2)), seconds=1_800_000_000))
+    start = time.monotonic()
+    Replay([early, late, early], receiver.addresses[0], pace=Pace(speed=100)).run()
+    assert time.monotonic() - start < 2
+    assert len(arrived(receiver)) == 6
 
-    replay = Replay([capture(tmp_path, *numbered(1000))], receiver.addresses[0])
-    with pytest.raises(KeyboardInterrupt):
-        replay.run(interrupt)
+
+def test_replay_when_a_file_ends_early_then_the_report_says_so(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    path = capture(tmp_path, *numbered(3))
+    path.write_bytes(path.read_bytes()[:-1])
+    report = Replay([path], receiver.addresses[0]).run()
+    assert report.datagrams == 2
+    assert "ends early, after 2 whole packets" in report.warnings[0]
+
+
+def test_replay_when_stopped_then_the_report_says_what_was_sent(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    path = capture(tmp_path, *numbered(1000))
+    replay = Replay([path], receiver.addresses[0])
+    replay.run(lambda report: replay.stop())
     assert replay.report.datagrams == len(arrived(receiver)) == 256
+    assert 0 < replay.report.file_octets < path.stat().st_size
+
+
+def test_replay_when_stopped_while_waiting_then_it_does_not_wait_on(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    replay = Replay(
+        [capture(tmp_path, *numbered(3))] * 2, receiver.addresses[0], pace=Pace(speed=0.001)
+    )
+    timer = threading.Timer(0.1, replay.stop)
+    timer.start()
+    start = time.monotonic()
+    assert replay.run().datagrams == len(arrived(receiver)) == 1
+    assert time.monotonic() - start < 5
+    timer.join()
 
 
 def test_replay_when_nobody_listens_then_all_is_sent_and_refusals_are_counted(
@@ -190,7 +225,8 @@ def test_send_when_rows_differ_in_length_then_each_is_whole(
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(receiver.addresses[0])
-        octets = np.arange(1100 * 64, dtype=np.uint32).astype(np.uint8).reshape(1100, 64)
+        wider = np.arange(1100 * 70, dtype=np.uint32).astype(np.uint8).reshape(1100, 70)
+        octets = wider[:, 3:67]
         lengths = np.arange(1100, dtype=np.int64) % 65
         DatagramSender(sock, single=single).send(octets, lengths)
     expected = [octets[row, : lengths[row]].tobytes() for row in range(1100)]

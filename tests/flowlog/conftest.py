@@ -82,7 +82,8 @@ def new_log(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Log]:
 
 @pytest.fixture
 def records() -> Callable[[Iterable[FlowBatch]], list[tuple[Any, ...]]]:
-    """Return what turns batches into comparable rows: every column and octets, one tuple a record."""
+    """Return what turns batches into comparable rows: every column and octets, one tuple a
+    record."""
 
     def rows_of(batches: Iterable[FlowBatch]) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []
@@ -92,7 +93,7 @@ def records() -> Callable[[Iterable[FlowBatch]], list[tuple[Any, ...]]]:
                 [
                     (name, bytes(values[row]))
                     for name, values in sorted(batch.octets.items())
-                    if len(bytes(values[row]))
+                    if bytes(values[row])
                 ]
                 for row in range(batch.n_records)
             ]
@@ -104,7 +105,8 @@ def records() -> Callable[[Iterable[FlowBatch]], list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def make_batch() -> Callable[..., FlowBatch]:
-    """Return what makes n flows from 10.0.0.0/24 to 192.168.0.0/16, 100 octets and 1 packet each."""
+    """Return what makes n flows from 10.0.0.0/24 to 192.168.0.0/16, 100 octets and 1 packet
+    each."""
 
     def make(n: int, seed: int = 0, at_ms: int = NOW_MS, **columns: Any) -> FlowBatch:
         random = np.random.default_rng(seed)
@@ -127,7 +129,7 @@ def make_batch() -> Callable[..., FlowBatch]:
         }
         for name, values in columns.items():
             if values is None:
-                made.pop(name)
+                made.pop(name, None)
             else:
                 made[name] = np.broadcast_to(values, (n,))
         return FlowBatch(n, made)

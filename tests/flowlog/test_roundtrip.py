@@ -50,7 +50,7 @@ def batches(draw: st.DrawFn) -> FlowBatch:
     return FlowBatch(n, columns, octets, options)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(groups=st.lists(st.lists(batches(), min_size=1, max_size=5), min_size=1, max_size=6))
 @pytest.mark.parametrize("copy_rows", [1, 100_000])
 def test_any_batches_when_written_sealed_and_merged_then_come_back_equal(

@@ -1,7 +1,8 @@
 """Wire layouts of what the invented exporters send, each as a numpy dtype and as a template.
 
-NetFlow v5 as Cisco documents it, v9 after RFC 3954, IPFIX after RFC 7011. The records of v9 and IPFIX have
-20 fields; 25 of them (IPv4) fill a datagram of at most 1,472 octets, which Ethernet carries unfragmented.
+NetFlow v5 as Cisco documents it, v9 after RFC 3954, IPFIX after RFC 7011. The records of v9 and
+IPFIX have 20 fields; 25 of them (IPv4) fill a datagram of at most 1,472 octets, which Ethernet
+carries unfragmented.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ V5_RECORD = np.dtype(
 
 V5_RECORDS_PER_DATAGRAM = 30
 RECORDS_PER_DATAGRAM = 25
-"""Most data records that a v9 or IPFIX datagram gets; those with IPv6 addresses have room for fewer."""
+"""Most data records of a v9 or IPFIX datagram; those with IPv6 addresses have room for fewer."""
 
 
 class Field(NamedTuple):
@@ -197,25 +198,44 @@ def ipfix_layout(version: int, *, sampled: bool) -> Layout:
 
 # v9 scope types are numbers of their own (RFC 3954 section 6.1): 1 is the system, 2 an interface.
 V9_APPLICATIONS = Layout(
-    500, Field("system", 1, ">u4"), _APPLICATION, Field("name", 96, "S24"),
-    Field("description", 94, "S55"), scopes=1,
+    500,
+    Field("system", 1, ">u4"),
+    _APPLICATION,
+    Field("name", 96, "S24"),
+    Field("description", 94, "S55"),
+    scopes=1,
 )
 V9_INTERFACES = Layout(
-    501, Field("system", 1, ">u4"), Field("interface", 10, ">u4"), Field("name", 82, "S32"),
-    Field("description", 83, "S64"), scopes=1,
+    501,
+    Field("system", 1, ">u4"),
+    Field("interface", 10, ">u4"),
+    Field("name", 82, "S32"),
+    Field("description", 83, "S64"),
+    scopes=1,
 )
 V9_SAMPLERS = Layout(
-    502, Field("system", 1, ">u4"), Field("sampler", 48, "u1"), Field("mode", 49, "u1"),
-    Field("interval", 50, ">u4"), scopes=1,
+    502,
+    Field("system", 1, ">u4"),
+    Field("sampler", 48, "u1"),
+    Field("mode", 49, "u1"),
+    Field("interval", 50, ">u4"),
+    scopes=1,
 )
 IPFIX_APPLICATIONS = Layout(
     500, _APPLICATION, Field("name", 96, "S24"), Field("description", 94, "S55"), scopes=1
 )
 IPFIX_INTERFACES = Layout(
-    501, Field("interface", 10, ">u4"), Field("name", 82, "S32"), Field("description", 83, "S64"),
+    501,
+    Field("interface", 10, ">u4"),
+    Field("name", 82, "S32"),
+    Field("description", 83, "S64"),
     scopes=1,
 )
 IPFIX_SELECTORS = Layout(
-    502, Field("sampler", 302, "u1"), Field("algorithm", 304, ">u2"),
-    Field("interval", 305, ">u4"), Field("space", 306, ">u4"), scopes=1,
+    502,
+    Field("sampler", 302, "u1"),
+    Field("algorithm", 304, ">u2"),
+    Field("interval", 305, ">u4"),
+    Field("space", 306, ">u4"),
+    scopes=1,
 )

@@ -1,0 +1,34 @@
+"""`appliance demo-exporters`: what sends in `appliance run --demo`; not started by people."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import click
+
+from appliance.cli.sending import stopping, target_option
+from appliance.setting_types import ListenAddress
+
+FLOWS_A_SECOND = 300
+_LOOK_SECONDS = 1.0
+
+
+@click.command("demo-exporters", hidden=True)
+@target_option("Where the collector listens.")
+def command(target: ListenAddress) -> None:
+    """Send the flows of three invented exporters until the parent process ends."""
+    from appliance.collector.generator import Generator, Order, Transmission, demo_exporters
+
+    order = Order(rate=FLOWS_A_SECOND, daily_rhythm=True)
+    transmission = Transmission(Generator(demo_exporters()), target, order)
+    parent = os.getppid()
+
+    def follow_parent() -> None:
+        while os.getppid() == parent:
+            threading.Event().wait(_LOOK_SECONDS)
+        transmission.stop()
+
+    threading.Thread(target=follow_parent, daemon=True).start()
+    with stopping(transmission.stop):
+        transmission.run()

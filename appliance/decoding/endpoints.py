@@ -1,0 +1,122 @@
+"""Between whom a flow was: addresses of two families, prefix lengths, ports, and what ICMP has
+instead of ports.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.decoding.groups import RecordGroup
+from appliance.flows import COLUMN
+from appliance.wire.block import V4_MAPPED
+
+Columns = dict[str, NDArray[Any]]
+
+ADDRESSES = {
+    # Column: elements of IPv6 and of IPv4.
+    "source_address": (27, 8),
+    "destination_address": (28, 12),
+    "ip_next_hop_address": (62, 15),
+    "bgp_next_hop_address": (63, 18),
+    "post_nat_source_address": (281, 225),
+    "post_nat_destination_address": (282, 226),
+}
+_ENDS = ("source_address", "destination_address")
+_IPV4_BITS = np.uint64(0xFFFF_FFFF)
+_ICMP_TYPE_AND_CODE = ((176, 177), (178, 179))
+_ICMP, _ICMP_V6 = 1, 58
+
+
+def endpoint_columns(group: RecordGroup) -> Columns:
+    """Fill the columns of both ends, of next hops and of translated addresses."""
+    columns = _addresses(group)
+    columns.update(_prefix_lengths(group, columns))
+    columns.update(_ports(group))
+    columns.update(_icmp(group, columns))
+    return columns
+
+
+def _addresses(group: RecordGroup) -> Columns:
+    columns: Columns = {}
+    version = group.unsigned(60)
+    for name, (v6, v4) in ADDRESSES.items():
+        at6, at4 = group.index(v6), group.index(v4)
+        short = None if at4 is None else _mapped(group, at4, name)
+        if at6 is None:
+            if short is not None:
+                columns[f"{name}_lo"] = short
+            continue
+        hi, lo = group.records.halves(at6)
+        if short is not None:
+            # Both families in one record: the version decides, else whichever is not zero.
+            is_v6 = (hi | lo) > 0
+            if version is not None and name in _ENDS:
+                is_v6 = np.where((version == 4) | (version == 6), version == 6, is_v6)
+            hi, lo = np.where(is_v6, hi, 0), np.where(is_v6, lo, short)
+        columns[f"{name}_hi"], columns[f"{name}_lo"] = hi, lo
+    return columns
+
+
+def _mapped(group: RecordGroup, field: int, name: str) -> NDArray[Any]:
+    """Read an IPv4 address as the low half of an IPv4-mapped one."""
+    number = group.records.unsigned(field)
+    mapped = number.astype(np.uint64) if number.itemsize <= 4 else number & _IPV4_BITS
+    nothing = mapped == 0
+    mapped |= np.uint64(V4_MAPPED)
+    if name not in _ENDS:
+        mapped[nothing] = 0  # No such address, rather than 0.0.0.0.
+    return mapped
+
+
+def _prefix_lengths(group: RecordGroup, columns: Columns) -> Columns:
+    found: Columns = {}
+    for end in ("source", "destination"):
+        name = f"{end}_prefix_length"
+        lengths = _all_of(group, name)
+        hi, lo = columns.get(f"{end}_address_hi"), columns.get(f"{end}_address_lo")
+        if len(lengths) > 1 and hi is not None and lo is not None:
+            # Both families in one record: that of the address counts.
+            is_v4 = (hi == 0) & (lo & ~_IPV4_BITS == V4_MAPPED)
+            found[name] = np.where(is_v4, *lengths)
+        elif lengths:
+            found[name] = _first_not_zero(lengths)
+    return found
+
+
+def _ports(group: RecordGroup) -> Columns:
+    names = ("source_transport_port", "destination_transport_port")
+    return {name: _first_not_zero(ports) for name in names if (ports := _all_of(group, name))}
+
+
+def _icmp(group: RecordGroup, columns: Columns) -> Columns:
+    found = _all_of(group, "icmp_type_code")
+    for pair in _ICMP_TYPE_AND_CODE:
+        kind, code = (group.unsigned(element) for element in pair)
+        if kind is not None:
+            high = kind.astype(np.uint16) << np.uint16(8)
+            found.append(high if code is None else high | code.astype(np.uint8))
+    if found:
+        return {"icmp_type_code": _first_not_zero(found)}
+    # Where no element holds type and code, the destination port of v5 and v9 does.
+    protocol, port = group.unsigned(4), columns.get("destination_transport_port")
+    if protocol is None or port is None:
+        return {}
+    is_icmp = (protocol == _ICMP) | (protocol == _ICMP_V6)
+    return {"icmp_type_code": np.where(is_icmp, port, np.uint16(0))} if is_icmp.any() else {}
+
+
+def _all_of(group: RecordGroup, name: str) -> list[NDArray[Any]]:
+    """Return every element of the layout that can fill a column, the most wanted first."""
+    column = COLUMN[name]
+    values = (group.unsigned(element) for element in column.elements)
+    return [v.astype(column.dtype, copy=False) for v in values if v is not None]
+
+
+def _first_not_zero(choices: list[NDArray[Any]]) -> NDArray[Any]:
+    chosen = choices[0]
+    for other in choices[1:]:
+        chosen = np.where(chosen != 0, chosen, other)
+    return chosen

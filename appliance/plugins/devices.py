@@ -1,0 +1,222 @@
+"""The netflow collector API: exporter devices, their summaries and series, below `/v1/api`.
+
+Summaries and series come from the store's roll-ups; only series by the second are asked of the flow
+log, which is the only place that has them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+
+from appliance import __version__
+from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN, Route
+from appliance.errors import RequestError
+from appliance.hookspecs import hookimpl
+from appliance.settings import Settings
+from appliance.stores import ExporterRecord, FlowStore, Measure, Selection
+from appliance.web.bodies import Body
+from appliance.web.openapi import operation
+from appliance.web.parameters import find_device
+from appliance.web.times import (
+    DEFAULT_INTERVAL,
+    Interval,
+    boundaries,
+    parse_interval,
+    rfc3339,
+)
+
+PREFIX = "/v1/api"
+TAG = "Netflow collector"
+FLOW_LOG_FOLDER = "flowlog"
+MAX_NAME_LETTERS = 255
+MAX_INFO_LETTERS = 4000
+
+_DEVICE = {
+    "ID": 1,
+    "CreatedAt": "2021-06-15T12:46:06.004006+04:30",
+    "UpdatedAt": "2021-06-15T12:46:06.004006+04:30",
+    "DeletedAt": None,
+    "Device": "127.0.0.1",
+    "Name": "",
+    "Info": "",
+}
+_SUMMARY = {
+    "device_id": 1,
+    "device": "127.0.0.1",
+    "flow_count": 36758,
+    "device_name": "",
+    "device_info": "",
+    "total_bytes": 8848500,
+    "total_packets": 89610,
+}
+
+
+def api_status() -> dict[str, str]:
+    """Say that the API runs."""
+    return {"status": "ok", "name": "netflow-appliance", "version": __version__}
+
+
+def all_devices(store: FlowStore, zone: tzinfo) -> list[dict[str, Any]]:
+    """Return every exporter with at least one flow record ever."""
+    return [_device(exporter, zone) for exporter in store.exporters()]
+
+
+def one_device(device: str, store: FlowStore, zone: tzinfo) -> dict[str, Any]:
+    """Return one exporter."""
+    return _device(find_device(store.exporters(), device), zone)
+
+
+def change_device(device: str, body: Body, store: FlowStore, zone: tzinfo) -> dict[str, Any]:
+    """Set name or info of an exporter and return it as it is now."""
+    wanted = body.single(("Name", "Info"))
+    if not wanted:
+        raise RequestError(400, "Nothing to change, expected Name or Info")
+    for name, limit in (("Name", MAX_NAME_LETTERS), ("Info", MAX_INFO_LETTERS)):
+        if len(wanted.get(name, "")) > limit:
+            raise RequestError(400, f"{name}: expected at most {limit} characters")
+        if "\0" in wanted.get(name, ""):
+            raise RequestError(400, f"{name}: expected text")
+    exporter = find_device(store.exporters(), device)
+    try:
+        store.change_exporter(exporter.id, name=wanted.get("Name"), info=wanted.get("Info"))
+    except KeyError:
+        raise RequestError(404, f"No device {exporter.id}") from None
+    return _device(find_device(store.exporters(), str(exporter.id)), zone)
+
+
+def summaries(interval: str, store: FlowStore, now: float, zone: tzinfo) -> list[dict[str, Any]]:
+    """Return the sums of each exporter with traffic in the interval."""
+    since = math.floor(_interval(interval).before(now, zone))
+    sums = store.totals_by_exporter(Selection(since=since))
+    return [
+        _summary(exporter, sums[exporter.id])
+        for exporter in store.exporters()
+        if exporter.id in sums
+    ]
+
+
+def summary_of(
+    interval: str, device: str, store: FlowStore, now: float, zone: tzinfo
+) -> dict[str, Any]:
+    """Return the sums of one exporter in the interval."""
+    exporter = find_device(store.exporters(), device)
+    since = math.floor(_interval(interval).before(now, zone))
+    return _summary(exporter, store.totals(Selection(since=since, exporter=exporter.id)))
+
+
+def grouped(  # noqa: PLR0913 - the path's parts and four services, by name
+    interval: str, device: str, settings: Settings, store: FlowStore, now: float, zone: tzinfo
+) -> list[dict[str, Any]]:
+    """Return the sums of one exporter in the interval, by the unit that fits it."""
+    exporter = find_device(store.exporters(), device)
+    asked = _interval(interval)
+    since = asked.before(now, zone)
+    unit = asked.group(now - since)
+    if unit == "second":
+        folder = settings["data_directory"] / FLOW_LOG_FOLDER
+        return _rows(exporter, _seconds(folder, settings, exporter, (since, now)), zone)
+    bounds = boundaries(unit, since, now, zone)
+    sums = store.series(bounds, Selection(exporter=exporter.id))
+    return _rows(exporter, zip(bounds, sums, strict=False), zone)
+
+
+def _interval(text: str) -> Interval:
+    return parse_interval(text) or DEFAULT_INTERVAL
+
+
+def _seconds(
+    folder: Path, settings: Settings, exporter: ExporterRecord, span: tuple[float, float]
+) -> Iterator[tuple[int, Measure]]:
+    """Ask the flow log for the sums of each second."""
+    if not (folder / "flows").is_dir():
+        return
+    from appliance.flowlog import FlowSearch, QueryLimits, TopQuestion, parse_condition
+
+    limits = QueryLimits(
+        settings["search.memory"], settings["search.threads"], settings["search.timeout"]
+    )
+    since, until = math.floor(span[0]), math.floor(span[1]) + 1
+    question = TopQuestion(
+        "second",
+        since * 1000,
+        until * 1000,
+        (parse_condition(f"exporter={exporter.address}"),),
+        limit=until - since,
+    )
+    found = FlowSearch(folder, limits).top(question).to_pylist()
+    for row in sorted(found, key=lambda row: int(row["second"])):
+        yield int(row["second"]), Measure(row["octets"], row["packets"], row["flows"])
+
+
+def _rows(
+    exporter: ExporterRecord, sums: Iterable[tuple[int, Measure]], zone: tzinfo
+) -> list[dict[str, Any]]:
+    """Return a row for each bin with traffic."""
+    return [
+        {"_time": rfc3339(start, zone), **_summary(exporter, measure)}
+        for start, measure in sums
+        if any(measure)
+    ]
+
+
+def _device(exporter: ExporterRecord, zone: tzinfo) -> dict[str, Any]:
+    return {
+        "ID": exporter.id,
+        "CreatedAt": rfc3339(exporter.created, zone),
+        "UpdatedAt": rfc3339(exporter.updated, zone),
+        "DeletedAt": None,
+        "Device": exporter.address,
+        "Name": exporter.name,
+        "Info": exporter.info,
+    }
+
+
+def _summary(exporter: ExporterRecord, measure: Measure) -> dict[str, Any]:
+    return {
+        "device_id": exporter.id,
+        "device": exporter.address,
+        "flow_count": measure.flows,
+        "device_name": exporter.name,
+        "device_info": exporter.info,
+        "total_bytes": measure.octets,
+        "total_packets": measure.packets,
+    }
+
+
+@hookimpl
+def register_routes() -> list[Route]:
+    status = operation("Whether the API runs", api_status(), tag=TAG)
+    row = {"_time": "2021-06-15T16:12:00+04:30", **_SUMMARY}
+    name = {"Name": "core router", "Info": "rack 4"}
+    documented = (
+        ("/get/all", all_devices, "Exporter devices", [_DEVICE]),
+        ("/get/summary/interval/<interval>", summaries, "Sums by device", [_SUMMARY]),
+        ("/get/summary/group/<interval>/by/<device>", grouped, "Series of a device", [row]),
+    )
+    beside = (
+        ("/get/by/<device>", one_device, "One device, by ID or address", _DEVICE),
+        ("/get/summary/interval/<interval>/by/<device>", summary_of, "Sums of a device", _SUMMARY),
+    )
+    routes = [
+        Route("GET", f"{PREFIX}{slash}", api_status, role=PUBLIC, schema=status)
+        for slash in ("/", "")
+    ]
+    for table, is_open in ((documented, True), (beside, False)):
+        routes += [
+            Route(
+                "GET",
+                f"{PREFIX}/device{path}",
+                handler,
+                role=SIGNED_IN,
+                schema=operation(summary, example, tag=TAG),
+                open_without_auth=is_open,
+            )
+            for path, handler, summary, example in table
+        ]
+    schema = operation("Set name or info of a device", _DEVICE, body=name, tag=TAG)
+    path = f"{PREFIX}/device/set/by/<device>"
+    return [*routes, Route("POST", path, change_device, role=ADMINISTRATOR, schema=schema)]

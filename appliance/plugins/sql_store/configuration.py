@@ -1,0 +1,127 @@
+"""The settings of the SQL store: where its two databases are, and how much they keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from appliance.plugins.sql_store.bins import Size
+from appliance.setting_types import Duration, Integer
+from appliance.settings import Setting, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrl:
+    """Where a database is."""
+
+    expected: str = "sqlite:FILE or mysql://user:password@host:port/name"
+
+    def parse(self, raw: object, folder: Path) -> str:
+        """Return the URL as it is."""
+        url = str(raw)
+        scheme, _, rest = url.partition(":")
+        if not rest or not scheme.isalnum():
+            raise ValueError(raw)
+        if scheme == "mysql":
+            parts = urlsplit(url)
+            if not parts.hostname or not parts.path.strip("/") or parts.port == 0:
+                raise ValueError(raw)
+        return url
+
+
+DATABASE = Setting(
+    "database",
+    DatabaseUrl(),
+    "sqlite:appliance.sqlite",
+    "The database of accounts and exporters: sqlite:FILE (in data_directory, or a whole path) or"
+    " mysql://user:password@host:port/name.",
+)
+FLOW_DATABASE = Setting(
+    "flows.database",
+    DatabaseUrl(),
+    "sqlite:flows.sqlite",
+    "The database of sums over flows, written likewise; the two may be one in MySQL.",
+)
+TOP = Setting(
+    "flows.top",
+    Integer(1, 10_000),
+    1000,
+    "How many sources, destinations and ports are kept of each minute, hour, day and month, by"
+    " octets, by packets and by flows; the rest is kept as one sum.",
+)
+TOP_PER_EXPORTER = Setting(
+    "flows.top_per_exporter",
+    Integer(1, 10_000),
+    100,
+    "The same of each exporter, of hours, days and months.",
+)
+MINUTES_KEPT = Setting(
+    "flows.minutes_kept", Duration(), "48h", "How long sums of single minutes are kept."
+)
+QUARTERS_KEPT = Setting(
+    "flows.quarters_kept",
+    Duration(),
+    "400d",
+    "How long sums of quarters of an hour are kept. Hours, days, weeks and months of a time zone"
+    " are made from them, so this is how far back such questions reach.",
+)
+HOURS_KEPT = Setting("flows.hours_kept", Duration(), "400d", "How long sums of hours are kept.")
+DAYS_KEPT = Setting("flows.days_kept", Duration(), "400d", "How long sums of days are kept.")
+MONTHS_KEPT = Setting("flows.months_kept", Duration(), "3650d", "How long those of months are.")
+
+SETTINGS: list[Setting[Any]] = [
+    DATABASE,
+    FLOW_DATABASE,
+    TOP,
+    TOP_PER_EXPORTER,
+    MINUTES_KEPT,
+    QUARTERS_KEPT,
+    HOURS_KEPT,
+    DAYS_KEPT,
+    MONTHS_KEPT,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """How much is kept.
+
+    Attributes
+    ----------
+    top, top_per_exporter
+        Names of a bin, by each measure.
+    kept_seconds
+        How long bins are kept after their end, by size.
+    provisional_seconds
+        How often the largest of an open minute are written.
+    group_names
+        Names that are counted at once while a bin is made; at twice as many the smallest go.
+    """
+
+    top: int = 1000
+    top_per_exporter: int = 100
+    kept_seconds: dict[Size, int] | None = None
+    provisional_seconds: float = 4.0
+    group_names: int = 100_000
+
+    def kept(self, size: Size) -> int:
+        """Return how long bins of a size are kept."""
+        return (self.kept_seconds or {}).get(size, 10**9)
+
+
+def store_limits(settings: Settings) -> StoreLimits:
+    """Take the limits from the settings."""
+    kept = {
+        Size.MINUTE: settings[MINUTES_KEPT],
+        Size.QUARTER: settings[QUARTERS_KEPT],
+        Size.HOUR: settings[HOURS_KEPT],
+        Size.DAY: settings[DAYS_KEPT],
+        Size.MONTH: settings[MONTHS_KEPT],
+    }
+    return StoreLimits(
+        top=settings[TOP],
+        top_per_exporter=settings[TOP_PER_EXPORTER],
+        kept_seconds={size: int(seconds) for size, seconds in kept.items()},
+    )

@@ -1,0 +1,244 @@
+"""One database by its URL: connection, transactions, and the errors of two drivers made into ours.
+
+`sqlite:flows.sqlite` is a file in the data directory, `sqlite:/path` one elsewhere;
+`mysql://user:password@host:port/name` is MySQL or MariaDB. Connections belong to their thread. One
+that failed is closed and opened again with the next transaction, as is one whose file is gone.
+SQL is written with `?` and understood by both; what differs stands in `Dialect`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import peewee
+import pymysql
+
+from appliance.errors import SettingsError, StorageError
+
+SQLITE, MYSQL = "sqlite", "mysql"
+BUSY_SECONDS = 10.0
+CONNECT_SECONDS = 5
+READ_SECONDS = 60
+
+_PRAGMAS = (
+    ("auto_vacuum", 2),  # incremental; counts only before the first table is made
+    ("journal_mode", "wal"),
+    ("synchronous", "normal"),
+    ("cache_size", -32_000),
+    ("temp_store", "memory"),
+    ("journal_size_limit", 64 * 1024 * 1024),
+)
+_FAILURES = (peewee.PeeweeException, sqlite3.Error, pymysql.MySQLError, OSError)
+_DAMAGE = ("malformed", "not a database", "disk image", "corrupt")
+
+
+class DamagedDatabase(StorageError):  # noqa: N818 - the name says what the database is
+    """The file is no whole SQLite database any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What the two kinds of SQL spell differently.
+
+    Attributes
+    ----------
+    conflict
+        What follows an INSERT that changes the row that is there; takes the primary key.
+    given
+        The value that would have been inserted; takes a column.
+    least
+        The function for the smaller of two values.
+    ignore
+        INSERT that leaves a row that is there alone.
+    """
+
+    parameter: str
+    conflict: str
+    given: str
+    least: str
+    ignore: str
+
+
+DIALECTS = {
+    SQLITE: Dialect("?", "ON CONFLICT ({}) DO UPDATE SET", "excluded.{}", "min", "INSERT OR IGNORE"),
+    MYSQL: Dialect("%s", "ON DUPLICATE KEY UPDATE", "VALUES({})", "least", "INSERT IGNORE"),
+}
+
+
+class SqlDatabase:
+    """A database that is opened when it is first used.
+
+    Parameters
+    ----------
+    url
+        As in the settings.
+    folder
+        Where relative SQLite files are.
+    prepare
+        Called in a transaction of its own after each connection to another file than before, and
+        before anything else is done with it: makes or upgrades the tables.
+    """
+
+    def __init__(self, url: str, folder: Path, prepare: Callable[[SqlDatabase], None]) -> None:
+        self.kind, _, rest = url.partition(":")
+        if self.kind not in DIALECTS:
+            raise SettingsError(f"database {url}: expected sqlite:FILE or mysql://...")
+        self.dialect = DIALECTS[self.kind]
+        self.path = folder / rest.removeprefix("//") if self.kind == SQLITE else None
+        self.connection = _mysql(url) if self.path is None else _sqlite(self.path)
+        self.name = str(self.path or self.connection.database)
+        self._prepare, self._preparing = prepare, threading.Lock()
+        self._prepared: tuple[int, int] | None = None
+        self._local = threading.local()
+
+    @contextmanager
+    def transaction(self, write: bool = False) -> Iterator[None]:
+        """Run the statements of the block as one; what it read is of one moment.
+
+        Raises
+        ------
+        StorageError
+            The database is away, locked or full; the next transaction connects anew.
+        DamagedDatabase
+            The file is damaged.
+        """
+        try:
+            self._connect()
+            with self._atomic(write):
+                yield
+        except _FAILURES as error:
+            self.close()
+            raise self._translated(error) from error
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return list(self.execute(sql, parameters).fetchall())
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """Run one statement, with `?` for parameters; return its cursor."""
+        return self.connection.execute_sql(self._spelled(sql), tuple(parameters))
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Run one statement for many rows; return how many were touched."""
+        if not rows:
+            return 0
+        cursor = self.connection.connection().cursor()
+        cursor.executemany(self._spelled(sql), rows)
+        return max(0, cursor.rowcount)
+
+    def close(self) -> None:
+        """Close the connection of this thread."""
+        with suppress(*_FAILURES):
+            while self.connection.transaction_depth():
+                self.connection.pop_transaction()
+        with suppress(*_FAILURES):
+            self.connection.close()
+
+    def octets(self) -> int:
+        """Return the size on disk."""
+        if self.path is not None:
+            names = (self.path, *(Path(f"{self.path}{end}") for end in ("-wal", "-shm")))
+            return sum(path.stat().st_size for path in names if path.exists())
+        query = (
+            "SELECT sum(data_length + index_length) FROM information_schema.tables"
+            " WHERE table_schema = ?"
+        )
+        return int(self.rows(query, (self.name,))[0][0] or 0)
+
+    def check(self) -> None:
+        """Read through a SQLite file.
+
+        Raises
+        ------
+        DamagedDatabase
+            It is not whole; the text says where.
+        """
+        if self.path is not None and self.path.exists():
+            with self.transaction():
+                found = self.rows("PRAGMA quick_check(1)")[0][0]
+            if found != "ok":
+                raise DamagedDatabase(f"database {self.name}: {found}")
+
+    def _atomic(self, write: bool) -> Any:
+        if self.kind == SQLITE:
+            return self.connection.atomic("IMMEDIATE" if write else "DEFERRED")
+        return self.connection.atomic()
+
+    def _spelled(self, sql: str) -> str:
+        return sql.replace("?", "%s") if self.kind == MYSQL else sql
+
+    def _connect(self) -> None:
+        if not self.connection.is_closed() and not self._usable():
+            self.close()
+        if self.connection.is_closed():
+            if self.path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.connection.connect()
+            self._local.identity = self._identity()
+        with self._preparing:
+            identity = self._local.identity
+            if self._prepared != identity:
+                with self._atomic(True):
+                    self._prepare(self)
+                self._prepared = identity
+
+    def _usable(self) -> bool:
+        """Tell whether the open connection still is to the database of that name."""
+        if self.path is not None:
+            return bool(self._local.identity == self._identity())
+        try:
+            self.connection.connection().ping(reconnect=False)
+        except _FAILURES:
+            return False
+        return True
+
+    def _identity(self) -> tuple[int, int]:
+        if self.path is None:
+            return (0, 0)
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return (-1, -1)
+        return (found.st_dev, found.st_ino)
+
+    def _translated(self, error: Exception) -> StorageError:
+        if isinstance(error, StorageError):
+            return error
+        text = " ".join(str(error).split()) or type(error).__name__
+        damaged = self.kind == SQLITE and any(word in text for word in _DAMAGE)
+        return (DamagedDatabase if damaged else StorageError)(f"database {self.name}: {text}")
+
+
+def _sqlite(path: Path) -> Any:
+    return peewee.SqliteDatabase(str(path), pragmas=_PRAGMAS, timeout=BUSY_SECONDS)
+
+
+def _mysql(url: str) -> Any:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 3306
+    except ValueError as error:
+        raise SettingsError(f"database URL: {error}") from None
+    name = unquote(parts.path.strip("/"))
+    if not parts.hostname or not name:
+        raise SettingsError("database URL: expected mysql://user:password@host:port/name")
+    return peewee.MySQLDatabase(
+        name,
+        host=parts.hostname,
+        port=port,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        charset="utf8mb4",
+        sql_mode="STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        write_timeout=READ_SECONDS,
+    )

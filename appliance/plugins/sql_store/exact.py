@@ -1,0 +1,196 @@
+"""Exact roll-ups: total, protocol and application, of each exporter and of all together.
+
+The flows of a piece of the log become sums by (minute, exporter, direction, protocol, service port,
+application); all that is stored is made from these few rows. Bins of every size are added to at
+once, so that none ever waits to be made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from appliance.plugins.sql_store.bins import Size, bin_start
+from appliance.plugins.sql_store.classify import Flows
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, Dimension
+from appliance.plugins.sql_store.grouping import (
+    LARGEST_SUM,
+    Groups,
+    IntArray,
+    grouped,
+    joined,
+    regrouped,
+)
+from appliance.plugins.sql_store.schema import NAME_CHARACTERS, ROLLUP_KEY
+from appliance.plugins.sql_store.services import Services
+
+MOST_APPLICATIONS = 65_536
+"""Names that one exporter may give; flows with further ones count by their port."""
+
+UNKNOWN = "unknown"
+
+_MINUTE, _EXPORTER, _DIRECTION, _PROTOCOL, _PORT, _APPLICATION = range(6)
+Row = tuple[Any, ...]
+
+
+def piece_groups(flows: Flows, ids: Sequence[int]) -> Groups:
+    """Sum the flows of a piece by all that exact roll-ups and ports are made of."""
+    groups = grouped(
+        [
+            flows.minutes,
+            flows.exporter,
+            flows.direction,
+            flows.protocol,
+            flows.port,
+            flows.application,
+        ],
+        flows.octets,
+        flows.packets,
+    )
+    numbers = np.array(ids or [ALL_EXPORTERS], np.int64)
+    groups.columns[_EXPORTER] = numbers[groups.columns[_EXPORTER]]
+    return groups
+
+
+def port_groups(groups: Groups) -> Groups:
+    """Take from them the sums by minute, direction, protocol and port."""
+    found = regrouped(groups, [_MINUTE, _DIRECTION, _PROTOCOL, _PORT])
+    found.columns[2:] = [column.astype(np.uint64) for column in found.columns[2:]]
+    return found
+
+
+@dataclass
+class Applications:
+    """The names that exporters gave their applications.
+
+    Attributes
+    ----------
+    names
+        By exporter, by application_id.
+    refused
+        Names beyond the limit of their exporter.
+    """
+
+    services: Services
+    names: dict[int, dict[int, str]] = field(default_factory=dict)
+    refused: int = 0
+
+    def learn(self, found: Iterable[tuple[int, int, str]]) -> list[tuple[int, str, str]]:
+        """Take over (exporter, application_id, name); return the rows to store."""
+        rows = []
+        for exporter, application, text in found:
+            name = clean_name(text)
+            known = self.names.setdefault(exporter, {})
+            if not name or known.get(application) == name or exporter == ALL_EXPORTERS:
+                continue
+            if application not in known and len(known) >= MOST_APPLICATIONS:
+                self.refused += 1
+                continue
+            known[application] = name
+            rows.append((exporter, str(application), name))
+        return rows
+
+    def of(self, groups: Groups) -> list[str]:
+        """Return the name of each group."""
+        protocol, port = groups.columns[_PROTOCOL], groups.columns[_PORT]
+        places = self.services.named(protocol, port).tolist()
+        names = [self.services.names[place] or UNKNOWN for place in places]
+        told = groups.columns[_APPLICATION]
+        for at in np.flatnonzero(told).tolist():
+            known = self.names.get(int(groups.columns[_EXPORTER][at]))
+            if known:
+                names[at] = known.get(int(told[at]), names[at])
+        return names
+
+
+def clean_name(text: str) -> str:
+    """Return a name as it can be stored: printable, trimmed, of limited length."""
+    kept = "".join(c if c.isprintable() else " " for c in text[: 4 * NAME_CHARACTERS])
+    return " ".join(kept.split())[:NAME_CHARACTERS].strip()
+
+
+def exact_rows(groups: Groups, applications: Applications, oldest_minute: int) -> list[Row]:
+    """Return the rows to add to `rollup`.
+
+    Parameters
+    ----------
+    oldest_minute
+        Bins of minutes before it are not made any more.
+    """
+    names = applications.of(groups)
+    texts = list(dict.fromkeys(names))
+    place = {name: number for number, name in enumerate(texts)}
+    codes = np.array([place[name] for name in names], np.int64)
+    keyed = {
+        Dimension.TOTAL: (np.zeros_like(codes), [""]),
+        Dimension.PROTOCOL: (
+            groups.columns[_PROTOCOL].astype(np.int64),
+            [str(number) for number in range(256)],
+        ),
+        Dimension.APPLICATION: (codes, texts),
+    }
+    rows: list[Row] = []
+    for dimension, (column, meanings) in keyed.items():
+        sums = Groups([*groups.columns[:3], column], groups.sums)
+        small = regrouped(sums, range(4))
+        if dimension is Dimension.APPLICATION or len(small.sums):
+            rows += _rows_of(dimension, _with_all_exporters(small), meanings, oldest_minute)
+    return rows
+
+
+def add_rows(database: SqlDatabase, rows: Sequence[Row]) -> None:
+    """Add sums to the rows that are there, or make them."""
+    given, least = database.dialect.given, database.dialect.least
+    changes = ", ".join(
+        f"{m} = {least}({m} + {given.format(m)}, {LARGEST_SUM})"
+        for m in ("octets", "packets", "flows")
+    )
+    conflict = database.dialect.conflict.format(", ".join(ROLLUP_KEY))
+    database.executemany(
+        f"INSERT INTO rollup ({', '.join(ROLLUP_KEY)}, octets, packets, flows)"  # noqa: S608
+        f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {conflict} {changes}",
+        rows,
+    )
+
+
+def _with_all_exporters(groups: Groups) -> Groups:
+    """Add the sums over all exporters, as exporter 0."""
+    together = regrouped(groups, [0, 2, 3])
+    everyone = np.full(len(together.sums), ALL_EXPORTERS, np.int64)
+    minute, direction, key = together.columns
+    own = groups.where(np.flatnonzero(groups.columns[1] != ALL_EXPORTERS))
+    return joined([own, Groups([minute, everyone, direction, key], together.sums)])
+
+
+def _rows_of(
+    dimension: Dimension, groups: Groups, meanings: list[str], oldest_minute: int
+) -> list[Row]:
+    rows: list[Row] = []
+    minutes, exporter, direction, key = groups.columns
+    for size in Size:
+        if size is Size.MINUTE:
+            kept = np.flatnonzero(minutes >= oldest_minute)
+            sums = groups.where(kept)
+        else:
+            starts = _starts(size, minutes)
+            sums = regrouped(Groups([starts, exporter, direction, key], groups.sums), range(4))
+        rows += [
+            (int(dimension), int(size), e, d, start, 0, meanings[k], *measures)
+            for start, e, d, k, measures in zip(
+                *(column.tolist() for column in sums.columns), sums.sums.tolist(), strict=True
+            )
+        ]
+    return rows
+
+
+def _starts(size: Size, minutes: IntArray) -> IntArray:
+    if size is not Size.MONTH:
+        step = {Size.QUARTER: 900, Size.HOUR: 3600, Size.DAY: 86400}[size]
+        found: IntArray = minutes - minutes % step
+        return found
+    distinct, index = np.unique(minutes, return_inverse=True)
+    return np.array([bin_start(size, int(m)) for m in distinct], np.int64)[index]

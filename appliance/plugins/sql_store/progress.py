@@ -1,0 +1,77 @@
+"""Progress: how far the log is stored, as one row of JSON in the transaction that stores it.
+
+What the loader keeps in memory is good as long as this row is the one that it wrote last; when it
+is another, because a commit failed or `appliance rebuild` ran, it begins anew from the row.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from appliance.flowlog import Cursor
+from appliance.plugins.sql_store.database import SqlDatabase
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the log is stored.
+
+    Attributes
+    ----------
+    flows, options
+        Cursors behind what is stored of either family.
+    newest
+        Start of the newest minute that has flows.
+    loaded
+        Collection time of the flow stored last, seconds.
+    open
+        Minutes that are not closed: start, and the cursor before their first flow.
+    floor, until
+        After a rebuild: flows before the cursor `until` and before the time `floor` are stored
+        already.
+    generation
+        Grows when bins that were final change.
+    counters
+        What was left out, by name.
+    """
+
+    flows: Cursor = Cursor()
+    options: Cursor = Cursor()
+    newest: int = 0
+    loaded: float = 0.0
+    open: dict[int, Cursor] = field(default_factory=dict)
+    floor: int = 0
+    until: Cursor = Cursor()
+    generation: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Return it as JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def count(self, name: str, n: int) -> None:
+        """Add to a counter."""
+        if n:
+            self.counters[name] = self.counters.get(name, 0) + n
+
+
+def progress_from_text(text: str) -> Progress:
+    """Read what `Progress.text` wrote."""
+    content: dict[str, Any] = json.loads(text)
+    for name in ("flows", "options", "until"):
+        content[name] = Cursor(*content[name])
+    content["open"] = {int(minute): Cursor(*at) for minute, at in content["open"].items()}
+    return Progress(**content)
+
+
+def read_progress(database: SqlDatabase) -> Progress:
+    """Return what the database says."""
+    found = database.rows("SELECT content FROM progress WHERE id = 1")
+    return progress_from_text(found[0][0]) if found else Progress()
+
+
+def write_progress(database: SqlDatabase, progress: Progress) -> None:
+    """Store it."""
+    database.execute("REPLACE INTO progress (id, content) VALUES (1, ?)", (progress.text(),))

@@ -1,0 +1,242 @@
+"""The largest names of a bin, and what is known of all others.
+
+Of each bin the union of the N largest by octets, by packets and by flows is kept; `flags` of a row
+says by which of them it is one. A row OTHER has the rest: rows + other = total. For each of the
+three orders a row CUT has the largest value of each measure that a name without that flag can have:
+that is by how much an answer in that order can be too low. While a bin has at most N names, all are
+kept with all flags, other is zero and so is every cut.
+
+Bins are made exactly, from sums of names, or of smaller bins: a name that one of those does not
+have may be there up to its cut, so the cuts add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from appliance.flows import address_text
+from appliance.plugins.sql_store.dimensions import Dimension
+from appliance.plugins.sql_store.grouping import (
+    LARGEST_SUM,
+    Groups,
+    IntArray,
+    grouped,
+    joined,
+    regrouped,
+)
+from appliance.plugins.sql_store.services import port_name
+
+BY = (1, 2, 4)
+"""Flags by octets, packets, flows."""
+
+LARGEST = sum(BY)
+OTHER = 8
+CUT = 16
+
+_NOTHING = np.zeros(3, np.int64)
+
+StoredRow = tuple[int, str, int, int, int]
+"""flags, name, octets, packets, flows"""
+
+
+@dataclass(slots=True)
+class Tops:
+    """The largest names of one bin.
+
+    Attributes
+    ----------
+    flags
+        uint8, shape (n,).
+    sums
+        int64, shape (n, 3).
+    cut
+        int64, shape (3, 3): order, measure.
+    total
+        int64, shape (3,).
+    """
+
+    names: list[str]
+    flags: NDArray[np.uint8]
+    sums: IntArray
+    cut: IntArray
+    total: IntArray
+
+    @property
+    def unseen(self) -> IntArray:
+        """What a name that is not kept can have at most, by measure."""
+        return self.cut.diagonal()
+
+    def rows(self) -> list[StoredRow]:
+        """Return the rows to store, the last four those that are about no name."""
+        columns = (self.flags.tolist(), self.names, *self.sums.T.tolist())
+        other = np.maximum(self.total - self.sums.sum(axis=0), 0).tolist()
+        rows: list[StoredRow] = list(zip(*columns, strict=True))
+        rows.append((OTHER, "", *other))
+        return rows + [(CUT | BY[m], "", *self.cut[m].tolist()) for m in range(3)]
+
+
+def tops_from_rows(rows: Sequence[StoredRow]) -> Tops:
+    """Read the stored rows of one bin."""
+    names = [row for row in rows if row[0] <= LARGEST]
+    special = {row[0]: row[2:] for row in rows if row[0] > LARGEST}
+    sums = np.array([row[2:] for row in names], np.int64).reshape(-1, 3)
+    cut = np.array([special.get(CUT | by, (0, 0, 0)) for by in BY], np.int64)
+    other = np.array(special.get(OTHER, (0, 0, 0)), np.int64)
+    flags = np.array([row[0] for row in names], np.uint8)
+    return Tops([row[1] for row in names], flags, sums, cut, sums.sum(axis=0) + other)
+
+
+def tops_from_groups(
+    dimension: Dimension, groups: Groups, most: int, unseen: IntArray, total: IntArray
+) -> Tops:
+    """Choose the largest of exact sums.
+
+    Parameters
+    ----------
+    groups
+        By two columns, as `name_of` takes them.
+    unseen
+        What a name can have beside its sum at most, by measure.
+    total
+        Of the bin.
+    """
+    flags, cut = _chosen(groups.sums, most, unseen)
+    kept = np.flatnonzero(flags)
+    first, second = (column[kept].tolist() for column in groups.columns)
+    names = [name_of(dimension, *pair) for pair in zip(first, second, strict=True)]
+    return Tops(names, flags[kept], groups.sums[kept], cut, total)
+
+
+def merged(parts: Sequence[Tops], most: int, total: IntArray) -> Tops:
+    """Make a bin of others."""
+    names = pa.array([name for part in parts for name in part.names], pa.string())
+    sums = np.concatenate([part.sums for part in parts])
+    unseen = np.sum([part.unseen for part in parts], axis=0)
+    known = np.sum([part.total for part in parts], axis=0)
+    encoded = names.dictionary_encode()
+    groups = grouped([encoded.indices.to_numpy()], *sums.T)
+    flags, cut = _chosen(groups.sums, most, unseen + np.maximum(total - known, 0))
+    kept = np.flatnonzero(flags)
+    texts = encoded.dictionary.take(pa.array(groups.columns[0][kept])).to_pylist()
+    return Tops(texts, flags[kept], groups.sums[kept], cut, total)
+
+
+def cells(groups: Groups) -> Iterator[tuple[int, Groups]]:
+    """Part groups by their first column, which is then left out."""
+    column = groups.columns[0]
+    if not len(column):
+        return
+    order = np.argsort(column, kind="stable")
+    sorted_cells = column[order]
+    starts = np.flatnonzero(np.append(True, sorted_cells[1:] != sorted_cells[:-1]))
+    rest = Groups(groups.columns[1:], groups.sums)
+    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+        yield int(sorted_cells[start]), rest.where(order[start:end])
+
+
+@lru_cache(maxsize=1 << 16)
+def name_of(dimension: Dimension, first: int, second: int) -> str:
+    """Return the text of an address (its halves), or of a port (protocol and number)."""
+    if dimension is Dimension.PORT:
+        return port_name(first, second)
+    return address_text(first, second)
+
+
+@dataclass
+class Accumulator:
+    """Sums by cell and name while a bin is open, of bounded size.
+
+    Attributes
+    ----------
+    most
+        So many names are kept when there are more than twice as many.
+    unseen
+        By cell, what a name can have lost by that.
+    seen
+        By cell, the sums of all that was added.
+    """
+
+    most: int
+    unseen: dict[int, IntArray] = field(default_factory=dict)
+    seen: dict[int, IntArray] = field(default_factory=dict)
+    _parts: list[Groups] = field(default_factory=list)
+    _waiting: int = 0
+
+    def add(self, groups: Groups) -> None:
+        """Add sums by (cell, name, name)."""
+        by_cell = regrouped(groups, [0])
+        for cell, sums in zip(by_cell.columns[0].tolist(), by_cell.sums, strict=True):
+            self.seen[cell] = np.minimum(self.seen.get(cell, 0) + sums, LARGEST_SUM)
+        if len(groups.sums):
+            self._parts.append(groups)
+            self._waiting += len(groups.sums)
+        if self._waiting > 4 * self.most:
+            self._compact()
+
+    def groups(self) -> Groups | None:
+        """Return all sums; None without any."""
+        self._compact()
+        return self._parts[0] if self._parts else None
+
+    def unseen_of(self, cell: int, total: IntArray | None = None) -> IntArray:
+        """Return what a name of a cell can have beside its sum.
+
+        Parameters
+        ----------
+        total
+            Of the cell as it is known elsewhere: what was never added may be any name's.
+        """
+        unseen = self.unseen.get(cell, _NOTHING)
+        if total is None:
+            return unseen
+        return unseen + np.maximum(total - self.seen.get(cell, _NOTHING), 0)
+
+    def _compact(self) -> None:
+        if not self._parts:
+            return
+        whole = joined(self._parts)
+        if len(whole.sums) > 2 * self.most:
+            whole = self._cut(whole)
+        self._parts, self._waiting = [whole], len(whole.sums)
+
+    def _cut(self, whole: Groups) -> Groups:
+        """Let the smallest names of the largest cells go."""
+        column = whole.columns[0]
+        counts = np.bincount(_dense(column))
+        share = max(1, self.most // len(counts))
+        kept = np.ones(len(column), bool)
+        for place, cell in enumerate(np.unique(column)):
+            if counts[place] <= share:
+                continue
+            members = np.flatnonzero(column == cell)
+            flags, cut = _chosen(whole.sums[members], share, self.unseen_of(int(cell)))
+            kept[members[flags == 0]] = False
+            self.unseen[int(cell)] = cut.diagonal()
+        return whole.where(np.flatnonzero(kept))
+
+
+def _dense(column: NDArray[np.int64]) -> IntArray:
+    return np.unique(column, return_inverse=True)[1].astype(np.int64)
+
+
+def _chosen(sums: IntArray, most: int, unseen: IntArray) -> tuple[NDArray[np.uint8], IntArray]:
+    """Flag the largest by each measure; return the flags and the cuts."""
+    n = len(sums)
+    flags = np.zeros(n, np.uint8)
+    cut = np.zeros((3, 3), np.int64)
+    for measure, flag in enumerate(BY):
+        if n <= most:
+            flags |= np.uint8(flag)
+            continue
+        chosen = np.argpartition(sums[:, measure], n - most)[n - most :]
+        flags[chosen] |= np.uint8(flag)
+    for measure, flag in enumerate(BY):
+        left = sums[(flags & flag) == 0]
+        cut[measure] = unseen if not len(left) else left.max(axis=0) + unseen
+    return flags, np.minimum(cut, LARGEST_SUM)

@@ -1,0 +1,196 @@
+"""What a store of roll-ups answers and how it is filled: where loader, routes and plugins meet.
+
+A store plugin registers a factory for its URL scheme (`register_stores`). The loader process calls
+the write side, the API the read side; they are different processes and meet in the database only.
+All figures are scaled by sampling. Times are whole seconds since 1970, UTC; ranges are half open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal, NamedTuple, Protocol
+
+Dimension = Literal["total", "protocol", "application", "source", "destination", "port"]
+"""What a row of a roll-up is about; its key is "", a protocol number, an application's name, an
+address, or "protocol/port"."""
+
+MeasureName = Literal["octets", "packets", "flows"]
+
+
+class Direction(IntEnum):
+    """Which way a flow went; every flow has one."""
+
+    INGRESS = 0
+    EGRESS = 1
+
+
+class Measure(NamedTuple):
+    """Sums over flows."""
+
+    octets: int = 0
+    packets: int = 0
+    flows: int = 0
+
+
+class KeyedMeasure(NamedTuple):
+    """Sums over the flows of one key."""
+
+    key: str
+    octets: int
+    packets: int
+    flows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which flows a question is about.
+
+    Attributes
+    ----------
+    since, until
+        Seconds UTC, half open; None: as far as anything is stored. The range begins at the whole
+        bin that holds `since`.
+    exporter
+        Identifier of an exporter; None: all.
+    direction
+        None: both.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    exporter: int | None = None
+    direction: Direction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopAnswer:
+    """The largest keys, and what is known of the rest.
+
+    Attributes
+    ----------
+    rows
+        By the measure asked for, descending; never holds the rest as a key.
+    other
+        Everything that is not in `rows`: rows + other = total.
+    error
+        By how much each figure of a row can be too low at most; zero where every key is stored.
+    """
+
+    rows: Sequence[KeyedMeasure]
+    other: Measure
+    total: Measure
+    error: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterRecord:
+    """An exporter as the appliance knows it.
+
+    Attributes
+    ----------
+    created, updated
+        Seconds since 1970 with fraction, UTC.
+    """
+
+    id: int
+    address: str
+    name: str
+    info: str
+    created: float
+    updated: float
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """What one step of the loader did.
+
+    Attributes
+    ----------
+    lag_seconds
+        How far the newest loaded record is behind the log's newest; 0 when nothing is left.
+    """
+
+    rows: int = 0
+    lag_seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+
+class FlowStore(Protocol):
+    """A database of roll-ups."""
+
+    # Write side, called by the loader process only.
+
+    def load_once(self, now: float) -> LoadReport:
+        """Take over what is new in the flow log, in transactions that hold the cursor as well.
+
+        Raises
+        ------
+        StorageError
+            The database is away; nothing is lost, call again later.
+        """
+        ...
+
+    def cursor(self) -> tuple[int, int] | None:
+        """Return the position in the flow log up to which rows are stored, for its retention."""
+        ...
+
+    def expire(self, now: float) -> int:
+        """Delete bins past their time; return the number of rows."""
+        ...
+
+    # Read side.
+
+    def totals(self, selection: Selection) -> Measure:
+        """Return the sums of everything selected."""
+        ...
+
+    def totals_by_exporter(self, selection: Selection) -> Mapping[int, Measure]:
+        """Return the sums for each exporter that sent something in the range."""
+        ...
+
+    def top(
+        self,
+        dimension: Dimension,
+        selection: Selection,
+        by: MeasureName = "octets",
+        limit: int | None = None,
+    ) -> TopAnswer:
+        """Return the largest keys of a dimension."""
+        ...
+
+    def series(self, boundaries: Sequence[int], selection: Selection) -> list[Measure]:
+        """Return the sums between neighbouring boundaries (seconds UTC, ascending, whole minutes).
+
+        Ranges older than the minutes that are kept need boundaries at whole quarters of an hour.
+        """
+        ...
+
+    def columns(self) -> Mapping[str, Mapping[str, Any]]:
+        """Describe the columns of the flow table in use: default, type, length, nullable."""
+        ...
+
+    def exporters(self) -> list[ExporterRecord]:
+        """Return every exporter that ever sent a flow record, by identifier."""
+        ...
+
+    def change_exporter(
+        self, exporter: int, *, name: str | None = None, info: str | None = None
+    ) -> None:
+        """Set an exporter's name or info.
+
+        Raises
+        ------
+        KeyError
+            There is no such exporter.
+        """
+        ...
+
+    def health(self) -> Mapping[str, Any]:
+        """Return what an operator wants to know: cursor, lag, rows, size, schema version."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...

@@ -1,0 +1,146 @@
+"""Makes the WSGI application: each route wrapped once, with guard, arguments and JSON.
+
+Bottle finds the route; everything else happens in `_respond`, so no handler and no other module
+touches Bottle. There is no default application.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import bottle
+
+from appliance.contracts import PUBLIC, Answer, Route
+from appliance.errors import StorageError
+from appliance.web.calls import PROVIDERS, Call, Services, provided_arguments
+from appliance.web.cors import Cors
+from appliance.web.docs_page import CONTENT_SECURITY_POLICY, docs_page
+from appliance.web.errors import error_answer, error_body
+from appliance.web.guard import admit
+from appliance.web.openapi import openapi_document, operation
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+_STATUS_TEXTS = {404: "Not found", 405: "Method not allowed"}
+_Environ = Mapping[str, Any]
+
+
+def build_web(routes: Iterable[Route], services: Services, cors: Cors | None = None) -> Any:
+    """Return the Bottle application that answers these routes and its own two.
+
+    Parameters
+    ----------
+    routes
+        Of all plugins; no two with one method and path.
+    cors
+        For the routes below `/v1/api`; None allows nothing.
+
+    Raises
+    ------
+    StartupError
+        A handler asks for an argument that there is not.
+    """
+    table = all_routes(routes)
+    cors = cors or Cors()
+    web = bottle.Bottle(autojson=False)
+    web.default_error_handler = _framework_error
+    for route in table:
+        web.route(route.path, route.method, _wrapped(route, services, cors))
+    methods: dict[str, list[str]] = {}
+    for route in table:
+        methods.setdefault(route.path, []).append(route.method)
+    for path, found in methods.items():
+        web.route(path, "OPTIONS", _preflight(path, tuple([*found, "OPTIONS"]), cors))
+    return web
+
+
+def all_routes(routes: Iterable[Route]) -> tuple[Route, ...]:
+    """Return the routes of plugins and the core's own, which describe them."""
+    table: list[Route] = list(routes)
+    table += [
+        Route(
+            "GET",
+            "/api/openapi.json",
+            lambda: openapi_document(table),
+            role=PUBLIC,
+            schema=operation("This description", {"openapi": "3.1.0"}, tag="About"),
+        ),
+        Route(
+            "GET",
+            "/api/docs",
+            lambda: Answer(
+                docs_page(openapi_document(table)).encode(),
+                content_type="text/html; charset=utf-8",
+                headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY},
+            ),
+            role=PUBLIC,
+            schema=operation("This description for people", content_type="text/html", tag="About"),
+        ),
+    ]
+    return tuple(table)
+
+
+def _wrapped(route: Route, services: Services, cors: Cors) -> Callable[..., Any]:
+    wanted = provided_arguments(route)
+
+    def answer(environ: _Environ, parts: Mapping[str, str]) -> Answer:
+        try:
+            principal = admit(route, environ, services.principal_from)
+            call = Call(services, environ, principal)
+            arguments = {name: PROVIDERS[name](call) for name in wanted}
+            returned = route.handler(**parts, **arguments)
+            answered = returned if isinstance(returned, Answer) else Answer(returned)
+            return Answer(
+                _octets(answered.body), answered.status, answered.content_type, answered.headers
+            )
+        # The guard of the web server: whatever a handler raises becomes an answer.
+        except Exception as error:
+            if isinstance(error, StorageError):
+                services.stores.discard()
+            return error_answer(error)
+
+    def wrapped(**parts: str) -> Any:
+        environ: _Environ = bottle.request.environ
+        headers = cors.answer_headers(environ, route.path)
+        return _respond(answer(environ, parts), headers)
+
+    return wrapped
+
+
+def _preflight(path: str, methods: tuple[str, ...], cors: Cors) -> Callable[..., Any]:
+    allow = {"Allow": ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))}
+
+    def preflight(**_parts: str) -> Any:
+        headers = cors.preflight_headers(bottle.request.environ, path, methods)
+        return bottle.HTTPResponse("", 204, headers=SECURITY_HEADERS | allow | headers)
+
+    return preflight
+
+
+def _respond(answer: Answer, headers: Mapping[str, str]) -> Any:
+    own = {"Content-Type": answer.content_type, **answer.headers, **headers}
+    body = answer.body if isinstance(answer.body, bytes) else _octets(answer.body)
+    return bottle.HTTPResponse(body, answer.status, headers=SECURITY_HEADERS | own)
+
+
+def _octets(body: object) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return json.dumps(body, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def _framework_error(error: Any) -> bytes:
+    """Answer what Bottle itself refuses: no such path, no such method, a bug."""
+    status = int(error.status_code)
+    message = _STATUS_TEXTS.get(status, "Internal server error" if status >= 500 else "Bad request")
+    for name, value in (SECURITY_HEADERS | {"Content-Type": "application/json"}).items():
+        bottle.response.set_header(name, value)
+    return _octets(error_body(message))

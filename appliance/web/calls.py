@@ -1,0 +1,98 @@
+"""What a handler can ask for by naming it as an argument, beside the parts of its path.
+
+`PROVIDERS` is the list. A handler that names something else stops the start.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import Any
+
+from appliance.contracts import Principal, Route
+from appliance.errors import StartupError
+from appliance.settings import Settings
+from appliance.web.bodies import Body
+from appliance.web.guard import PrincipalFrom
+from appliance.web.parameters import Query
+from appliance.web.store_access import StoreAccess
+
+_PATH_PART = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)(?::[^>]*)?>")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What outlives a request.
+
+    Attributes
+    ----------
+    clock
+        Seconds UTC.
+    metrics
+        Prometheus collectors of all plugins.
+    """
+
+    settings: Settings
+    stores: StoreAccess
+    clock: Callable[[], float]
+    principal_from: PrincipalFrom
+    zone: tzinfo = UTC
+    metrics: tuple[Any, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that the guard has let pass."""
+
+    services: Services
+    environ: Mapping[str, Any]
+    principal: Principal | None
+
+
+def _query(call: Call) -> Query:
+    services = call.services
+    return Query(str(call.environ.get("QUERY_STRING", "")), services.clock(), services.zone)
+
+
+PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
+    "settings": lambda call: call.services.settings,
+    "store": lambda call: call.services.stores.store(),
+    "open_store": lambda call: call.services.stores.store,
+    "metrics": lambda call: call.services.metrics,
+    "zone": lambda call: call.services.zone,
+    "now": lambda call: call.services.clock(),
+    "query": _query,
+    "body": lambda call: Body(call.environ, call.services.settings["web.max_body_octets"]),
+    "principal": lambda call: call.principal,
+}
+"""By argument name: `store` is a `FlowStore` (503 where it cannot be opened), `open_store` what
+returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`."""
+
+
+def path_parts(path: str) -> tuple[str, ...]:
+    """Return the names of a path's variable parts."""
+    return tuple(_PATH_PART.findall(path))
+
+
+def provided_arguments(route: Route) -> tuple[str, ...]:
+    """Return which providers a route's handler asks for.
+
+    Raises
+    ------
+    StartupError
+        It asks for something that there is not, or does not take a part of its path.
+    """
+    where = f"route {route.method} {route.path}"
+    names = tuple(inspect.signature(route.handler).parameters)
+    parts = path_parts(route.path)
+    if missing := [part for part in parts if part not in names]:
+        raise StartupError(f"{where}: the handler does not take {missing[0]}")
+    wanted = tuple(name for name in names if name not in parts)
+    if unknown := [name for name in wanted if name not in PROVIDERS]:
+        raise StartupError(
+            f"{where}: the handler asks for {unknown[0]}, expected one of {', '.join(PROVIDERS)}"
+        )
+    return wanted

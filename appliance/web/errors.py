@@ -1,0 +1,38 @@
+"""The one shape of errors, and which of our exceptions becomes which HTTP status."""
+
+from __future__ import annotations
+
+import logging
+
+from appliance.contracts import Answer
+from appliance.errors import QueryError, RequestError, StorageError
+
+log = logging.getLogger(__name__)
+
+NO_TOKEN = "No valid token provided"  # noqa: S105 - a message of the API, no secret
+NOT_ADMINISTRATOR = "Administrative privileges required"
+
+
+def error_body(message: str) -> dict[str, object]:
+    """Return the JSON of an error."""
+    return {"success": False, "message": message}
+
+
+def error_answer(error: Exception) -> Answer:
+    """Turn what a handler raised into an answer; what is not expected is logged and becomes 500."""
+    if isinstance(error, RequestError):
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+        return Answer(error_body(error.message), error.status, headers=headers)
+    if isinstance(error, QueryError):
+        return Answer(error_body(sentence(str(error))), 400)
+    if isinstance(error, StorageError):
+        log.warning("storage is not available: %s", error)
+        message = "The database is not available at the moment, try again later"
+        return Answer(error_body(message), 503, headers={"Retry-After": "10"})
+    log.error("a handler failed", exc_info=error)
+    return Answer(error_body("Internal server error"), 500)
+
+
+def sentence(text: str) -> str:
+    """Bring an error's text, lower case, into the form of the API's messages."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,95 @@
+"""Who may call a route: closed unless the route says otherwise."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN, Principal, Route
+from appliance.errors import RequestError
+from appliance.web.errors import NO_TOKEN, NOT_ADMINISTRATOR
+
+NEED_AUTH = "appliance.need_auth"
+"""Key of the WSGI environment, set by the listener: False where `needAuth` is."""
+
+PrincipalFrom = Callable[[Mapping[str, Any]], Principal | None]
+_FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
+
+
+def admit(
+    route: Route, environ: Mapping[str, Any], principal_from: PrincipalFrom
+) -> Principal | None:
+    """Let a request pass, or not.
+
+    Returns
+    -------
+    Principal or None
+        Who makes the request; None where the route does not ask.
+
+    Raises
+    ------
+    RequestError
+        401: nobody is signed in; 403: the caller's roles do not suffice, or a cookie came from
+        another site.
+    """
+    if route.role == PUBLIC or (route.role and _is_opened(route, environ)):
+        return None
+    if not route.role:
+        raise RequestError(403, "Nobody may call this")
+    principal = principal_from(environ)
+    if principal is None:
+        raise RequestError(401, NO_TOKEN)
+    if route.role != SIGNED_IN and not principal.roles & {route.role, ADMINISTRATOR}:
+        administrative = route.role == ADMINISTRATOR
+        message = NOT_ADMINISTRATOR if administrative else f"The role {route.role} is required"
+        raise RequestError(403, message)
+    if principal.from_cookie and _changes(route) and is_cross_site(environ):
+        raise RequestError(403, "The request comes from another site")
+    return principal
+
+
+def is_cross_site(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a browser says that another site's page makes the request."""
+    site = environ.get("HTTP_SEC_FETCH_SITE")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = environ.get("HTTP_ORIGIN")
+    if origin is None:
+        return False
+    return str(origin) != f"{environ.get('wsgi.url_scheme')}://{environ.get('HTTP_HOST')}"
+
+
+def is_from_loopback(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a program on this machine asks, for itself.
+
+    A request that went through a proxy is not local, and neither is one whose `Host` is a name: a
+    page could have made a browser here look it up as 127.0.0.1.
+    """
+    if any(name in environ for name in _FORWARDED):
+        return False
+    host = str(environ.get("HTTP_HOST", "localhost"))
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return _is_loopback(str(environ.get("REMOTE_ADDR", ""))) and (
+        name == "localhost" or _is_loopback(name)
+    )
+
+
+def _is_opened(route: Route, environ: Mapping[str, Any]) -> bool:
+    return (route.open_without_auth and environ.get(NEED_AUTH, True) is False) or (
+        route.open_from_loopback and is_from_loopback(environ)
+    )
+
+
+def _changes(route: Route) -> bool:
+    return route.changes or route.method not in ("GET", "HEAD", "OPTIONS")
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback

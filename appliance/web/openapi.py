@@ -1,0 +1,153 @@
+"""OpenAPI 3.1 from the route table itself; nothing is described twice.
+
+A route's `schema` comes from `operation`, whose example also gives the answer's schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from appliance import __version__
+from appliance.contracts import PUBLIC, Route
+from appliance.web.calls import path_parts
+from appliance.web.parameters import PARAMETERS
+
+VERSION = "3.1.0"
+_PART = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)(?::[^>]*)?>")
+_METHODS_WITH_BODY = ("POST", "PUT", "PATCH")
+
+Operation = Mapping[str, Any]
+
+
+def operation(
+    summary: str,
+    example: object = None,
+    *,
+    query: Sequence[str] = (),
+    tag: str = "",
+    body: Mapping[str, object] | None = None,
+    content_type: str = "application/json",
+) -> Operation:
+    """Describe a route.
+
+    Parameters
+    ----------
+    summary
+        What it answers, in one line.
+    example
+        An answer; its schema is made from it.
+    query
+        Names of `appliance.web.parameters.PARAMETERS`.
+    body
+        An example of the body, as JSON.
+    """
+    content: dict[str, Any] = {"schema": schema_of(example) if example is not None else {}}
+    if example is not None:
+        content["example"] = example
+    described: dict[str, Any] = {
+        "summary": summary,
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "description": PARAMETERS[name].description,
+                "schema": PARAMETERS[name].schema,
+            }
+            for name in query
+        ],
+        "responses": {"200": {"description": summary, "content": {content_type: content}}},
+    }
+    if tag:
+        described["tags"] = [tag]
+    if body is not None:
+        form = {"schema": schema_of(body), "example": body}
+        types = ("application/json", "application/x-www-form-urlencoded")
+        described["requestBody"] = {"content": dict.fromkeys(types, form)}
+    return described
+
+
+def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
+    """Return the description of these routes."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        path = _PART.sub(r"{\1}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _described(route)
+    return {
+        "openapi": VERSION,
+        "info": {
+            "title": "NetFlow appliance",
+            "version": __version__,
+            "description": "Octets and packets are scaled by sampling; answers are at most ten"
+            " seconds old.",
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "x-apiauth": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "x-apiauth",
+                    "description": "Bearer and the token",
+                },
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "access_token"},
+            },
+            "schemas": {
+                "Error": {
+                    "type": "object",
+                    "properties": {"success": {"const": False}, "message": {"type": "string"}},
+                    "required": ["success", "message"],
+                }
+            },
+        },
+    }
+
+
+def schema_of(example: object) -> dict[str, Any]:
+    """Return the JSON schema that an example suggests."""
+    if isinstance(example, Mapping):
+        properties = {str(name): schema_of(value) for name, value in example.items()}
+        return {"type": "object", "properties": properties}
+    if isinstance(example, list | tuple):
+        return {"type": "array", "items": schema_of(example[0]) if example else {}}
+    kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"))
+    return {"type": next((name for kind, name in kinds if isinstance(example, kind)), "null")}
+
+
+def _described(route: Route) -> dict[str, Any]:
+    schema = dict(route.schema or {})
+    summary = schema.pop("summary", (route.handler.__doc__ or route.path).splitlines()[0])
+    parts = [
+        {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}
+        for part in path_parts(route.path)
+    ]
+    error = {"schema": {"$ref": "#/components/schemas/Error"}}
+    responses = dict(schema.pop("responses", {"200": {"description": summary}}))
+    responses["default"] = {"description": "An error", "content": {"application/json": error}}
+    described = {
+        "operationId": _identifier(route),
+        "summary": summary,
+        **schema,
+        "parameters": [*parts, *schema.get("parameters", ())],
+        "responses": responses,
+        "security": _security(route),
+        "x-required-role": route.role,
+    }
+    if route.method not in _METHODS_WITH_BODY:
+        described.pop("requestBody", None)
+    return described
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    if route.role == PUBLIC:
+        return []
+    ways: list[dict[str, list[str]]] = [{"x-apiauth": []}, {"bearer": []}, {"cookie": []}]
+    return [*ways, {}] if route.open_without_auth or route.open_from_loopback else ways
+
+
+def _identifier(route: Route) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", route.path)
+    slash = "Slash" if route.path.endswith("/") else ""
+    return route.method.lower() + "".join(word[:1].upper() + word[1:] for word in words) + slash

@@ -1,0 +1,173 @@
+"""The query parameters that routes share: `from`, `to`, `last`, `device`, `limit` and flags.
+
+Unknown parameters are ignored; a known one with a value that cannot be used is a 400 with one
+sentence.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+from appliance.errors import RequestError
+from appliance.stores import Direction, ExporterRecord, FlowStore, Selection
+from appliance.web.times import parse_interval
+
+MAX_PARAMETERS = 100
+MAX_LIMIT = 1000
+LATEST = 253_402_300_799
+"""The last second of the year 9999."""
+
+_EPOCH = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
+_LOST_PLUS = re.compile(r"(.*[0-9]) ([0-9]{2}:?[0-9]{2})", re.DOTALL)
+
+
+class Parameter(NamedTuple):
+    """A query parameter, for OpenAPI."""
+
+    name: str
+    schema: dict[str, object]
+    description: str
+
+
+PARAMETERS = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter(
+            "from",
+            {"type": "string"},
+            "Start of the range: ISO 8601 or seconds since 1970. The range begins at the whole bin"
+            " that holds it.",
+        ),
+        Parameter(
+            "to", {"type": "string"}, "End of the range, not included: as `from`. Default: now."
+        ),
+        Parameter(
+            "last",
+            {"type": "string", "examples": ["24h"]},
+            "Length of the range up to its end: a whole number and one of s m h d w M y.",
+        ),
+        Parameter("device", {"type": "string"}, "Only this exporter: its ID or its address."),
+        Parameter(
+            "limit",
+            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+            "The largest number of rows.",
+        ),
+        Parameter("fill", {"type": "boolean"}, "true: hours without traffic are answered as 0."),
+    )
+}
+
+
+class Query:
+    """The query string of one request.
+
+    Attributes
+    ----------
+    now
+        Seconds UTC: what `last` reaches back from.
+    """
+
+    def __init__(self, text: str, now: float, zone: tzinfo) -> None:
+        self.now, self._zone = now, zone
+        try:
+            self._values = parse_qs(text, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+        except ValueError:
+            raise RequestError(400, f"More than {MAX_PARAMETERS} query parameters") from None
+
+    def text(self, name: str) -> str | None:
+        """Return a parameter's value, None when it is not there."""
+        values = self._values.get(name, [])
+        if len(values) > 1:
+            raise RequestError(400, f"{name} is given {len(values)} times, expected once")
+        return values[0].strip() if values else None
+
+    def flag(self, name: str) -> bool:
+        """Return whether a parameter is `true`."""
+        word = self.text(name)
+        if word not in (None, "true", "false"):
+            raise _unusable(name, "true or false", word)
+        return word == "true"
+
+    def limit(self, default: int | None = None) -> int | None:
+        """Return the largest number of rows."""
+        text = self.text("limit")
+        if text is None:
+            return default
+        if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
+            raise _unusable("limit", f"a whole number from 1 to {MAX_LIMIT}", text)
+        return int(text)
+
+    def range(self) -> tuple[int | None, int | None]:
+        """Return start and end of the range in seconds UTC, None where it is open."""
+        since, until, last = self._moment("from"), self._moment("to"), self.text("last")
+        if last is not None:
+            if since is not None:
+                raise RequestError(400, "Give either from or last, not both")
+            interval = parse_interval(last)
+            if interval is None or not interval.count:
+                expected = "a whole number from 1 on and one of s m h d w M y, such as 24h"
+                raise _unusable("last", expected, last)
+            since = interval.before(self.now if until is None else until, self._zone)
+        end = self.now if until is None else until
+        if since is not None and since >= end:
+            raise RequestError(400, "The range is empty: its start is not before its end")
+        return (
+            None if since is None else math.floor(since),
+            None if until is None else math.ceil(until),
+        )
+
+    def selection(self, store: FlowStore, direction: Direction | None = None) -> Selection:
+        """Return what the request is about; asks the store only when a device is named."""
+        since, until = self.range()
+        device = self.text("device")
+        exporter = None if device is None else find_device(store.exporters(), device).id
+        return Selection(since, until, exporter, direction)
+
+    def _moment(self, name: str) -> float | None:
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            seconds = self._seconds(text)
+        except (ValueError, OverflowError):
+            seconds = -1.0
+        if not 0 <= seconds <= LATEST:
+            expected = "a time such as 2026-01-31T08:00:00Z or seconds since 1970"
+            raise _unusable(name, expected, text)
+        return seconds
+
+    def _seconds(self, text: str) -> float:
+        if _EPOCH.fullmatch(text):
+            return float(text)
+        # In a query string `+` means a space; people forget to write the zone's as %2B.
+        lost = _LOST_PLUS.fullmatch(text)
+        read = datetime.fromisoformat(f"{lost[1]}+{lost[2]}" if lost and ":" in lost[1] else text)
+        return (read if read.tzinfo else read.replace(tzinfo=self._zone)).timestamp()
+
+
+def find_device(exporters: Sequence[ExporterRecord], device: str) -> ExporterRecord:
+    """Return the exporter with this identifier or address.
+
+    Raises
+    ------
+    RequestError
+        404: there is none.
+    """
+    for exporter in exporters:
+        if device in (str(exporter.id), exporter.address):
+            return exporter
+    raise RequestError(404, f"No device {_shown(device)}")
+
+
+def _unusable(name: str, expected: str, found: str | None) -> RequestError:
+    return RequestError(400, f"{name}: expected {expected}, found {_shown(found or 'nothing')}")
+
+
+def _shown(text: str) -> str:
+    """Return a caller's text, shortened and printable."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text[:60])
+    return printable + ("..." if len(text) > 60 else "")

@@ -1,0 +1,281 @@
+"""Runs the application on every listener: waitress, with TLS ended before it where configured.
+
+Each listener has its own loop in a thread and its own limit of connections; worker threads are
+shared. `stop` lets running requests finish.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
+
+from appliance.setting_types import ListenAddress
+from appliance.web.access_log import WsgiApplication, logged, opened_log
+from appliance.web.application import SECURITY_HEADERS
+from appliance.web.bodies import JSON
+from appliance.web.errors import error_body
+from appliance.web.guard import NEED_AUTH
+from appliance.web.listeners import Listener, bound_socket, listen_url, tls_context
+from appliance.web.tls_relay import RelayLimits, TlsRelay
+
+log = logging.getLogger(__name__)
+
+MAX_HEADER_OCTETS = 16384
+REQUEST_SECONDS = 30.0
+"""A request that has not arrived completely by then is given up."""
+
+STOP_SECONDS = 5.0
+_FLUSH_SECONDS = 2.0
+_CLEANUP_SECONDS = 5
+_LOOP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What the web server takes at a time."""
+
+    threads: int = 8
+    connections: int = 512
+    body_octets: int = 1_000_000
+
+
+class JsonErrorTask(ErrorTask):  # type: ignore[misc] # waitress has no types
+    """Answers what waitress itself refuses (malformed, too large) in the API's form."""
+
+    def execute(self) -> None:
+        """Write the answer."""
+        error = self.request.error
+        body = json.dumps(error_body(str(error.reason))).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.extend([*SECURITY_HEADERS.items(), ("Content-Type", JSON)])
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class ApiChannel(HTTPChannel):  # type: ignore[misc] # waitress has no types
+    """A connection that remembers since when it has been receiving a request."""
+
+    error_task_class = JsonErrorTask
+    receiving_since: float | None = None
+
+    def received(self, data: bytes) -> bool:
+        """Take octets from the client."""
+        result = bool(super().received(data))
+        if self.request is None:
+            self.receiving_since = None
+        elif self.receiving_since is None:
+            self.receiving_since = time.time()
+        return result
+
+
+class ApiServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
+    """Waitress on one bound socket."""
+
+    channel_class = ApiChannel
+
+    def maintenance(self, now: float) -> None:
+        """Close idle connections, and those whose request takes too long to arrive."""
+        super().maintenance(now)
+        for channel in self.active_channels.values():
+            since = channel.receiving_since
+            if since is not None and now - since > REQUEST_SECONDS and not channel.requests:
+                channel.will_close = True
+
+
+class Endpoint:
+    """One listener at work."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        application: WsgiApplication,
+        dispatcher: Any,
+        limits: ServerLimits,
+    ) -> None:
+        self.listener = listener
+        self._context = tls_context(listener.tls) if listener.tls else None
+        application = listening_application(application, listener)
+        self._socket = bound_socket(listener)
+        self.address = ListenAddress(*self._socket.getsockname()[:2])
+        self._channels: dict[int, Any] = {}
+        self._server = ApiServer(
+            application,
+            map=self._channels,
+            _start=self._context is None,
+            _sock=self._socket,
+            dispatcher=dispatcher,
+            adj=_adjustments(listener, limits),
+            sockinfo=(self._socket.family, self._socket.type, 0, self._socket.getsockname()),
+            bind_socket=False,
+        )
+        self._relay: TlsRelay | None = None
+        if self._context is not None:
+            per_client = max(limits.connections // 4, 1)
+            bounds = RelayLimits(limits.connections, per_client)
+            self._relay = TlsRelay(self._socket, self._context, self._take, bounds)
+        self._flushed_by = float("inf")
+        self._thread = threading.Thread(target=self._loop, name=str(self.address), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches it."""
+        return listen_url(self.listener, self.address.port)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its loop still runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._thread.start()
+        if self._relay is not None:
+            self._relay.start()
+
+    def stop_accepting(self) -> None:
+        """Take no further connection."""
+        self._server.accepting = False
+        self._server.pull_trigger()
+
+    def finish(self) -> None:
+        """Write out what is answered already, then close every connection."""
+        self._flushed_by = time.monotonic() + _FLUSH_SECONDS
+        self._server.pull_trigger()
+        self._thread.join()
+        if self._relay is not None:
+            self._relay.stop()
+        wasyncore.close_all(self._channels, ignore_all=True)
+        self._socket.close()
+
+    def close(self) -> None:
+        """Undo the constructor where `start` was never called."""
+        wasyncore.close_all(self._channels, ignore_all=True)
+        self._socket.close()
+
+    def _loop(self) -> None:
+        while not self._is_finished():
+            wasyncore.loop(_LOOP_SECONDS, use_poll=True, map=self._channels, count=1)
+
+    def _is_finished(self) -> bool:
+        if self._flushed_by == float("inf"):
+            return False
+        channels = list(self._server.active_channels.values())
+        pending = any(channel.total_outbufs_len for channel in channels)
+        return not pending or time.monotonic() > self._flushed_by
+
+    def _take(self, connection: socket.socket, client: tuple[str, int]) -> None:
+        """Take a connection over from the relay; the channel is made in the loop's thread."""
+
+        def take() -> None:
+            server = self._server
+            ApiChannel(server, connection, client, server.adj, map=self._channels)
+
+        self._server.trigger.pull_trigger(take)
+
+
+class WebServer:
+    """The application on all its listeners, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        application: WsgiApplication,
+        listeners: Sequence[Listener],
+        limits: ServerLimits | None = None,
+    ) -> None:
+        self._application, self._listeners = application, listeners
+        self._limits = limits or ServerLimits()
+        self._dispatcher: Any = None
+        self.endpoints: list[Endpoint] = []
+
+    def start(self) -> None:
+        """Bind every listener, then answer.
+
+        Raises
+        ------
+        StartupError, SettingsError
+            An address cannot be bound, or a certificate not be used; nothing listens then.
+        """
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        self._dispatcher = ThreadedTaskDispatcher()
+        try:
+            for listener in self._listeners:
+                self.endpoints.append(
+                    Endpoint(listener, self._application, self._dispatcher, self._limits)
+                )
+        except BaseException:
+            for endpoint in self.endpoints:
+                endpoint.close()
+            self.endpoints.clear()
+            raise
+        self._dispatcher.set_thread_count(self._limits.threads)
+        for endpoint in self.endpoints:
+            endpoint.start()
+
+    @property
+    def urls(self) -> list[str]:
+        """Where this machine reaches the listeners."""
+        return [endpoint.url for endpoint in self.endpoints]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether every listener still works."""
+        return all(endpoint.is_alive for endpoint in self.endpoints)
+
+    def stop(self) -> None:
+        """Let running requests finish, for a few seconds, and close everything."""
+        for endpoint in self.endpoints:
+            endpoint.stop_accepting()
+        if self._dispatcher is not None:
+            self._dispatcher.shutdown(cancel_pending=True, timeout=STOP_SECONDS)
+        for endpoint in self.endpoints:
+            endpoint.finish()
+        self.endpoints.clear()
+
+
+def listening_application(application: WsgiApplication, listener: Listener) -> WsgiApplication:
+    """Wrap the application with what depends on the listener.
+
+    Raises
+    ------
+    SettingsError
+        The access log cannot be written.
+    """
+
+    def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[NEED_AUTH] = listener.need_auth
+        return application(environ, start_response)
+
+    if listener.access_log is None:
+        return wrapped
+    return logged(wrapped, opened_log(listener.access_log, "accessLogFile"))
+
+
+def _adjustments(listener: Listener, limits: ServerLimits) -> Any:
+    return Adjustments(
+        threads=limits.threads,
+        connection_limit=limits.connections + 2,
+        backlog=1024,
+        channel_timeout=max(int(listener.idle_seconds), 1),
+        cleanup_interval=_CLEANUP_SECONDS,
+        max_request_header_size=MAX_HEADER_OCTETS,
+        max_request_body_size=limits.body_octets,
+        url_scheme="https" if listener.tls else "http",
+        ident="",
+        expose_tracebacks=False,
+        # The guard looks at these headers to tell a proxy's requests from local ones.
+        clear_untrusted_proxy_headers=False,
+        asyncore_use_poll=True,
+    )

@@ -1,0 +1,194 @@
+"""Ends TLS before waitress, which has none: takes connections, does each handshake on its own, and
+passes the octets on.
+
+A connection reaches waitress as one end of a socket pair, handed over inside the process together
+with the client's address, so nobody else can claim one. A silent client costs a slot for the five
+seconds of the handshake and holds up nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.ratelimit import RateLimited
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_SECONDS = 5.0
+CHUNK_OCTETS = 65536
+_ACCEPT_PAUSE_SECONDS = 0.2
+
+HandOver = Callable[[socket.socket, tuple[str, int]], None]
+"""Gives waitress a plain connection and the client's address and port."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """How many connections are held.
+
+    Attributes
+    ----------
+    connections
+        At a time, handshakes included; a further one is closed at once, counted.
+    per_client
+        Of one address, likewise.
+    """
+
+    connections: int = 512
+    per_client: int = 128
+
+
+class TlsRelay:
+    """Accepts TLS on one listening socket, in a thread with an event loop of its own.
+
+    Attributes
+    ----------
+    counts
+        Connections by what became of them: accepted, refused, failed handshakes.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        context: ssl.SSLContext,
+        hand_over: HandOver,
+        limits: RelayLimits | None = None,
+    ) -> None:
+        self._listening, self._context, self._hand_over = listening, context, hand_over
+        self._limits = limits or RelayLimits()
+        self.counts: Counter[str] = Counter()
+        self._of_client: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._muted = RateLimited(log)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tls-relay", daemon=True)
+
+    def start(self) -> None:
+        """Accept connections from now on."""
+        self._thread.start()
+        self._started.wait()
+
+    def stop(self) -> None:
+        """Take no further connection and cut the ones there are."""
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._loop.set_exception_handler(
+            lambda _loop, context: log.debug("tls relay: %s", context.get("message"))
+        )
+        accepting = asyncio.create_task(self._accept())
+        self._started.set()
+        await self._stop.wait()
+        accepting.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(accepting, *self._tasks, return_exceptions=True)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, address = await loop.sock_accept(self._listening)
+            except OSError as error:
+                # Out of descriptors, or the client was gone already: try again a little later.
+                self._muted.warning("cannot accept a connection: %s", error)
+                await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
+                continue
+            client = str(address[0]).partition("%")[0]
+            if self._is_full(client):
+                self.counts["refused"] += 1
+                self._muted.warning("too many connections, refused one from %s", client)
+                connection.close()
+                continue
+            self._of_client[client] += 1
+            task = asyncio.create_task(self._relay(connection, (client, int(address[1]))))
+            self._tasks.add(task)
+            task.add_done_callback(lambda task, client=client: self._done(task, client))
+
+    def _is_full(self, client: str) -> bool:
+        limits = self._limits
+        of_client = self._of_client[client] if client in self._of_client else 0
+        return len(self._tasks) >= limits.connections or of_client >= limits.per_client
+
+    def _done(self, task: asyncio.Task[None], client: str) -> None:
+        self._tasks.discard(task)
+        self._of_client[client] -= 1
+        if not self._of_client[client]:
+            del self._of_client[client]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("tls relay failed", exc_info=task.exception())
+
+    async def _relay(self, connection: socket.socket, client: tuple[str, int]) -> None:
+        try:
+            reader, writer = await self._handshake(connection)
+        # Whatever a client does instead of a handshake; asyncio raises several kinds for it.
+        except (OSError, EOFError, ValueError) as error:
+            self.counts["failed_handshakes"] += 1
+            log.debug("no TLS handshake with %s: %s", client[0], error)
+            connection.close()
+            return
+        self.counts["accepted"] += 1
+        ours, theirs = socket.socketpair()
+        self._hand_over(theirs, client)
+        plain_reader, plain_writer = await asyncio.open_connection(sock=ours)
+        pumps = [
+            asyncio.create_task(_pump(reader, plain_writer)),
+            asyncio.create_task(_pump(plain_reader, writer)),
+        ]
+        try:
+            # The server's side decides when a connection is over; it also sees the client's end.
+            await pumps[1]
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            for each in (plain_writer, writer):
+                each.close()
+                with contextlib.suppress(OSError, TimeoutError):
+                    await asyncio.wait_for(each.wait_closed(), 1.0)
+
+    async def _handshake(
+        self, connection: socket.socket
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        reader = asyncio.StreamReader(limit=CHUNK_OCTETS)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport: Any
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol,
+            connection,
+            ssl=self._context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            ssl_shutdown_timeout=1.0,
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy until the end; the other side's end is told, or the connection is gone."""
+    with contextlib.suppress(OSError):
+        while octets := await reader.read(CHUNK_OCTETS):
+            writer.write(octets)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()

@@ -1,0 +1,50 @@
+"""`appliance run`: the first hour, as a newcomer has it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from appliance.flowlog import FlowSearch
+from tests.collector.running import RunningCollector
+
+
+def test_run_when_started_then_says_where_and_what_next(tmp_path: Path) -> None:
+    running = RunningCollector(tmp_path, command="run")
+    try:
+        running.start()
+        running.wait_for("time_ms", 1)
+        assert running.stop() == 0
+    finally:
+        running.close()
+    text = "\n".join(running.output)
+    assert f":{running.port}" in text
+    assert "appliance top" in text
+    assert "everything received is in the flow log" in text
+    assert "Traceback" not in text
+
+
+def test_demo_when_run_then_top_shows_traffic_of_three_exporters(tmp_path: Path) -> None:
+    running = RunningCollector(tmp_path, command="demo")
+    try:
+        running.start()
+        status = running.wait_for("datagrams", 200, seconds=30)
+        assert len(status["exporters"]) == 3
+        found = subprocess.run(
+            [sys.executable, "-m", "appliance", "-confPath", f"{running.conf}/", "top"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert len(found.stdout.splitlines()) > 5
+        children = psutil.Process(running.process.pid).children() if running.process else []
+        assert len(children) == 2
+        assert running.stop() == 0
+        assert not any(child.is_running() for child in children)
+    finally:
+        running.close()
+    assert FlowSearch(running.data / "flowlog").totals().flows > 0

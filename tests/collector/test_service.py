@@ -1,0 +1,269 @@
+"""The collector as a process: what is sent to it is in its log, whatever happens to it."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
+from appliance.flowlog import FlowSearch
+from tests.collector.running import RunningCollector, free_port, soak_rounds
+
+TRAFFIC = Path(__file__).parents[1] / "data" / "traffic.pcap"
+
+COUNTING = [
+    ExporterProfile("v5", "v5", clients=50, servers=200),
+    ExporterProfile("ipfix", "ipfix", 7, ipv6_share=0.3, clients=50, servers=200),
+]
+"""Exporters whose sequence numbers count records, so that every lost record can be named."""
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[RunningCollector]:
+    running = RunningCollector(tmp_path)
+    try:
+        yield running.start()
+    finally:
+        running.close()
+
+
+def test_clean_stop_when_datagrams_just_arrived_then_loses_none(
+    collector: RunningCollector,
+) -> None:
+    sent = Transmission(Generator(COUNTING), collector.target, Order(flows=40_000)).run()
+    assert collector.stop() == 0
+    assert collector.rows() == sent.flows
+    assert collector.rows(options=True) == sent.option_records
+    status = collector.status()
+    assert status["lost"] == status["kernel_drops"] == status["records_dropped_by_log"] == 0
+
+
+def test_totals_when_exporters_sample_then_are_scaled(collector: RunningCollector) -> None:
+    profiles = [
+        ExporterProfile("v5", "v5", sampling=10, clients=50, servers=200),
+        ExporterProfile("v9", "v9", 1, sampling=100, nbar=True, clients=50, servers=200),
+        ExporterProfile("ipfix", "ipfix", 2, sampling=1000, clients=50, servers=200),
+    ]
+    sent = Transmission(Generator(profiles), collector.target, Order(flows=3_000)).run()
+    collector.wait_for("datagrams", sent.datagrams)
+    assert collector.stop() == 0
+    totals = FlowSearch(collector.data / "flowlog").totals()
+    assert totals.flows == sent.flows
+    assert (totals.octets, totals.packets) == (sent.scaled_octets, sent.scaled_packets)
+    exporters = collector.status()["exporters"]
+    assert sum(e.get("sampling_assumed", 0) for e in exporters.values()) == 0
+
+
+def test_restart_when_templates_were_learned_then_data_alone_is_decoded(
+    collector: RunningCollector,
+) -> None:
+    generator = Generator(COUNTING[1:])
+    first = Transmission(generator, collector.target, Order(flows=100)).run()
+    collector.wait_for("datagrams", first.datagrams)
+    assert collector.stop() == 0
+    collector.start()
+    # The generator repeats templates once a minute, so none goes out now.
+    second = Transmission(generator, collector.target, Order(flows=100)).run()
+    assert second.option_records == 0
+    assert collector.stop() == 0
+    assert collector.rows() == first.flows + second.flows
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_kill_when_at_random_points_then_log_is_sent_minus_counted_losses(
+    collector: RunningCollector,
+) -> None:
+    """The log holds what was sent less what the counters name; each kill loses about a second."""
+    rounds, rate = soak_rounds(4), 8_000
+    transmission = Transmission(
+        Generator(COUNTING), collector.target, Order(rate=rate, seconds=rounds * 4.0 + 600)
+    )
+    stopping = threading.Event()
+
+    def until_stopped(_: Transmission) -> None:
+        if stopping.is_set():
+            raise InterruptedError
+
+    def send() -> None:
+        with contextlib.suppress(InterruptedError):
+            transmission.run(until_stopped)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    # Templates have to be known first: what waits for one has no number of records.
+    collector.wait_for("datagrams", 100)
+    chance = random.Random(rounds)
+    down = 0.0
+    for _ in range(rounds):
+        time.sleep(chance.uniform(0.2, 3.0))
+        if chance.random() < 0.3:
+            collector.kill_loader()
+        began = time.monotonic()
+        collector.kill()
+        collector.start()
+        down += time.monotonic() - began
+    collector.wait_for("datagrams", 100)
+    stopping.set()
+    sender.join()
+    assert collector.stop() == 0
+    sent = transmission.total
+    lost = collector.status()["lost"]
+    kept = collector.rows() + collector.rows(options=True)
+    assert kept == sent.flows + sent.option_records - lost
+    # A second's records for each kill, what came while it was down, and a margin for slow machines.
+    assert lost <= rate * (down + 2.0 * rounds)
+
+
+def test_busy_port_when_starting_then_one_sentence_and_exit_code(
+    collector: RunningCollector, tmp_path: Path
+) -> None:
+    other = RunningCollector(tmp_path / "other")
+    text = (other.conf / "appliance.yml").read_text().replace(str(other.port), str(collector.port))
+    (other.conf / "appliance.yml").write_text(text)
+    found = subprocess.run(
+        [sys.executable, "-m", "appliance", "-confPath", f"{other.conf}/", "collect"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert str(collector.port) in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def test_second_collector_when_directory_is_taken_then_is_refused(
+    collector: RunningCollector, tmp_path: Path
+) -> None:
+    conf = tmp_path / "twin"
+    conf.mkdir()
+    (conf / "appliance.yml").write_text(
+        f'data_directory: {collector.data}\ncollector:\n  listen: ["127.0.0.1:{free_port()}"]\n'
+    )
+    found = subprocess.run(
+        [sys.executable, "-m", "appliance", "-confPath", f"{conf}/", "collect"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert found.returncode == 1
+    assert found.stderr.count("\n") == 1
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.skipif(not shutil.which("softflowd"), reason="needs Debian's softflowd")
+@pytest.mark.skipif(not shutil.which("nfcapd"), reason="needs Debian's nfdump")
+@pytest.mark.parametrize("version", [5, 9, 10])
+def test_softflowd_when_it_exports_real_traffic_then_sums_equal_nfcapds(
+    collector: RunningCollector, tmp_path: Path, version: int
+) -> None:
+    theirs = tmp_path / "nfcapd"
+    theirs.mkdir()
+    port = free_port()
+    with _nfcapd(theirs, port), _tee([collector.port, port]) as relay:
+        subprocess.run(
+            [
+                *("softflowd", "-r", str(TRAFFIC), "-n", f"127.0.0.1:{relay}", "-v", str(version)),
+                *("-d", "-p", str(tmp_path / "pid"), "-c", "none"),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        collector.wait_for("datagrams", 3)
+    assert collector.stop() == 0
+    totals = FlowSearch(collector.data / "flowlog").totals()
+    expected = _nfdump_sums(theirs)
+    assert expected[0] > 100
+    assert (totals.flows, totals.packets, totals.octets) == expected
+
+
+@contextlib.contextmanager
+def _nfcapd(folder: Path, port: int) -> Iterator[None]:
+    process = subprocess.Popen(
+        ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", str(folder), "-t", "3600"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for_port(port)
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for_port(port: int) -> None:
+    """Wait until somebody listens: until then the kernel says that nobody does."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("127.0.0.1", port))
+        for _ in range(200):
+            try:
+                probe.send(b"")
+                time.sleep(0.02)
+                probe.send(b"")
+            except ConnectionRefusedError:
+                continue
+            return
+    raise AssertionError(f"nobody listens on {port}")
+
+
+@contextlib.contextmanager
+def _tee(ports: list[int]) -> Iterator[int]:
+    """Pass datagrams on to several ports; ends when none came for half a second."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as front,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as back,
+    ):
+        front.bind(("127.0.0.1", 0))
+        front.settimeout(0.5)
+        done = threading.Event()
+
+        def pass_on() -> None:
+            while True:
+                try:
+                    datagram = front.recv(65535)
+                except TimeoutError:
+                    if done.is_set():
+                        return
+                    continue
+                for port in ports:
+                    back.sendto(datagram, ("127.0.0.1", port))
+
+        thread = threading.Thread(target=pass_on)
+        thread.start()
+        try:
+            yield front.getsockname()[1]
+        finally:
+            done.set()
+            thread.join()
+
+
+def _nfdump_sums(folder: Path) -> tuple[int, int, int]:
+    files = sorted(str(path) for path in folder.glob("nfcapd.2*"))
+    assert files
+    flows = packets = octets = 0
+    for file in files:
+        text = subprocess.run(
+            ["nfdump", "-r", file, "-q", "-N", "-o", "fmt:%fl %pkt %byt"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for line in text.splitlines():
+            if line.strip():
+                one, some, more = (int(word) for word in line.split())
+                flows, packets, octets = flows + one, packets + some, octets + more
+    return flows, packets, octets
