@@ -25,6 +25,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.netflow_v5",
     "appliance.plugins.netflow_v9",
     "appliance.plugins.ipfix",
+    "appliance.plugins.sql_store",
     "appliance.plugins.auth",
     "appliance.plugins.analytics",
     "appliance.plugins.devices",

@@ -7,10 +7,13 @@ All figures are scaled by sampling. Times are whole seconds since 1970, UTC; ran
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple, Protocol
+
+from appliance.errors import SettingsError
+from appliance.settings import Settings
 
 Dimension = Literal["total", "protocol", "application", "source", "destination", "port"]
 """What a row of a roll-up is about; its key is "", a protocol number, an application's name, an
@@ -110,10 +113,13 @@ class LoadReport:
     ----------
     lag_seconds
         How far the newest loaded record is behind the log's newest; 0 when nothing is left.
+    busy
+        There is more to do: call again at once.
     """
 
     rows: int = 0
     lag_seconds: float = 0.0
+    busy: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
@@ -194,3 +200,31 @@ class FlowStore(Protocol):
     def close(self) -> None:
         """Close the connection."""
         ...
+
+
+DATABASE_SETTING = "flows.database"
+
+
+def store_factory(
+    factories: Mapping[str, Callable[[str, Settings], FlowStore]], settings: Settings
+) -> Callable[[], FlowStore] | None:
+    """Return what opens the store that `flows.database` names; None when no plugin has that
+    setting.
+
+    Raises
+    ------
+    SettingsError
+        No plugin opens URLs of that scheme.
+    """
+    if DATABASE_SETTING not in settings:
+        return None
+    url = str(settings[DATABASE_SETTING])
+    scheme = url.partition(":")[0]
+    if scheme not in factories:
+        known = ", ".join(f"{name}:" for name in factories) or "none, no plugin opens any"
+        raise SettingsError(
+            f"no plugin opens {scheme}: databases, expected {known}",
+            file=settings.file,
+            key=DATABASE_SETTING,
+        )
+    return lambda: factories[scheme](url, settings)

@@ -21,9 +21,7 @@ PACKAGE = ROOT / "appliance"
 PLUGINS = PACKAGE / "plugins"
 
 WITHOUT_BUILT_IN_USER = {
-    "register_settings",
     "register_enrichers",
-    "register_stores",
     "register_routes",
     "register_commands",
     "register_metrics",

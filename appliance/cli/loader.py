@@ -10,14 +10,23 @@ from appliance.app import App
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
 from appliance.collector.loader import Loader
+from appliance.stores import FlowStore, store_factory
 
 
 @click.command("loader", hidden=True)
 @pass_app
 def command(app: App) -> None:
-    """Seal, merge and expire the flow log until the parent process ends."""
+    """The collector's helper.
+
+    Seals, merges, expires and loads the flow log until the parent process ends.
+    """
     start_logging(app)
-    loader = Loader(app.settings)
+    loader = Loader(app.settings, _store(app))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: loader.stop())
     loader.run()
+
+
+def _store(app: App) -> FlowStore | None:
+    opener = store_factory(app.stores or {}, app.settings)
+    return opener() if opener is not None else None

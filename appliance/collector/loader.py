@@ -1,7 +1,9 @@
-"""The loader: a process beside the collector that seals, merges and expires the flow log.
+"""The loader: a process beside the collector that seals, merges and expires the flow log, and
+fills the store of roll-ups from it.
 
 It runs at a lower priority, so that compression never holds up a socket, and ends when its parent
-does.
+does. A store that is away costs nothing but delay: it is tried again after pauses that grow, and
+the flow log keeps what was not read.
 """
 
 from __future__ import annotations
@@ -13,21 +15,37 @@ import time
 
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.errors import StorageError
-from appliance.flowlog import Maintainer
+from appliance.flowlog import Cursor, Maintainer
 from appliance.settings import Settings
+from appliance.stores import FlowStore
 
 log = logging.getLogger(__name__)
 
 _NICENESS = 5
 _INTERVAL_SECONDS = 1.0
+_LOAD_SECONDS = 5.0
+"""So long a backlog is loaded before the flow log is looked after again."""
+
+_LAST_LOAD_SECONDS = 8.0
+_EXPIRE_SECONDS = 600.0
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Loader:
-    """Works on the flow log of one data directory until it is told to stop."""
+    """Works on the flow log of one data directory until it is told to stop.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    store
+        What is filled from the log; None without any.
+    """
+
+    def __init__(self, settings: Settings, store: FlowStore | None = None) -> None:
         paths = CollectorPaths(settings["data_directory"])
-        self.maintainer = Maintainer(paths.flow_log, flow_log_limits(settings))
+        self.filler = StoreFiller(store) if store is not None else None
+        floor = self.filler.cursor if self.filler is not None else lambda: None
+        self.maintainer = Maintainer(paths.flow_log, flow_log_limits(settings), floor)
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -36,8 +54,10 @@ class Loader:
         parent = os.getppid()
         while not self._stopping.is_set() and os.getppid() == parent:
             self._work(patient=True)
+            self._fill(_LOAD_SECONDS)
             self._stopping.wait(_INTERVAL_SECONDS)
         self._work(patient=False)
+        self._fill(_LAST_LOAD_SECONDS)
 
     def stop(self) -> None:
         """End `run`; safe in a signal handler."""
@@ -53,3 +73,47 @@ class Loader:
             log.warning("%s", text)
         if report.rows_lost:
             log.warning("%d records were deleted before every loader read them", report.rows_lost)
+
+    def _fill(self, seconds: float) -> None:
+        if self.filler is None:
+            return
+        end = time.monotonic() + seconds
+        while self.filler.fill(time.time(), time.monotonic()):
+            if time.monotonic() >= end:
+                return
+
+
+class StoreFiller:
+    """Calls the write side of a store, and waits longer and longer while it is away."""
+
+    def __init__(self, store: FlowStore) -> None:
+        self.store = store
+        self._cursor = Cursor()
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
+        self._again_at = self._expire_at = 0.0
+
+    def fill(self, now: float, monotonic: float) -> bool:
+        """Take over a piece of the log; return whether there is more to do at once."""
+        if monotonic < self._again_at:
+            return False
+        try:
+            report = self.store.load_once(now)
+            if monotonic >= self._expire_at:
+                self._expire_at = monotonic + _EXPIRE_SECONDS
+                self.store.expire(now)
+            found = self.store.cursor()
+        except StorageError as error:
+            log.warning("%s; trying again in %.0f s", error, self._pause_seconds)
+            self._again_at = monotonic + self._pause_seconds
+            self._pause_seconds = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+            return False
+        self._again_at, self._pause_seconds = 0.0, _FIRST_PAUSE_SECONDS
+        self._cursor = Cursor(*found) if found is not None else self._cursor
+        for text in report.warnings:
+            log.warning("%s", text)
+        return report.busy
+
+    def cursor(self) -> Cursor:
+        """Return the position that the store had when it was last asked; what lies before it may
+        be expired."""
+        return self._cursor

@@ -124,6 +124,7 @@ class Receiver:
         self._plain_loop = plain_loop or not has_recvmmsg()
         self._block_datagrams = block_datagrams
         self._sockets: list[socket.socket] = []
+        self._undo = contextlib.ExitStack()
         self._kernel_figures: list[int] = []
         self._next_drops_check = 0.0
         self._next_read = 0.0
@@ -142,12 +143,14 @@ class Receiver:
         StartupError
             An address is taken, foreign, forbidden or unknown; nothing stays open.
         """
+        sockets = []
         with contextlib.ExitStack() as undo:
             for address in self._listen:
                 sock, warning = open_socket(address, v6_only=self._has_v4_twin(address))
-                self._sockets.append(undo.enter_context(sock))
+                sockets.append(undo.enter_context(sock))
                 self.warnings += [warning] if warning else []
             self._undo = undo.pop_all()
+        self._sockets = sockets
         self.addresses = [bound_address(sock) for sock in self._sockets]
         self._kernel_figures = [dropped_by_kernel(sock) for sock in self._sockets]
         granted = [enlarge_buffer(sock, self._asked_octets) for sock in self._sockets]
@@ -222,7 +225,9 @@ class Receiver:
             block = self._block(n)
             if len(block):
                 return block
-            if self._drain_until is not None and (n == 0 or time.monotonic() > self._drain_until):
+            # A flood of refused datagrams must not keep the caller from its other work.
+            ends = deadline if self._drain_until is None else self._drain_until
+            if time.monotonic() >= ends or (n == 0 and self._drain_until is not None):
                 return None
 
     def _wait(self, deadline: float) -> bool:

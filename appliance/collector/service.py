@@ -34,8 +34,11 @@ STATES_FILE = "exporters.json"
 STATUS_FILE = "collector.json"
 FLOW_LOG_FOLDER = "flowlog"
 
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.1
 """Datagrams queue up this long, so that blocks are large; far less than the buffer holds."""
+
+BLOCK_DATAGRAMS = 4096
+"""The largest block. Half the time of a flow goes into its block when there are only 400 in it."""
 
 _RECEIVE_SECONDS = 0.2
 _STATUS_SECONDS = 2.0
@@ -88,6 +91,7 @@ class Collector:
             receive_buffer_octets=settings["collector.receive_buffer"],
             allowed=settings["collector.allowed_exporters"],
             gather_seconds=GATHER_SECONDS,
+            block_datagrams=BLOCK_DATAGRAMS,
         )
         self._flush_seconds = settings["flow_log.flush_seconds"]
         self._before: Mapping[str, int] = {}

@@ -40,8 +40,6 @@ def time_columns(group: RecordGroup) -> dict[str, NDArray[Any]]:
         end = _before_export(group, _BEFORE_EXPORT_END)
     if start is None and end is None:
         start = _absolute(group, _OBSERVED)
-    if start is None and end is None:
-        start = group.per_record("export_ms")
     start, end = _completed(group, start, end)
     swapped = start > end
     if swapped.any():

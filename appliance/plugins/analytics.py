@@ -276,4 +276,5 @@ def _other_routes() -> list[Route]:
 
 @hookimpl
 def register_routes() -> list[Route]:
+    """Return the routes below `/api/v1/netflow/`."""
     return [*_talker_routes(), *_application_routes(), *_other_routes()]

@@ -172,11 +172,13 @@ def create(app: App, role: str, lifetime: float) -> None:
 
 @hookimpl
 def register_commands() -> list[click.Command]:
+    """Return `appliance token`."""
     return [token_group]
 
 
 @hookimpl
 def principal_from_request(environ: Mapping[str, Any], settings: Settings) -> Principal | None:
+    """Return whom the token of a request names."""
     carried = token_of_request(environ)
     if carried is None:
         return None

@@ -108,7 +108,7 @@ def summary_of(
     return _summary(exporter, store.totals(Selection(since=since, exporter=exporter.id)))
 
 
-def grouped(  # noqa: PLR0913 - the path's parts and four services, by name
+def grouped(
     interval: str, device: str, settings: Settings, store: FlowStore, now: float, zone: tzinfo
 ) -> list[dict[str, Any]]:
     """Return the sums of one exporter in the interval, by the unit that fits it."""
@@ -189,6 +189,7 @@ def _summary(exporter: ExporterRecord, measure: Measure) -> dict[str, Any]:
 
 @hookimpl
 def register_routes() -> list[Route]:
+    """Return the routes below `/v1/api`."""
     status = operation("Whether the API runs", api_status(), tag=TAG)
     row = {"_time": "2021-06-15T16:12:00+04:30", **_SUMMARY}
     name = {"Name": "core router", "Info": "rack 4"}

@@ -194,7 +194,7 @@ def scrape(metrics: Sequence[Any], open_store: Callable[[], FlowStore]) -> Answe
     return Answer(generate_latest(registry), content_type=TEXT_FORMAT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
     """A collector of metrics that are there already."""
 
@@ -370,11 +370,13 @@ def _is_in(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network)
 
 @hookimpl
 def register_metrics(settings: Settings) -> list[Any]:
+    """Return what the collector counts."""
     return [StatusCollector(settings)]
 
 
 @hookimpl
 def register_routes() -> list[Route]:
+    """Return `/metrics` and `/api/v1/health`."""
     example = {"success": True, "message": "All is well", "status": "ok"}
     return [
         Route(

@@ -1,4 +1,4 @@
-"""The access log: a line for each request, in the form that web servers write; and the error log."""
+"""The access log, a line for each request in the form that web servers write; and log files."""
 
 from __future__ import annotations
 

@@ -7,13 +7,14 @@ touches Bottle. There is no default application.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import bottle
 
 from appliance.contracts import PUBLIC, Answer, Route
-from appliance.errors import StorageError
+from appliance.ratelimit import RateLimited
 from appliance.web.calls import PROVIDERS, Call, Services, provided_arguments
 from appliance.web.cors import Cors
 from appliance.web.docs_page import CONTENT_SECURITY_POLICY, docs_page
@@ -50,15 +51,17 @@ def build_web(routes: Iterable[Route], services: Services, cors: Cors | None = N
     """
     table = all_routes(routes)
     cors = cors or Cors()
-    web = bottle.Bottle(autojson=False)
+    log = RateLimited(logging.getLogger(__name__))
+    web = bottle.Bottle()
+    web.config["json.enable"] = False
     web.default_error_handler = _framework_error
     for route in table:
-        web.route(route.path, route.method, _wrapped(route, services, cors))
+        web.route(route.path, route.method, _wrapped(route, services, cors, log))
     methods: dict[str, list[str]] = {}
     for route in table:
         methods.setdefault(route.path, []).append(route.method)
     for path, found in methods.items():
-        web.route(path, "OPTIONS", _preflight(path, tuple([*found, "OPTIONS"]), cors))
+        web.route(path, "OPTIONS", _preflight(path, (*found, "OPTIONS"), cors))
     return web
 
 
@@ -88,7 +91,7 @@ def all_routes(routes: Iterable[Route]) -> tuple[Route, ...]:
     return tuple(table)
 
 
-def _wrapped(route: Route, services: Services, cors: Cors) -> Callable[..., Any]:
+def _wrapped(route: Route, services: Services, cors: Cors, log: RateLimited) -> Callable[..., Any]:
     wanted = provided_arguments(route)
 
     def answer(environ: _Environ, parts: Mapping[str, str]) -> Answer:
@@ -103,9 +106,7 @@ def _wrapped(route: Route, services: Services, cors: Cors) -> Callable[..., Any]
             )
         # The guard of the web server: whatever a handler raises becomes an answer.
         except Exception as error:
-            if isinstance(error, StorageError):
-                services.stores.discard()
-            return error_answer(error)
+            return error_answer(error, log)
 
     def wrapped(**parts: str) -> Any:
         environ: _Environ = bottle.request.environ

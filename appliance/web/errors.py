@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 from appliance.contracts import Answer
 from appliance.errors import QueryError, RequestError, StorageError
-
-log = logging.getLogger(__name__)
+from appliance.ratelimit import RateLimited
 
 NO_TOKEN = "No valid token provided"  # noqa: S105 - a message of the API, no secret
 NOT_ADMINISTRATOR = "Administrative privileges required"
@@ -18,7 +15,7 @@ def error_body(message: str) -> dict[str, object]:
     return {"success": False, "message": message}
 
 
-def error_answer(error: Exception) -> Answer:
+def error_answer(error: Exception, log: RateLimited) -> Answer:
     """Turn what a handler raised into an answer; what is not expected is logged and becomes 500."""
     if isinstance(error, RequestError):
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
@@ -29,7 +26,7 @@ def error_answer(error: Exception) -> Answer:
         log.warning("storage is not available: %s", error)
         message = "The database is not available at the moment, try again later"
         return Answer(error_body(message), 503, headers={"Retry-After": "10"})
-    log.error("a handler failed", exc_info=error)
+    log.exception("a handler failed: %s", type(error).__name__)
     return Answer(error_body("Internal server error"), 500)
 
 

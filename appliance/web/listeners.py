@@ -1,4 +1,4 @@
-"""Where the web server listens: `web.listen` of appliance.yml, and the address of api_server.yml."""
+"""Where the web server listens: `web.listen` of appliance.yml and what api_server.yml says."""
 
 from __future__ import annotations
 

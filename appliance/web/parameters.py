@@ -108,7 +108,7 @@ class Query:
             if since is not None:
                 raise RequestError(400, "Give either from or last, not both")
             interval = parse_interval(last)
-            if interval is None or not interval.count:
+            if interval is None or not interval.number:
                 expected = "a whole number from 1 on and one of s m h d w M y, such as 24h"
                 raise _unusable("last", expected, last)
             since = interval.before(self.now if until is None else until, self._zone)

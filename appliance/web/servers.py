@@ -21,6 +21,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
+from appliance.errors import SettingsError
 from appliance.setting_types import ListenAddress
 from appliance.web.access_log import WsgiApplication, logged, opened_log
 from appliance.web.application import SECURITY_HEADERS
@@ -107,12 +108,16 @@ class Endpoint:
     ) -> None:
         self.listener = listener
         self._context = tls_context(listener.tls) if listener.tls else None
-        application = listening_application(application, listener)
         self._socket = bound_socket(listener)
+        try:
+            self._access_log = _access_log(listener)
+        except SettingsError:
+            self._socket.close()
+            raise
         self.address = ListenAddress(*self._socket.getsockname()[:2])
         self._channels: dict[int, Any] = {}
         self._server = ApiServer(
-            application,
+            listening_application(application, listener, self._access_log),
             map=self._channels,
             _start=self._context is None,
             _sock=self._socket,
@@ -149,21 +154,25 @@ class Endpoint:
         """Take no further connection."""
         self._server.accepting = False
         self._server.pull_trigger()
+        if self._relay is not None:
+            self._relay.stop_accepting()
 
     def finish(self) -> None:
         """Write out what is answered already, then close every connection."""
         self._flushed_by = time.monotonic() + _FLUSH_SECONDS
         self._server.pull_trigger()
         self._thread.join()
+        wasyncore.close_all(self._channels, ignore_all=True)
         if self._relay is not None:
             self._relay.stop()
-        wasyncore.close_all(self._channels, ignore_all=True)
-        self._socket.close()
+        self.close()
 
     def close(self) -> None:
-        """Undo the constructor where `start` was never called."""
+        """Close what the constructor opened, and every connection."""
         wasyncore.close_all(self._channels, ignore_all=True)
         self._socket.close()
+        if self._access_log is not None:
+            self._access_log.close()
 
     def _loop(self) -> None:
         while not self._is_finished():
@@ -245,22 +254,21 @@ class WebServer:
         self.endpoints.clear()
 
 
-def listening_application(application: WsgiApplication, listener: Listener) -> WsgiApplication:
-    """Wrap the application with what depends on the listener.
-
-    Raises
-    ------
-    SettingsError
-        The access log cannot be written.
-    """
+def listening_application(
+    application: WsgiApplication, listener: Listener, access_log: logging.Handler | None
+) -> WsgiApplication:
+    """Wrap the application with what depends on the listener."""
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ[NEED_AUTH] = listener.need_auth
         return application(environ, start_response)
 
-    if listener.access_log is None:
-        return wrapped
-    return logged(wrapped, opened_log(listener.access_log, "accessLogFile"))
+    return wrapped if access_log is None else logged(wrapped, access_log)
+
+
+def _access_log(listener: Listener) -> logging.Handler | None:
+    path = listener.access_log
+    return None if path is None else opened_log(path, "accessLogFile")
 
 
 def _adjustments(listener: Listener, limits: ServerLimits) -> Any:

@@ -1,4 +1,4 @@
-"""Builds the web server of an `App`: what `appliance serve` starts and `appliance run` announces."""
+"""The web server of an `App`: what `appliance serve` starts and `appliance run` announces."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The web server's way to the store of flows: opened when it is first asked, anew after a failure.
+"""The web server's way to the store of flows: opened when it is first asked, by any thread.
 
-Each worker thread has a store of its own, so a store needs no locks for reading.
+One store serves all worker threads; one that cannot be opened is tried again with the next request.
 """
 
 from __future__ import annotations
@@ -17,44 +17,31 @@ DATABASE = "flows.database"
 
 
 class StoreAccess:
-    """Opens stores and remembers the one of each thread."""
+    """Opens the store and remembers it."""
 
     def __init__(self, open_store: Callable[[], FlowStore]) -> None:
         self._open = open_store
-        self._of_thread = threading.local()
         self._lock = threading.Lock()
-        self._stores: list[FlowStore] = []
+        self._opened: FlowStore | None = None
 
     def store(self) -> FlowStore:
-        """Return this thread's store.
+        """Return the store.
 
         Raises
         ------
         StorageError
             It cannot be opened now.
         """
-        store: FlowStore | None = getattr(self._of_thread, "store", None)
-        if store is None:
-            store = self._of_thread.store = self._open()
-            with self._lock:
-                self._stores.append(store)
-        return store
-
-    def discard(self) -> None:
-        """Close this thread's store after it failed; the next question opens it anew."""
-        store: FlowStore | None = getattr(self._of_thread, "store", None)
-        self._of_thread.store = None
-        if store is not None:
-            with self._lock:
-                self._stores.remove(store)
-            with contextlib.suppress(StorageError):
-                store.close()
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
 
     def close(self) -> None:
-        """Close every thread's store; nothing may be asked any more."""
+        """Close the store; a later question opens it anew."""
         with self._lock:
-            stores, self._stores = self._stores, []
-        for store in stores:
+            store, self._opened = self._opened, None
+        if store is not None:
             with contextlib.suppress(StorageError):
                 store.close()
 

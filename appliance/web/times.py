@@ -19,7 +19,7 @@ Unit = Literal["second", "minute", "hour", "day", "week", "month", "year"]
 UNITS: tuple[Unit, ...] = ("second", "minute", "hour", "day", "week", "month", "year")
 
 MAX_BINS = 1500
-"""An answer has at most about so many bins; where the rules ask for more, the next unit is taken."""
+"""About the most bins of an answer; where the rules ask for more, the next unit is taken."""
 
 LOCAL_TIME = Path("/etc/localtime")
 QUARTER_SECONDS = 900
@@ -49,15 +49,15 @@ _GROUPS: dict[str, tuple[tuple[int, Unit], Unit]] = {
 class Interval(NamedTuple):
     """So many of a unit: s m h d w M y."""
 
-    count: int
+    number: int
     unit: str
 
     def before(self, now: float, zone: tzinfo) -> float:
-        """Return when the interval began that ends now: M and y by the calendar, not before 1970."""
+        """Return when the interval that ends now began: M and y by the calendar, from 1970 on."""
         if self.unit in _UNIT_SECONDS:
-            return max(now - self.count * _UNIT_SECONDS[self.unit], 0.0)
+            return max(now - self.number * _UNIT_SECONDS[self.unit], 0.0)
         local = datetime.fromtimestamp(now, zone)
-        months = local.year * 12 + local.month - 1 - self.count * (12 if self.unit == "y" else 1)
+        months = local.year * 12 + local.month - 1 - self.number * (12 if self.unit == "y" else 1)
         year, month = divmod(months, 12)
         if year < 1970:
             return 0.0
@@ -67,10 +67,10 @@ class Interval(NamedTuple):
     def group(self, span_seconds: float) -> Unit:
         """Return what `summary/group` groups this interval by."""
         if self.unit == "h":
-            unit: Unit = "minute" if self.count <= 1 else "hour" if self.count <= 23 else "day"
+            unit: Unit = "minute" if self.number <= 1 else "hour" if self.number <= 23 else "day"
         else:
             (limit, fine), coarse = _GROUPS[self.unit]
-            unit = fine if self.count <= limit else coarse
+            unit = fine if self.number <= limit else coarse
         while span_seconds / _BIN_SECONDS[unit] > MAX_BINS and unit != "year":
             unit = UNITS[UNITS.index(unit) + 1]
         return unit

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import ssl
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 HANDSHAKE_SECONDS = 5.0
 CHUNK_OCTETS = 65536
 _ACCEPT_PAUSE_SECONDS = 0.2
+_FLUSH_SECONDS = 2.0
 
 HandOver = Callable[[socket.socket, tuple[str, int]], None]
 """Gives waitress a plain connection and the client's address and port."""
@@ -68,6 +70,8 @@ class TlsRelay:
         self.counts: Counter[str] = Counter()
         self._of_client: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._accepting: asyncio.Task[None] | None = None
         self._muted = RateLimited(log)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -79,12 +83,29 @@ class TlsRelay:
         self._thread.start()
         self._started.wait()
 
+    def stop_accepting(self) -> None:
+        """Take no further connection and give handshakes up."""
+        self._call(self._quiet)
+
     def stop(self) -> None:
-        """Take no further connection and cut the ones there are."""
-        if self._loop is not None and self._stop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop.set)
+        """Pass on what the server has answered already, for a moment, then cut every connection.
+
+        To be called when the server has closed its ends.
+        """
+        self.stop_accepting()
+        self._call(lambda: self._stop.set() if self._stop is not None else None)
         self._thread.join()
+
+    def _call(self, function: Callable[[], None]) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(function)
+
+    def _quiet(self) -> None:
+        if self._accepting is not None:
+            self._accepting.cancel()
+        for task in self._handshakes:
+            task.cancel()
 
     def _run(self) -> None:
         asyncio.run(self._serve())
@@ -94,13 +115,14 @@ class TlsRelay:
         self._loop.set_exception_handler(
             lambda _loop, context: log.debug("tls relay: %s", context.get("message"))
         )
-        accepting = asyncio.create_task(self._accept())
+        self._accepting = asyncio.create_task(self._accept())
         self._started.set()
         await self._stop.wait()
-        accepting.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_FLUSH_SECONDS)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(accepting, *self._tasks, return_exceptions=True)
+        await asyncio.gather(self._accepting, *self._tasks, return_exceptions=True)
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
@@ -121,15 +143,17 @@ class TlsRelay:
             self._of_client[client] += 1
             task = asyncio.create_task(self._relay(connection, (client, int(address[1]))))
             self._tasks.add(task)
-            task.add_done_callback(lambda task, client=client: self._done(task, client))
+            self._handshakes.add(task)
+            task.add_done_callback(functools.partial(self._done, client))
 
     def _is_full(self, client: str) -> bool:
         limits = self._limits
-        of_client = self._of_client[client] if client in self._of_client else 0
+        of_client = self._of_client.get(client, 0)
         return len(self._tasks) >= limits.connections or of_client >= limits.per_client
 
-    def _done(self, task: asyncio.Task[None], client: str) -> None:
+    def _done(self, client: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._handshakes.discard(task)
         self._of_client[client] -= 1
         if not self._of_client[client]:
             del self._of_client[client]
@@ -145,7 +169,13 @@ class TlsRelay:
             log.debug("no TLS handshake with %s: %s", client[0], error)
             connection.close()
             return
+        except asyncio.CancelledError:
+            connection.close()
+            raise
         self.counts["accepted"] += 1
+        task = asyncio.current_task()
+        if task is not None:
+            self._handshakes.discard(task)
         ours, theirs = socket.socketpair()
         self._hand_over(theirs, client)
         plain_reader, plain_writer = await asyncio.open_connection(sock=ours)
@@ -185,10 +215,11 @@ class TlsRelay:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy until the end; the other side's end is told, or the connection is gone."""
+    """Copy until one side ends or breaks; the other side is told either way."""
     with contextlib.suppress(OSError):
         while octets := await reader.read(CHUNK_OCTETS):
             writer.write(octets)
             await writer.drain()
+    with contextlib.suppress(OSError):
         if writer.can_write_eof():
             writer.write_eof()

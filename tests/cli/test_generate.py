@@ -62,6 +62,20 @@ def test_generate_when_json_then_exporters_add_up_to_the_total(capsys, receiver)
     assert (total["datagrams"], total["datagram_octets"]) == drained(receiver)
 
 
+def test_generate_when_unique_then_hardly_a_near_host_comes_twice(capsys, receiver):
+    options = ["--flows", "3000", "--rate", "max", "--protocol", "v5", "--unique"]
+    assert generate(capsys, receiver, *options)[0] == 0
+    receiver.stop_receiving()
+    hosts = set()
+    while (block := receiver.receive(0)) is not None:
+        for row in range(len(block)):
+            datagram = block.payload(row)
+            for at in range(24, len(datagram), 48):
+                ends = datagram[at : at + 4], datagram[at + 4 : at + 8]
+                hosts |= {end for end in ends if end[0] == 10}
+    assert len(hosts) > 2500
+
+
 def test_generate_when_duration_is_given_then_stops(capsys, receiver):
     code, out, _ = generate(capsys, receiver, "--duration", "0.1", "--rate", "10000", "--json")
     assert code == 0

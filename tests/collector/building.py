@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import struct
 
+from appliance.collector.captures import CapturedDatagram
+
 
 def udp(payload: bytes, source_port: int = 40000, destination_port: int = 2055) -> bytes:
     return struct.pack(">HHHH", source_port, destination_port, 8 + len(payload), 0) + payload
@@ -80,3 +82,15 @@ def enhanced(frame: bytes, units: int, number: int = 0, order: str = "<") -> byt
         order + "IIIII", number, units >> 32, units & 0xFFFF_FFFF, len(frame), len(frame)
     )
     return block(6, head + frame, order)
+
+
+def fragments(body: bytes, size: int, number: int = 1) -> list[bytes]:
+    """Cut an IPv4 packet's body into fragments."""
+    return [
+        ipv4(body[at : at + size], number=number, offset=at, more=at + size < len(body))
+        for at in range(0, len(body), size)
+    ]
+
+
+def payloads(found: list[CapturedDatagram]) -> list[bytes]:
+    return [captured.datagram.payload for captured in found]

@@ -216,6 +216,32 @@ def test_allow_list_when_sender_is_outside_then_refused_and_counted(plain_loop: 
     assert receiver.counters.datagrams == 3
 
 
+def test_allow_list_when_refused_datagrams_flood_then_the_timeout_is_kept() -> None:
+    allowed = [ip_network("127.0.0.2/32")]
+    with (
+        receiving(allowed=allowed, block_datagrams=1, receive_buffer_octets=1 << 22) as receiver,
+        exporter(receiver.addresses[0]) as out,
+    ):
+        for _ in range(1000):
+            out.send(b"flood")
+        assert receiver.receive(0) is None
+        assert 0 < receiver.counters.refused_datagrams < 1000
+
+
+def test_stop_when_never_started_then_nothing_happens() -> None:
+    Receiver([LOOPBACK], receive_buffer_octets=BUFFER).stop()
+
+
+def test_start_when_the_port_becomes_free_then_a_second_try_works() -> None:
+    with receiving() as first:
+        receiver = Receiver(first.addresses, receive_buffer_octets=BUFFER)
+        with pytest.raises(StartupError):
+            receiver.start()
+    receiver.start()
+    assert len(receiver.addresses) == 1
+    receiver.stop()
+
+
 def test_allow_list_when_large_datagrams_are_mixed_in_then_the_right_rows_are_kept() -> None:
     with receiving(allowed=[ip_network("127.0.0.2/32")]) as receiver, ExitStack() as stack:
         for source, size in (("127.0.0.1", 9000), ("127.0.0.2", 5000), ("127.0.0.2", 7)):

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from appliance.app import App, build_app
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.collector.pipeline import Pipeline
@@ -229,7 +227,7 @@ class Decoded:
 @functools.cache
 def an_app() -> App:
     """Return the appliance with its built-in plugins and every setting at its default."""
-    return build_app(build_plugin_manager(entry_points=()), SettingsFile({}, None))
+    return build_app(build_plugin_manager(entry_points=()), SettingsFile(None, Path(), {}))
 
 
 def decoders(options: DecodeOptions | None = None) -> dict[int, Any]:
@@ -335,7 +333,3 @@ def write_pcap(path: Path, datagrams: Iterable[tuple[int, bytes]]) -> Path:
         octets += struct.pack("<IIII", seconds, 0, len(frame), len(frame)) + frame
     path.write_bytes(octets)
     return path
-
-
-def octet_matrix(payloads: Sequence[bytes]) -> np.ndarray:  # type: ignore[type-arg]
-    return block_of([datagram(p) for p in payloads]).octets

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.flowlog import Rows, batch_from_rows
-from appliance.flows import COLUMN, UNKNOWN_DIRECTION, AnyArray, RecordKind, is_constant
+from appliance.flows import COLUMN, AnyArray, RecordKind, is_constant
 from appliance.plugins.sql_store.bins import FIRST, LAST
 from appliance.plugins.sql_store.services import Services, service_ports
 from appliance.wire.block import V4_MAPPED
@@ -145,14 +145,20 @@ class Classifier:
     def __init__(self, services: Services, local: LocalNetworks) -> None:
         self.services, self.local = services, local
 
-    def flows(self, pieces: Sequence[Rows]) -> Flows:
-        """Classify rows that were read with `FLOW_COLUMNS`."""
+    def flows(self, pieces: Sequence[Rows], only: tuple[int, int] | None = None) -> Flows:
+        """Classify rows that were read with `FLOW_COLUMNS`.
+
+        Parameters
+        ----------
+        only
+            The address (hi, lo) of an exporter whose flows are wanted; None for all.
+        """
         columns = _joined(pieces)
-        kinds = columns["record_kind"]
-        if not (is_constant(kinds) and kinds.size and kinds[0] == RecordKind.FLOW):
-            chosen = np.flatnonzero(kinds == RecordKind.FLOW)
-            if len(chosen) < len(kinds):
-                columns = {name: column[chosen] for name, column in columns.items()}
+        wanted = {"record_kind": int(RecordKind.FLOW)}
+        if only is not None:
+            wanted |= {"exporter_address_hi": only[0], "exporter_address_lo": only[1]}
+        for name, value in wanted.items():
+            columns = _where_equal(columns, name, value)
         return self._classified(columns)
 
     def _classified(self, columns: dict[str, AnyArray]) -> Flows:
@@ -206,6 +212,16 @@ def _joined(pieces: Sequence[Rows]) -> dict[str, AnyArray]:
         else:
             joined[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return joined
+
+
+def _where_equal(columns: dict[str, AnyArray], name: str, value: int) -> dict[str, AnyArray]:
+    column = columns[name]
+    if is_constant(column) and len(column) and int(column[0]) == value:
+        return columns
+    chosen = np.flatnonzero(column == column.dtype.type(value))
+    if len(chosen) == len(column):
+        return columns
+    return {name: column[chosen] for name, column in columns.items()}
 
 
 def _minutes(milliseconds: IntArray) -> IntArray:

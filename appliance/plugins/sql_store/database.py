@@ -60,7 +60,6 @@ class Dialect:
         INSERT that leaves a row that is there alone.
     """
 
-    parameter: str
     conflict: str
     given: str
     least: str
@@ -68,8 +67,8 @@ class Dialect:
 
 
 DIALECTS = {
-    SQLITE: Dialect("?", "ON CONFLICT ({}) DO UPDATE SET", "excluded.{}", "min", "INSERT OR IGNORE"),
-    MYSQL: Dialect("%s", "ON DUPLICATE KEY UPDATE", "VALUES({})", "least", "INSERT IGNORE"),
+    SQLITE: Dialect("ON CONFLICT ({}) DO UPDATE SET", "excluded.{}", "min", "INSERT OR IGNORE"),
+    MYSQL: Dialect("ON DUPLICATE KEY UPDATE", "VALUES({})", "least", "INSERT IGNORE"),
 }
 
 
@@ -132,7 +131,7 @@ class SqlDatabase:
             return 0
         cursor = self.connection.connection().cursor()
         cursor.executemany(self._spelled(sql), rows)
-        return max(0, cursor.rowcount)
+        return max(0, int(cursor.rowcount))
 
     def close(self) -> None:
         """Close the connection of this thread."""

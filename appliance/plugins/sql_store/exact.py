@@ -7,7 +7,7 @@ once, so that none ever waits to be made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,9 @@ from appliance.plugins.sql_store.services import Services
 
 MOST_APPLICATIONS = 65_536
 """Names that one exporter may give; flows with further ones count by their port."""
+
+MOST_NAMES = 1_000_000
+"""Names that all may give together."""
 
 UNKNOWN = "unknown"
 
@@ -70,41 +73,52 @@ class Applications:
     Attributes
     ----------
     names
-        By exporter, by application_id.
+        By the exporter's address, by application_id.
     refused
-        Names beyond the limit of their exporter.
+        Names beyond the limits.
     """
 
     services: Services
-    names: dict[int, dict[int, str]] = field(default_factory=dict)
+    names: dict[str, dict[int, str]] = field(default_factory=dict)
     refused: int = 0
+    _known: int = 0
 
-    def learn(self, found: Iterable[tuple[int, int, str]]) -> list[tuple[int, str, str]]:
+    def learn(self, found: Iterable[tuple[str, int, str]]) -> list[tuple[str, str, str]]:
         """Take over (exporter, application_id, name); return the rows to store."""
         rows = []
         for exporter, application, text in found:
             name = clean_name(text)
             known = self.names.setdefault(exporter, {})
-            if not name or known.get(application) == name or exporter == ALL_EXPORTERS:
+            if not name or known.get(application) == name:
                 continue
-            if application not in known and len(known) >= MOST_APPLICATIONS:
-                self.refused += 1
-                continue
+            if application not in known:
+                if len(known) >= MOST_APPLICATIONS or self._known >= MOST_NAMES:
+                    self.refused += 1
+                    continue
+                self._known += 1
             known[application] = name
             rows.append((exporter, str(application), name))
         return rows
 
-    def of(self, groups: Groups) -> list[str]:
-        """Return the name of each group."""
-        protocol, port = groups.columns[_PROTOCOL], groups.columns[_PORT]
-        places = self.services.named(protocol, port).tolist()
-        names = [self.services.names[place] or UNKNOWN for place in places]
+    def of(self, groups: Groups, addresses: Mapping[int, str]) -> tuple[IntArray, list[str]]:
+        """Return the name of each group, as its place in a list of names."""
+        places = self.services.named(groups.columns[_PROTOCOL], groups.columns[_PORT])
+        codes = places.astype(np.int64)
+        texts = [UNKNOWN, *self.services.names[1:]]
+        place: dict[str, int] = {}
         told = groups.columns[_APPLICATION]
         for at in np.flatnonzero(told).tolist():
-            known = self.names.get(int(groups.columns[_EXPORTER][at]))
-            if known:
-                names[at] = known.get(int(told[at]), names[at])
-        return names
+            name = self.names.get(addresses.get(int(groups.columns[_EXPORTER][at]), ""), {}).get(
+                int(told[at])
+            )
+            if name is None:
+                continue
+            if not place:
+                place = {text: number for number, text in enumerate(texts)}
+            codes[at] = place.setdefault(name, len(texts))
+            if len(place) > len(texts):
+                texts.append(name)
+        return codes, texts
 
 
 def clean_name(text: str) -> str:
@@ -113,18 +127,19 @@ def clean_name(text: str) -> str:
     return " ".join(kept.split())[:NAME_CHARACTERS].strip()
 
 
-def exact_rows(groups: Groups, applications: Applications, oldest_minute: int) -> list[Row]:
+def exact_rows(
+    groups: Groups, applications: Applications, addresses: Mapping[int, str], oldest_minute: int
+) -> list[Row]:
     """Return the rows to add to `rollup`.
 
     Parameters
     ----------
+    addresses
+        Of exporters, by identifier.
     oldest_minute
         Bins of minutes before it are not made any more.
     """
-    names = applications.of(groups)
-    texts = list(dict.fromkeys(names))
-    place = {name: number for number, name in enumerate(texts)}
-    codes = np.array([place[name] for name in names], np.int64)
+    codes, texts = applications.of(groups, addresses)
     keyed = {
         Dimension.TOTAL: (np.zeros_like(codes), [""]),
         Dimension.PROTOCOL: (
@@ -137,8 +152,7 @@ def exact_rows(groups: Groups, applications: Applications, oldest_minute: int) -
     for dimension, (column, meanings) in keyed.items():
         sums = Groups([*groups.columns[:3], column], groups.sums)
         small = regrouped(sums, range(4))
-        if dimension is Dimension.APPLICATION or len(small.sums):
-            rows += _rows_of(dimension, _with_all_exporters(small), meanings, oldest_minute)
+        rows += _rows_of(dimension, _with_all_exporters(small), meanings, oldest_minute)
     return rows
 
 

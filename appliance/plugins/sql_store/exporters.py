@@ -23,11 +23,18 @@ _COLUMNS = "id, address, name, info, created, updated"
 
 
 class Exporters:
-    """The exporters of the appliance database."""
+    """The exporters of the appliance database.
+
+    Attributes
+    ----------
+    addresses
+        As text, by identifier, as far as `ids` has met them.
+    """
 
     def __init__(self, appliance: SqlDatabase, flows: SqlDatabase) -> None:
         self.appliance, self.flows = appliance, flows
         self._ids: dict[tuple[int, int], int] = {}
+        self.addresses: dict[int, str] = {}
 
     def all(self) -> list[ExporterRecord]:
         """Return every exporter, by identifier."""
@@ -79,6 +86,7 @@ class Exporters:
         with self.appliance.transaction():
             rows = self.appliance.rows("SELECT id, address FROM exporter")
         self._ids = {address_halves(address): int(number) for number, address in rows}
+        self.addresses = {int(number): str(address) for number, address in rows}
 
     def _make(self, addresses: list[tuple[int, int]], now: float) -> None:
         room = MOST_EXPORTERS - len(self._ids)

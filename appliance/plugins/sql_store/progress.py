@@ -13,6 +13,8 @@ from typing import Any
 from appliance.flowlog import Cursor
 from appliance.plugins.sql_store.database import SqlDatabase
 
+START = Cursor()
+
 
 @dataclass(slots=True)
 class Progress:
@@ -22,12 +24,14 @@ class Progress:
     ----------
     flows, options
         Cursors behind what is stored of either family.
-    newest
-        Start of the newest minute that has flows.
+    oldest, newest
+        Start of the first and of the last minute that ever had flows; 0 without any.
     loaded
         Collection time of the flow stored last, seconds.
     open
         Minutes that are not closed: start, and the cursor before their first flow.
+    unwritten
+        By open minute, the sums of flows of which only the exact part is stored.
     floor, until
         After a rebuild: flows before the cursor `until` and before the time `floor` are stored
         already.
@@ -37,13 +41,15 @@ class Progress:
         What was left out, by name.
     """
 
-    flows: Cursor = Cursor()
-    options: Cursor = Cursor()
+    flows: Cursor = START
+    options: Cursor = START
+    oldest: int = 0
     newest: int = 0
     loaded: float = 0.0
     open: dict[int, Cursor] = field(default_factory=dict)
+    unwritten: dict[int, list[int]] = field(default_factory=dict)
     floor: int = 0
-    until: Cursor = Cursor()
+    until: Cursor = START
     generation: int = 0
     counters: dict[str, int] = field(default_factory=dict)
 
@@ -63,6 +69,7 @@ def progress_from_text(text: str) -> Progress:
     for name in ("flows", "options", "until"):
         content[name] = Cursor(*content[name])
     content["open"] = {int(minute): Cursor(*at) for minute, at in content["open"].items()}
+    content["unwritten"] = {int(minute): sums for minute, sums in content["unwritten"].items()}
     return Progress(**content)
 
 

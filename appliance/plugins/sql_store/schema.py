@@ -58,13 +58,14 @@ FLOW_MIGRATIONS: tuple[Migration, ...] = (
         """CREATE TABLE IF NOT EXISTS work (
             size TINYINT NOT NULL, bin_start BIGINT NOT NULL, first_segment BIGINT NOT NULL,
             first_row BIGINT NOT NULL, last_segment BIGINT NOT NULL, last_row BIGINT NOT NULL,
+            done TINYINT NOT NULL,
             PRIMARY KEY (size, bin_start)
         ) WITHOUT ROWID""",
         """CREATE TABLE IF NOT EXISTS progress (
             id INTEGER NOT NULL PRIMARY KEY, content MEDIUMTEXT NOT NULL
         )""",
         """CREATE TABLE IF NOT EXISTS application (
-            exporter INTEGER NOT NULL, application_id VARCHAR(20) NOT NULL,
+            exporter VARCHAR(45) NOT NULL, application_id VARCHAR(20) NOT NULL,
             name VARCHAR(128) NOT NULL, PRIMARY KEY (exporter, application_id)
         ) WITHOUT ROWID""",
     ),

@@ -70,7 +70,8 @@ class Tops:
     @property
     def unseen(self) -> IntArray:
         """What a name that is not kept can have at most, by measure."""
-        return self.cut.diagonal()
+        found: IntArray = self.cut.diagonal()
+        return found
 
     def rows(self) -> list[StoredRow]:
         """Return the rows to store, the last four those that are about no name."""
@@ -195,7 +196,8 @@ class Accumulator:
         unseen = self.unseen.get(cell, _NOTHING)
         if total is None:
             return unseen
-        return unseen + np.maximum(total - self.seen.get(cell, _NOTHING), 0)
+        missing = np.maximum(total - self.seen.get(cell, _NOTHING), 0)
+        return np.asarray(unseen + missing, np.int64)
 
     def _compact(self) -> None:
         if not self._parts:
@@ -222,7 +224,7 @@ class Accumulator:
 
 
 def _dense(column: NDArray[np.int64]) -> IntArray:
-    return np.unique(column, return_inverse=True)[1].astype(np.int64)
+    return np.asarray(np.unique(column, return_inverse=True)[1], np.int64)
 
 
 def _chosen(sums: IntArray, most: int, unseen: IntArray) -> tuple[NDArray[np.uint8], IntArray]:

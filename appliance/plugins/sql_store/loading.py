@@ -1,0 +1,281 @@
+"""The loader of roll-ups: follows the flow log and stores what is new, each piece in a transaction.
+
+Two things are stored of each piece, with the cursor behind it: sums that are exact are added to the
+rows that are there; the largest sources, destinations and ports of the minutes that are still open
+are kept in memory (see `minutes`) and written in place of those before. The same transaction has
+the list of open minutes with the cursor before each, from which a restart makes them again. So a
+crash at any point repeats or loses nothing. Hours, days and months follow from marks that the same
+transaction leaves (see `work`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from appliance.errors import StorageError
+from appliance.flowlog import Cursor, FlowLogReader, Rows
+from appliance.flows import address_text
+from appliance.plugins.sql_store.bins import Size
+from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier, Flows
+from appliance.plugins.sql_store.configuration import StoreLimits
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.dimensions import Dimension
+from appliance.plugins.sql_store.exact import Applications, add_rows, exact_rows, piece_groups
+from appliance.plugins.sql_store.exporters import Exporters
+from appliance.plugins.sql_store.grouping import Groups
+from appliance.plugins.sql_store.log_pieces import read_piece
+from appliance.plugins.sql_store.minutes import (
+    OpenMinutes,
+    merge_late,
+    minutes_in_order,
+    piece_names,
+    stored_minutes,
+)
+from appliance.plugins.sql_store.progress import Progress, read_progress, write_progress
+from appliance.plugins.sql_store.work import (
+    HourJob,
+    WorkItem,
+    make_from_smaller,
+    mark_work,
+    pending_work,
+    ready,
+)
+from appliance.stores import LoadReport
+
+PIECE_ROWS = 500_000
+OPTIONS_ROWS = 50_000
+OPTION_COLUMNS = (
+    "exporter_address_hi",
+    "exporter_address_lo",
+    "application_id",
+    "application_name",
+)
+
+
+@dataclass(slots=True)
+class Piece:
+    """A piece of the log, summed up."""
+
+    first: Cursor
+    after: Cursor
+    rows: int
+    flows: Flows
+    groups: Groups
+    names: dict[Dimension, list[tuple[int, Groups]]]
+
+
+class RollupLoader:
+    """Stores what is new in the flow log; the only writer of the flow database."""
+
+    def __init__(
+        self,
+        database: SqlDatabase,
+        exporters: Exporters,
+        log: Path,
+        classifier: Classifier,
+        limits: StoreLimits,
+    ) -> None:
+        self.database, self.exporters, self.limits = database, exporters, limits
+        self.classifier, self.piece_rows = classifier, PIECE_ROWS
+        self._log = log
+        self._reader, self._job_reader = FlowLogReader(log), FlowLogReader(log)
+        self._progress: Progress | None = None
+        self._minutes = OpenMinutes(limits)
+        self._applications = Applications(classifier.services)
+        self._job: HourJob | None = None
+
+    def load_once(self, now: float) -> LoadReport:
+        """Store what is new, at most one piece, and work on what is to be made.
+
+        Raises
+        ------
+        StorageError
+            A database or the log is away; nothing is lost.
+        """
+        report = LoadReport()
+        if not (self._log / "flows").is_dir():
+            return report
+        try:
+            progress = self._current(now)
+            progress = self._load_options(progress)
+            piece = self._next_piece(progress, now)
+            if piece is not None or self._minutes.due(now):
+                self._store(piece, now, report)
+            report.busy |= self._make(now)
+        except BaseException:
+            self.forget()
+            raise
+        return report
+
+    def cursor(self) -> Cursor | None:
+        """Return the position in the log before which nothing is needed any more."""
+        with self.database.transaction():
+            progress = read_progress(self.database)
+            hours = [item.first for item in pending_work(self.database) if item.size is Size.HOUR]
+        return min([progress.flows, *progress.open.values(), *hours])
+
+    def forget(self) -> None:
+        """Begin anew from what the database says."""
+        self._progress, self._job = None, None
+        self._minutes = OpenMinutes(self.limits)
+        self._applications = Applications(self.classifier.services)
+        self.exporters.forget()
+
+    def _current(self, now: float) -> Progress:
+        """Return the progress; when it is not what this loader wrote last, take it over."""
+        with self.database.transaction():
+            stored = read_progress(self.database)
+        if self._progress is not None and stored == self._progress:
+            return self._progress
+        self.forget()
+        with self.database.transaction():
+            rows = self.database.rows("SELECT exporter, application_id, name FROM application")
+        self._applications.learn((str(e), int(a), str(name)) for e, a, name in rows)
+        self._reopen(stored, now)
+        self._progress = stored
+        return stored
+
+    def _reopen(self, progress: Progress, now: float) -> None:
+        """Read the minutes that were open from the log again."""
+        if not progress.open:
+            return
+        for start, first in progress.open.items():
+            self._minutes.open(start, first)
+        cursor = min(progress.open.values())
+        while cursor < progress.flows:
+            rows, after = read_piece(
+                self._reader, cursor, self.piece_rows, FLOW_COLUMNS, progress.flows
+            )
+            if rows:
+                piece = self._summed(rows, cursor, after, now)
+                self._minutes.add(piece.names)
+            cursor = after
+
+    def _load_options(self, progress: Progress) -> Progress:
+        """Take over the names of applications that are new in the log."""
+        tables, after = self._reader.follow(progress.options, OPTIONS_ROWS, True, OPTION_COLUMNS)
+        if after == progress.options:
+            return progress
+        found = [name for table in tables for name in _application_names(table)]
+        before = self._applications.refused
+        learned = self._applications.learn(found)
+        changed = copy.deepcopy(progress)
+        changed.options = after
+        changed.count("applications_refused", self._applications.refused - before)
+        with self.database.transaction(write=True):
+            self.database.executemany(
+                "REPLACE INTO application (exporter, application_id, name) VALUES (?, ?, ?)",
+                learned,
+            )
+            write_progress(self.database, changed)
+        self._progress = changed
+        return changed
+
+    def _next_piece(self, progress: Progress, now: float) -> Piece | None:
+        refilling = progress.flows < progress.until
+        end = progress.until if refilling else None
+        rows, after = read_piece(self._reader, progress.flows, self.piece_rows, FLOW_COLUMNS, end)
+        if after == progress.flows:
+            return None
+        return self._summed(rows, progress.flows, after, now, progress.floor if refilling else 0)
+
+    def _summed(
+        self, rows: list[Rows], first: Cursor, after: Cursor, now: float, floor: int = 0
+    ) -> Piece:
+        flows = self.classifier.flows(rows)
+        if floor:
+            flows = flows.where(np.flatnonzero(flows.minutes >= floor))
+        groups = piece_groups(flows, self.exporters.ids(flows.exporters, now))
+        read = sum(piece.n_rows for piece in rows)
+        return Piece(first, after, read, flows, groups, piece_names(flows, groups))
+
+    def _store(self, piece: Piece | None, now: float, report: LoadReport) -> None:
+        progress = copy.deepcopy(self._known())
+        with self.database.transaction(write=True):
+            if read_progress(self.database) != self._progress:
+                raise StorageError(f"database {self.database.name} was changed by another program")
+            closing = self._add(piece, progress, now) if piece else []
+            self._minutes.write(self.database, now, closing)
+            progress.open = self._minutes.first_cursors()
+            progress.unwritten = self._minutes.unwritten()
+            write_progress(self.database, progress)
+        self._progress = progress
+        if piece is not None:
+            report.rows = piece.rows
+            report.busy = piece.rows >= self.piece_rows or progress.flows < progress.until
+            report.lag_seconds = max(0.0, now - progress.loaded) if report.busy else 0.0
+
+    def _add(self, piece: Piece, progress: Progress, now: float) -> list[int]:
+        """Add a piece to everything; return the minutes that it closes."""
+        progress.flows = piece.after
+        every = minutes_in_order(piece.flows.minutes)
+        if not every:
+            return []
+        oldest = int(now) - self.limits.kept(Size.MINUTE)
+        order = [start for start in every if start >= oldest]
+        unknown = [start for start in order if start not in self._minutes.minutes]
+        old = [start for start in unknown if start <= progress.newest]
+        late = stored_minutes(self.database, old) if old else set()
+        for start in unknown:
+            if start not in late:
+                self._minutes.open(start, piece.first)
+        add_rows(
+            self.database,
+            exact_rows(piece.groups, self._applications, self.exporters.addresses, oldest),
+        )
+        self._minutes.add(piece.names)
+        for start in sorted(late):
+            merge_late(self.database, self.limits, start, piece.names)
+        progress.generation += bool(late)
+        progress.count("late_minutes", len(late))
+        mark_work(self.database, every, piece.first, piece.after)
+        progress.oldest = min([progress.oldest or every[0], *every])
+        progress.newest = max(progress.newest, *every)
+        progress.loaded = float(every[-1] + 60)
+        return self._minutes.touch([start for start in order if start not in late])
+
+    def _make(self, now: float) -> bool:
+        """Work on one bin that is over; return whether there is more to do."""
+        with self.database.transaction():
+            items = pending_work(self.database)
+        item = ready(items, self._minutes.minutes, now)
+        if item is None:
+            self._job = None
+            return False
+        if item.size is Size.HOUR and not self._read_hour(item, now):
+            return True
+        progress = copy.deepcopy(self._known())
+        progress.generation += 1
+        with self.database.transaction(write=True):
+            if self._job is not None:
+                self._job.store(self.database)
+            else:
+                make_from_smaller(self.database, item, self.limits)
+            write_progress(self.database, progress)
+        self._progress, self._job = progress, None
+        return True
+
+    def _read_hour(self, item: WorkItem, now: float) -> bool:
+        """Read a piece of an hour; return whether all of it is read."""
+        if self._job is None or self._job.item != item:
+            self._job = HourJob(item, self.limits)
+        self._job.read(self._job_reader, self.classifier, self.exporters, self.piece_rows, now)
+        return self._job.complete
+
+    def _known(self) -> Progress:
+        if self._progress is None:
+            raise RuntimeError("the progress is not known")
+        return self._progress
+
+
+def _application_names(table: Any) -> Iterator[tuple[str, int, str]]:
+    columns = [table.column(name).to_pylist() for name in OPTION_COLUMNS]
+    for hi, lo, application, name in zip(*columns, strict=True):
+        if application and name:
+            yield address_text(hi or 0, lo or 0), application, name

@@ -1,0 +1,36 @@
+"""Reading the flow log piece by piece, not beyond a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from appliance.flowlog import Cursor, FlowLogReader, Rows
+
+
+def read_piece(
+    reader: FlowLogReader,
+    cursor: Cursor,
+    most: int,
+    columns: Sequence[str],
+    end: Cursor | None = None,
+) -> tuple[list[Rows], Cursor]:
+    """Read on from a cursor, at most so many flow records and none behind `end`.
+
+    Returns
+    -------
+    tuple
+        Rows in order; the cursor behind them, at least `end` when all before it is read.
+    """
+    while True:
+        if end is not None and cursor >= end:
+            return [], end
+        if end is not None and cursor.segment == end.segment:
+            most = min(most, end.row - cursor.row)
+            found, after = reader.follow_rows(cursor, most, False, columns)
+            return found, after if found else end
+        found, after = reader.follow_rows(cursor, most, False, columns)
+        if end is None or (found and after <= end):
+            return found, after
+        if most == 1 or not found:
+            return [], end
+        most = max(1, min(most, sum(rows.n_rows for rows in found)) // 2)

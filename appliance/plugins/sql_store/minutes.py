@@ -1,0 +1,186 @@
+"""The minutes that are still being filled: their sources, destinations and ports.
+
+A cut bin cannot be added to without losing exactness, so all names of the newest minutes stay in
+memory and the largest are written every few seconds, each time in place of those before. With a
+piece of the log, in its transaction, goes the list of open minutes, each with the cursor before its
+first flow: after a crash the log is read again from there, for these minutes only, and what is
+found is what was lost. The last `OPEN` minutes in the order of the log are open. A flow of an older
+one, after the clock went back, is merged into the stored bin, whose error bound then grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from appliance.flowlog import Cursor
+from appliance.flows import AnyArray
+from appliance.plugins.sql_store.bins import Size
+from appliance.plugins.sql_store.classify import Flows
+from appliance.plugins.sql_store.configuration import StoreLimits
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.dimensions import (
+    ALL_EXPORTERS,
+    DIRECTIONS,
+    LARGEST_ONLY,
+    Dimension,
+)
+from appliance.plugins.sql_store.exact import port_groups
+from appliance.plugins.sql_store.grouping import Groups, IntArray, grouped
+from appliance.plugins.sql_store.stored_tops import read_tops, write_tops
+from appliance.plugins.sql_store.tops import Accumulator, cells, merged, tops_from_groups
+
+OPEN = 3
+
+
+@dataclass(slots=True)
+class OpenMinute:
+    """One minute; the cells of its accumulators are the directions."""
+
+    first: Cursor
+    names: dict[Dimension, Accumulator]
+    written: float = 0.0
+    unwritten: IntArray = field(default_factory=lambda: np.zeros(3, np.int64))
+    changed: bool = False
+
+
+@dataclass
+class OpenMinutes:
+    """The open minutes, the one that had a flow last at the end."""
+
+    limits: StoreLimits
+    minutes: dict[int, OpenMinute] = field(default_factory=dict)
+
+    def first_cursors(self) -> dict[int, Cursor]:
+        """Return the open minutes with the cursor before their first flow."""
+        return {start: minute.first for start, minute in self.minutes.items()}
+
+    def unwritten(self) -> dict[int, list[int]]:
+        """Return, by minute, the sums of flows whose names are not written."""
+        return {s: m.unwritten.tolist() for s, m in self.minutes.items() if m.changed}
+
+    def open(self, start: int, first: Cursor) -> OpenMinute:
+        """Begin a minute."""
+        names = {dimension: Accumulator(self.limits.group_names) for dimension in LARGEST_ONLY}
+        self.minutes[start] = OpenMinute(first, names)
+        return self.minutes[start]
+
+    def add(self, pieces: dict[Dimension, list[tuple[int, Groups]]]) -> None:
+        """Add sums of minutes that are open; others are left out."""
+        for dimension, parts in pieces.items():
+            for start, groups in parts:
+                if minute := self.minutes.get(start):
+                    minute.names[dimension].add(groups)
+                    minute.changed = True
+                    if dimension is Dimension.PORT:
+                        minute.unwritten = minute.unwritten + groups.sums.sum(axis=0)
+
+    def touch(self, order: Iterable[int]) -> list[int]:
+        """Move minutes to the end in this order; return those that are thereby closed."""
+        for start in order:
+            if minute := self.minutes.pop(start, None):
+                self.minutes[start] = minute
+        return list(self.minutes)[:-OPEN]
+
+    def due(self, now: float) -> bool:
+        """Tell whether something is to be written."""
+        pause = self.limits.provisional_seconds
+        return any(m.changed and abs(now - m.written) >= pause for m in self.minutes.values())
+
+    def write(self, database: SqlDatabase, now: float, closing: Iterable[int]) -> None:
+        """Store what changed and is due; everything of those that close.
+
+        It can be repeated as long as the transaction around it was not committed.
+        """
+        last = set(closing)
+        pause = self.limits.provisional_seconds
+        for start, minute in self.minutes.items():
+            due = start in last or abs(now - minute.written) >= pause
+            if minute.changed and due:
+                self._write_minute(database, start, minute)
+                minute.written, minute.changed = now, False
+                minute.unwritten = np.zeros(3, np.int64)
+        for start in last:
+            del self.minutes[start]
+
+    def _write_minute(self, database: SqlDatabase, start: int, minute: OpenMinute) -> None:
+        totals = _totals(database, start)
+        for dimension, accumulator in minute.names.items():
+            groups = accumulator.groups()
+            for cell, part in cells(groups) if groups else ():
+                total = totals[cell]
+                unseen = accumulator.unseen_of(cell, total)
+                tops = tops_from_groups(dimension, part, self.limits.top, unseen, total)
+                place = (ALL_EXPORTERS, cell, start)
+                write_tops(database, dimension, Size.MINUTE, place, tops)
+
+
+def piece_names(flows: Flows, groups: Groups) -> dict[Dimension, list[tuple[int, Groups]]]:
+    """Sum a piece of the log by name: by dimension, (minute, sums by direction and name)."""
+    whole = {Dimension.PORT: port_groups(groups)}
+    for dimension, address in (
+        (Dimension.SOURCE, flows.source),
+        (Dimension.DESTINATION, flows.destination),
+    ):
+        columns: list[AnyArray] = [flows.minutes, flows.direction, *address]
+        whole[dimension] = grouped(columns, flows.octets, flows.packets)
+    return {dimension: list(cells(found)) for dimension, found in whole.items()}
+
+
+def merge_late(
+    database: SqlDatabase,
+    limits: StoreLimits,
+    start: int,
+    pieces: dict[Dimension, list[tuple[int, Groups]]],
+) -> None:
+    """Merge sums into the stored bins of a minute that is closed."""
+    totals = _totals(database, start)
+    for dimension, parts in pieces.items():
+        for _, groups in (part for part in parts if part[0] == start):
+            for direction, names in cells(groups):
+                total = names.sums.sum(axis=0)
+                nothing = np.zeros(3, np.int64)
+                late = tops_from_groups(dimension, names, len(names.sums), nothing, total)
+                place = (ALL_EXPORTERS, direction)
+                stored = read_tops(database, dimension, Size.MINUTE, place, start, start + 1)
+                both = merged([*stored.values(), late], limits.top, totals[direction])
+                write_tops(database, dimension, Size.MINUTE, (*place, start), both)
+
+
+def minutes_in_order(minutes: IntArray) -> list[int]:
+    """Return the distinct minutes in the order of their last flow."""
+    if not len(minutes):
+        return []
+    ends = np.flatnonzero(np.append(minutes[1:] != minutes[:-1], True))
+    last: dict[int, None] = {}
+    for start in minutes[ends].tolist():
+        last.pop(start, None)
+        last[start] = None
+    return list(last)
+
+
+def stored_minutes(database: SqlDatabase, starts: list[int]) -> set[int]:
+    """Return those of some minutes that have flows already."""
+    found: set[int] = set()
+    for at in range(0, len(starts), 500):
+        some = starts[at : at + 500]
+        marks = ", ".join("?" * len(some))
+        rows = database.rows(
+            "SELECT DISTINCT bin_start FROM rollup WHERE dimension = 0 AND size = 0"  # noqa: S608
+            f" AND exporter = 0 AND direction IN (0, 1) AND bin_start IN ({marks})",
+            some,
+        )
+        found.update(int(row[0]) for row in rows)
+    return found
+
+
+def _totals(database: SqlDatabase, start: int) -> dict[int, IntArray]:
+    rows = database.rows(
+        "SELECT direction, octets, packets, flows FROM rollup WHERE dimension = 0 AND size = 0"
+        " AND exporter = 0 AND direction IN (0, 1) AND bin_start = ?",
+        (start,),
+    )
+    found = {direction: np.zeros(3, np.int64) for direction in DIRECTIONS}
+    return found | {int(row[0]): np.array([int(v) for v in row[1:]], np.int64) for row in rows}

@@ -1,0 +1,140 @@
+"""The SQL store: a `FlowStore` of roll-ups in SQLite or MySQL, with exporters beside them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from appliance.plugins.sql_store.classify import Classifier, LocalNetworks
+from appliance.plugins.sql_store.configuration import DATABASE, StoreLimits, store_limits
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.dimensions import EXACT, Dimension
+from appliance.plugins.sql_store.exporters import Exporters
+from appliance.plugins.sql_store.largest import LargestQuestions
+from appliance.plugins.sql_store.loading import RollupLoader
+from appliance.plugins.sql_store.questions import ExactQuestions
+from appliance.plugins.sql_store.schema import (
+    APPLIANCE_MIGRATIONS,
+    FLOW_MIGRATIONS,
+    migrate,
+)
+from appliance.plugins.sql_store.services import read_services
+from appliance.settings import Settings
+from appliance.stores import (
+    Dimension as DimensionName,
+)
+from appliance.stores import (
+    ExporterRecord,
+    LoadReport,
+    Measure,
+    MeasureName,
+    Selection,
+    TopAnswer,
+)
+
+FLOW_LOG_FOLDER = "flowlog"
+
+
+class SqlStore:
+    """Roll-ups and exporters; see `appliance.stores.FlowStore`.
+
+    Parameters
+    ----------
+    clock
+        Seconds since 1970; tests give their own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        settings: Settings,
+        limits: StoreLimits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        folder = settings["data_directory"]
+        self.limits = limits or store_limits(settings)
+        self.log = folder / FLOW_LOG_FOLDER
+        self.flows = SqlDatabase(url, folder, lambda db: migrate(db, FLOW_MIGRATIONS, "flow"))
+        self.appliance = SqlDatabase(
+            settings[DATABASE], folder, lambda db: migrate(db, APPLIANCE_MIGRATIONS, "appliance")
+        )
+        self._clock = clock
+        self._exporters = Exporters(self.appliance, self.flows)
+        self.classifier = Classifier(read_services(), LocalNetworks.of(settings["local_networks"]))
+        self.loader = RollupLoader(
+            self.flows, self._exporters, self.log, self.classifier, self.limits
+        )
+        self._exact = ExactQuestions(self.flows, self.limits)
+        self._largest = LargestQuestions(
+            self.flows, self.limits, self._exact, self.log, self.classifier
+        )
+
+    # Write side.
+
+    def load_once(self, now: float) -> LoadReport:
+        """Take over what is new in the flow log."""
+        return self.loader.load_once(now)
+
+    def cursor(self) -> tuple[int, int] | None:
+        """Return the position up to which the flow log is not needed any more."""
+        return self.loader.cursor()
+
+    def expire(self, now: float) -> int:
+        """Delete bins past their time; return the number of rows."""
+        return 0
+
+    # Read side.
+
+    def totals(self, selection: Selection) -> Measure:
+        """Return the sums of everything selected; two queries."""
+        with self.flows.transaction():
+            return self._exact.totals(self._exact.range(selection, self._clock()))
+
+    def totals_by_exporter(self, selection: Selection) -> Mapping[int, Measure]:
+        """Return the sums for each exporter that sent something in the range; two queries."""
+        with self.flows.transaction():
+            return self._exact.totals_by_exporter(self._exact.range(selection, self._clock()))
+
+    def top(
+        self,
+        dimension: DimensionName,
+        selection: Selection,
+        by: MeasureName = "octets",
+        limit: int | None = None,
+    ) -> TopAnswer:
+        """Return the largest names of a dimension."""
+        wanted = Dimension[dimension.upper()]
+        if wanted not in EXACT:
+            return self._largest.top(wanted, selection, by, limit, self._clock())
+        with self.flows.transaction():
+            asked = self._exact.range(selection, self._clock())
+            return self._exact.top(wanted, asked, by, limit)
+
+    def series(self, boundaries: Sequence[int], selection: Selection) -> list[Measure]:
+        """Return the sums between neighbouring boundaries; two queries."""
+        with self.flows.transaction():
+            return self._exact.series(boundaries, selection, self._clock())
+
+    def columns(self) -> Mapping[str, Mapping[str, Any]]:
+        """Describe the columns of the flow log under their names in pmacct's tables."""
+        return {}
+
+    def exporters(self) -> list[ExporterRecord]:
+        """Return every exporter that ever sent a flow record, by identifier; one query."""
+        return self._exporters.all()
+
+    def change_exporter(
+        self, exporter: int, *, name: str | None = None, info: str | None = None
+    ) -> None:
+        """Set an exporter's name or info."""
+        self._exporters.change(exporter, name, info, self._clock())
+
+    def health(self) -> Mapping[str, Any]:
+        """Return what an operator wants to know."""
+        return {}
+
+    def close(self) -> None:
+        """Close the connections of this thread."""
+        self.flows.close()
+        self.appliance.close()

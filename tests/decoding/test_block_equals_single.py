@@ -1,0 +1,80 @@
+"""Datagrams decoded as one block give what the same datagrams give one by one."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from appliance.collector.exporters import ExporterState
+from tests.decoding.building import Decoded, decode, multiset
+from tests.decoding.traffic import Event, datagrams, sequences_of_events
+
+
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+
+
+@settings(max_examples=400, deadline=None, phases=PHASES)
+@given(plans=sequences_of_events)
+def test_any_datagrams_when_decoded_as_one_block_then_as_one_by_one(plans: list[Event]) -> None:
+    sent = datagrams(plans)
+    assert facts(decode(*sent)) == facts(decode(*sent, one_by_one=True))
+
+
+@settings(max_examples=150, deadline=None, phases=PHASES)
+@given(
+    plans=st.lists(sequences_of_events, min_size=2, max_size=4).map(
+        lambda parts: list(itertools.chain(*parts))
+    ),
+    cuts=st.lists(st.integers(0, 40), max_size=4),
+)
+def test_any_datagrams_when_split_anywhere_then_as_one_by_one(
+    plans: list[Event], cuts: list[int]
+) -> None:
+    sent = datagrams(plans)
+    at = sorted({0, *(cut % len(sent) for cut in cuts), len(sent)})
+    found = Decoded()
+    for start, end in itertools.pairwise(at):
+        part = decode(*sent[start:end], states=found.states)
+        found.rows += part.rows
+        found.options += part.options
+        found.faults += part.faults
+        found.counts += part.counts - found.states.counts
+    found.counts += found.states.counts
+    assert facts(found) == facts(decode(*sent, one_by_one=True))
+
+
+def facts(found: Decoded) -> dict[str, Any]:
+    """Return everything that must not depend on how datagrams are put into blocks."""
+    return {
+        "rows": multiset(found.rows),
+        "options": multiset(found.options),
+        "faults": sorted(found.faults),
+        "counts": dict(found.counts),
+        "unknown": found.states.unknown_elements,
+        "exporters": {
+            exporter: exporter_facts(state) for exporter, state in found.states.exporters.items()
+        },
+        "octets": found.states.octets,
+    }
+
+
+def exporter_facts(state: ExporterState) -> dict[str, Any]:
+    waiting = [w for scope in state.sequences for w in state.room.waiting_of(scope)]
+    return {
+        # In their order: the oldest gives way first (versions apart are decoded apart).
+        "templates": sorted(
+            ((key, known.template) for key, known in state.templates.items()),
+            key=lambda item: item[0][0].version,
+        ),
+        "newest": {key: known.template for key, known in state.newest.items()},
+        "sampling": {v: s.told for v, s in state.sampling_of.items()},
+        "names": state.names,
+        "sequences": dict(state.sequences),
+        "waiting": sorted((w.scope, w.set_id, w.body, w.received_ms) for w in waiting),
+        "waiting_octets": state.room.octets,
+        # An exporter is known from its first sound datagram on; only then faults count as its own.
+        "counts": {word: n for word, n in state.counts.items() if n and word != "malformed"},
+    }

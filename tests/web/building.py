@@ -1,0 +1,264 @@
+"""A store in memory that keeps the protocol, and a client that goes through the WSGI validator."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Any, NamedTuple
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import pluggy
+
+from appliance.contracts import ADMINISTRATOR, USER, Principal, Route
+from appliance.plugin_manager import build_plugin_manager
+from appliance.plugins import analytics, devices, metrics
+from appliance.settings import Settings, SettingsFile
+from appliance.stores import (
+    ExporterRecord,
+    KeyedMeasure,
+    Measure,
+    Selection,
+    TopAnswer,
+)
+from appliance.web.application import build_web
+from appliance.web.calls import Services
+from appliance.web.cors import Cors
+from appliance.web.store_access import StoreAccess
+
+NOW = 1_623_757_576.5  # 2021-06-15T11:46:16.5Z
+TOKENS = {
+    "user": Principal("somebody", frozenset({USER})),
+    "administrator": Principal("root", frozenset({ADMINISTRATOR})),
+    "nothing": Principal("nobody", frozenset()),
+    "cookie": Principal("root", frozenset({ADMINISTRATOR}), from_cookie=True),
+}
+
+COLUMNS = {
+    name: {"defaultValue": None, "type": kind, "maxLength": length, "nullable": False}
+    for name, kind, length in (
+        ("agent_id", "int", None),
+        ("ip_src", "char", 15),
+        ("src_port", "int", None),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Sums that a fake store has."""
+
+    time: float
+    octets: int = 0
+    packets: int = 0
+    flows: int = 1
+    exporter: int = 1
+    direction: int = 0
+    source: str = "192.0.2.1"
+    destination: str = "198.51.100.1"
+    protocol: str = "6"
+    application: str = "http"
+    port: str = "tcp/80"
+
+
+@dataclass
+class FakeStore:
+    """Answers from a list of flows; counts its calls."""
+
+    flows: list[Flow] = field(default_factory=list)
+    records: list[ExporterRecord] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    failure: Exception | None = None
+    facts: Mapping[str, Any] = field(default_factory=lambda: {"lag_seconds": 1.5, "rows": 7})
+    asked: list[Selection] = field(default_factory=list)
+
+    def _called(self, name: str, selection: Selection | None = None) -> None:
+        self.calls[name] += 1
+        if selection is not None:
+            self.asked.append(selection)
+        if self.failure is not None:
+            raise self.failure
+
+    def _selected(self, selection: Selection) -> Iterable[Flow]:
+        since = (selection.since or 0) // 60 * 60
+        for flow in self.flows:
+            if (
+                flow.time >= since
+                and (selection.until is None or flow.time < selection.until)
+                and selection.exporter in (None, flow.exporter)
+                and selection.direction in (None, flow.direction)
+            ):
+                yield flow
+
+    def totals(self, selection: Selection) -> Measure:
+        self._called("totals", selection)
+        return _sum(self._selected(selection))
+
+    def totals_by_exporter(self, selection: Selection) -> Mapping[int, Measure]:
+        self._called("totals_by_exporter", selection)
+        by: dict[int, list[Flow]] = {}
+        for flow in self._selected(selection):
+            by.setdefault(flow.exporter, []).append(flow)
+        return {exporter: _sum(flows) for exporter, flows in by.items()}
+
+    def top(self, dimension: str, selection: Selection, by: str = "octets", limit=None):
+        self._called("top", selection)
+        groups: dict[str, list[Flow]] = {}
+        selected = list(self._selected(selection))
+        for flow in selected:
+            groups.setdefault(getattr(flow, dimension), []).append(flow)
+        rows = [KeyedMeasure(key, *_sum(flows)) for key, flows in groups.items()]
+        rows.sort(key=lambda row: -getattr(row, by))
+        total, shown = _sum(selected), rows[:limit]
+        other = Measure(*(t - sum(row[i + 1] for row in shown) for i, t in enumerate(total)))
+        return TopAnswer(shown, other, total, Measure())
+
+    def series(self, boundaries: Sequence[int], selection: Selection) -> list[Measure]:
+        self._called("series", selection)
+        assert all(bound % 60 == 0 for bound in boundaries)
+        assert list(boundaries) == sorted(set(boundaries))
+        selected = list(self._selected(selection))
+        return [
+            _sum(flow for flow in selected if start <= flow.time < end)
+            for start, end in zip(boundaries, boundaries[1:], strict=False)
+        ]
+
+    def columns(self):
+        self._called("columns")
+        return COLUMNS
+
+    def exporters(self) -> list[ExporterRecord]:
+        self._called("exporters")
+        return list(self.records)
+
+    def change_exporter(self, exporter: int, *, name=None, info=None) -> None:
+        self._called("change_exporter")
+        for index, record in enumerate(self.records):
+            if record.id == exporter:
+                changes = {"name": name, "info": info}
+                given = {key: value for key, value in changes.items() if value is not None}
+                self.records[index] = replace(record, **given)
+                return
+        raise KeyError(exporter)
+
+    def health(self) -> Mapping[str, Any]:
+        self._called("health")
+        return self.facts
+
+    def load_once(self, now: float):
+        raise AssertionError("the loader's")
+
+    cursor = expire = load_once
+
+    def close(self) -> None:
+        self.calls["close"] += 1
+
+
+def _sum(flows: Iterable[Flow]) -> Measure:
+    flows = list(flows)
+    return Measure(
+        sum(flow.octets for flow in flows),
+        sum(flow.packets for flow in flows),
+        sum(flow.flows for flow in flows),
+    )
+
+
+class Reply(NamedTuple):
+    """What a client got."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Client:
+    """Calls a WSGI application as a server would, with the validator in between."""
+
+    web: Any
+    environ: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(
+        self, method: str, target: str, body: bytes = b"", token: str = "", **environ: Any
+    ) -> Reply:
+        path, _, query = target.partition("?")
+        request: dict[str, Any] = {}
+        setup_testing_defaults(request)
+        request |= {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REMOTE_ADDR": "203.0.113.9",
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.errors": (errors := io.StringIO()),
+            "CONTENT_LENGTH": str(len(body)),
+            **self.environ,
+            **environ,
+        }
+        if token:
+            request["HTTP_X_APIAUTH"] = f"Bearer {token}"
+        found: dict[str, Any] = {}
+
+        def start_response(status, headers, exc_info=None):
+            assert exc_info is None, exc_info
+            found["status"] = int(status[:3])
+            found["headers"] = {name.lower(): value for name, value in headers}
+            return lambda octets: None
+
+        answer = validator(self.web)(request, start_response)
+        octets = b"".join(answer)
+        answer.close()
+        assert not errors.getvalue()
+        return Reply(found["status"], found["headers"], octets)
+
+    def get(self, target: str, token: str = "user", **environ: Any) -> Reply:
+        return self("GET", target, token=token, **environ)
+
+
+def principal_from(environ: Mapping[str, Any]) -> Principal | None:
+    return TOKENS.get(str(environ.get("HTTP_X_APIAUTH", "")).removeprefix("Bearer "))
+
+
+def settings_of(folder: Path, tree: Mapping[str, object] | None = None) -> Settings:
+    return SettingsFile(None, folder, {"data_directory": str(folder / "var"), **(tree or {})}).settings()
+
+
+def plugin_routes(settings: Settings) -> list[Route]:
+    return [
+        *analytics.register_routes(),
+        *devices.register_routes(),
+        *metrics.register_routes(),
+    ]
+
+
+def web_of(  # noqa: PLR0913
+    store: FakeStore,
+    settings: Settings,
+    routes: Sequence[Route] | None = None,
+    *,
+    zone: tzinfo = UTC,
+    now: float = NOW,
+    cors: Cors | None = None,
+) -> Any:
+    services = Services(
+        settings=settings,
+        stores=StoreAccess(lambda: store),
+        clock=lambda: now,
+        principal_from=principal_from,
+        zone=zone,
+        metrics=tuple(metrics.register_metrics(settings)),
+    )
+    return build_web(plugin_routes(settings) if routes is None else routes, services, cors)
+
+
+def without_plugins() -> pluggy.PluginManager:
+    return build_plugin_manager(built_in=(), entry_points=())
