@@ -48,7 +48,7 @@ bench: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks
 
 soak: $(STAMP)
-	@APPLIANCE_SOAK_ROUNDS=100 $(BIN)/python -m pytest -k kill --timeout 3600
+	@APPLIANCE_SOAK_ROUNDS=100 $(BIN)/python -m pytest -m soak --timeout 7200
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -n '$(PYTHON)' || { \

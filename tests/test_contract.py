@@ -22,10 +22,6 @@ PLUGINS = PACKAGE / "plugins"
 
 WITHOUT_BUILT_IN_USER = {
     "register_enrichers",
-    "register_routes",
-    "register_commands",
-    "register_metrics",
-    "principal_from_request",
     "collector_started",
     "collector_stopped",
     "exporter_appeared",

@@ -25,14 +25,16 @@ def command(app: App, as_json: bool, sample: bool) -> int:
 
     Prints every setting with its value and the file that it comes from, then one line for each
     thing that the appliance needs here: ok, or what to do. Exits with 1 when something would keep
-    the collector from working.
+    collector or API from working.
     """
     if sample:
         settings = (*CORE_SETTINGS, *registered_settings(app.plugins))
         click.echo(sample_configuration(settings), nl=False)
         return 0
     effective = list(app.settings.describe())
-    findings = examine(app.settings)
+    from appliance.web.examination import examine_web
+
+    findings = [*examine(app.settings), *examine_web(app)]
     if as_json:
         _print_json(effective, findings)
     else:

@@ -92,6 +92,7 @@ def _count(totals: Counter[str], result: DecodeResult | None) -> None:
     for fault in result.faults:
         totals[f"refused: {fault.reason}"] += 1
     totals["sets without template"] += result.counts["sets_without_template"]
+    totals["sets decoded late"] += result.counts["sets_late"]
 
 
 def _summarise(totals: Counter[str], reader: CaptureReader) -> None:

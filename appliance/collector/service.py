@@ -16,6 +16,7 @@ from typing import Any
 
 from appliance.app import App
 from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.memory import keep_freed_memory
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver
 from appliance.collector.saved_state import load_states, save_states
@@ -108,6 +109,7 @@ class Collector:
         StartupError, StorageError
             An address cannot be bound, or the data directory cannot be used.
         """
+        keep_freed_memory()
         now_ms = self._now_ms()
         try:
             self.paths.data.mkdir(parents=True, exist_ok=True)

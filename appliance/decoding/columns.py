@@ -196,6 +196,8 @@ def _origin(group: RecordGroup) -> Columns:
 def _direct_fields(plan: DecodePlan) -> tuple[tuple[str, np.dtype[Any], int], ...]:
     found = []
     for column in _DIRECT:
+        if column.options_only and not plan.options:
+            continue
         at = next((i for e in column.elements if (i := plan.index(e)) is not None), None)
         if at is not None:
             found.append((column.name, column.dtype, at))

@@ -38,8 +38,6 @@ def time_columns(group: RecordGroup) -> dict[str, NDArray[Any]]:
     if start is None and end is None:
         start = _before_export(group, _BEFORE_EXPORT_START)
         end = _before_export(group, _BEFORE_EXPORT_END)
-    if start is None and end is None:
-        start = _absolute(group, _OBSERVED)
     start, end = _completed(group, start, end)
     swapped = start > end
     if swapped.any():
@@ -143,8 +141,13 @@ def _completed(group: RecordGroup, start: Int | None, end: Int | None) -> tuple[
     if duration is None:
         fine = group.unsigned(_DURATION_US)
         duration = None if fine is None else fine // 1000
+    observed = _absolute(group, _OBSERVED)
+    if start is not None and duration is None and observed is not None:
+        # What was observed when a flow that began earlier ended (ASA's teardown).
+        return start, observed
     span = np.int64(0) if duration is None else duration.astype(np.int64)
     if start is not None:
         return start, start + span
-    last = group.per_record("export_ms") if end is None else end
-    return last - span, last
+    if end is None:
+        end = group.per_record("export_ms") if observed is None else observed
+    return end - span, end

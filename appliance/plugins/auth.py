@@ -113,8 +113,6 @@ def secret_or_new(path: Path) -> bytes:
     found = read_secret(path)
     if found is not None:
         return found
-    if path.exists():
-        raise StartupError(f"{path} cannot be read as a secret: make it readable, or delete it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _create(path, secrets.token_bytes(SECRET_OCTETS))
@@ -122,7 +120,7 @@ def secret_or_new(path: Path) -> bytes:
         raise StartupError(f"{path} cannot be written: {(error.strerror or '').lower()}") from error
     found = read_secret(path)
     if found is None:
-        raise StartupError(f"{path} cannot be read")
+        raise StartupError(f"{path} cannot be read as a secret: make it readable, or delete it")
     return found
 
 

@@ -152,9 +152,9 @@ def _exporter_metrics(status: Json, settings: Settings) -> Iterator[Any]:
     exporters = [exporter_health(name, facts, settings) for name, facts in _exporters(status)]
     fields: Mapping[str, Callable[[Json], float]] = {
         "appliance_exporter_templates": lambda e: e["templates"],
-        "appliance_exporter_clock_skew_seconds": lambda e: e["clockSkewSeconds"],
-        "appliance_exporter_last_seen_seconds": lambda e: e["lastSeen"],
-        "appliance_exporter_waiting_octets": lambda e: e["waitingOctets"],
+        "appliance_exporter_clock_skew_seconds": lambda e: e["clock_skew_seconds"],
+        "appliance_exporter_last_seen_seconds": lambda e: e["last_seen"],
+        "appliance_exporter_waiting_octets": lambda e: e["waiting_octets"],
         "appliance_exporter_sampling_rate": lambda e: e["sampling"]["rate"],
     }
     for name, metric in EXPORTER_METRICS.items():
@@ -243,12 +243,12 @@ def health(settings: Settings, open_store: Callable[[], FlowStore], now: float) 
         "status": word,
         "version": __version__,
         "collector": _collector_health(status),
-        "loader": {"lagSeconds": _lag(store or {}), **(store or {})},
+        "loader": {"lag_seconds": None, **(store or {})},
         "disk": disk,
         "exporters": [
             exporter_health(name, facts, settings) for name, facts in _exporters(status or {})
         ],
-        "unknownElements": dict(_items(status or {}, "unknown_elements")),
+        "unknown_elements": dict(_items(status or {}, "unknown_elements")),
     }
     return Answer(report, 503 if failures else 200)
 
@@ -260,10 +260,10 @@ def exporter_health(address: str, facts: Json, settings: Settings) -> Json:
     others = ("applications", "interfaces")
     return {
         "address": address,
-        "lastSeen": numbers.get("last_seen_ms", 0) / 1000,
-        "clockSkewSeconds": numbers.get("clock_skew_ms", 0) / 1000,
+        "last_seen": numbers.get("last_seen_ms", 0) / 1000,
+        "clock_skew_seconds": numbers.get("clock_skew_ms", 0) / 1000,
         "templates": numbers.get("templates", 0),
-        "waitingOctets": numbers.get("waiting_octets", 0),
+        "waiting_octets": numbers.get("waiting_octets", 0),
         **{name: numbers.get(name, 0) for name in others},
         "sampling": sampling_of(address, facts.get("sampling"), settings),
         "counts": {k: v for k, v in numbers.items() if k not in (*fixed, *others)},
@@ -278,7 +278,7 @@ def sampling_of(address: str, told: object, settings: Settings) -> Json:
     by_domain = _mapping(told).get("by_domain")
     rates = [rate for rate in _mapping(by_domain).values() if isinstance(rate, int | float)]
     if rates and max(rates) > 0:
-        return {"rate": max(rates), "source": "exporter", "byDomain": _mapping(by_domain)}
+        return {"rate": max(rates), "source": "exporter", "by_domain": _mapping(by_domain)}
     if any(_mapping(told).get(name) for name in ("selectors", "interfaces")):
         return {"rate": 0, "source": "exporter, by selector or interface"}
     for network, rate in settings["collector.sampling_overrides"].items():

@@ -123,9 +123,13 @@ class Tree:
 
 
 class Appliance(Tree):
-    """`appliance collect` with its loader."""
+    """`appliance collect` with its loader; the flow log alone, or with roll-ups beside it."""
 
     name = "appliance"
+
+    def __init__(self, folder: Path, *, rollups: bool = False) -> None:
+        super().__init__(folder)
+        self.rollups = rollups
 
     def command(self) -> list[str]:
         """Write the configuration and return the command line."""
@@ -135,6 +139,7 @@ class Appliance(Tree):
             "data_directory": str(self.folder / "data"),
             "collector.listen": f"127.0.0.1:{self.port}",
             "collector.receive_buffer": BUFFER_OCTETS,
+            **({} if self.rollups else {"plugins.disabled": "[sql_store]"}),
         }
         text = "".join(f"{name}: {value}\n" for name, value in settings.items())
         (conf / "appliance.yml").write_text(text)

@@ -10,11 +10,13 @@ from appliance import environment
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.environment import FAIL, HINT, OK, examine
+from appliance.plugin_manager import BUILT_IN_PLUGINS
 from appliance.setting_types import ListenAddress
 from appliance.settings import read_settings_file
 
-NO_PLUGINS = "plugins: {disabled: [netflow_v5, netflow_v9, ipfix]}\n"
-ANY_PORT = "collector.listen: 127.0.0.1:0\n"
+BUILT_INS = ", ".join(name.rpartition(".")[2] for name in BUILT_IN_PLUGINS)
+NO_PLUGINS = f"plugins: {{disabled: [{BUILT_INS}]}}\n"
+ANY_PORT = "collector.listen: 127.0.0.1:0\nweb.listen: 127.0.0.1:0\n"
 
 
 @pytest.fixture
@@ -36,6 +38,7 @@ def busy_port():
 
 
 def check(capsys, folder, *options: str) -> tuple[int, str]:
+    (folder / "api_server.yml").write_text("listen: {address: 127.0.0.1, port: 0}\n")
     code = run_command_line(group, ["check", "-confPath", f"{folder}/", *options])
     return code, capsys.readouterr().out
 

@@ -12,7 +12,6 @@ from appliance.collector.exporters import ExporterState
 from tests.decoding.building import Decoded, decode, multiset
 from tests.decoding.traffic import Event, datagrams, sequences_of_events
 
-
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
 

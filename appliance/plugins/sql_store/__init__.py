@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from appliance.hookspecs import hookimpl
 from appliance.plugins.sql_store.configuration import SETTINGS
 from appliance.settings import Setting, Settings
@@ -28,6 +30,14 @@ def open_store(url: str, settings: Settings) -> SqlStore:
 def register_settings() -> list[Setting[Any]]:
     """Add where the databases are and what they keep."""
     return SETTINGS
+
+
+@hookimpl
+def register_commands() -> list[click.Command]:
+    """Add `appliance rebuild`."""
+    from appliance.plugins.sql_store.commands import rebuild
+
+    return [rebuild]
 
 
 @hookimpl

@@ -8,6 +8,7 @@ SQL is written with `?` and understood by both; what differs stands in `Dialect`
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
 import threading
@@ -42,6 +43,10 @@ _DAMAGE = ("malformed", "not a database", "disk image", "corrupt")
 
 class DamagedDatabase(StorageError):  # noqa: N818 - the name says what the database is
     """The file is no whole SQLite database any more."""
+
+    def __init__(self, database: SqlDatabase, problem: str) -> None:
+        self.database, self.problem = database, problem
+        super().__init__(f"database {database.name}: {problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +138,22 @@ class SqlDatabase:
         cursor.executemany(self._spelled(sql), rows)
         return max(0, int(cursor.rowcount))
 
+    def vacuum(self, pages: int) -> None:
+        """Give so many free pages of a SQLite file back to the file system."""
+        try:
+            self._connect()
+            self.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
+        except _FAILURES as error:
+            self.close()
+            raise self._translated(error) from error
+
     def close(self) -> None:
         """Close the connection of this thread."""
+        if self.path is not None and not self.connection.is_closed() and not self._usable():
+            # SQLite would delete the write-ahead log of the file that has this name now.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.connection.connection()))
+            self.connection._state.reset()
+            return
         with suppress(*_FAILURES):
             while self.connection.transaction_depth():
                 self.connection.pop_transaction()
@@ -164,7 +183,7 @@ class SqlDatabase:
             with self.transaction():
                 found = self.rows("PRAGMA quick_check(1)")[0][0]
             if found != "ok":
-                raise DamagedDatabase(f"database {self.name}: {found}")
+                raise DamagedDatabase(self, found)
 
     def _atomic(self, write: bool) -> Any:
         if self.kind == SQLITE:
@@ -212,8 +231,9 @@ class SqlDatabase:
         if isinstance(error, StorageError):
             return error
         text = " ".join(str(error).split()) or type(error).__name__
-        damaged = self.kind == SQLITE and any(word in text for word in _DAMAGE)
-        return (DamagedDatabase if damaged else StorageError)(f"database {self.name}: {text}")
+        if self.kind == SQLITE and any(word in text for word in _DAMAGE):
+            return DamagedDatabase(self, text)
+        return StorageError(f"database {self.name}: {text}")
 
 
 def _sqlite(path: Path) -> Any:

@@ -35,6 +35,7 @@ class Exporters:
         self.appliance, self.flows = appliance, flows
         self._ids: dict[tuple[int, int], int] = {}
         self.addresses: dict[int, str] = {}
+        self._copied = False
 
     def all(self) -> list[ExporterRecord]:
         """Return every exporter, by identifier."""
@@ -64,6 +65,7 @@ class Exporters:
     def forget(self) -> None:
         """Read identifiers anew when they are next asked for."""
         self._ids.clear()
+        self._copied = False
 
     def ids(self, addresses: Iterable[tuple[int, int]], now: float) -> list[int]:
         """Return the identifiers of addresses (hi, lo), making those that are missing.
@@ -80,6 +82,8 @@ class Exporters:
         if missing:
             self._read()
             self._make([address for address in missing if address not in self._ids], now)
+        if not self._copied:
+            self._copy()
         return [self._ids.get(address, ALL_EXPORTERS) for address in wanted]
 
     def _read(self) -> None:
@@ -107,8 +111,14 @@ class Exporters:
                 rows,
             )
         self._read()
-        with self.flows.transaction(write=True):
-            known = [(number, address_text(*address)) for address, number in self._ids.items()]
-            self.flows.executemany("REPLACE INTO known_exporter (id, address) VALUES (?, ?)", known)
+        self._copied = False
         if any(address not in self._ids for address in addresses[:room]):
             raise StorageError(f"database {self.appliance.name}: exporters cannot be made")
+
+    def _copy(self) -> None:
+        with self.flows.transaction(write=True):
+            self.flows.executemany(
+                "REPLACE INTO known_exporter (id, address) VALUES (?, ?)",
+                list(self.addresses.items()),
+            )
+        self._copied = True

@@ -58,6 +58,10 @@ OPTION_COLUMNS = (
 )
 
 
+class ChangedByOther(StorageError):  # noqa: N818 - nothing is wrong, somebody else was first
+    """Another program stored what was to be stored."""
+
+
 @dataclass(slots=True)
 class Piece:
     """A piece of the log, summed up."""
@@ -119,6 +123,11 @@ class RollupLoader:
             progress = read_progress(self.database)
             hours = [item.first for item in pending_work(self.database) if item.size is Size.HOUR]
         return min([progress.flows, *progress.open.values(), *hours])
+
+    def position(self) -> Cursor:
+        """Return the position in the log up to which flows are stored."""
+        with self.database.transaction():
+            return read_progress(self.database).flows
 
     def forget(self) -> None:
         """Begin anew from what the database says."""
@@ -199,7 +208,7 @@ class RollupLoader:
         progress = copy.deepcopy(self._known())
         with self.database.transaction(write=True):
             if read_progress(self.database) != self._progress:
-                raise StorageError(f"database {self.database.name} was changed by another program")
+                raise ChangedByOther(f"database {self.database.name} is being filled by another")
             closing = self._add(piece, progress, now) if piece else []
             self._minutes.write(self.database, now, closing)
             progress.open = self._minutes.first_cursors()

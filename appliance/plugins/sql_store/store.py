@@ -8,12 +8,14 @@ from typing import Any
 
 from appliance.plugins.sql_store.classify import Classifier, LocalNetworks
 from appliance.plugins.sql_store.configuration import DATABASE, StoreLimits, store_limits
-from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.database import DamagedDatabase, SqlDatabase
 from appliance.plugins.sql_store.dimensions import EXACT, Dimension
 from appliance.plugins.sql_store.exporters import Exporters
+from appliance.plugins.sql_store.housekeeping import expire, flow_log_columns, health
 from appliance.plugins.sql_store.largest import LargestQuestions
 from appliance.plugins.sql_store.loading import RollupLoader
 from appliance.plugins.sql_store.questions import ExactQuestions
+from appliance.plugins.sql_store.rebuild import begin_rebuild, last_segment, salvage
 from appliance.plugins.sql_store.schema import (
     APPLIANCE_MIGRATIONS,
     FLOW_MIGRATIONS,
@@ -60,6 +62,7 @@ class SqlStore:
             settings[DATABASE], folder, lambda db: migrate(db, APPLIANCE_MIGRATIONS, "appliance")
         )
         self._clock = clock
+        self._checked = False
         self._exporters = Exporters(self.appliance, self.flows)
         self.classifier = Classifier(read_services(), LocalNetworks.of(settings["local_networks"]))
         self.loader = RollupLoader(
@@ -73,8 +76,26 @@ class SqlStore:
     # Write side.
 
     def load_once(self, now: float) -> LoadReport:
-        """Take over what is new in the flow log."""
-        return self.loader.load_once(now)
+        """Take over what is new in the flow log; a damaged database is replaced first."""
+        try:
+            if not self._checked:
+                self.flows.check()
+                self._checked = True
+            return self.loader.load_once(now)
+        except DamagedDatabase as error:
+            if error.database is not self.flows:
+                raise
+            self.loader.forget()
+            done = salvage(self.flows, self.log, self.classifier, now)
+            return LoadReport(busy=True, warnings=[str(error), done])
+
+    def last_segment(self) -> int:
+        """Return the number of the newest segment of the flow log."""
+        return last_segment(self.log)
+
+    def rebuild(self, now: float) -> str:
+        """Drop what the flow log can bring back; `load_once` then fills it again."""
+        return begin_rebuild(self.flows, self.log, self.classifier, now)
 
     def cursor(self) -> tuple[int, int] | None:
         """Return the position up to which the flow log is not needed any more."""
@@ -82,7 +103,7 @@ class SqlStore:
 
     def expire(self, now: float) -> int:
         """Delete bins past their time; return the number of rows."""
-        return 0
+        return expire(self.flows, self.limits, now)
 
     # Read side.
 
@@ -118,7 +139,7 @@ class SqlStore:
 
     def columns(self) -> Mapping[str, Mapping[str, Any]]:
         """Describe the columns of the flow log under their names in pmacct's tables."""
-        return {}
+        return flow_log_columns()
 
     def exporters(self) -> list[ExporterRecord]:
         """Return every exporter that ever sent a flow record, by identifier; one query."""
@@ -132,7 +153,7 @@ class SqlStore:
 
     def health(self) -> Mapping[str, Any]:
         """Return what an operator wants to know."""
-        return {}
+        return health(self.flows, self.log, self._clock())
 
     def close(self) -> None:
         """Close the connections of this thread."""

@@ -1,0 +1,262 @@
+"""Bringing the flow database back from the flow log: by hand, or after it was damaged.
+
+The log reaches back less far than the sums. The first whole hour of which the log has everything
+is the floor: bins from there on are dropped and filled again, bins before it stay, and the day and
+the month that it lies in are put together from both. A damaged SQLite file is set aside first; what
+can be read of it goes into a new one, row by row from both ends of each part of the key.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from appliance.flowlog import Cursor, FlowLogReader
+from appliance.plugins.sql_store.bins import Size, bin_start
+from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.dimensions import EXACT, Dimension
+from appliance.plugins.sql_store.progress import Progress, read_progress, write_progress
+from appliance.plugins.sql_store.schema import ROLLUP_KEY
+
+log = logging.getLogger(__name__)
+
+_BATCH = 5_000
+_SEARCHED_ROWS = 100_000
+_KEY = ", ".join(ROLLUP_KEY)
+_TABLES = {
+    "known_exporter": ("id, address", 2),
+    "application": ("exporter, application_id, name", 3),
+    "work": ("size, bin_start, first_segment, first_row, last_segment, last_row, done", 7),
+    "event": ("happened, content", 2),
+    "progress": ("id, content", 2),
+}
+
+
+def begin_rebuild(database: SqlDatabase, folder: Path, classifier: Classifier, now: float) -> str:
+    """Drop what the flow log can bring back, so that the loader fills it again.
+
+    Returns
+    -------
+    str
+        What was done, for people.
+
+    Raises
+    ------
+    StorageError
+        The database or the log is away; nothing has changed.
+    """
+    first = _first_minute(folder, classifier)
+    with database.transaction(write=True):
+        before = read_progress(database)
+        floor = _floor(database, first) if first is not None else 0
+        if first is None:
+            return "the flow log is empty: nothing to rebuild from"
+        _drop(database, floor)
+        until = max(before.flows, before.until) if before.oldest else Cursor()
+        if not before.oldest and floor > bin_start(Size.HOUR, first):
+            until = Cursor(last_segment(folder) + 1, 0)
+        stored = database.rows(
+            "SELECT min(bin_start) FROM rollup WHERE dimension = 0 AND size = ? AND exporter = 0"
+            " AND direction IN (0, 1)",
+            (int(Size.HOUR),),
+        )[0][0]
+        after = Progress(
+            oldest=int(stored or 0),
+            newest=max(0, min(before.newest, floor - 60)) if stored else 0,
+            floor=floor,
+            until=until,
+            generation=before.generation + 1,
+            counters=before.counters,
+        )
+        write_progress(database, after)
+        text = f"sums from {_utc(floor)} on are filled again from the flow log"
+        note(database, now, text)
+    return text
+
+
+def note(database: SqlDatabase, now: float, text: str) -> None:
+    """Keep what happened to the database, for `health`."""
+    database.execute("INSERT INTO event VALUES (?, ?)", (int(now), text[:500]))
+
+
+def salvage(database: SqlDatabase, folder: Path, classifier: Classifier, now: float) -> str:
+    """Set a damaged SQLite file aside and make a new one of what can be read of it.
+
+    Returns
+    -------
+    str
+        What was done, for people.
+    """
+    if database.path is None:
+        raise RuntimeError("only a file can be salvaged")
+    aside = _set_aside(database, int(now))
+    rows = 0
+    with suppress(sqlite3.Error), closing(_opened(aside)) as damaged:
+        for table, (columns, width) in _TABLES.items():
+            rows += _copied(database, damaged, table, columns, width)
+        rows += _copied_rollup(database, damaged)
+    text = f"damaged database set aside as {aside.name}, {rows} rows salvaged"
+    log.error("%s", text)
+    with database.transaction(write=True):
+        note(database, now, text)
+    return f"{text}; {begin_rebuild(database, folder, classifier, now)}"
+
+
+def _first_minute(folder: Path, classifier: Classifier) -> int | None:
+    """Return the minute of the first flow of the log."""
+    if not (folder / "flows").is_dir():
+        return None
+    reader, cursor = FlowLogReader(folder), Cursor()
+    while True:
+        rows, after = reader.follow_rows(cursor, _SEARCHED_ROWS, False, FLOW_COLUMNS)
+        if after == cursor:
+            return None
+        flows = classifier.flows(rows)
+        if flows.n:
+            return int(flows.minutes[0])
+        cursor = after
+
+
+def _floor(database: SqlDatabase, first: int) -> int:
+    """Return from when on the log has everything that the database should have."""
+    hour = bin_start(Size.HOUR, first)
+    found = database.rows(
+        "SELECT count(*) FROM rollup WHERE dimension = 0 AND size = ? AND exporter = 0"
+        " AND direction IN (0, 1) AND bin_start >= ? AND bin_start < ?",
+        (int(Size.QUARTER), hour, hour + 3600),
+    )[0][0]
+    return hour + 3600 if found else hour
+
+
+def _drop(database: SqlDatabase, floor: int) -> None:
+    database.execute("DELETE FROM rollup WHERE bin_start >= ?", (floor,))
+    database.execute("DELETE FROM work WHERE bin_start >= ?", (floor,))
+    exact = ", ".join(str(int(dimension)) for dimension in EXACT)
+    for size in (Size.DAY, Size.MONTH):
+        start = bin_start(size, floor)
+        if start == floor:
+            continue
+        database.execute("DELETE FROM rollup WHERE size = ? AND bin_start = ?", (int(size), start))
+        database.execute(
+            f"INSERT INTO rollup ({_KEY}, octets, packets, flows)"  # noqa: S608
+            " SELECT dimension, ?, exporter, direction, ?, 0, name, SUM(octets), SUM(packets),"
+            f" SUM(flows) FROM rollup WHERE size = ? AND dimension IN ({exact})"
+            " AND bin_start >= ? AND bin_start < ? GROUP BY dimension, exporter, direction, name",
+            (int(size), start, int(Size.QUARTER), start, floor),
+        )
+        database.execute(
+            "REPLACE INTO work (size, bin_start, first_segment, first_row, last_segment,"
+            " last_row, done) VALUES (?, ?, 0, 0, 0, 0, 0)",
+            (int(size), start),
+        )
+
+
+def _set_aside(database: SqlDatabase, now: int) -> Path:
+    path = database.path
+    if path is None:
+        raise RuntimeError("only a file can be set aside")
+    database.close()
+    aside = path.with_name(f"{path.name}.damaged-{now}")
+    while aside.exists():
+        now += 1
+        aside = path.with_name(f"{path.name}.damaged-{now}")
+    for end in ("-wal", "-shm", ""):
+        with suppress(FileNotFoundError):
+            os.replace(f"{path}{end}", f"{aside}{end}")
+    return aside
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.text_factory = lambda octets: octets.decode(errors="replace")
+    return connection
+
+
+def _copied(
+    database: SqlDatabase, damaged: sqlite3.Connection, table: str, columns: str, width: int
+) -> int:
+    """Copy a small table as far as it can be read."""
+    rows: list[Sequence[Any]] = []
+    with suppress(sqlite3.Error):
+        rows.extend(damaged.execute(f"SELECT {columns} FROM {table}"))  # noqa: S608
+    marks = ", ".join("?" * width)
+    with database.transaction(write=True):
+        database.executemany(
+            f"REPLACE INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608
+            rows,
+        )
+    return len(rows)
+
+
+def _copied_rollup(database: SqlDatabase, damaged: sqlite3.Connection) -> int:
+    """Copy each part of the key from its start to the damage, and from its end back to it."""
+    marks = ", ".join("?" * (len(ROLLUP_KEY) + 3))
+    insert = (
+        f"{database.dialect.ignore} INTO rollup ({_KEY}, octets, packets, flows) VALUES ({marks})"
+    )
+    copied = 0
+    for dimension in Dimension:
+        for size in Size:
+            for order in ("", " DESC"):
+                turned = ", ".join(f"{column}{order}" for column in ROLLUP_KEY)
+                rows = _readable(
+                    damaged,
+                    f"SELECT {_KEY}, octets, packets, flows FROM rollup"  # noqa: S608
+                    f" WHERE dimension = ? AND size = ? ORDER BY {turned}",
+                    (int(dimension), int(size)),
+                )
+                while batch := list(islice(rows, _BATCH)):
+                    with database.transaction(write=True):
+                        copied += database.executemany(insert, batch)
+                if rows.whole:
+                    break
+    return copied
+
+
+class _Readable:
+    """Rows of a query up to the first that cannot be read; `whole` when there was none such."""
+
+    def __init__(self, rows: Iterator[Any], broken: bool = False) -> None:
+        self._rows, self.broken, self.whole = rows, broken, False
+
+    def __iter__(self) -> _Readable:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._rows)
+        except StopIteration:
+            self.whole = not self.broken
+            raise
+        except sqlite3.Error:
+            self.broken = True
+            raise StopIteration from None
+
+
+def _readable(damaged: sqlite3.Connection, sql: str, parameters: Sequence[int]) -> _Readable:
+    try:
+        return _Readable(iter(damaged.execute(sql, parameters)))
+    except sqlite3.Error:
+        return _Readable(iter(()), broken=True)
+
+
+def last_segment(folder: Path) -> int:
+    """Return the number of the newest segment of a flow log."""
+    cursor, reader = Cursor(), FlowLogReader(folder)
+    while True:
+        _, after = reader.follow_rows(cursor, 10**6, False, ["record_kind"])
+        if after == cursor:
+            return cursor.segment
+        cursor = after
+
+
+def _utc(moment: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment))
