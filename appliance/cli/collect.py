@@ -14,7 +14,7 @@ from appliance.setting_types import ListenAddress
 @click.command("collect")
 @listen_option
 @pass_app
-def command(app: App, listen: tuple[ListenAddress, ...]) -> None:
+def command(app: App, listen: tuple[ListenAddress, ...]) -> int:
     """Receive flows and write the flow log.
 
     Stops on Ctrl-C or SIGTERM, after everything that was received is written.
@@ -27,4 +27,4 @@ def command(app: App, listen: tuple[ListenAddress, ...]) -> None:
             click.echo(f"receiving on UDP {address}")
         return [loader_child(app)]
 
-    work(collector, children)
+    return work(collector, children)

@@ -62,27 +62,36 @@ def collector_of(app: App, listen: Sequence[ListenAddress]) -> Collector:
     return Collector(app, tuple(listen) or None)
 
 
-def work(collector: Collector, children: Callable[[], Sequence[Child]]) -> None:
+def work(collector: Collector, children: Callable[[], Sequence[Child]]) -> int:
     """Run a collector and its children until a signal comes; then stop them in order.
+
+    A child that says by its exit code that it cannot be started as configured ends everything.
 
     Parameters
     ----------
     children
         Called once the collector has started; says who is to run beside it.
+
+    Returns
+    -------
+    int
+        What to exit with.
     """
     with _signals(collector):
         collector.start()
-        with _running(children()):
+        beside = children()
+        with _running(collector, beside):
             collector.run()
+    return max((child.exit_code for child in beside if child.has_failed), default=0)
 
 
 @contextmanager
-def _running(children: Sequence[Child]) -> Iterator[None]:
+def _running(collector: Collector, children: Sequence[Child]) -> Iterator[None]:
     """Keep children running; they are watched by a thread, and stopped in reverse order."""
     for child in children:
         child.start()
     watching = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(children, watching), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(collector, children, watching), daemon=True)
     watcher.start()
     try:
         yield
@@ -93,10 +102,12 @@ def _running(children: Sequence[Child]) -> Iterator[None]:
             child.stop()
 
 
-def _watch(children: Sequence[Child], done: threading.Event) -> None:
+def _watch(collector: Collector, children: Sequence[Child], done: threading.Event) -> None:
     while not done.wait(_WATCH_SECONDS):
         for child in children:
             child.watch()
+            if child.has_failed:
+                collector.stop()
 
 
 @contextmanager

@@ -26,24 +26,30 @@ from appliance.setting_types import ListenAddress
     "--demo", is_flag=True, help="Also start three invented exporters that send to it all day."
 )
 @pass_app
-def command(app: App, listen: tuple[ListenAddress, ...], demo: bool) -> None:
+def command(app: App, listen: tuple[ListenAddress, ...], demo: bool) -> int:
     """Run the whole appliance until Ctrl-C.
 
-    Starts the collector with its loader and prints where it listens and what to do next.
+    Starts the collector with its loader, and the API, and prints where they listen and what to do
+    next.
     """
     start_logging(app)
     collector = collector_of(app, listen)
 
     def children() -> list[Child]:
-        for line in _welcome(collector, demo):
+        for line in _welcome(app, collector, demo):
             click.echo(line)
-        return [loader_child(app), *([_demo_child(app, collector)] if demo else [])]
+        demonstrating = [_demo_child(app, collector)] if demo else []
+        return [loader_child(app), _api_child(app), *demonstrating]
 
-    work(collector, children)
+    exit_code = work(collector, children)
     click.echo("stopped; everything received is in the flow log")
+    return exit_code
 
 
-def _welcome(collector: Collector, demo: bool) -> list[str]:
+def _welcome(app: App, collector: Collector, demo: bool) -> list[str]:
+    from appliance.web.service import listen_urls
+
+    urls = listen_urls(app)
     addresses = ", ".join(str(address) for address in collector.receiver.addresses)
     ports = sorted({address.port for address in collector.receiver.addresses})
     megabytes = collector.receiver.granted_buffer_octets / 1e6
@@ -57,9 +63,15 @@ def _welcome(collector: Collector, demo: bool) -> list[str]:
         f"  collector   UDP {addresses} (receive buffer {megabytes:.0f} MB)",
         f"  flow log    {collector.paths.flow_log}",
         sender,
+        f"  API         {' and '.join(urls)} (documentation: {urls[0]}api/docs)",
+        "  token       appliance token create        (opens the API, for 20 minutes)",
         "  look        appliance top --last 15m      (in another terminal)",
         "  stop        Ctrl-C",
     ]
+
+
+def _api_child(app: App) -> Child:
+    return Child("API", [*configured(app), "serve", "--until-parent-ends"])
 
 
 def _demo_child(app: App, collector: Collector) -> Child:

@@ -11,20 +11,35 @@ from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
 
+EXIT_CONFIGURATION = 2
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 
 
 class Child:
-    """One `appliance` subcommand in a process of its own."""
+    """One `appliance` subcommand in a process of its own.
 
-    def __init__(self, name: str, arguments: Sequence[str], *, restart: bool = True) -> None:
-        self.name, self.restart = name, restart
+    Attributes
+    ----------
+    exit_code
+        What it last ended with by itself.
+    has_failed
+        It cannot be started as configured, and said why; starting it again would not help.
+    """
+
+    def __init__(self, name: str, arguments: Sequence[str]) -> None:
+        self.name = name
+        self.exit_code = 0
         self._command = [sys.executable, "-m", "appliance", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._start_at = 0.0
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its exit code is that of a wrong configuration."""
+        return self.exit_code == EXIT_CONFIGURATION
 
     def start(self) -> None:
         """Start the process; signals from the terminal are left to the parent."""
@@ -35,12 +50,16 @@ class Child:
     def watch(self) -> None:
         """Start the process again when it has ended, after pauses that grow."""
         now = time.monotonic()
-        if self._process is None or self._process.poll() is None or not self.restart:
+        if self._process is None or self.has_failed:
+            return
+        ended = self._process.poll()
+        if ended is None:
+            return
+        self.exit_code = ended
+        if self.has_failed:
             return
         if not self._start_at:
-            log.error(
-                "the %s ended with %s, starting it again", self.name, self._process.returncode
-            )
+            log.error("the %s ended with %s, starting it again", self.name, ended)
             self._start_at = now + self._pause_seconds
             self._pause_seconds = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
         elif now >= self._start_at:

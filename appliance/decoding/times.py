@@ -140,7 +140,7 @@ def _completed(group: RecordGroup, start: Int | None, end: Int | None) -> tuple[
     duration = group.unsigned(_DURATION_MS)
     if duration is None:
         fine = group.unsigned(_DURATION_US)
-        duration = None if fine is None else fine // 1000
+        duration = None if fine is None else fine.astype(np.uint64) // 1000
     observed = _absolute(group, _OBSERVED)
     if start is not None and duration is None and observed is not None:
         # What was observed when a flow that began earlier ended (ASA's teardown).

@@ -7,7 +7,6 @@ range, a device and a limit.
 from __future__ import annotations
 
 import math
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from typing import Any
 
 from appliance.contracts import SIGNED_IN, Route
 from appliance.hookspecs import hookimpl
+from appliance.protocols import protocol_name
 from appliance.stores import Dimension, Direction, FlowStore, KeyedMeasure, MeasureName, Selection
 from appliance.web.openapi import operation
 from appliance.web.parameters import Query
@@ -32,47 +32,6 @@ Handler = Callable[..., list[dict[str, Any]]]
 Directions = Mapping[str, Direction | None]
 _EITHER: Directions = MappingProxyType({"Ingress": Direction.INGRESS, "Egress": Direction.EGRESS})
 _ALL: Directions = MappingProxyType({"": None, **_EITHER})
-
-
-def _protocol_names() -> Mapping[int, str]:
-    """Return the names of protocols by number; from Python, so that no file is needed."""
-    names = {
-        getattr(socket, name): name.removeprefix("IPPROTO_").lower().replace("_", "-")
-        for name in ("IPPROTO_ICMP", "IPPROTO_IGMP", "IPPROTO_TCP", "IPPROTO_EGP", "IPPROTO_UDP")
-    }
-    more = {
-        0: "hopopt",
-        3: "ggp",
-        4: "ipencap",
-        9: "igp",
-        33: "dccp",
-        41: "ipv6",
-        43: "ipv6-route",
-        44: "ipv6-frag",
-        46: "rsvp",
-        47: "gre",
-        50: "esp",
-        51: "ah",
-        58: "ipv6-icmp",
-        59: "ipv6-nonxt",
-        60: "ipv6-opts",
-        88: "eigrp",
-        89: "ospf",
-        94: "ipip",
-        97: "etherip",
-        103: "pim",
-        108: "ipcomp",
-        112: "vrrp",
-        115: "l2tp",
-        124: "isis",
-        132: "sctp",
-        136: "udplite",
-        137: "mpls-in-ip",
-    }
-    return MappingProxyType(names | more)
-
-
-PROTOCOL_NAMES = _protocol_names()
 
 
 def column_information(store: FlowStore) -> list[Mapping[str, Mapping[str, Any]]]:
@@ -130,11 +89,6 @@ def protocols(direction: Direction | None) -> Handler:
         ]
 
     return answer
-
-
-def protocol_name(key: str) -> str:
-    """Return the lower-case name of a protocol number, else the number."""
-    return PROTOCOL_NAMES.get(int(key), key) if key.isdecimal() else key
 
 
 def octets_per_hour(direction: Direction) -> Handler:

@@ -65,7 +65,7 @@ def test_check_when_json_then_the_same_as_data(conf, capsys):
 
 
 def test_check_when_sample_then_a_configuration_file(conf, capsys):
-    code, printed = check(capsys, conf(NO_PLUGINS), "--sample")
+    code, printed = check(capsys, conf(""), "--sample")
     assert code == 0
     assert check(capsys, conf(printed), "--sample") == (0, printed)
 

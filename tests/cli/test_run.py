@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,20 @@ def test_run_when_started_then_says_where_and_what_next(tmp_path: Path) -> None:
     assert "Traceback" not in text
 
 
+def test_run_when_the_api_port_is_busy_then_stops_with_a_sentence(tmp_path: Path) -> None:
+    running = RunningCollector(tmp_path, command="run")
+    with socket.create_server(("127.0.0.1", running.api_port)):
+        try:
+            running.start()
+            assert running.process is not None
+            assert running.process.wait(30) == 2
+        finally:
+            running.process = None
+    text = "\n".join(running.output)
+    assert f"cannot listen on 127.0.0.1:{running.api_port}" in text
+    assert "Traceback" not in text
+
+
 def test_demo_when_run_then_top_shows_traffic_of_three_exporters(tmp_path: Path) -> None:
     running = RunningCollector(tmp_path, command="demo")
     try:
@@ -42,7 +57,7 @@ def test_demo_when_run_then_top_shows_traffic_of_three_exporters(tmp_path: Path)
         )
         assert len(found.stdout.splitlines()) > 5
         children = psutil.Process(running.process.pid).children() if running.process else []
-        assert len(children) == 2
+        assert len(children) == 3
         assert running.stop() == 0
         assert not any(child.is_running() for child in children)
     finally:

@@ -32,6 +32,13 @@ class RunningCollector:
         (self.conf / "appliance.yml").write_text(
             f'data_directory: ../data\ncollector:\n  listen: ["127.0.0.1:{self.port}"]\n{settings}'
         )
+        if command in ("run", "demo"):
+            self.api_port = free_port(socket.SOCK_STREAM)
+            with (self.conf / "appliance.yml").open("a") as file:
+                file.write(f'web:\n  listen: ["127.0.0.1:{self.api_port}"]\n')
+            (self.conf / "api_server.yml").write_text(
+                f"listen:\n  address: 127.0.0.1\n  port: {free_port(socket.SOCK_STREAM)}\n"
+            )
         self.process: subprocess.Popen[str] | None = None
         self.output: list[str] = []
 
@@ -110,8 +117,8 @@ class RunningCollector:
         return int(sealed) + sum(rows.n_rows for rows in snapshot.rows)
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+def free_port(kind: int = socket.SOCK_DGRAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 

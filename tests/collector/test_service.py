@@ -80,6 +80,7 @@ def test_restart_when_templates_were_learned_then_data_alone_is_decoded(
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_kill_when_at_random_points_then_log_is_sent_minus_counted_losses(
     collector: RunningCollector,

@@ -19,6 +19,7 @@ from appliance.errors import StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flowlog import writer as writer_module
 from appliance.flows import octets_column
+from tests.collector.running import soak_rounds
 
 
 def test_due_when_rows_waited_or_are_many_then_true(log: Any, make_batch: Any) -> None:
@@ -298,9 +299,10 @@ def test_writer_when_killed_then_rows_agree_with_the_state(log: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_writer_when_killed_many_times_then_rows_agree_with_the_state(log: Any) -> None:
-    killed_rounds(log, 20)
+    killed_rounds(log, soak_rounds(20))
 
 
 def test_leftover_options_journal_when_flows_never_committed_then_dropped(log: Any) -> None:

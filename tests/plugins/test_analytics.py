@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.plugins.analytics import PROTOCOL_NAMES, protocol_name
+from appliance.protocols import PROTOCOL_NAMES, protocol_name
 from appliance.stores import Direction, Selection
 from tests.web.building import NOW, Flow, plugin_routes
 

@@ -51,7 +51,9 @@ def test_devices_when_asked_then_times_in_the_zone(client_of):
 
 def test_summary_when_asked_then_only_devices_with_traffic(client):
     def devices(interval):
-        return [row["device_id"] for row in client.get(f"{BASE}/get/summary/interval/{interval}").json]
+        return [
+            row["device_id"] for row in client.get(f"{BASE}/get/summary/interval/{interval}").json
+        ]
 
     assert devices("15m") == [1, 2]
     assert devices("40s") == [1]
@@ -178,7 +180,9 @@ def test_device_when_changed_then_answered_as_it_is(client):
         ({"Name": "\0"}, 400, "Name: expected text"),
     ],
 )
-def test_device_when_the_change_cannot_be_made_then_one_sentence(client, store, body, status, message):
+def test_device_when_the_change_cannot_be_made_then_one_sentence(
+    client, store, body, status, message
+):
     reply = change(client, body)
     assert (reply.status, reply.json["message"]) == (status, message)
     assert store.calls["change_exporter"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -125,7 +126,7 @@ class FakeStore:
         selected = list(self._selected(selection))
         return [
             _sum(flow for flow in selected if start <= flow.time < end)
-            for start, end in zip(boundaries, boundaries[1:], strict=False)
+            for start, end in itertools.pairwise(boundaries)
         ]
 
     def columns(self):
@@ -229,7 +230,9 @@ def principal_from(environ: Mapping[str, Any]) -> Principal | None:
 
 
 def settings_of(folder: Path, tree: Mapping[str, object] | None = None) -> Settings:
-    return SettingsFile(None, folder, {"data_directory": str(folder / "var"), **(tree or {})}).settings()
+    return SettingsFile(
+        None, folder, {"data_directory": str(folder / "var"), **(tree or {})}
+    ).settings()
 
 
 def plugin_routes(settings: Settings) -> list[Route]:
@@ -240,7 +243,7 @@ def plugin_routes(settings: Settings) -> list[Route]:
     ]
 
 
-def web_of(  # noqa: PLR0913
+def web_of(
     store: FakeStore,
     settings: Settings,
     routes: Sequence[Route] | None = None,
@@ -255,7 +258,7 @@ def web_of(  # noqa: PLR0913
         clock=lambda: now,
         principal_from=principal_from,
         zone=zone,
-        metrics=tuple(metrics.register_metrics(settings)),
+        metrics=(metrics.StatusCollector(settings, lambda: now),),
     )
     return build_web(plugin_routes(settings) if routes is None else routes, services, cors)
 

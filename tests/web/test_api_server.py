@@ -138,7 +138,9 @@ def test_listeners_when_both_files_name_one_address_then_error(read, tmp_path):
 def test_tls_when_half_configured_then_error(tmp_path):
     for given, missing in (("certificate", "key"), ("key", "certificate")):
         settings = settings_of(tmp_path, {"web": {f"tls_{given}": "x.pem"}})
-        with pytest.raises(SettingsError, match=f"web.tls_{missing}: is needed beside web.tls_{given}"):
+        with pytest.raises(
+            SettingsError, match=f"web.tls_{missing}: is needed beside web.tls_{given}"
+        ):
             appliance_tls(settings)
     settings = settings_of(tmp_path, {"web": {"tls_certificate": "c", "tls_key": "k"}})
     assert appliance_tls(settings) == TlsFiles(tmp_path / "c", tmp_path / "k")

@@ -85,7 +85,7 @@ def test_handler_when_it_raises_then_json_and_nothing_told(client_of, error, sta
 
 
 def test_handler_when_it_returns_what_json_does_not_know_then_500(client_of):
-    assert is_error(client_of(only(lambda: object()))("GET", "/x"), 500)
+    assert is_error(client_of(only(object))("GET", "/x"), 500)
     assert is_error(client_of(only(lambda: float("nan")))("GET", "/x"), 500)
 
 

@@ -76,7 +76,9 @@ def test_top_applications_when_asked_then_as_documented(answer):
     assert answer("/api/v1/netflow/getTopApps", *flows) == rows
 
 
-@pytest.mark.parametrize(("word", "directions"), [("", (0, 1)), ("Ingress", (0,)), ("Egress", (1,))])
+@pytest.mark.parametrize(
+    ("word", "directions"), [("", (0, 1)), ("Ingress", (0,)), ("Egress", (1,))]
+)
 def test_most_active_applications_when_asked_then_as_documented(answer, word, directions):
     rows = example("Most Active Applications")
     flows = [

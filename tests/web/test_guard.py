@@ -118,7 +118,10 @@ def test_cookie_when_the_request_is_cross_site_then_nothing_is_changed(headers, 
     changing = [route(USER, "POST"), route(USER, "DELETE"), route(USER, changes=True)]
     for given in changing:
         if foreign:
-            assert refused(given, "cookie", **environ) == (403, "The request comes from another site")
+            assert refused(given, "cookie", **environ) == (
+                403,
+                "The request comes from another site",
+            )
         else:
             assert admitted(given, "cookie", **environ)
         assert admitted(given, "administrator", **environ)

@@ -75,7 +75,9 @@ def test_path_when_anything_then_never_500(client, path, query):
      "HTTP_X_FORWARDED_FOR", "HTTP_SEC_FETCH_SITE", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS"]
 ), header), st.sampled_from(["GET", "POST", "OPTIONS", "HEAD"]))  # fmt: skip
 def test_headers_when_anything_then_never_500(client, route, headers, method):
-    reply = client(method, route[1].replace("<interval>", "15m").replace("<device>", "1"), **headers)
+    reply = client(
+        method, route[1].replace("<interval>", "15m").replace("<device>", "1"), **headers
+    )
     if method != "HEAD":
         check(reply)
     for value in reply.headers.values():
@@ -88,8 +90,10 @@ def test_headers_when_anything_then_never_500(client, route, headers, method):
         st.binary(max_size=300),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-            lambda inner: st.lists(inner, max_size=3)
-            | st.dictionaries(st.sampled_from(["Name", "Info", "x"]), inner, max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.sampled_from(["Name", "Info", "x"]), inner, max_size=3)
+            ),
         ).map(lambda value: json.dumps(value).encode()),
         st.dictionaries(st.sampled_from(["Name", "Info"]), st.text(max_size=300)).map(
             lambda value: json.dumps(value).encode()

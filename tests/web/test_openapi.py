@@ -28,11 +28,21 @@ def operations(document):
 def test_document_when_asked_then_of_version_3_1(document):
     assert re.fullmatch(r"3\.1\.\d+", document["openapi"])
     assert {"title", "version"} <= set(document["info"])
-    assert set(document) <= {"openapi", "info", "paths", "components", "servers", "tags", "security"}
+    assert set(document) <= {
+        "openapi",
+        "info",
+        "paths",
+        "components",
+        "servers",
+        "tags",
+        "security",
+    }
 
 
 def test_document_when_compared_with_the_routes_then_the_same(document, settings):
-    routes = {(r.method.lower(), re.sub(r"<(\w+)>", r"{\1}", r.path)) for r in plugin_routes(settings)}
+    routes = {
+        (r.method.lower(), re.sub(r"<(\w+)>", r"{\1}", r.path)) for r in plugin_routes(settings)
+    }
     own = {("get", "/api/openapi.json"), ("get", "/api/docs")}
     assert {(method, path) for path, method, _ in operations(document)} == routes | own
 

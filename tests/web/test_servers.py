@@ -11,8 +11,8 @@ import pytest
 from appliance.errors import SettingsError, StartupError
 from appliance.setting_types import ListenAddress
 from appliance.web import servers
-from appliance.web.api_server import TlsFiles
 from appliance.web.access_log import access_line
+from appliance.web.api_server import TlsFiles
 from appliance.web.guard import NEED_AUTH
 from appliance.web.listeners import Listener
 from appliance.web.servers import ServerLimits, WebServer
@@ -78,7 +78,9 @@ def test_body_when_too_large_then_413_in_json(server):
         assert json.loads(exchange(connection, (head.format(1000)).encode() + b"x" * 1000)[2])
     with connect(server) as connection:
         assert error_of(exchange(connection, head.format(1001).encode())).startswith("413 ")
-    chunked = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n800\r\n" + b"x" * 0x800
+    chunked = (
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n800\r\n" + b"x" * 0x800
+    )
     with connect(server) as connection:
         assert error_of(exchange(connection, chunked + b"\r\n0\r\n\r\n")).startswith("413 ")
 
@@ -120,10 +122,10 @@ def test_request_when_it_does_not_arrive_in_time_then_cut(monkeypatch):
 def test_connection_when_idle_too_long_then_closed(monkeypatch):
     monkeypatch.setattr(servers, "_CLEANUP_SECONDS", 0)
     monkeypatch.setattr(servers, "_LOOP_SECONDS", 0.05)
-    with serving(echo, Listener(ANY, "x", idle_seconds=1.0)) as running:
-        with connect(running) as connection:
-            assert exchange(connection, get())[0] == 200
-            assert connection.recv(1) == b""
+    listener = Listener(ANY, "x", idle_seconds=1.0)
+    with serving(echo, listener) as running, connect(running) as connection:
+        assert exchange(connection, get())[0] == 200
+        assert connection.recv(1) == b""
 
 
 def test_connections_when_at_the_limit_then_the_next_waits_for_a_free_place():
@@ -204,13 +206,13 @@ def test_start_when_the_port_is_busy_then_one_sentence_and_nothing_is_left_open(
 
 def test_start_when_the_address_is_foreign_then_one_sentence():
     listener = Listener(ListenAddress("192.0.2.77", 0), "web.listen")
-    with pytest.raises(StartupError, match="it is not an address of this machine, change web.lis"):
+    with pytest.raises(StartupError, match="it is not an address of this machine"):
         WebServer(echo, [listener]).start()
 
 
 def test_start_when_the_access_log_cannot_be_written_then_one_sentence(tmp_path):
     listener = Listener(ANY, "x", access_log=tmp_path / "none" / "access.log")
-    with pytest.raises(SettingsError, match="accessLogFile: .*none/access.log cannot be written"):
+    with pytest.raises(SettingsError, match=r"accessLogFile: .*none/access.log cannot be written"):
         WebServer(echo, [listener]).start()
 
 

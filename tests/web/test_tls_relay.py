@@ -86,9 +86,9 @@ def test_tls_when_the_answer_is_large_then_whole(files, context):
         start_response("200 OK", [("Content-Length", "8000000")])
         return [b"y" * 8_000_000]
 
-    with serving(large, Listener(ANY, "x", files)) as running:
-        with connect(running, context=context) as connection:
-            assert len(exchange(connection, get())[2]) == 8_000_000
+    listener = Listener(ANY, "x", files)
+    with serving(large, listener) as running, connect(running, context=context) as connection:
+        assert len(exchange(connection, get())[2]) == 8_000_000
 
 
 def test_silent_connections_when_fifty_then_another_client_is_answered_at_once(server, context):

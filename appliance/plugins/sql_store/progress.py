@@ -65,7 +65,7 @@ class Progress:
 
 def progress_from_text(text: str) -> Progress:
     """Read what `Progress.text` wrote."""
-    content: dict[str, Any] = json.loads(text)
+    content: dict[str, Any] = asdict(Progress()) | json.loads(text)
     for name in ("flows", "options", "until"):
         content[name] = Cursor(*content[name])
     content["open"] = {int(minute): Cursor(*at) for minute, at in content["open"].items()}

@@ -1,0 +1,46 @@
+"""`/metrics` for Prometheus and `/api/v1/health` for people and probes.
+
+Both tell the same facts (`figures`): what the collector wrote to its status file, what the store
+says of itself, and the disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.contracts import SIGNED_IN, Route
+from appliance.hookspecs import hookimpl
+from appliance.plugins.metrics.health import health
+from appliance.plugins.metrics.prometheus import StatusCollector, scrape
+from appliance.settings import Settings
+from appliance.web.openapi import operation
+
+
+@hookimpl
+def register_metrics(settings: Settings) -> list[Any]:
+    """Return what the collector counts."""
+    return [StatusCollector(settings)]
+
+
+@hookimpl
+def register_routes() -> list[Route]:
+    """Return `/metrics` and `/api/v1/health`."""
+    example = {"success": True, "message": "All is well", "status": "ok"}
+    return [
+        Route(
+            "GET",
+            "/metrics",
+            scrape,
+            role=SIGNED_IN,
+            schema=operation("Figures for Prometheus", content_type="text/plain", tag="Appliance"),
+            open_from_loopback=True,
+        ),
+        Route(
+            "GET",
+            "/api/v1/health",
+            health,
+            role=SIGNED_IN,
+            schema=operation("How the appliance is", example, tag="Appliance"),
+            open_from_loopback=True,
+        ),
+    ]

@@ -1,0 +1,125 @@
+"""What is known of the appliance: the collector's status file, its exporters, sampling, the disk.
+
+The status file is another process's and read as untrusted: what is not a number where one belongs
+is left out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from appliance.collector.status import read_status
+from appliance.errors import StorageError
+from appliance.settings import Settings
+from appliance.stores import FlowStore
+
+log = logging.getLogger(__name__)
+
+STATUS_FILE = "collector.json"
+STALE_SECONDS = 10.0
+"""The collector writes its figures every two seconds; older ones are of one that is gone."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFile:
+    """The collector's figures, as other processes see them."""
+
+    path: Path
+
+    def fresh(self, now: float) -> Json | None:
+        """Return the figures; None when no collector runs here."""
+        found = read_status(self.path)
+        if found is None or not isinstance(found.get("time_ms"), int):
+            return None
+        return found if now - found["time_ms"] / 1000 <= STALE_SECONDS else None
+
+
+def exporter_figures(address: str, facts: Json, settings: Settings) -> Json:
+    """Return what is known of one exporter."""
+    numbers = {k: v for k, v in facts.items() if isinstance(v, int | float)}
+    fixed = ("last_seen_ms", "clock_skew_ms", "templates", "waiting_octets")
+    others = ("applications", "interfaces")
+    return {
+        "address": address,
+        "last_seen": numbers.get("last_seen_ms", 0) / 1000,
+        "clock_skew_seconds": numbers.get("clock_skew_ms", 0) / 1000,
+        "templates": numbers.get("templates", 0),
+        "waiting_octets": numbers.get("waiting_octets", 0),
+        **{name: numbers.get(name, 0) for name in others},
+        "sampling": sampling_of(address, facts.get("sampling"), settings),
+        "counts": {k: v for k, v in numbers.items() if k not in (*fixed, *others)},
+    }
+
+
+def sampling_of(address: str, told: object, settings: Settings) -> Json:
+    """Return an exporter's sampling rate and who says so.
+
+    The order is the decoders': what the exporter told, then the setting for it, then the default.
+    """
+    by_domain = _mapping(told).get("by_domain")
+    rates = [rate for rate in _mapping(by_domain).values() if isinstance(rate, int | float)]
+    if rates and max(rates) > 0:
+        return {"rate": max(rates), "source": "exporter", "by_domain": _mapping(by_domain)}
+    if any(_mapping(told).get(name) for name in ("selectors", "interfaces")):
+        return {"rate": 0, "source": "exporter, by selector or interface"}
+    for network, rate in settings["collector.sampling_overrides"].items():
+        if _is_in(address, network):
+            return {"rate": rate, "source": "collector.sampling_overrides"}
+    default = settings["collector.default_sampling_rate"]
+    if default:
+        return {"rate": default, "source": "collector.default_sampling_rate"}
+    return {"rate": 1, "source": "assumed"}
+
+
+def store_figures(open_store: Callable[[], FlowStore]) -> Mapping[str, Any] | None:
+    """Return what the store says of itself; None when it does not answer."""
+    try:
+        return open_store().health()
+    except StorageError as error:
+        log.debug("the store does not answer: %s", error)
+        return None
+
+
+def disk_figures(settings: Settings) -> Json:
+    """Return the room on the disk of the data directory, in octets."""
+    folder: Path = settings["data_directory"]
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    usage = shutil.disk_usage(there)
+    return {"free_octets": usage.free, "used_octets": usage.used, "total_octets": usage.total}
+
+
+def number_at(status: Json, path: Sequence[str]) -> float | None:
+    """Return the number at the end of a path of names, None when there is none."""
+    value: object = status
+    for name in path:
+        value = _mapping(value).get(name)
+    return value if isinstance(value, int | float) else None
+
+
+def numbers_of(status: Json, name: str) -> list[tuple[str, float]]:
+    """Return the numbers of a group with their names."""
+    return [(k, v) for k, v in _mapping(status.get(name)).items() if isinstance(v, int | float)]
+
+
+def exporters_of(status: Json) -> list[tuple[str, Json]]:
+    """Return the exporters with what the collector says of each."""
+    return [(name, _mapping(facts)) for name, facts in _mapping(status.get("exporters")).items()]
+
+
+def _mapping(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_in(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    try:
+        return ipaddress.ip_address(address) in network
+    except ValueError:
+        return False

@@ -1,0 +1,89 @@
+"""`/api/v1/health`: how the appliance is, for people and probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from appliance import __version__
+from appliance.contracts import Answer
+from appliance.plugins.metrics.figures import (
+    STATUS_FILE,
+    Json,
+    StatusFile,
+    disk_figures,
+    exporter_figures,
+    exporters_of,
+    number_at,
+    numbers_of,
+    store_figures,
+)
+from appliance.plugins.metrics.prometheus import METRICS
+from appliance.settings import Settings
+from appliance.stores import FlowStore
+
+LAG_SECONDS = 30.0
+"""Answers are at most ten seconds old when all is well; three times that is worth a word."""
+
+
+def health(settings: Settings, open_store: Callable[[], FlowStore], now: float) -> Answer:
+    """Return how the appliance is; 503 when the collector or the database is away."""
+    status = StatusFile(settings["data_directory"] / STATUS_FILE).fresh(now)
+    store, disk = store_figures(open_store), disk_figures(settings)
+    failures = [
+        *([] if status is not None else ["The collector is not running"]),
+        *([] if store is not None else ["The flow database does not answer"]),
+    ]
+    hints = _hints(status or {}, store or {}, disk, settings)
+    word = "failing" if failures else "degraded" if hints else "ok"
+    report = {
+        "success": not failures,
+        "message": "; ".join([*failures, *hints]) or "All is well",
+        "status": word,
+        "version": __version__,
+        "collector": _collector_health(status),
+        "loader": {"lag_seconds": None, **(store or {})},
+        "disk": disk,
+        "exporters": [
+            exporter_figures(name, facts, settings) for name, facts in exporters_of(status or {})
+        ],
+        "unknown_elements": dict(numbers_of(status or {}, "unknown_elements")),
+    }
+    return Answer(report, 503 if failures else 200)
+
+
+def _collector_health(status: Json | None) -> Json:
+    if status is None:
+        return {"running": False}
+    counters = {name: number_at(status, metric.path) for name, metric in METRICS.items()}
+    names = {name.removeprefix("appliance_"): value for name, value in counters.items()}
+    return {
+        "running": True,
+        "pid": status.get("pid"),
+        "listen": status.get("listen"),
+        "warnings": status.get("warnings"),
+        "datagrams": names.pop("datagrams"),
+        "records": names.pop("records_written"),
+        "losses": {
+            key: names.pop(key)
+            for key in ("lost_records", "kernel_drops", "records_dropped_by_log")
+        },
+        "figures": names,
+        "events": dict(numbers_of(status, "counts")),
+    }
+
+
+def _hints(status: Json, store: Mapping[str, Any], disk: Json, settings: Settings) -> list[str]:
+    found = []
+    if disk["free_octets"] < settings["flow_log.minimum_free_octets"]:
+        found.append("The disk is full, new records are dropped")
+    if (_lag(store) or 0) > LAG_SECONDS:
+        found.append(f"Answers are {_lag(store):.0f} seconds behind")
+    if status.get("warnings"):
+        found.append("The collector has warnings")
+    return found
+
+
+def _lag(store: Mapping[str, Any]) -> float | None:
+    lag = store.get("lag_seconds")
+    return float(lag) if isinstance(lag, int | float) else None

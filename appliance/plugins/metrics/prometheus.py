@@ -1,0 +1,205 @@
+"""Figures for Prometheus, made at each scrape. Names and help of all metrics stand in `METRICS`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from appliance import __version__
+from appliance.contracts import Answer
+from appliance.plugins.metrics.figures import (
+    STATUS_FILE,
+    Json,
+    StatusFile,
+    disk_figures,
+    exporter_figures,
+    exporters_of,
+    number_at,
+    numbers_of,
+    store_figures,
+)
+from appliance.settings import Settings
+from appliance.stores import FlowStore
+
+log = logging.getLogger(__name__)
+
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metric(NamedTuple):
+    """A metric: its kind (`counter` or `gauge`), its help, and the way to it in the status."""
+
+    kind: str
+    help: str
+    path: tuple[str, ...]
+
+
+METRICS: Mapping[str, Metric] = {
+    "appliance_datagrams": Metric("counter", "Datagrams received.", ("datagrams",)),
+    "appliance_received_octets": Metric("counter", "Octets in datagrams received.", ("octets",)),
+    "appliance_refused_datagrams": Metric(
+        "counter", "Datagrams of exporters that are not allowed.", ("refused_datagrams",)
+    ),
+    "appliance_truncated_datagrams": Metric(
+        "counter", "Datagrams larger than any exporter sends.", ("truncated_datagrams",)
+    ),
+    "appliance_lost_records": Metric(
+        "counter", "Losses on the way, by the exporters' sequence numbers.", ("lost",)
+    ),
+    "appliance_kernel_drops": Metric(
+        "counter", "Datagrams that the kernel dropped, the buffer being full.", ("kernel_drops",)
+    ),
+    "appliance_records_dropped_by_log": Metric(
+        "counter", "Records that the flow log had no room for.", ("records_dropped_by_log",)
+    ),
+    "appliance_records_written": Metric(
+        "counter", "Records written to the flow log.", ("log", "records_written")
+    ),
+    "appliance_log_octets_written": Metric(
+        "counter", "Octets written to the flow log.", ("log", "octets_written")
+    ),
+    "appliance_log_write_errors": Metric(
+        "counter", "Failed writes of the flow log.", ("log", "write_errors")
+    ),
+    "appliance_receive_buffer_octets": Metric(
+        "gauge", "Kernel memory of each listening port.", ("receive_buffer_octets",)
+    ),
+}
+
+EXPORTER_METRICS: Mapping[str, Metric] = {
+    "appliance_exporter_templates": Metric("gauge", "Templates known.", ("templates",)),
+    "appliance_exporter_clock_skew_seconds": Metric(
+        "gauge", "By how much the exporter's clock is ahead.", ("clock_skew_ms",)
+    ),
+    "appliance_exporter_last_seen_seconds": Metric(
+        "gauge", "When its last datagram came, seconds since 1970.", ("last_seen_ms",)
+    ),
+    "appliance_exporter_waiting_octets": Metric(
+        "gauge", "Data that waits for its template.", ("waiting_octets",)
+    ),
+    "appliance_exporter_sampling_rate": Metric("gauge", "One packet in so many.", ()),
+}
+
+
+class StatusCollector:
+    """Turns the collector's status file into metrics at each scrape."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._settings, self._clock = settings, clock
+        self._status = StatusFile(settings["data_directory"] / STATUS_FILE)
+
+    def collect(self) -> Iterator[Any]:
+        """Yield the metrics there are now."""
+        from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+
+        yield InfoMetricFamily("appliance", "The program.", {"version": __version__})
+        status = self._status.fresh(self._clock())
+        up = "1 while the collector runs."
+        yield GaugeMetricFamily("appliance_collector_up", up, float(status is not None))
+        disk = disk_figures(self._settings)
+        free = "Free octets on the data directory's disk."
+        yield GaugeMetricFamily("appliance_disk_free_octets", free, disk["free_octets"])
+        if status is not None:
+            yield from _single_metrics(status)
+            yield from _counted_metrics(status)
+            yield from _exporter_metrics(status, self._settings)
+
+
+def _single_metrics(status: Json) -> Iterator[Any]:
+    for name, metric in METRICS.items():
+        value = number_at(status, metric.path)
+        if value is not None:
+            yield _family(name, metric, [((), value)])
+
+
+def _counted_metrics(status: Json) -> Iterator[Any]:
+    """Yield what is counted by fixed words, and elements that are not known by name."""
+    counts = [((str(what),), number) for what, number in numbers_of(status, "counts")]
+    help_text = "What decoding met, by kind."
+    yield _family("appliance_events", Metric("counter", help_text, ()), counts, ["event"])
+    unknown = [((str(name),), number) for name, number in numbers_of(status, "unknown_elements")]
+    help_text = "Records with elements that are not known, by element."
+    metric = Metric("counter", help_text, ())
+    yield _family("appliance_unknown_elements", metric, unknown, ["element"])
+
+
+def _exporter_metrics(status: Json, settings: Settings) -> Iterator[Any]:
+    exporters = [exporter_figures(name, facts, settings) for name, facts in exporters_of(status)]
+    fields: Mapping[str, Callable[[Json], float]] = {
+        "appliance_exporter_templates": lambda e: e["templates"],
+        "appliance_exporter_clock_skew_seconds": lambda e: e["clock_skew_seconds"],
+        "appliance_exporter_last_seen_seconds": lambda e: e["last_seen"],
+        "appliance_exporter_waiting_octets": lambda e: e["waiting_octets"],
+        "appliance_exporter_sampling_rate": lambda e: e["sampling"]["rate"],
+    }
+    for name, metric in EXPORTER_METRICS.items():
+        rows = [((exporter["address"],), fields[name](exporter)) for exporter in exporters]
+        yield _family(name, metric, rows, ["exporter"])
+    counts = [
+        ((exporter["address"], what), number)
+        for exporter in exporters
+        for what, number in exporter["counts"].items()
+    ]
+    metric = Metric("counter", "Datagrams, records and faults of an exporter, by kind.", ())
+    yield _family("appliance_exporter_events", metric, counts, ["exporter", "event"])
+
+
+def _family(
+    name: str,
+    metric: Metric,
+    rows: Sequence[tuple[tuple[str, ...], float]],
+    labels: Sequence[str] = (),
+) -> Any:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = kind(name, metric.help, labels=list(labels))
+    for label_values, value in rows:
+        family.add_metric(list(label_values), float(value))
+    return family
+
+
+def scrape(metrics: Sequence[Any], open_store: Callable[[], FlowStore]) -> Answer:
+    """Return the metrics of all plugins and of the store; one that fails is left out."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    for collector in (*metrics, _Prepared(_store_metrics(open_store))):
+        registry.register(_Prepared(_guarded(collector)))
+    return Answer(generate_latest(registry), content_type=TEXT_FORMAT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """A collector of metrics that are there already."""
+
+    families: Sequence[Any]
+
+    def collect(self) -> Sequence[Any]:
+        return self.families
+
+
+def _guarded(collector: Any) -> list[Any]:
+    try:
+        return list(collector.collect())
+    # One plugin's metrics must not take the others' away.
+    except Exception:
+        log.exception("metrics of %r are left out", collector)
+        return []
+
+
+def _store_metrics(open_store: Callable[[], FlowStore]) -> list[Any]:
+    health = store_figures(open_store)
+    metric = Metric("gauge", "1 while the flow database answers.", ())
+    found = [_family("appliance_database_up", metric, [((), float(health is not None))])]
+    numbers = {
+        name: value
+        for name, value in (health or {}).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    metric = Metric("gauge", "What the flow database says of itself, by figure.", ())
+    rows = [((name,), float(value)) for name, value in numbers.items()]
+    return [*found, _family("appliance_database", metric, rows, ["figure"])]

@@ -1,0 +1,353 @@
+"""A MariaDB of the tests' own, and a small world around a store."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pymysql
+
+from appliance.flowlog import (
+    Cursor,
+    FlowLogLimits,
+    FlowLogReader,
+    FlowLogWriter,
+    Maintainer,
+    batch_from_rows,
+)
+from appliance.flows import COLUMN, FlowBatch, address_halves, address_text
+from appliance.plugins.sql_store.configuration import SETTINGS, StoreLimits
+from appliance.plugins.sql_store.services import PROTOCOL_NAMES, read_services
+from appliance.plugins.sql_store.store import SqlStore
+from appliance.settings import SettingsFile
+from appliance.stores import Selection
+
+START = 1_801_429_200
+"""2027-01-31 21:00 UTC: three hours on, a day and a month end."""
+
+SERVICES = read_services()
+Key = tuple[Any, ...]
+
+
+class MariaDb:
+    """A server on loopback with its files in a directory of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.user = ["--user=mysql"] if os.getuid() == 0 else []
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.databases = 0
+
+    def install(self) -> None:
+        if self.user:
+            shutil.chown(self.folder, pwd.getpwnam("mysql").pw_uid)
+        subprocess.run(
+            [
+                *("mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data"),
+                *("--auth-root-authentication-method=normal", "--skip-test-db", *self.user),
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [
+                *("mariadbd", "--no-defaults", f"--datadir={self.folder}/data", *self.user),
+                *(f"--socket={self.folder}/socket", f"--port={self.port}"),
+                *("--bind-address=127.0.0.1", f"--pid-file={self.folder}/pid"),
+                *("--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M"),
+                *("--skip-name-resolve", "--skip-log-bin"),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(300):
+            # A connection that is refused would leave a socket behind.
+            if (self.folder / "socket").exists():
+                return
+            time.sleep(0.1)
+        raise RuntimeError("MariaDB did not start")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(30)
+            self.process = None
+
+    def run(self, *statements: str) -> None:
+        connection = pymysql.connect(unix_socket=f"{self.folder}/socket", user="root")
+        try:
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+        finally:
+            connection.close()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return what a query of the administrator finds."""
+        connection = pymysql.connect(unix_socket=f"{self.folder}/socket", user="root")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(query)
+                return list(cursor.fetchall())
+        finally:
+            connection.close()
+
+    def new_database(self) -> str:
+        """Make a database and return its URL."""
+        self.databases += 1
+        name = f"flows_{self.databases}"
+        self.run(f"CREATE DATABASE {name}")
+        return f"mysql://appliance:sec%40ret@127.0.0.1:{self.port}/{name}"
+
+
+@dataclass
+class World:
+    """A flow log, a store that follows it, and a clock that only the test moves."""
+
+    folder: Path
+    url: str
+    now: float = START
+    limits: StoreLimits = field(
+        default_factory=lambda: StoreLimits(top=20, top_per_exporter=5, provisional_seconds=0)
+    )
+    seed: int = 0
+    _records: list[dict[str, Any]] = field(default_factory=list)
+    _read: Cursor = Cursor()  # noqa: RUF009 - a value
+    _store: SqlStore | None = None
+    _writer: FlowLogWriter | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "flowlog"
+
+    @property
+    def settings(self) -> Any:
+        tree = {"data_directory": str(self.folder), "flows": {"database": self.url}}
+        if self.url.startswith("mysql"):
+            tree["database"] = self.url
+        return SettingsFile(None, self.folder / "conf", tree).settings(SETTINGS)
+
+    @property
+    def store(self) -> SqlStore:
+        if self._store is None:
+            self._store = SqlStore(self.url, self.settings, self.limits, clock=lambda: self.now)
+        return self._store
+
+    @property
+    def writer(self) -> FlowLogWriter:
+        if self._writer is None:
+            limits = FlowLogLimits(minimum_free_octets=0, segment_seconds=10**9)
+            self._writer = FlowLogWriter(self.log, limits)
+            self._writer.start()
+        return self._writer
+
+    def restart(self) -> None:
+        """Let go of the store as a crash would; the next use opens another."""
+        if self._store is not None:
+            self._store.close()
+        self._store = None
+
+    def limit(self, **changes: Any) -> None:
+        self.limits = replace(self.limits, **changes)
+        self.restart()
+
+    def write(self, *batches: FlowBatch) -> None:
+        for batch in batches:
+            self.writer.append(batch)
+        assert self.writer.flush({}, int(self.now * 1000)) == 0
+
+    def seal(self, keep: bool = True) -> None:
+        """Close the segment and seal it."""
+        self.writer._close_segment()
+        limits = FlowLogLimits(retention_seconds=0)
+        Maintainer(self.log, limits).run_once(int(self.now * 1000))
+
+    def load(self, now: float | None = None) -> int:
+        """Load until nothing is left; return the number of rows."""
+        self.now = self.now if now is None else now
+        rows = 0
+        while True:
+            report = self.store.load_once(self.now)
+            rows += report.rows
+            if not report.busy:
+                return rows
+
+    def flows(
+        self, n: int, at: float | None = None, sources: int = 15, **columns: Any
+    ) -> FlowBatch:
+        """Make n flows of two exporters, received at a moment (now, when None)."""
+        self.seed += 1
+        random = np.random.default_rng(self.seed)
+        local, foreign = address_halves("10.0.0.0")[1], address_halves("198.51.100.0")[1]
+        made: dict[str, Any] = {
+            "collection_time_milliseconds": int((self.now if at is None else at) * 1000),
+            "exporter_address_hi": np.uint64(0),
+            "exporter_address_lo": address_halves("192.0.2.0")[1] + random.integers(1, 3, n),
+            "source_address_hi": np.uint64(0),
+            "source_address_lo": foreign + random.integers(0, sources, n),
+            "destination_address_hi": np.uint64(0),
+            "destination_address_lo": local + random.integers(0, 15, n),
+            "source_transport_port": random.integers(50_000, 50_005, n),
+            "destination_transport_port": random.choice([22, 53, 80, 443], n),
+            "protocol_identifier": random.choice([6, 17], n),
+            "octet_delta_count": random.integers(40, 100_000, n),
+            "packet_delta_count": random.integers(1, 100, n),
+            **columns,
+        }
+        kept = {
+            name: np.broadcast_to(np.asarray(values).astype(COLUMN[name].dtype), (n,))
+            for name, values in made.items()
+            if values is not None
+        }
+        return FlowBatch(n, kept)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Read what is new in the log record by record, the plain way; return all."""
+        while True:
+            pieces, after = FlowLogReader(self.log).follow_rows(self._read, 10**9)
+            for piece in pieces:
+                self._records += plain_records(batch_from_rows(piece))
+            if after == self._read:
+                return self._records
+            self._read = after
+
+    def expected(
+        self, by: Callable[[dict[str, Any]], Any], since: float = 0, until: float = 10**12
+    ) -> dict[Any, tuple[int, int, int]]:
+        """Sum up the log, record by record."""
+        sums: defaultdict[Any, list[int]] = defaultdict(lambda: [0, 0, 0])
+        for record in self.records():
+            if since <= record["time"] < until:
+                found = sums[by(record)]
+                for place, name in enumerate(("octets", "packets", "flows")):
+                    found[place] += record[name]
+        return {key: tuple(values) for key, values in sums.items()}  # type: ignore[misc]
+
+    def stored(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with self.store.flows.transaction():
+            rows = self.store.flows.rows(sql, parameters)
+        return [tuple(v if isinstance(v, str) else int(v) for v in row) for row in rows]
+
+    def check(self, largest: bool = True) -> None:
+        """Compare everything that is stored with the log; rows + other = total everywhere."""
+        ids = {record.address: record.id for record in self.store.exporters()}
+        for size, step in enumerate((60, 900, 3600, 86400)):
+            wanted: defaultdict[Key, list[int]] = defaultdict(lambda: [0, 0, 0])
+            for r in self.records():
+                start = int(r["time"]) // step * step
+                names = ((0, ""), (1, str(r["protocol"])), (2, r["application"]))
+                for dimension, name in names:
+                    for exporter in (0, ids[r["exporter"]]):
+                        sums = wanted[dimension, exporter, r["direction"], start, name]
+                        for place, measure in enumerate(("octets", "packets", "flows")):
+                            sums[place] += r[measure]
+            found = {
+                row[:5]: list(row[5:])
+                for row in self.stored(
+                    "SELECT dimension, exporter, direction, bin_start, name, octets, packets, flows"
+                    " FROM rollup WHERE dimension < 3 AND size = ?",
+                    size,
+                )
+            }
+            assert found == dict(wanted)
+        if largest:
+            self.check_sums()
+
+    def check_sums(self) -> None:
+        """Rows + other = total, for each bin of the largest names that is stored."""
+        sums = self.stored(
+            "SELECT dimension, size, exporter, direction, bin_start, SUM(octets), SUM(packets),"
+            " SUM(flows) FROM rollup WHERE dimension >= 3 AND flags < 16"
+            " GROUP BY dimension, size, exporter, direction, bin_start"
+        )
+        totals = {
+            row[:4]: row[4:]
+            for row in self.stored(
+                "SELECT size, exporter, direction, bin_start, octets, packets, flows FROM rollup"
+                " WHERE dimension = 0"
+            )
+        }
+        assert sums
+        for _, *cell, octets, packets, flows in sums:
+            assert totals[tuple(cell)] == (octets, packets, flows)
+        minutes = {row[1:5] for row in sums if row[1] == 0}
+        assert len([row for row in sums if row[1] == 0]) == 3 * len(minutes)
+
+    def top(self, dimension: Any, by: Any = "octets", **selection: Any) -> Any:
+        return self.store.top(dimension, Selection(**selection), by)
+
+
+def plain_records(batch: FlowBatch) -> list[dict[str, Any]]:
+    """Turn a batch into what each record counts as, without any of the store's code."""
+    services = SERVICES
+    found = []
+    columns = [batch.column(name).tolist() for name in _NEEDED]
+    for row in zip(*columns, strict=True):
+        value = dict(zip(_NEEDED, row, strict=True))
+        if value["record_kind"] != 0:
+            continue
+        addresses = {
+            side: address_text(value[f"{side}_address_hi"], value[f"{side}_address_lo"])
+            for side in ("exporter", "source", "destination")
+        }
+        rate = value["sampling_rate"] if value["sampling_rate"] >= 1 else 1
+        local = {side: addresses[side].startswith("10.") for side in ("source", "destination")}
+        told = value["flow_direction"]
+        direction = told if told < 2 else int(local["source"] and not local["destination"])
+        protocol = value["protocol_identifier"]
+        ports = sorted((value["source_transport_port"], value["destination_transport_port"]))
+        names = {
+            port: services.names[int(services.place[int(services.family[protocol]) * 65536 + port])]
+            for port in ports
+        }
+        port = next((port for port in ports if names[port]), ports[0])
+        found.append(
+            addresses
+            | {
+                "time": value["collection_time_milliseconds"] / 1000,
+                "direction": direction,
+                "protocol": protocol,
+                "port": f"{PROTOCOL_NAMES.get(protocol, protocol)}/{port}",
+                "application": names[port] or "unknown",
+                "application_id": value["application_id"],
+                "octets": round(value["octet_delta_count"] * rate),
+                "packets": round(value["packet_delta_count"] * rate),
+                "flows": 1,
+            }
+        )
+    return found
+
+
+_NEEDED = (
+    "collection_time_milliseconds",
+    "record_kind",
+    "exporter_address_hi",
+    "exporter_address_lo",
+    "source_address_hi",
+    "source_address_lo",
+    "destination_address_hi",
+    "destination_address_lo",
+    "source_transport_port",
+    "destination_transport_port",
+    "protocol_identifier",
+    "octet_delta_count",
+    "packet_delta_count",
+    "sampling_rate",
+    "flow_direction",
+    "application_id",
+)

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from appliance.errors import StorageError
+from appliance.plugins.metrics.figures import sampling_of
+from appliance.plugins.metrics.prometheus import (
+    EXPORTER_METRICS,
+    METRICS,
+    StatusCollector,
+    scrape,
+)
+from tests.web.building import NOW, Client, settings_of, web_of
+
+LOCAL = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
+
+STATUS = {
+    "time_ms": int(NOW * 1000) - 2000,
+    "pid": 77,
+    "listen": ["[::]:2055"],
+    "receive_buffer_octets": 64_000_000,
+    "warnings": [],
+    "datagrams": 1000,
+    "octets": 1_400_000,
+    "refused_datagrams": 1,
+    "truncated_datagrams": 2,
+    "lost": 3,
+    "records_dropped_by_log": 4,
+    "kernel_drops": 5,
+    "log": {
+        "records_written": 30_000,
+        "octets_written": 9,
+        "segments_closed": 1,
+        "write_errors": 0,
+    },
+    "counts": {"records": 30_000, "unknown_template": 6},
+    "unknown_elements": {"9:12345": 8},
+    "exporters": {
+        "192.0.2.1": {
+            "last_seen_ms": int(NOW * 1000) - 500,
+            "clock_skew_ms": -1500,
+            "templates": 12,
+            "applications": 3,
+            "interfaces": 4,
+            "waiting_octets": 0,
+            "sampling": {"by_domain": {"0": 512.0}, "selectors": 0, "interfaces": 0},
+            "datagrams": 900,
+            "malformed": 1,
+        },
+        "2001:db8::2": {"templates": 1, "sampling": {}},
+    },
+}
+
+
+@pytest.fixture
+def running(settings):
+    """Write a collector's status file."""
+
+    def write(**changes):
+        settings["data_directory"].mkdir(exist_ok=True)
+        text = json.dumps(STATUS | changes)
+        (settings["data_directory"] / "collector.json").write_text(text)
+
+    return write
+
+
+def scraped(client) -> dict[str, float]:
+    """Return samples with their labels as written."""
+    reply = client.get("/metrics")
+    assert reply.status == 200
+    assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = [line for line in reply.body.decode().splitlines() if not line.startswith("#")]
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def test_metrics_when_the_collector_runs_then_its_figures(client, running):
+    running()
+    found = scraped(client)
+    expected = {
+        "appliance_collector_up": 1,
+        "appliance_datagrams_total": 1000,
+        "appliance_received_octets_total": 1_400_000,
+        "appliance_refused_datagrams_total": 1,
+        "appliance_truncated_datagrams_total": 2,
+        "appliance_lost_records_total": 3,
+        "appliance_records_dropped_by_log_total": 4,
+        "appliance_kernel_drops_total": 5,
+        "appliance_records_written_total": 30_000,
+        "appliance_log_write_errors_total": 0,
+        'appliance_events_total{event="unknown_template"}': 6,
+        'appliance_unknown_elements_total{element="9:12345"}': 8,
+        'appliance_exporter_templates{exporter="192.0.2.1"}': 12,
+        'appliance_exporter_clock_skew_seconds{exporter="192.0.2.1"}': -1.5,
+        'appliance_exporter_sampling_rate{exporter="192.0.2.1"}': 512,
+        'appliance_exporter_sampling_rate{exporter="2001:db8::2"}': 1,
+        'appliance_exporter_events_total{event="malformed",exporter="192.0.2.1"}': 1,
+        "appliance_database_up": 1,
+        'appliance_database{figure="lag_seconds"}': 1.5,
+    }
+    assert expected == {name: found.get(name) for name in expected}
+    assert found["appliance_disk_free_octets"] > 0
+
+
+def test_metrics_when_described_then_each_has_help(client, running):
+    running()
+    text = client.get("/metrics").body.decode()
+    for name in {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}:
+        assert re.search(rf"^# HELP {name} \S.*\.$", text, re.MULTILINE), name
+    for name, metric in (*METRICS.items(), *EXPORTER_METRICS.items()):
+        assert re.fullmatch(r"[A-Z].*\.", metric.help), name
+
+
+def test_metrics_when_no_collector_runs_then_down_and_the_rest(client, running):
+    assert scraped(client)["appliance_collector_up"] == 0
+    running(time_ms=int(NOW * 1000) - 60_000)
+    found = scraped(client)
+    assert found["appliance_collector_up"] == 0
+    assert "appliance_datagrams_total" not in found
+
+
+def test_metrics_when_the_store_is_away_then_down_and_the_rest(client, store, running):
+    running()
+    store.failure = StorageError("away")
+    found = scraped(client)
+    assert (found["appliance_database_up"], found["appliance_collector_up"]) == (0, 1)
+
+
+def test_metrics_when_a_collector_raises_then_the_others_stay(store, settings, caplog):
+    class Broken:
+        def collect(self):
+            raise ZeroDivisionError
+
+    answer = scrape([Broken(), StatusCollector(settings, lambda: NOW)], lambda: store)
+    assert b"appliance_collector_up 0.0" in answer.body
+    assert "metrics of" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", '{"time_ms": "x"}', '{"time_ms": %d, "exporters": [1], "log": 5, "counts": 1}'],
+)
+def test_status_when_the_file_is_odd_then_no_figure_but_an_answer(client, settings, text):
+    settings["data_directory"].mkdir()
+    file = settings["data_directory"] / "collector.json"
+    file.write_text(text.replace("%d", str(int(NOW * 1000))))
+    assert scraped(client)["appliance_database_up"] == 1
+    assert client.get("/api/v1/health").status in (200, 503)
+
+
+def health(client, status: int):
+    reply = client.get("/api/v1/health")
+    assert reply.status == status
+    return reply.json
+
+
+def test_health_when_all_is_well_then_everything_an_operator_asks(client, running, store):
+    running()
+    found = health(client, 200)
+    assert (found["success"], found["status"], found["message"]) == (True, "ok", "All is well")
+    collector = found["collector"]
+    assert (collector["running"], collector["datagrams"], collector["records"]) == (
+        True,
+        1000,
+        30000,
+    )
+    assert collector["losses"] == {
+        "lost_records": 3,
+        "kernel_drops": 5,
+        "records_dropped_by_log": 4,
+    }
+    assert found["loader"]["lag_seconds"] == 1.5
+    assert found["unknown_elements"] == {"9:12345": 8}
+    assert found["disk"]["free_octets"] > 0
+    first = found["exporters"][0]
+    assert first["sampling"] == {"rate": 512.0, "source": "exporter", "by_domain": {"0": 512.0}}
+    assert (first["address"], first["templates"], first["clock_skew_seconds"]) == (
+        "192.0.2.1",
+        12,
+        -1.5,
+    )
+    assert first["counts"] == {"datagrams": 900, "malformed": 1}
+    assert store.calls == {"health": 1}
+
+
+def test_health_when_something_should_be_better_then_degraded(client, running, store):
+    running(warnings=["receive buffer is small"])
+    store.facts = {"lag_seconds": 95.0}
+    found = health(client, 200)
+    assert (found["success"], found["status"]) == (True, "degraded")
+    assert found["message"] == "Answers are 95 seconds behind; The collector has warnings"
+
+
+def test_health_when_collector_or_database_is_away_then_503(client, running, store):
+    found = health(client, 503)
+    assert (found["success"], found["status"]) == (False, "failing")
+    assert found["message"].startswith("The collector is not running")
+    running()
+    store.failure = StorageError("away")
+    assert health(client, 503)["message"] == "The flow database does not answer"
+
+
+def test_health_when_the_disk_is_full_then_says_so(store, tmp_path):
+    tree = {"flow_log": {"minimum_free_octets": "1000000TB"}}
+    found = Client(web_of(store, settings_of(tmp_path, tree))).get("/api/v1/health").json
+    assert "The disk is full, new records are dropped" in found["message"]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/api/v1/health"])
+def test_figures_when_asked_from_loopback_then_without_token(client, path):
+    assert client("GET", path, **LOCAL).status in (200, 503)
+    assert client("GET", path).status == 401
+    assert client("GET", path, **LOCAL | {"HTTP_HOST": "rebound.example"}).status == 401
+    assert client("GET", path, **LOCAL, HTTP_X_FORWARDED_FOR="192.0.2.1").status == 401
+
+
+@pytest.mark.parametrize(
+    ("address", "told", "expected"),
+    [
+        ("192.0.2.1", {"by_domain": {"0": 100.0, "1": 200.0}}, (200.0, "exporter")),
+        ("192.0.2.1", {"by_domain": {"0": 0.0}}, (64.0, "collector.sampling_overrides")),
+        ("192.0.2.1", {"selectors": 2}, (0, "exporter, by selector or interface")),
+        ("198.51.100.1", {}, (8.0, "collector.default_sampling_rate")),
+        ("not an address", None, (8.0, "collector.default_sampling_rate")),
+    ],
+)
+def test_sampling_when_asked_then_with_its_source(tmp_path, address, told, expected):
+    tree = {"sampling_overrides": {"192.0.2.0/24": "64"}, "default_sampling_rate": "8"}
+    settings = settings_of(tmp_path, {"collector": tree})
+    found = sampling_of(address, told, settings)
+    assert (found["rate"], found["source"]) == expected
+
+
+def test_sampling_when_nobody_says_then_assumed(settings):
+    assert sampling_of("192.0.2.1", {}, settings) == {"rate": 1, "source": "assumed"}
