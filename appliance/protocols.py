@@ -1,4 +1,4 @@
-"""The names of IP protocols by number, as the API shows them: lower case, mostly IANA's keywords."""
+"""Names of IP protocols by number, as the API shows them: lower case, mostly IANA keywords."""
 
 from __future__ import annotations
 

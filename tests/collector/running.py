@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -83,10 +84,13 @@ class RunningCollector:
         process.kill()
         process.wait(10)
 
-    def kill_loader(self) -> None:
+    def kill_child(self, command: str) -> None:
+        """Kill the child that runs a subcommand; it is started again by itself."""
         assert self.process is not None
         for child in psutil.Process(self.process.pid).children():
-            child.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if command in child.cmdline():
+                    child.kill()
 
     def close(self) -> None:
         if self.process is not None:

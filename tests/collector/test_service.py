@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import shutil
 import socket
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 
 from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
 from appliance.flowlog import FlowSearch
-from tests.collector.running import RunningCollector, free_port, soak_rounds
+from tests.collector.running import RunningCollector, free_port
 
 TRAFFIC = Path(__file__).parents[1] / "data" / "traffic.pcap"
 
@@ -77,53 +76,6 @@ def test_restart_when_templates_were_learned_then_data_alone_is_decoded(
     assert second.option_records == 0
     assert collector.stop() == 0
     assert collector.rows() == first.flows + second.flows
-
-
-@pytest.mark.slow
-@pytest.mark.soak
-@pytest.mark.timeout(3600)
-def test_kill_when_at_random_points_then_log_is_sent_minus_counted_losses(
-    collector: RunningCollector,
-) -> None:
-    """The log holds what was sent less what the counters name; each kill loses about a second."""
-    rounds, rate = soak_rounds(4), 8_000
-    transmission = Transmission(
-        Generator(COUNTING), collector.target, Order(rate=rate, seconds=rounds * 4.0 + 600)
-    )
-    stopping = threading.Event()
-
-    def until_stopped(_: Transmission) -> None:
-        if stopping.is_set():
-            raise InterruptedError
-
-    def send() -> None:
-        with contextlib.suppress(InterruptedError):
-            transmission.run(until_stopped)
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    # Templates have to be known first: what waits for one has no number of records.
-    collector.wait_for("datagrams", 100)
-    chance = random.Random(rounds)
-    down = 0.0
-    for _ in range(rounds):
-        time.sleep(chance.uniform(0.2, 3.0))
-        if chance.random() < 0.3:
-            collector.kill_loader()
-        began = time.monotonic()
-        collector.kill()
-        collector.start()
-        down += time.monotonic() - began
-    collector.wait_for("datagrams", 100)
-    stopping.set()
-    sender.join()
-    assert collector.stop() == 0
-    sent = transmission.total
-    lost = collector.status()["lost"]
-    kept = collector.rows() + collector.rows(options=True)
-    assert kept == sent.flows + sent.option_records - lost
-    # A second's records for each kill, what came while it was down, and a margin for slow machines.
-    assert lost <= rate * (down + 2.0 * rounds)
 
 
 def test_busy_port_when_starting_then_one_sentence_and_exit_code(

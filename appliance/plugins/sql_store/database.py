@@ -230,6 +230,9 @@ class SqlDatabase:
     def _translated(self, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
             return error
+        # A full SQLite has rolled back by itself; what matters is why.
+        while "cannot rollback" in str(error) and isinstance(error.__context__, Exception):
+            error = error.__context__
         text = " ".join(str(error).split()) or type(error).__name__
         if self.kind == SQLITE and any(word in text for word in _DAMAGE):
             return DamagedDatabase(self, text)

@@ -1,0 +1,117 @@
+"""Whatever is killed, and whenever: log = roll-ups = what was sent less what the counters name."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.app import open_app
+from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
+from appliance.flowlog import FlowSearch
+from appliance.stores import Selection
+from tests.collector.running import RunningCollector, soak_rounds
+
+RATE = 8_000
+COUNTING = [
+    ExporterProfile("v5", "v5", clients=50, servers=200),
+    ExporterProfile("ipfix", "ipfix", 7, ipv6_share=0.3, clients=50, servers=200),
+]
+"""Exporters whose sequence numbers count records, so that every lost record can be named."""
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[RunningCollector]:
+    """The whole appliance: collector, loader and API."""
+    running = RunningCollector(tmp_path, command="run")
+    try:
+        yield running.start()
+    finally:
+        running.close()
+
+
+@contextlib.contextmanager
+def sending(running: RunningCollector) -> Iterator[Transmission]:
+    """Send flows from beginning to end."""
+    transmission = Transmission(Generator(COUNTING), running.target, Order(rate=RATE))
+    sender = threading.Thread(target=transmission.run)
+    sender.start()
+    try:
+        # Templates have to be known first: what waits for one has no number of records.
+        running.wait_for("datagrams", 100)
+        yield transmission
+    finally:
+        transmission.stop()
+        sender.join()
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_kill_when_anything_at_random_then_log_and_rollups_are_sent_minus_losses(
+    running: RunningCollector,
+) -> None:
+    rounds = soak_rounds(4)
+    chance = random.Random(rounds)
+    down = 0.0
+    with sending(running) as transmission:
+        for _ in range(rounds):
+            time.sleep(chance.uniform(0.2, 3.0))
+            if chance.random() < 0.4:
+                running.kill_child("loader")
+            if chance.random() < 0.2:
+                running.kill_child("serve")
+            if chance.random() < 0.7:
+                began = time.monotonic()
+                running.kill()
+                running.start()
+                down += time.monotonic() - began
+        running.wait_for("datagrams", 100)
+    assert running.stop() == 0
+    sent = transmission.total
+    lost = running.status()["lost"]
+    assert running.rows() + running.rows(options=True) == (sent.flows + sent.option_records - lost)
+    # A second's records for each kill, what came while it was down, a margin for slow machines.
+    assert lost <= RATE * (down + 2.0 * rounds)
+    _assert_rollups_equal_the_log(running)
+
+
+def test_api_when_its_process_is_killed_then_it_comes_back(running: RunningCollector) -> None:
+    url = f"http://127.0.0.1:{running.api_port}/v1/api/"
+    assert _answers(url)
+    running.kill_child("serve")
+    assert _answers(url)
+    assert running.stop() == 0
+
+
+def _answers(url: str, seconds: float = 20.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return int(answer.status) == 200
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    return False
+
+
+def _assert_rollups_equal_the_log(running: RunningCollector) -> None:
+    log = FlowSearch(running.data / "flowlog").totals()
+    assert log.flows > 0
+    app = open_app(running.conf)
+    assert app.stores is not None
+    store = app.stores["sqlite"](app.settings["flows.database"], app.settings)
+    try:
+        while store.load_once(time.time()).rows:
+            pass
+        totals = store.totals(Selection())
+    finally:
+        store.close()
+    assert (totals.flows, totals.packets, totals.octets) == (log.flows, log.packets, log.octets)
