@@ -47,9 +47,10 @@ def collect_facts(group: RecordGroup, context: SetContext) -> Facts:
         [context.scopes[s].exporter for s in np.repeat(context.scope, group.counts).tolist()],
     )
     domains = np.repeat(group.per_set("domain"), group.counts)
+    sets = np.repeat(np.arange(len(group.counts)), group.counts)
     facts = [
         Fact(places.order(record), places.exporters[record], sampling=fact)
-        for record, fact in sampling_facts(group.plan, group.records, domains)
+        for record, fact in sampling_facts(group.plan, group.records, sets, domains)
     ]
     return facts + _applications(group, places) + _interfaces(group, places)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 import socket
 import threading
 import time
@@ -41,6 +42,7 @@ STOP_SECONDS = 5.0
 _FLUSH_SECONDS = 2.0
 _CLEANUP_SECONDS = 5
 _LOOP_SECONDS = 1.0
+_OTHER_DESCRIPTORS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,9 @@ class Endpoint:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its loop still runs."""
-        return self._thread.is_alive()
+        """Whether its loop, and its relay, still run."""
+        relay = self._relay
+        return self._thread.is_alive() and (relay is None or relay.is_alive)
 
     def start(self) -> None:
         """Answer from now on."""
@@ -162,7 +165,8 @@ class Endpoint:
         self._flushed_by = time.monotonic() + _FLUSH_SECONDS
         self._server.pull_trigger()
         self._thread.join()
-        wasyncore.close_all(self._channels, ignore_all=True)
+        for channel in list(self._server.active_channels.values()):
+            channel.handle_close()
         if self._relay is not None:
             self._relay.stop()
         self.close()
@@ -219,6 +223,7 @@ class WebServer:
         """
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._dispatcher = ThreadedTaskDispatcher()
+        _allow_descriptors(self._listeners, self._limits)
         try:
             for listener in self._listeners:
                 self.endpoints.append(
@@ -264,6 +269,16 @@ def listening_application(
         return application(environ, start_response)
 
     return wrapped if access_log is None else logged(wrapped, access_log)
+
+
+def _allow_descriptors(listeners: Sequence[Listener], limits: ServerLimits) -> None:
+    """Raise the soft limit of open files to what full listeners need, as far as one may."""
+    each = [3 if listener.tls else 1 for listener in listeners]
+    needed = limits.connections * sum(each) + _OTHER_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _access_log(listener: Listener) -> logging.Handler | None:

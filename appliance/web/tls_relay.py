@@ -83,6 +83,11 @@ class TlsRelay:
         self._thread.start()
         self._started.wait()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its loop still runs."""
+        return self._thread.is_alive()
+
     def stop_accepting(self) -> None:
         """Take no further connection and give handshakes up."""
         self._call(self._quiet)

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ MAX_SUBJECTS = 16_384
 """Samplers, interfaces and domains remembered of one exporter together; more are not learned."""
 
 _LATEST_BOOT_MS = 1 << 46
+_FEW_RECORDS = 64
+"""So many are taken one by one; of more, those that others repeat are left out before."""
 
 
 class Subject(NamedTuple):
@@ -241,12 +243,14 @@ def _usable(rate: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def sampling_facts(
-    plan: DecodePlan, records: Records, domains: NDArray[np.int64]
+    plan: DecodePlan, records: Records, sets: NDArray[np.intp], domains: NDArray[np.int64]
 ) -> Iterator[tuple[int, SamplingFact]]:
     """Yield what options records tell about sampling and boot time, with the record's index.
 
     Parameters
     ----------
+    sets
+        shape (n_records,): number of each record's Set; of one Set the last word counts.
     domains
         int64, shape (n_records,): observation domain of each record's message.
 
@@ -255,35 +259,48 @@ def sampling_facts(
     The kind of scope is not trusted: a sampler identifier anywhere in the record makes it one of a
     sampler, an interface one of an interface; else it is about the domain.
     """
-    domain_of = _domains(plan, records, domains)
+    at = plan.first_index.get((0, DOMAIN_ELEMENT))
+    domain_of = domains if at is None else records.unsigned(at)
     at = plan.first_index.get((0, SYSTEM_INIT_ELEMENT))
     if at is not None:
-        for record, boot in enumerate(records.unsigned(at).tolist()):
-            if 0 < boot < _LATEST_BOOT_MS:
-                yield record, SamplingFact(Subject("init", domain_of[record]), boot)
+        boot = records.unsigned(at)
+        usable = np.flatnonzero((boot > 0) & (boot < _LATEST_BOOT_MS))
+        yield from _told("init", usable, (sets, domain_of, np.zeros_like(domains)), boot)
     rates = sampling_rates(plan, records)
-    if rates is None:
-        return
-    kind, numbers = _subject(plan, records)
-    for record, rate in enumerate(rates.tolist()):
-        if rate:
-            subject = Subject(kind, domain_of[record], numbers[record])
-            yield record, SamplingFact(subject, rate)
+    if rates is not None:
+        kind, numbers = _subject(plan, records)
+        yield from _told(kind, np.flatnonzero(rates), (sets, domain_of, numbers), rates)
 
 
-def _domains(plan: DecodePlan, records: Records, domains: NDArray[np.int64]) -> list[int]:
-    at = plan.first_index.get((0, DOMAIN_ELEMENT))
-    found: list[int] = (domains if at is None else records.unsigned(at)).tolist()
-    return found
+def _told(
+    kind: str,
+    usable: NDArray[np.intp],
+    keys: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    values: NDArray[Any],
+) -> Iterator[tuple[int, SamplingFact]]:
+    """Yield a fact for each distinct key (Set, domain, number), the last one of it."""
+    if len(usable) > _FEW_RECORDS:
+        newest_first = usable[::-1]
+        combined = np.zeros(len(usable), np.int64)
+        for key in keys:
+            distinct, place = np.unique(key[newest_first], return_inverse=True)
+            combined = combined * len(distinct) + place
+            combined = np.unique(combined, return_inverse=True)[1]
+        usable = np.sort(newest_first[np.unique(combined, return_index=True)[1]])
+    of_domain, of_number = (key[usable].tolist() for key in keys[1:])
+    told = zip(usable.tolist(), of_domain, of_number, values[usable].tolist(), strict=True)
+    for record, domain, number, value in told:
+        yield record, SamplingFact(Subject(kind, domain, number), value)
 
 
-def _subject(plan: DecodePlan, records: Records) -> tuple[str, list[int]]:
+def _subject(plan: DecodePlan, records: Records) -> tuple[str, NDArray[Any]]:
+    """Return what the records are about, and its number in each."""
     for kind, elements in (("selector", SELECTOR_ELEMENTS), ("interface", INTERFACE_ELEMENTS)):
         for element in elements:
             at = plan.first_index.get((0, element))
             if at is not None:
-                return kind, records.unsigned(at).tolist()
+                return kind, records.unsigned(at)
     at = plan.first_index.get((V9_SCOPE, V9_SCOPE_INTERFACE))
     if at is not None:
-        return "interface", records.unsigned(at).tolist()
-    return "domain", [0] * records.n_records
+        return "interface", records.unsigned(at)
+    return "domain", np.zeros(records.n_records, np.int64)

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,25 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.api import api
 from tests.benchmarks.decode import decode
+from tests.benchmarks.fresh import fresh
 from tests.benchmarks.highest import highest
+from tests.benchmarks.rollups import rollups
+from tests.benchmarks.tables import (
+    WHOLE_ROWS,
+    print_api,
+    print_fresh,
+    print_rollups,
+    whole_table,
+)
 from tests.benchmarks.whole import whole
 
-PARTS = ("decode", "whole", "highest")
+PARTS = ("decode", "whole", "highest", "rollups", "api", "fresh")
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
 PROBE_SECONDS = 6.0
 DECODE_SECONDS = 4.0
+Printer = Callable[[Console, dict[str, Any]], None]
 
 
 @click.command()
@@ -28,26 +40,48 @@ DECODE_SECONDS = 4.0
 @click.option("--seconds", default=60.0, help="How long the whole way is sent to.")
 @click.option("--rate", default=500_000.0, help="Flows a second on the whole way.")
 @click.option("--protocol", default="v9", help="v5, v9, ipfix, or several with commas between.")
+@click.option("--flows", default=100_000_000, help="Of the 30 days that the API is asked about.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), help="Keep those days here, and take them from here."
+)
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
 )
-def main(part: str, seconds: float, rate: float, protocol: str, json_file: Path | None) -> None:
-    """Measure decoding alone, the whole way, and the highest rate without loss."""
+def main(
+    part: str,
+    seconds: float,
+    rate: float,
+    protocol: str,
+    flows: int,
+    keep: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Measure decoding alone, the whole way (also into roll-ups), the highest rate without loss,
+    the answers of the API, and the time from a datagram to its answer."""
     console = Console()
     parts = PARTS if part == "all" else (part,)
     report: dict[str, Any] = {"machine": _machine(), "protocol": protocol}
     console.print(f"{report['machine']}, {protocol}")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        if "decode" in parts:
-            report["decode"] = decode(DECODE_SECONDS)
-            _print_decode(console, report["decode"])
-        if "whole" in parts:
-            report["whole"] = whole(folder / "whole", protocol, rate, seconds)
-            _print_whole(console, report["whole"])
-        if "highest" in parts:
-            report["highest"] = highest(folder / "highest", protocol, PROBE_SECONDS)
-            _print_highest(console, report["highest"])
+        runs: dict[str, tuple[Callable[[], dict[str, Any]], Printer]] = {
+            "decode": (lambda: decode(DECODE_SECONDS), _print_decode),
+            "whole": (lambda: whole(folder / "whole", protocol, rate, seconds), _print_whole),
+            "highest": (
+                lambda: highest(folder / "highest", protocol, PROBE_SECONDS),
+                _print_highest,
+            ),
+            "rollups": (
+                lambda: rollups(folder / "rollups", protocol, rate, seconds),
+                print_rollups,
+            ),
+            "api": (lambda: api((keep or folder).resolve() / "api", flows), print_api),
+            "fresh": (lambda: fresh(folder / "fresh"), print_fresh),
+        }
+        for chosen in parts:
+            run, show = runs[chosen]
+            report[chosen] = run()
+            show(console, report[chosen])
     if json_file is not None:
         json_file.write_text(json.dumps(report, indent=2))
     else:
@@ -68,29 +102,8 @@ def _print_decode(console: Console, report: dict[str, Any]) -> None:
     console.print(table)
 
 
-_WHOLE_ROWS = (
-    ("flows a second, sent", "sent_flows_per_second", "{:,.0f}"),
-    ("flows sent", "sent_flows", "{:,}"),
-    ("flows stored", "flows", "{:,}"),
-    ("flows lost", "lost_flows", "{:,}"),
-    ("datagrams dropped by the kernel", "socket_drops", "{:,}"),
-    ("flows a CPU second", "flows_per_cpu_second", "{:,.0f}"),
-    ("CPU seconds, all processes", "cpu_seconds", "{:.1f}"),
-    ("octets a flow on disk", "octets_per_flow", "{:.2f}"),
-    ("files", "files", "{:,}"),
-    ("memory, peak octets", "peak_memory_octets", "{:,}"),
-    ("memory, last third to second", "memory_growth", "{:.2f}"),
-    ("receive buffer granted", "receive_buffer_octets", "{:,}"),
-)
-
-
 def _print_whole(console: Console, report: dict[str, Any]) -> None:
-    subjects = [name for name in ("appliance", "nfcapd") if name in report]
-    table = Table("whole way", *subjects)
-    for title, key, layout in _WHOLE_ROWS:
-        values = (report[subject].get(key) for subject in subjects)
-        table.add_row(title, *("-" if value is None else layout.format(value) for value in values))
-    console.print(table)
+    console.print(whole_table("whole way", report, WHOLE_ROWS))
     if "nfcapd" in report:
         console.print(
             f"flows a CPU second: {report['ratio_flows_per_cpu_second']:.2f} times nfcapd's"

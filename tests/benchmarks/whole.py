@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,20 @@ def whole(folder: Path, protocol: str, rate: float, seconds: float) -> dict[str,
     return report
 
 
-def measure(subject: Tree, protocol: str, rate: float, seconds: float) -> dict[str, Any]:
-    """Send at a rate for so long; return flows sent and stored, processor, disk and memory."""
+def measure(
+    subject: Tree,
+    protocol: str,
+    rate: float,
+    seconds: float,
+    settle: Callable[[dict[str, Any]], dict[str, Any]] = lambda _sent: {},
+) -> dict[str, Any]:
+    """Send at a rate for so long; return flows sent and stored, processor, disk and memory.
+
+    Parameters
+    ----------
+    settle
+        Called with what was sent before the collector is stopped; returns further figures.
+    """
     subject.start()
     with (
         sender(subject.port, protocol, rate, seconds) as ready,
@@ -35,7 +48,8 @@ def measure(subject: Tree, protocol: str, rate: float, seconds: float) -> dict[s
         sent = ready.send()
         socket_now = udp_port(subject.port)
         drops = socket_now.drops if socket_now else -1
-    result = subject.stop()
+        settled = settle(sent)
+    result = subject.stop() | settled
     flows = result["flows"]
     return result | {
         "sent_flows": sent["flows"],

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.cli.main import group
+from appliance.cli.options import run_command_line
 from tests.web.serving import SECONDS, make_certificate
 
 ROOT = Path(__file__).parents[2]
@@ -126,13 +128,15 @@ def test_serve_when_a_port_is_busy_then_one_sentence_and_exit_2(folder):
         ("errorLogFile: none/e.log\n", "conf/none/e.log cannot be written: no such file or dir"),
     ],
 )
-def test_serve_when_the_configuration_is_wrong_then_one_sentence_and_exit_2(folder, api, sentence):
-    ran = subprocess.run(
-        command(folder("", api), "serve"), capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert ran.returncode == 2
-    assert sentence in ran.stderr
-    assert ran.stderr.count("\n") == 1
+def test_serve_when_the_configuration_is_wrong_then_one_sentence_and_exit_2(
+    folder, capsys, monkeypatch, api, sentence
+):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    arguments = ["-confPath", f"{folder('', api)}/", "serve"]
+    assert run_command_line(group, arguments) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
 
 
 def test_serve_when_logs_are_configured_then_written(folder, tmp_path):

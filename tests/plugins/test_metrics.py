@@ -6,7 +6,7 @@ import re
 import pytest
 
 from appliance.errors import StorageError
-from appliance.plugins.metrics.figures import sampling_of
+from appliance.plugins.metrics.figures import exporter_figures, sampling_of
 from appliance.plugins.metrics.prometheus import (
     EXPORTER_METRICS,
     METRICS,
@@ -235,3 +235,15 @@ def test_sampling_when_asked_then_with_its_source(tmp_path, address, told, expec
 
 def test_sampling_when_nobody_says_then_assumed(settings):
     assert sampling_of("192.0.2.1", {}, settings) == {"rate": 1, "source": "assumed"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "source"),
+    [
+        ({}, "assumed"),
+        ({"records": 5, "sampling_assumed": 5}, "assumed"),
+        ({"records": 5}, "exporter, in its records"),
+    ],
+)
+def test_sampling_when_records_carry_it_then_says_so(settings, facts, source):
+    assert exporter_figures("192.0.2.1", facts, settings)["sampling"]["source"] == source

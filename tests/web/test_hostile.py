@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import string
-import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -17,8 +16,7 @@ from hypothesis import strategies as st
 from appliance.plugins import auth
 from tests.web.building import TOKENS, Client, FakeStore, Flow, plugin_routes, settings_of, web_of
 
-FOLDER = Path(tempfile.mkdtemp(prefix="hostile-"))
-SETTINGS = settings_of(FOLDER)
+SETTINGS = settings_of(Path("/nonexistent"))
 ROUTES = [(r.method, r.path) for r in plugin_routes(SETTINGS)]
 ROUTES += [("GET", "/api/docs"), ("GET", "/api/openapi.json")]
 

@@ -256,3 +256,14 @@ def test_access_log_when_rotated_then_written_anew(tmp_path):
             eventually(lambda: file.exists() and file.read_text().count("\n") == 1)
             file.rename(tmp_path / "access.log.1")
             (tmp_path / "access.log.1").unlink()
+
+
+def test_descriptors_when_the_listeners_need_more_then_allowed(monkeypatch):
+    set_to: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr("resource.getrlimit", lambda which: (256, 4096))
+    monkeypatch.setattr("resource.setrlimit", lambda which, limit: set_to.append(limit))
+    servers._allow_descriptors([Listener(ANY, "x")], ServerLimits(connections=100))
+    servers._allow_descriptors([Listener(ANY, "x")] * 2, ServerLimits(connections=5000))
+    monkeypatch.setattr("resource.getrlimit", lambda which: (8192, 8192))
+    servers._allow_descriptors([Listener(ANY, "x")], ServerLimits(connections=100))
+    assert set_to == [(612, 4096), (4096, 4096)]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.errors import SettingsError
 from appliance.web import times
 from appliance.web.times import (
     MAX_BINS,
@@ -19,6 +20,7 @@ from appliance.web.times import (
     parse_interval,
     rfc3339,
 )
+from tests.web.building import settings_of
 
 VIENNA, TEHRAN, KATHMANDU = (
     ZoneInfo(f) for f in ("Europe/Vienna", "Asia/Tehran", "Asia/Kathmandu")
@@ -246,3 +248,11 @@ def test_interval_when_zero_then_the_present_bin():
     start = parse_interval("0m").before(now, UTC)
     assert math.isclose(start, now)
     assert boundaries("minute", start, now, UTC) == [int(now) - 30, int(now) + 30]
+
+
+def test_zone_when_set_then_of_the_database_or_one_sentence(tmp_path):
+    assert settings_of(tmp_path)["timezone"] is None
+    assert settings_of(tmp_path, {"timezone": "Asia/Kathmandu"})["timezone"] == KATHMANDU
+    for wrong in ("Nowhere/City", "../../etc/passwd", "Europe", "/etc/localtime", "+01:00"):
+        with pytest.raises(SettingsError, match="timezone: expected a time zone such as Europe/V"):
+            settings_of(tmp_path, {"timezone": wrong})

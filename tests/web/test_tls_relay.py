@@ -9,8 +9,9 @@ import time
 import pytest
 
 from appliance.web import tls_relay
-from appliance.web.listeners import Listener
+from appliance.web.listeners import Listener, bound_socket, tls_context
 from appliance.web.servers import ServerLimits, WebServer
+from appliance.web.tls_relay import TlsRelay
 from tests.web.serving import (
     ANY,
     SECONDS,
@@ -182,3 +183,28 @@ def test_stop_when_a_request_is_running_then_it_is_answered(files, context):
         assert answer(connection)[0] == 200
         stopping.join(SECONDS)
     assert not stopping.is_alive()
+
+
+def test_stop_when_an_answer_is_on_its_way_then_it_arrives_whole(files, context):
+    handed: list[socket.socket] = []
+    listening = bound_socket(Listener(ANY, "x", files))
+    relay = TlsRelay(listening, tls_context(files), lambda plain, client: handed.append(plain))
+    relay.start()
+    client = socket.socket()
+    client.settimeout(SECONDS)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(listening.getsockname())
+    with context.wrap_socket(client) as connection:
+        eventually(lambda: len(handed) == 1)
+        octets = b"y" * 400_000
+        handed[0].sendall(octets)
+        handed[0].close()
+        stopping = threading.Thread(target=relay.stop)
+        stopping.start()
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+        assert len(received) == len(octets)
+        stopping.join(SECONDS)
+    assert not stopping.is_alive()
+    listening.close()

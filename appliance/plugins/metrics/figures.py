@@ -25,6 +25,9 @@ STATUS_FILE = "collector.json"
 STALE_SECONDS = 10.0
 """The collector writes its figures every two seconds; older ones are of one that is gone."""
 
+ASSUMED = "assumed"
+"""Nobody told a sampling rate, so traffic counts as it is."""
+
 Json = dict[str, Any]
 
 
@@ -54,9 +57,17 @@ def exporter_figures(address: str, facts: Json, settings: Settings) -> Json:
         "templates": numbers.get("templates", 0),
         "waiting_octets": numbers.get("waiting_octets", 0),
         **{name: numbers.get(name, 0) for name in others},
-        "sampling": sampling_of(address, facts.get("sampling"), settings),
+        "sampling": _sampling(address, facts, settings),
         "counts": {k: v for k, v in numbers.items() if k not in (*fixed, *others)},
     }
+
+
+def _sampling(address: str, facts: Json, settings: Settings) -> Json:
+    found = sampling_of(address, facts.get("sampling"), settings)
+    # Where nobody told a rate and none had to be assumed, the records themselves carry theirs.
+    if found["source"] == ASSUMED and facts.get("records") and not facts.get("sampling_assumed"):
+        return {"rate": 0, "source": "exporter, in its records"}
+    return found
 
 
 def sampling_of(address: str, told: object, settings: Settings) -> Json:
@@ -76,7 +87,7 @@ def sampling_of(address: str, told: object, settings: Settings) -> Json:
     default = settings["collector.default_sampling_rate"]
     if default:
         return {"rate": default, "source": "collector.default_sampling_rate"}
-    return {"rate": 1, "source": "assumed"}
+    return {"rate": 1, "source": ASSUMED}
 
 
 def store_figures(open_store: Callable[[], FlowStore]) -> Mapping[str, Any] | None:

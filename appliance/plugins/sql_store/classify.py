@@ -194,7 +194,11 @@ class Classifier:
         unknown = (told[:1] if is_constant(told) else told) > 1
         if not unknown.any():
             return told
-        outward = self.local.contain(source) & ~self.local.contain(destination)
+        outward = self.local.contain(source)
+        inside = np.flatnonzero(outward)
+        if len(inside):
+            there = (destination[0][inside], destination[1][inside])
+            outward[inside] = ~self.local.contain(there)
         found = outward.view(np.uint8)
         return found if unknown.all() else np.where(unknown, found, told)
 
@@ -227,11 +231,11 @@ def _where_equal(columns: dict[str, AnyArray], name: str, value: int) -> dict[st
 def _minutes(milliseconds: IntArray) -> IntArray:
     if not len(milliseconds):
         return milliseconds
-    seconds = np.clip(milliseconds // 60_000, FIRST // 60, LAST // 60)
-    if seconds.min() == seconds.max():
-        return np.broadcast_to(seconds[:1] * 60, seconds.shape)
-    minutes: IntArray = seconds * 60
-    return minutes
+    few = milliseconds[:1] if is_constant(milliseconds) else milliseconds
+    if few.min() // 60_000 == few.max() // 60_000:
+        few = few[:1]
+    minutes: IntArray = np.clip(few // 60_000, FIRST // 60, LAST // 60) * 60
+    return minutes if len(few) > 1 else np.broadcast_to(minutes, milliseconds.shape)
 
 
 def _exporters(columns: dict[str, AnyArray]) -> tuple[IntArray, list[tuple[int, int]]]:
@@ -241,11 +245,15 @@ def _exporters(columns: dict[str, AnyArray]) -> tuple[IntArray, list[tuple[int, 
         return np.broadcast_to(np.int64(0), lo.shape), [(int(hi[0]), int(lo[0]))]
     starts = np.flatnonzero((lo[1:] != lo[:-1]) | (hi[1:] != hi[:-1])) + 1
     starts = np.concatenate(([0], starts))[: len(lo)]
-    place: dict[tuple[int, int], int] = {}
-    runs = zip(hi[starts].tolist(), lo[starts].tolist(), strict=True)
-    codes = np.array([place.setdefault(run, len(place)) for run in runs], np.int64)
+    runs = np.empty(len(starts), [("hi", np.uint64), ("lo", np.uint64)])
+    runs["hi"], runs["lo"] = hi[starts], lo[starts]
+    if len(runs) and (runs["hi"] == runs["hi"][0]).all():
+        _, first, codes = np.unique(runs["lo"], return_index=True, return_inverse=True)
+    else:
+        _, first, codes = np.unique(runs, return_index=True, return_inverse=True)
+    exporters = [(int(run["hi"]), int(run["lo"])) for run in runs[first]]
     lengths = np.diff(np.append(starts, len(lo)))
-    return np.repeat(codes, lengths), list(place)
+    return np.repeat(codes, lengths), exporters
 
 
 def _scaled(counts: WordArray, rates: NDArray[np.float64]) -> IntArray:
@@ -253,6 +261,8 @@ def _scaled(counts: WordArray, rates: NDArray[np.float64]) -> IntArray:
     few = rates[:1] if is_constant(rates) else rates
     sane = (few >= 1) & (few <= LARGEST_RATE)
     if not sane.any() or (few[sane] == 1).all():
+        if len(counts) and int(counts.max()) < LARGEST_COUNT:
+            return counts.view(np.int64)
         found: IntArray = np.minimum(counts, np.uint64(LARGEST_COUNT)).astype(np.int64)
         return found
     product = np.rint(counts * np.where(sane, few, 1.0))

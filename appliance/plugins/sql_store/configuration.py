@@ -67,7 +67,13 @@ QUARTERS_KEPT = Setting(
     "How long sums of quarters of an hour are kept. Hours, days, weeks and months of a time zone"
     " are made from them, so this is how far back such questions reach.",
 )
-HOURS_KEPT = Setting("flows.hours_kept", Duration(), "400d", "How long sums of hours are kept.")
+HOURS_KEPT = Setting(
+    "flows.hours_kept",
+    Duration(),
+    "35d",
+    "How long sums of hours are kept; a question for the largest sources, destinations or ports of"
+    " a time before it begins and ends at whole days.",
+)
 DAYS_KEPT = Setting("flows.days_kept", Duration(), "400d", "How long sums of days are kept.")
 MONTHS_KEPT = Setting("flows.months_kept", Duration(), "3650d", "How long those of months are.")
 

@@ -28,6 +28,7 @@ SQLITE, MYSQL = "sqlite", "mysql"
 BUSY_SECONDS = 10.0
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
+GROUP_CONCAT_OCTETS = 16 * 1024 * 1024
 
 _PRAGMAS = (
     ("auto_vacuum", 2),  # incremental; counts only before the first table is made
@@ -259,6 +260,7 @@ def _mysql(url: str) -> Any:
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         charset="utf8mb4",
+        init_command=f"SET SESSION group_concat_max_len = {GROUP_CONCAT_OCTETS}",
         sql_mode="STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,

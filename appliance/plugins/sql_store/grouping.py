@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +22,9 @@ LARGEST_SUM = 1 << 60
 """No stored sum is larger; what would be stays there."""
 
 _EXACT = 1 << 53
-_DENSE = 1 << 16
+_SMALL = 1 << 16
 _HALF = 24
+_LARGEST_RADIX = 1 << 62
 
 
 @dataclass(slots=True)
@@ -60,15 +61,23 @@ def grouped(
     """
     if not len(octets):
         return Groups([column[:0] for column in columns], np.zeros((0, 3), np.int64))
-    codes, radix = _codes(columns)
+    mixed = _Mixed(len(octets))
+    for column in columns:
+        mixed.add(column)
+    codes, used, size = mixed.numbered()
     if codes is None:
-        sums = np.array([[_total(octets), _total(packets), _flows(flows, len(octets))]])
-        return Groups([column[:1] for column in columns], np.minimum(sums, LARGEST_SUM))
-    index, first = _numbered(codes, radix)
-    n = len(first)
-    counted = np.bincount(index, minlength=n) if flows is None else _summed(index, flows, n)
-    sums = np.column_stack((_summed(index, octets, n), _summed(index, packets, n), counted))
-    return Groups([column[first] for column in columns], np.minimum(sums, LARGEST_SUM))
+        counted = len(octets) if flows is None else int(flows.sum())
+        sums = np.array([[_total(octets), _total(packets), counted]], np.int64)
+    else:
+        rows = np.bincount(codes, minlength=size)
+        counts = rows if flows is None else _summed(codes, flows, size)
+        sums = np.column_stack(
+            (_summed(codes, octets, size), _summed(codes, packets, size), counts)
+        )
+        if used is None:
+            used = np.flatnonzero(rows)
+            sums = sums[used]
+    return Groups(mixed.columns(used), np.minimum(sums, LARGEST_SUM))
 
 
 def joined(groups: Sequence[Groups]) -> Groups:
@@ -89,47 +98,81 @@ def regrouped(groups: Groups, columns: Sequence[int]) -> Groups:
     return grouped(kept, sums[:, 0], sums[:, 1], sums[:, 2])
 
 
-def _codes(columns: Sequence[AnyArray]) -> tuple[IntArray | None, int]:
-    """Join the columns that vary to one number a row, and tell what it stays below."""
-    codes: IntArray | None = None
-    radix = 1
-    for column in columns:
-        if is_constant(column):
-            continue
-        low, high = int(column.min()), int(column.max())
+class _Mixed:
+    """Columns joined to one number a row, from which their values come back."""
+
+    def __init__(self, n_rows: int) -> None:
+        self.n_rows, self.radix = n_rows, 1
+        self.codes: IntArray | None = None
+        self._steps: list[_Step] = []
+
+    def add(self, column: AnyArray) -> None:
+        """Add a column; one that does not vary adds nothing to the numbers."""
+        low = high = int(column[0])
+        if not is_constant(column):
+            low, high = int(column.min()), int(column.max())
         if low == high:
-            continue
-        if high - low < _DENSE:
-            part, size = (column - column.dtype.type(low)).astype(np.int64), high - low + 1
+            self._steps.append(_Step(1, column[:1]))
+            return
+        step = _Step(high - low + 1, None, column.dtype.type(low))
+        if high - low < _dense(self.n_rows):
+            part = column if low == 0 else column - step.low
+            part = part.astype(np.int64)
         else:
-            part, size = _encoded(column)
-        if codes is None:
-            codes, radix = part, size
-            continue
-        if radix * size >= 1 << 62:
-            codes, radix = _encoded(codes)
-        codes, radix = codes * size + part, radix * size
-    return codes, radix
+            part, values = _encoded(column)
+            step = _Step(len(values), values)
+        if self.codes is None:
+            self.codes, self.radix = part, step.size
+        else:
+            if self.radix * step.size >= _LARGEST_RADIX:
+                self.codes, known = _encoded(self.codes)
+                self.radix = len(known)
+                self._steps.append(_Step(0, known))
+            self.codes = self.codes * step.size + part
+            self.radix *= step.size
+        self._steps.append(step)
+
+    def numbered(self) -> tuple[IntArray | None, IntArray | None, int]:
+        """Return a number for each row, what the numbers stand for (None: themselves), and below
+        what they stay."""
+        if self.codes is None or self.radix <= _dense(self.n_rows):
+            return self.codes, None, self.radix
+        codes, used = _encoded(self.codes)
+        return codes, used, len(used)
+
+    def columns(self, used: IntArray | None) -> list[AnyArray]:
+        """Return the values of the columns for some of the numbers."""
+        left = np.zeros(1, np.int64) if used is None else used
+        found: list[AnyArray] = []
+        for step in reversed(self._steps):
+            if step.size == 0 and step.values is not None:
+                left = step.values[left]
+                continue
+            place = left % step.size
+            left = left // step.size
+            if step.values is not None:
+                found.append(step.values[place])
+            else:
+                found.append(place.astype(step.low.dtype) + step.low)
+        return found[::-1]
 
 
-def _encoded(column: AnyArray) -> tuple[IntArray, int]:
+class _Step(NamedTuple):
+    """One column in the numbers: how many values, and which; of size 0, a renumbering."""
+
+    size: int
+    values: AnyArray | None
+    low: Any = None
+
+
+def _dense(n_rows: int) -> int:
+    """Return up to how many values are counted in a table of all of them."""
+    return max(_SMALL, 2 * n_rows)
+
+
+def _encoded(column: AnyArray) -> tuple[IntArray, AnyArray]:
     encoded = pa.array(column).dictionary_encode()
-    return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
-
-
-def _numbered(codes: IntArray, radix: int) -> tuple[IntArray, IntArray]:
-    """Number the distinct codes; return the number of each row and one row of each number."""
-    n_rows = len(codes)
-    if radix <= _DENSE:
-        used = np.bincount(codes, minlength=radix) > 0
-        index = (np.cumsum(used) - 1)[codes]
-        n = int(used.sum())
-    else:
-        encoded, n = _encoded(codes)
-        index = encoded
-    first = np.empty(n, np.int64)
-    first[index] = np.arange(n_rows)
-    return index, first
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_numpy()
 
 
 def _summed(index: IntArray, values: IntArray, n: int) -> IntArray:
@@ -146,7 +189,3 @@ def _summed(index: IntArray, values: IntArray, n: int) -> IntArray:
 def _total(values: IntArray) -> int:
     whole = int((values >> _HALF).sum()) << _HALF
     return min(whole + int((values & ((1 << _HALF) - 1)).sum()), LARGEST_SUM)
-
-
-def _flows(flows: IntArray | None, n_rows: int) -> int:
-    return n_rows if flows is None else int(flows.sum())

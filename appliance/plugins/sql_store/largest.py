@@ -16,8 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.flowlog import FlowLogReader
+from appliance.flowlog import Cursor, FlowLogReader
 from appliance.flows import address_halves
+from appliance.plugins.sql_store.bin_cache import (
+    COLUMNS,
+    NO_NAMES,
+    Bin,
+    BinCache,
+    Names,
+    added,
+    bins_of,
+)
 from appliance.plugins.sql_store.bins import Size, Span, spans
 from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier, Flows
 from appliance.plugins.sql_store.configuration import StoreLimits
@@ -28,7 +37,6 @@ from appliance.plugins.sql_store.log_pieces import read_piece
 from appliance.plugins.sql_store.progress import read_progress
 from appliance.plugins.sql_store.questions import (
     MEASURES,
-    SUMS,
     ExactQuestions,
     Range,
     answer,
@@ -44,6 +52,11 @@ LOG_SECONDS = 4.0
 _PIECE_ROWS = 500_000
 
 _ALL_SIZES = (Size.MINUTE, Size.HOUR, Size.DAY, Size.MONTH)
+MOST_HOURS = 64
+"""So many unfinished hours of single exporters are kept, by dimension."""
+
+Hour = tuple[Dimension, int, tuple[int, ...], int]
+_NO_GROUPS = Groups([np.zeros(0, np.uint64)] * 2, np.zeros((0, 3), np.int64))
 Sums = dict[str, list[int]]
 
 
@@ -55,18 +68,29 @@ class LargestRange:
     ----------
     stored
         In the database.
-    unfinished
-        Hours that are to be read from the log.
+    unfinished, unfinished_total
+        Hours that are to be read from the log, and what they have together.
     total
         Of all of it.
     unwritten
         What of it no name has yet.
+    generation
+        Of the bins that are final.
+    changing
+        Bins that are not final.
     """
 
     stored: Range
     unfinished: list[WorkItem]
+    unfinished_total: Measure
     total: Measure
     unwritten: list[int]
+    generation: int
+    changing: frozenset[tuple[Size, int]]
+
+    def final(self, size: Size, start: int) -> bool:
+        """Tell whether a bin stays as it is."""
+        return (size, start) not in self.changing
 
 
 class LargestQuestions:
@@ -82,6 +106,8 @@ class LargestQuestions:
     ) -> None:
         self.database, self.limits, self.exact = database, limits, exact
         self.log, self.classifier = log, classifier
+        self.cache = BinCache()
+        self._hours: dict[Hour, tuple[int, Cursor, Cursor, Groups]] = {}
 
     def top(
         self,
@@ -91,21 +117,21 @@ class LargestQuestions:
         limit: int | None,
         now: float,
     ) -> TopAnswer:
-        """Return the largest names; four queries, five when the log is read too."""
-        with self.database.transaction():
+        """Return the largest names; at most four queries, five when the log is read too."""
+        with self.cache.lock, self.database.transaction():
             asked = self._range(selection, now)
+            sums, cut = self._stored(dimension, asked, by)
             partly = bool(asked.unfinished)
-            sums = self._stored(dimension, asked.stored, by, None if partly else limit)
+            largest = self._largest(sums, by, None if partly else limit)
             address = self._address(asked.stored.exporter) if partly else None
-        cut = sums.pop("", [0, 0, 0])
         error = [a + b for a, b in zip(cut, asked.unwritten, strict=True)]
         if address is not None:
             found, unread = self._logged(dimension, asked, address)
             for name, values in found.items():
-                before = sums.get(name, [0, 0, 0])
-                sums[name] = [a + b for a, b in zip(before, values, strict=True)]
+                before = largest.get(name, [0, 0, 0])
+                largest[name] = [a + b for a, b in zip(before, values, strict=True)]
             error = [a + b for a, b in zip(error, unread, strict=True)]
-        rows = [KeyedMeasure(name, *values) for name, values in sums.items()]
+        rows = [KeyedMeasure(name, *values) for name, values in largest.items()]
         rows.sort(key=lambda row: (-getattr(row, by), -row.octets, -row.packets, row.key))
         return answer(rows[:limit], asked.total, Measure(*error))
 
@@ -138,26 +164,54 @@ class LargestQuestions:
             if any(part.since <= start < part.until for part in minutes)
         ]
         unwritten = [sum(column) for column in zip([0, 0, 0], *waiting, strict=True)]
-        return LargestRange(asked, unfinished, self.exact.totals(asked), unwritten)
+        total = self.exact.totals(asked)
+        hours = [Span(Size.HOUR, item.start, item.end) for item in unfinished]
+        unread = self.exact.totals(Range(hours, asked.exporter, directions))
+        changing = {(Size.MINUTE, start) for start in progress.open} | items.keys()
+        # The next minute may begin before it is asked for again.
+        changing |= {(Size.MINUTE, span.until - 60) for span in minutes}
+        return LargestRange(
+            asked, unfinished, unread, total, unwritten, progress.generation, frozenset(changing)
+        )
 
     def _stored(
-        self, dimension: Dimension, asked: Range, by: MeasureName, limit: int | None
-    ) -> Sums:
+        self, dimension: Dimension, asked: LargestRange, by: MeasureName
+    ) -> tuple[Groups, list[int]]:
+        """Return the sums by number of a name, and what was cut off."""
+        stored, cache = asked.stored, self.cache
+        cache.begin(asked.generation)
         flag = BY[MEASURES.index(by)]
-        inner = self.exact.statement(
-            "SELECT name, octets, packets, flows", dimension, asked, flags=flag
-        )
-        if inner is None:
-            return {}
-        sql, parameters = inner
-        sql = (
-            f"SELECT name, {SUMS} FROM ({sql}) AS found GROUP BY name"  # noqa: S608
-            f" ORDER BY name = '' DESC, SUM({by}) DESC, SUM(octets) DESC, SUM(packets) DESC, name"
-        )
-        if limit is not None:
-            sql += f" LIMIT {int(limit) + 1}"
-        rows = self.database.rows(sql, parameters)
-        return {str(name): [int(value) for value in values] for name, *values in rows}
+        kind = (dimension, flag, stored.exporter)
+        bins = list(bins_of(kind, stored.spans, stored.directions))
+        missing = cache.missing(bins)
+        read: dict[Bin, Names] = {}
+        if missing:
+            found = self.exact.statement(
+                f"SELECT {COLUMNS}",
+                dimension,
+                Range(missing, stored.exporter, stored.directions),
+                group="size, direction, bin_start",
+                flags=flag,
+            )
+            read = cache.read(kind, self.database.rows(*found) if found else [])
+            cache.keep([bin for bin in bins if asked.final(bin[4], bin[5])], read)
+        everything = (cache.get(bin) or read.get(bin, NO_NAMES) for bin in bins)
+        sums, cut = added(list(everything))
+        return sums, [int(value) for value in cut]
+
+    def _largest(self, sums: Groups, by: MeasureName, limit: int | None) -> Sums:
+        """Name the largest, or all."""
+        place = MEASURES.index(by)
+        chosen = np.arange(len(sums.sums))
+        if limit is not None and limit < len(chosen):
+            octets, packets, _ = sums.sums.T
+            least = np.partition(sums.sums[:, place], -limit)[-limit]
+            chosen = np.flatnonzero(sums.sums[:, place] >= least)
+            order = np.lexsort((-packets[chosen], -octets[chosen], -sums.sums[chosen, place]))
+            chosen = chosen[order[:limit]]
+        numbers, values = sums.columns[0][chosen].tolist(), sums.sums[chosen].tolist()
+        names = (self.cache.names[number] for number in numbers)
+        return dict(zip(names, values, strict=True))
 
     def _address(self, exporter: int) -> tuple[int, int] | None:
         rows = self.database.rows("SELECT address FROM known_exporter WHERE id = ?", (exporter,))
@@ -166,34 +220,42 @@ class LargestQuestions:
     def _logged(
         self, dimension: Dimension, asked: LargestRange, address: tuple[int, int]
     ) -> tuple[Sums, list[int]]:
-        """Sum up unfinished hours; return the sums and what of the totals was not read."""
+        """Sum up unfinished hours; return the sums and what of the totals was not read.
+
+        What is found is kept, so that the next question reads only what came since.
+        """
+        end, left = time.monotonic() + LOG_SECONDS, LOG_ROWS
         groups: list[Groups] = []
-        reader, end = FlowLogReader(self.log), time.monotonic() + LOG_SECONDS
-        left = LOG_ROWS
         for item in asked.unfinished:
-            cursor = item.first
+            key = (dimension, asked.stored.exporter, asked.stored.directions, item.start)
+            before = self._hours.get(key)
+            if before is None or before[:2] != (asked.generation, item.first):
+                before = (asked.generation, item.first, item.first, _NO_GROUPS)
+            cursor, found = before[2:]
             while cursor < item.last and left > 0 and time.monotonic() < end:
                 most = min(left, _PIECE_ROWS)
-                rows, cursor = read_piece(reader, cursor, most, FLOW_COLUMNS, item.last)
+                rows, cursor = read_piece(
+                    FlowLogReader(self.log), cursor, most, FLOW_COLUMNS, item.last
+                )
                 left -= sum(piece.n_rows for piece in rows)
                 flows = self.classifier.flows(rows, address)
                 inside = (flows.minutes >= item.start) & (flows.minutes < item.end)
                 inside &= np.isin(flows.direction, asked.stored.directions)
-                groups.append(_by_name(dimension, flows.where(np.flatnonzero(inside))))
-        whole = joined(groups) if groups else None
-        total = self._unfinished_total(asked)
-        if whole is None:
-            return {}, total
+                found = joined([found, _by_name(dimension, flows.where(np.flatnonzero(inside)))])
+            self._remember(key, (asked.generation, item.first, cursor, found))
+            groups.append(found)
+        whole = joined(groups)
         names = zip(*(column.tolist() for column in whole.columns), strict=True)
         texts = [name_of(dimension, *pair) for pair in names]
-        unread = np.maximum(np.array(total) - whole.sums.sum(axis=0), 0)
+        unread = np.maximum(np.array(asked.unfinished_total) - whole.sums.sum(axis=0), 0)
         return dict(zip(texts, whole.sums.tolist(), strict=True)), unread.tolist()
 
-    def _unfinished_total(self, asked: LargestRange) -> list[int]:
-        parts = [Span(Size.HOUR, item.start, item.end) for item in asked.unfinished]
-        only = Range(parts, asked.stored.exporter, asked.stored.directions)
-        with self.database.transaction():
-            return list(self.exact.totals(only))
+    def _remember(self, key: Hour, found: tuple[int, Cursor, Cursor, Groups]) -> None:
+        with self.cache.lock:
+            self._hours.pop(key, None)
+            self._hours[key] = found
+            while len(self._hours) > MOST_HOURS:
+                del self._hours[next(iter(self._hours))]
 
 
 def _by_name(dimension: Dimension, flows: Flows) -> Groups:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from appliance.plugins.sql_store.bins import Size
 from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier, Flows
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
-from appliance.plugins.sql_store.dimensions import Dimension
+from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, Dimension
 from appliance.plugins.sql_store.exact import Applications, add_rows, exact_rows, piece_groups
 from appliance.plugins.sql_store.exporters import Exporters
 from appliance.plugins.sql_store.grouping import Groups
@@ -45,6 +46,7 @@ from appliance.plugins.sql_store.work import (
     mark_work,
     pending_work,
     ready,
+    was_made,
 )
 from appliance.stores import LoadReport
 
@@ -177,7 +179,7 @@ class RollupLoader:
         changed = copy.deepcopy(progress)
         changed.options = after
         changed.count("applications_refused", self._applications.refused - before)
-        with self.database.transaction(write=True):
+        with self._writing():
             self.database.executemany(
                 "REPLACE INTO application (exporter, application_id, name) VALUES (?, ?, ?)",
                 learned,
@@ -206,9 +208,7 @@ class RollupLoader:
 
     def _store(self, piece: Piece | None, now: float, report: LoadReport) -> None:
         progress = copy.deepcopy(self._known())
-        with self.database.transaction(write=True):
-            if read_progress(self.database) != self._progress:
-                raise ChangedByOther(f"database {self.database.name} is being filled by another")
+        with self._writing():
             closing = self._add(piece, progress, now) if piece else []
             self._minutes.write(self.database, now, closing)
             progress.open = self._minutes.first_cursors()
@@ -231,6 +231,8 @@ class RollupLoader:
         unknown = [start for start in order if start not in self._minutes.minutes]
         old = [start for start in unknown if start <= progress.newest]
         late = stored_minutes(self.database, old) if old else set()
+        known = self._minutes.minutes
+        progress.generation += any(m <= progress.newest and m not in known for m in every)
         for start in unknown:
             if start not in late:
                 self._minutes.open(start, piece.first)
@@ -241,8 +243,9 @@ class RollupLoader:
         self._minutes.add(piece.names)
         for start in sorted(late):
             merge_late(self.database, self.limits, start, piece.names)
-        progress.generation += bool(late)
         progress.count("late_minutes", len(late))
+        nobody = piece.groups.columns[1] == ALL_EXPORTERS
+        progress.count("flows_beyond_exporter_limit", int(piece.groups.sums[nobody, 2].sum()))
         mark_work(self.database, every, piece.first, piece.after)
         progress.oldest = min([progress.oldest or every[0], *every])
         progress.newest = max(progress.newest, *every)
@@ -260,8 +263,8 @@ class RollupLoader:
         if item.size is Size.HOUR and not self._read_hour(item, now):
             return True
         progress = copy.deepcopy(self._known())
-        progress.generation += 1
-        with self.database.transaction(write=True):
+        with self._writing():
+            progress.generation += was_made(self.database, item)
             if self._job is not None:
                 self._job.store(self.database)
             else:
@@ -276,6 +279,17 @@ class RollupLoader:
             self._job = HourJob(item, self.limits)
         self._job.read(self._job_reader, self.classifier, self.exporters, self.piece_rows, now)
         return self._job.complete
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Begin a transaction that stores progress; nobody else may have stored some meanwhile.
+
+        A loader that was orphaned by a crash can still be at work when the next one begins.
+        """
+        with self.database.transaction(write=True):
+            if read_progress(self.database, for_update=True) != self._progress:
+                raise ChangedByOther(f"database {self.database.name} is being filled by another")
+            yield
 
     def _known(self) -> Progress:
         if self._progress is None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from appliance.flowlog import Cursor
-from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.database import MYSQL, SqlDatabase
 
 START = Cursor()
 
@@ -73,9 +73,11 @@ def progress_from_text(text: str) -> Progress:
     return Progress(**content)
 
 
-def read_progress(database: SqlDatabase) -> Progress:
-    """Return what the database says."""
-    found = database.rows("SELECT content FROM progress WHERE id = 1")
+def read_progress(database: SqlDatabase, *, for_update: bool = False) -> Progress:
+    """Return what the database says; `for_update` keeps others from changing it meanwhile."""
+    # A writing transaction of SQLite is alone from its beginning.
+    lock = " FOR UPDATE" if for_update and database.kind == MYSQL else ""
+    found = database.rows(f"SELECT content FROM progress WHERE id = 1{lock}")  # noqa: S608 - fixed
     return progress_from_text(found[0][0]) if found else Progress()
 
 

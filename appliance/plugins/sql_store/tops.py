@@ -240,5 +240,7 @@ def _chosen(sums: IntArray, most: int, unseen: IntArray) -> tuple[NDArray[np.uin
         flags[chosen] |= np.uint8(flag)
     for measure, flag in enumerate(BY):
         left = sums[(flags & flag) == 0]
-        cut[measure] = unseen if not len(left) else left.max(axis=0) + unseen
+        cut[measure] = unseen
+        if len(left):
+            cut[measure] += [left[:, column].max() for column in range(3)]
     return flags, np.minimum(cut, LARGEST_SUM)

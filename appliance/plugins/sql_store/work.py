@@ -103,6 +103,16 @@ def ready(items: list[WorkItem], open_minutes: Iterable[int], now: float) -> Wor
     return None
 
 
+def was_made(database: SqlDatabase, item: WorkItem) -> bool:
+    """Tell whether a bin was final before, so that somebody may have kept it."""
+    rows = database.rows(
+        "SELECT 1 FROM rollup WHERE dimension = ? AND size = ? AND exporter = 0"
+        " AND direction IN (0, 1) AND bin_start = ? LIMIT 1",
+        (int(Dimension.PORT), int(item.size), item.start),
+    )
+    return bool(rows)
+
+
 def finish(database: SqlDatabase, item: WorkItem) -> None:
     """Note that a bin is made."""
     database.execute(

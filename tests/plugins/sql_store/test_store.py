@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.errors import StorageError
 from appliance.flowlog import FlowSearch, TopQuestion
 from appliance.flows import FlowBatch, address_halves
 from appliance.plugins.sql_store.bins import Size
 from appliance.stores import Direction, KeyedMeasure, Measure, Selection
+from tests.plugins.sql_store.world import World
 
 START = 1_801_429_200
 HOUR = 3600
@@ -120,6 +122,42 @@ class TestStore:
         world.load()
         assert len(world.top("application").rows) == 4
 
+    @pytest.mark.parametrize("what", ["options", "flows"])
+    def test_loaders_when_an_orphaned_one_is_still_at_work_then_nothing_counts_twice(
+        self, world: Any, monkeypatch: pytest.MonkeyPatch, what: str
+    ):
+        options = FlowBatch(
+            1,
+            {
+                "collection_time_milliseconds": np.full(1, START * 1000),
+                "exporter_address_hi": np.zeros(1, "u8"),
+                "exporter_address_lo": np.full(1, address_halves("192.0.2.1")[1], "u8"),
+                "record_kind": np.full(1, 2, "u1"),
+                "application_id": np.full(1, 1, "u8"),
+                "application_name": np.array(["webex-meeting"], object),
+            },
+            options=True,
+        )
+        world.write(*([options] if what == "options" else []), world.flows(50))
+        orphan = World(world.folder, world.url, world.now, world.limits).store
+        step = {"options": "_load_options", "flows": "_next_piece"}[what]
+        real = getattr(orphan.loader, step)
+
+        def overtaken(*arguments: Any) -> Any:
+            """Another loader stores all there is between this one's reading and writing."""
+            monkeypatch.setattr(orphan.loader, step, real)
+            world.load()
+            return real(*arguments)
+
+        monkeypatch.setattr(orphan.loader, step, overtaken)
+        with pytest.raises(StorageError):
+            orphan.load_once(world.now)
+        assert orphan.load_once(world.now).rows == 0
+        orphan.close()
+        world.load()
+        assert world.store.totals(Selection()).flows == 50
+        world.check()
+
     def test_exporters_when_they_send_then_numbered_once_and_changed_by_hand(self, world: Any):
         world.write(world.flows(50))
         world.load()
@@ -153,6 +191,20 @@ class TestStore:
         assert [(r.id, r.address) for r in world.store.exporters()][:2] == before
         assert len(world.store.exporters()) == 3
         world.check()
+
+    def test_exporters_when_too_many_then_counted_among_all_only(
+        self, world: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("appliance.plugins.sql_store.exporters.MOST_EXPORTERS", 1)
+        world.write(world.flows(5, exporter_address_lo=address_halves("192.0.2.1")[1]))
+        world.write(world.flows(7, exporter_address_lo=address_halves("192.0.2.2")[1]))
+        world.load()
+        world.load(START + 2 * HOUR)
+        assert [record.address for record in world.store.exporters()] == ["192.0.2.1"]
+        assert world.store.totals(Selection()).flows == 12
+        assert [m.flows for m in world.store.totals_by_exporter(Selection()).values()] == [5]
+        assert world.store.health()["counters"] == {"flows_beyond_exporter_limit": 7}
+        world.check_sums()
 
     def test_totals_when_any_range_then_equal_to_the_flow_log(self, world: Any):
         fill_hours(world, 6)
@@ -305,8 +357,9 @@ class TestStore:
     def test_restart_when_minutes_are_open_then_their_names_are_found_again(self, world: Any):
         world.limit(provisional_seconds=1000.0)
         for step in range(6):
-            world.write(world.flows(40, START + 20 * step))
-            world.load(START + 20 * step)
+            for _ in range(2):
+                world.write(world.flows(20, START + 20 * step))
+                world.load(START + 20 * step)
             world.restart()
         found = world.top("source")
         expected = world.expected(lambda r: r["source"])

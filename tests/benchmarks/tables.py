@@ -1,0 +1,90 @@
+"""Tables of the parts that measure roll-ups, the API and freshness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.rollups import LAG_GOAL_SECONDS
+
+WHOLE_ROWS = (
+    ("flows a second, sent", "sent_flows_per_second", "{:,.0f}"),
+    ("flows sent", "sent_flows", "{:,}"),
+    ("flows stored", "flows", "{:,}"),
+    ("flows lost", "lost_flows", "{:,}"),
+    ("datagrams dropped by the kernel", "socket_drops", "{:,}"),
+    ("flows a CPU second", "flows_per_cpu_second", "{:,.0f}"),
+    ("CPU seconds, all processes", "cpu_seconds", "{:.1f}"),
+    ("octets a flow on disk", "octets_per_flow", "{:.2f}"),
+    ("files", "files", "{:,}"),
+    ("memory, peak octets", "peak_memory_octets", "{:,}"),
+    ("memory, last third to second", "memory_growth", "{:.2f}"),
+    ("receive buffer granted", "receive_buffer_octets", "{:,}"),
+)
+ROLLUP_ROWS = (
+    ("flows in roll-ups", "rollup_flows", "{:,}"),
+    ("largest lag while sending, seconds", "lag_largest_seconds", "{:.1f}"),
+    ("lag at the end of sending, seconds", "lag_at_end_seconds", "{:.1f}"),
+    ("everything rolled up after, seconds", "lag_zero_after_seconds", "{:.1f}"),
+    ("octets of the flow database", "rollup_octets", "{:,}"),
+)
+
+
+def whole_table(
+    title: str, report: dict[str, Any], rows: tuple[tuple[str, str, str], ...]
+) -> Table:
+    """Put both collectors side by side."""
+    subjects = [name for name in ("appliance", "nfcapd") if name in report]
+    table = Table(title, *subjects)
+    for text, key, layout in rows:
+        values = (report[subject].get(key) for subject in subjects)
+        table.add_row(text, *("-" if value is None else layout.format(value) for value in values))
+    return table
+
+
+def print_rollups(console: Console, report: dict[str, Any]) -> None:
+    """Print the whole way into roll-ups."""
+    console.print(whole_table("whole way into roll-ups", report, WHOLE_ROWS + ROLLUP_ROWS))
+    ours = report["appliance"]
+    verdict = "are equal" if ours["agree"] else "DIFFER"
+    console.print(f"flows sent, stored and in roll-ups {verdict}")
+    took = ours["lag_zero_after_seconds"]
+    console.print(f"lag back to zero after {took:.1f} s (goal at most {LAG_GOAL_SECONDS:.0f})")
+    if "nfcapd" in report:
+        ratio = report["ratio_flows_per_cpu_second"]
+        console.print(f"flows a CPU second: {ratio:.2f} times nfcapd's, which makes no roll-ups")
+
+
+def print_api(console: Console, report: dict[str, Any]) -> None:
+    """Print a table for each history."""
+    ratios = report["growth"]
+    for name, found in report.items():
+        if name == "growth":
+            continue
+        built = found["built"]
+        title = f"{name}, {built['flows']:,} flows, {built['octets'] / 1e6:,.0f} MB of roll-ups"
+        table = Table(title, "p50 ms", "p95 ms", "max ms", "slowest case", "its p95", "growth")
+        for route, times in found["routes"].items():
+            table.add_row(
+                route,
+                *(f"{times[key]:.1f}" for key in ("p50_ms", "p95_ms", "max_ms")),
+                times["slowest_case"],
+                f"{times['slowest_case_p95_ms']:.1f}",
+                f"{ratios[route]:.2f}" if name == "30 days" else "",
+                style="red" if route in found["missed"] else "",
+            )
+        console.print(table)
+        missed = len(found["missed"])
+        console.print(f"goal: p95 below {found['goal_ms']:.0f} ms, {missed} routes miss it")
+
+
+def print_fresh(console: Console, report: dict[str, Any]) -> None:
+    """Print how long flows took to show."""
+    table = Table("datagram to answer", "median s", "largest s", "goal s")
+    for name in ("new_exporter", "known_exporter"):
+        found = report[name]
+        numbers = (found["median"], found["largest"], report["goal_seconds"])
+        table.add_row(name.replace("_", " "), *(f"{number:.1f}" for number in numbers))
+    console.print(table)

@@ -1,0 +1,242 @@
+"""What is known of exporters: commits, limits, and what gives way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from appliance.collector import exporters
+from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.waiting import WaitingRoom
+from appliance.decoding.results import DecodeResult, NameFact, WaitingSet
+from appliance.wire.message import Fault
+from appliance.wire.options import Sampling, SamplingFact, Subject, learned
+from appliance.wire.sequence import SequenceState
+from appliance.wire.template import FieldSpecifier, Template
+from appliance.wire.timeline import Scope, TemplateChange
+
+NOW = 1_700_000_000_000
+
+
+def scope(exporter: int = 1, port: int = 2000, domain: int = 0, version: int = 9) -> Scope:
+    return Scope(0, exporter, port, domain, version)
+
+
+def template(number: int = 300, n_fields: int = 1) -> Template:
+    return Template(number, tuple(FieldSpecifier(1 + n, 4) for n in range(n_fields)))
+
+
+def announce(states: ExporterStates, of: Scope, made: Template, now: int = NOW) -> None:
+    states.learn_template(TemplateChange(of, made, 0), now)
+
+
+def waiting(of: Scope, set_id: int = 300, octets: int = 100, received: int = NOW) -> WaitingSet:
+    return WaitingSet(of, set_id, bytes(octets), received, 0, NOW, 0)
+
+
+def heard(states: ExporterStates, *of: Scope, now: int = NOW, **known: Any) -> None:
+    state = SequenceState(datagrams=1, **known)
+    states.commit(DecodeResult(sequences=dict.fromkeys(of, state)), now)
+
+
+def test_template_when_announced_then_own_and_newest() -> None:
+    states = ExporterStates(ExporterLimits())
+    announce(states, scope(), template())
+    announce(states, scope(port=2001), template(n_fields=2))
+    assert states.own_template(scope(), 300) == template()
+    assert states.newest_template(scope(port=9), 300) == template(n_fields=2)
+    assert states.newest_template(scope(domain=1), 300) is None
+    assert states.newest_template(scope(version=10), 300) is None
+    assert states.own_template(scope(exporter=2), 300) is None
+
+
+def test_template_when_repeated_then_neither_new_nor_changed() -> None:
+    states = ExporterStates(ExporterLimits())
+    for made in (template(), template(), template(n_fields=2)):
+        announce(states, scope(), made)
+    assert states.counts == {"templates_new": 1, "templates_changed": 1}
+    assert states.news == 2
+
+
+@pytest.mark.parametrize(
+    "limits", [ExporterLimits(templates=3), ExporterLimits(template_fields=30)]
+)
+def test_templates_when_too_many_then_the_one_announced_longest_ago_goes(
+    limits: ExporterLimits,
+) -> None:
+    states = ExporterStates(limits)
+    for number in (300, 301, 302, 300, 303):
+        announce(states, scope(), template(number, 10))
+    known = [number for number in (300, 301, 302, 303) if states.own_template(scope(), number)]
+    assert known == [300, 302, 303]
+    assert states.newest_template(scope(port=1), 301) is None
+    assert states.counts["templates_forgotten"] == 1
+
+
+def test_templates_when_not_repeated_for_longer_than_allowed_then_forgotten() -> None:
+    states = ExporterStates(ExporterLimits(template_ms=1000))
+    announce(states, scope(), template(300), NOW)
+    announce(states, scope(), template(301), NOW + 600)
+    states.expire(NOW + 1100)
+    assert states.own_template(scope(), 300) is None
+    assert states.own_template(scope(), 301) is not None
+    assert states.counts["templates_expired"] == 1
+
+
+def test_exporters_when_too_many_then_the_one_unheard_of_goes() -> None:
+    states = ExporterStates(ExporterLimits(exporters=2))
+    for exporter in (1, 2, 1, 3):
+        heard(states, scope(exporter))
+    assert [lo for _, lo in states.exporters] == [1, 3]
+    assert states.counts["exporters_forgotten"] == 1
+    assert states.appeared == [(0, 1), (0, 2), (0, 3)]
+
+
+def test_scopes_when_too_many_then_the_one_unheard_of_goes() -> None:
+    states = ExporterStates(ExporterLimits(scopes=2))
+    for port in (1, 2, 1, 3):
+        heard(states, scope(port=port), last=port)
+    assert states.sequence(scope(port=1)).last == 1
+    assert states.sequence(scope(port=2)).last == 0
+    assert states.counts["scopes_forgotten"] == 1
+
+
+def test_memory_when_all_exporters_take_too_much_then_the_ones_unheard_of_go() -> None:
+    states = ExporterStates(ExporterLimits(octets=100_000))
+    for exporter in range(20):
+        made = TemplateChange(scope(exporter), template(n_fields=100), 0)
+        states.commit(DecodeResult(templates=[made]), NOW)
+    assert states.octets <= 100_000
+    assert 5 < len(states.exporters) < 20
+    assert (0, 19) in states.exporters
+    assert states.octets == sum(state.octets for state in states.exporters.values())
+
+
+def test_memory_when_one_exporter_takes_it_all_then_its_own_limits_hold() -> None:
+    states = ExporterStates(ExporterLimits(octets=1, templates=4))
+    for number in range(256, 300):
+        made = TemplateChange(scope(), template(number), 0)
+        states.commit(DecodeResult(templates=[made]), NOW)
+    assert len(states.exporters[0, 1].templates) == 4
+
+
+def test_octets_when_everything_comes_and_goes_then_back_to_nothing() -> None:
+    states = ExporterStates(ExporterLimits(template_ms=1, waiting_ms=1))
+    told = learned(Sampling(), [SamplingFact(Subject("domain", 0), 10)])
+    result = DecodeResult(
+        templates=[TemplateChange(scope(), template(n_fields=3), 0)],
+        waiting=[waiting(scope(), 301)],
+        sampling={((0, 1), 9): told},
+    )
+    states.commit(result, NOW)
+    before = states.octets
+    states.commit(result, NOW + 5)  # repeated: only the second waiting Set is more
+    assert before < states.octets < before + 400
+    states.expire(NOW + 10_000)
+    states.learn_sampling((0, 1), 9, Sampling(), NOW)
+    assert states.octets == states.exporters[0, 1].octets == 0
+
+
+def test_names_when_too_many_then_refused_but_known_ones_change() -> None:
+    states = ExporterStates(ExporterLimits(names=2))
+    for number, name in ((1, "a"), (2, "b"), (3, "c"), (1, "d")):
+        states.learn_name(NameFact((0, 1), "interface", number, name, ""), NOW)
+    assert states.exporters[0, 1].names == {
+        ("interface", 1): ("d", ""), ("interface", 2): ("b", "")
+    }  # fmt: skip
+    assert states.counts["names_refused"] == 1
+
+
+def test_waiting_room_when_full_then_refused_and_counted() -> None:
+    states = ExporterStates(ExporterLimits(waiting_octets=700))
+    states.commit(DecodeResult(waiting=[waiting(scope()) for _ in range(3)]), NOW)
+    assert len(states.waiting(scope().family, 300)) == 2
+    assert states.counts["waiting_sets_refused"] == 1
+
+
+def test_waiting_sets_when_too_old_then_dropped_and_counted() -> None:
+    states = ExporterStates(ExporterLimits(waiting_ms=1000))
+    sets = [waiting(scope(), received=NOW), waiting(scope(), received=NOW + 900)]
+    states.commit(DecodeResult(waiting=sets), NOW)
+    states.expire(NOW + 1500)
+    assert [w.received_ms for w in states.waiting(scope().family, 300)] == [NOW + 900]
+    assert states.counts["waiting_sets_expired"] == 1
+
+
+def test_waiting_sets_when_their_scope_restarts_then_given_up_but_not_what_was_released() -> None:
+    states = ExporterStates(ExporterLimits())
+    sets = [waiting(scope(), 300), waiting(scope(), 301), waiting(scope(port=2001), 300)]
+    states.commit(DecodeResult(waiting=sets), NOW)
+    first = states.waiting(scope().family, 300)[0]
+    states.commit(DecodeResult(released=[first], restarted=[scope()]), NOW)
+    assert states.counts["waiting_sets_given_up"] == 1
+    assert [w.scope.port for w in states.waiting(scope().family, 300)] == [2001]
+    assert not states.waiting(scope().family, 301)
+
+
+def test_waiting_room_when_sets_leave_then_nothing_is_left_behind() -> None:
+    room = WaitingRoom()
+    for set_id in (300, 301, 300):
+        room.let_in(waiting(scope(), set_id))
+    assert len(room) == 3
+    assert [w.serial for w in room.waiting(scope().family, 300)] == [1, 3]
+    for found in room.waiting_of(scope()):
+        assert room.take_out(found)
+        assert not room.take_out(found)
+    assert (len(room), room.octets) == (0, 0)
+    assert not room._of_template
+    assert not room._of_scope
+
+
+def test_changes_when_taken_then_each_once_and_forgotten_only_what_was_told() -> None:
+    states = ExporterStates(ExporterLimits(exporters=1))
+    heard(states, scope(1))
+    assert states.take_changes() == ({scope(1)}, set())
+    heard(states, scope(2))
+    heard(states, scope(3))  # 2 was never told
+    assert states.take_changes() == ({scope(3)}, {scope(1)})
+    assert states.take_changes() == (set(), set())
+    heard(states, scope(1))
+    heard(states, scope(3))
+    assert states.take_changes() == ({scope(3)}, set())
+
+
+def test_counts_when_committed_then_of_the_exporter_and_of_all() -> None:
+    states = ExporterStates(ExporterLimits())
+    heard(states, scope(), lost=5, restarts=1, late=2)
+    heard(states, scope(), lost=7, restarts=1, late=2)
+    counts = states.exporters[0, 1].counts
+    assert (counts["lost"], counts["restarts"], counts["late"]) == (7, 1, 2)
+    states.commit(DecodeResult(faults=[Fault(0, "set_length", "?")]), NOW)
+    assert states.counts["malformed_set_length"] == 1
+
+
+def test_unknown_elements_when_too_many_then_counted_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exporters, "MAX_ELEMENTS", 2)
+    states = ExporterStates(ExporterLimits())
+    for element in (1, 2, 3, 1):
+        result = DecodeResult()
+        result.unknown_elements[9, element] += 5
+        states.commit(result, NOW)
+    assert states.unknown_elements == {(9, 1): 10, (9, 2): 5}
+    assert states.counts["unknown_elements_uncounted"] == 5
+
+
+def test_sampling_when_of_two_protocols_then_each_has_its_own_and_both_are_shown() -> None:
+    states = ExporterStates(ExporterLimits())
+    for version, rate in ((9, 10), (10, 20)):
+        told = learned(Sampling(), [SamplingFact(Subject("domain", version), rate)])
+        states.learn_sampling((0, 1), version, told, NOW)
+    assert states.sampling((0, 1), 9).by_domain == {9: 10}
+    assert states.exporters[0, 1].sampling.by_domain == {9: 10, 10: 20}
+
+
+def test_skew_when_a_header_comes_then_by_how_much_it_is_ahead() -> None:
+    states = ExporterStates(ExporterLimits())
+    heard(states, scope(), export_ms=NOW + 5000)
+    assert states.exporters[0, 1].skew_ms == 5000
+    states.restore_sequence(scope(2), SequenceState(export_ms=5), NOW)
+    assert states.exporters[0, 2].skew_ms == 0
