@@ -33,9 +33,13 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
             "Print the records of a capture file (pcap or pcapng, gzip or not).",
         ),
         "import": CoreCommand("appliance.cli.import_", "Write capture files to the flow log."),
-        "replay": CoreCommand("appliance.cli.replay", "Send a capture file to a collector."),
-        "generate": CoreCommand("appliance.cli.generate", "Send the flows of invented exporters."),
-        "demo-exporters": CoreCommand("appliance.cli.demo", "The demo's exporters.", hidden=True),
+        "replay": CoreCommand("appliance.cli.replay", "Send captures to a collector."),
+        "generate": CoreCommand(
+            "appliance.cli.generate", "Send the flows of invented exporters to a collector."
+        ),
+        "demo-exporters": CoreCommand(
+            "appliance.cli.demo", "The exporters of the demo.", hidden=True
+        ),
         "loader": CoreCommand("appliance.cli.loader", "The collector's helper.", hidden=True),
     }
 )

@@ -17,7 +17,10 @@ _LOOK_SECONDS = 1.0
 @click.command("demo-exporters", hidden=True)
 @target_option("Where the collector listens.")
 def command(target: ListenAddress) -> None:
-    """Send the flows of three invented exporters until the parent process ends."""
+    """The exporters of the demo.
+
+    Sends the flows of three invented exporters until the parent process ends.
+    """
     from appliance.collector.generator import Generator, Order, Transmission, demo_exporters
 
     order = Order(rate=FLOWS_A_SECOND, daily_rhythm=True)

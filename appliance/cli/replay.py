@@ -57,7 +57,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
     as_list: bool,
     as_json: bool,
 ) -> int:
-    """Send a capture file (pcap, pcapng, also gzip'ed) or a folder of them to a collector.
+    """Send captures to a collector.
+
+    Takes a file (pcap or pcapng, gzip or not) or a folder of them.
 
     Without --rate or --speed it is sent as fast as possible, which can be faster than a collector
     reads. Each exporter of the capture gets a socket of its own; its address cannot be kept, so a

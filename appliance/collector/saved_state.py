@@ -99,7 +99,7 @@ def _learn_exporter(states: ExporterStates, found: Any, now_ms: int) -> int:
     """Learn one exporter; return how many of its pieces were unreadable."""
     bad = 0
     try:
-        hi, lo = address_halves(found["address"])
+        hi, lo = _address(found["address"])
     except (KeyError, TypeError, ValueError):
         return 1
 
@@ -120,6 +120,12 @@ def _learn_exporter(states: ExporterStates, found: Any, now_ms: int) -> int:
         states.learn_sampling((hi, lo), version, after, now_ms)
     each("names", lambda piece: _learn_name(states, (hi, lo), piece, now_ms))
     return bad
+
+
+def _address(text: Any) -> tuple[int, int]:
+    if not isinstance(text, str):
+        raise TypeError(text)
+    return address_halves(text)
 
 
 def _learn_template(

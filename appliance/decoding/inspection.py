@@ -8,6 +8,7 @@ only get their names (IANA's registry) and their text. Unknown elements are call
 from __future__ import annotations
 
 import ipaddress
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -115,7 +116,9 @@ def _value(data_type: str, octets: bytes) -> Any:
     if data_type.startswith("signed"):
         return int.from_bytes(octets, "big", signed=True)
     if data_type.startswith("float") and n in (4, 8):
-        return struct.unpack("!f" if n == 4 else "!d", octets)[0]
+        number = struct.unpack("!f" if n == 4 else "!d", octets)[0]
+        # JSON knows no infinity.
+        return number if math.isfinite(number) else str(number)
     if data_type == "boolean" and n == 1:
         return {1: True, 2: False}.get(octets[0], octets[0])
     if data_type in ("ipv4Address", "ipv6Address") and n in (4, 16):

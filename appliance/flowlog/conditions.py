@@ -17,12 +17,10 @@ from typing import Any
 
 from appliance.errors import QueryError
 from appliance.flows import COLUMN, COLUMNS, address_halves
+from appliance.protocols import PROTOCOL_NAMES
 
-PROTOCOLS = {
-    "icmp": 1, "igmp": 2, "ipip": 4, "tcp": 6, "egp": 8, "udp": 17, "ipv6": 41, "rsvp": 46,
-    "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58, "eigrp": 88, "ospf": 89, "pim": 103,
-    "vrrp": 112, "l2tp": 115, "sctp": 132, "udplite": 136,
-}  # fmt: skip
+PROTOCOLS = {name: number for number, name in PROTOCOL_NAMES.items()} | {"icmpv6": 58}
+"""What conditions call protocols: their names, and the other common one of ipv6-icmp."""
 
 ADDRESSES = tuple(c.name.removesuffix("_hi") for c in COLUMNS if c.name.endswith("_hi"))
 """Columns that are two halves, by their common name."""
@@ -65,6 +63,9 @@ _CONDITION = re.compile(
     r"\s*(?P<not>not\s+)?(?P<field>\w+)\s*(?P<sign><=|>=|!=|=|<|>|~)\s*(?P<value>.*\S)\s*"
 )
 _MAX_VALUES = 256
+_MAX_NAMED = 8
+_WELL_KNOWN = ("icmp", "tcp", "udp", "ipv6-icmp", "gre", "esp")
+"""Values that messages name where there are too many to name all."""
 
 HELP = """\
 A CONDITION is FIELD=VALUE; all given must hold. Commas give alternatives (port=80,443); != < <= >
@@ -212,7 +213,8 @@ def _number(column: str, text: str) -> int | float:
             return float(text)
         number = _integer(column, text)
     except ValueError:
-        expected = f"one of {', '.join(words)} or a number" if words else "a number"
+        some = [word for word in words if len(words) <= _MAX_NAMED or word in _WELL_KNOWN]
+        expected = f"a name such as {', '.join(some)} or a number" if words else "a number"
         raise QueryError(f"{text!r} is no value of {column}, expected {expected}") from None
     if not (0 if dtype.kind == "u" else -(2**63)) <= number < 2**63 * (1 + (dtype.kind == "u")):
         raise QueryError(f"{text} is out of the range of {column}")

@@ -19,11 +19,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from appliance.errors import QueryError
-from appliance.flowlog.conditions import PROTOCOLS
+from appliance.protocols import PROTOCOL_NAMES
 
 FORMATS = ("table", "csv", "json", "parquet")
 _CHUNK_ROWS = 10_000
-_PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
 _SHORTER = (
     ("_milliseconds", ""),
     ("_transport_port", "_port"),
@@ -118,5 +117,5 @@ def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
     if name == "protocol_identifier":
-        return _PROTOCOL_NAMES.get(value, str(value))
+        return PROTOCOL_NAMES.get(value, str(value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -40,7 +40,9 @@ def test_help_when_asked_then_lists_every_command_of_the_table(folder, capsys):
     printed = capsys.readouterr()
     assert printed.err == ""
     for name, command in CORE_COMMANDS.items():
-        assert f"  {name} " in printed.out
+        assert (f"  {name} " in printed.out) is not command.hidden
+        if command.hidden:
+            continue
         assert command.help in printed.out
 
 

@@ -170,8 +170,8 @@ def test_fact_when_it_cannot_be_then_left_out(tmp_path: Path, kind: str, piece: 
 def test_name_when_it_holds_half_a_character_then_it_can_be_written_anywhere(
     tmp_path: Path,
 ) -> None:
-    text = '{"version": 1, "exporters": [{"address": "::1", "names": [["interface", 1, "\\ud800", "x"]]}]}'
-    (tmp_path / "states.json").write_text(text)
+    exporter = {"address": "::1", "names": [["interface", 1, "\ud800", "x"]]}
+    (tmp_path / "states.json").write_text(json.dumps({"version": 1, "exporters": [exporter]}))
     (state,) = loaded(tmp_path / "states.json")[0].exporters.values()
     ((name, _),) = state.names.values()
     assert name.encode("utf-8") == b"?"

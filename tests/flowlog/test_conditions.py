@@ -33,7 +33,7 @@ from appliance.flowlog.times import moment, span, time_range
         ("source=10.0.0.0/33", "no address"),
         ("source>10.0.0.1", "= or !="),
         ("port=http", "no value of source_transport_port"),
-        ("protocol=tpc", "expected one of icmp"),
+        ("protocol=tpc", "expected a name such as icmp, tcp, udp"),
         ("port=80,", "between commas"),
         ("octets~5", "is a number"),
         ("octets=-1", "out of the range"),

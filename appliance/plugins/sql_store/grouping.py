@@ -119,13 +119,13 @@ class _Mixed:
             part = column if low == 0 else column - step.low
             part = part.astype(np.int64)
         else:
-            part, values = _encoded(column)
-            step = _Step(len(values), values)
+            part, values = _encoded(column - step.low, high - low + 1)
+            step = _Step(len(values), values.astype(column.dtype) + step.low)
         if self.codes is None:
             self.codes, self.radix = part, step.size
         else:
             if self.radix * step.size >= _LARGEST_RADIX:
-                self.codes, known = _encoded(self.codes)
+                self.codes, known = _encoded(self.codes, self.radix)
                 self.radix = len(known)
                 self._steps.append(_Step(0, known))
             self.codes = self.codes * step.size + part
@@ -137,7 +137,7 @@ class _Mixed:
         what they stay."""
         if self.codes is None or self.radix <= _dense(self.n_rows):
             return self.codes, None, self.radix
-        codes, used = _encoded(self.codes)
+        codes, used = _encoded(self.codes, self.radix)
         return codes, used, len(used)
 
     def columns(self, used: IntArray | None) -> list[AnyArray]:
@@ -170,9 +170,12 @@ def _dense(n_rows: int) -> int:
     return max(_SMALL, 2 * n_rows)
 
 
-def _encoded(column: AnyArray) -> tuple[IntArray, AnyArray]:
-    encoded = pa.array(column).dictionary_encode()
-    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_numpy()
+def _encoded(column: AnyArray, below: int) -> tuple[IntArray, AnyArray]:
+    """Number the distinct values, which are not negative and below a limit."""
+    narrow = column.astype(np.uint32) if below <= 1 << 32 else column
+    encoded = pa.array(narrow).dictionary_encode()
+    values = encoded.dictionary.to_numpy().astype(column.dtype)
+    return encoded.indices.to_numpy().astype(np.int64), values
 
 
 def _summed(index: IntArray, values: IntArray, n: int) -> IntArray:

@@ -12,14 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.protocols import PROTOCOL_NAMES
+
 PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 PORTS = 65536
-
-PROTOCOL_NAMES = {
-    1: "icmp", 2: "igmp", 4: "ipv4", 6: "tcp", 8: "egp", 17: "udp", 33: "dccp", 41: "ipv6",
-    46: "rsvp", 47: "gre", 50: "esp", 51: "ah", 58: "ipv6-icmp", 88: "eigrp", 89: "ospf",
-    103: "pim", 112: "vrrp", 115: "l2tp", 132: "sctp", 136: "udplite", 137: "mpls-in-ip",
-}  # fmt: skip
 
 
 class Services(NamedTuple):

@@ -27,8 +27,9 @@ from appliance.flowlog import (
 )
 from appliance.flows import COLUMN, FlowBatch, address_halves, address_text
 from appliance.plugins.sql_store.configuration import SETTINGS, StoreLimits
-from appliance.plugins.sql_store.services import PROTOCOL_NAMES, read_services
+from appliance.plugins.sql_store.services import read_services
 from appliance.plugins.sql_store.store import SqlStore
+from appliance.protocols import PROTOCOL_NAMES
 from appliance.settings import SettingsFile
 from appliance.stores import Selection
 
