@@ -163,7 +163,9 @@ def test_principal_from_request_when_two_plugins_answer_then_the_last_registered
         site=plugin(principal_from_request=Principal("site", frozenset({"admin"}))),
         silent=plugin(principal_from_request=lambda: None),
     )
-    assert app.plugins.hook.principal_from_request(environ={}, settings=None) == Principal("site", frozenset({"admin"}))
+    assert app.plugins.hook.principal_from_request(environ={}, settings=None) == Principal(
+        "site", frozenset({"admin"})
+    )
 
 
 def test_tell_when_one_plugin_raises_then_the_others_hear_it(caplog):
