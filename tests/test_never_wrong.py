@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from appliance.app import open_app
@@ -89,6 +90,20 @@ def test_api_when_its_process_is_killed_then_it_comes_back(running: RunningColle
     running.kill_child("serve")
     assert _answers(url)
     assert running.stop() == 0
+
+
+def test_children_when_the_parent_is_killed_at_once_then_they_end(
+    running: RunningCollector,
+) -> None:
+    """They may not have looked for their parent yet when it dies."""
+    assert running.process is not None
+    running.stop()
+    running.start()
+    process = psutil.Process(running.process.pid)
+    while len(children := process.children()) < 2:
+        time.sleep(0.01)
+    running.kill()
+    assert not psutil.wait_procs(children, timeout=30)[1]
 
 
 def _answers(url: str, seconds: float = 20.0) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 import click
 
 from appliance.cli.sending import stopping, target_option
+from appliance.collector.parent import parent_watch
 from appliance.setting_types import ListenAddress
 
 FLOWS_A_SECOND = 300
@@ -25,10 +25,10 @@ def command(target: ListenAddress) -> None:
 
     order = Order(rate=FLOWS_A_SECOND, daily_rhythm=True)
     transmission = Transmission(Generator(demo_exporters()), target, order)
-    parent = os.getppid()
+    parent_lives = parent_watch()
 
     def follow_parent() -> None:
-        while os.getppid() == parent:
+        while parent_lives():
             threading.Event().wait(_LOOK_SECONDS)
         transmission.stop()
 

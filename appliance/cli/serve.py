@@ -12,6 +12,7 @@ import click
 from appliance.app import App
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
+from appliance.collector.parent import parent_watch
 
 _WATCH_SECONDS = 1.0
 
@@ -41,11 +42,11 @@ def command(app: App, until_parent_ends: bool) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     service.start()
-    parent = os.getppid()
+    parent_lives = parent_watch()
     alive = True
     while alive and not stopping.wait(_WATCH_SECONDS):
         alive = service.server.is_alive
-        if until_parent_ends and os.getppid() != parent:
+        if until_parent_ends and not parent_lives():
             break
     service.stop()
     return int(not alive)

@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from appliance.collector.parent import environment_of_child
+
 log = logging.getLogger(__name__)
 
 EXIT_CONFIGURATION = 2
@@ -44,7 +46,10 @@ class Child:
     def start(self) -> None:
         """Start the process; signals from the terminal are left to the parent."""
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, start_new_session=True
+            self._command,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment_of_child(),
         )
 
     def watch(self) -> None:

@@ -13,6 +13,7 @@ import os
 import threading
 import time
 
+from appliance.collector.parent import parent_watch
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, Maintainer
@@ -51,8 +52,8 @@ class Loader:
     def run(self) -> None:
         """Work once a second; stops by itself when the parent process is gone."""
         os.nice(_NICENESS)
-        parent = os.getppid()
-        while not self._stopping.is_set() and os.getppid() == parent:
+        parent_lives = parent_watch()
+        while not self._stopping.is_set() and parent_lives():
             self._work(patient=True)
             self._fill(_LOAD_SECONDS)
             self._stopping.wait(_INTERVAL_SECONDS)

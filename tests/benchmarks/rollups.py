@@ -28,11 +28,11 @@ def rollups(folder: Path, protocol: str, rate: float, seconds: float) -> dict[st
     with watch.watching():
         ours = measure(subject, protocol, rate, seconds, watch.settle)
     ours["lag_largest_seconds"] = max(watch.lags, default=0.0)
-    store = open_store(subject.folder / "conf")
-    ours["rollup_flows"] = store.totals(Selection()).flows
-    ours["rollup_octets"] = store.health()["octets"]
-    store.close()
-    ours["agree"] = ours["rollup_flows"] == ours["flows"] == ours["sent_flows"]
+    ours |= in_rollups(subject.folder / "conf")
+    sums = ("flows", "packets", "octets")
+    ours["agree"] = ours["flows"] == ours["sent_flows"] and all(
+        ours[f"rollup_{name}"] == ours[f"sent_scaled_{name}"] for name in sums
+    )
     report: dict[str, Any] = {"appliance": ours}
     if Nfcapd.available():
         report["nfcapd"] = theirs = measure(Nfcapd(folder / "nfcapd"), protocol, rate, seconds)
@@ -40,6 +40,15 @@ def rollups(folder: Path, protocol: str, rate: float, seconds: float) -> dict[st
             ours["flows_per_cpu_second"] / theirs["flows_per_cpu_second"]
         )
     return report
+
+
+def in_rollups(conf: Path) -> dict[str, int]:
+    """Return what the store has at the end."""
+    store = open_store(conf)
+    totals = store.totals(Selection())
+    size = int(store.health()["octets"])
+    store.close()
+    return {f"rollup_{name}": n for name, n in totals._asdict().items()} | {"database_octets": size}
 
 
 class LoaderWatch:
@@ -81,6 +90,9 @@ class LoaderWatch:
             time.sleep(_POLL_SECONDS)
         store.close()
         return {
+            "sent_scaled_flows": sent["flows"],
+            "sent_scaled_packets": sent["scaled_packets"],
+            "sent_scaled_octets": sent["scaled_octets"],
             "lag_at_end_seconds": first,
             "lag_zero_after_seconds": took,
             "lag_left_seconds": lag,

@@ -28,7 +28,7 @@ ROLLUP_ROWS = (
     ("largest lag while sending, seconds", "lag_largest_seconds", "{:.1f}"),
     ("lag at the end of sending, seconds", "lag_at_end_seconds", "{:.1f}"),
     ("everything rolled up after, seconds", "lag_zero_after_seconds", "{:.1f}"),
-    ("octets of the flow database", "rollup_octets", "{:,}"),
+    ("octets of the flow database", "database_octets", "{:,}"),
 )
 
 
@@ -49,7 +49,7 @@ def print_rollups(console: Console, report: dict[str, Any]) -> None:
     console.print(whole_table("whole way into roll-ups", report, WHOLE_ROWS + ROLLUP_ROWS))
     ours = report["appliance"]
     verdict = "are equal" if ours["agree"] else "DIFFER"
-    console.print(f"flows sent, stored and in roll-ups {verdict}")
+    console.print(f"flows sent, stored and in roll-ups (with their packets and octets) {verdict}")
     took = ours["lag_zero_after_seconds"]
     console.print(f"lag back to zero after {took:.1f} s (goal at most {LAG_GOAL_SECONDS:.0f})")
     if "nfcapd" in report:
@@ -65,11 +65,12 @@ def print_api(console: Console, report: dict[str, Any]) -> None:
             continue
         built = found["built"]
         title = f"{name}, {built['flows']:,} flows, {built['octets'] / 1e6:,.0f} MB of roll-ups"
-        table = Table(title, "p50 ms", "p95 ms", "max ms", "slowest case", "its p95", "growth")
+        headings = ("route", "p50 ms", "p95 ms", "first ms", "max ms", "slowest case", "its p95")
+        table = Table(*headings, "growth", title=title)
         for route, times in found["routes"].items():
             table.add_row(
-                route,
-                *(f"{times[key]:.1f}" for key in ("p50_ms", "p95_ms", "max_ms")),
+                route.removeprefix("/api/v1/netflow/").removeprefix("/v1/api/device/get/"),
+                *(f"{times[key]:.1f}" for key in ("p50_ms", "p95_ms", "first_ms", "max_ms")),
                 times["slowest_case"],
                 f"{times['slowest_case_p95_ms']:.1f}",
                 f"{ratios[route]:.2f}" if name == "30 days" else "",

@@ -15,14 +15,14 @@ from tests.decoding.traffic import Event, datagrams, sequences_of_events
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
 
-@settings(max_examples=400, deadline=None, phases=PHASES)
+@settings(max_examples=300, deadline=None, phases=PHASES)
 @given(plans=sequences_of_events)
 def test_any_datagrams_when_decoded_as_one_block_then_as_one_by_one(plans: list[Event]) -> None:
     sent = datagrams(plans)
     assert facts(decode(*sent)) == facts(decode(*sent, one_by_one=True))
 
 
-@settings(max_examples=150, deadline=None, phases=PHASES)
+@settings(max_examples=100, deadline=None, phases=PHASES)
 @given(
     plans=st.lists(sequences_of_events, min_size=2, max_size=4).map(
         lambda parts: list(itertools.chain(*parts))

@@ -100,7 +100,7 @@ def test_captured_datagrams_when_bits_are_flipped_then_refused_or_decoded(versio
 @each_version
 def test_captured_datagrams_when_any_two_octets_lie_then_refused_or_decoded(version: int) -> None:
     states = ExporterStates(ExporterLimits())
-    for whole in captured(version)[:40]:
+    for whole in captured(version)[:15]:
         lying = []
         for at in range(2, min(len(whole.payload) - 1, 64), 2):
             for value in (0, 1, 3, 4, 255, 256, 4095, 65535):

@@ -70,7 +70,7 @@ def _both_ways(*payloads: bytes, **given: Any) -> tuple[Decoded, Decoded]:
 
 
 @pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
-@settings(max_examples=250, deadline=None, phases=NO_EXPLAINING)
+@settings(max_examples=100, deadline=None, phases=NO_EXPLAINING)
 @given(layout=layouts, octets=st.binary(min_size=1, max_size=400), copies=st.integers(1, 3))
 def test_records_of_fixed_length_when_read_either_way_then_the_same_columns(
     protocol: Exporter, layout: list[tuple[int, int, int]], octets: bytes, copies: int
@@ -108,7 +108,7 @@ def test_every_element_when_of_this_length_then_read_either_way(
 
 
 @pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
-@settings(max_examples=150, deadline=None, phases=NO_EXPLAINING)
+@settings(max_examples=100, deadline=None, phases=NO_EXPLAINING)
 @given(layout=layouts, octets=st.binary(min_size=1, max_size=300))
 def test_options_when_read_either_way_then_the_same_is_learned(
     protocol: Exporter, layout: list[tuple[int, int, int]], octets: bytes
@@ -126,7 +126,7 @@ values = st.binary(max_size=20) | st.binary(min_size=250, max_size=300)
 
 
 @pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
-@settings(max_examples=200, deadline=None, phases=NO_EXPLAINING)
+@settings(max_examples=120, deadline=None, phases=NO_EXPLAINING)
 @given(data=st.data())
 def test_records_of_variable_length_when_read_then_every_octet_in_its_place(
     protocol: Exporter, data: st.DataObject

@@ -55,7 +55,7 @@ def begin_rebuild(database: SqlDatabase, folder: Path, classifier: Classifier, n
     """
     first = _first_minute(folder, classifier)
     with database.transaction(write=True):
-        before = read_progress(database)
+        before = read_progress(database, for_update=True)
         floor = _floor(database, first) if first is not None else 0
         if first is None:
             return "the flow log is empty: nothing to rebuild from"

@@ -125,6 +125,9 @@ def test_sqlite_when_deleted_while_running_then_filled_again(sqlite_world: Any):
     world.load()
     assert reader.totals(Selection()).flows == 60
     reader.close()
+    assert (world.folder / "flows.sqlite").exists()
+    world.restart()
+    assert world.store.totals(Selection()).flows == 60
     world.check()
     assert [record.id for record in world.store.exporters()] == [1, 2]
 
