@@ -93,12 +93,13 @@ class RunningCollector:
                     child.kill()
 
     def close(self) -> None:
+        """Leave nothing behind, children of former rounds included."""
         if self.process is not None:
-            children = psutil.Process(self.process.pid).children(recursive=True)
             self.kill()
-            for child in children:
-                if child.is_running():
-                    child.kill()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if f"{self.conf}/" in process.cmdline():
+                    process.kill()
 
     def status(self) -> dict[str, Any]:
         return read_status(self.data / "collector.json") or {}
