@@ -151,18 +151,18 @@ def repeat(store: SqlStore, days: int) -> None:
     """Copy the day to the days before it."""
     database, first = store.flows, START - (days - 1) * DAY
     columns = "flags, name, octets, packets, flows"
+    with database.transaction(write=True):
+        database.execute(
+            f"CREATE TEMPORARY TABLE copied AS SELECT * FROM rollup WHERE bin_start >= {START}"
+            f" AND bin_start < {START + DAY} AND (size IN (1, 3) OR"
+            f" size = 2 AND (dimension < 3 OR exporter IN (0, {ASKED})))"
+        )
     for day in range(1, days):
         with database.transaction(write=True):
-            for condition in (
-                "size = 1",
-                f"size = 2 AND (dimension < 3 OR exporter IN (0, {ASKED}))",
-                "size = 3",
-            ):
-                database.execute(
-                    "INSERT INTO rollup SELECT dimension, size, exporter, direction,"
-                    f" bin_start - {day * DAY}, {columns} FROM rollup WHERE {condition}"
-                    f" AND bin_start >= {START} AND bin_start < {START + DAY}"
-                )
+            database.execute(
+                "INSERT INTO rollup SELECT dimension, size, exporter, direction,"
+                f" bin_start - {day * DAY}, {columns} FROM copied"
+            )
     months = {bin_start(Size.MONTH, moment) for moment in range(first, START + DAY, DAY)}
     limits = store.limits
     for month in sorted(months):

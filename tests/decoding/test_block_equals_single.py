@@ -5,11 +5,21 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from appliance.collector.exporters import ExporterState
-from tests.decoding.building import Decoded, decode, multiset
+from tests.decoding.building import (
+    IPFIX,
+    V9,
+    Decoded,
+    Exporter,
+    a_set,
+    datagram,
+    decode,
+    multiset,
+)
 from tests.decoding.traffic import Event, datagrams, sequences_of_events
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
@@ -43,6 +53,35 @@ def test_any_datagrams_when_split_anywhere_then_as_one_by_one(
         found.counts += part.counts - found.states.counts
     found.counts += found.states.counts
     assert facts(found) == facts(decode(*sent, one_by_one=True))
+
+
+@pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_options_when_they_waited_together_then_they_hold_in_the_order_of_their_arrival(
+    protocol: Exporter, cut: int
+) -> None:
+    scope = (1, 4) if protocol is V9 else (144, 4)
+    layouts = {400: [(10, 4), (82, 4)], 401: [(10, 4), (82, 5)]}
+    templates = protocol.options_templates(
+        *(protocol.options(number, [scope], layouts[number]) for number in (401, 400))
+    )
+    told = [
+        (400, b"\1", b"old_"),
+        (401, b"\1", b"newer"),
+        (401, b"\2", b"old__"),
+        (400, b"\2", b"newr"),
+    ]
+    sent = [
+        datagram(protocol.message(a_set(number, bytes(7) + key + name), sequence=n))
+        for n, (number, key, name) in enumerate(told)
+    ]
+    sent.append(datagram(protocol.message(templates, sequence=4 if protocol is V9 else 0)))
+    states = decode(*sent[:cut]).states if cut else Decoded().states
+    found = decode(*sent[cut:], states=states)
+    assert found.exporter().names == {
+        ("interface", 1): ("newer", ""),
+        ("interface", 2): ("newr", ""),
+    }
 
 
 def facts(found: Decoded) -> dict[str, Any]:

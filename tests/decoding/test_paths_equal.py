@@ -107,6 +107,17 @@ def test_every_element_when_of_this_length_then_read_either_way(
         assert quick.rows
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 8, 9, 16, 17])
+@pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
+def test_every_element_when_by_itself_then_read_either_way(protocol: Exporter, length: int) -> None:
+    for element in USED:
+        layout = protocol.templates(template(300, (element % 32768, length)))
+        octets = b"\xff" * length + bytes(length) + b"\x01" * length
+        quick, careful = _both_ways(protocol.message(layout, a_set(300, octets)))
+        assert quick.rows == careful.rows
+        assert len(quick.rows) >= 3
+
+
 @pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
 @settings(max_examples=100, deadline=None, phases=NO_EXPLAINING)
 @given(layout=layouts, octets=st.binary(min_size=1, max_size=300))

@@ -10,6 +10,7 @@ from tests.decoding.building import (
     BASIC,
     IPFIX,
     V9,
+    VARIABLE,
     Exporter,
     a_set,
     basic,
@@ -33,8 +34,6 @@ def test_decision_v5_when_its_lengths_lie_then_the_records_before_and_counted() 
 
 @pytest.mark.parametrize("lie", ["set", "template", "record"])
 def test_decision_lying_lengths_when_ipfix_then_the_whole_message_is_dropped(lie: str) -> None:
-    from tests.decoding.building import VARIABLE
-
     sets = {
         "set": a_set(300, basic(), 500),
         "template": a_set(2, struct.pack(">HH", 301, 40) + bytes(8)),
@@ -49,6 +48,39 @@ def test_decision_lying_lengths_when_ipfix_then_the_whole_message_is_dropped(lie
     assert not found.rows
     assert len(found.faults) == 1
     assert found.counts["sets_without_template"] == 1  # 303 was never announced
+
+
+@in_both_modes
+def test_decision_lying_record_when_its_message_announces_nothing_then_dropped_whole(
+    one_by_one: bool,
+) -> None:
+    layouts = template(300, *BASIC) + template(302, (82, VARIABLE))
+    found = decode(
+        ipfix(a_set(2, layouts)),
+        ipfix(a_set(300, basic()), a_set(302, b"\x05ab")),
+        ipfix(a_set(300, basic()), sequence=2),
+        one_by_one=one_by_one,
+    )
+    assert len(found.rows) == 1
+    assert found.reasons == ["record_cut"]
+    assert found.exporter().counts["lost"] == 2
+
+
+@in_both_modes
+def test_decision_lying_message_when_it_announces_a_layout_then_others_are_not_read_by_it(
+    one_by_one: bool,
+) -> None:
+    layouts = template(300, *BASIC) + template(302, (82, VARIABLE))
+    wrong = template(300, (8, 4), (82, VARIABLE))
+    found = decode(
+        ipfix(a_set(2, layouts)),
+        ipfix(a_set(2, wrong), a_set(302, b"\x05ab")),
+        # Read by the wrong layout this record would run past its Set, too.
+        ipfix(a_set(300, basic("10.0.0.1", "200.0.0.2"))),
+        one_by_one=one_by_one,
+    )
+    assert found.row["destination_address"] == "200.0.0.2"
+    assert found.reasons == ["record_cut"]
 
 
 def test_decision_lying_lengths_when_v9_then_what_came_before_is_kept() -> None:

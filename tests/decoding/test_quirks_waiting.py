@@ -22,6 +22,7 @@ from tests.decoding.building import (
     ipfix_options,
     number,
     template,
+    v9,
 )
 
 both = pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
@@ -146,3 +147,17 @@ def test_quirk_12_withdrawal_when_over_udp_then_ignored_and_counted(options: boo
     assert len(found.options if options else found.rows) == 1
     assert found.counts["template_withdrawal_ignored"] == 2
     assert not found.faults
+
+
+@in_both_modes
+def test_quirk_10_what_waits_when_only_the_uptime_shows_a_restart_then_given_up(
+    one_by_one: bool,
+) -> None:
+    found = decode(
+        v9(a_set(300, basic()), sequence=7, uptime=5_000_000),
+        v9(sequence=8, uptime=9000),
+        v9(a_set(0, template(300, *BASIC)), sequence=9, uptime=9500),
+        one_by_one=one_by_one,
+    )
+    assert not found.rows
+    assert found.counts["waiting_sets_given_up"] == 1

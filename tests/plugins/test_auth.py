@@ -20,10 +20,18 @@ from appliance.settings import read_settings_file
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 NOW = time.time()
+LIFETIME = 36_000
+"""Longer than any run of the tests: what is refused is not refused for its age."""
 
 
 def claims(**changes):
-    whole = {"sub": "x", "role": USER, "aud": auth.AUDIENCE, "iat": int(NOW), "exp": int(NOW) + 60}
+    whole = {
+        "sub": "x",
+        "role": USER,
+        "aud": auth.AUDIENCE,
+        "iat": int(NOW),
+        "exp": int(NOW) + LIFETIME,
+    }
     return {name: value for name, value in (whole | changes).items() if value is not None}
 
 
@@ -33,7 +41,7 @@ def signed(key: bytes = SECRET, algorithm: str = "HS256", **changes) -> str:
 
 @pytest.mark.parametrize("role", [USER, ADMINISTRATOR])
 def test_token_when_made_then_names_its_principal(role):
-    token = make_token(SECRET, "me", role, 60, NOW)
+    token = make_token(SECRET, "me", role, LIFETIME, NOW)
     assert principal_of_token(token, SECRET) == Principal("me", frozenset({role}))
     assert principal_of_token(token, SECRET, from_cookie=True).from_cookie
 
@@ -42,8 +50,8 @@ def test_token_when_made_then_names_its_principal(role):
     "token",
     [
         make_token(SECRET, "me", USER, 60, NOW - 3600),
-        make_token(b"another secret of 32 octets here", "me", USER, 60, NOW),
-        make_token(SECRET, "me", "Root", 60, NOW),
+        make_token(b"another secret of 32 octets here", "me", USER, LIFETIME, NOW),
+        make_token(SECRET, "me", "Root", LIFETIME, NOW),
         signed(aud="another"),
         signed(aud=None),
         signed(exp=None),
@@ -53,7 +61,7 @@ def test_token_when_made_then_names_its_principal(role):
         signed(role={"User": 1}),
         jwt.encode(claims(), "", algorithm="none"),
         signed(b"0" * 64, "HS512"),
-        make_token(SECRET, "me" * 4000, USER, 60, NOW),
+        make_token(SECRET, "me" * 4000, USER, LIFETIME, NOW),
         "",
         "x",
         "a.b.c",
@@ -65,7 +73,9 @@ def test_token_when_not_ours_or_over_then_nobody(token):
 
 
 def test_tokens_when_two_are_made_at_once_then_different():
-    assert make_token(SECRET, "me", USER, 60, NOW) != make_token(SECRET, "me", USER, 60, NOW)
+    assert make_token(SECRET, "me", USER, LIFETIME, NOW) != make_token(
+        SECRET, "me", USER, LIFETIME, NOW
+    )
 
 
 @pytest.mark.parametrize(
