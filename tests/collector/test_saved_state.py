@@ -49,14 +49,15 @@ def learned_states() -> ExporterStates:
         told = protocol.options_templates(
             *(protocol.options(400 + n, [scope], fields) for n, fields in enumerate(options))
         )
-        values = [
-            number(5, 2) + number(20, 4), number(3, 4) + number(30, 4), number(40, 4),
-            number(1_600_000_000_000, 8), b"\x0d\0\0\1" + b"http\0\0\0\0",
-            number(3, 4) + b"eth0" + "größ".encode(),
-        ]  # fmt: skip
-        tables = [a_set(400 + n, bytes(4) + value) for n, value in enumerate(values)]
         flows = protocol.templates(template(300, *BASIC), template(301, (82, VARIABLE)))
-        for domain in (0, 4_000_000_000):
+        # What another domain told, then the first one again.
+        for rate, domain in ((20, 0), (30, 4_000_000_000), (40, 0)):
+            values = [
+                number(5, 2) + number(rate, 4), number(3, 4) + number(rate, 4), number(rate, 4),
+                number(1_600_000_000_000, 8), b"\x0d\0\0\1" + b"http\0\0\0\0",
+                number(3, 4) + b"eth0" + "größ".encode(),
+            ]  # fmt: skip
+            tables = [a_set(400 + n, bytes(4) + value) for n, value in enumerate(values)]
             payload = protocol.message(told, flows, *tables, domain=domain)
             sent.append(datagram(payload, address, 2000 + domain % 7))
     return decode(*sent).states
@@ -115,6 +116,15 @@ def test_states_when_the_file_is_a_folder_or_too_large_then_one_unreadable(
     monkeypatch.setattr(saved_state, "MAX_FILE_OCTETS", 5)
     (tmp_path / "states.json").write_text('{"version": 1, "exporters": []}')
     assert loaded(tmp_path / "states.json")[1] == 1
+
+
+@pytest.mark.parametrize("address", [False, 5, None, [], "", "192.0.2", "::g"])
+def test_exporter_when_its_address_is_none_then_left_out(tmp_path: Path, address: Any) -> None:
+    exporters = [{"address": address}, {"address": "192.0.2.1", "templates": [GOOD]}]
+    (tmp_path / "states.json").write_text(json.dumps({"version": 1, "exporters": exporters}))
+    states, unreadable = loaded(tmp_path / "states.json")
+    assert unreadable == 1
+    assert len(states.exporters) == 1
 
 
 GOOD: dict[str, Any] = {
@@ -230,9 +240,9 @@ def test_file_when_it_holds_more_than_allowed_then_the_limits_hold(tmp_path: Pat
     ]
     (tmp_path / "states.json").write_text(json.dumps({"version": 1, "exporters": exporters}))
     states, unreadable = loaded(
-        tmp_path / "states.json", exporters=3, templates=100, names=50, octets=15_000_000
+        tmp_path / "states.json", exporters=3, templates=100, names=50, octets=10_000_000
     )
     assert unreadable == 0
     assert_within(states)
     assert all(len(state.sampling.told) <= 16_384 for state in states.exporters.values())
-    assert states.octets <= 15_000_000
+    assert states.octets <= 10_000_000
