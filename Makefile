@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PACKAGES := softflowd nfdump tcpdump mariadb-server
+PACKAGES := softflowd nfdump tcpdump mariadb-server openssl
 
 # The first Python that is new enough; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \

@@ -24,7 +24,7 @@ from appliance.wire.message import versions
 
 log = logging.getLogger(__name__)
 
-MAX_OCTETS_TOGETHER = 8_000_000
+MAX_OCTETS_TOGETHER = 4_000_000
 """Octets that are decoded in one step, so that what one step makes of them stays bounded."""
 
 _DAY_MS = 86_400_000
