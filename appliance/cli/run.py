@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 
 from appliance import __version__
@@ -49,7 +52,7 @@ def command(app: App, listen: tuple[ListenAddress, ...], demo: bool) -> int:
 def _welcome(app: App, collector: Collector, demo: bool) -> list[str]:
     from appliance.web.service import listen_urls
 
-    urls = listen_urls(app)
+    urls, program = listen_urls(app), _program()
     addresses = ", ".join(str(address) for address in collector.receiver.addresses)
     ports = sorted({address.port for address in collector.receiver.addresses})
     megabytes = collector.receiver.granted_buffer_octets / 1e6
@@ -64,10 +67,16 @@ def _welcome(app: App, collector: Collector, demo: bool) -> list[str]:
         f"  flow log    {collector.paths.flow_log}",
         sender,
         f"  API         {' and '.join(urls)} (documentation: {urls[0]}api/docs)",
-        "  token       appliance token create        (opens the API, for 20 minutes)",
-        "  look        appliance top --last 15m      (in another terminal)",
+        f"  token       {program} token create        (opens the API, for 20 minutes)",
+        f"  look        {program} top --last 15m      (in another terminal)",
         "  stop        Ctrl-C",
     ]
+
+
+def _program() -> str:
+    """Return what to type to run this program once more, in another terminal."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "appliance" else "appliance"
 
 
 def _api_child(app: App) -> Child:
