@@ -34,6 +34,7 @@ from appliance.setting_types import (
     OptionalFilePath,
     SettingType,
     Size,
+    Text,
     TextList,
     TimeZone,
     sample,
@@ -99,6 +100,13 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         ["[::]:2055", "[::]:4739"],
         "Where datagrams are received; every protocol version is understood on every port."
         " [::] is all addresses, IPv6 and IPv4.",
+    ),
+    Setting(
+        "collector.unit",
+        Text(),
+        "",
+        "The systemd unit that runs the collector, such as appliance-collector.service. Empty: the"
+        " collector is started and stopped through its pid file, collector.pid in data_directory.",
     ),
     Setting(
         "collector.receive_buffer",

@@ -69,11 +69,13 @@ def test_kill_when_anything_at_random_then_log_and_rollups_are_sent_minus_losses
                 running.kill_child("loader")
             if chance.random() < 0.2:
                 running.kill_child("serve")
-            if chance.random() < 0.7:
-                began = time.monotonic()
+            began = time.monotonic()
+            if chance.random() < 0.6:
+                running.kill_collector()
+            if chance.random() < 0.3:
                 running.kill()
                 running.start()
-                down += time.monotonic() - began
+            down += time.monotonic() - began
         running.wait_for("datagrams", 100)
     assert running.stop() == 0
     sent = transmission.total
@@ -100,7 +102,7 @@ def test_children_when_the_parent_is_killed_at_once_then_they_end(
     running.stop()
     running.start()
     process = psutil.Process(running.process.pid)
-    while len(children := process.children()) < 2:
+    while len(children := process.children(recursive=True)) < 3:
         time.sleep(0.01)
     running.kill()
     assert not psutil.wait_procs(children, timeout=30)[1]

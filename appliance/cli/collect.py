@@ -5,9 +5,17 @@ from __future__ import annotations
 import click
 
 from appliance.app import App
-from appliance.cli.collecting import collector_of, listen_option, loader_child, start_logging, work
+from appliance.cli.collecting import (
+    collector_of,
+    listen_option,
+    loader_child,
+    start_logging,
+    supervised,
+    work,
+)
 from appliance.cli.options import pass_app
 from appliance.collector.children import Child
+from appliance.collector.supervision.notification import READY, notify
 from appliance.setting_types import ListenAddress
 
 
@@ -20,11 +28,13 @@ def command(app: App, listen: tuple[ListenAddress, ...]) -> int:
     Stops on Ctrl-C or SIGTERM, after everything that was received is written.
     """
     start_logging(app)
-    collector = collector_of(app, listen)
 
     def children() -> list[Child]:
         for address in collector.receiver.addresses:
             click.echo(f"receiving on UDP {address}")
+        notify(READY)
         return [loader_child(app)]
 
-    return work(collector, children)
+    with supervised(app):
+        collector = collector_of(app, listen)
+        return work(collector, children)

@@ -1,4 +1,4 @@
-"""What `run` and `collect` share: one collector, its children, and a clean end on a signal."""
+"""The collector as a process: its pid file, its children, and a clean end on a signal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ import click
 
 from appliance.app import App
 from appliance.collector.children import Child
+from appliance.collector.parent import run_watch
 from appliance.collector.service import Collector
+from appliance.collector.supervision import PidFile
+from appliance.collector.supervision.choice import pid_file_path
+from appliance.collector.supervision.notification import STOPPING, notify, status_line
+from appliance.errors import ApplianceError
 from appliance.setting_types import ListenAddress, parse_listen_address
 
 _WATCH_SECONDS = 1.0
@@ -62,6 +67,26 @@ def collector_of(app: App, listen: Sequence[ListenAddress]) -> Collector:
     return Collector(app, tuple(listen) or None)
 
 
+@contextmanager
+def supervised(app: App) -> Iterator[None]:
+    """Be the one collector of this configuration, and tell the starter what goes wrong.
+
+    Raises
+    ------
+    AlreadyRunning, StorageError
+        There is another, or the pid file cannot be written.
+    """
+    pid_file = PidFile(pid_file_path(app.settings))
+    try:
+        pid_file.hold()
+        yield
+    except ApplianceError as error:
+        notify(status_line(str(error)))
+        raise
+    finally:
+        pid_file.release()
+
+
 def work(collector: Collector, children: Callable[[], Sequence[Child]]) -> int:
     """Run a collector and its children until a signal comes; then stop them in order.
 
@@ -82,6 +107,7 @@ def work(collector: Collector, children: Callable[[], Sequence[Child]]) -> int:
         beside = children()
         with _running(collector, beside):
             collector.run()
+            notify(STOPPING)
     return max((child.exit_code for child in beside if child.has_failed), default=0)
 
 
@@ -103,7 +129,10 @@ def _running(collector: Collector, children: Sequence[Child]) -> Iterator[None]:
 
 
 def _watch(collector: Collector, children: Sequence[Child], done: threading.Event) -> None:
+    run_lives = run_watch()
     while not done.wait(_WATCH_SECONDS):
+        if not run_lives():
+            collector.stop()
         for child in children:
             child.watch()
             if child.has_failed:

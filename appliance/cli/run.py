@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
 from appliance import __version__
 from appliance.app import App
-from appliance.cli.collecting import (
-    collector_of,
-    configured,
-    listen_option,
-    loader_child,
-    start_logging,
-    work,
-)
+from appliance.cli.collecting import configured, listen_option, start_logging
 from appliance.cli.options import pass_app
 from appliance.collector.children import Child
-from appliance.collector.service import Collector
+from appliance.collector.parent import RUN_VARIABLE
+from appliance.collector.service import CollectorPaths
+from appliance.collector.status import read_status
+from appliance.collector.supervision import LocalSupervisor, NotRunning, Revival
+from appliance.collector.supervision.choice import (
+    collect_command,
+    listen_environment,
+    pid_file_path,
+)
+from appliance.errors import StartupError
 from appliance.setting_types import ListenAddress
+
+_WATCH_SECONDS = 0.5
+_FORMER_SECONDS = 20.0
+"""So long the collector of a run that was killed may take to write what it has."""
 
 
 @click.command("run")
@@ -36,35 +49,112 @@ def command(app: App, listen: tuple[ListenAddress, ...], demo: bool) -> int:
     next.
     """
     start_logging(app)
-    collector = collector_of(app, listen)
-
-    def children() -> list[Child]:
-        for line in _welcome(app, collector, demo):
+    os.environ.update({RUN_VARIABLE: str(os.getpid()), **listen_environment(listen)})
+    supervisor = LocalSupervisor(
+        pid_file_path(app.settings), collect_command(app.settings, os.environ)
+    )
+    with _stop_signals() as stopping, _collector(supervisor):
+        status = read_status(CollectorPaths(app.settings["data_directory"]).status) or {}
+        for line in _welcome(app, status, demo):
             click.echo(line)
-        demonstrating = [_demo_child(app, collector)] if demo else []
-        return [loader_child(app), _api_child(app), *demonstrating]
-
-    exit_code = work(collector, children)
+        exit_code = _look_after(supervisor, _children(app, status, demo), stopping)
     click.echo("stopped; everything received is in the flow log")
     return exit_code
 
 
-def _welcome(app: App, collector: Collector, demo: bool) -> list[str]:
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Return what is set once somebody wants an end."""
+    stopping = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in numbers}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _collector(supervisor: LocalSupervisor) -> Iterator[None]:
+    """Have a collector, which is stopped in the end if it still runs."""
+    _start(supervisor)
+    try:
+        yield
+    finally:
+        with suppress(NotRunning):
+            supervisor.stop()
+
+
+def _start(supervisor: LocalSupervisor) -> None:
+    """Start the collector; one whose `run` was killed may still be ending.
+
+    Raises
+    ------
+    AlreadyRunning, StartFailed
+        There is another, or it cannot be started.
+    """
+    deadline = time.monotonic() + _FORMER_SECONDS
+    while _is_orphan(supervisor.status().pid) and time.monotonic() < deadline:
+        time.sleep(_WATCH_SECONDS)
+    supervisor.start()
+
+
+def _is_orphan(pid: int) -> bool:
+    """Tell whether a process is a collector that was started under a `run` that is gone."""
+    import psutil
+
+    if not pid:
+        return False
+    try:
+        told = psutil.Process(pid).environ().get(RUN_VARIABLE, "")
+    except psutil.Error:
+        return False
+    return told.isdigit() and not psutil.pid_exists(int(told))
+
+
+def _look_after(
+    supervisor: LocalSupervisor, children: Sequence[Child], stopping: threading.Event
+) -> int:
+    """Keep collector and children running until the end; return what to exit with."""
+    revival = Revival(supervisor)
+    with ExitStack() as started:
+        for child in children:
+            child.start()
+            started.callback(child.stop)
+        while not stopping.wait(_WATCH_SECONDS):
+            revival.look(time.monotonic())
+            for child in children:
+                child.watch()
+            if any(child.has_failed for child in children):
+                break
+    return max((child.exit_code for child in children if child.has_failed), default=0)
+
+
+def _children(app: App, status: dict[str, Any], demo: bool) -> list[Child]:
+    children = [Child("API", [*configured(app), "serve", "--until-parent-ends"])]
+    if demo:
+        target = f"127.0.0.1:{_ports(status)[0]}"
+        arguments = [*configured(app), "demo-exporters", "--to", target]
+        children.append(Child("demo exporters", arguments))
+    return children
+
+
+def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
     from appliance.web.service import listen_urls
 
     urls, program = listen_urls(app), _program()
-    addresses = ", ".join(str(address) for address in collector.receiver.addresses)
-    ports = sorted({address.port for address in collector.receiver.addresses})
-    megabytes = collector.receiver.granted_buffer_octets / 1e6
+    megabytes = status.get("receive_buffer_octets", 0) / 1e6
     sender = (
-        "  demo        three invented exporters are sending now"
-        if demo
-        else f"  send        NetFlow v5, v9 or IPFIX to UDP port {ports[0]} of this machine"
+        f"  send        NetFlow v5, v9 or IPFIX to UDP port {min(_ports(status))} of this machine"
     )
+    if demo:
+        sender = "  demo        three invented exporters are sending now"
+    paths = CollectorPaths(app.settings["data_directory"])
     return [
         f"NetFlow appliance {__version__}",
-        f"  collector   UDP {addresses} (receive buffer {megabytes:.0f} MB)",
-        f"  flow log    {collector.paths.flow_log}",
+        f"  collector   UDP {', '.join(status['listen'])} (receive buffer {megabytes:.0f} MB)",
+        f"  flow log    {paths.flow_log}",
         sender,
         f"  API         {' and '.join(urls)} (documentation: {urls[0]}api/docs)",
         f"  token       {program} token create        (opens the API, for 20 minutes)",
@@ -73,17 +163,21 @@ def _welcome(app: App, collector: Collector, demo: bool) -> list[str]:
     ]
 
 
+def _ports(status: dict[str, Any]) -> list[int]:
+    """Return the ports on which the collector receives.
+
+    Raises
+    ------
+    StartupError
+        It does not say.
+    """
+    listen = status.get("listen")
+    if not listen:
+        raise StartupError("the collector started but does not say where it listens")
+    return [int(address.rpartition(":")[2]) for address in listen]
+
+
 def _program() -> str:
     """Return what to type to run this program once more, in another terminal."""
     called = Path(sys.argv[0])
     return str(called) if called.name == "appliance" else "appliance"
-
-
-def _api_child(app: App) -> Child:
-    return Child("API", [*configured(app), "serve", "--until-parent-ends"])
-
-
-def _demo_child(app: App, collector: Collector) -> Child:
-    port = collector.receiver.addresses[0].port
-    arguments = [*configured(app), "demo-exporters", "--to", f"127.0.0.1:{port}"]
-    return Child("demo exporters", arguments)

@@ -7,14 +7,20 @@ could look too late, when a parent that was killed has already been replaced.
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable, Mapping
 
 VARIABLE = "APPLIANCE_PARENT"
+RUN_VARIABLE = "APPLIANCE_RUN"
+"""The process of `appliance run`: what is started under it ends with it, whoever started it."""
+
+_NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 def environment_of_child() -> dict[str, str]:
     """Return the environment in which to start a child of this process."""
-    return {**os.environ, VARIABLE: str(os.getpid())}
+    own = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_CHILDREN}
+    return {**own, VARIABLE: str(os.getpid())}
 
 
 def parent_watch(environment: Mapping[str, str] = os.environ) -> Callable[[], bool]:
@@ -25,3 +31,20 @@ def parent_watch(environment: Mapping[str, str] = os.environ) -> Callable[[], bo
     told = environment.get(VARIABLE, "")
     parent = int(told) if told.isdigit() else os.getppid()
     return lambda: os.getppid() == parent
+
+
+def run_watch(environment: Mapping[str, str] = os.environ) -> Callable[[], bool]:
+    """Return what tells whether the `appliance run` is still there under which this process is.
+
+    A process that is not under one is told that it is.
+    """
+    told = environment.get(RUN_VARIABLE, "")
+    if not told.isdigit():
+        return lambda: True
+    try:
+        descriptor = os.pidfd_open(int(told))
+    except OSError:
+        return lambda: False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return lambda: not poll.poll(0)

@@ -22,6 +22,7 @@ from appliance.collector.receiver import Receiver
 from appliance.collector.saved_state import load_states, save_states
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import collector_status, write_status
+from appliance.collector.supervision.notification import ALIVE, notify
 from appliance.decoding.options import raw_elements
 from appliance.errors import StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
@@ -127,6 +128,7 @@ class Collector:
         self._saved_news = self.states.news
         for warning in self.receiver.warnings:
             log.warning("%s", warning)
+        self._write_status(now_ms)
         self.app.tell("collector_started", listen=tuple(self.receiver.addresses))
 
     def run(self) -> None:
@@ -161,6 +163,7 @@ class Collector:
         self.writer.roll_if_due(now_ms)
         if self._is_time("status", _STATUS_SECONDS):
             self._write_status(now_ms)
+            notify(ALIVE)
         if self._is_time("expire", _EXPIRE_SECONDS):
             self.states.expire(now_ms)
         if self.states.news != self._saved_news and self._is_time("save", self._save_seconds):

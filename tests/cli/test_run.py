@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 
+from appliance.app import open_app
+from appliance.collector.supervision import supervisor_of
 from appliance.flowlog import FlowSearch
-from tests.collector.running import RunningCollector
+from tests.collector.running import RunningCollector, free_port
 
 
 def test_run_when_started_then_says_where_and_what_next(tmp_path: Path) -> None:
@@ -63,3 +66,37 @@ def test_demo_when_run_then_top_shows_traffic_of_three_exporters(tmp_path: Path)
     finally:
         running.close()
     assert FlowSearch(running.data / "flowlog").totals().flows > 0
+
+
+def test_run_when_the_collector_is_killed_then_it_comes_back_and_when_stopped_not(
+    tmp_path: Path,
+) -> None:
+    running = RunningCollector(tmp_path, command="run")
+    try:
+        running.start()
+        running.kill_collector()
+        supervisor = supervisor_of(open_app(running.conf).settings)
+        assert supervisor.status().is_running
+        supervisor.stop()
+        # Longer than the pause after which a crashed one is started again.
+        time.sleep(3)
+        assert not supervisor.status().is_running
+        supervisor.start()
+        assert running.status()["listen"] == [f"127.0.0.1:{running.port}"]
+        assert running.stop() == 0
+        assert not supervisor.status().is_running
+    finally:
+        running.close()
+
+
+def test_run_when_listen_is_given_then_the_collector_listens_there(tmp_path: Path) -> None:
+    running = RunningCollector(tmp_path, command="run")
+    other = free_port()
+    running.words = ["run", "--listen", f"127.0.0.1:{other}"]
+    running.port = other
+    try:
+        running.start()
+        assert running.status()["listen"] == [f"127.0.0.1:{other}"]
+        assert running.stop() == 0
+    finally:
+        running.close()

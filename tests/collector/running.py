@@ -27,6 +27,7 @@ class RunningCollector:
 
     def __init__(self, folder: Path, settings: str = "", command: str = "collect") -> None:
         self.folder, self.command = folder, command
+        self.words = ["run", "--demo"] if command == "demo" else [command]
         self.conf, self.data = folder / "conf", folder / "data"
         self.conf.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -49,7 +50,7 @@ class RunningCollector:
 
     def start(self) -> RunningCollector:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "appliance", "-confPath", f"{self.conf}/", *self._words()],
+            [sys.executable, "-m", "appliance", "-confPath", f"{self.conf}/", *self.words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -58,11 +59,8 @@ class RunningCollector:
         ready = threading.Event()
         thread = threading.Thread(target=self._read, args=(self.process.stdout, ready), daemon=True)
         thread.start()
-        assert ready.wait(30), "\n".join(self.output)
+        assert ready.wait(60), "\n".join(self.output)
         return self
-
-    def _words(self) -> list[str]:
-        return ["run", "--demo"] if self.command == "demo" else [self.command]
 
     def _read(self, stream: Any, ready: threading.Event) -> None:
         with stream:
@@ -78,7 +76,7 @@ class RunningCollector:
         return process.wait(30)
 
     def kill(self) -> None:
-        """Kill the collector as it stands; its loader notices by itself."""
+        """Kill the command as it stands; what it started notices by itself."""
         assert self.process is not None
         process, self.process = self.process, None
         process.kill()
@@ -87,10 +85,19 @@ class RunningCollector:
     def kill_child(self, command: str) -> None:
         """Kill the child that runs a subcommand; it is started again by itself."""
         assert self.process is not None
-        for child in psutil.Process(self.process.pid).children():
+        for child in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 if command in child.cmdline():
                     child.kill()
+
+    def kill_collector(self, seconds: float = 30.0) -> None:
+        """Kill the collector that `run` started, and wait until there is another."""
+        before = self.status().get("pid")
+        self.kill_child("collect")
+        deadline = time.monotonic() + seconds
+        while self.status().get("pid") == before:
+            assert time.monotonic() < deadline, "\n".join(self.output)
+            threading.Event().wait(0.05)
 
     def close(self) -> None:
         """Leave nothing behind, children of former rounds included."""
