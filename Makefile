@@ -22,7 +22,7 @@ help:
 	@echo 'make lint    ruff and mypy'
 	@echo 'make format  bring the code into shape'
 	@echo 'make bench   measure; a table and JSON'
-	@echo 'make soak    kill the collector a hundred times and count what is left'
+	@echo 'make soak    an hour of kills, full disks and absent databases; counts what is left'
 	@echo 'make lock    pin the newest allowed versions in requirements.lock'
 	@echo 'make clean   remove $(VENV) and caches; the data in var/ stays'
 
