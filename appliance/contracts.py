@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from appliance.flows import FlowBatch
@@ -135,11 +136,49 @@ class Principal:
     from_cookie
         The browser sent the proof by itself, so what changes something must not come from another
         site.
+    account
+        Identifier of the user; None when it is not a user who signed in.
     """
 
     name: str
     roles: frozenset[str] = frozenset()
     from_cookie: bool = False
+    account: int | None = None
+
+
+class BackupPart(Protocol):
+    """What a plugin keeps, for `appliance backup` and `appliance restore`.
+
+    Attributes
+    ----------
+    name
+        The folder in the archive; letters, digits and `-`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The folder in the archive."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write it to files in an empty folder, as of one moment, while everything runs.
+
+        Raises
+        ------
+        ApplianceError
+            It cannot be read now.
+        """
+        ...
+
+    def restore(self, folder: Path) -> None:
+        """Put back what `save` wrote; neither collector nor API runs.
+
+        Raises
+        ------
+        ApplianceError
+            The files do not fit what is configured, or it cannot be written now.
+        """
+        ...
 
 
 StoreFactory = Callable[[str, Settings], Any]

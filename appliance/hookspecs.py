@@ -12,15 +12,18 @@ No hook runs for each datagram, batch or record. Built-in plugins come first, th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 import pluggy
 
-from appliance.contracts import Decoder, Enricher, Principal, Route, StoreFactory
+from appliance.accounts import AccountStore
+from appliance.contracts import BackupPart, Decoder, Enricher, Principal, Route, StoreFactory
+from appliance.feeds import FeedOrder, FlowFeed
 from appliance.setting_types import ListenAddress
 from appliance.settings import Setting, Settings
+from appliance.stores import LogLoader
 
 PROJECT = "appliance"
 
@@ -66,6 +69,25 @@ def register_stores(settings: Settings) -> dict[str, StoreFactory]:
 
 
 @hookspec
+def register_loaders(settings: Settings) -> list[LogLoader]:
+    """Return what follows the flow log beside the store, each with its own place in it.
+
+    Called once, in the main thread, before anything is loaded. The loader process then calls
+    `load_once` about once a second, in its main thread; one that is away is tried again after
+    pauses that grow, and the flow log keeps what it has not read.
+    """
+
+
+@hookspec(firstresult=True)
+def flow_feed_from_order(order: FeedOrder, settings: Settings) -> FlowFeed | None:
+    """Return what reads flows out of another program's table, or None to let the next plugin say.
+
+    Called once, in the collector's main thread, when the configuration asks for a feed in place of
+    a receiver; nothing is opened before the feed is used, by that thread.
+    """
+
+
+@hookspec
 def register_routes(settings: Settings) -> list[Route]:
     """Return the routes that the web server gets.
 
@@ -92,13 +114,35 @@ def register_metrics(settings: Settings) -> list[Any]:
     """
 
 
+@hookspec
+def register_backups(settings: Settings) -> list[BackupPart]:
+    """Return what the plugin keeps that a backup must hold, such as a database.
+
+    Called once by `appliance backup` and by `appliance restore`, in the main thread, which also
+    calls `save` or `restore` of each part. Two parts of one name stop the command.
+    """
+
+
 @hookspec(firstresult=True)
-def principal_from_request(environ: Mapping[str, Any], settings: Settings) -> Principal | None:
+def account_store_from_url(url: str, settings: Settings) -> AccountStore | None:
+    """Return what keeps accounts in the database at this URL, or None to let the next plugin say.
+
+    Called by the web server when it first needs accounts, in a worker thread, and by commands, in
+    the main thread; the store is then used by several threads at a time. When nobody answers, the
+    web server has no accounts: what is not public is answered with 503.
+    """
+
+
+@hookspec(firstresult=True)
+def principal_from_request(
+    environ: Mapping[str, Any], settings: Settings, accounts: Callable[[], AccountStore]
+) -> Principal | None:
     """Return who makes this request, or None to let the next plugin say.
 
     Called for each request of a route that is not public, in the web server's worker thread, with
-    the WSGI environment. The last registered plugin is asked first, so a site's plugin wins. When
-    nobody answers, the request is refused.
+    the WSGI environment; `accounts` returns the accounts, or raises StorageError, which becomes a
+    503. The last registered plugin is asked first, so a site's plugin wins. When nobody answers,
+    the request is refused.
     """
 
 

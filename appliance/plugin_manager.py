@@ -27,9 +27,12 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.ipfix",
     "appliance.plugins.sql_store",
     "appliance.plugins.auth",
+    "appliance.plugins.users",
     "appliance.plugins.analytics",
     "appliance.plugins.devices",
+    "appliance.plugins.collector_control",
     "appliance.plugins.metrics",
+    "appliance.plugins.host",
 )
 
 

@@ -17,7 +17,7 @@ import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from appliance.information_elements import element_by_name
 
@@ -52,6 +52,20 @@ class SettingType(Protocol[T_co]):
     def parse(self, raw: object, folder: Path) -> T_co:
         """Return the checked value."""
         ...
+
+
+@runtime_checkable
+class HasSecret(Protocol):
+    """A setting type whose values hold a secret; a type without this method has none."""
+
+    def masked(self, raw: object) -> object:
+        """Return a raw value, fit or not, that may be shown: the secret replaced by `***`."""
+        ...
+
+
+def shown(setting_type: SettingType[Any], raw: object) -> str:
+    """Write a raw value of a setting for people, without its secret."""
+    return sample(setting_type.masked(raw) if isinstance(setting_type, HasSecret) else raw)
 
 
 class ListenAddress(NamedTuple):

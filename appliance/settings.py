@@ -1,10 +1,10 @@
 """The settings of the appliance: one YAML file in, one frozen `Settings` object out.
 
-`CORE_SETTINGS` is the single table of what the core itself can be told; plugins add theirs through
-`register_settings`. The sample configuration, `appliance check` and every message are made from
-these entries. Reading goes in two steps because a setting decides which plugins are loaded and
-plugins decide which settings exist: `read_settings_file`, then `SettingsFile.settings(plugins'
-own)`.
+`CORE_SETTINGS` (`appliance.core_settings`) is the single table of what the core itself can be told;
+plugins add theirs through `register_settings`. The sample configuration, `appliance check` and
+every message are made from these entries. Reading goes in two steps because a setting decides which
+plugins are loaded and plugins decide which settings exist: `read_settings_file`, then
+`SettingsFile.settings(plugins' own)`.
 """
 
 from __future__ import annotations
@@ -13,245 +13,46 @@ import difflib
 import os
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, TypeVar, cast, overload
+from typing import Any, NamedTuple, TypeVar, cast, overload
 
 import yaml
 
-from appliance.errors import SettingsError
-from appliance.setting_types import (
-    AddressList,
-    Choice,
-    Duration,
-    ElementNames,
-    FilePath,
-    Integer,
-    NetworkList,
-    NetworkRates,
-    Number,
-    OptionalFilePath,
-    SettingType,
-    Size,
-    Text,
-    TextList,
-    TimeZone,
-    sample,
+from appliance.core_settings import (
+    BUILT_IN,
+    CORE_SETTINGS,
+    NFACCTD,
+    SYSTEM_DATA_FOLDER,
+    SYSTEM_FOLDER,
+    Setting,
 )
+from appliance.errors import SettingsError
+from appliance.setting_types import SettingType, sample, shown
+
+__all__ = [
+    "BUILT_IN",
+    "CORE_SETTINGS",
+    "ENVIRONMENT_VARIABLE",
+    "FILE_NAME",
+    "NFACCTD",
+    "SYSTEM_DATA_FOLDER",
+    "SYSTEM_FOLDER",
+    "EffectiveSetting",
+    "Setting",
+    "Settings",
+    "SettingsFile",
+    "read_settings_file",
+    "read_yaml",
+    "sample_configuration",
+    "unknown",
+]
 
 FILE_NAME = "appliance.yml"
 ENVIRONMENT_VARIABLE = "APPLIANCE_CONF"
-SYSTEM_FOLDER = Path("/etc/netflow-appliance")
-SYSTEM_DATA_FOLDER = "/var/lib/netflow-appliance"
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
-    """One thing that can be configured.
-
-    Attributes
-    ----------
-    name
-        Dotted, `group.name`; the file nests by the dots.
-    type
-        What it may be; one of `appliance.setting_types` or a plugin's own.
-    default
-        As it would be written in the file (`"64MB"`), not as it is parsed.
-    help
-        What it does and when to change it: whole sentences, for the sample configuration.
-    """
-
-    name: str
-    type: SettingType[T]
-    default: object
-    help: str
-
-
-CORE_SETTINGS: tuple[Setting[Any], ...] = (
-    Setting(
-        "data_directory",
-        FilePath(),
-        "../var",
-        "Where the flow log and what must survive a restart are kept. Relative paths start at the"
-        f" folder of this file. Below {SYSTEM_FOLDER} the default is {SYSTEM_DATA_FOLDER}.",
-    ),
-    Setting(
-        "log_level",
-        Choice(("debug", "info", "warning", "error")),
-        "info",
-        "How much is written to the log.",
-    ),
-    Setting(
-        "local_networks",
-        NetworkList(),
-        [
-            *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
-            *("fc00::/7", "fe80::/10"),
-        ],
-        "Which addresses are inside; used to tell upload from download where the exporter does not"
-        " say the direction.",
-    ),
-    Setting(
-        "collector.listen",
-        AddressList(),
-        ["[::]:2055", "[::]:4739"],
-        "Where datagrams are received; every protocol version is understood on every port."
-        " [::] is all addresses, IPv6 and IPv4.",
-    ),
-    Setting(
-        "collector.unit",
-        Text(),
-        "",
-        "The systemd unit that runs the collector, such as appliance-collector.service. Empty: the"
-        " collector is started and stopped through its pid file, collector.pid in data_directory.",
-    ),
-    Setting(
-        "collector.receive_buffer",
-        Size(),
-        "64MB",
-        "Kernel memory for each listening port: what may wait while the collector is busy.",
-    ),
-    Setting(
-        "collector.allowed_exporters",
-        NetworkList(),
-        [],
-        "Only datagrams from these addresses are decoded, others are counted and dropped."
-        " Empty allows all.",
-    ),
-    Setting(
-        "collector.max_exporters",
-        Integer(1, 16384),
-        1024,
-        "How many exporters are remembered at once; a further one is refused and counted.",
-    ),
-    Setting(
-        "collector.max_templates_per_exporter",
-        Integer(1, 65536),
-        4096,
-        "How many templates one exporter may keep; a further one is refused and counted.",
-    ),
-    Setting(
-        "collector.waiting_room_octets",
-        Size(),
-        "1MB",
-        "How much data of one exporter waits for a template that has not come yet.",
-    ),
-    Setting(
-        "collector.waiting_room_seconds",
-        Number(0),
-        1800,
-        "How long such data waits. Many exporters repeat their templates every 15 to 30 minutes.",
-    ),
-    Setting(
-        "collector.template_timeout",
-        Duration(),
-        "0s",
-        "Forget a template that was not repeated for so long; at least three times the exporters'"
-        " refresh interval. 0s keeps templates until they are replaced.",
-    ),
-    Setting(
-        "collector.default_sampling_rate",
-        Number(0),
-        0,
-        "Sampling rate of exporters that tell none: 1000 means one packet in 1000. 0 counts such"
-        " traffic as it is and reports the rate as assumed.",
-    ),
-    Setting(
-        "collector.sampling_overrides",
-        NetworkRates(),
-        {},
-        "Sampling rates of exporters that tell a wrong one or none, such as {192.0.2.0/24: 512}.",
-    ),
-    Setting(
-        "collector.renamed_elements",
-        ElementNames(),
-        {},
-        "Elements that an exporter uses for something else, each a name, a number or"
-        ' "enterprise:number", such as {192.0.2.1: {"17163:17": octetDeltaCount}}.',
-    ),
-    Setting(
-        "collector.primitives_file",
-        OptionalFilePath(),
-        "",
-        "A pmacct aggregate_primitives file (see primitives.lst). The elements that it names are"
-        " also kept with their octets as received.",
-    ),
-    Setting(
-        "flow_log.segment_rows",
-        Integer(1000, 10_000_000),
-        1_000_000,
-        "A segment of the flow log is closed after so many records ...",
-    ),
-    Setting("flow_log.segment_seconds", Number(1, 3600), 60, "... or after so many seconds."),
-    Setting(
-        "flow_log.flush_seconds",
-        Number(0.05, 10),
-        1,
-        "How often the open segment is written out: what a crash can lose.",
-    ),
-    Setting(
-        "flow_log.retention_age",
-        Duration(),
-        "30d",
-        "Segments older than this are deleted. 0s keeps them until retention_octets is reached.",
-    ),
-    Setting(
-        "flow_log.retention_octets",
-        Size(),
-        "20GB",
-        "The oldest segments are deleted when the flow log is larger than this.",
-    ),
-    Setting(
-        "flow_log.minimum_free_octets",
-        Size(),
-        "256MB",
-        "With less free space than this on its disk, the collector stops writing, counts what it"
-        " drops, and goes on when there is space again.",
-    ),
-    Setting("search.memory", Size(), "512MB", "Memory that one query of the flow log may use."),
-    Setting("search.threads", Integer(1, 256), 2, "Threads that one query may use."),
-    Setting("search.timeout", Duration(), "60s", "A query that takes longer is stopped."),
-    Setting(
-        "timezone",
-        TimeZone(),
-        "",
-        "The zone of times in answers, and of the days, weeks and months that figures are grouped"
-        " by, such as Europe/Vienna. Empty is the machine's own.",
-    ),
-    Setting(
-        "web.listen",
-        AddressList(),
-        ["127.0.0.1:8443"],
-        "Where the REST API and the console answer, beside the address in api_server.yml.",
-    ),
-    Setting(
-        "web.tls_certificate",
-        OptionalFilePath(),
-        "",
-        "Certificate with its chain (PEM). With it and its key, web.listen speaks HTTPS only.",
-    ),
-    Setting("web.tls_key", OptionalFilePath(), "", "The certificate's private key (PEM)."),
-    Setting("web.threads", Integer(1, 256), 8, "How many requests are answered at a time."),
-    Setting(
-        "web.max_connections",
-        Integer(10, 10000),
-        512,
-        "How many connections each listener holds at a time; a further one waits.",
-    ),
-    Setting("web.max_body_octets", Size(), "1MB", "Requests with a larger body are refused."),
-    Setting(
-        "web.idle_timeout", Duration(), "60s", "Connections without a request are closed after it."
-    ),
-    Setting(
-        "plugins.disabled",
-        TextList(),
-        [],
-        "Names of plugins that are not loaded, as `appliance plugins` prints them.",
-    ),
-)
 
 
 class EffectiveSetting(NamedTuple):
@@ -273,6 +74,7 @@ class Settings:
     file: Path | None
     _values: Mapping[str, object]
     _effective: tuple[EffectiveSetting, ...]
+    _types: Mapping[str, SettingType[Any]] = field(default_factory=dict)
 
     @overload
     def __getitem__(self, key: Setting[T]) -> T: ...
@@ -283,6 +85,33 @@ class Settings:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    def decided_by(self, file: Path, raw: Mapping[str, object]) -> Settings:
+        """Return these settings with values that another file has, written as in `appliance.yml`.
+
+        Names of plugins that are not loaded are left out.
+
+        Raises
+        ------
+        SettingsError
+            A value does not fit.
+        """
+        values = dict(self._values)
+        known = {name: value for name, value in raw.items() if name in self._types}
+        for name, value in known.items():
+            try:
+                values[name] = self._types[name].parse(value, file.parent)
+            except ValueError:
+                expected = self._types[name].expected
+                problem = f"expected {expected}, found {shown(self._types[name], value)}"
+                raise SettingsError(problem, file=file, key=name) from None
+        effective = tuple(
+            EffectiveSetting(e.name, shown(self._types[e.name], known[e.name]), str(file))
+            if e.name in known
+            else e
+            for e in self._effective
+        )
+        return Settings(self.file, MappingProxyType(values), effective, self._types)
 
     def describe(self) -> Iterator[EffectiveSetting]:
         """Yield each setting with its value and origin (a file, or `default`), in table order."""
@@ -322,10 +151,11 @@ class SettingsFile:
         for name, setting in table.items():
             raw = written.get(name, self._default(setting))
             value = values[name] = self._parsed(setting, raw)
-            text = str(value) if isinstance(value, Path) else sample(raw)
+            text = str(value) if isinstance(value, Path) else shown(setting.type, raw)
             origin = str(self.path) if name in written else "default"
             effective.append(EffectiveSetting(name, text, origin))
-        return Settings(self.path, MappingProxyType(values), tuple(effective))
+        types = {name: setting.type for name, setting in table.items()}
+        return Settings(self.path, MappingProxyType(values), tuple(effective), types)
 
     def disabled_plugins(self) -> tuple[str, ...]:
         """Return `plugins.disabled`, which must be known before any plugin is loaded."""
@@ -354,7 +184,7 @@ class SettingsFile:
         try:
             return setting.type.parse(raw, self.folder)
         except ValueError:
-            problem = f"expected {setting.type.expected}, found {sample(raw)}"
+            problem = f"expected {setting.type.expected}, found {shown(setting.type, raw)}"
             raise SettingsError(problem, file=self.path, key=setting.name) from None
 
 

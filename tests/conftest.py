@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.plugins.sql_store.world import MariaDb, running_mariadb
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +27,10 @@ def conf(tmp_path: Path) -> Callable[[str], Path]:
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDb]:
+    """A MariaDB of the tests' own."""
+    with running_mariadb() as server:
+        yield server

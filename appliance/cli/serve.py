@@ -6,17 +6,27 @@ import logging
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
+from appliance.accounts.first import make_first_administrator
+from appliance.accounts.secret import secret_or_new, secret_path
 from appliance.app import App
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
 from appliance.collector.parent import parent_watch
+from appliance.collector.supervision.notification import ALIVE, READY, STOPPING, notify
+from appliance.errors import StorageError
+from appliance.ratelimit import RateLimited
+
+if TYPE_CHECKING:
+    from appliance.web.service import WebService
 
 _WATCH_SECONDS = 1.0
-
-log = logging.getLogger(__name__)
+_PAUSE_SECONDS = 10.0
 
 
 @click.command("serve")
@@ -33,6 +43,7 @@ def command(app: App, until_parent_ends: bool) -> int:
     from appliance.web.service import configured_web
 
     start_logging(app)
+    secret_or_new(secret_path(app.settings))
     service = configured_web(app)
     if service.api.debug:
         logging.getLogger("appliance").setLevel(logging.DEBUG)
@@ -41,15 +52,54 @@ def command(app: App, until_parent_ends: bool) -> int:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
+    parent_lives = parent_watch() if until_parent_ends else lambda: True
     service.start()
-    parent_lives = parent_watch()
-    alive = True
-    while alive and not stopping.wait(_WATCH_SECONDS):
-        alive = service.server.is_alive
-        if until_parent_ends and not parent_lives():
+    try:
+        return _serve(service, app, stopping, parent_lives)
+    finally:
+        notify(STOPPING)
+        service.stop()
+
+
+def _serve(
+    service: WebService, app: App, stopping: threading.Event, parent_lives: Callable[[], bool]
+) -> int:
+    """Look after a started server until it is to end; return what to exit with."""
+    first = _FirstAdministrator(service, app)
+    first.look()
+    notify(READY)
+    while not stopping.wait(_WATCH_SECONDS):
+        if not service.server.is_alive:
+            return 1
+        notify(ALIVE)
+        first.look()
+        if not parent_lives():
             break
-    service.stop()
-    return int(not alive)
+    return 0
+
+
+class _FirstAdministrator:
+    """Makes the first administrator if there is none, as soon as the database can be asked."""
+
+    def __init__(self, service: WebService, app: App) -> None:
+        self._service, self._app = service, app
+        self._look_at: float | None = 0.0
+        self._log = RateLimited(logging.getLogger(__name__))
+
+    def look(self) -> None:
+        """Look once; what is away is asked again after a pause."""
+        if self._look_at is None or time.monotonic() < self._look_at:
+            return
+        accounts, settings = self._service.accounts, self._app.settings
+        try:
+            lines = make_first_administrator(accounts.store(), settings, time.time())
+        except StorageError as error:
+            self._log.warning("cannot look for an administrator: %s", str(error))
+            self._look_at = time.monotonic() + _PAUSE_SECONDS
+            return
+        self._look_at = None
+        for line in lines:
+            click.echo(line)
 
 
 def _keep_errors(path: os.PathLike[str]) -> None:

@@ -16,7 +16,7 @@ from appliance.contracts import SIGNED_IN, Route
 from appliance.hookspecs import hookimpl
 from appliance.protocols import protocol_name
 from appliance.stores import Dimension, Direction, FlowStore, KeyedMeasure, MeasureName, Selection
-from appliance.web.openapi import operation
+from appliance.web.openapi import AnyKeys, OrNull, Whole, operation
 from appliance.web.parameters import Query
 from appliance.web.times import QUARTER_SECONDS, boundaries
 
@@ -150,10 +150,12 @@ def _utc(seconds: int) -> str:
 
 
 def _route(
-    name: str, handler: Callable[..., Any], summary: str, row: Mapping[str, Any], *extra: str
+    name: str, handler: Callable[..., Any], summary: str, row: Mapping[str, object], *extra: str
 ) -> Route:
-    query = () if name == "getColumnInfo" else (*RANGE, "limit", *extra)
-    schema = operation(summary, [row], query=query, tag=TAG)
+    is_columns = name == "getColumnInfo"
+    example: object = AnyKeys(row) if is_columns else Whole(row)
+    query = () if is_columns else (*RANGE, "limit", *extra)
+    schema = operation(summary, [example], query=query, tag=TAG)
     return Route("GET", PREFIX + name, handler, role=SIGNED_IN, schema=schema)
 
 
@@ -199,7 +201,7 @@ def _application_routes() -> list[Route]:
 
 
 def _other_routes() -> list[Route]:
-    column = {"defaultValue": None, "type": "char", "maxLength": 15, "nullable": False}
+    column = Whole(defaultValue=OrNull("0"), type="char", maxLength=OrNull(15), nullable=False)
     hour = {"TimeofDay": "2015-04-08T03:00:00.000Z", "TotalBytes": 5324278}
     share = {"protocal": "udp", "protocol": "udp", "TotalRecordedInstances": 179727}
     rows = [

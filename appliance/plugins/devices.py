@@ -33,7 +33,7 @@ PREFIX = "/v1/api"
 TAG = "Netflow collector"
 FLOW_LOG_FOLDER = "flowlog"
 MAX_NAME_LETTERS = 255
-MAX_INFO_LETTERS = 4000
+MAX_INFO_LETTERS = 1000
 
 _DEVICE = {
     "ID": 1,

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import SettingsError
+from appliance.server_addresses import UNIX, ServerAddress, parse_server_address
 from appliance.setting_types import (
     Boolean,
     Duration,
     Integer,
-    ListenAddress,
     OptionalFilePath,
     Text,
     TextList,
-    parse_listen_address,
     sample,
 )
 from appliance.settings import Setting, Settings, read_yaml, unknown
@@ -32,7 +31,7 @@ API_SETTINGS: tuple[Setting[Any], ...] = (
     Setting("debug", Boolean(), False, "Write more to the log."),
     Setting("accessLogFile", OptionalFilePath(), "", "A line for each request goes here."),
     Setting("errorLogFile", OptionalFilePath(), "", "Warnings and errors also go here."),
-    Setting("listen.address", Text(), "0.0.0.0", "Address to listen on."),  # noqa: S104 - documented
+    Setting("listen.address", Text(), "0.0.0.0", "Address to listen on, or unix:PATH."),  # noqa: S104
     Setting("listen.port", Integer(0, 65535), 9999, "Port to listen on."),
     Setting("tls.enabled", Boolean(), False, "Speak HTTPS only."),
     Setting("tls.cert", OptionalFilePath(), "", "Certificate with its chain (PEM)."),
@@ -76,7 +75,7 @@ class ApiServerConfig:
     """
 
     file: Path | None
-    listen: ListenAddress
+    listen: ServerAddress
     tls: TlsFiles | None
     cors: Cors
     need_auth: bool
@@ -163,11 +162,13 @@ def _parsed(setting: Setting[Any], raw: Mapping[str, object], file: Path) -> Any
         raise SettingsError(problem, file=file, key=setting.name) from None
 
 
-def _listen(values: Mapping[str, Any], file: Path) -> ListenAddress:
+def _listen(values: Mapping[str, Any], file: Path) -> ServerAddress:
     host = str(values["listen.address"])
     shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
     try:
-        return parse_listen_address(f"{shown}:{values['listen.port']}")
+        if host.startswith(UNIX):
+            return parse_server_address(host, file.parent)
+        return parse_server_address(f"{shown}:{values['listen.port']}", file.parent)
     except ValueError:
         problem = f"expected an address such as 127.0.0.1 or ::, found {sample(host)}"
         raise SettingsError(problem, file=file, key="listen.address") from None

@@ -13,8 +13,9 @@ from typing import Any
 
 import bottle
 
-from appliance.contracts import PUBLIC, Answer, Route
+from appliance.contracts import PUBLIC, Answer, Principal, Route
 from appliance.ratelimit import RateLimited
+from appliance.web.audit import Act, Trail
 from appliance.web.calls import PROVIDERS, Call, Services, provided_arguments
 from appliance.web.cors import Cors
 from appliance.web.docs_page import CONTENT_SECURITY_POLICY, docs_page
@@ -29,6 +30,11 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+
+STRICT_TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
+"""Only by TLS; a browser takes no notice of it beside a certificate that it does not trust."""
+
+RETENTION_SETTING = "audit.retention_age"
 
 _STATUS_TEXTS = {404: "Not found", 405: "Method not allowed"}
 _Environ = Mapping[str, Any]
@@ -52,11 +58,13 @@ def build_web(routes: Iterable[Route], services: Services, cors: Cors | None = N
     table = all_routes(routes)
     cors = cors or Cors()
     log = RateLimited(logging.getLogger(__name__))
+    retention_seconds = services.settings[RETENTION_SETTING]
+    trail = Trail(services.accounts.store, services.clock, retention_seconds)
     web = bottle.Bottle()
     web.config["json.enable"] = False
     web.default_error_handler = _framework_error
     for route in table:
-        web.route(route.path, route.method, _wrapped(route, services, cors, log))
+        web.route(route.path, route.method, _wrapped(route, services, cors, (trail, log)))
     methods: dict[str, list[str]] = {}
     for route in table:
         methods.setdefault(route.path, []).append(route.method)
@@ -91,13 +99,21 @@ def all_routes(routes: Iterable[Route]) -> tuple[Route, ...]:
     return tuple(table)
 
 
-def _wrapped(route: Route, services: Services, cors: Cors, log: RateLimited) -> Callable[..., Any]:
+def _wrapped(
+    route: Route, services: Services, cors: Cors, records: tuple[Trail, RateLimited]
+) -> Callable[..., Any]:
     wanted = provided_arguments(route)
+    trail, log = records
 
-    def answer(environ: _Environ, parts: Mapping[str, str]) -> Answer:
+    def answer(environ: _Environ, parts: Mapping[str, str], act: Act) -> Answer:
+        def remembered(environ: _Environ) -> Principal | None:
+            act.principal = services.principal_from(environ)
+            return act.principal
+
         try:
-            principal = admit(route, environ, services.principal_from)
-            call = Call(services, environ, principal)
+            principal = admit(route, environ, remembered)
+            trail.begin(act, route, environ)
+            call = Call(services, environ, principal, act)
             arguments = {name: PROVIDERS[name](call) for name in wanted}
             returned = route.handler(**parts, **arguments)
             answered = returned if isinstance(returned, Answer) else Answer(returned)
@@ -111,7 +127,10 @@ def _wrapped(route: Route, services: Services, cors: Cors, log: RateLimited) -> 
     def wrapped(**parts: str) -> Any:
         environ: _Environ = bottle.request.environ
         headers = cors.answer_headers(environ, route.path)
-        return _respond(answer(environ, parts), headers)
+        act = Act()
+        answered = answer(environ, parts, act)
+        trail.end(act, route, environ, answered.status)
+        return _respond(answered, headers)
 
     return wrapped
 
@@ -120,8 +139,9 @@ def _preflight(path: str, methods: tuple[str, ...], cors: Cors) -> Callable[...,
     allow = {"Allow": ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))}
 
     def preflight(**_parts: str) -> Any:
-        headers = cors.preflight_headers(bottle.request.environ, path, methods)
-        return bottle.HTTPResponse("", 204, headers=SECURITY_HEADERS | allow | headers)
+        environ = bottle.request.environ
+        headers = cors.preflight_headers(environ, path, methods)
+        return bottle.HTTPResponse("", 204, headers=security_headers(environ) | allow | headers)
 
     return preflight
 
@@ -129,7 +149,14 @@ def _preflight(path: str, methods: tuple[str, ...], cors: Cors) -> Callable[...,
 def _respond(answer: Answer, headers: Mapping[str, str]) -> Any:
     own = {"Content-Type": answer.content_type, **answer.headers, **headers}
     body = answer.body if isinstance(answer.body, bytes) else _octets(answer.body)
-    return bottle.HTTPResponse(body, answer.status, headers=SECURITY_HEADERS | own)
+    security = security_headers(bottle.request.environ)
+    return bottle.HTTPResponse(body, answer.status, headers=security | own)
+
+
+def security_headers(environ: _Environ) -> dict[str, str]:
+    """Return the headers that every answer to a request gets."""
+    by_tls = environ.get("wsgi.url_scheme") == "https"
+    return SECURITY_HEADERS | (STRICT_TRANSPORT if by_tls else {})
 
 
 def _octets(body: object) -> bytes:
@@ -142,6 +169,7 @@ def _framework_error(error: Any) -> bytes:
     """Answer what Bottle itself refuses: no such path, no such method, a bug."""
     status = int(error.status_code)
     message = _STATUS_TEXTS.get(status, "Internal server error" if status >= 500 else "Bad request")
-    for name, value in (SECURITY_HEADERS | {"Content-Type": "application/json"}).items():
+    security = security_headers(bottle.request.environ)
+    for name, value in (security | {"Content-Type": "application/json"}).items():
         bottle.response.set_header(name, value)
     return _octets(error_body(message))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,10 +15,22 @@ JSON = "application/json"
 
 
 class Body:
-    """The values of one request's body, read when they are asked for."""
+    """The values of one request's body, read when they are asked for.
 
-    def __init__(self, environ: Mapping[str, Any], max_octets: int) -> None:
+    Parameters
+    ----------
+    seen
+        Hears of the values when they have been read.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, Any],
+        max_octets: int,
+        seen: Callable[[Mapping[str, list[str]]], None] | None = None,
+    ) -> None:
         self._environ, self._max_octets = environ, max_octets
+        self._seen = seen or (lambda _values: None)
 
     def values(self, known: Collection[str]) -> dict[str, list[str]]:
         """Return each parameter that is there with its values.
@@ -39,6 +51,7 @@ class Body:
         if unknown := sorted(set(values) - set(known)):
             names = ", ".join(name[:60] for name in unknown[:10])
             raise RequestError(400, f"Unknown parameters: {names}; expected {', '.join(known)}")
+        self._seen(values)
         return values
 
     def single(self, known: Collection[str]) -> dict[str, str]:

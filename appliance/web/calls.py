@@ -12,15 +12,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
+from appliance.accounts import AccountStore
+from appliance.collector.supervision import Supervisor
 from appliance.contracts import Principal, Route
-from appliance.errors import StartupError
+from appliance.errors import StartupError, StorageError
 from appliance.settings import Settings
+from appliance.stores import FlowStore
+from appliance.web.audit import Act
 from appliance.web.bodies import Body
 from appliance.web.guard import PrincipalFrom
 from appliance.web.parameters import Query
 from appliance.web.store_access import StoreAccess
 
 _PATH_PART = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)(?::[^>]*)?>")
+
+
+def no_accounts() -> AccountStore:
+    """Stand for a web server without accounts."""
+    raise StorageError("there are no accounts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +42,21 @@ class Services:
         Seconds UTC.
     metrics
         Prometheus collectors of all plugins.
+    collector
+        Starts and stops the collector; None where there is none to start.
+    preflight
+        Raises ApplianceError when the collector could not be started as it is configured now.
     """
 
     settings: Settings
-    stores: StoreAccess
+    stores: StoreAccess[FlowStore]
     clock: Callable[[], float]
     principal_from: PrincipalFrom
     zone: tzinfo = UTC
     metrics: tuple[Any, ...] = field(default=())
+    accounts: StoreAccess[AccountStore] = field(default_factory=lambda: StoreAccess(no_accounts))
+    collector: Supervisor | None = None
+    preflight: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,12 @@ class Call:
     services: Services
     environ: Mapping[str, Any]
     principal: Principal | None
+    act: Act
+
+
+def _body(call: Call) -> Body:
+    most_octets = call.services.settings["web.max_body_octets"]
+    return Body(call.environ, most_octets, call.act.has_values)
 
 
 def _query(call: Call) -> Query:
@@ -65,11 +87,19 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "zone": lambda call: call.services.zone,
     "now": lambda call: call.services.clock(),
     "query": _query,
-    "body": lambda call: Body(call.environ, call.services.settings["web.max_body_octets"]),
+    "body": _body,
     "principal": lambda call: call.principal,
+    "accounts": lambda call: call.services.accounts.store(),
+    "act": lambda call: call.act,
+    "environ": lambda call: call.environ,
+    "collector": lambda call: call.services.collector,
+    "preflight": lambda call: call.services.preflight,
 }
 """By argument name: `store` is a `FlowStore` (503 where it cannot be opened), `open_store` what
-returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`."""
+returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`,
+`accounts` an `AccountStore` (503 where it cannot be opened), `act` what the audit trail will say,
+`environ` the WSGI environment, `collector` a `Supervisor`, `preflight` what looks whether it can
+start."""
 
 
 def path_parts(path: str) -> tuple[str, ...]:

@@ -70,7 +70,11 @@ def _operation(method: str, path: str, described: Mapping[str, Any]) -> str:
 def _examples(described: Mapping[str, Any]) -> list[str]:
     found = []
     places = [("Body", described.get("requestBody", {}))]
-    places += [("Answer", described["responses"].get("200", {}))]
+    places += [
+        ("Answer", response)
+        for status, response in described["responses"].items()
+        if status.startswith("2")
+    ]
     for title, place in places:
         example = place.get("content", {}).get("application/json", {}).get("example")
         if example is not None:

@@ -23,7 +23,7 @@ def error_answer(error: Exception, log: RateLimited) -> Answer:
     if isinstance(error, QueryError):
         return Answer(error_body(sentence(str(error))), 400)
     if isinstance(error, StorageError):
-        log.warning("storage is not available: %s", error)
+        log.warning("storage is not available: %s", str(error))
         message = "The database is not available at the moment, try again later"
         return Answer(error_body(message), 503, headers={"Retry-After": "10"})
     log.exception("a handler failed: %s", type(error).__name__)

@@ -6,16 +6,30 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from appliance.accounts import ACCOUNTS_SETTING, configured_accounts
+from appliance.accounts.secret import secret_path
 from appliance.app import App
+from appliance.contracts import ADMINISTRATOR
 from appliance.environment import FAIL, HINT, OK, Finding
 from appliance.errors import ApplianceError, StartupError
+from appliance.server_addresses import UnixAddress
+from appliance.setting_types import ListenAddress
+from appliance.stores import DATABASE_SETTING
 from appliance.web.api_server import configuration_folder, read_api_server
-from appliance.web.listeners import Listener, bound_socket, configured_listeners, tls_context
-from appliance.web.store_access import DATABASE, configured_store
+from appliance.web.certificates import expiry
+from appliance.web.listeners import (
+    Listener,
+    appliance_tls,
+    bound_socket,
+    configured_listeners,
+    tls_context,
+)
+from appliance.web.store_access import configured_store
 
-SECRET_FILE = "secret"  # noqa: S105 - a file's name
+_SOON = timedelta(days=30)
 _BUSY = "used by another program"
 _LOOPBACK = ("127.", "::1")
 
@@ -24,8 +38,10 @@ def examine_web(app: App) -> list[Finding]:
     """Look at everything that the web server needs on this machine."""
     return [
         *_examine_listeners(app),
-        _examine_secret(app.settings["data_directory"] / SECRET_FILE),
+        *_examine_certificate(app),
+        _examine_secret(secret_path(app.settings)),
         _examine_store(app),
+        _examine_accounts(app),
     ]
 
 
@@ -38,26 +54,40 @@ def _examine_listeners(app: App) -> Iterator[Finding]:
         return
     yield from (Finding(HINT, "api", warning) for warning in api.warnings)
     for listener in listeners:
-        yield _examine_listener(listener)
+        if isinstance(listener.address, UnixAddress):
+            yield _examine_unix(listener.address)
+        else:
+            yield _examine_listener(listener, listener.address)
 
 
-def _examine_listener(listener: Listener) -> Finding:
-    what = f"api port {listener.address.port}"
+def _examine_unix(address: UnixAddress) -> Finding:
+    """Look at the folder only: binding would take the socket away from a running appliance."""
+    folder = address.path.parent
+    if not folder.is_dir():
+        return Finding(FAIL, "api socket", f"{address}: there is no folder {folder}: make it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        advice = "make it writable for this user"
+        return Finding(FAIL, "api socket", f"{address}: {folder} cannot be written: {advice}")
+    return Finding(OK, "api socket", f"{address} is for a proxy on this machine")
+
+
+def _examine_listener(listener: Listener, address: ListenAddress) -> Finding:
+    what = f"api port {address.port}"
     try:
         if listener.tls is not None:
             tls_context(listener.tls)
         bound_socket(listener).close()
     except StartupError as error:
-        user = _user_of(listener.address.port)
+        user = _user_of(address.port)
         if _BUSY in str(error) and user == "appliance":
-            return Finding(OK, what, f"{listener.address} is used by the running appliance")
+            return Finding(OK, what, f"{address} is used by the running appliance")
         return Finding(FAIL, what, str(error).replace("another program", user))
     except ApplianceError as error:
         return Finding(FAIL, what, str(error))
-    if not listener.need_auth and not listener.address.host.startswith(_LOOPBACK):
+    if not listener.need_auth and not address.host.startswith(_LOOPBACK):
         advice = "set needAuth to true in api_server.yml unless the network is closed"
-        return Finding(HINT, what, f"{listener.address} is open to everyone: {advice}")
-    return Finding(OK, what, f"{listener.address} is free")
+        return Finding(HINT, what, f"{address} is open to everyone: {advice}")
+    return Finding(OK, what, f"{address} is free")
 
 
 def _user_of(port: int) -> str:
@@ -74,6 +104,44 @@ def _user_of(port: int) -> str:
                     return "appliance"
                 return f"{process.name()} (process {connection.pid})"
     return "another program"
+
+
+def _examine_certificate(app: App) -> Iterator[Finding]:
+    try:
+        pair = appliance_tls(app.settings)
+        ends = expiry(pair.certificate) if pair is not None else None
+    except ApplianceError:
+        # The listener's finding says so.
+        return
+    if pair is None or ends is None:
+        return
+    text = f"{pair.certificate} is valid until {ends:%Y-%m-%d}"
+    if ends < datetime.now(UTC) + _SOON:
+        yield Finding(HINT, "certificate", f"{text}: renew it (appliance cert --force), restart")
+    else:
+        yield Finding(OK, "certificate", text)
+
+
+def _examine_accounts(app: App) -> Finding:
+    """Look for an administrator; a file that is not there yet is not made for that."""
+    settings = app.settings
+    if ACCOUNTS_SETTING not in settings:
+        return Finding(HINT, "accounts", "no plugin keeps them: only public routes are answered")
+    scheme, _, place = str(settings[ACCOUNTS_SETTING]).partition(":")
+    file = settings["data_directory"] / place
+    if scheme == "sqlite" and not file.exists():
+        return Finding(OK, "accounts", f"{file} will be made, with a first administrator")
+    try:
+        store = configured_accounts(app)()
+        try:
+            users = store.users()
+        finally:
+            store.close()
+    except ApplianceError as error:
+        return Finding(FAIL, "accounts", f"{error}: change database, or start it")
+    if not any(ADMINISTRATOR in user.roles for user in users):
+        return Finding(HINT, "accounts", "nobody is administrator: appliance run makes one")
+    return Finding(OK, "accounts", f"{len(users)} in the database")
 
 
 def _examine_secret(path: Path) -> Finding:
@@ -93,7 +161,9 @@ def _examine_secret(path: Path) -> Finding:
 def _examine_store(app: App) -> Finding:
     """Ask the store how it is; a file that is not there yet is not made for that."""
     settings = app.settings
-    scheme, _, place = (str(settings[DATABASE]) if DATABASE in settings else "").partition(":")
+    scheme, _, place = (
+        str(settings[DATABASE_SETTING]) if DATABASE_SETTING in settings else ""
+    ).partition(":")
     if scheme not in (app.stores or {}):
         return Finding(HINT, "flow database", "no plugin opens it: the API has no figures")
     file = settings["data_directory"] / place

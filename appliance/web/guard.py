@@ -31,8 +31,10 @@ def admit(
     ------
     RequestError
         401: nobody is signed in; 403: the caller's roles do not suffice, or a cookie came from
-        another site.
+        another site; 405: HEAD would change something.
     """
+    if route.changes and environ.get("REQUEST_METHOD") == "HEAD":
+        raise RequestError(405, "Method not allowed")
     if route.role == PUBLIC or (route.role and _is_opened(route, environ)):
         return None
     if not route.role:
@@ -44,9 +46,15 @@ def admit(
         administrative = route.role == ADMINISTRATOR
         message = NOT_ADMINISTRATOR if administrative else f"The role {route.role} is required"
         raise RequestError(403, message)
-    if principal.from_cookie and _changes(route) and is_cross_site(environ):
-        raise RequestError(403, "The request comes from another site")
+    if principal.from_cookie and changes_something(route):
+        refuse_cross_site(environ)
     return principal
+
+
+def refuse_cross_site(environ: Mapping[str, Any]) -> None:
+    """Raise a 403 when a browser says that another site's page makes the request."""
+    if is_cross_site(environ):
+        raise RequestError(403, "The request comes from another site")
 
 
 def is_cross_site(environ: Mapping[str, Any]) -> bool:
@@ -81,7 +89,8 @@ def _is_opened(route: Route, environ: Mapping[str, Any]) -> bool:
     )
 
 
-def _changes(route: Route) -> bool:
+def changes_something(route: Route) -> bool:
+    """Tell whether a call of a route changes something."""
     return route.changes or route.method not in ("GET", "HEAD", "OPTIONS")
 
 

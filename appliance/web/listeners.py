@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import SettingsError, StartupError
-from appliance.setting_types import ListenAddress
+from appliance.server_addresses import ServerAddress, UnixAddress
 from appliance.settings import Settings
 from appliance.web.api_server import ApiServerConfig, TlsFiles
+from appliance.web.certificates import is_there, own_pair
+from appliance.web.unix_sockets import bind_unix
 
 BACKLOG = 1024
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound
@@ -29,7 +31,7 @@ class Listener:
         False opens the routes that allow it.
     """
 
-    address: ListenAddress
+    address: ServerAddress
     origin: str
     tls: TlsFiles | None = None
     need_auth: bool = True
@@ -46,8 +48,11 @@ def configured_listeners(settings: Settings, api: ApiServerConfig) -> list[Liste
         TLS is configured by half, or both files name one address.
     """
     tls, idle = appliance_tls(settings), settings["web.idle_timeout"]
-    listeners = [Listener(at, "web.listen", tls, True, idle) for at in settings["web.listen"]]
-    if api.listen.port and api.listen in settings["web.listen"]:
+    listeners = [
+        Listener(at, "web.listen", None if isinstance(at, UnixAddress) else tls, True, idle)
+        for at in settings["web.listen"]
+    ]
+    if api.listen in settings["web.listen"] and getattr(api.listen, "port", True):
         problem = f"{api.listen} is also in web.listen: change one of them"
         raise SettingsError(problem, file=api.file, key="listen")
     idle = api.idle_seconds or idle
@@ -58,7 +63,7 @@ def configured_listeners(settings: Settings, api: ApiServerConfig) -> list[Liste
 
 
 def appliance_tls(settings: Settings) -> TlsFiles | None:
-    """Return the certificate of `web.listen`, None for plain HTTP.
+    """Return the certificate of `web.listen`: the configured one, else our own, else None.
 
     Raises
     ------
@@ -67,7 +72,8 @@ def appliance_tls(settings: Settings) -> TlsFiles | None:
     """
     certificate, key = settings["web.tls_certificate"], settings["web.tls_key"]
     if certificate is None and key is None:
-        return None
+        own = own_pair(settings)
+        return own if is_there(own) else None
     if certificate is None or key is None:
         missing, given = ("web.tls_key", "web.tls_certificate")
         if key is not None:
@@ -77,13 +83,15 @@ def appliance_tls(settings: Settings) -> TlsFiles | None:
 
 
 def listen_url(listener: Listener, port: int | None = None) -> str:
-    """Return the URL at which this machine reaches a listener.
+    """Return the URL at which this machine reaches a listener; of a UNIX socket, its name.
 
     Parameters
     ----------
     port
         The bound one, where the listener says 0.
     """
+    if isinstance(listener.address, UnixAddress):
+        return str(listener.address)
     host = listener.address.host
     host = _WILDCARDS.get(host, f"[{host}]" if ":" in host else host)
     scheme = "https" if listener.tls else "http"
@@ -91,20 +99,16 @@ def listen_url(listener: Listener, port: int | None = None) -> str:
 
 
 def bound_socket(listener: Listener) -> socket.socket:
-    """Bind a listener's TCP socket; `[::]` takes IPv4 too.
+    """Bind a listener's socket; `[::]` takes IPv4 too.
 
     Raises
     ------
     StartupError
         The address is busy, foreign or forbidden.
     """
-    host, port = listener.address
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock = socket.socket(_family(listener.address))
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if sock.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
-        sock.bind((host, port))
+        _bind(sock, listener.address)
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
@@ -113,6 +117,22 @@ def bound_socket(listener: Listener) -> socket.socket:
         ) from (None)
     sock.setblocking(False)
     return sock
+
+
+def _family(address: ServerAddress) -> socket.AddressFamily:
+    if isinstance(address, UnixAddress):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
+
+
+def _bind(sock: socket.socket, address: ServerAddress) -> None:
+    if isinstance(address, UnixAddress):
+        bind_unix(sock, address.path)
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address.host != "::"))
+    sock.bind((address.host, address.port))
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:
@@ -144,9 +164,10 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
 
 def _reason(listener: Listener, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"the port is used by another program, stop it or change {listener.origin}"
+        what = "socket" if isinstance(listener.address, UnixAddress) else "port"
+        return f"the {what} is used by another program, stop it or change {listener.origin}"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"it is not an address of this machine, change {listener.origin}"
-    if error.errno == errno.EACCES:
+    if error.errno == errno.EACCES and not isinstance(listener.address, UnixAddress):
         return f"not allowed, use a port from 1024 on in {listener.origin}"
     return (error.strerror or str(error)).lower()

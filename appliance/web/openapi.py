@@ -7,18 +7,92 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from appliance import __version__
 from appliance.contracts import PUBLIC, Route
 from appliance.web.calls import path_parts
+from appliance.web.guard import changes_something
 from appliance.web.parameters import PARAMETERS
 
 VERSION = "3.1.0"
 _PART = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)(?::[^>]*)?>")
-_METHODS_WITH_BODY = ("POST", "PUT", "PATCH")
+_METHODS_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 
 Operation = Mapping[str, Any]
+
+_TEXT: Mapping[str, Any] = {"type": "string"}
+_PROBLEM: Mapping[str, Any] = {
+    "anyOf": [_TEXT, {"type": "object", "additionalProperties": _TEXT}],
+}
+REFUSAL: Mapping[str, Any] = {
+    "description": "One error as text, several as an array",
+    "anyOf": [
+        {"$ref": "#/components/schemas/Error"},
+        {
+            "type": "object",
+            "properties": {"error": {"anyOf": [_TEXT, {"type": "array", "items": _PROBLEM}]}},
+            "required": ["error"],
+        },
+        {"type": "object", "properties": {"message": _TEXT}, "required": ["message"]},
+    ],
+}
+"""What the documented routes of users answer when they refuse."""
+
+_REFUSED: Mapping[str, Any] = {
+    "description": "Refused",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OrNull:
+    """A value of an example in whose place null may stand."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class AnyKeys:
+    """An object of an example whose keys are data."""
+
+    value: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class BodyExample:
+    """An example of a body, as JSON.
+
+    Attributes
+    ----------
+    required
+        Names without which the route refuses it.
+    """
+
+    values: Mapping[str, object]
+    required: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerExample:
+    """An answer, where there is more to say about it.
+
+    Attributes
+    ----------
+    status
+        Of HTTP when all went well.
+    refuses
+        Statuses whose answers have a form of their own, `REFUSAL`.
+    """
+
+    value: object
+    status: int = 200
+    refuses: tuple[int, ...] = ()
+
+
+class Whole(dict[str, object]):
+    """An object of an example that always has all of its keys."""
 
 
 def operation(
@@ -27,7 +101,7 @@ def operation(
     *,
     query: Sequence[str] = (),
     tag: str = "",
-    body: Mapping[str, object] | None = None,
+    body: Mapping[str, object] | BodyExample | None = None,
     content_type: str = "application/json",
 ) -> Operation:
     """Describe a route.
@@ -37,15 +111,16 @@ def operation(
     summary
         What it answers, in one line.
     example
-        An answer; its schema is made from it.
+        An answer, or an `AnswerExample`; its schema is made from it.
     query
         Names of `appliance.web.parameters.PARAMETERS`.
     body
         An example of the body, as JSON.
     """
-    content: dict[str, Any] = {"schema": schema_of(example) if example is not None else {}}
-    if example is not None:
-        content["example"] = example
+    answer = example if isinstance(example, AnswerExample) else AnswerExample(example)
+    content: dict[str, Any] = {"schema": {}}
+    if answer.value is not None:
+        content = {"schema": schema_of(answer.value), "example": shown_example(answer.value)}
     described: dict[str, Any] = {
         "summary": summary,
         "parameters": [
@@ -57,12 +132,17 @@ def operation(
             }
             for name in query
         ],
-        "responses": {"200": {"description": summary, "content": {content_type: content}}},
+        "responses": {
+            str(answer.status): {"description": summary, "content": {content_type: content}},
+            **dict.fromkeys(map(str, answer.refuses), _REFUSED),
+        },
     }
     if tag:
         described["tags"] = [tag]
     if body is not None:
-        form = {"schema": schema_of(body), "example": body}
+        given = body if isinstance(body, BodyExample) else BodyExample(body)
+        schema = schema_of(given.values) | {"required": list(given.required)}
+        form = {"schema": schema, "example": given.values}
         types = ("application/json", "application/x-www-form-urlencoded")
         described["requestBody"] = {"content": dict.fromkeys(types, form)}
     return described
@@ -99,17 +179,36 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
                     "type": "object",
                     "properties": {"success": {"const": False}, "message": {"type": "string"}},
                     "required": ["success", "message"],
-                }
+                },
+                "Refusal": REFUSAL,
             },
         },
     }
 
 
+def shown_example(example: object) -> object:
+    """Return an example as JSON, without what only its schema says."""
+    if isinstance(example, OrNull | AnyKeys):
+        return shown_example(example.value)
+    if isinstance(example, Mapping):
+        return {name: shown_example(value) for name, value in example.items()}
+    if isinstance(example, list | tuple):
+        return [shown_example(item) for item in example]
+    return example
+
+
 def schema_of(example: object) -> dict[str, Any]:
     """Return the JSON schema that an example suggests."""
+    if isinstance(example, OrNull):
+        inner = schema_of(example.value)
+        return {**inner, "type": [inner["type"], "null"]}
+    if isinstance(example, AnyKeys):
+        inner = schema_of(next(iter(example.value.values())))
+        return {"type": "object", "additionalProperties": inner}
     if isinstance(example, Mapping):
         properties = {str(name): schema_of(value) for name, value in example.items()}
-        return {"type": "object", "properties": properties}
+        required = {"required": list(properties)} if isinstance(example, Whole) else {}
+        return {"type": "object", "properties": properties, **required}
     if isinstance(example, list | tuple):
         return {"type": "array", "items": schema_of(example[0]) if example else {}}
     kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"))
@@ -134,6 +233,7 @@ def _described(route: Route) -> dict[str, Any]:
         "responses": responses,
         "security": _security(route),
         "x-required-role": route.role,
+        "x-changes": changes_something(route),
     }
     if route.method not in _METHODS_WITH_BODY:
         described.pop("requestBody", None)

@@ -58,6 +58,11 @@ PARAMETERS = {
             "The largest number of rows.",
         ),
         Parameter("fill", {"type": "boolean"}, "true: hours without traffic are answered as 0."),
+        Parameter(
+            "before",
+            {"type": "integer", "minimum": 1},
+            "Only entries before this one: `next` of the page before.",
+        ),
     )
 }
 
@@ -99,6 +104,15 @@ class Query:
             return default
         if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
             raise _unusable("limit", f"a whole number from 1 to {MAX_LIMIT}", text)
+        return int(text)
+
+    def number(self, name: str) -> int | None:
+        """Return a parameter that is a whole number from 1 on."""
+        text = self.text(name)
+        if text is None:
+            return None
+        if not re.fullmatch("[0-9]{1,18}", text) or not int(text):
+            raise _unusable(name, "a whole number from 1 on", text)
         return int(text)
 
     def range(self) -> tuple[int | None, int | None]:

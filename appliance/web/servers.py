@@ -23,14 +23,16 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
 from appliance.errors import SettingsError
+from appliance.server_addresses import ServerAddress, UnixAddress
 from appliance.setting_types import ListenAddress
 from appliance.web.access_log import WsgiApplication, logged, opened_log
-from appliance.web.application import SECURITY_HEADERS
+from appliance.web.application import security_headers
 from appliance.web.bodies import JSON
 from appliance.web.errors import error_body
 from appliance.web.guard import NEED_AUTH
 from appliance.web.listeners import Listener, bound_socket, listen_url, tls_context
 from appliance.web.tls_relay import RelayLimits, TlsRelay
+from appliance.web.unix_sockets import behind_proxy
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,9 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc] # waitress has no types
         error = self.request.error
         body = json.dumps(error_body(str(error.reason))).encode()
         self.status = f"{error.code} {error.reason}"
-        self.response_headers.extend([*SECURITY_HEADERS.items(), ("Content-Type", JSON)])
+        environ = {"wsgi.url_scheme": self.channel.server.adj.url_scheme}
+        security = security_headers(environ).items()
+        self.response_headers.extend([*security, ("Content-Type", JSON)])
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
@@ -98,6 +102,21 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
                 channel.will_close = True
 
 
+class UnixApiServer(ApiServer):
+    """Waitress on a UNIX socket, whose clients have no address."""
+
+    def getsockname(self) -> tuple[str, str]:
+        """Return what stands for name and port of the server."""
+        return "unix", "0"
+
+    def set_socket_options(self, conn: socket.socket) -> None:
+        """Leave the options of TCP alone."""
+
+    def fix_addr(self, addr: object) -> tuple[str, int]:
+        """Return what stands for the client until the proxy's headers are read."""
+        return "unknown", 0
+
+
 class Endpoint:
     """One listener at work."""
 
@@ -116,9 +135,10 @@ class Endpoint:
         except SettingsError:
             self._socket.close()
             raise
-        self.address = ListenAddress(*self._socket.getsockname()[:2])
+        self.address = _bound_address(listener, self._socket)
         self._channels: dict[int, Any] = {}
-        self._server = ApiServer(
+        is_unix = isinstance(listener.address, UnixAddress)
+        self._server = (UnixApiServer if is_unix else ApiServer)(
             listening_application(application, listener, self._access_log),
             map=self._channels,
             _start=self._context is None,
@@ -139,7 +159,7 @@ class Endpoint:
     @property
     def url(self) -> str:
         """Where this machine reaches it."""
-        return listen_url(self.listener, self.address.port)
+        return listen_url(self.listener, getattr(self.address, "port", None))
 
     @property
     def is_alive(self) -> bool:
@@ -268,7 +288,14 @@ def listening_application(
         environ[NEED_AUTH] = listener.need_auth
         return application(environ, start_response)
 
-    return wrapped if access_log is None else logged(wrapped, access_log)
+    whole = wrapped if access_log is None else logged(wrapped, access_log)
+    return behind_proxy(whole) if isinstance(listener.address, UnixAddress) else whole
+
+
+def _bound_address(listener: Listener, bound: socket.socket) -> ServerAddress:
+    if isinstance(listener.address, UnixAddress):
+        return listener.address
+    return ListenAddress(*bound.getsockname()[:2])
 
 
 def _allow_descriptors(listeners: Sequence[Listener], limits: ServerLimits) -> None:

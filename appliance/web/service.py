@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.accounts import AccountStore, configured_accounts
 from appliance.app import App
+from appliance.collector.supervision import supervisor_of
 from appliance.contracts import Principal
+from appliance.stores import FlowStore
 from appliance.web.api_server import ApiServerConfig, configuration_folder, read_api_server
 from appliance.web.application import build_web
 from appliance.web.calls import Services
-from appliance.web.listeners import configured_listeners, listen_url
+from appliance.web.certificates import fingerprint
+from appliance.web.listeners import appliance_tls, configured_listeners, listen_url
 from appliance.web.servers import ServerLimits, WebServer
-from appliance.web.store_access import StoreAccess, configured_store
+from appliance.web.store_access import StoreAccess, flow_store_access, preflight_of
 from appliance.web.times import local_zone
 
 log = logging.getLogger(__name__)
@@ -26,7 +30,8 @@ class WebService:
     """A web server that is not started, and what it was made of."""
 
     server: WebServer
-    stores: StoreAccess
+    stores: StoreAccess[FlowStore]
+    accounts: StoreAccess[AccountStore]
     api: ApiServerConfig
 
     def start(self) -> None:
@@ -47,6 +52,7 @@ class WebService:
         """Let running requests finish and close everything."""
         self.server.stop()
         self.stores.close()
+        self.accounts.close()
 
 
 def configured_web(app: App) -> WebService:
@@ -59,22 +65,26 @@ def configured_web(app: App) -> WebService:
     """
     settings = app.settings
     api = read_api_server(configuration_folder(settings))
-    stores = StoreAccess(configured_store(app))
-    web = build_web([entry.value for entry in app.routes], services_of(app, stores), api.cors)
+    stores = flow_store_access(app)
+    accounts = StoreAccess(configured_accounts(app))
+    services = services_of(app, stores, accounts)
+    web = build_web([entry.value for entry in app.routes], services, api.cors)
     limits = ServerLimits(
         settings["web.threads"], settings["web.max_connections"], settings["web.max_body_octets"]
     )
     server = WebServer(web, configured_listeners(settings, api), limits)
-    return WebService(server, stores, api)
+    return WebService(server, stores, accounts, api)
 
 
-def services_of(app: App, stores: StoreAccess) -> Services:
+def services_of(
+    app: App, stores: StoreAccess[FlowStore], accounts: StoreAccess[AccountStore]
+) -> Services:
     """Return what handlers can ask for."""
     settings = app.settings
 
     def principal_from(environ: Mapping[str, Any]) -> Principal | None:
         found: Principal | None = app.plugins.hook.principal_from_request(
-            environ=environ, settings=settings
+            environ=environ, settings=settings, accounts=accounts.store
         )
         return found
 
@@ -85,7 +95,22 @@ def services_of(app: App, stores: StoreAccess) -> Services:
         principal_from=principal_from,
         zone=local_zone(settings["timezone"]),
         metrics=app.metrics,
+        accounts=accounts,
+        collector=supervisor_of(settings),
+        preflight=preflight_of(app),
     )
+
+
+def certificate_fingerprint(app: App) -> str | None:
+    """Return the SHA-256 fingerprint of the certificate of `web.listen`, None for plain HTTP.
+
+    Raises
+    ------
+    SettingsError, StartupError
+        A certificate is configured that cannot be read.
+    """
+    pair = appliance_tls(app.settings)
+    return fingerprint(pair.certificate) if pair is not None else None
 
 
 def listen_urls(app: App) -> list[str]:

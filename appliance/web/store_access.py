@@ -1,4 +1,4 @@
-"""The web server's way to the store of flows: opened when it is first asked, by any thread.
+"""The web server's way to its stores, of flows and of accounts: opened when first asked for.
 
 One store serves all worker threads; one that cannot be opened is tried again with the next request.
 """
@@ -8,23 +8,44 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from appliance.app import App
-from appliance.errors import StorageError
-from appliance.stores import FlowStore
+from appliance.errors import SettingsError, StorageError
+from appliance.nfacctd.in_force import config_in_force, configured, version_in_force
+from appliance.nfacctd.overrides import decided
+from appliance.stores import FlowStore, store_factory
 
-DATABASE = "flows.database"
+
+class Closable(Protocol):
+    """What is open until it is closed."""
+
+    def close(self) -> None:
+        """Close it."""
+        ...
 
 
-class StoreAccess:
-    """Opens the store and remembers it."""
+S = TypeVar("S", bound=Closable)
 
-    def __init__(self, open_store: Callable[[], FlowStore]) -> None:
-        self._open = open_store
+
+class StoreAccess(Generic[S]):
+    """Opens a store and remembers it.
+
+    Parameters
+    ----------
+    version
+        What the store depends on: when it is another value than before, the store is opened anew.
+    """
+
+    def __init__(
+        self, open_store: Callable[[], S], version: Callable[[], object] = lambda: None
+    ) -> None:
+        self._open, self._version = open_store, version
         self._lock = threading.Lock()
-        self._opened: FlowStore | None = None
+        self._opened: S | None = None
+        self._opened_at: object = None
 
-    def store(self) -> FlowStore:
+    def store(self) -> S:
         """Return the store.
 
         Raises
@@ -32,9 +53,11 @@ class StoreAccess:
         StorageError
             It cannot be opened now.
         """
+        version = self._version()
         with self._lock:
-            if self._opened is None:
-                self._opened = self._open()
+            if self._opened is None or version != self._opened_at:
+                # A former one may still answer others; it ends with the last of them.
+                self._opened, self._opened_at = self._open(), version
             return self._opened
 
     def close(self) -> None:
@@ -46,19 +69,45 @@ class StoreAccess:
                 store.close()
 
 
+def flow_store_access(app: App) -> StoreAccess[FlowStore]:
+    """Return the way to the store of flows; it changes with the collector's configuration."""
+    return StoreAccess(configured_store(app), lambda: version_in_force(app.base_settings))
+
+
 def configured_store(app: App) -> Callable[[], FlowStore]:
-    """Return what opens the store that `flows.database` names.
+    """Return what opens the store that the configuration names at that moment.
 
     The returned callable raises StorageError when no plugin knows its URL's scheme.
     """
-    settings = app.settings
 
     def open_store() -> FlowStore:
-        url = str(settings[DATABASE]) if DATABASE in settings else ""
-        factory = (app.stores or {}).get(url.partition(":")[0])
-        if factory is None:
+        try:
+            settings = decided(app.base_settings, config_in_force(app.base_settings))
+            opener = store_factory(app.stores or {}, settings)
+        except SettingsError as error:
+            raise StorageError(str(error)) from None
+        if opener is None:
             raise StorageError("no plugin opens the flow database")
-        store: FlowStore = factory(url, settings)
-        return store
+        return opener()
 
     return open_store
+
+
+def preflight_of(app: App) -> Callable[[], None]:
+    """Return what looks whether the collector could be started as its file is now.
+
+    The returned callable raises SettingsError or StorageError, which say what is wrong.
+    """
+
+    def preflight() -> None:
+        settings = decided(app.base_settings, configured(app.base_settings))
+        opener = store_factory(app.stores or {}, settings)
+        if opener is None:
+            return
+        store = opener()
+        try:
+            store.cursor()
+        finally:
+            store.close()
+
+    return preflight

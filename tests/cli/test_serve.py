@@ -165,7 +165,7 @@ def test_serve_when_its_parent_is_gone_then_it_ends(folder):
         cwd=ROOT,
         timeout=60,
     )
-    child = int(ran.stdout)
+    child = int(ran.stdout.split()[0])
     end = time.monotonic() + SECONDS
     while True:
         try:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.web.conftest import client, client_of, settings, store
+from tests.web.conftest import appliance, client, client_of, settings, store
 
-__all__ = ["client", "client_of", "settings", "store"]
+__all__ = ["appliance", "client", "client_of", "settings", "store"]

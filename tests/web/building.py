@@ -16,9 +16,11 @@ from wsgiref.validate import validator
 
 import pluggy
 
+from appliance.accounts import AccountStore
 from appliance.contracts import ADMINISTRATOR, USER, Principal, Route
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins import analytics, devices, metrics
+from appliance.plugins import analytics, auth, devices, metrics, users
+from appliance.plugins.sql_store import account_store_from_url
 from appliance.settings import Settings, SettingsFile
 from appliance.stores import (
     ExporterRecord,
@@ -240,7 +242,14 @@ def plugin_routes(settings: Settings) -> list[Route]:
         *analytics.register_routes(),
         *devices.register_routes(),
         *metrics.register_routes(),
+        *auth.register_routes(),
+        *users.register_routes(),
     ]
+
+
+def accounts_of(settings: Settings) -> StoreAccess[AccountStore]:
+    """Return real accounts in a SQLite file of the data directory."""
+    return StoreAccess(lambda: account_store_from_url("sqlite:appliance.sqlite", settings))
 
 
 def web_of(
@@ -251,6 +260,7 @@ def web_of(
     zone: tzinfo = UTC,
     now: float = NOW,
     cors: Cors | None = None,
+    accounts: StoreAccess[AccountStore] | None = None,
 ) -> Any:
     services = Services(
         settings=settings,
@@ -259,6 +269,7 @@ def web_of(
         principal_from=principal_from,
         zone=zone,
         metrics=(metrics.StatusCollector(settings, lambda: now),),
+        accounts=accounts_of(settings) if accounts is None else accounts,
     )
     return build_web(plugin_routes(settings) if routes is None else routes, services, cors)
 

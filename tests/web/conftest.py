@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any
 
 import pytest
 
 from appliance.stores import ExporterRecord
+from tests.web.appliance import Appliance, made_appliance
 from tests.web.building import NOW, Client, FakeStore, Flow, settings_of, web_of
 
 
@@ -42,3 +43,11 @@ def client_of(store, settings) -> Callable[..., Client]:
         return Client(web_of(store, settings, routes, zone=zone, now=now, cors=cors))
 
     return make
+
+
+@pytest.fixture
+def appliance(tmp_path) -> Iterator[Appliance]:
+    """A whole appliance on SQLite."""
+    made = made_appliance(tmp_path)
+    yield made
+    made.close()

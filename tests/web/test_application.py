@@ -97,6 +97,16 @@ def test_error_when_logged_then_with_traceback_and_not_again_at_once(client_of, 
     assert "ZeroDivisionError: why" in caplog.text
 
 
+def test_database_when_away_for_long_then_logged_once_a_minute(client_of, caplog):
+    def away():
+        raise StorageError("gone")
+
+    client = client_of(only(away))
+    for _ in range(3):
+        client("GET", "/x")
+    assert [record.getMessage() for record in caplog.records] == ["storage is not available: gone"]
+
+
 def test_path_when_unknown_then_404_in_json(client):
     for path in ("/", "/nope", "/v1/api/device", "/v1/api/device/get/all/", "/API/docs", "/\xff"):
         assert is_error(client("GET", path), 404), path

@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import UTC, datetime
 
 import pytest
 
+from appliance.accounts import UserChange, configured_accounts
 from appliance.app import build_app
+from appliance.contracts import ADMINISTRATOR
 from appliance.environment import FAIL, HINT, OK
 from appliance.errors import StorageError
 from appliance.plugin_manager import build_plugin_manager
 from appliance.settings import read_settings_file
 from appliance.web import examination
+from appliance.web.certificates import make_pair, own_pair
 from appliance.web.examination import examine_web
 from appliance.web.store_access import StoreAccess
+from tests.web.appliance import made_app
 from tests.web.building import FakeStore
 
 
@@ -115,3 +120,32 @@ def test_store_when_it_cannot_be_opened_then_tried_again():
     access.close()
     access.close()
     assert store.calls == {"close": 1}
+
+
+def test_accounts_when_looked_at_then_whether_somebody_is_administrator(found, conf, tmp_path):
+    path = tmp_path / "var" / "appliance.sqlite"
+    expected = f"{path} will be made, with a first administrator"
+    assert found("accounts") == [(OK, expected)]
+    assert not path.exists()
+    store = configured_accounts(made_app(tmp_path))()
+    values = {"username": "ann", "password_hash": "x"}
+    number = store.create_user(UserChange(values), 1.0)
+    assert found("accounts") == [(HINT, "nobody is administrator: appliance run makes one")]
+    store.change_user(number, UserChange({}, (ADMINISTRATOR,)), 2.0)
+    store.close()
+    assert found("accounts") == [(OK, "1 in the database")]
+    ((status, text),) = found("accounts", text="database: 'mysql://u:pw-x@127.0.0.1:9/x'\n")
+    assert (status, "pw-x" in text) == (FAIL, False)
+    assert text.endswith("change database, or start it")
+
+
+def test_certificate_when_it_ends_soon_then_a_hint(found, conf, tmp_path):
+    assert found("certificate") == []
+    pair = own_pair(made_app(tmp_path).settings)
+    make_pair(pair, ["localhost"], 31, datetime.now(UTC))
+    ((status, text),) = found("certificate")
+    assert (status, text.startswith(f"{pair.certificate} is valid until 2")) == (OK, True)
+    make_pair(pair, ["localhost"], 29, datetime.now(UTC))
+    ((status, text),) = found("certificate")
+    assert status == HINT
+    assert text.endswith(": renew it (appliance cert --force), restart")

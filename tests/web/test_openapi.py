@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN
-from appliance.web.openapi import schema_of
+from appliance.web.openapi import AnyKeys, OrNull, Whole, schema_of, shown_example
 from tests.web.building import plugin_routes
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
@@ -78,9 +78,9 @@ def resolve(document, schema) -> None:
         for part in schema["$ref"].removeprefix("#/").split("/"):
             target = target[part]
         return
-    assert schema.get("type", "object") in (
-        *("object", "array", "string", "integer", "number", "boolean", "null"),
-    )
+    kinds = schema.get("type", "object")
+    for kind in [kinds] if isinstance(kinds, str) else kinds:
+        assert kind in ("object", "array", "string", "integer", "number", "boolean", "null")
     for inner in [*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])]:
         resolve(document, inner)
 
@@ -143,3 +143,14 @@ def test_docs_when_asked_then_a_page_of_its_own_with_every_route(client, documen
     assert b"@import" not in reply.body
     for path in document["paths"]:
         assert path in page.text
+    assert "User created!" in page.text, "the example of an answer with another status than 200"
+
+
+def test_schema_when_null_or_any_key_is_possible_then_said_and_not_shown():
+    example = Whole(a=OrNull("x"), b=AnyKeys({"some": 1}))
+    assert schema_of(example)["required"] == ["a", "b"]
+    assert schema_of(example)["properties"] == {
+        "a": {"type": ["string", "null"]},
+        "b": {"type": "object", "additionalProperties": {"type": "integer"}},
+    }
+    assert shown_example(example) == {"a": "x", "b": {"some": 1}}

@@ -9,7 +9,7 @@ a row than for a kilobyte.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -91,6 +91,12 @@ class BinCache:
             if bin not in self._bins:
                 self._bins[bin] = read.get(bin, NO_NAMES)
                 self._rows += len(self._bins[bin].numbers) + 1
+
+    def drop(self, bins: Iterable[Bin]) -> None:
+        """Forget bins that are not final any more."""
+        for bin in bins:
+            if (names := self._bins.pop(bin, None)) is not None:
+                self._rows -= len(names.numbers) + 1
 
     def get(self, bin: Bin) -> Names | None:
         """Return a bin that is kept."""

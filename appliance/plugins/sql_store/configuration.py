@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 from appliance.plugins.sql_store.bins import Size
 from appliance.setting_types import Duration, Integer
 from appliance.settings import Setting, Settings
+
+_PASSWORD = re.compile(r"(//[^:/@]*:).*@", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class DatabaseUrl:
             if not parts.hostname or not parts.path.strip("/") or parts.port == 0:
                 raise ValueError(raw)
         return url
+
+    def masked(self, raw: object) -> object:
+        """Return the URL without its password; whatever stands before the last @ is one."""
+        return _PASSWORD.sub(r"\1***@", str(raw))
 
 
 DATABASE = Setting(
@@ -103,14 +110,15 @@ class StoreLimits:
     provisional_seconds
         How often the largest of an open minute are written.
     group_names
-        Names that are counted at once while a bin is made; at twice as many the smallest go.
+        So many of the largest names are kept while a bin is made, when there are three times as
+        many.
     """
 
     top: int = 1000
     top_per_exporter: int = 100
     kept_seconds: dict[Size, int] | None = None
     provisional_seconds: float = 4.0
-    group_names: int = 100_000
+    group_names: int = 80_000
 
     def kept(self, size: Size) -> int:
         """Return how long bins of a size are kept."""

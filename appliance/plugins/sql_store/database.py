@@ -1,8 +1,9 @@
 """One database by its URL: connection, transactions, and the errors of two drivers made into ours.
 
 `sqlite:flows.sqlite` is a file in the data directory, `sqlite:/path` one elsewhere;
-`mysql://user:password@host:port/name` is MySQL or MariaDB. Connections belong to their thread. One
-that failed is closed and opened again with the next transaction, as is one whose file is gone.
+`mysql://user:password@host:port/name` is MySQL or MariaDB, `?socket=/path` behind it by its local
+socket. Connections belong to their thread. One that failed is closed and opened again with the
+next transaction, as is one whose file is gone.
 SQL is written with `?` and understood by both; what differs stands in `Dialect`.
 """
 
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import peewee
 import pymysql
@@ -90,16 +91,25 @@ class SqlDatabase:
     prepare
         Called in a transaction of its own after each connection to another file than before, and
         before anything else is done with it: makes or upgrades the tables.
+    private
+        A SQLite file is made for its owner only.
     """
 
-    def __init__(self, url: str, folder: Path, prepare: Callable[[SqlDatabase], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        prepare: Callable[[SqlDatabase], None],
+        private: bool = False,
+    ) -> None:
         self.kind, _, rest = url.partition(":")
         if self.kind not in DIALECTS:
-            raise SettingsError(f"database {url}: expected sqlite:FILE or mysql://...")
+            raise SettingsError(f"database {self.kind}:...: expected sqlite:FILE or mysql://...")
         self.dialect = DIALECTS[self.kind]
         self.path = folder / rest.removeprefix("//") if self.kind == SQLITE else None
         self.connection = _mysql(url) if self.path is None else _sqlite(self.path)
         self.name = str(self.path or self.connection.database)
+        self._private = private
         self._prepare, self._preparing = prepare, threading.Lock()
         self._prepared: tuple[int, int] | None = None
         self._local = threading.local()
@@ -200,6 +210,8 @@ class SqlDatabase:
         if self.connection.is_closed():
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
+                if self._private:
+                    self.path.touch(0o600)
             self.connection.connect()
             self._local.identity = self._identity()
         with self._preparing:
@@ -251,11 +263,13 @@ def _mysql(url: str) -> Any:
     except ValueError as error:
         raise SettingsError(f"database URL: {error}") from None
     name = unquote(parts.path.strip("/"))
+    socket = parse_qs(parts.query).get("socket", [])
     if not parts.hostname or not name:
         raise SettingsError("database URL: expected mysql://user:password@host:port/name")
+    place: dict[str, Any] = {"unix_socket": socket[0]} if socket else {"host": parts.hostname}
     return peewee.MySQLDatabase(
         name,
-        host=parts.hostname,
+        **place,
         port=port,
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),

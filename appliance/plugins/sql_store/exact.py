@@ -60,10 +60,11 @@ def piece_groups(flows: Flows, ids: Sequence[int]) -> Groups:
 
 
 def port_groups(groups: Groups) -> Groups:
-    """Take from them the sums by minute, direction, protocol and port."""
-    found = regrouped(groups, [_MINUTE, _DIRECTION, _PROTOCOL, _PORT])
-    found.columns[2:] = [column.astype(np.uint64) for column in found.columns[2:]]
-    return found
+    """Take from them the sums by minute, exporter * 2 + direction, protocol and port."""
+    columns = groups.columns
+    cell = columns[_EXPORTER] * 2 + columns[_DIRECTION]
+    names = [columns[place].astype(np.uint64) for place in (_PROTOCOL, _PORT)]
+    return regrouped(Groups([columns[_MINUTE], cell, *names], groups.sums), range(4))
 
 
 @dataclass

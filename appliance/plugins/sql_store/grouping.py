@@ -1,7 +1,8 @@
-"""Exact sums of columns by other columns: numbers for distinct values, then `bincount`.
+"""Exact sums of columns by other columns: a number for each distinct combination, then `bincount`.
 
-Columns are joined to one number a row, by their distinct values where their range is large. Sums
-are exact: where a float could lose a unit, octets are summed in two halves.
+The columns of a row are packed into one integer of at most 62 bits; a column whose range is too
+wide for that is numbered by its distinct values first. Sums are exact: where a float could lose a
+unit, octets are summed in two halves.
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ LARGEST_SUM = 1 << 60
 _EXACT = 1 << 53
 _SMALL = 1 << 16
 _HALF = 24
-_LARGEST_RADIX = 1 << 62
+_MOST_BITS = 62
+_WIDE_BITS = 40
+"""A column of a wider range is numbered by its values, so that others fit beside it."""
+
+_MIXES = tuple(
+    np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93)
+)
+_FEW_BITS = 13
+"""Fewer rows than this says are not worth a table."""
 
 
 @dataclass(slots=True)
@@ -34,17 +43,20 @@ class Groups:
     Attributes
     ----------
     columns
-        The columns grouped by, one value a group.
+        The columns grouped by, one value a group; of stride 0 where they do not vary.
     sums
-        int64, shape (n_groups, 3): octets, packets, flows.
+        int64, shape (n_groups, 3): octets, packets, flows, each of them contiguous.
     """
 
     columns: list[AnyArray]
     sums: IntArray
 
-    def where(self, chosen: NDArray[Any]) -> Groups:
+    def where(self, chosen: NDArray[np.intp]) -> Groups:
         """Return the groups at these places."""
-        return Groups([column[chosen] for column in self.columns], self.sums[chosen])
+        sums = np.empty((3, len(chosen)), np.int64)
+        for place in range(3):
+            np.take(self.sums[:, place], chosen, out=sums[place])
+        return Groups([_taken(column, chosen) for column in self.columns], sums.T)
 
 
 def grouped(
@@ -61,23 +73,21 @@ def grouped(
     """
     if not len(octets):
         return Groups([column[:0] for column in columns], np.zeros((0, 3), np.int64))
-    mixed = _Mixed(len(octets))
+    packed = _Packed(len(octets))
     for column in columns:
-        mixed.add(column)
-    codes, used, size = mixed.numbered()
-    if codes is None:
-        counted = len(octets) if flows is None else int(flows.sum())
-        sums = np.array([[_total(octets), _total(packets), counted]], np.int64)
-    else:
-        rows = np.bincount(codes, minlength=size)
-        counts = rows if flows is None else _summed(codes, flows, size)
-        sums = np.column_stack(
-            (_summed(codes, octets, size), _summed(codes, packets, size), counts)
-        )
-        if used is None:
-            used = np.flatnonzero(rows)
-            sums = sums[used]
-    return Groups(mixed.columns(used), np.minimum(sums, LARGEST_SUM))
+        packed.add(column)
+    if packed.codes is None:
+        counted = len(octets) if flows is None else _total(flows)
+        sums = np.array([[_total(octets)], [_total(packets)], [counted]], np.int64)
+        return Groups(packed.columns(np.zeros(1, np.int64)), sums.T)
+    places, known, size = packed.placed(packed.codes)
+    rows = np.bincount(places, minlength=size)
+    used = np.flatnonzero(rows)
+    sums = np.empty((3, len(used)), np.int64)
+    for measure, values in enumerate((octets, packets, flows)):
+        whole = rows if values is None else _summed(places, values, size)
+        np.minimum(whole[used], LARGEST_SUM, out=sums[measure])
+    return Groups(packed.columns(used if known is None else known[used]), sums.T)
 
 
 def joined(groups: Sequence[Groups]) -> Groups:
@@ -85,10 +95,10 @@ def joined(groups: Sequence[Groups]) -> Groups:
     if len(groups) == 1:
         return groups[0]
     columns = [
-        np.concatenate(parts) for parts in zip(*(group.columns for group in groups), strict=True)
+        _concatenated(parts) for parts in zip(*(group.columns for group in groups), strict=True)
     ]
-    sums = np.concatenate([group.sums for group in groups])
-    return grouped(columns, sums[:, 0], sums[:, 1], sums[:, 2])
+    measures = [np.concatenate([group.sums[:, place] for group in groups]) for place in range(3)]
+    return grouped(columns, *measures)
 
 
 def regrouped(groups: Groups, columns: Sequence[int]) -> Groups:
@@ -98,11 +108,11 @@ def regrouped(groups: Groups, columns: Sequence[int]) -> Groups:
     return grouped(kept, sums[:, 0], sums[:, 1], sums[:, 2])
 
 
-class _Mixed:
-    """Columns joined to one number a row, from which their values come back."""
+class _Packed:
+    """Columns packed into one number a row, from which their values come back."""
 
     def __init__(self, n_rows: int) -> None:
-        self.n_rows, self.radix = n_rows, 1
+        self.n_rows, self.bits = n_rows, 0
         self.codes: IntArray | None = None
         self._steps: list[_Step] = []
 
@@ -112,44 +122,48 @@ class _Mixed:
         if not is_constant(column):
             low, high = int(column.min()), int(column.max())
         if low == high:
-            self._steps.append(_Step(1, column[:1]))
+            self._steps.append(_Step(0, column[:1]))
             return
-        step = _Step(high - low + 1, None, column.dtype.type(low))
-        if high - low < _dense(self.n_rows):
-            part = column if low == 0 else column - step.low
-            part = part.astype(np.int64)
-        else:
-            part, values = _encoded(column - step.low, high - low + 1)
-            step = _Step(len(values), values.astype(column.dtype) + step.low)
+        step = _Step((high - low).bit_length(), None, column.dtype.type(low))
+        part = column - step.low if low else column
+        if step.bits > _WIDE_BITS:
+            part, values = _encoded(part, high - low + 1)
+            step = _Step((len(values) - 1).bit_length(), values.astype(column.dtype) + step.low)
+        self._append(np.asarray(part, np.int64), step)
+
+    def _append(self, part: IntArray, step: _Step) -> None:
         if self.codes is None:
-            self.codes, self.radix = part, step.size
+            self.codes, self.bits = part, step.bits
         else:
-            if self.radix * step.size >= _LARGEST_RADIX:
-                self.codes, known = _encoded(self.codes, self.radix)
-                self.radix = len(known)
-                self._steps.append(_Step(0, known))
-            self.codes = self.codes * step.size + part
-            self.radix *= step.size
+            if self.bits + step.bits > _MOST_BITS:
+                self.codes, known = _encoded(self.codes, 1 << self.bits)
+                self.bits = (len(known) - 1).bit_length()
+                self._steps.append(_Step(-1, known))
+            self.codes = self.codes << step.bits
+            self.codes |= part
+            self.bits += step.bits
         self._steps.append(step)
 
-    def numbered(self) -> tuple[IntArray | None, IntArray | None, int]:
-        """Return a number for each row, what the numbers stand for (None: themselves), and below
-        what they stay."""
-        if self.codes is None or self.radix <= _dense(self.n_rows):
-            return self.codes, None, self.radix
-        codes, used = _encoded(self.codes, self.radix)
-        return codes, used, len(used)
+    def placed(self, codes: IntArray) -> tuple[IntArray, IntArray | None, int]:
+        """Return a place for each row, the number at each place (None: the place itself), and how
+        many places there are; some are empty."""
+        if self.bits <= _dense_bits(self.n_rows):
+            return codes, None, 1 << self.bits
+        return _placed(codes, 1 << self.bits)
 
-    def columns(self, used: IntArray | None) -> list[AnyArray]:
+    def columns(self, used: IntArray) -> list[AnyArray]:
         """Return the values of the columns for some of the numbers."""
-        left = np.zeros(1, np.int64) if used is None else used
+        left = used
         found: list[AnyArray] = []
         for step in reversed(self._steps):
-            if step.size == 0 and step.values is not None:
+            if step.bits < 0 and step.values is not None:
                 left = step.values[left]
                 continue
-            place = left % step.size
-            left = left // step.size
+            if step.bits == 0 and step.values is not None:
+                found.append(np.broadcast_to(step.values, used.shape))
+                continue
+            place = left & ((1 << step.bits) - 1)
+            left = left >> step.bits
             if step.values is not None:
                 found.append(step.values[place])
             else:
@@ -158,16 +172,63 @@ class _Mixed:
 
 
 class _Step(NamedTuple):
-    """One column in the numbers: how many values, and which; of size 0, a renumbering."""
+    """One column in the numbers: its bits and values; of bits -1, a renumbering."""
 
-    size: int
+    bits: int
     values: AnyArray | None
     low: Any = None
 
 
-def _dense(n_rows: int) -> int:
-    """Return up to how many values are counted in a table of all of them."""
-    return max(_SMALL, 2 * n_rows)
+def _taken(column: AnyArray, chosen: NDArray[np.intp]) -> AnyArray:
+    if is_constant(column) and len(column):
+        return np.broadcast_to(column[:1], chosen.shape)
+    return column[chosen]
+
+
+def _concatenated(parts: Sequence[AnyArray]) -> AnyArray:
+    filled = [part for part in parts if len(part)]
+    if filled and all(is_constant(part) and part[0] == filled[0][0] for part in filled):
+        return np.broadcast_to(filled[0][:1], (sum(len(part) for part in parts),))
+    return np.concatenate(parts)
+
+
+def _dense_bits(n_rows: int) -> int:
+    """Return of how many bits numbers are at most that are counted in a table of all of them."""
+    return max(_SMALL, 2 * n_rows).bit_length() - 1
+
+
+def _placed(codes: IntArray, below: int) -> tuple[IntArray, IntArray, int]:
+    """Find a place for each distinct number, in one table after the other.
+
+    In a table, the last number that comes to a place has it; rows with another one go on to the
+    next. What is left after the last table is numbered without collisions, three times as slowly.
+    """
+    places, left, part = np.empty(0, np.int64), None, codes
+    known: list[IntArray] = []
+    offset = 0
+    for factor in _MIXES:
+        bits = len(part).bit_length() - 1
+        if bits < _FEW_BITS:
+            break
+        found = ((part.view(np.uint64) * factor) >> np.uint64(64 - bits)).view(np.int64)
+        table = np.empty(1 << bits, np.int64)
+        table[found] = part
+        missed = np.flatnonzero(table[found] != part)
+        found += offset
+        if left is None:
+            places, left = found, missed
+        else:
+            places[left] = found
+            left = left[missed]
+        known.append(table)
+        offset += len(table)
+        part = part[missed]
+    index, values = _encoded(part, below)
+    if left is None:
+        return index, values, len(values)
+    places[left] = index + offset
+    known.append(values)
+    return places, np.concatenate(known), offset + len(values)
 
 
 def _encoded(column: AnyArray, below: int) -> tuple[IntArray, AnyArray]:

@@ -2,22 +2,17 @@
 
 A range of all exporters is made of months, days and hours that are final, and of minutes. That of
 a single exporter has no minutes: it consists of whole hours, and those that are not final (the
-running one, and the last for a moment) are summed up from the flow log itself, up to `LOG_ROWS`
-records and `LOG_SECONDS`; what was not read then stands in the error. Only rows that are among the
-largest by the measure asked for are read, and with them, as a row without a name, the largest value
-cut off. Flows of the running minute that are counted but not yet written by name are in the error.
+running one, and the last for a moment) are there as the loader wrote them last. Only rows that are
+among the largest by the measure asked for are read, and with them, as a row without a name, the
+largest value cut off. Flows that are counted but not yet written by name are in the error.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from appliance.flowlog import Cursor, FlowLogReader
-from appliance.flows import address_halves
 from appliance.plugins.sql_store.bin_cache import (
     COLUMNS,
     NO_NAMES,
@@ -27,37 +22,28 @@ from appliance.plugins.sql_store.bin_cache import (
     added,
     bins_of,
 )
-from appliance.plugins.sql_store.bins import Size, Span, spans
-from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier, Flows
+from appliance.plugins.sql_store.bins import Size, Span, bin_end, spans
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, Dimension
-from appliance.plugins.sql_store.grouping import Groups, grouped, joined
-from appliance.plugins.sql_store.log_pieces import read_piece
-from appliance.plugins.sql_store.progress import read_progress
+from appliance.plugins.sql_store.grouping import Groups
+from appliance.plugins.sql_store.progress import Progress, read_progress
 from appliance.plugins.sql_store.questions import (
     MEASURES,
+    SUMS,
     ExactQuestions,
     Range,
     answer,
     bounds,
     kept_from,
 )
-from appliance.plugins.sql_store.tops import BY, name_of
-from appliance.plugins.sql_store.work import WorkItem, pending_work
+from appliance.plugins.sql_store.tops import BY
+from appliance.plugins.sql_store.work import pending_work
 from appliance.stores import KeyedMeasure, Measure, MeasureName, Selection, TopAnswer
 
-LOG_ROWS = 5_000_000
-LOG_SECONDS = 4.0
-_PIECE_ROWS = 500_000
-
 _ALL_SIZES = (Size.MINUTE, Size.HOUR, Size.DAY, Size.MONTH)
-MOST_HOURS = 64
-"""So many unfinished hours of single exporters are kept, by dimension."""
-
-Hour = tuple[Dimension, int, tuple[int, ...], int]
-_NO_GROUPS = Groups([np.zeros(0, np.uint64)] * 2, np.zeros((0, 3), np.int64))
-Sums = dict[str, list[int]]
+_WRITTEN = "exporter = ? AND flags < 16"
+"""Names and the rest, without what says how much was cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +54,12 @@ class LargestRange:
     ----------
     stored
         In the database.
-    unfinished, unfinished_total
-        Hours that are to be read from the log, and what they have together.
+    unfinished
+        Hours and larger bins that are not final.
     total
         Of all of it.
     unwritten
-        What of it no name has yet.
+        What of the minutes no name has yet.
     generation
         Of the bins that are final.
     changing
@@ -81,8 +67,7 @@ class LargestRange:
     """
 
     stored: Range
-    unfinished: list[WorkItem]
-    unfinished_total: Measure
+    unfinished: list[Span]
     total: Measure
     unwritten: list[int]
     generation: int
@@ -96,18 +81,9 @@ class LargestRange:
 class LargestQuestions:
     """Answers about sources, destinations and ports."""
 
-    def __init__(
-        self,
-        database: SqlDatabase,
-        limits: StoreLimits,
-        exact: ExactQuestions,
-        log: Path,
-        classifier: Classifier,
-    ) -> None:
+    def __init__(self, database: SqlDatabase, limits: StoreLimits, exact: ExactQuestions) -> None:
         self.database, self.limits, self.exact = database, limits, exact
-        self.log, self.classifier = log, classifier
         self.cache = BinCache()
-        self._hours: dict[Hour, tuple[int, Cursor, Cursor, Groups]] = {}
 
     def top(
         self,
@@ -117,62 +93,54 @@ class LargestQuestions:
         limit: int | None,
         now: float,
     ) -> TopAnswer:
-        """Return the largest names; at most four queries, five when the log is read too."""
+        """Return the largest names; four queries, six when an hour is not final."""
         with self.cache.lock, self.database.transaction():
             asked = self._range(selection, now)
             sums, cut = self._stored(dimension, asked, by)
-            partly = bool(asked.unfinished)
-            largest = self._largest(sums, by, None if partly else limit)
-            address = self._address(asked.stored.exporter) if partly else None
-        error = [a + b for a, b in zip(cut, asked.unwritten, strict=True)]
-        if address is not None:
-            found, unread = self._logged(dimension, asked, address)
-            for name, values in found.items():
-                before = largest.get(name, [0, 0, 0])
-                largest[name] = [a + b for a, b in zip(before, values, strict=True)]
-            error = [a + b for a, b in zip(error, unread, strict=True)]
+            largest = self._largest(sums, by, limit)
+            missing = self._unwritten(dimension, asked)
+        error = [sum(parts) for parts in zip(cut, asked.unwritten, missing, strict=True)]
         rows = [KeyedMeasure(name, *values) for name, values in largest.items()]
         rows.sort(key=lambda row: (-getattr(row, by), -row.octets, -row.packets, row.key))
-        return answer(rows[:limit], asked.total, Measure(*error))
+        return answer(rows, asked.total, Measure(*error))
 
     def _range(self, selection: Selection, now: float) -> LargestRange:
         progress = read_progress(self.database)
-        items = {(item.size, item.start): item for item in pending_work(self.database)}
-        single = selection.exporter is not None
-        sizes = _ALL_SIZES[1:] if single else _ALL_SIZES
+        changing = {(item.size, item.start) for item in pending_work(self.database)}
+        sizes = _ALL_SIZES if selection.exporter is None else _ALL_SIZES[1:]
         since, until = bounds(selection, progress, now)
         parts = spans(
             since,
             min(until, progress.newest + 60),
             kept_from(self.limits, sizes, now),
-            lambda size, start: (size, start) not in items,
+            lambda size, start: (size, start) not in changing,
         )
         directions = (0, 1) if selection.direction is None else (int(selection.direction),)
         asked = Range(parts, selection.exporter or ALL_EXPORTERS, directions)
         unfinished = [
-            item
-            for item in items.values()
-            if single
-            and any(
-                p.size is item.size is Size.HOUR and p.since <= item.start < p.until for p in parts
-            )
+            Span(size, start, bin_end(size, start))
+            for size, start in sorted(changing)
+            if any(part.size is size and part.since <= start < part.until for part in parts)
         ]
         minutes = [part for part in parts if part.size is Size.MINUTE]
-        waiting = [
-            sums
-            for start, sums in progress.unwritten.items()
-            if any(part.since <= start < part.until for part in minutes)
-        ]
-        unwritten = [sum(column) for column in zip([0, 0, 0], *waiting, strict=True)]
         total = self.exact.totals(asked)
-        hours = [Span(Size.HOUR, item.start, item.end) for item in unfinished]
-        unread = self.exact.totals(Range(hours, asked.exporter, directions))
-        changing = {(Size.MINUTE, start) for start in progress.open} | items.keys()
+        changing |= {(Size.MINUTE, start) for start in progress.open}
         # The next minute may begin before it is asked for again.
         changing |= {(Size.MINUTE, span.until - 60) for span in minutes}
+        unwritten = _unwritten(progress, minutes)
         return LargestRange(
-            asked, unfinished, unread, total, unwritten, progress.generation, frozenset(changing)
+            asked, unfinished, total, unwritten, progress.generation, frozenset(changing)
         )
+
+    def _unwritten(self, dimension: Dimension, asked: LargestRange) -> list[int]:
+        """Return what came to bins that are not final since their names were written."""
+        if not asked.unfinished:
+            return [0, 0, 0]
+        bins = Range(asked.unfinished, asked.stored.exporter, asked.stored.directions)
+        found = self.exact.read(f"SELECT {SUMS}", dimension, bins, _WRITTEN)
+        written = [sum(int(row[place] or 0) for row in found) for place in range(3)]
+        total = self.exact.totals(bins)
+        return [max(0, a - b) for a, b in zip(total, written, strict=True)]
 
     def _stored(
         self, dimension: Dimension, asked: LargestRange, by: MeasureName
@@ -183,6 +151,8 @@ class LargestQuestions:
         flag = BY[MEASURES.index(by)]
         kind = (dimension, flag, stored.exporter)
         bins = list(bins_of(kind, stored.spans, stored.directions))
+        final = {bin for bin in bins if asked.final(bin[4], bin[5])}
+        cache.drop(bin for bin in bins if bin not in final)
         missing = cache.missing(bins)
         read: dict[Bin, Names] = {}
         if missing:
@@ -194,12 +164,12 @@ class LargestQuestions:
                 flags=flag,
             )
             read = cache.read(kind, self.database.rows(*found) if found else [])
-            cache.keep([bin for bin in bins if asked.final(bin[4], bin[5])], read)
+            cache.keep([bin for bin in bins if bin in final], read)
         everything = (cache.get(bin) or read.get(bin, NO_NAMES) for bin in bins)
         sums, cut = added(list(everything))
         return sums, [int(value) for value in cut]
 
-    def _largest(self, sums: Groups, by: MeasureName, limit: int | None) -> Sums:
+    def _largest(self, sums: Groups, by: MeasureName, limit: int | None) -> dict[str, list[int]]:
         """Name the largest, or all."""
         place = MEASURES.index(by)
         chosen = np.arange(len(sums.sums))
@@ -213,55 +183,12 @@ class LargestQuestions:
         names = (self.cache.names[number] for number in numbers)
         return dict(zip(names, values, strict=True))
 
-    def _address(self, exporter: int) -> tuple[int, int] | None:
-        rows = self.database.rows("SELECT address FROM known_exporter WHERE id = ?", (exporter,))
-        return address_halves(str(rows[0][0])) if rows else None
 
-    def _logged(
-        self, dimension: Dimension, asked: LargestRange, address: tuple[int, int]
-    ) -> tuple[Sums, list[int]]:
-        """Sum up unfinished hours; return the sums and what of the totals was not read.
-
-        What is found is kept, so that the next question reads only what came since.
-        """
-        end, left = time.monotonic() + LOG_SECONDS, LOG_ROWS
-        groups: list[Groups] = []
-        for item in asked.unfinished:
-            key = (dimension, asked.stored.exporter, asked.stored.directions, item.start)
-            before = self._hours.get(key)
-            if before is None or before[:2] != (asked.generation, item.first):
-                before = (asked.generation, item.first, item.first, _NO_GROUPS)
-            cursor, found = before[2:]
-            while cursor < item.last and left > 0 and time.monotonic() < end:
-                most = min(left, _PIECE_ROWS)
-                rows, cursor = read_piece(
-                    FlowLogReader(self.log), cursor, most, FLOW_COLUMNS, item.last
-                )
-                left -= sum(piece.n_rows for piece in rows)
-                flows = self.classifier.flows(rows, address)
-                inside = (flows.minutes >= item.start) & (flows.minutes < item.end)
-                inside &= np.isin(flows.direction, asked.stored.directions)
-                found = joined([found, _by_name(dimension, flows.where(np.flatnonzero(inside)))])
-            self._remember(key, (asked.generation, item.first, cursor, found))
-            groups.append(found)
-        whole = joined(groups)
-        names = zip(*(column.tolist() for column in whole.columns), strict=True)
-        texts = [name_of(dimension, *pair) for pair in names]
-        unread = np.maximum(np.array(asked.unfinished_total) - whole.sums.sum(axis=0), 0)
-        return dict(zip(texts, whole.sums.tolist(), strict=True)), unread.tolist()
-
-    def _remember(self, key: Hour, found: tuple[int, Cursor, Cursor, Groups]) -> None:
-        with self.cache.lock:
-            self._hours.pop(key, None)
-            self._hours[key] = found
-            while len(self._hours) > MOST_HOURS:
-                del self._hours[next(iter(self._hours))]
-
-
-def _by_name(dimension: Dimension, flows: Flows) -> Groups:
-    names = {
-        Dimension.SOURCE: flows.source,
-        Dimension.DESTINATION: flows.destination,
-        Dimension.PORT: (flows.protocol.astype(np.uint64), flows.port.astype(np.uint64)),
-    }
-    return grouped(list(names[dimension]), flows.octets, flows.packets)
+def _unwritten(progress: Progress, minutes: list[Span]) -> list[int]:
+    """Return what was counted of minutes since their names were written."""
+    waiting = [
+        sums
+        for start, sums in progress.unwritten.items()
+        if any(part.since <= start < part.until for part in minutes)
+    ]
+    return [sum(column) for column in zip([0, 0, 0], *waiting, strict=True)]

@@ -4,8 +4,8 @@ Two things are stored of each piece, with the cursor behind it: sums that are ex
 rows that are there; the largest sources, destinations and ports of the minutes that are still open
 are kept in memory (see `minutes`) and written in place of those before. The same transaction has
 the list of open minutes with the cursor before each, from which a restart makes them again. So a
-crash at any point repeats or loses nothing. Hours, days and months follow from marks that the same
-transaction leaves (see `work`).
+crash at any point repeats or loses nothing. Hours (see `hours`), days and months follow from marks
+that the same transaction leaves (see `work`).
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ from typing import Any
 
 import numpy as np
 
+from appliance.collector.memory import return_freed_memory
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.flows import address_text
-from appliance.plugins.sql_store.bins import Size
+from appliance.plugins.sql_store.bins import Size, bin_start
 from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier, Flows
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
-from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, Dimension
+from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS
 from appliance.plugins.sql_store.exact import Applications, add_rows, exact_rows, piece_groups
 from appliance.plugins.sql_store.exporters import Exporters
 from appliance.plugins.sql_store.grouping import Groups
+from appliance.plugins.sql_store.hours import OpenHour, OpenHours
 from appliance.plugins.sql_store.log_pieces import read_piece
 from appliance.plugins.sql_store.minutes import (
+    NamesByMinute,
     OpenMinutes,
     merge_late,
     minutes_in_order,
@@ -40,8 +43,8 @@ from appliance.plugins.sql_store.minutes import (
 )
 from appliance.plugins.sql_store.progress import Progress, read_progress, write_progress
 from appliance.plugins.sql_store.work import (
-    HourJob,
     WorkItem,
+    finish,
     make_from_smaller,
     mark_work,
     pending_work,
@@ -50,7 +53,7 @@ from appliance.plugins.sql_store.work import (
 )
 from appliance.stores import LoadReport
 
-PIECE_ROWS = 500_000
+PIECE_ROWS = 400_000
 OPTIONS_ROWS = 50_000
 OPTION_COLUMNS = (
     "exporter_address_hi",
@@ -73,7 +76,7 @@ class Piece:
     rows: int
     flows: Flows
     groups: Groups
-    names: dict[Dimension, list[tuple[int, Groups]]]
+    names: NamesByMinute
 
 
 class RollupLoader:
@@ -94,7 +97,7 @@ class RollupLoader:
         self._progress: Progress | None = None
         self._minutes = OpenMinutes(limits)
         self._applications = Applications(classifier.services)
-        self._job: HourJob | None = None
+        self._hours = OpenHours(limits)
 
     def load_once(self, now: float) -> LoadReport:
         """Store what is new, at most one piece, and work on what is to be made.
@@ -111,9 +114,11 @@ class RollupLoader:
             progress = self._current(now)
             progress = self._load_options(progress)
             piece = self._next_piece(progress, now)
-            if piece is not None or self._minutes.due(now):
+            due = self._minutes.due(now) or self._hours.due(now, progress.flows)
+            if piece is not None or due:
                 self._store(piece, now, report)
-            report.busy |= self._make(now)
+            reached = min(now, self._known().loaded) if report.busy else now
+            report.busy |= self._make(now, reached)
         except BaseException:
             self.forget()
             raise
@@ -133,8 +138,8 @@ class RollupLoader:
 
     def forget(self) -> None:
         """Begin anew from what the database says."""
-        self._progress, self._job = None, None
-        self._minutes = OpenMinutes(self.limits)
+        self._progress = None
+        self._minutes, self._hours = OpenMinutes(self.limits), OpenHours(self.limits)
         self._applications = Applications(self.classifier.services)
         self.exporters.forget()
 
@@ -202,19 +207,24 @@ class RollupLoader:
         flows = self.classifier.flows(rows)
         if floor:
             flows = flows.where(np.flatnonzero(flows.minutes >= floor))
-        groups = piece_groups(flows, self.exporters.ids(flows.exporters, now))
+        ids = self.exporters.ids(flows.exporters, now)
+        groups = piece_groups(flows, ids)
         read = sum(piece.n_rows for piece in rows)
-        return Piece(first, after, read, flows, groups, piece_names(flows, groups))
+        return Piece(first, after, read, flows, groups, piece_names(flows, groups, ids))
 
     def _store(self, piece: Piece | None, now: float, report: LoadReport) -> None:
         progress = copy.deepcopy(self._known())
         with self._writing():
             closing = self._add(piece, progress, now) if piece else []
-            self._minutes.write(self.database, now, closing)
+            written = self._minutes.write(self.database, now, closing)
+            written |= self._hours.write(self.database, now, progress.flows)
             progress.open = self._minutes.first_cursors()
             progress.unwritten = self._minutes.unwritten()
             write_progress(self.database, progress)
         self._progress = progress
+        if written:
+            # Sealing, which comes next, needs as much memory again.
+            return_freed_memory()
         if piece is not None:
             report.rows = piece.rows
             report.busy = piece.rows >= self.piece_rows or progress.flows < progress.until
@@ -225,6 +235,7 @@ class RollupLoader:
         progress.flows = piece.after
         every = minutes_in_order(piece.flows.minutes)
         if not every:
+            self._hours.take(piece.names, piece.first, piece.after)
             return []
         oldest = int(now) - self.limits.kept(Size.MINUTE)
         order = [start for start in every if start >= oldest]
@@ -249,36 +260,76 @@ class RollupLoader:
         mark_work(self.database, every, piece.first, piece.after)
         progress.oldest = min([progress.oldest or every[0], *every])
         progress.newest = max(progress.newest, *every)
+        self._count_hours(piece, every, progress.newest)
         progress.loaded = float(every[-1] + 60)
         return self._minutes.touch([start for start in order if start not in late])
 
-    def _make(self, now: float) -> bool:
-        """Work on one bin that is over; return whether there is more to do."""
+    def _count_hours(self, piece: Piece, minutes: list[int], newest: int) -> None:
+        """Add the names of a piece to their hours, which may begin with it.
+
+        Hours that have flows from before, after a restart, are read from the log: at once only the
+        newest, others when they are made.
+        """
+        touched = {bin_start(Size.HOUR, minute) for minute in minutes}
+        if not touched <= self._hours.hours.keys():
+            for item in pending_work(self.database):
+                now_or_new = item.first == piece.first or item.end > newest
+                if item.size is Size.HOUR and item.start in touched and now_or_new:
+                    self._hours.begin(item.start, item.first)
+        self._hours.take(piece.names, piece.first, piece.after)
+
+    def _make(self, now: float, moment: float) -> bool:
+        """Work on one bin that is over; return whether there is more to do.
+
+        Parameters
+        ----------
+        moment
+            The time up to which flows are stored.
+        """
         with self.database.transaction():
             items = pending_work(self.database)
-        item = ready(items, self._minutes.minutes, now)
+        item = ready(items, self._minutes.minutes, moment)
         if item is None:
-            self._job = None
-            return False
-        if item.size is Size.HOUR and not self._read_hour(item, now):
-            return True
+            return self._complete_running(items, now)
+        if item.size is Size.HOUR:
+            hour = self._hours.begin(item.start, item.first)
+            if hour.position < item.last:
+                self._read_hour(hour, item.last, now)
+                return True
         progress = copy.deepcopy(self._known())
         with self._writing():
             progress.generation += was_made(self.database, item)
-            if self._job is not None:
-                self._job.store(self.database)
+            if item.size is Size.HOUR:
+                self._hours.hours[item.start].store(self.database)
+                finish(self.database, item)
             else:
                 make_from_smaller(self.database, item, self.limits)
             write_progress(self.database, progress)
-        self._progress, self._job = progress, None
+        self._progress = progress
+        self._hours.hours.pop(item.start if item.size is Size.HOUR else -1, None)
         return True
 
-    def _read_hour(self, item: WorkItem, now: float) -> bool:
-        """Read a piece of an hour; return whether all of it is read."""
-        if self._job is None or self._job.item != item:
-            self._job = HourJob(item, self.limits)
-        self._job.read(self._job_reader, self.classifier, self.exporters, self.piece_rows, now)
-        return self._job.complete
+    def _complete_running(self, items: list[WorkItem], now: float) -> bool:
+        """Read what the hours in memory lack, the newest of all hours among them."""
+        progress = self._known()
+        for item in items:
+            if item.size is Size.HOUR and item.start <= progress.newest < item.end:
+                self._hours.begin(item.start, item.first)
+        behind = self._hours.behind(progress.flows)
+        if behind is not None:
+            self._read_hour(behind, progress.flows, now)
+        return behind is not None
+
+    def _read_hour(self, hour: OpenHour, end: Cursor, now: float) -> None:
+        """Read the next piece of an hour from the log once more."""
+        rows, after = read_piece(
+            self._job_reader, hour.position, self.piece_rows, FLOW_COLUMNS, end
+        )
+        # A cursor behind `end` says the same in other words.
+        after = min(after, end)
+        if rows:
+            hour.take(self._summed(rows, hour.position, after, now).names, after)
+        hour.position = after
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

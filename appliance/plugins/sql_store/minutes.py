@@ -10,13 +10,14 @@ one, after the clock went back, is merged into the stored bin, whose error bound
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from appliance.flowlog import Cursor
 from appliance.flows import AnyArray
+from appliance.plugins.sql_store.accumulator import Accumulator, by_direction, without_exporter
 from appliance.plugins.sql_store.bins import Size
 from appliance.plugins.sql_store.classify import Flows
 from appliance.plugins.sql_store.configuration import StoreLimits
@@ -28,11 +29,14 @@ from appliance.plugins.sql_store.dimensions import (
     Dimension,
 )
 from appliance.plugins.sql_store.exact import port_groups
-from appliance.plugins.sql_store.grouping import Groups, IntArray, grouped
+from appliance.plugins.sql_store.grouping import Groups, IntArray, grouped, regrouped
 from appliance.plugins.sql_store.stored_tops import read_tops, write_tops
-from appliance.plugins.sql_store.tops import Accumulator, cells, merged, tops_from_groups
+from appliance.plugins.sql_store.tops import cells, merged, tops_from_groups
 
 OPEN = 3
+
+NamesByMinute = dict[Dimension, list[tuple[int, Groups]]]
+"""By dimension, (minute, sums by exporter * 2 + direction and name)."""
 
 
 @dataclass(slots=True)
@@ -67,15 +71,20 @@ class OpenMinutes:
         self.minutes[start] = OpenMinute(first, names)
         return self.minutes[start]
 
-    def add(self, pieces: dict[Dimension, list[tuple[int, Groups]]]) -> None:
+    def add(self, pieces: NamesByMinute) -> None:
         """Add sums of minutes that are open; others are left out."""
+        directions = {
+            start: regrouped(without_exporter(ports), [0])
+            for start, ports in pieces[Dimension.PORT]
+        }
         for dimension, parts in pieces.items():
             for start, groups in parts:
                 if minute := self.minutes.get(start):
-                    minute.names[dimension].add(groups)
-                    minute.changed = True
-                    if dimension is Dimension.PORT:
-                        minute.unwritten = minute.unwritten + groups.sums.sum(axis=0)
+                    minute.names[dimension].add(without_exporter(groups), directions[start])
+        for start, sums in directions.items():
+            if minute := self.minutes.get(start):
+                minute.unwritten = minute.unwritten + sums.sums.sum(axis=0)
+                minute.changed = True
 
     def touch(self, order: Iterable[int]) -> list[int]:
         """Move minutes to the end in this order; return those that are thereby closed."""
@@ -89,42 +98,55 @@ class OpenMinutes:
         pause = self.limits.provisional_seconds
         return any(m.changed and abs(now - m.written) >= pause for m in self.minutes.values())
 
-    def write(self, database: SqlDatabase, now: float, closing: Iterable[int]) -> None:
-        """Store what changed and is due; everything of those that close.
+    def write(self, database: SqlDatabase, now: float, closing: Iterable[int]) -> bool:
+        """Store what changed and is due, everything of those that close; return whether that was
+        anything.
 
         It can be repeated as long as the transaction around it was not committed.
         """
-        last = set(closing)
+        last, written = set(closing), False
         pause = self.limits.provisional_seconds
         for start, minute in self.minutes.items():
             due = start in last or abs(now - minute.written) >= pause
             if minute.changed and due:
                 self._write_minute(database, start, minute)
-                minute.written, minute.changed = now, False
+                minute.written, minute.changed, written = now, False, True
                 minute.unwritten = np.zeros(3, np.int64)
         for start in last:
             del self.minutes[start]
+        return written
 
     def _write_minute(self, database: SqlDatabase, start: int, minute: OpenMinute) -> None:
         totals = _totals(database, start)
         for dimension, accumulator in minute.names.items():
-            groups = accumulator.groups()
+            groups, bins = accumulator.groups(), {}
             for cell, part in cells(groups) if groups else ():
                 total = totals[cell]
                 unseen = accumulator.unseen_of(cell, total)
-                tops = tops_from_groups(dimension, part, self.limits.top, unseen, total)
-                place = (ALL_EXPORTERS, cell, start)
-                write_tops(database, dimension, Size.MINUTE, place, tops)
+                bins[ALL_EXPORTERS, cell, start] = tops_from_groups(
+                    dimension, part, self.limits.top, unseen, total
+                )
+            write_tops(database, dimension, Size.MINUTE, bins)
 
 
-def piece_names(flows: Flows, groups: Groups) -> dict[Dimension, list[tuple[int, Groups]]]:
-    """Sum a piece of the log by name: by dimension, (minute, sums by direction and name)."""
+def piece_names(flows: Flows, groups: Groups, ids: Sequence[int]) -> NamesByMinute:
+    """Sum a piece of the log by name.
+
+    Parameters
+    ----------
+    groups
+        The sums of the piece that exact roll-ups are made of.
+    ids
+        The identifiers of its exporters.
+    """
+    numbers = np.array(ids or [ALL_EXPORTERS], np.int32) * 2
+    cell = numbers[flows.exporter] + flows.direction
     whole = {Dimension.PORT: port_groups(groups)}
     for dimension, address in (
         (Dimension.SOURCE, flows.source),
         (Dimension.DESTINATION, flows.destination),
     ):
-        columns: list[AnyArray] = [flows.minutes, flows.direction, *address]
+        columns: list[AnyArray] = [flows.minutes, cell, *address]
         whole[dimension] = grouped(columns, flows.octets, flows.packets)
     return {dimension: list(cells(found)) for dimension, found in whole.items()}
 
@@ -133,20 +155,20 @@ def merge_late(
     database: SqlDatabase,
     limits: StoreLimits,
     start: int,
-    pieces: dict[Dimension, list[tuple[int, Groups]]],
+    pieces: NamesByMinute,
 ) -> None:
     """Merge sums into the stored bins of a minute that is closed."""
     totals = _totals(database, start)
     for dimension, parts in pieces.items():
         for _, groups in (part for part in parts if part[0] == start):
-            for direction, names in cells(groups):
+            for direction, names in cells(by_direction(groups)):
                 total = names.sums.sum(axis=0)
                 nothing = np.zeros(3, np.int64)
                 late = tops_from_groups(dimension, names, len(names.sums), nothing, total)
                 place = (ALL_EXPORTERS, direction)
                 stored = read_tops(database, dimension, Size.MINUTE, place, start, start + 1)
                 both = merged([*stored.values(), late], limits.top, totals[direction])
-                write_tops(database, dimension, Size.MINUTE, (*place, start), both)
+                write_tops(database, dimension, Size.MINUTE, {(*place, start): both})
 
 
 def minutes_in_order(minutes: IntArray) -> list[int]:

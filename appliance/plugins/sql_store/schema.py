@@ -28,6 +28,9 @@ Appliance database
 ------------------
 exporter
     Identifier, address, name, info, and when they were made and changed.
+account, role, account_role, api_token, sign_in_attempts, audit
+    Users and what belongs to them; see `account_models`. An identifier of a user is never used
+    again, so nothing of a deleted one can come back with a new one.
 """
 
 from __future__ import annotations
@@ -87,6 +90,34 @@ APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
         )""",
     ),
     ("ALTER TABLE exporter ADD COLUMN info VARCHAR(1000) NOT NULL DEFAULT ''",),
+    (
+        """CREATE TABLE IF NOT EXISTS account (
+            id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, username VARCHAR(100) NOT NULL UNIQUE,
+            password_hash VARCHAR(100) NOT NULL, stamp VARCHAR(32) NOT NULL,
+            firstname VARCHAR(45), lastname VARCHAR(45), email VARCHAR(100),
+            created DOUBLE NOT NULL, updated DOUBLE NOT NULL
+        )""",
+        "CREATE TABLE IF NOT EXISTS role (name VARCHAR(45) NOT NULL PRIMARY KEY)",
+        "REPLACE INTO role (name) VALUES ('Administrator'), ('User')",
+        """CREATE TABLE IF NOT EXISTS account_role (
+            id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL,
+            role VARCHAR(45) NOT NULL, UNIQUE (account, role)
+        )""",
+        """CREATE TABLE IF NOT EXISTS api_token (
+            id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, name VARCHAR(100) NOT NULL UNIQUE,
+            role VARCHAR(45) NOT NULL, digest VARCHAR(64) NOT NULL UNIQUE,
+            created DOUBLE NOT NULL, expires DOUBLE, owner INTEGER
+        )""",
+        """CREATE TABLE IF NOT EXISTS sign_in_attempts (
+            name VARCHAR(80) NOT NULL PRIMARY KEY, failures INTEGER NOT NULL,
+            latest DOUBLE NOT NULL, blocked_until DOUBLE NOT NULL
+        )""",
+        """CREATE TABLE IF NOT EXISTS audit (
+            id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, happened DOUBLE NOT NULL,
+            who VARCHAR(100) NOT NULL, address VARCHAR(45) NOT NULL, action VARCHAR(200) NOT NULL,
+            detail VARCHAR(500) NOT NULL, status INTEGER
+        )""",
+    ),
 )
 
 
@@ -119,8 +150,14 @@ def migrate(database: SqlDatabase, migrations: Sequence[Migration], what: str) -
     for number, statements in enumerate(migrations[version:], version + 1):
         for statement in statements:
             _run(database, statement)
-        database.execute("DELETE FROM schema_version WHERE what = ?", (what,))
-        database.execute("INSERT INTO schema_version VALUES (?, ?)", (what, number))
+        # Two processes may do this at once on MySQL.
+        database.execute("REPLACE INTO schema_version VALUES (?, ?)", (what, number))
+
+
+def has_version(database: SqlDatabase) -> bool:
+    """Tell whether a SQLite database has had any migration."""
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'schema_version'"
+    return bool(database.rows(query))
 
 
 def schema_version(database: SqlDatabase, what: str) -> int:

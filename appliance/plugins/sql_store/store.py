@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from appliance.plugins.sql_store.appliance_database import appliance_database
 from appliance.plugins.sql_store.classify import Classifier, LocalNetworks
 from appliance.plugins.sql_store.configuration import DATABASE, StoreLimits, store_limits
 from appliance.plugins.sql_store.database import DamagedDatabase, SqlDatabase
@@ -16,11 +17,7 @@ from appliance.plugins.sql_store.largest import LargestQuestions
 from appliance.plugins.sql_store.loading import RollupLoader
 from appliance.plugins.sql_store.questions import ExactQuestions
 from appliance.plugins.sql_store.rebuild import begin_rebuild, last_segment, salvage
-from appliance.plugins.sql_store.schema import (
-    APPLIANCE_MIGRATIONS,
-    FLOW_MIGRATIONS,
-    migrate,
-)
+from appliance.plugins.sql_store.schema import FLOW_MIGRATIONS, migrate
 from appliance.plugins.sql_store.services import read_services
 from appliance.settings import Settings
 from appliance.stores import (
@@ -58,9 +55,7 @@ class SqlStore:
         self.limits = limits or store_limits(settings)
         self.log = folder / FLOW_LOG_FOLDER
         self.flows = SqlDatabase(url, folder, lambda db: migrate(db, FLOW_MIGRATIONS, "flow"))
-        self.appliance = SqlDatabase(
-            settings[DATABASE], folder, lambda db: migrate(db, APPLIANCE_MIGRATIONS, "appliance")
-        )
+        self.appliance = appliance_database(settings[DATABASE], folder)
         self._clock = clock
         self._checked = False
         self._exporters = Exporters(self.appliance, self.flows)
@@ -69,9 +64,7 @@ class SqlStore:
             self.flows, self._exporters, self.log, self.classifier, self.limits
         )
         self._exact = ExactQuestions(self.flows, self.limits)
-        self._largest = LargestQuestions(
-            self.flows, self.limits, self._exact, self.log, self.classifier
-        )
+        self._largest = LargestQuestions(self.flows, self.limits, self._exact)
 
     # Write side.
 

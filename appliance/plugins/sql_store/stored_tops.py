@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from appliance.plugins.sql_store.grouping import IntArray
 from appliance.plugins.sql_store.schema import ROLLUP_KEY
 from appliance.plugins.sql_store.tops import StoredRow, Tops, tops_from_rows
 
+Place = tuple[int, int, int]
+"""Exporter, direction and start of a bin."""
+
 _BIN = (
     "FROM rollup WHERE dimension = ? AND size = ? AND exporter = ? AND direction = ?"
     " AND bin_start >= ? AND bin_start < ?"
@@ -20,27 +24,19 @@ _BIN = (
 
 
 def write_tops(
-    database: SqlDatabase,
-    dimension: Dimension,
-    size: Size,
-    cell: tuple[int, int, int],
-    tops: Tops,
+    database: SqlDatabase, dimension: Dimension, size: Size, bins: Mapping[Place, Tops]
 ) -> None:
-    """Store the largest names of one bin in place of those that are there.
-
-    Parameters
-    ----------
-    cell
-        Exporter, direction and start of the bin.
-    """
-    exporter, direction, start = cell
-    key = (int(dimension), int(size), exporter, direction, start)
-    database.execute(f"DELETE {_BIN}", (*key, start + 1))
+    """Store the largest names of some bins in place of those that are there."""
+    keys = [(int(dimension), int(size), *place) for place in bins]
+    database.executemany(f"DELETE {_BIN}", [(*key, key[-1] + 1) for key in keys])
     marks = ", ".join("?" * (len(ROLLUP_KEY) + 3))
+    rows = [
+        (*key, *row) for key, tops in zip(keys, bins.values(), strict=True) for row in tops.rows()
+    ]
     database.executemany(
         f"INSERT INTO rollup ({', '.join(ROLLUP_KEY)}, octets, packets, flows)"  # noqa: S608
         f" VALUES ({marks})",
-        [(*key, *row) for row in tops.rows()],
+        rows,
     )
 
 
@@ -69,13 +65,13 @@ def read_tops(
     return {start: tops_from_rows(found) for start, found in by_bin.items()}
 
 
-def read_totals(
-    database: SqlDatabase, size: Size, since: int, until: int
-) -> dict[tuple[int, int, int], IntArray]:
+def read_totals(database: SqlDatabase, size: Size, since: int, until: int) -> dict[Place, IntArray]:
     """Return the exact totals by (exporter, direction, start of bin) of a short range."""
     rows = database.rows(
         "SELECT exporter, direction, bin_start, octets, packets, flows FROM rollup"
-        " WHERE dimension = 0 AND size = ? AND bin_start >= ? AND bin_start < ?",
+        " WHERE dimension = 0 AND size = ? AND exporter IN"
+        " (SELECT 0 UNION ALL SELECT id FROM known_exporter)"
+        " AND direction IN (0, 1) AND bin_start >= ? AND bin_start < ?",
         (int(size), since, until),
     )
     return {

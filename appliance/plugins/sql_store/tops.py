@@ -13,22 +13,20 @@ have may be there up to its cut, so the cuts add up.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from appliance.flows import address_text
+from appliance.flows import AnyArray, address_text, is_constant
 from appliance.plugins.sql_store.dimensions import Dimension
 from appliance.plugins.sql_store.grouping import (
     LARGEST_SUM,
     Groups,
     IntArray,
     grouped,
-    joined,
-    regrouped,
 )
 from appliance.plugins.sql_store.services import port_name
 
@@ -39,7 +37,8 @@ LARGEST = sum(BY)
 OTHER = 8
 CUT = 16
 
-_NOTHING = np.zeros(3, np.int64)
+_SEARCHED = 8
+"""The largest are looked for among one in so many first."""
 
 StoredRow = tuple[int, str, int, int, int]
 """flags, name, octets, packets, flows"""
@@ -130,15 +129,25 @@ def merged(parts: Sequence[Tops], most: int, total: IntArray) -> Tops:
 
 def cells(groups: Groups) -> Iterator[tuple[int, Groups]]:
     """Part groups by their first column, which is then left out."""
-    column = groups.columns[0]
+    rest = Groups(groups.columns[1:], groups.sums)
+    for cell, places in parted(groups.columns[0]):
+        yield cell, rest if len(places) == len(rest.sums) else rest.where(places)
+
+
+def parted(column: AnyArray) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Return each distinct value with its places, in order."""
     if not len(column):
         return
-    order = np.argsort(column, kind="stable")
-    sorted_cells = column[order]
-    starts = np.flatnonzero(np.append(True, sorted_cells[1:] != sorted_cells[:-1]))
-    rest = Groups(groups.columns[1:], groups.sums)
+    if is_constant(column):
+        yield int(column[0]), np.arange(len(column))
+        return
+    # Numbers of 16 bits are sorted by their octets, which takes a fraction of the time.
+    few = int(column.min()) >= 0 and int(column.max()) < 1 << 16
+    order = np.argsort(column.astype(np.uint16) if few else column, kind="stable")
+    values = column[order]
+    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1])).tolist()
     for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
-        yield int(sorted_cells[start]), rest.where(order[start:end])
+        yield int(values[start]), order[start:end]
 
 
 @lru_cache(maxsize=1 << 16)
@@ -147,84 +156,6 @@ def name_of(dimension: Dimension, first: int, second: int) -> str:
     if dimension is Dimension.PORT:
         return port_name(first, second)
     return address_text(first, second)
-
-
-@dataclass
-class Accumulator:
-    """Sums by cell and name while a bin is open, of bounded size.
-
-    Attributes
-    ----------
-    most
-        So many names are kept when there are more than twice as many.
-    unseen
-        By cell, what a name can have lost by that.
-    seen
-        By cell, the sums of all that was added.
-    """
-
-    most: int
-    unseen: dict[int, IntArray] = field(default_factory=dict)
-    seen: dict[int, IntArray] = field(default_factory=dict)
-    _parts: list[Groups] = field(default_factory=list)
-    _waiting: int = 0
-
-    def add(self, groups: Groups) -> None:
-        """Add sums by (cell, name, name)."""
-        by_cell = regrouped(groups, [0])
-        for cell, sums in zip(by_cell.columns[0].tolist(), by_cell.sums, strict=True):
-            self.seen[cell] = np.minimum(self.seen.get(cell, 0) + sums, LARGEST_SUM)
-        if len(groups.sums):
-            self._parts.append(groups)
-            self._waiting += len(groups.sums)
-        if self._waiting > 4 * self.most:
-            self._compact()
-
-    def groups(self) -> Groups | None:
-        """Return all sums; None without any."""
-        self._compact()
-        return self._parts[0] if self._parts else None
-
-    def unseen_of(self, cell: int, total: IntArray | None = None) -> IntArray:
-        """Return what a name of a cell can have beside its sum.
-
-        Parameters
-        ----------
-        total
-            Of the cell as it is known elsewhere: what was never added may be any name's.
-        """
-        unseen = self.unseen.get(cell, _NOTHING)
-        if total is None:
-            return unseen
-        missing = np.maximum(total - self.seen.get(cell, _NOTHING), 0)
-        return np.asarray(unseen + missing, np.int64)
-
-    def _compact(self) -> None:
-        if not self._parts:
-            return
-        whole = joined(self._parts)
-        if len(whole.sums) > 2 * self.most:
-            whole = self._cut(whole)
-        self._parts, self._waiting = [whole], len(whole.sums)
-
-    def _cut(self, whole: Groups) -> Groups:
-        """Let the smallest names of the largest cells go."""
-        column = whole.columns[0]
-        counts = np.bincount(_dense(column))
-        share = max(1, self.most // len(counts))
-        kept = np.ones(len(column), bool)
-        for place, cell in enumerate(np.unique(column)):
-            if counts[place] <= share:
-                continue
-            members = np.flatnonzero(column == cell)
-            flags, cut = _chosen(whole.sums[members], share, self.unseen_of(int(cell)))
-            kept[members[flags == 0]] = False
-            self.unseen[int(cell)] = cut.diagonal()
-        return whole.where(np.flatnonzero(kept))
-
-
-def _dense(column: NDArray[np.int64]) -> IntArray:
-    return np.asarray(np.unique(column, return_inverse=True)[1], np.int64)
 
 
 def _chosen(sums: IntArray, most: int, unseen: IntArray) -> tuple[NDArray[np.uint8], IntArray]:
@@ -236,11 +167,27 @@ def _chosen(sums: IntArray, most: int, unseen: IntArray) -> tuple[NDArray[np.uin
         if n <= most:
             flags |= np.uint8(flag)
             continue
-        chosen = np.argpartition(sums[:, measure], n - most)[n - most :]
-        flags[chosen] |= np.uint8(flag)
+        flags[_largest(sums[:, measure], most)] |= np.uint8(flag)
     for measure, flag in enumerate(BY):
-        left = sums[(flags & flag) == 0]
+        kept = np.flatnonzero(flags & flag)
         cut[measure] = unseen
-        if len(left):
-            cut[measure] += [left[:, column].max() for column in range(3)]
+        if len(kept) < n:
+            cut[measure] += [_largest_beside(sums[:, column], kept) for column in range(3)]
     return flags, np.minimum(cut, LARGEST_SUM)
+
+
+def _largest(values: IntArray, most: int) -> NDArray[np.intp]:
+    """Return the places of the largest of more values than that."""
+    few = values[: max(_SEARCHED * most, len(values) // _SEARCHED)]
+    # What is largest among a part is not larger than what is largest of all.
+    least = np.partition(few, -most)[-most]
+    places = np.flatnonzero(values >= least)
+    found: NDArray[np.intp] = places[np.argpartition(values[places], -most)[-most:]]
+    return found
+
+
+def _largest_beside(values: IntArray, kept: NDArray[np.intp]) -> int:
+    """Return the largest of the values that are not kept; none is negative."""
+    left = values.copy()
+    left[kept] = 0
+    return int(left.max())

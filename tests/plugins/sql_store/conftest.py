@@ -1,34 +1,13 @@
-"""What the tests of the SQL store share: a MariaDB of their own, and a world on either database."""
+"""What the tests of the SQL store share: a world on either database."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.plugins.sql_store.world import MariaDb, World
-
-
-@pytest.fixture(scope="session")
-def mariadb() -> Iterator[MariaDb]:
-    if shutil.which("mariadbd") is None or shutil.which("mariadb-install-db") is None:
-        pytest.skip("MariaDB is not installed: apt-get install mariadb-server")
-    folder = Path(tempfile.mkdtemp(prefix="appliance-mariadb-"))
-    server = MariaDb(folder)
-    try:
-        server.install()
-        server.start()
-        server.run(
-            "CREATE USER 'appliance'@'127.0.0.1' IDENTIFIED BY 'sec@ret'",
-            "GRANT ALL ON *.* TO 'appliance'@'127.0.0.1'",
-        )
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+from tests.plugins.sql_store.world import World
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from appliance.flows import address_halves
+from appliance.plugins.sql_store.accumulator import Accumulator, ExporterAccumulator
 from appliance.plugins.sql_store.bins import Size, bin_ceiling, bin_end, bin_start, spans
 from appliance.plugins.sql_store.budget import most_rows
 from appliance.plugins.sql_store.configuration import StoreLimits
@@ -18,7 +19,6 @@ from appliance.plugins.sql_store.dimensions import Dimension
 from appliance.plugins.sql_store.grouping import Groups, grouped
 from appliance.plugins.sql_store.tops import (
     BY,
-    Accumulator,
     cells,
     merged,
     tops_from_groups,
@@ -85,6 +85,75 @@ def test_tops_when_added_cut_stored_and_merged_then_the_error_is_within_the_boun
             assert (sums - shown <= found.cut[order]).all()
     if all(len(sums_of(hour)) <= most for hour in [*hours, more]) and len(truth) <= most:
         assert not found.cut.any()
+
+
+@settings(max_examples=150, deadline=None)
+@given(strategies.lists(rows, min_size=1, max_size=8), strategies.integers(1, 4))
+def test_names_when_of_several_exporters_and_cut_then_the_errors_of_each_and_of_all_are_in_bounds(
+    pieces: list[list[tuple[int, int, int]]], most: int
+):
+    accumulator = ExporterAccumulator(most)
+    flows = [(place % 6, *row) for place, row in enumerate(chain.from_iterable(pieces))]
+    for at in range(0, len(flows), 9):
+        part = flows[at : at + 9]
+        cell = np.array([row[0] for row in part], np.int32)
+        lo = np.array([BASE + row[1] for row in part], np.uint64)
+        zero = np.zeros(len(part), np.uint64)
+        octets, packets = (np.array([row[m] for row in part], np.int64) for m in (2, 3))
+        accumulator.add(grouped([cell, zero, lo], octets, packets))
+    for known, key in (
+        ((accumulator.groups(), accumulator), lambda row: row[0]),
+        (accumulator.together(), lambda row: row[0] % 2),
+    ):
+        assert known[0] is not None
+        kept = dict(cells(known[0]))
+        for cell in {key(row) for row in flows}:
+            truth = sums_of([row[1:] for row in flows if key(row) == cell])
+            assert (known[1].seen[cell] == sum(truth.values())).all()
+            names = kept.get(cell)
+            numbers = [] if names is None else names.columns[1].tolist()
+            assert len(set(numbers)) == len(numbers)
+            for name, sums in truth.items():
+                number = address_halves(name)[1]
+                has = names.sums[numbers.index(number)] if number in numbers else 0
+                assert (sums - has >= 0).all()
+                assert (sums - has <= known[1].unseen_of(cell)).all()
+
+
+@pytest.mark.parametrize("rows_of_piece", [1, 2, 300, 30_000])
+@pytest.mark.parametrize("kind", ["version 4", "version 6", "few", "one"])
+def test_grouped_when_columns_of_any_kind_then_as_added_up_one_by_one(
+    rows_of_piece: int, kind: str
+):
+    random, n = np.random.default_rng(rows_of_piece), rows_of_piece
+    highest = {"version 4": 1 << 32, "version 6": 1 << 63, "few": 5, "one": 1}[kind]
+    columns = [
+        random.integers(-3, 4, n),
+        np.broadcast_to(np.uint64(highest - 1), (n,)),
+        random.integers(0, highest, n, dtype=np.uint64) * np.uint64(2),
+        random.choice(random.integers(0, highest, 2000, dtype=np.uint64), n),
+    ]
+    octets, packets = random.integers(0, 1 << 48, n), random.integers(0, 9, n)
+    found = grouped(columns, octets, packets)
+    truth: dict[tuple[int, ...], list[int]] = {}
+    for *key, bytes_, count in zip(*(c.tolist() for c in (*columns, octets, packets)), strict=True):
+        sums = truth.setdefault(tuple(key), [0, 0, 0])
+        for place, value in enumerate((bytes_, count, 1)):
+            sums[place] += value
+    keys = zip(*(column.tolist() for column in found.columns), strict=True)
+    assert dict(zip(keys, found.sums.tolist(), strict=True)) == truth
+    assert [column.dtype for column in found.columns] == [column.dtype for column in columns]
+
+
+def test_grouped_when_every_number_wants_the_same_place_then_all_are_told_apart():
+    numbers = np.arange(1 << 22, dtype=np.uint64)
+    places = (numbers * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - 14)
+    same = numbers[places == 5].astype(np.int64)
+    column = np.tile(same, (1 << 14) // len(same) + 1)[: 1 << 14]
+    one = np.ones(len(column), np.int64)
+    found = grouped([column], one, one)
+    assert len(found.sums) == len(same) > 100
+    assert set(found.columns[0].tolist()) == set(same.tolist())
 
 
 @settings(max_examples=200, deadline=None)

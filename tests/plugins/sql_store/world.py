@@ -7,15 +7,18 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pymysql
+import pytest
 
 from appliance.flowlog import (
     Cursor,
@@ -114,6 +117,26 @@ class MariaDb:
         name = f"flows_{self.databases}"
         self.run(f"CREATE DATABASE {name}")
         return f"mysql://appliance:sec%40ret@127.0.0.1:{self.port}/{name}"
+
+
+@contextmanager
+def running_mariadb() -> Iterator[MariaDb]:
+    """Have a server in a folder of its own, with a user who may do everything."""
+    if shutil.which("mariadbd") is None or shutil.which("mariadb-install-db") is None:
+        pytest.skip("MariaDB is not installed: apt-get install mariadb-server")
+    folder = Path(tempfile.mkdtemp(prefix="appliance-mariadb-"))
+    server = MariaDb(folder)
+    try:
+        server.install()
+        server.start()
+        server.run(
+            "CREATE USER 'appliance'@'127.0.0.1' IDENTIFIED BY 'sec@ret'",
+            "GRANT ALL ON *.* TO 'appliance'@'127.0.0.1'",
+        )
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

@@ -1,0 +1,58 @@
+"""What the commands about accounts share: the store, and a record of what was done."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from appliance.accounts import AccountStore, AuditEntry, configured_accounts
+from appliance.app import App
+from appliance.errors import ApplianceError
+
+_DONE, _REFUSED = 200, 400
+
+
+@contextmanager
+def accounts_of(app: App) -> Iterator[AccountStore]:
+    """Open the accounts for one command.
+
+    Raises
+    ------
+    StorageError
+        The database is away, or no plugin keeps accounts.
+    """
+    store = configured_accounts(app)()
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def act_recorded(accounts: AccountStore, command: str) -> Iterator[Callable[[str], None]]:
+    """Record a command in the audit trail: before it does something, and how it ended.
+
+    Yields
+    ------
+    callable
+        Adds to what the entry says; no secrets.
+    """
+    details: list[str] = []
+    entry = AuditEntry(time.time(), _caller(), "", f"appliance {command}")
+    audit_id = accounts.record(entry)
+    try:
+        yield details.append
+    except ApplianceError:
+        accounts.complete(audit_id, _REFUSED, ", ".join(details))
+        raise
+    accounts.complete(audit_id, _DONE, ", ".join(details))
+
+
+def _caller() -> str:
+    try:
+        return f"command line ({getpass.getuser()})"
+    # A user without an entry in the user database has no name.
+    except (OSError, KeyError):
+        return "command line"

@@ -1,0 +1,46 @@
+"""`appliance cert`: HTTPS for the first start."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from appliance.app import App
+from appliance.cli.options import pass_app
+from appliance.errors import StartupError
+
+_DAYS = 825
+"""The longest that the programs of Apple accept."""
+
+
+@click.command("cert")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME|ADDRESS",
+    help="Also valid for this; repeatable.",
+)
+@click.option("--days", type=click.IntRange(1, 36500), default=_DAYS, show_default=True)
+@click.option("--force", is_flag=True, help="Replace the pair that is there.")
+@click.option("--if-missing", is_flag=True, help="Do nothing where there is a certificate.")
+@pass_app
+def command(app: App, names: tuple[str, ...], days: int, force: bool, if_missing: bool) -> None:
+    """Make a self-signed certificate for HTTPS.
+
+    It lies in the data directory, and web.listen speaks HTTPS with it from the next start on,
+    unless web.tls_certificate names another. Prints its fingerprint, to compare with what a browser
+    shows.
+    """
+    from appliance.web.certificates import fingerprint, is_there, make_pair, own_pair, usual_names
+    from appliance.web.listeners import appliance_tls
+
+    pair = own_pair(app.settings)
+    if if_missing and appliance_tls(app.settings) is not None:
+        return
+    if is_there(pair) and not force:
+        raise StartupError(f"{pair.certificate} is there already: --force replaces it")
+    make_pair(pair, [*usual_names(app.settings), *names], days, datetime.now(UTC))
+    click.echo(f"certificate {pair.certificate}")
+    click.echo(f"SHA-256     {fingerprint(pair.certificate)}")

@@ -1,0 +1,288 @@
+"""What the core itself can be told: the table of its settings, with defaults and explanations.
+
+Plugins add theirs through `register_settings`; `appliance.settings` reads the values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from appliance.server_addresses import ServerAddressList
+from appliance.setting_types import (
+    AddressList,
+    Boolean,
+    Choice,
+    Duration,
+    ElementNames,
+    FilePath,
+    Integer,
+    NetworkList,
+    NetworkRates,
+    Number,
+    OptionalFilePath,
+    SettingType,
+    Size,
+    Text,
+    TextList,
+    TimeZone,
+)
+
+SYSTEM_FOLDER = Path("/etc/netflow-appliance")
+SYSTEM_DATA_FOLDER = "/var/lib/netflow-appliance"
+BUILT_IN, NFACCTD = "builtin", "nfacctd"
+"""The engines that can receive."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """One thing that can be configured.
+
+    Attributes
+    ----------
+    name
+        Dotted, `group.name`; the file nests by the dots.
+    type
+        What it may be; one of `appliance.setting_types` or a plugin's own.
+    default
+        As it would be written in the file (`"64MB"`), not as it is parsed.
+    help
+        What it does and when to change it: whole sentences, for the sample configuration.
+    """
+
+    name: str
+    type: SettingType[T]
+    default: object
+    help: str
+
+
+CORE_SETTINGS: tuple[Setting[Any], ...] = (
+    Setting(
+        "data_directory",
+        FilePath(),
+        "../var",
+        "Where the flow log and what must survive a restart are kept. Relative paths start at the"
+        f" folder of this file. Below {SYSTEM_FOLDER} the default is {SYSTEM_DATA_FOLDER}.",
+    ),
+    Setting(
+        "log_level",
+        Choice(("debug", "info", "warning", "error")),
+        "info",
+        "How much is written to the log.",
+    ),
+    Setting(
+        "local_networks",
+        NetworkList(),
+        [
+            *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+            *("fc00::/7", "fe80::/10"),
+        ],
+        "Which addresses are inside; used to tell upload from download where the exporter does not"
+        " say the direction.",
+    ),
+    Setting(
+        "collector.listen",
+        AddressList(),
+        ["[::]:2055", "[::]:4739"],
+        "Where datagrams are received; every protocol version is understood on every port."
+        " [::] is all addresses, IPv6 and IPv4.",
+    ),
+    Setting(
+        "collector.config",
+        OptionalFilePath(),
+        "",
+        "A collector configuration in nfacctd's format, such as mysql-nfacctd.conf: where to"
+        " listen, which tables of pmacct to fill, which database to use. Its values go before those"
+        " here. Empty: mysql-nfacctd.conf in data_directory, once the API has made it.",
+    ),
+    Setting(
+        "collector.engine",
+        Choice((BUILT_IN, NFACCTD)),
+        BUILT_IN,
+        "What receives: the appliance itself, or pmacct's nfacctd with the same collector"
+        " configuration. Sums are then made of the bins of its tables that are complete.",
+    ),
+    Setting(
+        "collector.unit",
+        Text(),
+        "",
+        "The systemd unit that runs the collector, such as appliance-collector.service. Empty: the"
+        " collector is started and stopped through its pid file, collector.pid in data_directory.",
+    ),
+    Setting(
+        "collector.receive_buffer",
+        Size(),
+        "64MB",
+        "Kernel memory for each listening port: what may wait while the collector is busy.",
+    ),
+    Setting(
+        "collector.allowed_exporters",
+        NetworkList(),
+        [],
+        "Only datagrams from these addresses are decoded, others are counted and dropped."
+        " Empty allows all.",
+    ),
+    Setting(
+        "collector.max_exporters",
+        Integer(1, 16384),
+        1024,
+        "How many exporters are remembered at once; a further one is refused and counted.",
+    ),
+    Setting(
+        "collector.max_templates_per_exporter",
+        Integer(1, 65536),
+        4096,
+        "How many templates one exporter may keep; a further one is refused and counted.",
+    ),
+    Setting(
+        "collector.waiting_room_octets",
+        Size(),
+        "1MB",
+        "How much data of one exporter waits for a template that has not come yet.",
+    ),
+    Setting(
+        "collector.waiting_room_seconds",
+        Number(0),
+        1800,
+        "How long such data waits. Many exporters repeat their templates every 15 to 30 minutes.",
+    ),
+    Setting(
+        "collector.template_timeout",
+        Duration(),
+        "0s",
+        "Forget a template that was not repeated for so long; at least three times the exporters'"
+        " refresh interval. 0s keeps templates until they are replaced.",
+    ),
+    Setting(
+        "collector.default_sampling_rate",
+        Number(0),
+        0,
+        "Sampling rate of exporters that tell none: 1000 means one packet in 1000. 0 counts such"
+        " traffic as it is and reports the rate as assumed.",
+    ),
+    Setting(
+        "collector.sampling_overrides",
+        NetworkRates(),
+        {},
+        "Sampling rates of exporters that tell a wrong one or none, such as {192.0.2.0/24: 512}.",
+    ),
+    Setting(
+        "collector.renamed_elements",
+        ElementNames(),
+        {},
+        "Elements that an exporter uses for something else, each a name, a number or"
+        ' "enterprise:number", such as {192.0.2.1: {"17163:17": octetDeltaCount}}.',
+    ),
+    Setting(
+        "collector.primitives_file",
+        OptionalFilePath(),
+        "",
+        "A pmacct aggregate_primitives file (see primitives.lst). The elements that it names are"
+        " also kept with their octets as received.",
+    ),
+    Setting(
+        "flow_log.segment_rows",
+        Integer(1000, 10_000_000),
+        1_000_000,
+        "A segment of the flow log is closed after so many records ...",
+    ),
+    Setting("flow_log.segment_seconds", Number(1, 3600), 60, "... or after so many seconds."),
+    Setting(
+        "flow_log.flush_seconds",
+        Number(0.05, 10),
+        1,
+        "How often the open segment is written out: what a crash can lose.",
+    ),
+    Setting(
+        "flow_log.retention_age",
+        Duration(),
+        "30d",
+        "Segments older than this are deleted. 0s keeps them until retention_octets is reached.",
+    ),
+    Setting(
+        "flow_log.retention_octets",
+        Size(),
+        "20GB",
+        "The oldest segments are deleted when the flow log is larger than this.",
+    ),
+    Setting(
+        "flow_log.minimum_free_octets",
+        Size(),
+        "256MB",
+        "With less free space than this on its disk, the collector stops writing, counts what it"
+        " drops, and goes on when there is space again.",
+    ),
+    Setting("search.memory", Size(), "512MB", "Memory that one query of the flow log may use."),
+    Setting("search.threads", Integer(1, 256), 2, "Threads that one query may use."),
+    Setting("search.timeout", Duration(), "60s", "A query that takes longer is stopped."),
+    Setting(
+        "timezone",
+        TimeZone(),
+        "",
+        "The zone of times in answers, and of the days, weeks and months that figures are grouped"
+        " by, such as Europe/Vienna. Empty is the machine's own.",
+    ),
+    Setting(
+        "web.listen",
+        ServerAddressList(),
+        ["127.0.0.1:8443"],
+        "Where the REST API and the console answer, beside the address in api_server.yml. A UNIX"
+        " socket, unix:/run/x/api.sock, is for a proxy on this machine: what comes there is plain"
+        " HTTP, and X-Forwarded-For and X-Forwarded-Proto are believed.",
+    ),
+    Setting(
+        "web.tls_certificate",
+        OptionalFilePath(),
+        "",
+        "Certificate with its chain (PEM). With it and its key, web.listen speaks HTTPS only."
+        " Empty: the pair that `appliance cert` made in data_directory, where there is one.",
+    ),
+    Setting("web.tls_key", OptionalFilePath(), "", "The certificate's private key (PEM)."),
+    Setting("web.threads", Integer(1, 256), 8, "How many requests are answered at a time."),
+    Setting(
+        "web.max_connections",
+        Integer(10, 10000),
+        512,
+        "How many connections each listener holds at a time; a further one waits.",
+    ),
+    Setting("web.max_body_octets", Size(), "1MB", "Requests with a larger body are refused."),
+    Setting(
+        "web.idle_timeout", Duration(), "60s", "Connections without a request are closed after it."
+    ),
+    Setting(
+        "show_password_hashes",
+        Boolean(),
+        True,
+        "Whether the list of users has the bcrypt hashes of their passwords, as the published API"
+        " says; false leaves null.",
+    ),
+    Setting(
+        "accounts.password_cost",
+        Integer(8, 16),
+        12,
+        "The cost of bcrypt, by which passwords are hashed: one more doubles the time that each"
+        " guess takes.",
+    ),
+    Setting(
+        "accounts.admin_password_file",
+        OptionalFilePath(),
+        "",
+        "A file with the password of the first administrator in its first line, for provisioning."
+        " It is read once, when nobody is administrator; APPLIANCE_ADMIN_PASSWORD goes before it.",
+    ),
+    Setting(
+        "audit.retention_age",
+        Duration(),
+        "365d",
+        "How long it is kept who changed what.",
+    ),
+    Setting(
+        "plugins.disabled",
+        TextList(),
+        [],
+        "Names of plugins that are not loaded, as `appliance plugins` prints them.",
+    ),
+)

@@ -1,0 +1,42 @@
+"""Signing in: `POST /auth`, tokens of people and of programs, and whom a request's token names.
+
+`tokens` makes and reads tokens, `sign_in` checks passwords, `api_tokens` are the long-lived tokens
+of programs, `commands` is the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from appliance.accounts import AccountStore
+from appliance.contracts import Principal, Route
+from appliance.hookspecs import hookimpl
+from appliance.plugins.auth.tokens import principal_of_request
+from appliance.settings import Settings
+
+
+@hookimpl
+def register_commands() -> list[click.Command]:
+    """Return `appliance token` and `appliance secret`."""
+    from appliance.plugins.auth.commands import secret_group, token_group
+
+    return [token_group, secret_group]
+
+
+@hookimpl
+def register_routes() -> list[Route]:
+    """Return `/auth`, `/signout` and the routes of API tokens."""
+    from appliance.plugins.auth import api_tokens, sign_in
+
+    return [*sign_in.routes(), *api_tokens.routes()]
+
+
+@hookimpl
+def principal_from_request(
+    environ: Mapping[str, Any], settings: Settings, accounts: Callable[[], AccountStore]
+) -> Principal | None:
+    """Return whom the token of a request names."""
+    return principal_of_request(environ, settings, accounts)

@@ -1,0 +1,166 @@
+"""API tokens, failed sign-ins and the audit trail in the appliance database.
+
+Writers go one after the other: SQLite has one writer anyway, on MySQL each first locks the row of
+the role Administrator. So what a writer has looked at is still so when it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from appliance.accounts import AccountError, ApiToken, AuditEntry, Problem, Why
+from appliance.contracts import ADMINISTRATOR
+from appliance.plugins.sql_store.account_models import Models
+from appliance.plugins.sql_store.database import MYSQL, SqlDatabase
+
+MOST_ATTEMPT_NAMES = 10_000
+"""Names with failed sign-ins that are remembered; beyond, those with the oldest failure go."""
+
+_CUTS = {"who": 100, "address": 45, "action": 200, "detail": 500}
+
+
+class AccountRecords:
+    """What belongs to accounts beside users and roles."""
+
+    def __init__(self, database: SqlDatabase, models: Models) -> None:
+        self.database, self.models = database, models
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Run a block as the only writer of accounts."""
+        role = self.models.role
+        with self.database.transaction(write=True):
+            if self.database.kind == MYSQL:
+                list(role.select().where(role.name == ADMINISTRATOR).for_update())
+            yield
+
+    def create_token(self, token: ApiToken, digest: str) -> int:
+        """Keep an API token under its digest."""
+        kept = self.models.token
+        with self.writing():
+            if kept.select().where(kept.name == token.name).exists():
+                raise AccountError(Problem(Why.TOKEN_NAME_TAKEN))
+            return int(
+                kept.insert(
+                    name=token.name,
+                    role=token.role,
+                    digest=digest,
+                    created=token.created,
+                    expires=token.expires,
+                    owner=token.owner,
+                ).execute()
+            )
+
+    def tokens(self) -> list[ApiToken]:
+        """Return all API tokens by identifier."""
+        with self.database.transaction():
+            return [_token(row) for row in self.models.token.select().order_by("id")]
+
+    def token_of(self, digest: str) -> ApiToken | None:
+        """Return the API token with this digest; one query."""
+        kept = self.models.token
+        with self.database.transaction():
+            rows = list(kept.select().where(kept.digest == digest))
+        return _token(rows[0]) if rows else None
+
+    def delete_token(self, token_id: int) -> ApiToken:
+        """End an API token."""
+        kept = self.models.token
+        with self.writing():
+            rows = list(kept.select().where(kept.id == token_id))
+            if not rows:
+                raise AccountError(Problem(Why.NO_TOKEN))
+            kept.delete().where(kept.id == token_id).execute()
+        return _token(rows[0])
+
+    def begin_attempts(
+        self, waits: Mapping[str, Callable[[int], float]], now: float, forget_seconds: float
+    ) -> float:
+        """Count an attempt under each name, unless one of them has to wait."""
+        attempts = self.models.attempts
+        with self.writing():
+            query = attempts.select().where(attempts.name.in_(list(waits)))
+            known = {row.name: row for row in query if abs(now - row.latest) < forget_seconds}
+            left = max((row.blocked_until - now for row in known.values()), default=0.0)
+            if left > 0:
+                return float(left)
+            for name, wait in waits.items():
+                failures = (known[name].failures if name in known else 0) + 1
+                blocked_until = now + wait(failures)
+                attempts.replace(
+                    name=name, failures=failures, latest=now, blocked_until=blocked_until
+                ).execute()
+            self._bound_attempts()
+            return 0.0
+
+    def end_attempts(self, forgiven: Iterable[str], uncounted: Iterable[str]) -> None:
+        """Take a successful attempt back."""
+        attempts = self.models.attempts
+        with self.writing():
+            attempts.delete().where(attempts.name.in_(list(forgiven))).execute()
+            attempts.update(failures=attempts.failures - 1, blocked_until=0).where(
+                attempts.name.in_(list(uncounted)) & (attempts.failures > 0)
+            ).execute()
+
+    def record(self, entry: AuditEntry) -> int:
+        """Add to the audit trail; overlong texts are cut."""
+        texts = {name: getattr(entry, name)[:length] for name, length in _CUTS.items()}
+        with self.writing():
+            made = self.models.audit.insert(happened=entry.happened, status=entry.status, **texts)
+            return int(made.execute())
+
+    def complete(self, audit_id: int, status: int, detail: str) -> None:
+        """Say how a recorded act ended."""
+        audit = self.models.audit
+        with self.writing():
+            changed = audit.update(status=status, detail=detail[: _CUTS["detail"]])
+            changed.where(audit.id == audit_id).execute()
+
+    def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
+        """Return the newest entries, or the newest of those before one."""
+        audit = self.models.audit
+        query = audit.select().order_by(audit.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(audit.id < before)
+        with self.database.transaction():
+            return [
+                AuditEntry(r.happened, r.who, r.address, r.action, r.detail, r.status, r.id)
+                for r in query
+            ]
+
+    def expire_audit(self, before: float, most: int, most_refused: int) -> int:
+        """Delete entries that are older, and the oldest beyond a number of all and of refused."""
+        audit = self.models.audit
+        with self.writing():
+            deleted = int(audit.delete().where(audit.happened < before).execute())
+            deleted += self._keep_newest(audit.id > 0, most)
+            deleted += self._keep_newest(audit.status.between(400, 499), most_refused)
+        return deleted
+
+    def close(self) -> None:
+        """Close the connection of this thread."""
+        self.database.close()
+
+    def _keep_newest(self, condition: Any, most: int) -> int:
+        """Delete the entries of some kind beyond the newest so many."""
+        audit = self.models.audit
+        newest = audit.select(audit.id).where(condition).order_by(audit.id.desc())
+        rows = list(newest.offset(most).limit(1).tuples())
+        if not rows:
+            return 0
+        return int(audit.delete().where(condition & (audit.id <= rows[0][0])).execute())
+
+    def _bound_attempts(self) -> None:
+        attempts = self.models.attempts
+        beyond = attempts.select().count() - MOST_ATTEMPT_NAMES
+        if beyond > 0:
+            oldest = attempts.select(attempts.name).order_by(attempts.latest).limit(beyond)
+            names = [name for (name,) in oldest.tuples()]
+            attempts.delete().where(attempts.name.in_(names)).execute()
+
+
+def _token(row: object) -> ApiToken:
+    fields = ("id", "name", "role", "created", "expires", "owner")
+    return ApiToken(*(getattr(row, name) for name in fields))

@@ -1,0 +1,53 @@
+"""The appliance database: opened with its tables at the newest version, readable for us only.
+
+A SQLite file with data is copied before a migration changes it, to
+`appliance.sqlite.before-VERSION`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.schema import (
+    APPLIANCE_MIGRATIONS,
+    has_version,
+    migrate,
+    schema_version,
+)
+
+WHAT = "appliance"
+_OWNER_ONLY = 0o600
+
+
+def appliance_database(url: str, folder: Path) -> SqlDatabase:
+    """Return the database of accounts and exporters; nothing is opened before it is used."""
+    return SqlDatabase(url, folder, _prepare, private=True)
+
+
+def _prepare(database: SqlDatabase) -> None:
+    if database.path is not None:
+        # It holds hashes of passwords; a file of an older version may be readable for others.
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(f"{database.path}{end}", _OWNER_ONLY)
+        version = schema_version(database, WHAT) if has_version(database) else 0
+        if 0 < version < len(APPLIANCE_MIGRATIONS):
+            _copy(database.path, Path(f"{database.path}.before-{len(APPLIANCE_MIGRATIONS)}"))
+    migrate(database, APPLIANCE_MIGRATIONS, WHAT)
+
+
+def _copy(path: Path, to: Path) -> None:
+    """Copy a database that has a writer, as it was before that writer began."""
+    beside = Path(f"{to}.part")
+    beside.unlink(missing_ok=True)
+    os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
+    with (
+        contextlib.closing(sqlite3.connect(path)) as source,
+        contextlib.closing(sqlite3.connect(beside)) as target,
+    ):
+        source.backup(target)
+    os.replace(beside, to)

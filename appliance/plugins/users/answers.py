@@ -1,0 +1,37 @@
+"""What the routes of users and roles share: finding a user, and errors in the documented forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from appliance.accounts import AccountError, AccountStore, Problem, User, Why
+from appliance.contracts import Answer
+
+PATH = "/api/v1/admin/user"
+NO_USER = str(Problem(Why.NO_USER))
+
+
+def found_user(accounts: AccountStore, text: str) -> User | None:
+    """Return the user whose identifier a path names, None when there is none."""
+    is_number = text.isascii() and text.isdecimal() and len(text) < 19
+    return accounts.user(int(text)) if is_number else None
+
+
+def no_user() -> Answer:
+    """Answer that there is no such user."""
+    return Answer({"message": NO_USER}, 404)
+
+
+def errors(problems: Sequence[str], status: int = 400) -> Answer:
+    """Answer one error as text, several as an array."""
+    return Answer({"error": problems[0] if len(problems) == 1 else list(problems)}, status)
+
+
+def refused(error: AccountError, unknown_role_status: int = 404) -> int:
+    """Return the HTTP status of what the accounts refused."""
+    whys = [problem.why for problem in error.problems]
+    if Why.NO_USER in whys:
+        return 404
+    if all(why is Why.NO_ROLE for why in whys):
+        return unknown_role_status
+    return 409

@@ -1,0 +1,129 @@
+"""`appliance user`: accounts from the command line, with or without a running web server."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from appliance.accounts import AccountStore, User, UserChange
+from appliance.accounts.commands import accounts_of, act_recorded
+from appliance.accounts.rules import RULES, problems_of
+from appliance.app import App
+from appliance.cli.options import conf_path_option, pass_app
+from appliance.errors import ApplianceError
+from appliance.plugins.users.users import stored_values
+
+_password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input, one line."
+)
+
+
+@click.group("user")
+def user_group() -> None:
+    """Add, list, change and delete accounts."""
+
+
+@user_group.command("add", params=[conf_path_option(hidden=True)])
+@click.argument("username")
+@click.option("--role", "roles", multiple=True, help="A role to give; may be repeated.")
+@click.option("--firstname")
+@click.option("--lastname")
+@click.option("--email")
+@_password_option
+@pass_app
+def add(
+    app: App, /, username: str, roles: tuple[str, ...], password_stdin: bool, **names: str | None
+) -> None:
+    """Add a user; asks for the password."""
+    given = {name: value for name, value in names.items() if value}
+    _refuse(problems_of({"username": username, **given}))
+    values = {"username": username, **given, "password": _password(password_stdin)}
+    change = UserChange(stored_values(values, app.settings), roles)
+    with accounts_of(app) as accounts, act_recorded(accounts, "user add") as note:
+        note(f"{username}, roles {', '.join(roles) or 'none'}")
+        number = accounts.create_user(change, time.time())
+    click.echo(f"user {number}, {username}, is made")
+
+
+@user_group.command("list", params=[conf_path_option(hidden=True)])
+@pass_app
+def list_(app: App) -> None:
+    """List all users with their roles."""
+    with accounts_of(app) as accounts:
+        for user in accounts.users():
+            names = " ".join(filter(None, (user.firstname, user.lastname, user.email)))
+            roles = ", ".join(user.roles) or "no role"
+            click.echo(f"{user.id}  {user.username}  {roles}  {names}".rstrip())
+
+
+@user_group.command("passwd", params=[conf_path_option(hidden=True)])
+@click.argument("username")
+@_password_option
+@pass_app
+def passwd(app: App, username: str, password_stdin: bool) -> None:
+    """Change a password; every token of the user ends at once."""
+    with accounts_of(app) as accounts:
+        user = _named(accounts, username)
+        change = UserChange(stored_values({"password": _password(password_stdin)}, app.settings))
+        with act_recorded(accounts, "user passwd") as note:
+            note(username)
+            accounts.change_user(user.id, change, time.time())
+    click.echo(f"the password of {username} is changed")
+
+
+@user_group.command("role", params=[conf_path_option(hidden=True)])
+@click.argument("username")
+@click.option("--add", "added", multiple=True, metavar="ROLE", help="A role to give.")
+@click.option("--delete", "deleted", multiple=True, metavar="ROLE", help="A role to take away.")
+@pass_app
+def role(app: App, username: str, added: tuple[str, ...], deleted: tuple[str, ...]) -> None:
+    """Give roles to a user, or take them away; prints those that the user has then."""
+    with accounts_of(app) as accounts:
+        user = _named(accounts, username)
+        if added or deleted:
+            with act_recorded(accounts, "user role") as note:
+                note(", ".join([username, *(f"+{r}" for r in added), *(f"-{r}" for r in deleted)]))
+                accounts.change_user(user.id, UserChange({}, added, deleted), time.time())
+        click.echo(", ".join(_named(accounts, username).roles) or "no role")
+
+
+@user_group.command("delete", params=[conf_path_option(hidden=True)])
+@click.argument("username")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@pass_app
+def delete(app: App, username: str, yes: bool) -> None:
+    """Delete a user with roles and tokens."""
+    with accounts_of(app) as accounts:
+        user = _named(accounts, username)
+        if not yes:
+            click.confirm(f"Delete {username}?", abort=True)
+        with act_recorded(accounts, "user delete") as note:
+            note(username)
+            accounts.delete_user(user.id)
+    click.echo(f"{username} is deleted")
+
+
+def _named(accounts: AccountStore, username: str) -> User:
+    user = accounts.user_named(username)
+    if user is None:
+        raise ApplianceError(f"no user is named {username}")
+    return user
+
+
+def _password(from_stdin: bool) -> str:
+    """Ask for a password without showing it, twice; or read it."""
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    elif not sys.stdin.isatty():
+        raise ApplianceError("no terminal to ask for the password, expected --password-stdin")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    _refuse(RULES["password"](password))
+    return password
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise ApplianceError("; ".join(problems))
