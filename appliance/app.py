@@ -18,8 +18,11 @@ import pluggy
 from appliance.cli import CORE_COMMANDS
 from appliance.contracts import Decoder, Enricher, Registered, Route, StoreFactory
 from appliance.errors import ApplianceError, SettingsError, StartupError
+from appliance.nfacctd.in_force import config_in_force
+from appliance.nfacctd.overrides import decided
 from appliance.plugin_manager import build_plugin_manager
 from appliance.settings import CORE_SETTINGS, Setting, Settings, SettingsFile, read_settings_file
+from appliance.stores import LogLoader
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -42,6 +45,10 @@ class App:
         version, no two routes one method and path.
     stores
         Factories by URL scheme.
+    loaders
+        What follows the flow log beside the store.
+    own_settings
+        The settings without what the collector configuration decides; None: there is none.
     """
 
     settings: Settings
@@ -52,6 +59,13 @@ class App:
     commands: tuple[click.Command, ...] = ()
     metrics: tuple[Any, ...] = ()
     stores: Mapping[str, StoreFactory] | None = None
+    loaders: tuple[LogLoader, ...] = ()
+    own_settings: Settings | None = None
+
+    @property
+    def base_settings(self) -> Settings:
+        """What a collector configuration is applied to."""
+        return self.own_settings if self.own_settings is not None else self.settings
 
     def tell(self, hook: str, **facts: object) -> None:
         """Tell plugins what happened (`collector_started`, ...), each in its own guard."""
@@ -89,7 +103,8 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     SettingsError
         The configuration file does not fit the settings that there are.
     """
-    settings = file.settings(registered_settings(manager))
+    own_settings = file.settings(registered_settings(manager))
+    settings = _with_collector_config(own_settings)
     given = {"settings": settings}
     decoders = collect(manager, "register_decoders", given)
     routes: list[Registered[Route]] = collect(manager, "register_routes", given)
@@ -104,7 +119,21 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         commands=registered_commands(manager),
         metrics=tuple(entry.value for entry in collect(manager, "register_metrics", given)),
         stores=_registered_stores(manager, given),
+        loaders=tuple(entry.value for entry in collect(manager, "register_loaders", given)),
+        own_settings=own_settings,
     )
+
+
+def _with_collector_config(settings: Settings) -> Settings:
+    """Return the settings with what the collector configuration says in their place.
+
+    One that is wrong stops the collector when it starts; what looks after it must go on.
+    """
+    try:
+        return decided(settings, config_in_force(settings))
+    except SettingsError as error:
+        log.warning("collector configuration: %s", error)
+        return settings
 
 
 def registered_settings(manager: pluggy.PluginManager) -> tuple[Setting[Any], ...]:

@@ -123,6 +123,43 @@ class LoadReport:
     warnings: list[str] = field(default_factory=list)
 
 
+class LogLoader(Protocol):
+    """Follows the flow log into something else than the store of roll-ups.
+
+    Attributes
+    ----------
+    name
+        For people, in the log.
+    """
+
+    @property
+    def name(self) -> str:
+        """What is filled."""
+        ...
+
+    def load_once(self, now: float) -> LoadReport:
+        """Take over what is new; see `FlowStore.load_once`."""
+        ...
+
+    def finish(self, now: float) -> list[str]:
+        """Write what waits, because the loader process ends; return sentences for its log.
+
+        Raises
+        ------
+        StorageError
+            It cannot be written; the flow log has it.
+        """
+        ...
+
+    def cursor(self) -> tuple[int, int] | None:
+        """Return the position up to which the flow log is not needed; None: not known yet."""
+        ...
+
+    def expire(self, now: float) -> int:
+        """Delete what is past its time; return the number of rows."""
+        ...
+
+
 class FlowStore(Protocol):
     """A database of roll-ups."""
 

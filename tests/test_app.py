@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 import pytest
 
+from appliance.accounts import configured_accounts
 from appliance.app import build_app, open_app
 from appliance.contracts import Principal, Route
-from appliance.errors import SettingsError, StartupError
+from appliance.errors import SettingsError, StartupError, StorageError
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, build_plugin_manager, new_plugin_manager
 from appliance.setting_types import Integer, ListenAddress
@@ -52,7 +53,7 @@ def test_app_when_no_plugin_at_all_then_built_and_empty():
     app = build_app(build_plugin_manager(built_in=(), entry_points=()), NO_FILE)
     assert (app.decoders, app.enrichers, app.routes, app.commands, app.metrics) == ((),) * 5
     assert app.stores == {}
-    assert app.plugins.hook.principal_from_request(environ={}, settings=None) is None
+    assert app.plugins.hook.principal_from_request(environ={}, settings=None, accounts=None) is None
     app.tell("collector_started", listen=())
     app.tell("collector_stopped")
 
@@ -163,9 +164,20 @@ def test_principal_from_request_when_two_plugins_answer_then_the_last_registered
         site=plugin(principal_from_request=Principal("site", frozenset({"admin"}))),
         silent=plugin(principal_from_request=lambda: None),
     )
-    assert app.plugins.hook.principal_from_request(environ={}, settings=None) == Principal(
-        "site", frozenset({"admin"})
+    assert app.plugins.hook.principal_from_request(
+        environ={}, settings=None, accounts=None
+    ) == Principal("site", frozenset({"admin"}))
+
+
+def test_account_store_from_url_when_a_site_keeps_accounts_then_its_store_is_used():
+    app = app_of(
+        first=plugin(account_store_from_url="first"),
+        site=plugin(account_store_from_url="site"),
+        silent=plugin(account_store_from_url=lambda: None),
     )
+    assert configured_accounts(app)() == "site"
+    with pytest.raises(StorageError, match="no plugin keeps accounts"):
+        configured_accounts(app_of())()
 
 
 def test_tell_when_one_plugin_raises_then_the_others_hear_it(caplog):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance import hookspecs
+from appliance.app import registered_settings
 from appliance.cli import CORE_COMMANDS
 from appliance.plugin_manager import BUILT_IN_PLUGINS, build_plugin_manager, hook_names
 from appliance.settings import CORE_SETTINGS, sample_configuration
@@ -100,8 +101,7 @@ def test_plugins_when_built_in_then_each_is_in_the_tuple():
 
 def test_settings_when_in_the_table_then_conf_has_each_at_its_default():
     manager = build_plugin_manager(entry_points=())
-    added = [setting for some in manager.hook.register_settings() for setting in some]
-    expected = sample_configuration([*CORE_SETTINGS, *added])
+    expected = sample_configuration([*CORE_SETTINGS, *registered_settings(manager)])
     written = (ROOT / "conf" / "appliance.yml").read_text()
     assert written == expected, "write it anew: appliance check --sample > conf/appliance.yml"
 

@@ -4,9 +4,7 @@ lost is named."""
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ from appliance.collector.generator import ExporterProfile, Generator, Order, Tra
 from appliance.flowlog import FlowSearch
 from appliance.stores import FlowStore, Selection
 from tests.collector.running import RunningCollector, soak_rounds
-from tests.plugins.sql_store.world import MariaDb
+from tests.plugins.sql_store.world import MariaDb, running_mariadb
 
 RATE = 20_000
 EXPORTERS = [ExporterProfile("ipfix", "ipfix", 7, ipv6_share=0.3, clients=50, servers=200)]
@@ -84,21 +82,8 @@ def wait_until(what: str, condition: object, seconds: float = 60.0) -> None:
 
 @pytest.fixture
 def mariadb_of_its_own() -> Iterator[MariaDb]:
-    if shutil.which("mariadbd") is None:
-        pytest.skip("MariaDB is not installed: apt-get install mariadb-server")
-    folder = Path(tempfile.mkdtemp(prefix="appliance-mariadb-"))
-    server = MariaDb(folder)
-    try:
-        server.install()
-        server.start()
-        server.run(
-            "CREATE USER 'appliance'@'127.0.0.1' IDENTIFIED BY 'sec@ret'",
-            "GRANT ALL ON *.* TO 'appliance'@'127.0.0.1'",
-        )
+    with running_mariadb() as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow

@@ -10,7 +10,9 @@ import click
 
 from appliance.app import App, registered_settings
 from appliance.cli.options import pass_app
+from appliance.collector.engines import examine_engine
 from appliance.environment import FAIL, OK, Finding, examine
+from appliance.nfacctd.examination import examine_collector_config
 from appliance.settings import CORE_SETTINGS, EffectiveSetting, sample_configuration
 
 _COLOURS = {OK: "green", FAIL: "red"}
@@ -23,9 +25,10 @@ _COLOURS = {OK: "green", FAIL: "red"}
 def command(app: App, as_json: bool, sample: bool) -> int:
     """Check the configuration and this machine.
 
-    Prints every setting with its value and the file that it comes from, then one line for each
-    thing that the appliance needs here: ok, or what to do. Exits with 1 when something would keep
-    collector or API from working.
+    Prints every setting with its value and the file that it comes from, and each value of a
+    collector configuration with its line; lines of it that do nothing are named. Then one line for
+    each thing that the appliance needs here: ok, or what to do. Exits with 1 when something would
+    keep collector or API from working.
     """
     if sample:
         settings = (*CORE_SETTINGS, *registered_settings(app.plugins))
@@ -34,17 +37,23 @@ def command(app: App, as_json: bool, sample: bool) -> int:
     effective = list(app.settings.describe())
     from appliance.web.examination import examine_web
 
-    findings = [*examine(app.settings), *examine_web(app)]
+    collector, said = examine_collector_config(app.settings)
+    findings = [*examine(app.settings), *said, *examine_engine(app), *examine_web(app)]
     if as_json:
-        _print_json(effective, findings)
+        _print_json(effective, collector, findings)
     else:
-        _print_tables(effective, findings)
+        _print_tables([*effective, *collector], findings)
     return int(any(finding.status == FAIL for finding in findings))
 
 
-def _print_json(effective: Sequence[EffectiveSetting], findings: Sequence[Finding]) -> None:
+def _print_json(
+    effective: Sequence[EffectiveSetting],
+    collector: Sequence[EffectiveSetting],
+    findings: Sequence[Finding],
+) -> None:
     report = {
         "settings": [setting._asdict() for setting in effective],
+        "collector": [setting._asdict() for setting in collector],
         "environment": [asdict(finding) for finding in findings],
     }
     click.echo(json.dumps(report, indent=2))

@@ -6,35 +6,46 @@ import click
 
 from appliance.app import App
 from appliance.cli.collecting import (
-    collector_of,
     listen_option,
     loader_child,
+    next_configuration,
+    pmacct_options,
     start_logging,
+    starting,
     supervised,
     work,
 )
 from appliance.cli.options import pass_app
 from appliance.collector.children import Child
+from appliance.collector.engines import engine_of
 from appliance.collector.supervision.notification import READY, notify
+from appliance.feeds import FeedOrder
+from appliance.nfacctd.daemon import detach, goes_to_background, pidfile
 from appliance.setting_types import ListenAddress
 
 
 @click.command("collect")
 @listen_option
+@pmacct_options
 @pass_app
-def command(app: App, listen: tuple[ListenAddress, ...]) -> int:
+def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table: str) -> int:
     """Receive flows and write the flow log.
 
     Stops on Ctrl-C or SIGTERM, after everything that was received is written.
     """
     start_logging(app)
+    config = next_configuration(app)
+    has_started = detach() if goes_to_background(config) else None
+    with supervised(app), pidfile(config):
+        started = starting(app)
+        engine = engine_of(started, listen, FeedOrder(url, table) if url else None)
 
-    def children() -> list[Child]:
-        for address in collector.receiver.addresses:
-            click.echo(f"receiving on UDP {address}")
-        notify(READY)
-        return [loader_child(app)]
+        def children() -> list[Child]:
+            for line in engine.announcements():
+                click.echo(line)
+            notify(READY)
+            if has_started is not None:
+                has_started()
+            return [loader_child(started)]
 
-    with supervised(app):
-        collector = collector_of(app, listen)
-        return work(collector, children)
+        return work(engine, children)

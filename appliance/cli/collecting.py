@@ -6,20 +6,26 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
 
-from appliance.app import App
+from appliance.app import App, open_app
 from appliance.collector.children import Child
+from appliance.collector.engines import Engine
 from appliance.collector.parent import run_watch
-from appliance.collector.service import Collector
 from appliance.collector.supervision import PidFile
 from appliance.collector.supervision.choice import pid_file_path
 from appliance.collector.supervision.notification import STOPPING, notify, status_line
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, SettingsError
+from appliance.nfacctd.effective import EffectiveConfig
+from appliance.nfacctd.in_force import config_in_force, put_in_force
+from appliance.nfacctd.in_force import configured as configured_collector
+from appliance.nfacctd.logging import log_handler
+from appliance.nfacctd.overrides import decided
 from appliance.setting_types import ListenAddress, parse_listen_address
+from appliance.settings import BUILT_IN
 
 _WATCH_SECONDS = 1.0
 
@@ -42,6 +48,30 @@ listen_option = click.option(
 )
 
 
+PMACCT_VARIABLE, TABLE_VARIABLE = "APPLIANCE_PMACCT", "APPLIANCE_PMACCT_TABLE"
+
+
+def pmacct_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that name a table which somebody else fills."""
+    table = click.option(
+        "--table",
+        default="acct",
+        show_default=True,
+        metavar="NAME",
+        envvar=TABLE_VARIABLE,
+        help="The table of --pmacct.",
+    )
+    url = click.option(
+        "--pmacct",
+        "url",
+        metavar="URL",
+        envvar=PMACCT_VARIABLE,
+        help="Receive nothing: read the table of a pmacct that runs already, such as"
+        " mysql://user:password@host/pmacct. It is only read; sums are kept in flows.database.",
+    )
+    return url(table(command))
+
+
 def configured(app: App) -> list[str]:
     """Return the arguments that make a child read the same configuration."""
     file = app.settings.file
@@ -54,7 +84,13 @@ def loader_child(app: App) -> Child:
 
 
 def start_logging(app: App) -> None:
-    """Write the log to standard error."""
+    """Write the log where a collector configuration says, else to standard error."""
+    with suppress(SettingsError):
+        config = config_in_force(app.settings)
+        handler = log_handler(config) if config is not None else None
+        if handler is not None:
+            logging.basicConfig(level=app.settings["log_level"].upper(), handlers=[handler])
+            return
     logging.basicConfig(
         level=app.settings["log_level"].upper(),
         format="%(asctime)s %(levelname)s %(message)s",
@@ -62,9 +98,28 @@ def start_logging(app: App) -> None:
     )
 
 
-def collector_of(app: App, listen: Sequence[ListenAddress]) -> Collector:
-    """Build the collector; addresses on the command line go before those of the settings."""
-    return Collector(app, tuple(listen) or None)
+def next_configuration(app: App) -> EffectiveConfig | None:
+    """Return the collector configuration as its file is now, where our own receiver goes by it;
+    None as well when it is wrong, which `starting` says."""
+    if app.settings["collector.engine"] != BUILT_IN:
+        return None
+    with suppress(SettingsError):
+        return configured_collector(app.settings)
+    return None
+
+
+def starting(app: App) -> App:
+    """Return the appliance with the collector configuration as its file is now.
+
+    Raises
+    ------
+    SettingsError, StorageError
+        It is wrong, or cannot be put in force.
+    """
+    settings = app.base_settings
+    decided(settings, configured_collector(settings))
+    put_in_force(settings)
+    return open_app(settings.file.parent if settings.file is not None else None)
 
 
 @contextmanager
@@ -82,12 +137,12 @@ def supervised(app: App) -> Iterator[None]:
         yield
     except ApplianceError as error:
         notify(status_line(str(error)))
+        pid_file.abandon()
         raise
-    finally:
-        pid_file.release()
+    pid_file.release()
 
 
-def work(collector: Collector, children: Callable[[], Sequence[Child]]) -> int:
+def work(collector: Engine, children: Callable[[], Sequence[Child]]) -> int:
     """Run a collector and its children until a signal comes; then stop them in order.
 
     A child that says by its exit code that it cannot be started as configured ends everything.
@@ -112,7 +167,7 @@ def work(collector: Collector, children: Callable[[], Sequence[Child]]) -> int:
 
 
 @contextmanager
-def _running(collector: Collector, children: Sequence[Child]) -> Iterator[None]:
+def _running(collector: Engine, children: Sequence[Child]) -> Iterator[None]:
     """Keep children running; they are watched by a thread, and stopped in reverse order."""
     for child in children:
         child.start()
@@ -128,7 +183,7 @@ def _running(collector: Collector, children: Sequence[Child]) -> Iterator[None]:
             child.stop()
 
 
-def _watch(collector: Collector, children: Sequence[Child], done: threading.Event) -> None:
+def _watch(collector: Engine, children: Sequence[Child], done: threading.Event) -> None:
     run_lives = run_watch()
     while not done.wait(_WATCH_SECONDS):
         if not run_lives():
@@ -140,7 +195,7 @@ def _watch(collector: Collector, children: Sequence[Child], done: threading.Even
 
 
 @contextmanager
-def _signals(collector: Collector) -> Iterator[None]:
+def _signals(collector: Engine) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         collector.stop()
 

@@ -39,7 +39,7 @@ def command(app: App, files: tuple[Path, ...], ports: tuple[int, ...]) -> None:
     """
     settings = app.settings
     states = ExporterStates(exporter_limits(settings))
-    primitives = raw_elements(settings["collector.primitives_file"])
+    primitives = raw_elements(settings)
     folder = CollectorPaths(settings["data_directory"]).flow_log
     writer = FlowLogWriter(folder, flow_log_limits(settings), primitives)
     pipeline = Pipeline(app.decoders, states, writer, app.enrichers)

@@ -21,7 +21,7 @@ def command(app: App) -> None:
     Seals, merges, expires and loads the flow log until the parent process ends.
     """
     start_logging(app)
-    loader = Loader(app.settings, _store(app))
+    loader = Loader(app.settings, _store(app), app.loaders)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: loader.stop())
     loader.run()

@@ -16,7 +16,14 @@ import click
 
 from appliance import __version__
 from appliance.app import App
-from appliance.cli.collecting import configured, listen_option, start_logging
+from appliance.cli.collecting import (
+    PMACCT_VARIABLE,
+    TABLE_VARIABLE,
+    configured,
+    listen_option,
+    pmacct_options,
+    start_logging,
+)
 from appliance.cli.options import pass_app
 from appliance.collector.children import Child
 from appliance.collector.parent import RUN_VARIABLE
@@ -41,8 +48,11 @@ _FORMER_SECONDS = 20.0
 @click.option(
     "--demo", is_flag=True, help="Also start three invented exporters that send to it all day."
 )
+@pmacct_options
 @pass_app
-def command(app: App, listen: tuple[ListenAddress, ...], demo: bool) -> int:
+def command(
+    app: App, listen: tuple[ListenAddress, ...], demo: bool, url: str | None, table: str
+) -> int:
     """Run the whole appliance until Ctrl-C.
 
     Starts the collector with its loader, and the API, and prints where they listen and what to do
@@ -50,6 +60,9 @@ def command(app: App, listen: tuple[ListenAddress, ...], demo: bool) -> int:
     """
     start_logging(app)
     os.environ.update({RUN_VARIABLE: str(os.getpid()), **listen_environment(listen)})
+    if url:
+        # Not on a command line, which everyone may read: there can be a password in it.
+        os.environ.update({PMACCT_VARIABLE: url, TABLE_VARIABLE: table})
     supervisor = LocalSupervisor(
         pid_file_path(app.settings), collect_command(app.settings, os.environ)
     )
@@ -133,7 +146,7 @@ def _look_after(
 
 def _children(app: App, status: dict[str, Any], demo: bool) -> list[Child]:
     children = [Child("API", [*configured(app), "serve", "--until-parent-ends"])]
-    if demo:
+    if demo and status.get("listen"):
         target = f"127.0.0.1:{_ports(status)[0]}"
         arguments = [*configured(app), "demo-exporters", "--to", target]
         children.append(Child("demo exporters", arguments))
@@ -141,26 +154,44 @@ def _children(app: App, status: dict[str, Any], demo: bool) -> list[Child]:
 
 
 def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
-    from appliance.web.service import listen_urls
+    from appliance.web.service import certificate_fingerprint, listen_urls
 
     urls, program = listen_urls(app), _program()
-    megabytes = status.get("receive_buffer_octets", 0) / 1e6
-    sender = (
-        f"  send        NetFlow v5, v9 or IPFIX to UDP port {min(_ports(status))} of this machine"
-    )
-    if demo:
-        sender = "  demo        three invented exporters are sending now"
+    identity = certificate_fingerprint(app)
+    certificate = [f"  certificate SHA-256 {identity}"] if identity else []
     paths = CollectorPaths(app.settings["data_directory"])
     return [
         f"NetFlow appliance {__version__}",
-        f"  collector   UDP {', '.join(status['listen'])} (receive buffer {megabytes:.0f} MB)",
+        *_collecting(status, demo),
         f"  flow log    {paths.flow_log}",
-        sender,
         f"  API         {' and '.join(urls)} (documentation: {urls[0]}api/docs)",
+        *certificate,
         f"  token       {program} token create        (opens the API, for 20 minutes)",
         f"  look        {program} top --last 15m      (in another terminal)",
         "  stop        Ctrl-C",
     ]
+
+
+def _collecting(status: dict[str, Any], demo: bool) -> list[str]:
+    """Say where flows come from."""
+    lines = []
+    feed = status.get("feed")
+    if status.get("listen"):
+        addresses = ", ".join(status["listen"])
+        megabytes = status.get("receive_buffer_octets", 0) / 1e6
+        engine = "nfacctd, " if feed else ""
+        buffer = "" if feed else f" (receive buffer {megabytes:.0f} MB)"
+        port = min(_ports(status))
+        lines = [
+            f"  collector   {engine}UDP {addresses}{buffer}",
+            f"  send        NetFlow v5, v9 or IPFIX to UDP port {port} of this machine",
+        ]
+    if demo:
+        lines[-1:] = ["  demo        three invented exporters are sending now"]
+    if feed:
+        lines.append(f"  reads       {feed['source']}")
+        lines += [f"  note        {text}" for text in status.get("warnings", ())]
+    return lines
 
 
 def _ports(status: dict[str, Any]) -> list[int]:

@@ -8,17 +8,20 @@ the flow log keeps what was not read.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from appliance.collector.parent import parent_watch
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, Maintainer
 from appliance.settings import Settings
-from appliance.stores import FlowStore
+from appliance.stores import FlowStore, LogLoader
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +42,31 @@ class Loader:
     Parameters
     ----------
     store
-        What is filled from the log; None without any.
+        The roll-ups that are filled from the log; None without any.
+    loaders
+        What else is.
     """
 
-    def __init__(self, settings: Settings, store: FlowStore | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: FlowStore | None = None,
+        loaders: Sequence[LogLoader] = (),
+    ) -> None:
         paths = CollectorPaths(settings["data_directory"])
-        self.filler = StoreFiller(store) if store is not None else None
-        floor = self.filler.cursor if self.filler is not None else lambda: None
-        self.maintainer = Maintainer(paths.flow_log, flow_log_limits(settings), floor)
+        filled: list[FlowStore | LogLoader] = [store] if store is not None else []
+        self.fillers = [StoreFiller(each) for each in (*filled, *loaders)]
+        self._loaders = loaders
+        self.maintainer = Maintainer(paths.flow_log, flow_log_limits(settings), self.floor)
         self._stopping = threading.Event()
+
+    def floor(self) -> Cursor | None:
+        """Return the position before which nobody needs the flow log; None: everything may go."""
+        return min((filler.cursor() for filler in self.fillers), default=None)
 
     def run(self) -> None:
         """Work once a second; stops by itself when the parent process is gone."""
-        os.nice(_NICENESS)
+        _give_way()
         parent_lives = parent_watch()
         while not self._stopping.is_set() and parent_lives():
             self._work(patient=True)
@@ -59,6 +74,7 @@ class Loader:
             self._stopping.wait(_INTERVAL_SECONDS)
         self._work(patient=False)
         self._fill(_LAST_LOAD_SECONDS)
+        self._finish()
 
     def stop(self) -> None:
         """End `run`; safe in a signal handler."""
@@ -76,18 +92,32 @@ class Loader:
             log.warning("%d records were deleted before every loader read them", report.rows_lost)
 
     def _fill(self, seconds: float) -> None:
-        if self.filler is None:
-            return
+        """Fill each in turn, as long as one has more to do."""
         end = time.monotonic() + seconds
-        while self.filler.fill(time.time(), time.monotonic()):
+        while [filler for filler in self.fillers if filler.fill(time.time(), time.monotonic())]:
             if time.monotonic() >= end:
                 return
+
+    def _finish(self) -> None:
+        for loader in self._loaders:
+            try:
+                for text in loader.finish(time.time()):
+                    log.warning("%s", text)
+            except StorageError as error:
+                log.warning("%s: %s; the flow log keeps what is not written", loader.name, error)
+
+
+def _give_way() -> None:
+    """Lower the priority, also of the group that Linux puts each session into (sched(7))."""
+    os.nice(_NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICENESS))
 
 
 class StoreFiller:
     """Calls the write side of a store, and waits longer and longer while it is away."""
 
-    def __init__(self, store: FlowStore) -> None:
+    def __init__(self, store: FlowStore | LogLoader) -> None:
         self.store = store
         self._cursor = Cursor()
         self._pause_seconds = _FIRST_PAUSE_SECONDS

@@ -85,7 +85,7 @@ class Collector:
         self.app, self._clock = app, clock
         self.paths = CollectorPaths(settings["data_directory"])
         self.states = ExporterStates(exporter_limits(settings))
-        primitives = raw_elements(settings["collector.primitives_file"])
+        primitives = raw_elements(settings)
         self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(settings), primitives)
         self.pipeline = Pipeline(app.decoders, self.states, self.writer, app.enrichers)
         self.receiver = Receiver(
@@ -130,6 +130,10 @@ class Collector:
             log.warning("%s", warning)
         self._write_status(now_ms)
         self.app.tell("collector_started", listen=tuple(self.receiver.addresses))
+
+    def announcements(self) -> list[str]:
+        """Return what to tell people once it has started."""
+        return [f"receiving on UDP {address}" for address in self.receiver.addresses]
 
     def run(self) -> None:
         """Work until `stop` is called; then empty the kernel's buffers and close everything."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from appliance.decoding.results import DecodeOptions, Element, Exporter
+from appliance.errors import SettingsError
 from appliance.flows import address_halves, address_text
+from appliance.nfacctd.aggregates import needed_elements
+from appliance.nfacctd.in_force import config_in_force
 from appliance.nfacctd.primitives import read_primitives
 from appliance.setting_types import Network
 from appliance.settings import Settings
@@ -53,12 +57,21 @@ def decode_options(settings: Settings) -> DecodeOptions:
         default_rate=float(settings["collector.default_sampling_rate"]),
         rates=RatesByNetwork(settings["collector.sampling_overrides"]),
         renamed=renamed,
-        raw_elements=raw_elements(settings["collector.primitives_file"]),
+        raw_elements=raw_elements(settings),
     )
 
 
-def raw_elements(primitives_file: Path | None) -> tuple[Element, ...]:
-    """Return the elements, (enterprise, id), that an aggregate_primitives file names."""
-    if primitives_file is None:
-        return ()
-    return read_primitives(primitives_file).elements
+def raw_elements(settings: Settings) -> tuple[Element, ...]:
+    """Return the elements, (enterprise, id), that are kept with their octets: those that an
+    aggregate_primitives file names, and those that a table of pmacct needs."""
+    file: Path | None = settings["collector.primitives_file"]
+    named = read_primitives(file).elements if file is not None else ()
+    needed: list[Element] = []
+    with suppress(SettingsError):
+        config = config_in_force(settings)
+        if config is not None:
+            names = (
+                name for plugin in config.sql_plugins for name in config.aggregate(plugin.name)
+            )
+            needed = needed_elements(tuple(names))
+    return tuple(dict.fromkeys((*named, *needed)))

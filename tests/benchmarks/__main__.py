@@ -18,17 +18,20 @@ from tests.benchmarks.api import api
 from tests.benchmarks.decode import decode
 from tests.benchmarks.fresh import fresh
 from tests.benchmarks.highest import highest
+from tests.benchmarks.pmacct import pmacct
 from tests.benchmarks.rollups import rollups
 from tests.benchmarks.tables import (
     WHOLE_ROWS,
     print_api,
     print_fresh,
+    print_pmacct,
     print_rollups,
     whole_table,
 )
 from tests.benchmarks.whole import whole
 
-PARTS = ("decode", "whole", "highest", "rollups", "api", "fresh")
+PARTS = ("decode", "whole", "highest", "rollups", "pmacct", "api", "fresh")
+PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
 PROBE_SECONDS = 6.0
 DECODE_SECONDS = 4.0
@@ -57,7 +60,8 @@ def main(
     json_file: Path | None,
 ) -> None:
     """Measure decoding alone, the whole way (also into roll-ups), the highest rate without loss,
-    the answers of the API, and the time from a datagram to its answer."""
+    rows into tables of pmacct, the answers of the API, and the time from a datagram to its answer.
+    """
     console = Console()
     parts = PARTS if part == "all" else (part,)
     report: dict[str, Any] = {"machine": _machine(), "protocol": protocol}
@@ -75,6 +79,7 @@ def main(
                 lambda: rollups(folder / "rollups", protocol, rate, seconds),
                 print_rollups,
             ),
+            "pmacct": (lambda: pmacct(folder / "pmacct", PMACCT_ROWS), print_pmacct),
             "api": (lambda: api((keep or folder).resolve() / "api", flows), print_api),
             "fresh": (lambda: fresh(folder / "fresh"), print_fresh),
         }

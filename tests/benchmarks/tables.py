@@ -89,3 +89,21 @@ def print_fresh(console: Console, report: dict[str, Any]) -> None:
         numbers = (found["median"], found["largest"], report["goal_seconds"])
         table.add_row(name.replace("_", " "), *(f"{number:.1f}" for number in numbers))
     console.print(table)
+
+
+def print_pmacct(console: Console, report: dict[str, Any]) -> None:
+    """Print rows a second into tables of pmacct."""
+    table = Table(
+        *("rows a second", "appliance", "nfacctd, best", "its sql_multi_values", "ratio", "goal"),
+        title=f"tables of pmacct, {report['rows']:,} rows",
+    )
+    for kind in ("sqlite3", "mysql"):
+        if (found := report.get(kind)) is None:
+            continue
+        peer = (found.get("nfacctd"), found.get("sql_multi_values"), found.get("ratio"))
+        texts = [
+            layout.format(n) if n is not None else "-"
+            for layout, n in zip(("{:,.0f}", "{:,}", "{:.1f}"), peer, strict=True)
+        ]
+        table.add_row(kind, f"{found['appliance']:,.0f}", *texts, f"{found['goal']:.0f}")
+    console.print(table)

@@ -189,3 +189,21 @@ def test_primitives_when_file_is_missing_or_odd_then_said(found, tmp_path):
     read, odd = found("primitives", option)
     assert (read.status, read.text) == (OK, f"1 in {tmp_path}/p.lst")
     assert (odd.status, odd.text) == (HINT, f"{tmp_path}/p.lst:2: Invalid entry: name=b")
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_check_when_a_setting_holds_a_password_then_never_shown(capsys, conf, form):
+    url = "mysql://me:p@ss:word@127.0.0.1:9/x"
+    folder = conf(f'{ANY_PORT}database: "{url}"\nflows.database: "{url}"\n')
+    _, printed = check(capsys, folder, *form)
+    assert "mysql://me:***@127" in printed
+    assert "p@ss" not in printed
+    assert "word@" not in printed
+
+
+def test_setting_when_a_password_is_in_an_unfit_value_then_the_error_hides_it(capsys, conf):
+    folder = conf('database: "mysql://me:p@ss@host"\n')
+    assert run_command_line(group, ["check", "-confPath", f"{folder}/"]) == 2
+    error = capsys.readouterr().err
+    assert 'found "mysql://me:***@host"' in error
+    assert "p@ss" not in error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -100,3 +102,33 @@ def test_run_when_listen_is_given_then_the_collector_listens_there(tmp_path: Pat
         assert running.stop() == 0
     finally:
         running.close()
+
+
+def test_run_when_there_is_a_certificate_then_https_and_both_told(tmp_path: Path) -> None:
+    running = RunningCollector(tmp_path, command="run")
+    made = subprocess.run(
+        [sys.executable, "-m", "appliance", "-confPath", f"{running.conf}/", "cert"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    identity = made.stdout.split()[-1]
+    try:
+        running.start()
+        deadline = time.monotonic() + 30
+        while not any("administrator destneAdmin" in line for line in running.output):
+            assert time.monotonic() < deadline, "\n".join(running.output)
+            time.sleep(0.05)
+        context = ssl.create_default_context(cafile=str(running.data / "tls" / "certificate.pem"))
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{running.api_port}/v1/api/", context=context, timeout=20
+        ) as reply:
+            assert reply.status == 200
+        assert running.stop() == 0
+    finally:
+        running.close()
+    text = "\n".join(running.output)
+    assert f"certificate SHA-256 {identity}" in text
+    assert f"https://127.0.0.1:{running.api_port}/" in text
+    assert text.count("password") == 1

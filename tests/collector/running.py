@@ -41,6 +41,7 @@ class RunningCollector:
             (self.conf / "api_server.yml").write_text(
                 f"listen:\n  address: 127.0.0.1\n  port: {free_port(socket.SOCK_STREAM)}\n"
             )
+        self.ready_pattern = ""
         self.process: subprocess.Popen[str] | None = None
         self.output: list[str] = []
 
@@ -66,7 +67,7 @@ class RunningCollector:
         with stream:
             for line in stream:
                 self.output.append(line.rstrip())
-                if re.search(rf"UDP .*:{self.port}", line):
+                if re.search(self.ready_pattern or rf"UDP .*:{self.port}", line):
                     ready.set()
 
     def stop(self) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from appliance.collector.supervision.local import LocalSupervisor
 from appliance.collector.supervision.supervisor import Supervisor
 from appliance.collector.supervision.systemd import SystemdSupervisor
+from appliance.privileged.client import COLLECTOR_UNIT, HELPER_SOCKET, has_helper
 from appliance.setting_types import ListenAddress
 from appliance.settings import Settings
 
@@ -22,7 +23,8 @@ def supervisor_of(settings: Settings, environment: Mapping[str, str] = os.enviro
     """Return what starts and stops the collector of this configuration."""
     unit = settings["collector.unit"]
     if unit:
-        return SystemdSupervisor(unit)
+        may_not = unit == COLLECTOR_UNIT and os.geteuid() != 0 and has_helper()
+        return SystemdSupervisor(unit, helper=HELPER_SOCKET if may_not else None)
     return LocalSupervisor(
         pid_file_path(settings), collect_command(settings, environment), environment
     )

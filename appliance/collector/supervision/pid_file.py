@@ -60,6 +60,12 @@ class PidFile:
         os.close(self._descriptor)
         self._descriptor = -1
 
+    def abandon(self) -> None:
+        """Let the file be, as a crash would."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def status(self) -> CollectorProcess:
         """Tell who holds the file; asked by other processes than the holder.
 

@@ -1,9 +1,13 @@
-"""Supervision by a systemd unit of `Type=notify`: on an appliance."""
+"""Supervision by a systemd unit of `Type=notify`: on an appliance.
+
+There the API may look at the unit but not start it; the privileged helper does that.
+"""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from appliance.collector.supervision.supervisor import (
     AlreadyRunning,
@@ -13,8 +17,14 @@ from appliance.collector.supervision.supervisor import (
     StopFailed,
     SupervisionError,
 )
+from appliance.privileged.client import HelperRefused, ask_helper
 
 COMMAND_SECONDS = 120.0
+_HELPER_ACTS: Mapping[str, str] = {
+    "start": "collector_start",
+    "stop": "collector_stop",
+    "reset-failed": "collector_forget",
+}
 _PROPERTIES = "ActiveState,SubState,MainPID,Result,StatusText"
 
 
@@ -27,11 +37,16 @@ class SystemdSupervisor:
         Such as `appliance-collector.service`.
     systemctl
         The program that does it, with arguments that come before the verb.
+    helper
+        The socket of the helper that starts and stops the unit; None: this process may.
     """
 
-    def __init__(self, unit: str, systemctl: Sequence[str] = ("systemctl",)) -> None:
+    def __init__(
+        self, unit: str, systemctl: Sequence[str] = ("systemctl",), helper: Path | None = None
+    ) -> None:
         self.unit = unit
         self._systemctl = tuple(systemctl)
+        self._helper = helper
 
     def start(self) -> CollectorProcess:
         """Start the unit; systemd waits until the collector says that it is ready.
@@ -84,6 +99,12 @@ class SystemdSupervisor:
         return {name: value for name, _, value in pairs}
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        if self._helper is not None and arguments[0] in _HELPER_ACTS:
+            try:
+                ask_helper({"act": _HELPER_ACTS[arguments[0]]}, self._helper)
+            except HelperRefused as refusal:
+                return subprocess.CompletedProcess(arguments, 1, "", refusal.sentence)
+            return subprocess.CompletedProcess(arguments, 0, "", "")
         try:
             return subprocess.run(
                 [*self._systemctl, *arguments],

@@ -57,8 +57,10 @@ def _collector_health(status: Json | None) -> Json:
         return {"running": False}
     counters = {name: number_at(status, metric.path) for name, metric in METRICS.items()}
     names = {name.removeprefix("appliance_"): value for name, value in counters.items()}
+    feed = {"feed": status["feed"]} if status.get("feed") else {}
     return {
         "running": True,
+        **feed,
         "pid": status.get("pid"),
         "listen": status.get("listen"),
         "warnings": status.get("warnings"),

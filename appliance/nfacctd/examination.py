@@ -1,0 +1,55 @@
+"""Examines the collector configuration: what is in force, what nfacctd would say of it, and what
+does nothing. `appliance check` prints it."""
+
+from __future__ import annotations
+
+from appliance.environment import FAIL, HINT, OK, Finding
+from appliance.errors import SettingsError
+from appliance.nfacctd.config import read_config
+from appliance.nfacctd.effective import EffectiveConfig, effective, shown_value
+from appliance.nfacctd.in_force import config_file
+from appliance.settings import EffectiveSetting, Settings
+
+WHAT = "collector configuration"
+
+
+def examine_collector_config(settings: Settings) -> tuple[list[EffectiveSetting], list[Finding]]:
+    """Look at the configuration that the collector starts with next.
+
+    Returns
+    -------
+    tuple
+        Each value in force with its line; what there is to say. Both are empty without a
+        configuration.
+    """
+    path = config_file(settings)
+    if settings["collector.config"] is None and not path.exists():
+        return [], []
+    try:
+        config = effective(read_config(path))
+    except SettingsError as error:
+        return [], [Finding(FAIL, WHAT, str(error))]
+    return _values(config), _findings(config)
+
+
+def _values(config: EffectiveConfig) -> list[EffectiveSetting]:
+    return [
+        EffectiveSetting(
+            f"{key}[{plugin}]" if plugin else key,
+            shown_value(key, line.value),
+            f"{config.path}:{line.number}",
+        )
+        for key, plugin, line in config.in_force()
+    ]
+
+
+def _findings(config: EffectiveConfig) -> list[Finding]:
+    tables = ", ".join(f"{plugin.type}[{plugin.name}]" for plugin in config.sql_plugins) or "none"
+    found = [Finding(FAIL, WHAT, f"{config.path}: {text}") for text in config.errors]
+    found = found or [Finding(OK, WHAT, f"{config.path}, tables: {tables}")]
+    found += [Finding(HINT, WHAT, m.text) for m in config.messages if not m.fatal]
+    for entry in config.inert:
+        written = f"{entry.line.key}[{entry.line.plugin}]" if entry.line.plugin else entry.line.key
+        place = f"[{config.path}:{entry.line.number}]"
+        found.append(Finding(HINT, WHAT, f"{place} {written}: {entry.reason}"))
+    return found

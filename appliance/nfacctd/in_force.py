@@ -1,0 +1,118 @@
+"""Which collector configuration counts: the one that the collector was started with.
+
+A change of the file acts at the collector's next start, not before, so the collector copies what it
+reads. Everything beside it (loader, API, command line) goes by the copy, also when the file was
+edited in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from appliance.errors import SettingsError, StorageError
+from appliance.nfacctd.config import read_config
+from appliance.nfacctd.effective import EffectiveConfig, effective, read_effective
+from appliance.settings import Settings
+
+FILE = "mysql-nfacctd.conf"
+COPY = "collector.conf"
+
+
+def config_file(settings: Settings) -> Path:
+    """Return the file of the collector configuration, which need not exist.
+
+    It is the one that `collector.config` names, else `mysql-nfacctd.conf` in the data directory,
+    which the first change through the API makes.
+    """
+    named: Path | None = settings["collector.config"]
+    folder: Path = settings["data_directory"]
+    return named if named is not None else folder / FILE
+
+
+def configured(settings: Settings) -> EffectiveConfig | None:
+    """Read the file; None when there is none and none is named.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be read, or nfacctd would not start with it.
+    """
+    path = config_file(settings)
+    if settings["collector.config"] is None and not path.exists():
+        return None
+    found = read_effective(path)
+    found.raise_errors()
+    return found
+
+
+def put_in_force(settings: Settings) -> EffectiveConfig | None:
+    """Read the file as the collector that starts, and make it count.
+
+    Raises
+    ------
+    SettingsError
+        As `configured`; what was in force stays so.
+    StorageError
+        The copy cannot be written.
+    """
+    found = configured(settings)
+    copy = copy_path(settings)
+    try:
+        if found is None:
+            copy.unlink(missing_ok=True)
+        else:
+            _write(copy, found.path.read_bytes())
+    except OSError as error:
+        raise StorageError(f"{copy}: cannot be written: {error.strerror}") from error
+    return found
+
+
+def config_in_force(settings: Settings) -> EffectiveConfig | None:
+    """Return what the collector was started with; before its first start, the file.
+
+    Raises
+    ------
+    SettingsError
+        As `configured`.
+    """
+    copy = copy_path(settings)
+    if not copy.exists():
+        return configured(settings)
+    try:
+        # Relative paths in it start at the file's folder, not at the copy's.
+        return effective(replace(read_config(copy), path=config_file(settings)))
+    except SettingsError:
+        return configured(settings)
+
+
+def version_in_force(settings: Settings) -> object:
+    """Return what is another value once another configuration is in force."""
+    try:
+        found = copy_path(settings).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def copy_path(settings: Settings) -> Path:
+    """Return the copy; it is replaced at each start of the collector."""
+    folder: Path = settings["data_directory"]
+    return folder / COPY
+
+
+def _write(path: Path, octets: bytes) -> None:
+    """Replace a file by one that only its owner can read: there are passwords in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(octets)
+        os.replace(beside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise

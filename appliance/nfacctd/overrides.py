@@ -1,0 +1,102 @@
+"""What a collector configuration says in place of the appliance's own settings.
+
+Values are as `appliance.yml` would have them, so that they are checked, shown and used like those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from appliance.errors import SettingsError
+from appliance.nfacctd.config import PluginName, is_comment, read_lines
+from appliance.nfacctd.effective import DEFAULT_PORT, EffectiveConfig
+from appliance.settings import NFACCTD, Settings
+
+NOBODY = ["255.255.255.255/32"]
+"""No datagram comes from there: what an empty `nfacctd_allow_file` allows."""
+
+
+def overrides(config: EffectiveConfig) -> Mapping[str, object]:
+    """Return settings by name that the configuration decides.
+
+    Raises
+    ------
+    SettingsError
+        nfacctd would not start with it, or a file that it names cannot be read.
+    """
+    config.raise_errors()
+    found: dict[str, object] = {}
+    if config.is_set("nfacctd_ip") or config.is_set("nfacctd_port"):
+        found["collector.listen"] = [_listen(config)]
+    if config.is_set("nfacctd_pipe_size"):
+        found["collector.receive_buffer"] = config.text("nfacctd_pipe_size")
+    allow = config.file("nfacctd_allow_file")
+    if allow is not None:
+        found["collector.allowed_exporters"] = _allowed(allow)
+    primitives = config.file("aggregate_primitives")
+    if primitives is not None:
+        found["collector.primitives_file"] = str(primitives)
+    if config.is_set("sampling_rate"):
+        found["collector.default_sampling_rate"] = config.text("sampling_rate")
+    if config.sql_plugins:
+        found["flows.database"] = database_url(config, config.sql_plugins[0])
+    return found
+
+
+def decided(settings: Settings, config: EffectiveConfig | None) -> Settings:
+    """Return the settings with what a collector configuration says in their place.
+
+    Raises
+    ------
+    SettingsError
+        As `overrides`, or a value does not fit.
+    """
+    if config is None:
+        return settings
+    found = dict(overrides(config))
+    if settings["collector.engine"] == NFACCTD and is_file(found.get("flows.database")):
+        # nfacctd gives up on a file that somebody else writes to at the moment.
+        del found["flows.database"]
+    return settings.decided_by(config.path, found)
+
+
+def is_file(url: object) -> bool:
+    """Tell whether the URL of a database is that of a SQLite file."""
+    return str(url).startswith("sqlite:")
+
+
+def database_url(config: EffectiveConfig, plugin: PluginName) -> str:
+    """Return the URL of a plugin's database."""
+    name = plugin.name
+    if plugin.type == "sqlite3":
+        folder = config.path.parent.absolute()
+        return f"sqlite:{folder / config.text('sql_db', name, SQLITE_DEFAULT)}"
+    host = config.text("sql_host", name) or "localhost"
+    socket = host.removeprefix("unix:") if host.startswith("unix:") else ""
+    user = quote(config.text("sql_user", name, "pmacct"), safe="")
+    password = quote(config.text("sql_passwd", name, DEFAULT_PASSWORD), safe="")
+    database = quote(config.text("sql_db", name, "pmacct"), safe="")
+    address = "localhost" if socket else (f"[{host}]" if ":" in host else host)
+    port = config.number("sql_port", name, 3306)
+    query = f"?{urlencode({'socket': socket})}" if socket else ""
+    return f"mysql://{user}:{password}@{address}:{port}/{database}{query}"
+
+
+SQLITE_DEFAULT = "/tmp/pmacct.db"  # noqa: S108 - pmacct's own default
+DEFAULT_PASSWORD = "arealsmartpwd"  # noqa: S105 - pmacct's own default
+
+
+def _listen(config: EffectiveConfig) -> str:
+    address = config.text("nfacctd_ip") or "::"
+    port = config.number("nfacctd_port", default=DEFAULT_PORT)
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _allowed(path: Path) -> list[str]:
+    try:
+        lines = read_lines(path)
+    except SettingsError as error:
+        raise SettingsError(f"nfacctd_allow_file: {error.problem}", file=path) from None
+    return [text.strip() for text in lines if not is_comment(text)] or NOBODY

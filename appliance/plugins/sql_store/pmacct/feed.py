@@ -1,0 +1,339 @@
+"""Rows of a pmacct table made into flow batches, bin by bin.
+
+A bin counts once nfacctd will not change it any more: its end is longer ago than the purges take.
+Each row of the table stands for `flows` flows where that column is there, else for one; further
+flows of a row are rows without octets and packets, so that sums and counts are both right. Rows
+without octets and packets are those of options records and events, and are left out.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from appliance.errors import SettingsError
+from appliance.feeds import FeedBin
+from appliance.flows import COLUMN, AnyArray, FlowBatch, RecordKind, address_halves
+from appliance.plugins.sql_store.pmacct.feed_names import ApplicationNames, application_id
+from appliance.plugins.sql_store.pmacct.source import SourceTable
+from appliance.protocols import PROTOCOL_NAMES
+from appliance.wire.block import V4_MAPPED
+
+STAMP = "stamp_inserted"
+NO_ADDRESS = (0, V4_MAPPED)
+"""0.0.0.0: the exporter of rows whose table does not say it."""
+
+MOST_FLOWS_OF_A_ROW = 10_000_000
+DEFAULT_BIN_SECONDS = 3600
+DEFAULT_MARGIN_SECONDS = 120.0
+_BINS_LOOKED_AT = 5
+
+COLUMNS: Mapping[str, str] = {
+    "peer_ip_src": "exporter_address",
+    "ip_src": "source_address",
+    "ip_dst": "destination_address",
+    "src_port": "source_transport_port",
+    "port_src": "source_transport_port",
+    "dst_port": "destination_transport_port",
+    "port_dst": "destination_transport_port",
+    "ip_proto": "protocol_identifier",
+    "tos": "ip_class_of_service",
+    "tcp_flags": "tcp_control_bits",
+    "iface_in": "ingress_interface",
+    "iface_out": "egress_interface",
+    "as_src": "bgp_source_as_number",
+    "as_dst": "bgp_destination_as_number",
+    "mask_src": "source_prefix_length",
+    "mask_dst": "destination_prefix_length",
+    "vlan": "vlan_id",
+    "sampling_rate": "sampling_rate",
+    "flowdir": "flow_direction",
+    "direction": "flow_direction",
+    "bytes": "octet_delta_count",
+    "packets": "packet_delta_count",
+    "flows": "flows",
+}
+"""What columns of pmacct's tables hold; the flow log's name, or `flows`."""
+
+ELEMENTS: Mapping[int, str] = {61: "flow_direction", 95: "application_id"}
+"""What custom primitives of some elements hold."""
+
+DIMENSIONS: Mapping[str, tuple[str, str]] = {
+    "exporter_address": ("peer_src_ip", "every flow counts as one of the exporter 0.0.0.0"),
+    "source_address": ("src_host", "there are no sources"),
+    "destination_address": ("dst_host", "there are no destinations"),
+    "source_transport_port": ("src_port", "services are found by the destination's port only"),
+    "destination_transport_port": ("dst_port", "services are found by the source's port only"),
+    "protocol_identifier": ("proto", "there are no protocols"),
+    "flows": ("flows", "each row of the table counts as one flow"),
+}
+"""The primitive that is missing when nothing fills a column, and what follows from it."""
+
+Converter = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPlan:
+    """How the rows of a table are read.
+
+    Attributes
+    ----------
+    roles
+        What the site's own columns hold, by name; see `ELEMENTS`.
+    bin_seconds
+        `sql_history`; 0: found out from the table.
+    margin_seconds
+        So long after its end a bin is complete.
+    utc
+        The stamps are UTC, else the time of this machine.
+    """
+
+    roles: Mapping[str, str] = field(default_factory=dict)
+    bin_seconds: int = 0
+    margin_seconds: float = DEFAULT_MARGIN_SECONDS
+    utc: bool = False
+
+
+class TableFeed:
+    """The flows of one table."""
+
+    def __init__(
+        self,
+        source: SourceTable,
+        plan: FeedPlan | None = None,
+        names: ApplicationNames | None = None,
+    ) -> None:
+        self.table, self.plan, self._names = source, plan or FeedPlan(), names
+        self._exporters: set[tuple[int, int]] = set()
+        self._columns: dict[str, str] = {}
+        self._bin_seconds = self.plan.bin_seconds
+
+    @property
+    def source(self) -> str:
+        """Name the table."""
+        return f"table {self.table.name}"
+
+    def check(self) -> list[str]:
+        """Look at the table; return sentences on what the answers will lack.
+
+        Raises
+        ------
+        SettingsError
+            There is no such table, or it has no stamps.
+        StorageError
+            The database is away.
+        """
+        there = self.table.columns()
+        name = self.table.name
+        if STAMP not in there:
+            raise SettingsError(
+                f"table {name} has no column {STAMP}: without sql_history nobody can tell when"
+                " its rows were counted"
+            )
+        known = {**COLUMNS, **self.plan.roles}
+        self._columns = {column: known[column] for column in there if column in known}
+        filled = set(self._columns.values())
+        if not filled & {"octet_delta_count", "packet_delta_count"}:
+            raise SettingsError(f"table {name} has neither bytes nor packets")
+        lacks = [
+            f"table {name} lacks the primitive {primitive}: {effect}"
+            for column, (primitive, effect) in DIMENSIONS.items()
+            if column not in filled
+        ]
+        engine = self.table.engine()
+        if engine in ("myisam", "aria", "memory", "csv", "archive"):
+            lacks.append(
+                f"table {name} is kept by {engine}, which knows no transactions: a bin that is"
+                " read while nfacctd writes it would be counted in part"
+            )
+        self._bin_seconds = self.plan.bin_seconds or self._found_bin_seconds()
+        if self._bin_seconds > 60:
+            lacks.append(
+                f"table {name} has bins of {self._bin_seconds} s: answers are no finer, and no"
+                " newer, than that"
+            )
+        return lacks
+
+    def bins(self, position: str, now: float) -> Iterator[FeedBin]:
+        """Yield every complete bin behind a position.
+
+        Raises
+        ------
+        StorageError
+            The database is away.
+        """
+        if not self._columns:
+            self.check()
+        newest = self.table.newest_stamps(1)
+        if not newest:
+            return
+        numeric = isinstance(newest[0], int)
+        last = math.floor(now - self._bin_seconds - self.plan.margin_seconds)
+        after: str | int = int(position or 0) if numeric else position or "0000-00-00 00:00:00"
+        until: str | int = last if numeric else self._text(last)
+        names = [STAMP, *self._columns]
+        rows = itertools.chain.from_iterable(self.table.rows(names, after, until))
+        for stamp, group in itertools.groupby(rows, key=lambda row: row[0]):
+            yield FeedBin(str(stamp), self._batches(stamp, list(group)))
+
+    def names(self, now: float) -> FlowBatch | None:
+        """Return the applications' names for every exporter, when there are new ones.
+
+        Raises
+        ------
+        StorageError
+            The database is away.
+        """
+        return None if self._names is None else self._names.news(self._exporters, now)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.table.close()
+        if self._names is not None:
+            self._names.source.close()
+
+    def _found_bin_seconds(self) -> int:
+        """Return the smallest distance of the newest bins; an hour where there is only one."""
+        stamps = sorted(map(self._second, self.table.newest_stamps(_BINS_LOOKED_AT)))
+        distances = [late - early for early, late in itertools.pairwise(stamps)]
+        return min((d for d in distances if d > 0), default=DEFAULT_BIN_SECONDS)
+
+    def _second(self, stamp: Any) -> int:
+        """Return the start of a bin, seconds since 1970."""
+        if isinstance(stamp, int):
+            return stamp
+        when = stamp if isinstance(stamp, datetime.datetime) else _parsed(str(stamp))
+        zone = datetime.UTC if self.plan.utc else None
+        return int(when.replace(tzinfo=zone).timestamp())
+
+    def _text(self, second: int) -> str:
+        zone = datetime.UTC if self.plan.utc else None
+        return datetime.datetime.fromtimestamp(second, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+    def _batches(self, stamp: Any, rows: Sequence[tuple[Any, ...]]) -> list[FlowBatch]:
+        """Turn the rows of one bin into flows."""
+        found: dict[str, AnyArray] = {}
+        for place, role in enumerate(self._columns.values(), 1):
+            found.update(_column(role, [row[place] for row in rows]))
+        n = len(rows)
+        octets = found.get("octet_delta_count", np.zeros(n, np.uint64))
+        packets = found.get("packet_delta_count", np.zeros(n, np.uint64))
+        traffic = np.flatnonzero((octets > 0) | (packets > 0))
+        if not len(traffic):
+            return []
+        found = {name: values[traffic] for name, values in found.items()}
+        flows = found.pop("flows", np.ones(len(traffic), np.int64))
+        constants = self._constants(stamp, found)
+        self._exporters |= _exporters({**constants, **found})
+        further = np.clip(flows, 1, MOST_FLOWS_OF_A_ROW) - 1
+        batches = [_batch(found, constants)]
+        if further.any():
+            keys = {
+                name: np.repeat(values, further)
+                for name, values in found.items()
+                if name not in ("octet_delta_count", "packet_delta_count")
+            }
+            batches.append(_batch(keys, constants))
+        return batches
+
+    def _constants(self, stamp: Any, found: Mapping[str, AnyArray]) -> dict[str, int]:
+        start = self._second(stamp) * 1000
+        constants = {
+            "collection_time_milliseconds": start,
+            "flow_start_milliseconds": start,
+            "flow_end_milliseconds": start + self._bin_seconds * 1000 - 1,
+            "record_kind": int(RecordKind.FLOW),
+        }
+        if "exporter_address_lo" not in found:
+            constants["exporter_address_hi"], constants["exporter_address_lo"] = NO_ADDRESS
+        return constants
+
+
+def _exporters(columns: Mapping[str, Any]) -> set[tuple[int, int]]:
+    hi, lo = (np.atleast_1d(columns[f"exporter_address_{half}"]) for half in ("hi", "lo"))
+    return set(zip(hi.tolist(), lo.tolist(), strict=True))
+
+
+def _batch(columns: Mapping[str, AnyArray], constants: Mapping[str, int]) -> FlowBatch:
+    n = len(next(iter(columns.values())))
+    same = {
+        name: np.broadcast_to(np.array(value, COLUMN[name].dtype), (n,))
+        for name, value in constants.items()
+    }
+    return FlowBatch(n, {**same, **columns})
+
+
+def _column(role: str, values: list[Any]) -> dict[str, AnyArray]:
+    """Convert one column of the table."""
+    if role.endswith("_address"):
+        halves = [_halves(value) for value in values]
+        return {
+            f"{role}_hi": np.array([hi for hi, _ in halves], np.uint64),
+            f"{role}_lo": np.array([lo for _, lo in halves], np.uint64),
+        }
+    if role == "flows":
+        return {role: np.array([int(value or 0) for value in values], np.int64)}
+    dtype = COLUMN[role].dtype
+    convert: Converter = _CONVERTERS.get(role, _number)
+    largest = np.iinfo(dtype).max if dtype.kind == "u" else 2**53
+    return {role: np.array([min(convert(value), largest) for value in values], dtype)}
+
+
+@lru_cache(maxsize=262_144)
+def _halves(value: Any) -> tuple[int, int]:
+    """Read an address: text, a number (IPv4), or its octets."""
+    try:
+        if isinstance(value, bytes) and len(value) in (4, 16):
+            return address_halves(str(ipaddress.ip_address(value)))
+        if isinstance(value, int):
+            return address_halves(str(ipaddress.IPv4Address(value)))
+        text = value.decode() if isinstance(value, bytes) else str(value or "")
+        return address_halves(text.rstrip("\0")) if text else NO_ADDRESS
+    except ValueError:
+        return NO_ADDRESS
+
+
+def _number(value: Any) -> int:
+    try:
+        return max(int(value or 0), 0)
+    except ValueError:
+        return 0
+
+
+_NUMBERS = {name: number for number, name in PROTOCOL_NAMES.items()} | {"ip": 0}
+
+
+@lru_cache(maxsize=1024)
+def _protocol(value: Any) -> int:
+    """Read a protocol: nfacctd's name or a number."""
+    text = str(value or "").strip().lower()
+    return int(text) if text.isdecimal() else _NUMBERS.get(text, 0)
+
+
+_DIRECTIONS = {"0": 0, "1": 1, "i": 0, "in": 0, "e": 1, "out": 1}
+
+
+def _direction(value: Any) -> int:
+    return _DIRECTIONS.get(str(value if value is not None else "").strip().lower(), 255)
+
+
+_CONVERTERS: Mapping[str, Converter] = {
+    "protocol_identifier": _protocol,
+    "flow_direction": _direction,
+    "application_id": application_id,
+}
+
+
+def _parsed(text: str) -> datetime.datetime:
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{STAMP} {text[:40]}: expected a time") from None

@@ -1,0 +1,99 @@
+"""Which feed a collector configuration, or an order on the command line, asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from appliance.errors import SettingsError
+from appliance.feeds import FeedOrder
+from appliance.nfacctd.config import PluginName
+from appliance.nfacctd.effective import EffectiveConfig
+from appliance.nfacctd.overrides import database_url
+from appliance.plugins.sql_store.pmacct.feed import ELEMENTS, FeedPlan, TableFeed
+from appliance.plugins.sql_store.pmacct.feed_names import ApplicationNames
+from appliance.plugins.sql_store.pmacct.plan import TablePlan, table_plans
+from appliance.plugins.sql_store.pmacct.source import SourceTable
+from appliance.plugins.sql_store.pmacct.tables import is_dynamic
+
+_WRITING_SECONDS = 10.0
+_NAME, _DESCRIPTION, _IDENTIFIER = 96, 94, 95
+
+
+def feed_of(order: FeedOrder, config: EffectiveConfig | None, folder: Path) -> TableFeed:
+    """Return the feed of an order; nothing is opened yet.
+
+    Parameters
+    ----------
+    config
+        The collector configuration in force.
+    folder
+        Where relative SQLite files are.
+
+    Raises
+    ------
+    SettingsError
+        The configuration fills no table that can be read.
+    """
+    if order.url:
+        return TableFeed(SourceTable(order.url, order.table, folder))
+    if config is None:
+        raise SettingsError(
+            "the engine nfacctd needs a collector configuration", key="collector.config"
+        )
+    return _configured(config)
+
+
+def _configured(config: EffectiveConfig) -> TableFeed:
+    plans, _ = table_plans(config)
+    timed = next((plan for plan in plans if plan.history is not None), None)
+    if timed is None:
+        raise SettingsError(
+            "no table has sql_history: without it nobody can tell when flows were counted",
+            file=config.path,
+        )
+    if is_dynamic(timed.table):
+        raise SettingsError(
+            f"table {timed.table}: a feed needs one table, without % or $ in its name",
+            file=config.path,
+        )
+    seconds = timed.history.seconds if timed.history is not None else 0
+    plan = FeedPlan(
+        roles=_roles(timed),
+        bin_seconds=seconds,
+        margin_seconds=timed.refresh_seconds + timed.startup_delay + _WRITING_SECONDS,
+        utc=config.flag("timestamps_utc", timed.plugin),
+    )
+    return TableFeed(_source(config, timed), plan, _names(config, plans))
+
+
+def _roles(plan: TablePlan) -> dict[str, str]:
+    """Return what the columns of custom primitives hold."""
+    return {
+        column.name: ELEMENTS[column.custom.element]
+        for column in plan.columns
+        if column.custom is not None
+        and column.custom.enterprise == 0
+        and column.custom.element in ELEMENTS
+    }
+
+
+def _names(config: EffectiveConfig, plans: list[TablePlan]) -> ApplicationNames | None:
+    """Return the table with names of applications, where one is filled."""
+    for plan in plans:
+        columns = {
+            column.custom.element: column.name
+            for column in plan.columns
+            if column.custom is not None and column.custom.enterprise == 0
+        }
+        if _NAME in columns and _IDENTIFIER in columns:
+            wanted = [columns[_IDENTIFIER], columns[_NAME]]
+            wanted += [columns[_DESCRIPTION]] if _DESCRIPTION in columns else []
+            return ApplicationNames(_source(config, plan), tuple(wanted))
+    return None
+
+
+def _source(config: EffectiveConfig, plan: TablePlan) -> SourceTable:
+    plugin = next(p for p in config.sql_plugins if p.name == plan.plugin)
+    return SourceTable(
+        database_url(config, PluginName(plugin.type, plugin.name)), plan.table, config.path.parent
+    )

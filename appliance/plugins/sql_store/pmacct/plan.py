@@ -1,0 +1,268 @@
+"""What a table of pmacct holds and where it is: one plan for each SQL plugin of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from appliance.nfacctd.aggregates import (
+    BOTH_WAYS,
+    BUILT_IN,
+    BuiltIn,
+    Kind,
+    column_name,
+    is_bgp_table,
+    version_primitives,
+)
+from appliance.nfacctd.config import PluginName
+from appliance.nfacctd.effective import EffectiveConfig
+from appliance.nfacctd.overrides import DEFAULT_PASSWORD, SQLITE_DEFAULT
+from appliance.nfacctd.pre_tag_map import TagRules
+from appliance.nfacctd.primitives import Primitive
+from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
+
+DEFAULT_REFRESH_SECONDS = 60
+MOST_ROWS = 1_000_000
+"""So many rows wait in memory before they are purged ahead of time."""
+
+STAMPS = ("stamp_inserted", "stamp_updated")
+_DUMMIES = {
+    Kind.MAC: "0:0:0:0:0:0",
+    Kind.ADDRESS: "0.0.0.0",  # noqa: S104 - what nfacctd writes for no address
+    Kind.PROTOCOL: "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """One column of a table.
+
+    Attributes
+    ----------
+    name
+        In SQL.
+    custom
+        The primitive that a site has defined; None for one that nfacctd has by itself.
+    filler
+        What stands in a column that only the version of the table asks for; None: it is filled.
+    """
+
+    name: str
+    kind: Kind
+    sql_type: str
+    built_in: BuiltIn | None = None
+    custom: Primitive | None = None
+    filler: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a table is: a SQLite file, or a MySQL server (`host` or `socket`)."""
+
+    name: str
+    path: Path | None = None
+    host: str = ""
+    port: int = 3306
+    socket: str = ""
+    user: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """A table, as one plugin asks for it.
+
+    Attributes
+    ----------
+    columns
+        What the rows are told apart by, then TCP flags and flows where asked for.
+    own
+        The table is the site's own; else it has the columns of pmacct's, with its primary key.
+    mirror
+        What is counted a second time in place of the only column (`sum_host` and the like).
+    """
+
+    plugin: str
+    place: Place
+    table: str
+    schema: Path | None
+    columns: tuple[ColumnPlan, ...]
+    own: bool
+    history: History | None
+    roundoff: str
+    refresh_seconds: int
+    startup_delay: int
+    arrival_time: bool
+    options: bool
+    renormalize: bool
+    update: bool
+    multi_values: int
+    most_rows: int
+    numeric_hosts: bool
+    numeric_protocols: bool
+    whole_seconds: bool
+    rules: TagRules
+    mirror: BuiltIn | None = None
+
+    @property
+    def keys(self) -> tuple[ColumnPlan, ...]:
+        """Return the columns that rows are told apart by."""
+        return tuple(c for c in self.columns if c.kind not in (Kind.FLAGS, Kind.FLOWS))
+
+    @property
+    def ways(self) -> tuple[TablePlan, ...]:
+        """Return the plan, and the one by which each flow counts a second time."""
+        if self.mirror is None:
+            return (self,)
+        other = (replace(c, built_in=self.mirror) if c.filler is None else c for c in self.columns)
+        return (self, replace(self, columns=tuple(other), mirror=None))
+
+    @property
+    def has_flags(self) -> bool:
+        """Whether TCP flags are kept."""
+        return any(c.kind is Kind.FLAGS and c.filler is None for c in self.columns)
+
+    @property
+    def has_flows(self) -> bool:
+        """Whether flows are counted."""
+        return any(c.kind is Kind.FLOWS and c.filler is None for c in self.columns)
+
+
+def table_plans(config: EffectiveConfig) -> tuple[list[TablePlan], list[str]]:
+    """Return the tables that a configuration asks for, and sentences about what it should know.
+
+    Raises
+    ------
+    SettingsError
+        nfacctd would not start with it.
+    """
+    config.raise_errors()
+    plans, warnings = [], []
+    for plugin in config.sql_plugins:
+        plan, problems = _plan(config, plugin)
+        plans.append(plan)
+        warnings += [f"plugin {plugin.name}: {problem}" for problem in problems]
+    return plans, warnings
+
+
+def place_of(config: EffectiveConfig, plugin: PluginName) -> Place:
+    """Return the database of a plugin."""
+    name = plugin.name
+    if plugin.type == "sqlite3":
+        path = config.path.parent.absolute() / config.text("sql_db", name, SQLITE_DEFAULT)
+        return Place(str(path), path)
+    host = config.text("sql_host", name) or "localhost"
+    socket = host.removeprefix("unix:") if host.startswith("unix:") else ""
+    return Place(
+        config.text("sql_db", name, "pmacct"),
+        host="" if socket else host,
+        port=config.number("sql_port", name, 3306),
+        socket=socket,
+        user=config.text("sql_user", name, "pmacct"),
+        password=config.text("sql_passwd", name, DEFAULT_PASSWORD),
+    )
+
+
+def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[str]]:
+    name = plugin.name
+    names = config.aggregate(name)
+    version = config.number("sql_table_version", name, 1)
+    table_type = config.text("sql_table_type", name)
+    own = config.flag("sql_optimize_clauses", name)
+    bgp = is_bgp_table(table_type, names)
+    history, unit_problem = parse_history(config.text("sql_history", name))
+    roundoff = config.text("sql_history_roundoff", name)
+    problems = [unit_problem] if unit_problem else []
+    problems += [f"ignoring unknown round off value: {x}" for x in unknown_roundoffs(roundoff)]
+    plan = TablePlan(
+        plugin=name,
+        place=place_of(config, plugin),
+        table=config.text("sql_table", name) or _default_table(version, bgp),
+        schema=config.file("sql_table_schema", name),
+        columns=tuple(_columns(config, names, version, bgp, own)),
+        own=own,
+        history=history,
+        roundoff=roundoff,
+        refresh_seconds=config.number("sql_refresh_time", name, DEFAULT_REFRESH_SECONDS),
+        startup_delay=config.number("sql_startup_delay", name),
+        arrival_time=config.flag("nfacctd_time_new"),
+        options=config.flag("nfacctd_account_options"),
+        renormalize=config.flag("nfacctd_renormalize"),
+        update=not config.flag("sql_dont_try_update", name),
+        multi_values=config.number("sql_multi_values", name),
+        most_rows=config.number("sql_cache_entries", name, MOST_ROWS),
+        numeric_hosts=config.flag("sql_num_hosts", name),
+        numeric_protocols=config.flag("sql_num_protos", name),
+        whole_seconds=config.flag("timestamps_secs", name),
+        rules=config.tag_rules(name),
+        mirror=BUILT_IN[both[1]] if (both := _both_ways(names)) is not None else None,
+    )
+    return plan, problems
+
+
+def _default_table(version: int, bgp: bool) -> str:
+    if bgp:
+        return "acct_bgp"
+    return f"acct_v{version}" if 2 <= version <= 8 else "acct"
+
+
+def _columns(
+    config: EffectiveConfig, names: tuple[str, ...], version: int, bgp: bool, own: bool
+) -> Iterator[ColumnPlan]:
+    """Yield the columns: those of nfacctd in its order, those of the site, then what it counts."""
+    wanted = dict.fromkeys(names)
+    both = _both_ways(names)
+    if both is not None:
+        wanted = {both[0]: None}
+    fixed = () if own else version_primitives(version, bgp)
+    taken: set[str] = set()
+    last = ("tag", "tag2", "label", "class")
+    order = [n for n in BUILT_IN if n not in last]
+    customs = [custom for n in wanted if (custom := config.custom(n)) is not None]
+    for name in (*order, *last):
+        built_in = BUILT_IN[name]
+        if name == last[0]:
+            yield from (_custom_column(custom) for custom in customs)
+        if not built_in.column or (name not in wanted and name not in fixed):
+            continue
+        column = column_name(built_in, version, bgp)
+        filler = None if name in wanted else _filler(built_in)
+        if filler is not None and column in taken:
+            continue
+        if filler is not None and _is_wanted_later(column, wanted, version, bgp):
+            continue
+        taken.add(column)
+        host = BUILT_IN["src_host"].sql_type
+        kind = host if column in ("ip_src", "ip_dst") else built_in.sql_type
+        yield ColumnPlan(column, built_in.kind, kind, built_in, filler=filler)
+
+
+def _both_ways(names: tuple[str, ...]) -> tuple[str, str] | None:
+    return next((pair for name, pair in BOTH_WAYS.items() if name in names), None)
+
+
+def _is_wanted_later(column: str, wanted: dict[str, None], version: int, bgp: bool) -> bool:
+    """Tell whether an AS number takes the place of an address, as before version 6."""
+    others = (BUILT_IN[n] for n in wanted if n in ("src_as", "dst_as"))
+    return any(column_name(other, version, bgp) == column for other in others)
+
+
+def _custom_column(custom: Primitive) -> ColumnPlan:
+    length = custom.length
+    if custom.semantics == "u_int":
+        kind = "BIGINT UNSIGNED"
+    elif custom.semantics in ("ip", "mac"):
+        kind = "CHAR(45)" if custom.semantics == "ip" else "CHAR(17)"
+    else:
+        octets = {"raw": 3, "hex": 2}.get(custom.semantics, 1)
+        kind = f"VARCHAR({min(length * octets, 1024) if length else 255})"
+    return ColumnPlan(custom.name, Kind.CUSTOM, kind, custom=custom)
+
+
+def _filler(built_in: BuiltIn) -> str | int:
+    if built_in.name == "class":
+        return "unknown"
+    if built_in.kind in _DUMMIES:
+        return _DUMMIES[built_in.kind]
+    return "" if "CHAR" in built_in.sql_type else 0

@@ -1,0 +1,174 @@
+"""A table of pmacct's that is only read: which columns it has, and its rows bin by bin.
+
+Nothing is written to the database, not even a temporary table, and a SQLite file is opened
+read-only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import pymysql
+import pymysql.cursors
+
+from appliance.errors import SettingsError, StorageError
+from appliance.plugins.sql_store.database import CONNECT_SECONDS, READ_SECONDS
+
+FETCH_ROWS = 10_000
+_FAILURES = (pymysql.MySQLError, sqlite3.Error, OSError)
+_NO_TABLE = 1146
+
+
+class SourceTable:
+    """One table of a MySQL database or a SQLite file.
+
+    Parameters
+    ----------
+    folder
+        Where relative SQLite files are.
+    """
+
+    def __init__(self, url: str, table: str, folder: Path) -> None:
+        scheme, _, rest = url.partition(":")
+        if scheme not in ("mysql", "sqlite"):
+            raise SettingsError(
+                f"database {scheme}:...: expected mysql://user:password@host/name or sqlite:FILE"
+            )
+        self.is_mysql, self.table, self._url = scheme == "mysql", table, url
+        self.path = None if self.is_mysql else folder / rest.removeprefix("//")
+        self.name = f"{urlsplit(url).path.strip('/') if self.is_mysql else self.path}.{table}"
+        self._connection: Any = None
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns.
+
+        Raises
+        ------
+        SettingsError
+            There is no such table.
+        """
+        with self._guarded():
+            if self.is_mysql:
+                query = (
+                    "SELECT column_name FROM information_schema.columns WHERE table_schema ="
+                    " DATABASE() AND table_name = %s ORDER BY ordinal_position"
+                )
+                found = [str(name) for (name,) in self._all(query, (self.table,))]
+            else:
+                found = [str(row[1]) for row in self._all(f"PRAGMA table_info({self._quoted()})")]
+        if not found:
+            raise SettingsError(f"table {self.name} does not exist")
+        return found
+
+    def engine(self) -> str:
+        """Return the storage engine in lower case."""
+        if not self.is_mysql:
+            return "sqlite"
+        query = (
+            "SELECT engine FROM information_schema.tables WHERE table_schema = DATABASE()"
+            " AND table_name = %s"
+        )
+        with self._guarded():
+            found = self._all(query, (self.table,))
+        return str(found[0][0]).lower() if found and found[0][0] else "a view"
+
+    def newest_stamps(self, count: int) -> list[Any]:
+        """Return the newest bins, newest first, as the table has them."""
+        query = (
+            f"SELECT DISTINCT stamp_inserted FROM {self._quoted()}"  # noqa: S608 - quoted
+            f" ORDER BY stamp_inserted DESC LIMIT {int(count)}"
+        )
+        with self._guarded():
+            return [stamp for (stamp,) in self._all(query)]
+
+    def rows(
+        self, columns: Sequence[str], after: str | int, until: str | int
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield rows with after < stamp_inserted <= until, in that order, some at a time."""
+        names = ", ".join(map(self._name, columns))
+        mark = "%s" if self.is_mysql else "?"
+        query = (
+            f"SELECT {names} FROM {self._quoted()}"  # noqa: S608 - quoted
+            f" WHERE stamp_inserted > {mark} AND stamp_inserted <= {mark} ORDER BY stamp_inserted"
+        )
+        with self._guarded(), closing(self._cursor()) as cursor:
+            cursor.execute(query, (after, until))
+            while found := cursor.fetchmany(FETCH_ROWS):
+                yield list(found)
+
+    def distinct(self, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Return every combination of some columns."""
+        names = ", ".join(map(self._name, columns))
+        query = f"SELECT DISTINCT {names} FROM {self._quoted()}"  # noqa: S608 - quoted
+        with self._guarded():
+            return self._all(query)
+
+    def close(self) -> None:
+        """Close the connection; the next question opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except _FAILURES:
+                return
+
+    def _all(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with closing(self._cursor()) as cursor:
+            cursor.execute(query, tuple(parameters))
+            return list(cursor.fetchall())
+
+    def _cursor(self) -> Any:
+        if self._connection is None:
+            self._connection = self._opened()
+        if self.is_mysql:
+            return self._connection.cursor(pymysql.cursors.SSCursor)
+        return self._connection.cursor()
+
+    def _opened(self) -> Any:
+        if self.path is not None:
+            return sqlite3.connect(
+                f"file:{quote(str(self.path))}?mode=ro", uri=True, check_same_thread=False
+            )
+        parts = urlsplit(self._url)
+        options: Mapping[str, list[str]] = parse_qs(parts.query)
+        address: dict[str, Any] = {"host": parts.hostname or "localhost"}
+        if socket := options.get("socket"):
+            address = {"unix_socket": socket[0]}
+        return pymysql.connect(
+            **address,
+            port=parts.port or 3306,
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            database=unquote(parts.path.strip("/")),
+            charset="utf8mb4",
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+        )
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except _FAILURES as error:
+            self.close()
+            if error.args[:1] == (_NO_TABLE,) or "no such table" in str(error):
+                raise SettingsError(f"table {self.name} does not exist") from error
+            said = error.args[-1] if error.args else error
+            raise StorageError(f"database of {self.name}: {said}") from error
+        except GeneratorExit:
+            # Somebody stopped in the middle of an unbuffered answer.
+            self.close()
+            raise
+
+    def _quoted(self) -> str:
+        return self._name(self.table)
+
+    def _name(self, name: str) -> str:
+        mark = "`" if self.is_mysql else '"'
+        return f"{mark}{name.replace(mark, mark * 2)}{mark}"

@@ -1,0 +1,180 @@
+"""Tables of pmacct: their names with variables, how they are made, and the statements for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from appliance.errors import StorageError
+from appliance.nfacctd.aggregates import Kind
+from appliance.plugins.sql_store.pmacct.aggregation import BIN
+from appliance.plugins.sql_store.pmacct.plan import STAMPS, ColumnPlan, TablePlan
+from appliance.plugins.sql_store.pmacct.texts import TextColumns, written_columns
+
+TIME_VARIABLES = "dHmMsSwWYz"
+LONGEST_NAME = 64
+_PER_ROW = {"$peer_src_ip": "peer_src_ip", "$tag2": "tag2", "$tag": "tag"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Rows for one table: its name, the moment that its variables stand for, and the columns."""
+
+    name: str
+    moment: int
+    columns: TextColumns
+    row_variables: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        """How many."""
+        return len(next(iter(self.columns.values())))
+
+
+def is_dynamic(name: str) -> bool:
+    """Tell whether a name has variables."""
+    return "%" in name or "$" in name
+
+
+def expanded(text: str, plan: TablePlan, moment: int, row: Sequence[tuple[str, str]] = ()) -> str:
+    """Put the values of variables into a table's name or schema."""
+    local = time.localtime(moment)
+    for letter in TIME_VARIABLES:
+        if f"%{letter}" in text:
+            text = text.replace(f"%{letter}", _time_variable(letter, moment, local))
+    history = plan.history.seconds if plan.history is not None else 0
+    zone = time.strftime("%z", local)
+    fixed = (
+        ("$ref", str(plan.refresh_seconds)),
+        ("$hst", str(history)),
+        ("$tzone", f"{zone[:3]}:{zone[3:]}"),
+    )
+    for name, value in (*fixed, *row):
+        text = text.replace(name, value)
+    return text
+
+
+def targets(table: Any, plan: TablePlan, now: int) -> Iterator[Target]:
+    """Split an aggregate into the rows of each table that its variables name."""
+    for moment, row, part in _parts(table, plan, now):
+        name = expanded(plan.table, plan, moment, row)
+        if len(name) > LONGEST_NAME or "`" in name or '"' in name:
+            raise StorageError(f"table name {name}: at most {LONGEST_NAME} characters, no quotes")
+        yield Target(name, moment, written_columns(part, plan, now), row)
+
+
+def create_statements(plan: TablePlan, target: Target, mysql: bool) -> list[str]:
+    """Return what makes a table: its schema file, or pmacct's columns.
+
+    Raises
+    ------
+    StorageError
+        The schema file cannot be read.
+    """
+    if plan.schema is not None:
+        text = _read(plan.schema)
+        whole = expanded(text, plan, target.moment, target.row_variables)
+        return [part.strip() for part in whole.split(";") if part.strip()]
+    name = quoted(target.name, mysql)
+    columns = [_declared(n, kind, mysql) for n, kind in declared_columns(plan)]
+    keys = [quoted(column.name, mysql) for column in plan.keys if column.name]
+    if plan.history is not None:
+        keys.append(quoted(STAMPS[0], mysql))
+    if not plan.own and keys:
+        columns.append(f"PRIMARY KEY ({', '.join(keys)})")
+    ending = " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4" if mysql else ""
+    return [f"CREATE TABLE {name} ({', '.join(columns)}){ending}"]
+
+
+def declared_columns(plan: TablePlan) -> list[tuple[str, str]]:
+    """Return each column of a table with its type in MySQL."""
+    found: list[tuple[str, str]] = []
+    for column in plan.columns:
+        found.append((column.name, _sql_type(column, plan)))
+        if column.kind is Kind.TIME and not plan.whole_seconds:
+            found.append((f"{column.name}_residual", "INT UNSIGNED"))
+    counters = [("packets", "BIGINT UNSIGNED"), ("bytes", "BIGINT UNSIGNED")]
+    flows = [entry for entry in found if entry[0] == "flows"]
+    found = [entry for entry in found if entry[0] != "flows"]
+    stamps = [(name, "DATETIME") for name in STAMPS] if plan.history is not None else []
+    return [*found, *counters, *flows, *stamps]
+
+
+def quoted(name: str, mysql: bool) -> str:
+    """Quote an identifier."""
+    return f"`{name}`" if mysql else f'"{name}"'
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        raise StorageError(f"sql_table_schema {path}: {problem.lower()}") from error
+
+
+def _time_variable(letter: str, moment: int, local: time.struct_time) -> str:
+    return str(moment) if letter == "s" else time.strftime(f"%{letter}", local)
+
+
+def _parts(
+    table: Any, plan: TablePlan, now: int
+) -> Iterator[tuple[int, tuple[tuple[str, str], ...], Any]]:
+    if not is_dynamic(plan.table):
+        yield now, (), table
+        return
+    columns: dict[str, Any] = {}
+    if plan.history is not None:
+        columns[BIN] = table[BIN]
+    row_columns = _row_columns(plan)
+    texts = written_columns(table, plan, now) if row_columns else {}
+    columns |= {variable: texts[name] for variable, name in row_columns if name}
+    if not columns:
+        yield now, _row_values(row_columns, {}), table
+        return
+    keyed = pa.table(columns).append_column("row", pa.array(np.arange(len(table))))
+    for group in keyed.group_by(list(columns)).aggregate([("row", "list")]).to_pylist():
+        moment = group.get(BIN, now)
+        part = table.take(pa.array(group["row_list"]))
+        yield moment, _row_values(row_columns, group), part
+
+
+def _row_columns(plan: TablePlan) -> list[tuple[str, str]]:
+    """Return the variables of a name that differ from row to row, with the columns they are."""
+    by_name = {c.built_in.name: c.name for c in plan.keys if c.built_in and c.filler is None}
+    found, text = [], plan.table
+    for variable, primitive in _PER_ROW.items():
+        if variable in text:
+            text = text.replace(variable, "")
+            found.append((variable, by_name.get(primitive, "")))
+    return found
+
+
+def _row_values(
+    row_columns: list[tuple[str, str]], group: dict[str, Any]
+) -> tuple[tuple[str, str], ...]:
+    values = [(variable, str(group.get(variable, "0"))) for variable, _ in row_columns]
+    return tuple((variable, value.replace(".", "_")) for variable, value in values)
+
+
+def _sql_type(column: ColumnPlan, plan: TablePlan) -> str:
+    if column.kind in (Kind.ADDRESS, Kind.NET) and plan.numeric_hosts:
+        return "VARBINARY(16)"
+    if column.kind is Kind.PROTOCOL and plan.numeric_protocols:
+        return "TINYINT UNSIGNED"
+    return column.sql_type
+
+
+def _declared(name: str, kind: str, mysql: bool) -> str:
+    spelled = kind if mysql else kind.replace(" UNSIGNED", "")
+    if name == STAMPS[1]:
+        return f"{quoted(name, mysql)} {spelled}"
+    default = "''" if "CHAR" in kind or "BINARY" in kind else "0"
+    ending = "" if kind == "DATETIME" else f" DEFAULT {default}"
+    return f"{quoted(name, mysql)} {spelled} NOT NULL{ending}"

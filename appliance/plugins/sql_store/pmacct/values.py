@@ -1,0 +1,291 @@
+"""From rows of the flow log to the key columns of a table, a column at a time.
+
+A key is a numpy array, an Arrow array, or one plain value when it is the same in every row, so
+that what does not vary costs nothing. Keys are told apart as they will be written: octets that give
+one text are one key. Each key column has one or two arrays (`Keys`), named by its place.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from appliance.flowlog import Rows
+from appliance.flows import COLUMN, RecordKind, octets_column
+from appliance.nfacctd.aggregates import BuiltIn, Kind
+from appliance.nfacctd.pre_tag_map import Subject, TagRules, Tags
+from appliance.nfacctd.primitives import Primitive
+from appliance.plugins.sql_store.pmacct.plan import ColumnPlan, TablePlan
+
+Value = Any
+"""An array, or one value for every row."""
+
+Keys = dict[str, Value]
+TAG_COLUMNS = (
+    *("exporter_address_hi", "exporter_address_lo", "ingress_interface", "egress_interface"),
+    "record_kind",
+)
+
+_WITH_PORTS = (1, 6, 17)
+_ALL = 2**64 - 1
+
+
+def source_columns(plan: TablePlan) -> tuple[str, ...]:
+    """Return the columns of the flow log that a table is made of."""
+    names = ["octet_delta_count", "packet_delta_count", "record_kind", "reverse"]
+    names += ["collection_time_milliseconds", "flow_start_milliseconds", "sampling_rate"]
+    names += [f"{side}_address_{half}" for side in ("source", "destination") for half in _HALVES]
+    names += [*TAG_COLUMNS, "export_protocol_version", "protocol_identifier"]
+    for column in (column for way in plan.ways for column in way.columns):
+        names += _sources(column) if column.filler is None else ()
+    return tuple(dict.fromkeys(names))
+
+
+def column_of(rows: Rows, name: str) -> Value:
+    """Return a column of the flow log: an array, or one value; absent values are filled in."""
+    if name in rows.constants:
+        return rows.constants[name]
+    absent = COLUMN[name].absent
+    found = rows.arrays.get(name)
+    if found is None:
+        return absent
+    if found.null_count:
+        found = found.fill_null(absent)
+    return found.to_numpy(zero_copy_only=False)
+
+
+def key_columns(rows: Rows, plan: TablePlan) -> Keys:
+    """Return the key columns of a table for some rows."""
+    tags = _tags(rows, plan)
+    keys: Keys = {}
+    for place, column in enumerate(plan.keys):
+        if column.filler is None:
+            keys.update(_READERS[column.kind](rows, column, f"k{place}", plan, tags))
+    return keys
+
+
+def tags_of(rows: Rows, rules: TagRules) -> Tags:
+    """Try the rules of `pre_tag_map` on rows."""
+    n = rows.n_rows
+    hi, lo, ingress, egress, kind, octets, packets = (
+        np.broadcast_to(np.asarray(column_of(rows, name), COLUMN[name].dtype), (n,))
+        for name in (*TAG_COLUMNS, "octet_delta_count", "packet_delta_count")
+    )
+    # To nfacctd a record that has no octets is an event, although it may count packets.
+    event = (kind == RecordKind.FLOW) & (octets == 0) & (packets > 0)
+    kind = np.where(event, np.uint8(RecordKind.EVENT), kind)
+    return rules.tags(Subject(hi, lo, kind, ingress, egress))
+
+
+def _tags(rows: Rows, plan: TablePlan) -> Tags | None:
+    wanted = any(c.kind in (Kind.TAG, Kind.LABEL) and c.filler is None for c in plan.keys)
+    return tags_of(rows, plan.rules) if wanted and plan.rules.rules else None
+
+
+_HALVES = ("hi", "lo")
+
+
+def _sources(column: ColumnPlan) -> tuple[str, ...]:
+    if column.custom is not None:
+        return (octets_column(column.custom.enterprise, column.custom.element),)
+    found = _built_in(column)
+    if column.kind in (Kind.OCTETS, Kind.ETHERTYPE):
+        return (octets_column(0, found.element),)
+    if column.kind in (Kind.ADDRESS, Kind.NET):
+        mask = (found.mask,) if found.mask else ()
+        return (*(f"{found.source}_{half}" for half in _HALVES), *mask)
+    return (found.source,) if found.source in COLUMN else ()
+
+
+def _built_in(column: ColumnPlan) -> BuiltIn:
+    if column.built_in is None:
+        raise RuntimeError(f"column {column.name} is no built-in")
+    return column.built_in
+
+
+def _address(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    source = _built_in(column).source
+    return {f"{key}{half}": column_of(rows, f"{source}_{half}") for half in _HALVES}
+
+
+def _net(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    found = _built_in(column)
+    hi, lo = (
+        np.atleast_1d(np.asarray(column_of(rows, f"{found.source}_{half}"), np.uint64))
+        for half in _HALVES
+    )
+    length = np.atleast_1d(np.asarray(column_of(rows, found.mask), np.int64))
+    v4 = (hi == 0) & (lo >> np.uint64(32) == np.uint64(0xFFFF))
+    bits = np.clip(np.where(v4, length + 96, length), 0, 128)
+    return {f"{key}hi": hi & _HIGH[bits], f"{key}lo": lo & _LOW[bits]}
+
+
+_HIGH = np.array([((1 << n) - 1) << (128 - n) >> 64 for n in range(129)], np.uint64)
+_LOW = np.array([((1 << n) - 1) << (128 - n) & _ALL for n in range(129)], np.uint64)
+
+
+def _number(rows: Rows, column: ColumnPlan, key: str, plan: TablePlan, *_: object) -> Keys:
+    source = _built_in(column).source
+    found = column_of(rows, source)
+    if source == "sampling_rate":
+        if plan.renormalize:
+            return {key: np.where(np.asarray(found) >= 1, 1, 0).astype(np.int64)}
+        found = np.rint(found).astype(np.int64)
+    return {key: found}
+
+
+def _port(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    """Return a port; of NetFlow v5 only where the protocol has ports, or is ICMP."""
+    found = column_of(rows, _built_in(column).source)
+    version = np.asarray(column_of(rows, "export_protocol_version"))
+    if not (version == 5).any():
+        return {key: found}
+    protocol = np.asarray(column_of(rows, "protocol_identifier"))
+    return {key: np.where((version == 5) & ~np.isin(protocol, _WITH_PORTS), 0, found)}
+
+
+def _time(rows: Rows, column: ColumnPlan, key: str, plan: TablePlan, *_: object) -> Keys:
+    source = _built_in(column).source
+    found = column_of(rows, source) if source else 0
+    return {key: found // 1000 * 1000 if plan.whole_seconds else found}
+
+
+def _direction(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    return {key: np.asarray(column_of(rows, _built_in(column).source)) == 1}
+
+
+def _tag(rows: Rows, column: ColumnPlan, key: str, _plan: TablePlan, tags: Tags | None) -> Keys:
+    return {key: getattr(tags, column.built_in.name) if tags and column.built_in else 0}
+
+
+def _label(rows: Rows, column: ColumnPlan, key: str, _plan: TablePlan, tags: Tags | None) -> Keys:
+    return {key: pa.array(tags.label_texts).take(pa.array(tags.labels)) if tags else ""}
+
+
+def _nothing(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    if column.built_in is not None and column.built_in.name == "class":
+        return {key: "unknown"}
+    return {key: "" if "CHAR" in column.sql_type else 0}
+
+
+def _octets(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    found = rows.arrays.get(octets_column(0, _built_in(column).element))
+    if found is None:
+        return {key: 0}
+    shift = 4 if column.name.startswith("mpls_label") else 0
+    return {key: _mapped(found, lambda octets: int.from_bytes(octets[:7], "big") >> shift, 0)}
+
+
+def _ethertype(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    """Return the Ethernet type as nfacctd writes it; without one, that of the addresses."""
+    hi, lo = (column_of(rows, f"source_address_{half}") for half in _HALVES)
+    v6 = np.asarray((np.asarray(hi) != 0) | (np.asarray(lo) >> 32 != 0xFFFF)) & (np.asarray(lo) > 0)
+    told = rows.arrays.get(octets_column(0, _built_in(column).element))
+    own = np.where(v6, "86dd", "800").astype(object)
+    if told is None:
+        return {key: own.item() if own.ndim == 0 else pa.array(own, pa.string())}
+    texts = _mapped(told, lambda octets: f"{int.from_bytes(octets[:7], 'big'):x}", "")
+    own = np.broadcast_to(own, (rows.n_rows,))
+    return {key: pc.if_else(pc.equal(texts, ""), pa.array(own, pa.string()), texts)}
+
+
+def _custom(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    custom = column.custom
+    if custom is None:
+        raise RuntimeError(f"column {column.name} is not custom")
+    number = custom.semantics == "u_int"
+    empty: str | int = 0 if number else ""
+    found = rows.arrays.get(octets_column(custom.enterprise, custom.element))
+    if found is None or custom.repeat:
+        return {key: empty}
+    if number:
+        return {key: _whole_numbers(found, custom.length or 0)}
+    return {key: _mapped(found, lambda octets: custom_text(custom, octets), empty)}
+
+
+def _whole_numbers(found: Any, length: int) -> Value:
+    """Read numbers of exactly so many octets; others are 0."""
+    if length not in (1, 2, 4, 8):
+        return 0
+    fits = pc.fill_null(pc.equal(pc.binary_length(found), length), False)
+    chosen = found.filter(fits)
+    if isinstance(chosen, pa.ChunkedArray):
+        chosen = chosen.combine_chunks()
+    octets = b"" if not len(chosen) else chosen.cast(pa.binary(length)).buffers()[1]
+    values = np.frombuffer(octets, f">u{length}", len(chosen))
+    result = np.zeros(len(found), np.uint64)
+    result[fits.to_numpy(zero_copy_only=False)] = values
+    return result
+
+
+def _mapped(found: Any, convert: Callable[[bytes], str | int], absent: str | int) -> Any:
+    """Convert the distinct octets of a column; a record without the element has `absent`."""
+    encoded = found.dictionary_encode()
+    values = [convert(octets) for octets in encoded.dictionary.to_pylist()]
+    kind = pa.string() if isinstance(absent, str) else pa.uint64()
+    return pa.array(values, kind).take(encoded.indices).fill_null(absent)
+
+
+@lru_cache(maxsize=65536)
+def custom_text(custom: Primitive, octets: bytes) -> str:
+    """Write the octets of a custom primitive as nfacctd does, and where it errs, as it should.
+
+    A text of the full length, or of variable length, is written whole.
+    """
+    length = custom.length
+    if custom.semantics == "raw":
+        pairs = "-".join(f"{octet:02X}" for octet in octets[:length])
+        return f"{pairs}-" if length is not None and len(octets) > length else pairs
+    if length is not None and len(octets) != length:
+        return ""
+    if custom.semantics == "str":
+        return octets.split(b"\0", 1)[0].decode("utf-8", "replace")
+    if custom.semantics == "hex":
+        return octets.hex()
+    if custom.semantics == "mac":
+        return octets.hex(":") if len(octets) == 6 else ""
+    try:
+        return str(ipaddress.ip_address(octets))
+    except ValueError:
+        return ""
+
+
+_READERS: dict[Kind, Callable[..., Keys]] = {
+    Kind.ADDRESS: _address,
+    Kind.NET: _net,
+    Kind.NUMBER: _number,
+    Kind.PORT: _port,
+    Kind.PROTOCOL: _number,
+    Kind.MAC: _number,
+    Kind.TIME: _time,
+    Kind.TAG: _tag,
+    Kind.LABEL: _label,
+    Kind.DIRECTION: _direction,
+    Kind.ETHERTYPE: _ethertype,
+    Kind.OCTETS: _octets,
+    Kind.NONE: _nothing,
+    Kind.CUSTOM: _custom,
+}
+
+
+def accounted(rows: Rows, options: bool) -> Value:
+    """Return which rows nfacctd accounts: no reverse halves, and none without any address."""
+    if options:
+        return True
+    present = np.asarray(column_of(rows, "reverse")) == 0
+    there = np.False_
+    for side in ("source", "destination"):
+        for half in _HALVES:
+            there = there | (np.asarray(column_of(rows, f"{side}_address_{half}")) != 0)
+    return present & there
+
+
+def is_traffic(rows: Rows) -> Value:
+    """Return which rows are flows."""
+    return np.asarray(column_of(rows, "record_kind")) == RecordKind.FLOW

@@ -1,0 +1,142 @@
+"""Adding rows to a table in which some of them are already, with a few statements for all.
+
+The rows wait in a temporary table with an index on what tells rows apart. It is looked up once for
+each row of the table, or the table's own unique index once for each that waits, so the work never
+grows with the product of the two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.pmacct.plan import STAMPS
+from appliance.plugins.sql_store.pmacct.tables import quoted
+
+WAITING = "appliance_purge"
+COUNTERS = ("packets", "bytes", "flows")
+
+_FOUND = "appliance_found"
+_LARGEST_KEY, _PREFIX, _MOST_KEYS = 3000, 64, 16
+"""What InnoDB takes for an index, in octets; of long texts only the beginning is in it."""
+
+_TEXT = re.compile(r"(?:var)?(?:char|binary)\((\d+)\)")
+
+
+def make_waiting(
+    database: SqlDatabase, table: str, columns: Iterable[str], keys: Sequence[str]
+) -> None:
+    """Make the empty temporary table, with the types of the real one and an index on the keys."""
+    mysql = database.path is None
+    names = ", ".join(quoted(name, mysql) for name in columns)
+    # In MySQL an index that is added later would end the transaction.
+    index = f"(INDEX ({_index_parts(database, table, keys)}))" if mysql and keys else ""
+    database.execute(
+        f"CREATE TEMPORARY TABLE {quoted(WAITING, mysql)} {index} AS"  # noqa: S608 - quoted
+        f" SELECT {names}, 0 AS {_FOUND} FROM {quoted(table, mysql)} LIMIT 0"
+    )
+    if not mysql and keys:
+        chosen = ", ".join(quoted(key, mysql) for key in keys)
+        database.execute(f"CREATE INDEX temp.{WAITING}_keys ON {WAITING} ({chosen})")
+
+
+def drop_waiting(database: SqlDatabase) -> None:
+    """Drop it; no statement here ends the transaction."""
+    mysql = database.path is None
+    kind = "TEMPORARY TABLE" if mysql else "TABLE"
+    database.execute(f"DROP {kind} IF EXISTS {quoted(WAITING, mysql)}")
+
+
+def merge_waiting(
+    database: SqlDatabase,
+    table: str,
+    columns: Sequence[str],
+    keys: Sequence[str],
+    flags: Collection[str],
+) -> None:
+    """Add what waits to the rows that are there, and insert the rest.
+
+    Parameters
+    ----------
+    columns
+        Of the rows that wait.
+    keys
+        Those that tell rows apart.
+    flags
+        Those that are joined bit by bit.
+    """
+    mysql = database.path is None
+    into, waiting = quoted(table, mysql), quoted(WAITING, mysql)
+    equal = " AND ".join(f"t.{k} = p.{k}" for k in (quoted(key, mysql) for key in keys)) or "1 = 1"
+    if mysql:
+        changes = set_clause(columns, flags, "p.{0}", mysql, left="t.{0}")
+        first, second = f"{into} t", f"{waiting} p"
+        if _has_unique_index(database, table, keys):
+            first, second = second, first
+        # The server knows nothing of a table just loaded, so the order is told.
+        database.execute(
+            f"UPDATE {first} STRAIGHT_JOIN {second} ON {equal} SET {changes}, p.{_FOUND} = 1"  # noqa: S608
+        )
+    else:
+        changes = set_clause(columns, flags, "p.{0}", mysql)
+        database.execute(
+            f"UPDATE {into} AS t SET {changes} FROM {waiting} AS p WHERE {equal}"  # noqa: S608
+        )
+        database.execute(
+            f"UPDATE {waiting} AS p SET {_FOUND} = 1 FROM {into} AS t WHERE {equal}"  # noqa: S608
+        )
+    names = ", ".join(quoted(name, mysql) for name in columns)
+    database.execute(
+        f"INSERT INTO {into} ({names}) SELECT {names} FROM {waiting}"  # noqa: S608
+        f" WHERE COALESCE({_FOUND}, 0) = 0"
+    )
+
+
+def set_clause(
+    columns: Iterable[str], flags: Collection[str], given: str, mysql: bool, left: str = "{0}"
+) -> str:
+    """Return the SET of an UPDATE: counters are added to, flags joined, the stamp is new.
+
+    Parameters
+    ----------
+    given, left
+        How the new value and the changed column are written; take the column.
+    """
+    found = []
+    for name in columns:
+        if name not in (*COUNTERS, STAMPS[1], *flags):
+            continue
+        column = quoted(name, mysql)
+        value = given.format(column)
+        if name != STAMPS[1]:
+            own = column if given == "?" else f"t.{column}"
+            value = f"{own} {'|' if name in flags else '+'} {value}"
+        found.append(f"{left.format(column)} = {value}")
+    return ", ".join(found)
+
+
+def _index_parts(database: SqlDatabase, table: str, keys: Sequence[str]) -> str:
+    """Return as many of the keys as MySQL takes into an index."""
+    rows = database.rows(f"SHOW COLUMNS FROM {quoted(table, True)}")
+    types = {str(row[0]).lower(): str(row[1]).lower() for row in rows}
+    parts: list[str] = []
+    octets = 0
+    for key in keys[:_MOST_KEYS]:
+        kind = types.get(key.lower(), "")
+        text = _TEXT.match(kind)
+        size = 4 * int(text[1]) if text else 8
+        long = size > 4 * _PREFIX or "text" in kind or "blob" in kind
+        octets += 4 * _PREFIX if long else size
+        if octets > _LARGEST_KEY:
+            break
+        parts.append(f"{quoted(key, True)}({_PREFIX})" if long else quoted(key, True))
+    return ", ".join(parts)
+
+
+def _has_unique_index(database: SqlDatabase, table: str, keys: Collection[str]) -> bool:
+    """Tell whether a table of MySQL finds a row by these columns at once."""
+    indexes: dict[str, set[str]] = {}
+    for row in database.rows(f"SHOW INDEX FROM {quoted(table, True)} WHERE Non_unique = 0"):
+        indexes.setdefault(str(row[2]), set()).add(str(row[4]))
+    return any(columns <= set(keys) for columns in indexes.values())

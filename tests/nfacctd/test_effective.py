@@ -1,0 +1,174 @@
+"""A configuration in force: which value counts, what nfacctd says of the rest, what does nothing.
+
+The messages are those that nfacctd 1.7.7 was seen to write.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import SettingsError
+from appliance.nfacctd.config import PluginName
+from appliance.nfacctd.effective import EffectiveConfig, read_effective, shown_value
+
+PLUGIN = "plugins: sqlite3[p]\naggregate[p]: src_host\n"
+
+
+@pytest.fixture
+def read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def from_text(text: str, **files: str) -> EffectiveConfig:
+        for name, content in {"c.conf": text, **files}.items():
+            (tmp_path / name.replace("_", ".")).write_text(content)
+        return read_effective(Path("c.conf"))
+
+    return from_text
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("foo_bar: 1\n", ["[c.conf:3] Unknown key: foo_bar. Ignored."]),
+        ("foo_bar[p]: 1\n", ["[c.conf:3] Unknown key: foo_bar. Ignored."]),
+        ("sql_table[nosuch]: x\n", ["[c.conf:3] Unknown symbol 'nosuch'. Ignored."]),
+        ("plugins: memory\n", ["[c.conf:3] Unable to handle key: plugins. Ignored."]),
+        ("nfacctd_time_new: yes\n", ["[c.conf:3] Invalid value. Ignored."]),
+        ("sql_dont_try_update: 1\n", ["[c.conf:3] Invalid value. Ignored."]),
+        (
+            "nfacctd_port: 0\n",
+            [
+                "[c.conf] 'nfacctd_port' has to be in the range 1-65535.",
+                "[c.conf:3] Invalid value. Ignored.",
+            ],
+        ),
+        (
+            "sql_refresh_time[p]: 0\n",
+            [
+                "[c.conf] 'sql_refresh_time' has to be > 0.",
+                "[c.conf:3] Invalid value. Ignored.",
+            ],
+        ),
+        (
+            "sql_startup_delay: -1\n",
+            [
+                "[c.conf] 'sql_startup_delay' has to be >= 0.",
+                "[c.conf:3] Invalid value. Ignored.",
+            ],
+        ),
+        (
+            "nfacctd_pipe_size: x\n",
+            [
+                "[c.conf] 'nfacctd_pipe_size' has to be > 0 and <= INT_MAX.",
+                "[c.conf:3] Invalid value. Ignored.",
+            ],
+        ),
+        (
+            "sql_table_type: foo\n",
+            ["[c.conf] Invalid sql_table_type value 'foo'", "[c.conf:3] Invalid value. Ignored."],
+        ),
+        (
+            "nfacctd_time_new[p]: true\n",
+            ["[c.conf] plugin name not supported for key 'nfacctd_time_new'. Globalized."],
+        ),
+        ("sql_history: 60\nsql_table_version: 12\n", []),
+        ("NFACCTD_PORT : 2055\n\n! comment\n# comment\n", []),
+    ],
+)
+def test_messages_when_a_line_is_ignored_then_in_the_words_of_nfacctd(read, lines, expected):
+    found = read(PLUGIN + lines)
+    assert [message.text for message in found.messages] == expected
+    assert found.errors == []
+
+
+@pytest.mark.parametrize(
+    ("plugins", "expected", "message"),
+    [
+        ("nosuch, sqlite3", ["default_sqlite3"], "[c.conf] Unknown plugin type: nosuch. Ignoring."),
+        ("sqlite3[p], mysql[p]", ["p"], "another plugin with the same name 'p' already exists."),
+        ("sqlite3[]", ["default_memory"], "[c.conf] No plugin has been activated"),
+        ("print[x], sqlite3[p]", ["x", "p"], "plugin print[x] is not offered here: not started"),
+    ],
+)
+def test_plugins_when_named_wrongly_then_said(read, plugins, expected, message):
+    found = read(f"plugins: {plugins}\naggregate: src_host\n")
+    assert [plugin.name for plugin in found.plugins] == expected
+    assert any(message in m.text for m in found.messages)
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        ("nfacctd_ip: 1.2.3.256\n", "'nfacctd_ip' value is not valid. Exiting."),
+        ("aggregate: src_host, nosuch\n", "Unknown primitive 'nosuch'"),
+        ("aggregate: src_host dst_host\n", "Unknown primitive 'src_host dst_host'"),
+        ("aggregate_primitives: x.lst\n", "[x.lst] file not found."),
+        ("pre_tag_map: x.map\n", "[x.map] file not found."),
+        ("sql_table_version: 0\n", "invalid 'sql_table_version' value."),
+    ],
+)
+def test_errors_when_nfacctd_would_not_start_then_refused(read, lines, error):
+    found = read(PLUGIN + lines)
+    assert found.errors == [error]
+    with pytest.raises(SettingsError, match=r"c\.conf"):
+        found.raise_errors()
+
+
+def test_value_when_the_later_line_is_not_usable_then_the_earlier_counts(read):
+    found = read(PLUGIN + "nfacctd_port: 2055\nnfacctd_port: 0\nsql_refresh_time[p]: 7\n")
+    assert found.number("nfacctd_port") == 2055
+    assert (found.number("sql_refresh_time", "p"), found.is_set("sql_refresh_time")) == (7, False)
+
+
+def test_value_when_global_and_scoped_then_the_later_line_counts(read):
+    text = "plugins: sqlite3[a], sqlite3[b]\nsql_table[a]: x\nsql_table: y\nsql_table[b]: z\n"
+    found = read(text + "aggregate: src_host\n")
+    assert [found.text("sql_table", name) for name in ("", "a", "b")] == ["y", "y", "z"]
+    assert found.plugins == (PluginName("sqlite3", "a"), PluginName("sqlite3", "b"))
+
+
+def test_aggregate_when_none_is_given_then_the_source_and_said(read):
+    found = read("plugins: sqlite3[p]\n")
+    assert found.aggregate("p") == ("src_host",)
+    assert [m.text for m in found.messages] == ["[c.conf] defaulting to SRC HOST aggregation."]
+
+
+def test_inert_when_a_key_is_known_but_does_nothing_then_named_with_the_reason(read):
+    found = read(PLUGIN + "bgp_daemon: true\nplugin_buffer_size: 4096\nnosuch: 1\n")
+    assert [(entry.line.key, entry.reason) for entry in found.inert] == [
+        ("bgp_daemon", "not acted upon"),
+        ("plugin_buffer_size", "nothing is copied between processes here"),
+        ("nosuch", "nfacctd ignores it as well"),
+    ]
+
+
+def test_custom_primitive_when_it_has_a_built_in_name_then_the_built_in_wins(read):
+    text = "name=tos field_type=5 len=1 semantics=u_int\nname=x field_type=6 len=1 semantics=hex\n"
+    found = read(PLUGIN + "aggregate_primitives: p.lst\n", p_lst=text)
+    assert found.custom("tos") is None
+    assert found.custom("x") is not None
+
+
+def test_in_force_when_listed_then_each_value_once_in_file_order(read):
+    found = read(PLUGIN + "nfacctd_port: 1\nnfacctd_port: 2055\nsql_passwd: secret\n")
+    listed = [(key, plugin, line.value) for key, plugin, line in found.in_force()]
+    assert listed == [
+        ("plugins", "", "sqlite3[p]"),
+        ("aggregate", "p", "src_host"),
+        ("nfacctd_port", "", "2055"),
+        ("sql_passwd", "", "secret"),
+    ]
+    assert shown_value("sql_passwd", "secret") == "***"
+
+
+@pytest.mark.parametrize("name", ["mysql-nfacctd.conf", "sqlite-nfacctd.conf"])
+def test_sample_when_read_then_nothing_to_complain_about_and_every_line_acts(name):
+    found = read_effective(Path(__file__).parents[2] / "conf" / name)
+    assert found.messages == []
+    assert [entry.line.key for entry in found.inert] == []
+    assert [plugin.name for plugin in found.sql_plugins] == ["netflow", "apptable"]
+    for plugin in found.sql_plugins:
+        assert found.tag_rules(plugin.name).warnings == ()
+        assert len(found.tag_rules(plugin.name).rules) == 4

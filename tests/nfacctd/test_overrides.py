@@ -1,0 +1,120 @@
+"""What a collector configuration decides in place of settings, and the loader of its tables."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from appliance.app import App, build_app
+from appliance.decoding.options import raw_elements
+from appliance.errors import SettingsError
+from appliance.nfacctd.effective import read_effective
+from appliance.nfacctd.overrides import decided, overrides
+from appliance.plugin_manager import build_plugin_manager
+from appliance.setting_types import ListenAddress
+from appliance.settings import SettingsFile
+
+PLUGIN = "plugins: sqlite3[p]\naggregate: src_host\n"
+
+
+def app_of(folder: Path, text: str, **collector: str) -> App:
+    (folder / "c.conf").write_text(text)
+    tree = {
+        "data_directory": str(folder / "var"),
+        "collector": {"config": "c.conf", "listen": ["127.0.0.1:9"], **collector},
+    }
+    file = SettingsFile(None, folder, tree)
+    return build_app(build_plugin_manager(entry_points=()), file)
+
+
+@pytest.mark.parametrize(
+    ("text", "listen"),
+    [
+        ("nfacctd_ip: 10.0.2.16\nnfacctd_port: 2055\n", ListenAddress("10.0.2.16", 2055)),
+        ("nfacctd_ip: 2001:db8::1\n", ListenAddress("2001:db8::1", 2100)),
+        ("nfacctd_port: 2055\n", ListenAddress("::", 2055)),
+        ("", ListenAddress("127.0.0.1", 9)),
+    ],
+)
+def test_listen_when_the_configuration_says_where_then_there(tmp_path, text, listen):
+    assert app_of(tmp_path, PLUGIN + text).settings["collector.listen"] == (listen,)
+
+
+def test_settings_when_the_configuration_decides_then_shown_with_its_file(tmp_path):
+    (tmp_path / "allow").write_text("! ours\n192.0.2.0/24\n2001:db8::1\n")
+    (tmp_path / "p.lst").write_text("name=x field_type=9 len=1 semantics=u_int\n")
+    text = (
+        "nfacctd_pipe_size: 123456\nnfacctd_allow_file: allow\nsampling_rate: 100\n"
+        "aggregate_primitives: p.lst\nsql_db: flows.db\n"
+    )
+    settings = app_of(tmp_path, PLUGIN + text).settings
+    assert settings["collector.receive_buffer"] == 123456
+    assert settings["collector.default_sampling_rate"] == 100
+    assert settings["collector.primitives_file"] == tmp_path / "p.lst"
+    assert [str(n) for n in settings["collector.allowed_exporters"]] == [
+        "192.0.2.0/24", "2001:db8::1/128",
+    ]  # fmt: skip
+    origins = {entry.name: entry.origin for entry in settings.describe()}
+    assert origins["flows.database"] == origins["collector.receive_buffer"]
+    assert origins["flows.database"].endswith("c.conf")
+    assert settings["flows.database"] == f"sqlite:{tmp_path}/flows.db"
+
+
+def test_allow_file_when_empty_then_nobody_is_allowed(tmp_path):
+    (tmp_path / "allow").write_text("! nobody\n")
+    settings = app_of(tmp_path, PLUGIN + "nfacctd_allow_file: allow\n").settings
+    (network,) = settings["collector.allowed_exporters"]
+    assert network == ipaddress.ip_network("255.255.255.255/32")
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        (
+            "sql_host: db.example\nsql_user: u@x\nsql_passwd: p:/?#\nsql_db: flows\n",
+            "mysql://u%40x:p%3A%2F%3F%23@db.example:3306/flows",
+        ),
+        ("sql_port: 3307\n", "mysql://pmacct:arealsmartpwd@localhost:3307/pmacct"),
+        (
+            "sql_host: unix:/run/mysqld/mysqld.sock\nsql_passwd: x\n",
+            "mysql://pmacct:x@localhost:3306/pmacct?socket=%2Frun%2Fmysqld%2Fmysqld.sock",
+        ),
+    ],
+)
+def test_database_when_of_mysql_then_the_flow_database_is_the_same(tmp_path, text, url):
+    (tmp_path / "c.conf").write_text("plugins: mysql[p]\naggregate: src_host\n" + text)
+    assert overrides(read_effective(tmp_path / "c.conf"))["flows.database"] == url
+
+
+def test_overrides_when_a_file_is_missing_then_refused(tmp_path):
+    (tmp_path / "c.conf").write_text(PLUGIN + "nfacctd_allow_file: nosuch\n")
+    with pytest.raises(SettingsError, match="nfacctd_allow_file: file not found"):
+        overrides(read_effective(tmp_path / "c.conf"))
+    (tmp_path / "c.conf").write_text(PLUGIN + "nfacctd_allow_file: c.conf\n")
+    settings = SettingsFile(None, tmp_path, {}).settings()
+    with pytest.raises(SettingsError, match=r"c\.conf: collector\.allowed_exporters: expected"):
+        decided(settings, read_effective(tmp_path / "c.conf"))
+
+
+def test_register_loaders_when_tables_are_asked_for_then_one_that_fills_them(tmp_path):
+    assert [loader.name for loader in app_of(tmp_path, PLUGIN).loaders] == ["pmacct tables"]
+
+
+@pytest.mark.parametrize(
+    ("text", "collector"),
+    [
+        ("plugins: print\n", {}),
+        (PLUGIN + "nfacctd_ip: nonsense\n", {}),
+        (PLUGIN, {"engine": "nfacctd"}),
+    ],
+)
+def test_register_loaders_when_no_table_is_ours_to_fill_then_none(tmp_path, text, collector):
+    assert app_of(tmp_path, text, **collector).loaders == ()
+
+
+def test_elements_when_a_table_is_made_of_their_octets_then_kept(tmp_path):
+    (tmp_path / "p.lst").write_text("name=x field_type=9:7 len=1 semantics=u_int\n")
+    text = "plugins: sqlite3[p]\naggregate: src_host, cos, x\naggregate_primitives: p.lst\n"
+    assert raw_elements(app_of(tmp_path, text).settings) == ((9, 7), (0, 244))

@@ -1,0 +1,132 @@
+"""One configuration and one capture through real nfacctd and through the appliance."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pymysql
+
+from appliance.app import build_app
+from appliance.cli.import_ import _blocks
+from appliance.collector.exporters import ExporterStates
+from appliance.collector.pipeline import Pipeline
+from appliance.collector.service import exporter_limits, flow_log_limits
+from appliance.decoding.options import raw_elements
+from appliance.flowlog import FlowLogWriter
+from appliance.nfacctd.effective import read_effective
+from appliance.plugin_manager import build_plugin_manager
+from appliance.plugins.sql_store.pmacct.loader import PmacctLoader
+from appliance.settings import SettingsFile
+from appliance.wire.block import block_of
+from tests.plugins.sql_store.pmacct.world import plain
+from tests.plugins.sql_store.world import MariaDb
+
+DATA = Path(__file__).parents[3] / "data" / "nfacctd"
+TABLES = {"target": ("netflow", "apptable"), "plain": ("acct_v9", "acct_v9 in SQLite")}
+NOT_COMPARED = {"stamp_updated"}
+
+Row = tuple[tuple[str, Any], ...]
+
+
+@dataclass
+class Side:
+    """Where one of the two writes: its configuration, a database and a SQLite file."""
+
+    folder: Path
+    kind: str
+    capture: Path
+    server: MariaDb
+    database: str
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "c.conf"
+
+    def prepare(self) -> None:
+        self.folder.mkdir(parents=True)
+        for name in ("primitives.lst", "pretag.map"):
+            shutil.copy(DATA / name, self.folder)
+        text = (DATA / f"{self.kind}.conf").read_text()
+        values = {
+            "PCAP": self.capture,
+            "PORT": self.server.port,
+            "DB": self.database,
+            "LITE": self.folder / "lite.db",
+        }
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", str(value))
+        # nfacctd looks for files where it was started.
+        text = text.replace(": primitives", f": {self.folder}/primitives")
+        self.config.write_text(text.replace(": pretag", f": {self.folder}/pretag"))
+        schema = (DATA / "schema.sql").read_text()
+        sqlite = sqlite3.connect(self.folder / "lite.db")
+        sqlite.executescript(schema)
+        sqlite.close()
+        use = f"USE {self.database}"
+        self.server.run(use, *(part for part in schema.split(";") if part.strip()))
+
+    def run_nfacctd(self) -> None:
+        """Let nfacctd read the capture; it purges everything and ends."""
+        subprocess.run(
+            ["nfacctd", "-f", str(self.config)],
+            check=False,
+            capture_output=True,
+            timeout=60,
+            env={**os.environ, "TZ": "UTC"},
+        )
+
+    def run_appliance(self) -> None:
+        """Import the capture into a flow log, and let the loader fill the tables."""
+        tree = {"data_directory": str(self.folder), "collector": {"config": str(self.config)}}
+        file = SettingsFile(None, self.folder, tree)
+        app = build_app(build_plugin_manager(entry_points=()), file)
+        settings = app.settings
+        states = ExporterStates(exporter_limits(settings))
+        primitives = raw_elements(settings)
+        writer = FlowLogWriter(self.folder / "flowlog", flow_log_limits(settings), primitives)
+        pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
+        writer.start()
+        for datagrams in _blocks(self.capture, ()):
+            now_ms = datagrams[-1].received_ms
+            pipeline.take(block_of(datagrams), now_ms)
+            writer.flush({}, now_ms)
+        writer.close()
+        loader = PmacctLoader(read_effective(self.config), self.folder / "flowlog")
+        loader.load_once(time.time())
+        loader.finish(time.time())
+        loader.close()
+
+    def rows(self, table: str) -> Counter[Row]:
+        """Return the rows of a table as (column, value) pairs."""
+        name, _, lite = table.partition(" in ")
+        if lite:
+            connection: Any = sqlite3.connect(self.folder / "lite.db")
+        else:
+            connection = pymysql.connect(
+                unix_socket=f"{self.server.folder}/socket", user="root", database=self.database
+            )
+        cursor = connection.cursor()
+        cursor.execute(f"SELECT * FROM {name}")
+        names = [entry[0] for entry in cursor.description]
+        found = Counter(
+            tuple((n, plain(v)) for n, v in zip(names, row, strict=True) if n not in NOT_COMPARED)
+            for row in cursor.fetchall()
+        )
+        connection.close()
+        return found
+
+
+def without(rows: Counter[Row], columns: tuple[str, ...]) -> Counter[Row]:
+    """Leave columns out of rows."""
+    found: Counter[Row] = Counter()
+    for row, n in rows.items():
+        found[tuple(pair for pair in row if pair[0] not in columns)] += n
+    return found
