@@ -3,7 +3,19 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PACKAGES := softflowd nfdump tcpdump mariadb-server openssl
+BOX_STAMP := $(VENV)/.box-installed
+PACKAGES := softflowd nfdump tcpdump mariadb-server openssl curl pmacct \
+	ifupdown iproute2 isc-dhcp-client dnsmasq-base
+
+# A whole box is made by root only, in tests/box; nobody else needs these.
+BOX_PACKAGES := mmdebstrap systemd-container slirp4netns openssh-client
+ifeq ($(shell id -u),0)
+PACKAGES += $(BOX_PACKAGES)
+BOX_TOOLS := $(BOX_STAMP)
+endif
+VM_PACKAGES := qemu-system-x86 qemu-utils e2fsprogs
+VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon-system libvirt-clients grub-pc-bin \
+	grub-common fdisk
 
 # The first Python that is new enough; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -12,7 +24,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test lint format bench soak lock clean packages
+.PHONY: help run demo test lint format bench soak lock clean packages bundle ansible \
+	appliance named-host test-vm test-vagrant
 .DEFAULT_GOAL := help
 
 help:
@@ -24,16 +37,42 @@ help:
 	@echo 'make bench   measure; a table and JSON'
 	@echo 'make soak    an hour of kills, full disks and absent databases; counts what is left'
 	@echo 'make lock    pin the newest allowed versions in requirements.lock'
+	@echo 'make bundle  what a box installs, as one file in dist/'
+	@echo 'make appliance HOST=ADDRESS   turn a bare Debian 12 into an appliance'
+	@echo 'make test-vm, test-vagrant    the tests of a whole box in a virtual machine'
 	@echo 'make clean   remove $(VENV) and caches; the data in var/ stays'
 
 run: $(STAMP)
+	@$(BIN)/appliance cert --if-missing
 	@$(BIN)/appliance run
 
 demo: $(STAMP)
+	@$(BIN)/appliance cert --if-missing
 	@$(BIN)/appliance run --demo
 
-test: packages $(STAMP)
+test: packages $(STAMP) $(BOX_TOOLS)
 	@$(BIN)/python -m pytest
+
+test-vm: PACKAGES += $(BOX_PACKAGES) $(VM_PACKAGES)
+test-vm: packages $(STAMP) $(BOX_STAMP)
+	@APPLIANCE_BOX=vm $(BIN)/python -m pytest -m box -rA tests/box
+
+test-vagrant: PACKAGES += $(BOX_PACKAGES) $(VM_PACKAGES) $(VAGRANT_PACKAGES)
+test-vagrant: packages $(STAMP) $(BOX_STAMP)
+	@$(BIN)/python -m pytest -m vagrant -rA tests/box
+
+bundle: $(STAMP)
+	@$(BIN)/python ansible/bundle.py dist
+
+ansible: $(BOX_STAMP)
+
+# SSH_USER logs in and may use sudo; ANSIBLE_OPTIONS such as `-e @site-variables.yml -K`.
+appliance: named-host bundle ansible
+	@cd ansible && ../$(BIN)/ansible-playbook -i '$(HOST),' $(if $(SSH_USER),-u $(SSH_USER)) \
+	  $(ANSIBLE_OPTIONS) site.yml
+
+named-host:
+	@test -n '$(HOST)' || { echo 'name the machine: make appliance HOST=192.0.2.10'; exit 2; }
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
@@ -61,6 +100,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(BOX_STAMP): $(STAMP) tests/box/requirements.lock
+	@echo 'installing Ansible into $(VENV) ...'
+	@$(BIN)/python -m pip install --quiet --require-hashes -r tests/box/requirements.lock
+	@touch $@
+
 # Installs where that needs no question: as root, or with sudo that asks for no password.
 packages:
 	@missing=; for package in $(PACKAGES); do \
@@ -82,6 +126,10 @@ lock: $(STAMP)
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --extra dev --strip-extras \
 	  --allow-unsafe --all-build-deps --no-header --no-annotate --no-emit-index-url \
 	  --no-emit-find-links --no-emit-trusted-host -o requirements.lock pyproject.toml
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host -c requirements.lock -o tests/box/requirements.lock \
+	  tests/box/requirements.in
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

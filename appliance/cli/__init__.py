@@ -24,6 +24,7 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
         "run": CoreCommand("appliance.cli.run", "Run the whole appliance until Ctrl-C."),
         "collect": CoreCommand("appliance.cli.collect", "Receive flows and write the flow log."),
         "serve": CoreCommand("appliance.cli.serve", "Answer the REST API."),
+        "cert": CoreCommand("appliance.cli.cert", "Make a self-signed certificate for HTTPS."),
         "top": CoreCommand("appliance.cli.top", "Show who and what made the most traffic."),
         "flows": CoreCommand("appliance.cli.flows", "Search single flows."),
         "check": CoreCommand("appliance.cli.check", "Check the configuration and this machine."),
@@ -37,6 +38,10 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
         "generate": CoreCommand(
             "appliance.cli.generate", "Send the flows of invented exporters to a collector."
         ),
+        "backup": CoreCommand(
+            "appliance.cli.backup", "Save databases, accounts, secrets and settings to a file."
+        ),
+        "restore": CoreCommand("appliance.cli.restore", "Put back what a backup holds."),
         "demo-exporters": CoreCommand(
             "appliance.cli.demo", "The exporters of the demo.", hidden=True
         ),

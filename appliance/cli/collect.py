@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from appliance.app import App
@@ -18,6 +20,7 @@ from appliance.cli.collecting import (
 from appliance.cli.options import pass_app
 from appliance.collector.children import Child
 from appliance.collector.engines import engine_of
+from appliance.collector.parent import RUN_VARIABLE
 from appliance.collector.supervision.notification import READY, notify
 from appliance.feeds import FeedOrder
 from appliance.nfacctd.daemon import detach, goes_to_background, pidfile
@@ -41,7 +44,8 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
         engine = engine_of(started, listen, FeedOrder(url, table) if url else None)
 
         def children() -> list[Child]:
-            for line in engine.announcements():
+            # `appliance run` says it itself, and more.
+            for line in engine.announcements() if RUN_VARIABLE not in os.environ else ():
                 click.echo(line)
             notify(READY)
             if has_started is not None:

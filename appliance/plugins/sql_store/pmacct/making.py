@@ -6,6 +6,7 @@ The built-in engine makes a table when it first writes to it; nfacctd expects it
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +14,9 @@ from appliance.app import App
 from appliance.cli.options import pass_app
 from appliance.errors import SettingsError
 from appliance.nfacctd.in_force import configured
-from appliance.plugins.sql_store.pmacct.destination import Destination
-from appliance.plugins.sql_store.pmacct.plan import TablePlan, table_plans
-from appliance.plugins.sql_store.pmacct.tables import Target, create_statements, is_dynamic
+
+if TYPE_CHECKING:
+    from appliance.plugins.sql_store.pmacct.plan import TablePlan
 
 
 @click.command("make-tables")
@@ -26,6 +27,9 @@ def make_tables(app: App) -> None:
     For the engine nfacctd, which expects them. A table that is there stays as it is; one with
     variables in its name is nfacctd's own business (sql_table_schema).
     """
+    from appliance.plugins.sql_store.pmacct.plan import table_plans
+    from appliance.plugins.sql_store.pmacct.tables import is_dynamic
+
     config = configured(app.base_settings)
     if config is None:
         raise SettingsError("there is no collector configuration", key="collector.config")
@@ -44,6 +48,9 @@ def make_table(plan: TablePlan) -> bool:
     StorageError
         The database is away, or refuses it.
     """
+    from appliance.plugins.sql_store.pmacct.destination import Destination
+    from appliance.plugins.sql_store.pmacct.tables import Target, create_statements
+
     destination = Destination(plan.place)
     target = Target(plan.table, int(time.time()), {})
     try:

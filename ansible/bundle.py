@@ -1,0 +1,114 @@
+"""Makes the bundle that a box installs: a tar file with the project's wheel and all that it needs.
+
+The box needs no package index then. Every wheel is one of those whose hash requirements.lock has;
+`requirements.txt` beside them says so once more, for pip on the box. Run by `make bundle` in the
+virtual environment of the project; the wheels are for Debian 12's Python, whatever runs this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON = "3.11"
+PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
+BUILT_FROM = ("appliance", "pyproject.toml", "README.md", "LICENSE")
+WHEEL = "netflow_appliance"
+_PINNED = re.compile(r"^([A-Za-z0-9_.-]+==\S+)", re.MULTILINE)
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+def main() -> None:
+    """Read the command line and make the bundle."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the bundle goes")
+    parser.add_argument("--source", type=Path, default=ROOT, help="the project's folder")
+    parser.add_argument("--architecture", default="x86_64", help="of the box: x86_64 or aarch64")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as wheels:
+        fill(Path(wheels), arguments.source, arguments.architecture)
+        bundle = packed(Path(wheels), arguments.folder, arguments.architecture)
+    print(bundle)
+
+
+def fill(wheels: Path, source: Path, architecture: str) -> None:
+    """Build the project's wheel, fetch the others, and check each against the lock file."""
+    lock = (source / "requirements.lock").read_text()
+    own = built(wheels, source)
+    fetch(own, wheels, lock, architecture)
+    known = set(_HASH.findall(lock)) | {digest(own)}
+    found = sorted(wheels.glob("*.whl"))
+    strange = [wheel.name for wheel in found if digest(wheel) not in known]
+    if strange:
+        sys.exit(f"not in requirements.lock: {', '.join(strange)}")
+    lines = [f"{requirement(wheel)} --hash=sha256:{digest(wheel)}" for wheel in found]
+    (wheels / "requirements.txt").write_text("\n".join([*lines, ""]))
+
+
+def packed(wheels: Path, folder: Path, architecture: str) -> Path:
+    """Write the bundle, whose name tells the version; it appears when it is complete."""
+    own = next(wheels.glob(f"{WHEEL}-*.whl"))
+    version = own.name.split("-")[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    bundle = folder / f"netflow-appliance-{version}-{architecture}.tar"
+    beside = bundle.with_suffix(".partial")
+    with tarfile.open(beside, "w") as archive:
+        for file in sorted(wheels.iterdir()):
+            archive.add(file, file.name, filter=_of_nobody)
+    return beside.rename(bundle)
+
+
+def built(wheels: Path, source: Path) -> Path:
+    """Build the project's wheel from a copy, since building leaves files in the source."""
+    with tempfile.TemporaryDirectory() as copy:
+        for name in BUILT_FROM:
+            is_folder = (source / name).is_dir()
+            (shutil.copytree if is_folder else shutil.copy)(source / name, Path(copy) / name)
+        pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, copy)
+    return next(wheels.glob(f"{WHEEL}-*.whl"))
+
+
+def fetch(own: Path, wheels: Path, lock: str, architecture: str) -> None:
+    """Download what the project's wheel requires, in the locked versions."""
+    platforms = [f"--platform={platform}_{architecture}" for platform in PLATFORMS]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write("\n".join(_PINNED.findall(lock)))
+        constraints.flush()
+        options = ["--dest", wheels, "--only-binary=:all:", f"--python-version={PYTHON}"]
+        pip("download", *options, *platforms, "--constraint", constraints.name, own)
+
+
+def pip(*arguments: str | Path) -> None:
+    """Run pip of this environment."""
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*command, *map(str, arguments)], check=True)
+
+
+def requirement(wheel: Path) -> str:
+    """Return `name==version` of a wheel, from its file name."""
+    name, version, *_ = wheel.name.split("-")
+    return f"{name}=={version}"
+
+
+def digest(file: Path) -> str:
+    """Return a file's SHA-256."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _of_nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave out what differs between two bundles of the same wheels."""
+    entry.uid = entry.gid = entry.mtime = 0
+    entry.uname = entry.gname = ""
+    return entry
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""The archive of a backup: a tar file, compressed with zstd, whose first member is its manifest.
+
+The manifest names every other member with its size and SHA-256. What is read is untrusted: nothing
+is written outside the given folder, nothing but plain files is taken, and nothing that the manifest
+does not name; the folder is complete and checked when `unpack` returns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+from appliance import __version__
+from appliance.errors import ApplianceError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MAX_MANIFEST_OCTETS = 16 * 1024 * 1024
+_CHUNK_OCTETS = 1024 * 1024
+_OWNER_ONLY = 0o600
+
+
+class BackupError(ApplianceError):
+    """A backup cannot be made, read or put back."""
+
+    def __init__(self, file: Path | str, problem: str) -> None:
+        self.file, self.problem = file, problem
+        super().__init__(f"{file}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an archive holds.
+
+    Attributes
+    ----------
+    version
+        Of the appliance that made it.
+    made
+        When, ISO 8601 in UTC.
+    files
+        Size and SHA-256 by name.
+    """
+
+    version: str
+    made: str
+    files: dict[str, tuple[int, str]]
+    format: int = FORMAT
+
+    def text(self) -> bytes:
+        """Return it as JSON."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+
+
+def pack(folder: Path, archive: Path, made: str) -> Manifest:
+    """Write everything below a folder to an archive, which appears when it is complete.
+
+    Raises
+    ------
+    BackupError
+        It cannot be written.
+    """
+    names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    manifest = Manifest(__version__, made, {name: _facts(folder / name) for name in names})
+    beside = archive.with_name(f"{archive.name}.part")
+    try:
+        with _written(beside) as tar:
+            text = manifest.text()
+            tar.addfile(_entry(MANIFEST, len(text)), io.BytesIO(text))
+            for name in names:
+                with (folder / name).open("rb") as file:
+                    tar.addfile(_entry(name, manifest.files[name][0]), file)
+        os.replace(beside, archive)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise BackupError(archive, f"cannot be written: {_reason(error)}") from None
+    return manifest
+
+
+def unpack(archive: Path, folder: Path) -> Manifest:
+    """Write what an archive holds to an empty folder, and check all of it.
+
+    Raises
+    ------
+    BackupError
+        It cannot be read, is damaged, or was made by a newer version.
+    """
+    try:
+        with _opened(archive) as tar:
+            manifest = _manifest(archive, tar.next(), tar)
+            _extract_all(archive, tar, folder, manifest)
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise BackupError(archive, f"is no whole backup: {_reason(error)}") from None
+    return manifest
+
+
+def _manifest(archive: Path, member: tarfile.TarInfo | None, tar: tarfile.TarFile) -> Manifest:
+    """Read and check the manifest, which must come first."""
+    if member is None or member.name != MANIFEST or not member.isreg():
+        raise BackupError(archive, f"is no backup of the appliance: no {MANIFEST} comes first")
+    if member.size > MAX_MANIFEST_OCTETS:
+        raise BackupError(archive, f"is no backup: {MANIFEST} is larger than 16 MiB")
+    try:
+        content = json.loads(cast(IO[bytes], tar.extractfile(member)).read())
+        found = _checked(content)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise BackupError(archive, f"is damaged: {MANIFEST}: {error}") from None
+    if found.format > FORMAT or _order(found.version) > _order(__version__):
+        problem = f"was made by version {found.version}, this is {__version__}: upgrade first"
+        raise BackupError(archive, problem)
+    return found
+
+
+def _checked(content: Any) -> Manifest:
+    version, made, number = content["version"], content["made"], content["format"]
+    if not isinstance(version, str) or not isinstance(made, str) or type(number) is not int:
+        raise TypeError("version, made or format is something else than it should be")
+    files = {}
+    for name, (octets, digest) in content["files"].items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or str(path) != name or name == MANIFEST:
+            raise ValueError(f"{name!r} is no name for a file of a backup")
+        if type(octets) is not int or octets < 0 or not isinstance(digest, str):
+            raise TypeError(f"size or checksum of {name!r} is none")
+        files[name] = (octets, digest)
+    return Manifest(version, made, files, number)
+
+
+def _extract_all(archive: Path, tar: tarfile.TarFile, folder: Path, manifest: Manifest) -> None:
+    missing = dict(manifest.files)
+    while (member := tar.next()) is not None:
+        expected = missing.pop(member.name, None)
+        if expected is None or not member.isreg():
+            raise BackupError(archive, f"{member.name!r} does not belong into a backup")
+        _extract(archive, tar, member, folder, expected)
+    if missing:
+        raise BackupError(archive, f"is damaged: {next(iter(missing))} is missing")
+
+
+def _extract(
+    archive: Path,
+    tar: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    folder: Path,
+    expected: tuple[int, str],
+) -> None:
+    octets, digest = expected
+    if member.size != octets:
+        raise BackupError(archive, f"is damaged: {member.name} has {member.size} octets")
+    target = folder / member.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = cast(IO[bytes], tar.extractfile(member))
+    found = hashlib.sha256()
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+    with os.fdopen(descriptor, "wb") as file:
+        while chunk := source.read(_CHUNK_OCTETS):
+            found.update(chunk)
+            file.write(chunk)
+    if found.hexdigest() != digest:
+        raise BackupError(archive, f"is damaged: the checksum of {member.name} is wrong")
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[tarfile.TarFile]:
+    import pyarrow as pa
+
+    os.close(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, _OWNER_ONLY))
+    with (
+        pa.output_stream(str(path), compression="zstd") as stream,
+        tarfile.open(fileobj=stream, mode="w|") as tar,
+    ):
+        yield tar
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    import pyarrow as pa
+
+    with (
+        pa.input_stream(str(path), compression="zstd") as stream,
+        tarfile.open(fileobj=stream, mode="r|") as tar,
+    ):
+        yield tar
+
+
+def _entry(name: str, octets: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = octets, _OWNER_ONLY
+    return entry
+
+
+def _facts(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return path.stat().st_size, digest
+
+
+def _order(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version, which newer ones exceed."""
+    numbers = []
+    for part in version.split("."):
+        if not part.isdecimal():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split()).rstrip(".").lower()

@@ -1,0 +1,151 @@
+"""What the core itself keeps in files: state, secrets, the flow log, and the settings.
+
+The flow log's files are only added to and replaced, never changed, so links to them are a copy of
+one moment. Its numbering goes on behind the backed up one even where the log itself was left out:
+the databases' places in it stay good.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from appliance.flowlog.names import FAMILIES, highest_number, list_files
+from appliance.flowlog.writer import STATE_FILE
+from appliance.settings import Settings
+
+FLOW_LOG = "flowlog"
+STATE, SETTINGS = "state", "settings"
+_STATE_FILES = ("secret", "exporters.json", "*.conf", "*.lst", "tls/*.pem")
+_SETTINGS_FILES = ("*.yml", "*.conf", "*.lst")
+_TRIES = 5
+
+
+def save_files(settings: Settings, folder: Path, *, flow_log: bool) -> None:
+    """Copy the core's files to a folder; the databases must be there already.
+
+    Parameters
+    ----------
+    flow_log
+        Whether the log's own files are wanted too.
+    """
+    data: Path = settings["data_directory"]
+    _copy_all(data, _STATE_FILES, folder / STATE)
+    if settings.file is not None:
+        _copy_all(settings.file.parent, _SETTINGS_FILES, folder / SETTINGS)
+    if flow_log:
+        _copy_flow_log(data / FLOW_LOG, folder / FLOW_LOG)
+    # Last, so that its number is behind every place that a database knows.
+    _write_numbering(data / FLOW_LOG, folder / FLOW_LOG)
+
+
+def restore_files(
+    settings: Settings, folder: Path, *, with_settings: bool, now: float
+) -> Path | None:
+    """Put back what `save_files` copied.
+
+    Returns
+    -------
+    Path or None
+        Where the flow log went that was there, when the backup has one.
+    """
+    data: Path = settings["data_directory"]
+    _move_all(folder / STATE, data)
+    if with_settings and settings.file is not None:
+        _move_all(folder / SETTINGS, settings.file.parent)
+    source, target, aside = folder / FLOW_LOG, data / FLOW_LOG, None
+    if any((source / name).is_dir() for name in FAMILIES) and highest_number(target):
+        aside = target.with_name(f"{FLOW_LOG}.before-{int(now)}")
+        os.rename(target, aside)
+    if _segment(source) > _segment(target):
+        _move_all(source, target)
+    return aside
+
+
+def _copy_all(source: Path, patterns: tuple[str, ...], target: Path) -> None:
+    for path in _matching(source, patterns):
+        to = target / path.relative_to(source)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, to)
+
+
+def _matching(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
+    for pattern in patterns:
+        yield from (path for path in sorted(folder.glob(pattern)) if path.is_file())
+
+
+def _copy_flow_log(source: Path, target: Path) -> None:
+    for _ in range(_TRIES):
+        shutil.rmtree(target, ignore_errors=True)
+        # A file may be merged into another one meanwhile; the new one has its place.
+        with suppress(FileNotFoundError):
+            for options in (False, True):
+                for file in list_files(source, options)[0]:
+                    _linked(file.path, target / FAMILIES[options] / file.path.name, file.kind)
+            return
+    raise OSError(f"{source} changes faster than it can be copied")
+
+
+def _linked(path: Path, to: Path, kind: str) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "open":
+        # It still grows; what is cut off at its end is not committed.
+        shutil.copyfile(path, to)
+        return
+    try:
+        os.link(path, to)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(path, to)
+
+
+def _write_numbering(source: Path, target: Path) -> None:
+    content: dict[str, object] = {"state": {}}
+    with suppress(OSError, ValueError):
+        content = json.loads((source / STATE_FILE).read_bytes())
+    content["segment"] = _segment(source)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / STATE_FILE).write_text(json.dumps(content))
+
+
+def _segment(folder: Path) -> int:
+    """Return the last segment number of a log."""
+    try:
+        written = int(json.loads((folder / STATE_FILE).read_bytes())["segment"])
+    except (OSError, ValueError, KeyError, TypeError):
+        written = 0
+    return max(written, highest_number(folder))
+
+
+def _move_all(source: Path, target: Path) -> None:
+    """Move files into a folder, each at once, to that folder's owner and readable for it only.
+
+    A file that is replaced keeps its owner and mode.
+    """
+    if not source.is_dir():
+        return
+    for path in (source, *sorted(source.rglob("*"))):
+        to = target / path.relative_to(source)
+        if path.is_dir():
+            if not to.exists():
+                to.mkdir(mode=0o700)
+                _give(to, to.parent)
+            continue
+        before = to.stat() if to.exists() else None
+        beside = to.with_name(f"{to.name}.restored")
+        shutil.copyfile(path, beside)
+        beside.chmod(before.st_mode & 0o777 if before else 0o600)
+        _give(beside, to if before else target)
+        os.replace(beside, to)
+
+
+def _give(path: Path, like: Path) -> None:
+    """Let root's file belong to whom its folder belongs."""
+    if os.geteuid() == 0:
+        found = like.stat()
+        os.chown(path, found.st_uid, found.st_gid)

@@ -1,0 +1,149 @@
+"""Makes a backup and puts one back: the parts of the plugins, then the core's own files."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance.app import App, collect, refuse_duplicates
+from appliance.backups.archive import BackupError, Manifest, pack, unpack
+from appliance.backups.files import restore_files, save_files
+from appliance.collector.supervision import AlreadyRunning, PidFile
+from appliance.collector.supervision.choice import pid_file_path
+from appliance.contracts import BackupPart
+from appliance.server_addresses import UnixAddress
+
+PREFIX, SUFFIX = "netflow-appliance-", ".tar.zst"
+_MADE = re.compile(rf"{PREFIX}\d{{8}}T\d{{6}}Z{re.escape(SUFFIX)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What came back.
+
+    Attributes
+    ----------
+    log_aside
+        Where the flow log went that was there before.
+    """
+
+    manifest: Manifest
+    log_aside: Path | None
+
+
+def backup(app: App, target: Path, *, flow_log: bool, now: float) -> tuple[Path, Manifest]:
+    """Write a backup to a file, or to a new file in a folder; return which, and what it holds.
+
+    Raises
+    ------
+    ApplianceError
+        A database is away, or the file cannot be written.
+    """
+    made = datetime.fromtimestamp(now, UTC)
+    if target.is_dir():
+        target /= f"{PREFIX}{made:%Y%m%dT%H%M%SZ}{SUFFIX}"
+    with _scratch(app, target) as folder:
+        for part in _parts(app):
+            (folder / part.name).mkdir()
+            part.save(folder / part.name)
+        save_files(app.settings, folder, flow_log=flow_log)
+        return target, pack(folder, target, made.isoformat())
+
+
+def delete_old(folder: Path, keep: int) -> list[Path]:
+    """Delete all but the newest backups that were made into a folder; return those deleted."""
+    found = sorted(path for path in folder.iterdir() if _MADE.fullmatch(path.name))
+    old = found[: max(0, len(found) - keep)]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return old
+
+
+def restore(app: App, archive: Path, *, with_settings: bool) -> Restored:
+    """Put a backup back; nothing is touched before all of it is read and found whole.
+
+    Raises
+    ------
+    ApplianceError
+        Collector or API run, or the archive cannot be used.
+    """
+    with _nothing_runs(app, archive), _scratch(app, archive) as folder:
+        manifest = unpack(archive, folder)
+        for part in _parts(app):
+            (folder / part.name).mkdir(exist_ok=True)
+            part.restore(folder / part.name)
+        aside = restore_files(app.settings, folder, with_settings=with_settings, now=time.time())
+        return Restored(manifest, aside)
+
+
+def _parts(app: App) -> Sequence[BackupPart]:
+    entries = collect(app.plugins, "register_backups", {"settings": app.settings})
+    refuse_duplicates("part of a backup", entries, lambda part: part.name)
+    return [entry.value for entry in entries]
+
+
+@contextmanager
+def _scratch(app: App, archive: Path) -> Iterator[Path]:
+    """Work in the data directory: the flow log can be linked there, and its disk has space."""
+    data: Path = app.settings["data_directory"]
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".backup-", dir=data))
+    except OSError as error:
+        problem = f"{data} cannot be written: {(error.strerror or '').lower()}"
+        raise BackupError(archive, problem) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _nothing_runs(app: App, archive: Path) -> Iterator[None]:
+    """Keep the collector from being started meanwhile, too."""
+    pid_file = PidFile(pid_file_path(app.settings))
+    try:
+        pid_file.hold()
+    except AlreadyRunning as error:
+        raise BackupError(archive, f"{error}: stop the collector before") from None
+    try:
+        for address in _answering(app):
+            raise BackupError(archive, f"the API answers at {address}: stop it before")
+        yield
+    finally:
+        pid_file.release()
+
+
+def _answering(app: App) -> Iterator[str]:
+    """Yield the addresses of the API at which something listens."""
+    from appliance.web.api_server import configuration_folder, read_api_server
+    from appliance.web.listeners import configured_listeners
+
+    api = read_api_server(configuration_folder(app.settings))
+    for listener in configured_listeners(app.settings, api):
+        address = listener.address
+        if isinstance(address, UnixAddress):
+            with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(address.path))
+                yield str(address)
+        elif address.port and _is_taken(address.host, address.port):
+            yield str(address)
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False

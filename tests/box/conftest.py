@@ -1,0 +1,180 @@
+"""One box for all tests of this folder, in the order in which an operator would do things to it.
+
+The tests need root, and programs that make and boot a system; where they are missing, all are
+skipped with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.box import virtual
+from tests.box.container import Container
+from tests.box.deployment import PASSWORD_FILE, Deployment, built_bundle, program
+from tests.box.machine import Machine
+from tests.box.networks import Networks
+from tests.box.processes import IN_VIRTUAL_MACHINE, run
+from tests.box.tree import SOURCES, bare_archive, unpack
+from tests.box.virtual import TapNetworks, VirtualMachine
+
+FOLDER = Path(__file__).parent
+ORDER = (
+    *("playbook", "protections", "web", "flows", "network", "reboot", "upgrade", "backup"),
+    *("power_off", "rebuilt", "vagrant"),
+)
+PROGRAMS = (
+    "mmdebstrap",
+    "systemd-nspawn",
+    "slirp4netns",
+    "softflowd",
+    "curl",
+    "ssh",
+    "nsenter",
+    "dnsmasq",
+)
+TEST_SECONDS = 7200 if IN_VIRTUAL_MACHINE else 1200
+
+
+def missing() -> str:
+    """Return why a box cannot be made here; empty when it can."""
+    if os.geteuid() != 0:
+        return "a box is made by root only: run the tests as root, as in `sudo make test`"
+    needed = (*PROGRAMS, "qemu-system-x86_64", "qemu-img") if IN_VIRTUAL_MACHINE else PROGRAMS
+    absent = [name for name in needed if shutil.which(name) is None]
+    absent += [name for name in ("ansible-playbook", "ansible-lint") if not program(name)]
+    if absent:
+        return f"not installed: {', '.join(absent)} (`make test` does that on Debian)"
+    if not SOURCES.is_file():
+        return f"there is no {SOURCES}: expected Debian 12, whose packages the box is made of"
+    return ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder and put them in order."""
+    reason = missing()
+    ours = [item for item in items if item.path.parent == FOLDER]
+    for item in ours:
+        is_vagrant = item.get_closest_marker("vagrant") is not None
+        if is_vagrant and config.getoption("markexpr") != "vagrant":
+            item.add_marker(pytest.mark.skip(reason="takes long: `make test-vagrant` runs it"))
+        if not is_vagrant:
+            item.add_marker(pytest.mark.box)
+        item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+    places = [place for place, item in enumerate(items) if item.path.parent == FOLDER]
+    ordered = sorted(ours, key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where boxes are made, and what they are made of."""
+
+    folder: Path
+    archive: Path
+    networks: Networks
+    key: Path
+    bundle: Path
+
+    def machine(self, name: str) -> Machine:
+        """Return a bare machine, not started.
+
+        It finds the packages that an earlier one fetched in its cache.
+        """
+        folder = self.folder / name
+        unpack(self.archive, folder / "root", self.key.with_suffix(".pub").read_text())
+        archives = "root/var/cache/apt/archives"
+        for package in self.folder.glob(f"*/{archives}/*.deb"):
+            if not (folder / archives / package.name).exists():
+                shutil.copy(package, folder / archives)
+        kind = VirtualMachine if IN_VIRTUAL_MACHINE else Container
+        return kind(folder, self.networks, self.key)
+
+
+@pytest.fixture(scope="session")
+def workplace(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Workplace]:
+    """The networks, a bare Debian and the bundle of this project."""
+    folder = tmp_path_factory.mktemp("box")
+    cache = getattr(request.config, "cache", None)
+    more = virtual.PACKAGES if IN_VIRTUAL_MACHINE else ()
+    archive = bare_archive(Path(cache.mkdir("box")) if cache is not None else folder, more)
+    key = folder / "key"
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
+    networks = (TapNetworks if IN_VIRTUAL_MACHINE else Networks)(folder)
+    try:
+        networks.start()
+        yield Workplace(folder, archive, networks, key, built_bundle(folder))
+    finally:
+        networks.stop()
+        for console in folder.glob("*/console.log"):
+            shutil.rmtree(console.parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def machine(workplace: Workplace) -> Iterator[Machine]:
+    """A bare Debian 12 that is running."""
+    made = workplace.machine("appliance")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def deployment(workplace: Workplace, machine: Machine) -> Deployment:
+    """What runs playbooks against the machine; nothing is installed by it yet."""
+    variables = {"appliance_bundle": str(workplace.bundle)}
+    return Deployment(machine, workplace.folder, variables)
+
+
+@pytest.fixture(scope="session")
+def box(deployment: Deployment) -> Deployment:
+    """The machine as an appliance."""
+    if deployment.machine.attempt("test -e /opt/netflow-appliance/current").returncode:
+        deployment.converge()
+    return deployment
+
+
+@dataclass(frozen=True)
+class KeptBackup:
+    """A backup of the box, outside of it, and what the box knew when it was made."""
+
+    on_box: str
+    file: Path
+    password: str
+    talkers: object
+
+
+@pytest.fixture(scope="session")
+def kept_backup(box: Deployment, workplace: Workplace) -> KeptBackup:
+    """Make a backup as an operator does, and take it away from the box."""
+    on_box = "/var/tmp/kept.tar.zst"
+    password = box.machine.run(f"cat {PASSWORD_FILE}").strip()
+    talkers = box.ask("/api/v1/netflow/getIngressTopTalkers", box.sign_in())
+    box.machine.run(f"appliance backup {on_box}")
+    file = workplace.folder / "kept.tar.zst"
+    box.machine.fetch(on_box, file)
+    return KeptBackup(on_box, file, password, talkers)
+
+
+@pytest.fixture(scope="module")
+def rebuilt(workplace: Workplace, box: Deployment, kept_backup: KeptBackup) -> Iterator[Deployment]:
+    """Another bare machine, in the place of the first one."""
+    box.machine.stop()
+    made = workplace.machine("rebuilt")
+    try:
+        made.start()
+        yield Deployment(made, workplace.folder, box.variables)
+    finally:
+        made.stop()

@@ -1,0 +1,71 @@
+"""What the playbook and the program must agree on, and what every role must have; needs no root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from appliance.privileged.client import COLLECTOR_UNIT, HELPER_SOCKET
+from appliance.settings import CORE_SETTINGS, SYSTEM_DATA_FOLDER, SYSTEM_FOLDER
+from appliance.web.api_server import API_SETTINGS
+
+ROOT = Path(__file__).parents[1]
+ROLES = sorted(path for path in (ROOT / "ansible" / "roles").iterdir() if path.is_dir())
+TEMPLATES = ROOT / "ansible" / "roles" / "appliance" / "templates"
+
+
+def read(role: Path, name: str):
+    return yaml.safe_load((role / name).read_text())
+
+
+def defaults(name: str):
+    return read(ROOT / "ansible" / "roles" / name, "defaults/main.yml")
+
+
+def default_of(name: str, table=CORE_SETTINGS):
+    return next(setting.default for setting in table if setting.name == name)
+
+
+def test_roles_when_listed_then_they_are_those_of_the_design():
+    assert [role.name for role in ROLES] == ["appliance", "base", "collector", "database", "web"]
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_role_when_it_has_variables_then_each_is_prefixed_and_described(role):
+    names = list(read(role, "defaults/main.yml"))
+    assert all(name.startswith(f"{role.name}_") for name in names)
+    options = read(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert sorted(options) == sorted(names)
+    assert all(option["description"] and option["type"] for option in options.values())
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_role_when_it_has_variables_then_comments_explain_them(role):
+    blocks = (role / "defaults/main.yml").read_text().split("\n\n")
+    assert all("#" in block for block in blocks)
+
+
+def test_places_when_the_program_knows_them_then_the_playbook_uses_the_same():
+    base = defaults("base")
+    assert base["base_configuration"] == str(SYSTEM_FOLDER)
+    assert base["base_state"] == SYSTEM_DATA_FOLDER
+    assert HELPER_SOCKET.parent == Path(base["base_runtime"])
+    assert (TEMPLATES / f"{COLLECTOR_UNIT}.j2").is_file()
+
+
+def test_ports_when_the_program_has_defaults_then_the_packet_filter_lets_them_in():
+    base, web = defaults("base"), defaults("web")
+    listen = default_of("collector.listen")
+    assert base["base_exporter_ports"] == [int(text.rpartition(":")[2]) for text in listen]
+    assert str(web["web_port"]) == default_of("web.listen")[0].rpartition(":")[2]
+    assert web["web_devices_port"] == default_of("listen.port", API_SETTINGS)
+    assert base["base_web_ports"] == [web["web_port"], web["web_devices_port"]]
+
+
+def test_units_when_written_then_each_has_a_template_and_no_template_is_forgotten():
+    units = read(ROLES[0], "vars/main.yml")["appliance_units"]
+    ends = (".service", ".socket", ".timer")
+    written = {path.name.removesuffix(".j2") for path in TEMPLATES.iterdir()}
+    assert set(units) == {name for name in written if name.endswith(ends)}
