@@ -14,7 +14,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,12 +159,16 @@ def _user_of(port: int) -> tuple[str, bool]:
         for connection in psutil.net_connections("udp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:
                 process = psutil.Process(connection.pid)
-                words = process.cmdline()
-                ours = any(Path(word).name == "appliance" for word in words) and (
-                    "collect" in words or "run" in words
-                )
+                # The engine nfacctd is a child of the collector.
+                ours = any(_is_collector(each.cmdline()) for each in (process, *process.parents()))
                 return f"{process.name()} (process {connection.pid})", ours
     return "another program", False
+
+
+def _is_collector(words: Sequence[str]) -> bool:
+    return any(Path(word).name == "appliance" for word in words) and (
+        "collect" in words or "run" in words
+    )
 
 
 def _examine_receive_buffer(wanted: int) -> Finding:

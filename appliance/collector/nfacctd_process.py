@@ -47,6 +47,7 @@ class NfacctdProcess:
         self._config, self._file = config, data / RUNNABLE
         self._process: subprocess.Popen[str] | None = None
         self._said: collections.deque[str] = collections.deque(maxlen=_REMEMBERED_LINES)
+        self._last = ""
 
     def start(self) -> None:
         """Start it and wait until it receives.
@@ -114,6 +115,7 @@ class NfacctdProcess:
             for line in lines:
                 text = line.strip()
                 severe = _SEVERE.search(text)
+                self._last = text or self._last
                 if severe:
                     self._said.append(text)
                 log.log(logging.WARNING if severe else logging.DEBUG, "%s", text)
@@ -131,8 +133,9 @@ class NfacctdProcess:
             time.sleep(_POLL_SECONDS)
 
     def _reason(self, code: int) -> str:
-        errors = [text for text in self._said if "ERROR" in text] or list(self._said)
-        return f"nfacctd: {errors[-1]}" if errors else f"nfacctd ended with {code}"
+        errors = [text for text in self._said if "ERROR" in text] or [*self._said]
+        said = errors[-1] if errors else self._last
+        return f"nfacctd: {said}" if said else f"nfacctd ended with {code}"
 
 
 def _receives(pid: int) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.box.deployment import HTTPS
 from tests.box.networks import MANAGEMENT_BOX
-from tests.box.processes import IN_VIRTUAL_MACHINE, attempt
+from tests.box.processes import IN_VIRTUAL_MACHINE, attempt, eventually
 
 UNITS = ("appliance-api.service", "appliance-collector.service")
 EXPOSURE_TENTHS = 20
@@ -117,12 +117,10 @@ def test_collector_when_stopped_then_it_ends_by_itself_in_order(box):
 
 def test_packet_filter_when_loaded_then_only_what_is_configured_comes_in(box):
     box.machine.run("systemd-run --unit=other-server python3 -m http.server 8000 --directory /run")
+    connect = "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 8000), 5)'"
     try:
+        eventually(lambda: box.machine.attempt(connect).returncode == 0, "listening", 30)
         reachable = {port: is_reachable(box, port) for port in (22, 8443, 9999, 8000, 3306, 80)}
-        local = box.machine.attempt(
-            "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 8000), 5)'"
-        )
-        assert local.returncode == 0
     finally:
         box.machine.run("systemctl stop other-server")
     assert [port for port, found in reachable.items() if found] == [22, 8443, 9999]

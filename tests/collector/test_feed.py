@@ -204,3 +204,27 @@ def test_check_when_a_primitive_is_missing_then_names_it_and_what_follows(tmp_pa
     for primitive in ("peer_src_ip", "dst_host", "proto", "flows"):
         assert any(f"lacks the primitive {primitive}:" in text for text in texts)
     assert not any("src_host" in text for text in texts)
+
+
+def test_check_when_nfacctd_runs_then_its_port_is_used_by_the_collector(tmp_path: Path) -> None:
+    running = RunningCollector(tmp_path)
+    use_nfacctd(running)
+    try:
+        running.start()
+        found = subprocess.run(
+            [sys.executable, "-m", "appliance", "-confPath", f"{running.conf}/", "check", "--json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        running.close()
+    ports = [
+        finding
+        for finding in json.loads(found.stdout)["environment"]
+        if finding["what"] == f"port {running.port}"
+    ]
+    assert [(finding["status"], "running collector" in finding["text"]) for finding in ports] == [
+        ("ok", True)
+    ]
