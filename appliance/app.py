@@ -45,8 +45,6 @@ class App:
         version, no two routes one method and path.
     stores
         Factories by URL scheme.
-    loaders
-        What follows the flow log beside the store.
     own_settings
         The settings without what the collector configuration decides; None: there is none.
     """
@@ -59,7 +57,6 @@ class App:
     commands: tuple[click.Command, ...] = ()
     metrics: tuple[Any, ...] = ()
     stores: Mapping[str, StoreFactory] | None = None
-    loaders: tuple[LogLoader, ...] = ()
     own_settings: Settings | None = None
 
     @property
@@ -119,7 +116,6 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         commands=registered_commands(manager),
         metrics=tuple(entry.value for entry in collect(manager, "register_metrics", given)),
         stores=_registered_stores(manager, given),
-        loaders=tuple(entry.value for entry in collect(manager, "register_loaders", given)),
         own_settings=own_settings,
     )
 
@@ -147,6 +143,19 @@ def registered_settings(manager: pluggy.PluginManager) -> tuple[Setting[Any], ..
     entries: list[Registered[Setting[Any]]] = collect(manager, "register_settings", {})
     core = [Registered(THE_CORE, setting) for setting in CORE_SETTINGS]
     refuse_duplicates("setting", [*core, *entries], lambda setting: setting.name)
+    return tuple(entry.value for entry in entries)
+
+
+def registered_loaders(app: App) -> tuple[LogLoader, ...]:
+    """Return what follows the flow log beside the store; asked by the loader process only, for
+    what they import takes longer than most commands.
+
+    Raises
+    ------
+    StartupError
+        A plugin raised, or did not return a list.
+    """
+    entries = collect(app.plugins, "register_loaders", {"settings": app.settings})
     return tuple(entry.value for entry in entries)
 
 

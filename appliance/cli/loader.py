@@ -6,7 +6,7 @@ import signal
 
 import click
 
-from appliance.app import App
+from appliance.app import App, registered_loaders
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
 from appliance.collector.loader import Loader
@@ -21,7 +21,7 @@ def command(app: App) -> None:
     Seals, merges, expires and loads the flow log until the parent process ends.
     """
     start_logging(app)
-    loader = Loader(app.settings, _store(app), app.loaders)
+    loader = Loader(app.settings, _store(app), registered_loaders(app))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: loader.stop())
     loader.run()

@@ -112,6 +112,7 @@ class FeedCollector:
                 now = time.monotonic()
                 if self.daemon is not None:
                     self.daemon.check()
+                self.writer.roll_if_due(self._now_ms())
                 if now >= poll_at:
                     pause = self._poll(pause)
                     poll_at = time.monotonic() + pause
@@ -190,7 +191,6 @@ class FeedCollector:
             "counts": {},
             "exporters": {},
         }
-        self.writer.roll_if_due(self._now_ms())
         try:
             write_status(self.paths.status, status)
         except OSError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.app import App, build_app
+from appliance.app import App, build_app, registered_loaders
 from appliance.decoding.options import raw_elements
 from appliance.errors import SettingsError
 from appliance.nfacctd.effective import read_effective
@@ -99,7 +99,8 @@ def test_overrides_when_a_file_is_missing_then_refused(tmp_path):
 
 
 def test_register_loaders_when_tables_are_asked_for_then_one_that_fills_them(tmp_path):
-    assert [loader.name for loader in app_of(tmp_path, PLUGIN).loaders] == ["pmacct tables"]
+    loaders = registered_loaders(app_of(tmp_path, PLUGIN))
+    assert [loader.name for loader in loaders] == ["pmacct tables"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_register_loaders_when_tables_are_asked_for_then_one_that_fills_them(tmp
     ],
 )
 def test_register_loaders_when_no_table_is_ours_to_fill_then_none(tmp_path, text, collector):
-    assert app_of(tmp_path, text, **collector).loaders == ()
+    assert registered_loaders(app_of(tmp_path, text, **collector)) == ()
 
 
 def test_elements_when_a_table_is_made_of_their_octets_then_kept(tmp_path):

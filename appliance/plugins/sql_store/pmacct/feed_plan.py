@@ -6,7 +6,6 @@ from pathlib import Path
 
 from appliance.errors import SettingsError
 from appliance.feeds import FeedOrder
-from appliance.nfacctd.config import PluginName
 from appliance.nfacctd.effective import EffectiveConfig
 from appliance.nfacctd.overrides import database_url
 from appliance.plugins.sql_store.pmacct.feed import ELEMENTS, FeedPlan, TableFeed
@@ -94,6 +93,4 @@ def _names(config: EffectiveConfig, plans: list[TablePlan]) -> ApplicationNames 
 
 def _source(config: EffectiveConfig, plan: TablePlan) -> SourceTable:
     plugin = next(p for p in config.sql_plugins if p.name == plan.plugin)
-    return SourceTable(
-        database_url(config, PluginName(plugin.type, plugin.name)), plan.table, config.path.parent
-    )
+    return SourceTable(database_url(config, plugin), plan.table, config.path.parent)
