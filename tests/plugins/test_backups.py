@@ -19,6 +19,8 @@ from appliance.backups.archive import BackupError, pack, unpack
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.collector.supervision import PidFile
+from appliance.plugins.sql_store.copies import MysqlDump
+from appliance.plugins.sql_store.places import place_at
 from appliance.web.store_access import configured_store
 
 
@@ -369,3 +371,21 @@ def test_archive_when_packed_then_it_appears_complete_or_not_at_all(tmp_path):
     assert (target / "a" / "b").read_text() == "c"
     with pytest.raises(BackupError, match="cannot be written"):
         pack(source, tmp_path / "no" / "x", "now")
+
+
+def test_dump_when_the_server_is_named_by_its_socket_then_taken_and_put_back(mariadb, tmp_path):
+    name = mariadb.new_database().rpartition("/")[2]
+    mariadb.run(
+        "CREATE OR REPLACE USER 'near'@'localhost' IDENTIFIED BY 'sec@ret'",
+        "GRANT ALL ON *.* TO 'near'@'localhost'",
+        f"CREATE TABLE `{name}`.kept (value INT)",
+        f"INSERT INTO `{name}`.kept VALUES (7)",
+        "COMMIT",
+    )
+    # The port is nobody's: only the socket leads there.
+    url = f"mysql://near:sec%40ret@localhost:1/{name}?socket={mariadb.folder}/socket"
+    dump = MysqlDump("database", place_at(url, tmp_path))
+    dump.save(tmp_path)
+    mariadb.run(f"DROP TABLE `{name}`.kept")
+    dump.restore(tmp_path)
+    assert mariadb.rows(f"SELECT value FROM `{name}`.kept") == [(7,)]

@@ -13,7 +13,8 @@ from typing import Any
 from appliance.accounts import AccountError, ApiToken, AuditEntry, Problem, Why
 from appliance.contracts import ADMINISTRATOR
 from appliance.plugins.sql_store.account_models import Models
-from appliance.plugins.sql_store.database import MYSQL, SqlDatabase
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.places import MYSQL
 
 MOST_ATTEMPT_NAMES = 10_000
 """Names with failed sign-ins that are remembered; beyond, those with the oldest failure go."""

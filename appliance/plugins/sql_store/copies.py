@@ -14,12 +14,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from appliance.contracts import BackupPart
 from appliance.errors import StorageError
 from appliance.plugins.sql_store.configuration import DATABASE, FLOW_DATABASE
-from appliance.plugins.sql_store.database import SQLITE, SqlDatabase
+from appliance.plugins.sql_store.places import SQLITE, Place, place_at
 from appliance.settings import Settings
 
 DUMP_SECONDS = 3600.0
@@ -44,10 +43,8 @@ def database_backups(settings: Settings) -> list[BackupPart]:
 
 
 def _part(name: str, url: str, folder: Path) -> BackupPart:
-    database = SqlDatabase(url, folder, lambda _: None)
-    if database.path is not None:
-        return SqliteCopy(name, database.path)
-    return MysqlDump(name, url)
+    place = place_at(url, folder)
+    return MysqlDump(name, place) if place.path is None else SqliteCopy(name, place.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ class MysqlDump:
     """A database of MySQL or MariaDB."""
 
     name: str
-    url: str
+    place: Place
 
     def save(self, folder: Path) -> None:
         """Dump it.
@@ -119,10 +116,10 @@ class MysqlDump:
         StorageError
             The server is away, or the program that dumps is missing.
         """
-        with _options_file(self.url) as options, (folder / _DUMP_FILE).open("wb") as output:
+        with _options_file(self.place) as options, (folder / _DUMP_FILE).open("wb") as output:
             program = _program(_DUMPS)
-            command = [program, options, *_DUMP_OPTIONS, _database_name(self.url)]
-            _run(command, _database_name(self.url), stdout=output.fileno())
+            command = [program, options, *_DUMP_OPTIONS, self.place.name]
+            _run(command, self.place.name, stdout=output.fileno())
         _check_complete(folder / _DUMP_FILE)
 
     def restore(self, folder: Path) -> None:
@@ -138,8 +135,8 @@ class MysqlDump:
             _refuse_other(folder, _SQLITE_FILE, "SQLite", "mysql")
             return
         _check_complete(dump)
-        name = _database_name(self.url)
-        with _options_file(self.url) as options, dump.open("rb") as source:
+        name = self.place.name
+        with _options_file(self.place) as options, dump.open("rb") as source:
             # Without it the client would carry out lines of the dump that begin with `\\!`.
             command = [_program(_CLIENTS), options, "--batch", "--binary-mode", name]
             _run(command, name, stdin=source.fileno())
@@ -161,11 +158,12 @@ def _check_complete(dump: Path) -> None:
 
 
 @contextlib.contextmanager
-def _options_file(url: str) -> Iterator[str]:
+def _options_file(place: Place) -> Iterator[str]:
     """Hand host, user and password over in a file that others cannot read."""
-    parts = urlsplit(url)
-    given = {"host": parts.hostname, "port": parts.port or 3306, "protocol": "tcp"}
-    given |= {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+    given: dict[str, object] = {"host": place.host, "port": place.port, "protocol": "tcp"}
+    if place.socket:
+        given = {"socket": place.socket, "protocol": "socket"}
+    given |= {"user": place.user, "password": place.password}
     lines = [f"{key}={_quoted(str(value))}" for key, value in given.items() if value]
     with tempfile.NamedTemporaryFile("w", prefix="appliance-", suffix=".cnf") as file:
         file.write("\n".join(["[client]", *lines, ""]))
@@ -175,10 +173,6 @@ def _options_file(url: str) -> Iterator[str]:
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _database_name(url: str) -> str:
-    return unquote(urlsplit(url).path.strip("/"))
 
 
 def _program(names: Sequence[str]) -> str:

@@ -18,14 +18,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import peewee
 import pymysql
 
-from appliance.errors import SettingsError, StorageError
+from appliance.errors import StorageError
+from appliance.plugins.sql_store.places import MYSQL, SQLITE, Place, place_at
 
-SQLITE, MYSQL = "sqlite", "mysql"
 BUSY_SECONDS = 10.0
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
@@ -102,13 +101,11 @@ class SqlDatabase:
         prepare: Callable[[SqlDatabase], None],
         private: bool = False,
     ) -> None:
-        self.kind, _, rest = url.partition(":")
-        if self.kind not in DIALECTS:
-            raise SettingsError(f"database {self.kind}:...: expected sqlite:FILE or mysql://...")
+        place = place_at(url, folder)
+        self.kind, self.path = MYSQL if place.path is None else SQLITE, place.path
         self.dialect = DIALECTS[self.kind]
-        self.path = folder / rest.removeprefix("//") if self.kind == SQLITE else None
-        self.connection = _mysql(url) if self.path is None else _sqlite(self.path)
-        self.name = str(self.path or self.connection.database)
+        self.connection = _mysql(place) if self.path is None else _sqlite(self.path)
+        self.name = place.name
         self._private = private
         self._prepare, self._preparing = prepare, threading.Lock()
         self._prepared: tuple[int, int] | None = None
@@ -256,23 +253,10 @@ def _sqlite(path: Path) -> Any:
     return peewee.SqliteDatabase(str(path), pragmas=_PRAGMAS, timeout=BUSY_SECONDS)
 
 
-def _mysql(url: str) -> Any:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 3306
-    except ValueError as error:
-        raise SettingsError(f"database URL: {error}") from None
-    name = unquote(parts.path.strip("/"))
-    socket = parse_qs(parts.query).get("socket", [])
-    if not parts.hostname or not name:
-        raise SettingsError("database URL: expected mysql://user:password@host:port/name")
-    place: dict[str, Any] = {"unix_socket": socket[0]} if socket else {"host": parts.hostname}
+def _mysql(place: Place) -> Any:
     return peewee.MySQLDatabase(
-        name,
-        **place,
-        port=port,
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
+        place.name,
+        **place.options(),
         charset="utf8mb4",
         init_command=f"SET SESSION group_concat_max_len = {GROUP_CONCAT_OCTETS}",
         sql_mode="STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",

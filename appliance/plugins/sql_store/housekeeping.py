@@ -11,8 +11,9 @@ from appliance.flowlog import Cursor, FlowLogReader
 from appliance.flows import COLUMN, COLUMNS
 from appliance.plugins.sql_store.bins import Size, bin_start
 from appliance.plugins.sql_store.configuration import StoreLimits
-from appliance.plugins.sql_store.database import SQLITE, SqlDatabase
+from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, DIRECTIONS, Dimension
+from appliance.plugins.sql_store.places import SQLITE
 from appliance.plugins.sql_store.progress import read_progress
 from appliance.plugins.sql_store.schema import schema_version
 from appliance.plugins.sql_store.work import pending_work

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from appliance.flowlog import Cursor
-from appliance.plugins.sql_store.database import MYSQL, SqlDatabase
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.places import MYSQL
 
 START = Cursor()
 

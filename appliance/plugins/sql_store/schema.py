@@ -40,7 +40,8 @@ from collections.abc import Sequence
 import peewee
 
 from appliance.errors import StorageError
-from appliance.plugins.sql_store.database import MYSQL, SqlDatabase
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.places import MYSQL
 
 Migration = tuple[str, ...]
 """Statements in the words of SQLite; see `_for_mysql`."""

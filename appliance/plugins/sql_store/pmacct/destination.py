@@ -26,12 +26,11 @@ from appliance.flowlog import Cursor
 from appliance.nfacctd.aggregates import Kind
 from appliance.plugins.sql_store.database import (
     CONNECT_SECONDS,
-    MYSQL,
     READ_SECONDS,
-    SQLITE,
     SqlDatabase,
 )
-from appliance.plugins.sql_store.pmacct.plan import STAMPS, Place, TablePlan
+from appliance.plugins.sql_store.places import MYSQL, SQLITE, Place
+from appliance.plugins.sql_store.pmacct.plan import STAMPS, TablePlan
 from appliance.plugins.sql_store.pmacct.tables import Target, create_statements, quoted
 from appliance.plugins.sql_store.pmacct.waiting import (
     COUNTERS,
@@ -344,15 +343,9 @@ def _prepare(database: SqlDatabase) -> None:
 
 
 def _mysql(place: Place) -> Any:
-    address: dict[str, Any] = (
-        {"unix_socket": place.socket} if place.socket else {"host": place.host}
-    )
     return peewee.MySQLDatabase(
         place.name,
-        **address,
-        port=place.port,
-        user=place.user,
-        password=place.password,
+        **place.options(),
         charset="utf8mb4",
         local_infile=True,
         connect_timeout=CONNECT_SECONDS,

@@ -17,9 +17,10 @@ from appliance.nfacctd.aggregates import (
 )
 from appliance.nfacctd.config import PluginName
 from appliance.nfacctd.effective import EffectiveConfig
-from appliance.nfacctd.overrides import DEFAULT_PASSWORD, SQLITE_DEFAULT
+from appliance.nfacctd.overrides import database_url
 from appliance.nfacctd.pre_tag_map import TagRules
 from appliance.nfacctd.primitives import Primitive
+from appliance.plugins.sql_store.places import Place, place_at
 from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
 
 DEFAULT_REFRESH_SECONDS = 60
@@ -54,19 +55,6 @@ class ColumnPlan:
     built_in: BuiltIn | None = None
     custom: Primitive | None = None
     filler: str | int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a table is: a SQLite file, or a MySQL server (`host` or `socket`)."""
-
-    name: str
-    path: Path | None = None
-    host: str = ""
-    port: int = 3306
-    socket: str = ""
-    user: str = ""
-    password: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,24 +134,6 @@ def table_plans(config: EffectiveConfig) -> tuple[list[TablePlan], list[str]]:
     return plans, warnings
 
 
-def place_of(config: EffectiveConfig, plugin: PluginName) -> Place:
-    """Return the database of a plugin."""
-    name = plugin.name
-    if plugin.type == "sqlite3":
-        path = config.path.parent.absolute() / config.text("sql_db", name, SQLITE_DEFAULT)
-        return Place(str(path), path)
-    host = config.text("sql_host", name) or "localhost"
-    socket = host.removeprefix("unix:") if host.startswith("unix:") else ""
-    return Place(
-        config.text("sql_db", name, "pmacct"),
-        host="" if socket else host,
-        port=config.number("sql_port", name, 3306),
-        socket=socket,
-        user=config.text("sql_user", name, "pmacct"),
-        password=config.text("sql_passwd", name, DEFAULT_PASSWORD),
-    )
-
-
 def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[str]]:
     name = plugin.name
     names = config.aggregate(name)
@@ -177,7 +147,7 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
     problems += [f"ignoring unknown round off value: {x}" for x in unknown_roundoffs(roundoff)]
     plan = TablePlan(
         plugin=name,
-        place=place_of(config, plugin),
+        place=place_at(database_url(config, plugin), config.path.parent),
         table=config.text("sql_table", name) or _default_table(version, bgp),
         schema=config.file("sql_table_schema", name),
         columns=tuple(_columns(config, names, version, bgp, own)),

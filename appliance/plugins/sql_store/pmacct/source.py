@@ -7,17 +7,18 @@ read-only.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote
 
 import pymysql
 import pymysql.cursors
 
 from appliance.errors import SettingsError, StorageError
 from appliance.plugins.sql_store.database import CONNECT_SECONDS, READ_SECONDS
+from appliance.plugins.sql_store.places import place_at
 
 FETCH_ROWS = 10_000
 _FAILURES = (pymysql.MySQLError, sqlite3.Error, OSError)
@@ -34,14 +35,10 @@ class SourceTable:
     """
 
     def __init__(self, url: str, table: str, folder: Path) -> None:
-        scheme, _, rest = url.partition(":")
-        if scheme not in ("mysql", "sqlite"):
-            raise SettingsError(
-                f"database {scheme}:...: expected mysql://user:password@host/name or sqlite:FILE"
-            )
-        self.is_mysql, self.table, self._url = scheme == "mysql", table, url
-        self.path = None if self.is_mysql else folder / rest.removeprefix("//")
-        self.name = f"{urlsplit(url).path.strip('/') if self.is_mysql else self.path}.{table}"
+        self._place = place_at(url, folder)
+        self.table, self.path = table, self._place.path
+        self.is_mysql = self.path is None
+        self.name = f"{self._place.name}.{table}"
         self._connection: Any = None
 
     def columns(self) -> list[str]:
@@ -134,17 +131,9 @@ class SourceTable:
             return sqlite3.connect(
                 f"file:{quote(str(self.path))}?mode=ro", uri=True, check_same_thread=False
             )
-        parts = urlsplit(self._url)
-        options: Mapping[str, list[str]] = parse_qs(parts.query)
-        address: dict[str, Any] = {"host": parts.hostname or "localhost"}
-        if socket := options.get("socket"):
-            address = {"unix_socket": socket[0]}
         return pymysql.connect(
-            **address,
-            port=parts.port or 3306,
-            user=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-            database=unquote(parts.path.strip("/")),
+            **self._place.options(),
+            database=self._place.name,
             charset="utf8mb4",
             autocommit=True,
             connect_timeout=CONNECT_SECONDS,

@@ -176,11 +176,10 @@ def test_check_when_there_are_no_stamps_then_refused(fill: Fill) -> None:
 
 
 def test_check_when_there_is_no_such_table_then_refused(fill: Fill) -> None:
-    there = fill()
-    missing = SourceTable(there._url, "other", there.path.parent if there.path else Path())
+    table = fill()
+    table.table = "other"
     with pytest.raises(SettingsError, match="does not exist"):
-        TableFeed(missing).check()
-    missing.close()
+        TableFeed(table).check()
 
 
 def test_names_when_told_then_for_every_exporter_and_once(fill: Fill) -> None:
