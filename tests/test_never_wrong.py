@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -14,10 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance.app import open_app
-from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
-from appliance.flowlog import FlowSearch
-from appliance.stores import Selection
+from appliance.collector.generator import ExporterProfile
+from tests.at_work import assert_rollups_equal_the_log, sending
 from tests.collector.running import RunningCollector, soak_rounds
 
 RATE = 8_000
@@ -38,21 +34,6 @@ def running(tmp_path: Path) -> Iterator[RunningCollector]:
         running.close()
 
 
-@contextlib.contextmanager
-def sending(running: RunningCollector) -> Iterator[Transmission]:
-    """Send flows from beginning to end."""
-    transmission = Transmission(Generator(COUNTING), running.target, Order(rate=RATE))
-    sender = threading.Thread(target=transmission.run)
-    sender.start()
-    try:
-        # Templates have to be known first: what waits for one has no number of records.
-        running.wait_for("datagrams", 100)
-        yield transmission
-    finally:
-        transmission.stop()
-        sender.join()
-
-
 @pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
@@ -62,7 +43,7 @@ def test_kill_when_anything_at_random_then_log_and_rollups_are_sent_minus_losses
     rounds = soak_rounds(4)
     chance = random.Random(rounds)
     down = 0.0
-    with sending(running) as transmission:
+    with sending(running, COUNTING, RATE) as transmission:
         for _ in range(rounds):
             time.sleep(chance.uniform(0.2, 3.0))
             if chance.random() < 0.4:
@@ -83,7 +64,7 @@ def test_kill_when_anything_at_random_then_log_and_rollups_are_sent_minus_losses
     assert running.rows() + running.rows(options=True) == (sent.flows + sent.option_records - lost)
     # A second's records for each kill, what came while it was down, a margin for slow machines.
     assert lost <= RATE * (down + 2.0 * rounds)
-    _assert_rollups_equal_the_log(running)
+    assert_rollups_equal_the_log(running)
 
 
 def test_api_when_its_process_is_killed_then_it_comes_back(running: RunningCollector) -> None:
@@ -117,18 +98,3 @@ def _answers(url: str, seconds: float = 20.0) -> bool:
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)
     return False
-
-
-def _assert_rollups_equal_the_log(running: RunningCollector) -> None:
-    log = FlowSearch(running.data / "flowlog").totals()
-    assert log.flows > 0
-    app = open_app(running.conf)
-    assert app.stores is not None
-    store = app.stores["sqlite"](app.settings["flows.database"], app.settings)
-    try:
-        while store.load_once(time.time()).rows:
-            pass
-        totals = store.totals(Selection())
-    finally:
-        store.close()
-    assert (totals.flows, totals.packets, totals.octets) == (log.flows, log.packets, log.octets)

@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from appliance.app import open_app
-from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
-from appliance.flowlog import FlowSearch
-from appliance.stores import FlowStore, Selection
+from appliance.collector.generator import ExporterProfile, Transmission
+from appliance.stores import Selection
+from tests.at_work import assert_rollups_equal_the_log, opened_store, sending
 from tests.collector.running import RunningCollector, soak_rounds
 from tests.plugins.sql_store.world import MariaDb, running_mariadb
 
@@ -30,32 +28,6 @@ def away_seconds() -> float:
     return LONG_SECONDS if soak_rounds(1) > 1 else SHORT_SECONDS
 
 
-@contextmanager
-def sending(running: RunningCollector) -> Iterator[Transmission]:
-    """Send flows from beginning to end."""
-    transmission = Transmission(Generator(EXPORTERS), running.target, Order(rate=RATE))
-    sender = threading.Thread(target=transmission.run)
-    sender.start()
-    try:
-        running.wait_for("datagrams", 100)
-        yield transmission
-    finally:
-        transmission.stop()
-        sender.join()
-
-
-@contextmanager
-def opened_store(running: RunningCollector) -> Iterator[FlowStore]:
-    app = open_app(running.conf)
-    url = app.settings["flows.database"]
-    assert app.stores is not None
-    store: FlowStore = app.stores[url.partition(":")[0]](url, app.settings)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
 def assert_everything_is_counted(running: RunningCollector, sent: Transmission) -> None:
     """Compare the log with what was sent less what the counters name, and roll-ups with the log."""
     status = running.status()
@@ -63,13 +35,7 @@ def assert_everything_is_counted(running: RunningCollector, sent: Transmission) 
     assert running.rows() + running.rows(options=True) == (
         sent.total.flows + sent.total.option_records - named
     )
-    log = FlowSearch(running.data / "flowlog").totals()
-    with opened_store(running) as store:
-        while store.load_once(time.time()).rows:
-            pass
-        totals = store.totals(Selection())
-    assert log.flows > 0
-    assert (totals.flows, totals.packets, totals.octets) == (log.flows, log.packets, log.octets)
+    assert_rollups_equal_the_log(running)
 
 
 def wait_until(what: str, condition: object, seconds: float = 60.0) -> None:
@@ -96,7 +62,7 @@ def test_database_when_away_under_load_then_only_delay(
     running = RunningCollector(tmp_path, f'flows:\n  database: "{url}"\n', command="run")
     try:
         running.start()
-        with sending(running) as transmission:
+        with sending(running, EXPORTERS, RATE) as transmission:
             with opened_store(running) as store:
                 wait_until("roll-ups", lambda: store.totals(Selection()).flows > 0)
             mariadb_of_its_own.stop()
@@ -141,7 +107,7 @@ def test_disk_when_full_again_and_again_then_what_is_lost_is_named(
     ballast = small_disk / "ballast"
     try:
         running.start()
-        with sending(running) as transmission:
+        with sending(running, EXPORTERS, RATE) as transmission:
             for _ in range(max(1, soak_rounds(1) // 10)):
                 before = dropped(running)
                 # The status cannot be written either, so this is no wait for something.

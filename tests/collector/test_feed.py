@@ -6,16 +6,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from appliance.app import open_app
 from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
 from appliance.stores import FlowStore, Selection
+from tests.at_work import opened_store
 from tests.collector.nfacctd import NFACCTD, configuration, make_table, use_nfacctd
 from tests.collector.running import RunningCollector
 from tests.plugins.sql_store.world import MariaDb
@@ -39,18 +37,6 @@ def filled(tmp_path: Path) -> Path:
         [NFACCTD, "-f", str(file)], check=True, capture_output=True, timeout=60, cwd=tmp_path
     )
     return database
-
-
-@contextmanager
-def opened_store(running: RunningCollector) -> Iterator[FlowStore]:
-    app = open_app(running.conf)
-    assert app.stores is not None
-    url = app.settings["flows.database"]
-    store: FlowStore = app.stores[url.partition(":")[0]](url, app.settings)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def wait_for_flows(store: FlowStore, at_least: int = 1, seconds: float = 60.0) -> None:
@@ -181,6 +167,19 @@ def test_engine_nfacctd_when_the_collector_is_killed_then_the_daemon_ends(tmp_pa
         running.close()
 
 
+def findings(running: RunningCollector) -> list[dict[str, str]]:
+    """Return what `appliance check` says of the machine."""
+    found = subprocess.run(
+        [sys.executable, "-m", "appliance", "-confPath", f"{running.conf}/", "check", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    environment: list[dict[str, str]] = json.loads(found.stdout)["environment"]
+    return environment
+
+
 def test_check_when_a_primitive_is_missing_then_names_it_and_what_follows(tmp_path: Path) -> None:
     running = RunningCollector(tmp_path)
     database = use_nfacctd(running)
@@ -189,16 +188,9 @@ def test_check_when_a_primitive_is_missing_then_names_it_and_what_follows(tmp_pa
         database,
         "CREATE TABLE acct (ip_src TEXT, bytes INT, packets INT, stamp_inserted DATETIME)",
     )
-    found = subprocess.run(
-        [sys.executable, "-m", "appliance", "-confPath", f"{running.conf}/", "check", "--json"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
     texts = [
         finding["text"]
-        for finding in json.loads(found.stdout)["environment"]
+        for finding in findings(running)
         if finding["what"] == "nfacctd" and finding["status"] == "hint"
     ]
     for primitive in ("peer_src_ip", "dst_host", "proto", "flows"):
@@ -211,20 +203,10 @@ def test_check_when_nfacctd_runs_then_its_port_is_used_by_the_collector(tmp_path
     use_nfacctd(running)
     try:
         running.start()
-        found = subprocess.run(
-            [sys.executable, "-m", "appliance", "-confPath", f"{running.conf}/", "check", "--json"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        checked = findings(running)
     finally:
         running.close()
-    ports = [
-        finding
-        for finding in json.loads(found.stdout)["environment"]
-        if finding["what"] == f"port {running.port}"
-    ]
+    ports = [finding for finding in checked if finding["what"] == f"port {running.port}"]
     assert [(finding["status"], "running collector" in finding["text"]) for finding in ports] == [
         ("ok", True)
     ]

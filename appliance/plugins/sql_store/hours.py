@@ -22,7 +22,7 @@ from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, LARGEST_ONLY, Dimension
 from appliance.plugins.sql_store.grouping import Groups, IntArray, regrouped
 from appliance.plugins.sql_store.minutes import NamesByMinute
-from appliance.plugins.sql_store.stored_tops import Place, read_tops, read_totals, write_tops
+from appliance.plugins.sql_store.stored_tops import BinKey, read_tops, read_totals, write_tops
 from appliance.plugins.sql_store.tops import Tops, cells, merged, tops_from_groups
 
 MOST_HOURS = 2
@@ -94,22 +94,22 @@ class OpenHour:
         database: SqlDatabase,
         dimension: Dimension,
         known: tuple[Groups | None, Accumulator],
-        totals: Mapping[Place, IntArray],
+        totals: Mapping[BinKey, IntArray],
         wanted: set[int],
-    ) -> Iterator[tuple[Place, Tops]]:
+    ) -> Iterator[tuple[BinKey, Tops]]:
         groups, accumulator = known
         for cell, names in cells(groups) if groups else ():
             if cell not in wanted:
                 continue
-            place = (cell // 2, cell % 2, self.start)
-            total = totals.get(place, np.zeros(3, np.int64))
+            key = (cell // 2, cell % 2, self.start)
+            total = totals.get(key, np.zeros(3, np.int64))
             unseen = accumulator.unseen_of(cell, total)
-            together = place[0] == ALL_EXPORTERS
+            together = key[0] == ALL_EXPORTERS
             most = self.limits.top if together else self.limits.top_per_exporter
             tops = tops_from_groups(dimension, names, most, unseen, total)
             if (accumulator.seen[cell] < total).any():
-                tops = _better(database, dimension, place, tops)
-            yield place, tops
+                tops = _better(database, dimension, key, tops)
+            yield key, tops
 
 
 @dataclass
@@ -158,9 +158,9 @@ class OpenHours:
         return bool(due)
 
 
-def _better(database: SqlDatabase, dimension: Dimension, place: Place, tops: Tops) -> Tops:
+def _better(database: SqlDatabase, dimension: Dimension, key: BinKey, tops: Tops) -> Tops:
     """Return the stored hour where it knows more than the log has left, with what came since."""
-    exporter, direction, start = place
+    exporter, direction, start = key
     found = read_tops(database, dimension, Size.HOUR, (exporter, direction), start, start + 1)
     stored = found.get(start)
     if stored is None or (stored.unseen >= tops.unseen).any():

@@ -14,7 +14,7 @@ from appliance.plugins.sql_store.grouping import IntArray
 from appliance.plugins.sql_store.schema import ROLLUP_KEY
 from appliance.plugins.sql_store.tops import StoredRow, Tops, tops_from_rows
 
-Place = tuple[int, int, int]
+BinKey = tuple[int, int, int]
 """Exporter, direction and start of a bin."""
 
 _BIN = (
@@ -24,10 +24,10 @@ _BIN = (
 
 
 def write_tops(
-    database: SqlDatabase, dimension: Dimension, size: Size, bins: Mapping[Place, Tops]
+    database: SqlDatabase, dimension: Dimension, size: Size, bins: Mapping[BinKey, Tops]
 ) -> None:
     """Store the largest names of some bins in place of those that are there."""
-    keys = [(int(dimension), int(size), *place) for place in bins]
+    keys = [(int(dimension), int(size), *key) for key in bins]
     database.executemany(f"DELETE {_BIN}", [(*key, key[-1] + 1) for key in keys])
     marks = ", ".join("?" * (len(ROLLUP_KEY) + 3))
     rows = [
@@ -65,7 +65,9 @@ def read_tops(
     return {start: tops_from_rows(found) for start, found in by_bin.items()}
 
 
-def read_totals(database: SqlDatabase, size: Size, since: int, until: int) -> dict[Place, IntArray]:
+def read_totals(
+    database: SqlDatabase, size: Size, since: int, until: int
+) -> dict[BinKey, IntArray]:
     """Return the exact totals by (exporter, direction, start of bin) of a short range."""
     rows = database.rows(
         "SELECT exporter, direction, bin_start, octets, packets, flows FROM rollup"

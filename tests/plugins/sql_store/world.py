@@ -28,18 +28,17 @@ from appliance.flowlog import (
     Maintainer,
     batch_from_rows,
 )
-from appliance.flows import COLUMN, FlowBatch, address_halves, address_text
+from appliance.flows import COLUMN, FlowBatch, address_halves
 from appliance.plugins.sql_store.configuration import SETTINGS, StoreLimits
-from appliance.plugins.sql_store.services import read_services
 from appliance.plugins.sql_store.store import SqlStore
-from appliance.protocols import PROTOCOL_NAMES
 from appliance.settings import SettingsFile
 from appliance.stores import Selection
+from tests.plugins.sql_store.records import plain_records
 
 START = 1_801_429_200
 """2027-01-31 21:00 UTC: three hours on, a day and a month end."""
+HOUR = 3600
 
-SERVICES = read_services()
 Key = tuple[Any, ...]
 
 
@@ -240,6 +239,17 @@ class World:
         }
         return FlowBatch(n, kept)
 
+    def fill_hours(self, hours: int, per_hour: int = 12) -> None:
+        """Write and load some hours of flows, now and then sealing the log."""
+        for hour in range(hours):
+            for part in range(per_hour):
+                at = START + hour * HOUR + part * (HOUR // per_hour)
+                self.write(self.flows(10, at + self.seed % 7))
+                if hour % 3 == 2 and part == per_hour // 2:
+                    self.seal()
+            self.load(START + (hour + 1) * HOUR - 1)
+        self.load(START + hours * HOUR)
+
     def records(self) -> list[dict[str, Any]]:
         """Read what is new in the log record by record, the plain way; return all."""
         while True:
@@ -312,66 +322,29 @@ class World:
         minutes = {row[1:5] for row in sums if row[1] == 0}
         assert len([row for row in sums if row[1] == 0]) == 3 * len(minutes)
 
+    def check_error(self, by: Any, exporter: int | None, direction: Any) -> None:
+        """Compare an answer with the log: no name lacks more than the error that is told."""
+        address = {record.id: record.address for record in self.store.exporters()}
+        expected = self.expected(
+            lambda r: (
+                exporter is None or address[exporter] == r["exporter"],
+                direction is None or direction == r["direction"],
+                r["source"],
+            )
+        )
+        wanted = {key[2]: sums for key, sums in expected.items() if key[0] and key[1]}
+        found = self.top("source", by, exporter=exporter, direction=direction)
+        rows = {row.key: tuple(row[1:]) for row in found.rows}
+        assert "" not in rows
+        for name, sums in wanted.items():
+            shown = rows.get(name, (0, 0, 0))
+            for measure in range(3):
+                assert 0 <= sums[measure] - shown[measure] <= found.error[measure]
+        total = tuple(sum(sums[m] for sums in wanted.values()) for m in range(3))
+        assert tuple(found.total) == total
+        assert all(
+            sum(row[m + 1] for row in found.rows) + found.other[m] == total[m] for m in range(3)
+        )
+
     def top(self, dimension: Any, by: Any = "octets", **selection: Any) -> Any:
         return self.store.top(dimension, Selection(**selection), by)
-
-
-def plain_records(batch: FlowBatch) -> list[dict[str, Any]]:
-    """Turn a batch into what each record counts as, without any of the store's code."""
-    services = SERVICES
-    found = []
-    columns = [batch.column(name).tolist() for name in _NEEDED]
-    for row in zip(*columns, strict=True):
-        value = dict(zip(_NEEDED, row, strict=True))
-        if value["record_kind"] != 0:
-            continue
-        addresses = {
-            side: address_text(value[f"{side}_address_hi"], value[f"{side}_address_lo"])
-            for side in ("exporter", "source", "destination")
-        }
-        rate = value["sampling_rate"] if value["sampling_rate"] >= 1 else 1
-        local = {side: addresses[side].startswith("10.") for side in ("source", "destination")}
-        told = value["flow_direction"]
-        direction = told if told < 2 else int(local["source"] and not local["destination"])
-        protocol = value["protocol_identifier"]
-        ports = sorted((value["source_transport_port"], value["destination_transport_port"]))
-        names = {
-            port: services.names[int(services.place[int(services.family[protocol]) * 65536 + port])]
-            for port in ports
-        }
-        port = next((port for port in ports if names[port]), ports[0])
-        found.append(
-            addresses
-            | {
-                "time": value["collection_time_milliseconds"] / 1000,
-                "direction": direction,
-                "protocol": protocol,
-                "port": f"{PROTOCOL_NAMES.get(protocol, protocol)}/{port}",
-                "application": names[port] or "unknown",
-                "application_id": value["application_id"],
-                "octets": round(value["octet_delta_count"] * rate),
-                "packets": round(value["packet_delta_count"] * rate),
-                "flows": 1,
-            }
-        )
-    return found
-
-
-_NEEDED = (
-    "collection_time_milliseconds",
-    "record_kind",
-    "exporter_address_hi",
-    "exporter_address_lo",
-    "source_address_hi",
-    "source_address_lo",
-    "destination_address_hi",
-    "destination_address_lo",
-    "source_transport_port",
-    "destination_transport_port",
-    "protocol_identifier",
-    "octet_delta_count",
-    "packet_delta_count",
-    "sampling_rate",
-    "flow_direction",
-    "application_id",
-)
