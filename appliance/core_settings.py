@@ -184,6 +184,19 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         " also kept with their octets as received.",
     ),
     Setting(
+        "collector.netflow_v5_seconds",
+        Boolean(),
+        False,
+        "Exporters of NetFlow v5 count their uptimes in seconds, not in milliseconds.",
+    ),
+    Setting(
+        "collector.templates_file",
+        OptionalFilePath(),
+        "",
+        "Templates are also kept in this file, in the format of nfacctd's nfacctd_templates_file,"
+        " and those that nfacctd left in it are learned at the start.",
+    ),
+    Setting(
         "flow_log.segment_rows",
         Integer(1000, 10_000_000),
         1_000_000,

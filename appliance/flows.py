@@ -21,6 +21,10 @@ from appliance.wire.block import V4_MAPPED
 
 AnyArray = NDArray[Any]
 
+RawElement = tuple[int, int] | tuple[int, int, int]
+"""An element (enterprise number, identifier) that is kept with its octets, and which occurrence of
+it in a record, from 0, where it is not the first."""
+
 
 class RecordKind(IntEnum):
     """What a row is: traffic, an event without counters (NAT, firewall), or an options record."""
@@ -75,6 +79,9 @@ COLUMNS: tuple[Column, ...] = (
     _column("exporter_transport_port", "u2", 217),
     _column("observation_domain_id", "u4", 149),
     _column("export_protocol_version", "u1", 214),
+    # Of the message's header (RFC 7011 section 3.1), see HEADER_COLUMNS.
+    _column("export_time_milliseconds", "i8", unit="milliseconds"),
+    _column("export_sequence_number", "u4"),
     _column("record_kind", "u1"),
     # When and between whom.
     _column("flow_start_milliseconds", "i8", 152, 150, 154, 156, 22, 158, unit="milliseconds"),
@@ -139,12 +146,21 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 COLUMN: Mapping[str, Column] = {column.name: column for column in COLUMNS}
+HEADER_COLUMNS = ("export_time_milliseconds", "export_sequence_number")
+"""Columns that decoders fill only where a table of pmacct needs them."""
+
 FLOW_COLUMNS: tuple[Column, ...] = tuple(c for c in COLUMNS if not c.options_only)
 
 
-def octets_column(enterprise: int, element: int) -> str:
-    """Name the binary column that keeps an element's octets as received."""
-    return f"octets_{enterprise}_{element}"
+def octets_column(enterprise: int, element: int, repeat: int = 0) -> str:
+    """Name the binary column that keeps an element's octets as received.
+
+    Parameters
+    ----------
+    repeat
+        Which occurrence of the element in a record, from 0.
+    """
+    return f"octets_{enterprise}_{element}" + (f"_{repeat}" if repeat else "")
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from typing import Any
 from appliance.collector.exporters import ExporterStates, KnownTemplate
 from appliance.decoding.results import NameFact
 from appliance.flows import address_halves, address_text
+from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
 from appliance.wire.options import ANY_DOMAIN, SamplingFact, Subject, learned
 from appliance.wire.template import MAX_FIELDS, FieldSpecifier, Template
 from appliance.wire.timeline import Scope, TemplateChange
@@ -56,10 +57,57 @@ def load_states(states: ExporterStates, path: Path, now_ms: int) -> int:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 1
     bad = sum(_learn_exporter(states, exporter, now_ms) for exporter in exporters)
+    _settle(states)
+    return bad
+
+
+def save_templates(states: ExporterStates, path: Path) -> None:
+    """Write the newest templates of all exporters as nfacctd does."""
+    newest = (known for state in states.exporters.values() for known in state.newest.values())
+    write_templates(
+        path,
+        (
+            SavedTemplate(
+                address_text(*known.scope.exporter),
+                *(known.scope.domain, known.scope.version, known.template),
+            )
+            for known in newest
+        ),
+    )
+
+
+def load_templates(states: ExporterStates, path: Path, now_ms: int) -> int:
+    """Learn the templates of nfacctd's file that are not known yet.
+
+    Returns
+    -------
+    int
+        How many of its lines were unreadable.
+
+    Raises
+    ------
+    OSError, ValueError
+        The file cannot be read.
+    """
+    found, unusable = read_templates(path)
+    unknown: dict[tuple[Scope, int], Template] = {}
+    for saved in found:
+        # nfacctd does not tell the sessions of an exporter apart, so there is no port.
+        scope = Scope(*address_halves(saved.address), 0, saved.domain, saved.version)
+        template_id = saved.template.template_id
+        if states.newest_template(scope, template_id) is None:
+            unknown[scope, template_id] = saved.template
+    for (scope, _), template in unknown.items():
+        states.learn_template(TemplateChange(scope, template, 0), now_ms)
+    _settle(states)
+    return unusable
+
+
+def _settle(states: ExporterStates) -> None:
+    """Keep to the limits; nothing of what was loaded is news."""
     states.make_room()
     states.appeared.clear()
     states.counts.clear()
-    return bad
 
 
 def _exporters(states: ExporterStates) -> Iterator[dict[str, Any]]:

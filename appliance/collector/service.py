@@ -19,7 +19,12 @@ from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.collector.memory import keep_freed_memory
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver
-from appliance.collector.saved_state import load_states, save_states
+from appliance.collector.saved_state import (
+    load_states,
+    load_templates,
+    save_states,
+    save_templates,
+)
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import collector_status, write_status
 from appliance.collector.supervision.notification import ALIVE, notify
@@ -95,6 +100,7 @@ class Collector:
             gather_seconds=GATHER_SECONDS,
             block_datagrams=BLOCK_DATAGRAMS,
         )
+        self._templates_file: Path | None = settings["collector.templates_file"]
         self._flush_seconds = settings["flow_log.flush_seconds"]
         self._before: Mapping[str, int] = {}
         self._stopping = False
@@ -122,8 +128,7 @@ class Collector:
         except BaseException:
             self.receiver.stop()
             raise
-        if unreadable := load_states(self.states, self.paths.states, now_ms):
-            log.warning("%s: %d unreadable entries left out", self.paths.states, unreadable)
+        self._load_states(now_ms)
         self._before = restore_sequences(self.states, saved, now_ms)
         self._saved_news = self.states.news
         for warning in self.receiver.warnings:
@@ -200,12 +205,28 @@ class Collector:
         except OSError as error:
             log.warning("status cannot be written: %s", error)
 
+    def _load_states(self, now_ms: int) -> None:
+        """Learn what was known before; what cannot be read keeps nobody from starting."""
+        if unreadable := load_states(self.states, self.paths.states, now_ms):
+            log.warning("%s: %d unreadable entries left out", self.paths.states, unreadable)
+        if self._templates_file is None:
+            return
+        try:
+            unreadable = load_templates(self.states, self._templates_file, now_ms)
+        except (OSError, ValueError) as error:
+            log.warning("templates file %s: %s", self._templates_file, error)
+        else:
+            if unreadable:
+                log.warning("%s: %d unreadable lines left out", self._templates_file, unreadable)
+
     def _save_states(self) -> None:
         """Save what restarts need; the more there is, the more seldom."""
         began = time.monotonic()
         try:
             save_states(self.states, self.paths.states)
             self._saved_news = self.states.news
+            if self._templates_file is not None:
+                save_templates(self.states, self._templates_file)
         except OSError as error:
             log.warning("templates cannot be saved: %s", error)
         self._save_seconds = max(_SAVE_SECONDS, (time.monotonic() - began) / _SAVE_SHARE)

@@ -8,6 +8,7 @@ each exporter's habit is called, and where it was seen, is in the tests that are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,11 +19,21 @@ from numpy.typing import NDArray
 from appliance.decoding.endpoints import ADDRESSES, endpoint_columns
 from appliance.decoding.groups import RecordGroup
 from appliance.decoding.times import time_columns
-from appliance.flows import COLUMN, COLUMNS, UNKNOWN_DIRECTION, RecordKind, octets_column
+from appliance.flows import (
+    COLUMN,
+    COLUMNS,
+    UNKNOWN_DIRECTION,
+    RawElement,
+    RecordKind,
+    octets_column,
+)
 from appliance.wire.plan import DecodePlan
 from appliance.wire.template import REVERSE_PEN
 
 Columns = dict[str, NDArray[Any]]
+
+_OF_HEADER = {"export_time_milliseconds": "export_ms", "export_sequence_number": "sequence"}
+"""`HEADER_COLUMNS` and their fields of `Arrivals`."""
 
 MAX_TEXT = 256
 """Characters of a name that are kept."""
@@ -131,14 +142,22 @@ def compact(columns: Columns) -> Columns:
     return kept
 
 
-def octet_columns(group: RecordGroup, elements: tuple[tuple[int, int], ...]) -> Columns:
-    """Copy the raw octets of (enterprise, element) pairs that the layout has."""
+def octet_columns(group: RecordGroup, elements: tuple[RawElement, ...]) -> Columns:
+    """Copy the raw octets of the elements that the layout has."""
     found: Columns = {}
-    for enterprise, element in elements:
-        at = group.index(element, enterprise)
+    for enterprise, element, *repeat in elements:
+        at = group.index(element, enterprise, *repeat)
         if at is not None:
-            found[octets_column(enterprise, element)] = group.records.octets(at)
+            found[octets_column(enterprise, element, *repeat)] = group.records.octets(at)
     return found
+
+
+def header_columns(group: RecordGroup, wanted: Sequence[str]) -> Columns:
+    """Copy what the headers of the messages say into columns, those that are wanted."""
+    return {
+        name: group.per_record(_OF_HEADER[name]).astype(COLUMN[name].dtype, copy=False)
+        for name in wanted
+    }
 
 
 def text_of(octets: bytes) -> str:

@@ -52,6 +52,8 @@ class RecordGroup:
     init_ms
         int64, shape (n_records,): boot time of the exporter as options records told it (IPFIX),
         milliseconds UTC, -1 where they did not; None when they did nowhere.
+    uptime_unit_ms
+        What the uptimes of headers and records count, milliseconds.
     """
 
     plan: DecodePlan
@@ -63,6 +65,7 @@ class RecordGroup:
     offsets: Int
     sampling: NDArray[np.float64] | None = None
     init_ms: Int | None = None
+    uptime_unit_ms: int = 1
 
     @property
     def n_records(self) -> int:
@@ -75,9 +78,15 @@ class RecordGroup:
         index = self.plan.first_index
         return self.plan.version == 10 and ((0, 21) in index or (0, 22) in index)
 
-    def index(self, element: int, enterprise: int = 0) -> int | None:
-        """Return the first field of an element, None when the layout has none."""
-        return self.plan.first_index.get((enterprise, element))
+    def index(self, element: int, enterprise: int = 0, repeat: int = 0) -> int | None:
+        """Return the field of an element, of several the first or, from 0, another one; None when
+        the layout has none."""
+        first = self.plan.first_index.get((enterprise, element))
+        if first is None or not repeat:
+            return first
+        named = (f.enterprise == enterprise and f.element == element for f in self.plan.fields)
+        places = [place for place, is_named in enumerate(named) if is_named]
+        return places[repeat] if repeat < len(places) else None
 
     def unsigned(self, element: int, enterprise: int = 0) -> NDArray[Any] | None:
         """Return an element of every record as unsigned integers."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from appliance.decoding.results import DecodeOptions, Element, Exporter
+from appliance.decoding.results import DecodeOptions, Exporter
 from appliance.errors import SettingsError
-from appliance.flows import address_halves, address_text
-from appliance.nfacctd.aggregates import needed_elements
+from appliance.flows import RawElement, address_halves, address_text
+from appliance.nfacctd.aggregates import needed_elements, needed_headers
 from appliance.nfacctd.in_force import config_in_force
 from appliance.nfacctd.primitives import read_primitives
 from appliance.setting_types import Network
@@ -58,20 +58,25 @@ def decode_options(settings: Settings) -> DecodeOptions:
         rates=RatesByNetwork(settings["collector.sampling_overrides"]),
         renamed=renamed,
         raw_elements=raw_elements(settings),
+        header_columns=needed_headers(_aggregated(settings)),
+        v5_uptime_unit_ms=1000 if settings["collector.netflow_v5_seconds"] else 1,
     )
 
 
-def raw_elements(settings: Settings) -> tuple[Element, ...]:
-    """Return the elements, (enterprise, id), that are kept with their octets: those that an
+def raw_elements(settings: Settings) -> tuple[RawElement, ...]:
+    """Return the elements that are kept with their octets: those that an
     aggregate_primitives file names, and those that a table of pmacct needs."""
     file: Path | None = settings["collector.primitives_file"]
     named = read_primitives(file).elements if file is not None else ()
-    needed: list[Element] = []
+    return tuple(dict.fromkeys((*named, *needed_elements(_aggregated(settings)))))
+
+
+def _aggregated(settings: Settings) -> tuple[str, ...]:
+    """Return the primitives that the tables of the collector configuration are made of."""
     with suppress(SettingsError):
         config = config_in_force(settings)
         if config is not None:
-            names = (
-                name for plugin in config.sql_plugins for name in config.aggregate(plugin.name)
-            )
-            needed = needed_elements(tuple(names))
-    return tuple(dict.fromkeys((*named, *needed)))
+            plugins = config.sql_plugins
+            names = (name for plugin in plugins for name in config.aggregate(plugin.name))
+            return tuple(dict.fromkeys(names))
+    return ()

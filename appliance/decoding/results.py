@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from appliance.decoding.groups import Arrivals, RecordGroup
-from appliance.flows import FlowBatch
+from appliance.flows import FlowBatch, RawElement
 from appliance.wire.message import Fault
 from appliance.wire.options import Sampling
 from appliance.wire.sequence import SequenceState
@@ -93,12 +93,18 @@ class DecodeOptions:
         For an exporter, its element numbers and what they mean.
     raw_elements
         Elements whose octets go along as received.
+    header_columns
+        Which of `appliance.flows.HEADER_COLUMNS` are filled.
+    v5_uptime_unit_ms
+        What NetFlow v5 counts its uptimes in, milliseconds.
     """
 
     default_rate: float = 0.0
     rates: Mapping[Exporter, float] = field(default_factory=dict)
     renamed: Mapping[Exporter, Mapping[Element, Element]] = field(default_factory=dict)
-    raw_elements: tuple[Element, ...] = ()
+    raw_elements: tuple[RawElement, ...] = ()
+    header_columns: tuple[str, ...] = ()
+    v5_uptime_unit_ms: int = 1
 
 
 @dataclass

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.decoding.announcements import read_templates
-from appliance.decoding.columns import Columns, compact, flow_columns, octet_columns, option_columns
+from appliance.decoding.columns import (
+    Columns,
+    compact,
+    flow_columns,
+    header_columns,
+    octet_columns,
+    option_columns,
+)
 from appliance.decoding.groups import Arrivals, RecordGroup
 from appliance.decoding.option_facts import Facts, collect_facts
 from appliance.decoding.results import (
@@ -31,6 +38,7 @@ from appliance.decoding.work import MAX_CAREFUL_RECORDS, Int, Section, Templated
 from appliance.flows import FlowBatch
 from appliance.information_elements import element_by_id
 from appliance.wire.block import DatagramBlock
+from appliance.wire.fixed import fixed_records
 from appliance.wire.message import Fault, Headers, Sets, walk_sets
 from appliance.wire.options import Learning
 from appliance.wire.plan import (
@@ -39,7 +47,6 @@ from appliance.wire.plan import (
     DecodePlan,
     Records,
     careful_records,
-    fixed_records,
     plan_of,
 )
 from appliance.wire.sequence import UNKNOWN_UNITS
@@ -275,10 +282,14 @@ def _append(
     work: Work, group: RecordGroup, columns: Columns, rows: NDArray[np.intp] | None
 ) -> None:
     octets = octet_columns(group, work.options.raw_elements)
+    of_header = header_columns(group, work.options.header_columns)
     datagrams = np.repeat(group.arrival, group.counts)
     if rows is not None:
-        octets = {name: values[rows] for name, values in octets.items()}
+        octets, of_header = (
+            {name: values[rows] for name, values in found.items()} for found in (octets, of_header)
+        )
         datagrams = datagrams[rows]
+    columns = {**columns, **of_header}
     n_records = group.n_records if rows is None else len(rows)
     batch = FlowBatch(n_records, compact(columns), octets, group.plan.options, datagrams)
     work.result.batches.append(batch)

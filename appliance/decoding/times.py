@@ -70,13 +70,18 @@ def milliseconds(values: NDArray[Any], encoding: str) -> Int:
     return np.where(ntp < 0, plain.astype(np.int64), ntp)
 
 
-def from_uptime(uptime_at: Int, header_uptime: Int, export_ms: Int) -> Int:
-    """Convert a sysUptime to a time of day, over the wrap of its 32 bits after 49.7 days.
+def from_uptime(uptime_at: Int, header_uptime: Int, export_ms: Int, unit_ms: int = 1) -> Int:
+    """Convert a sysUptime to a time of day, over the wrap of its 32 bits (after 49.7 days).
 
     An uptime of up to half the range ahead of the header's is after the export.
+
+    Parameters
+    ----------
+    unit_ms
+        What uptimes count, milliseconds.
     """
-    behind = header_uptime.astype(np.uint32) - uptime_at.astype(np.uint32)
-    return export_ms - behind.view(np.int32)
+    behind = (header_uptime.astype(np.uint32) - uptime_at.astype(np.uint32)).view(np.int32)
+    return export_ms - (behind if unit_ms == 1 else behind.astype(np.int64) * unit_ms)
 
 
 def _absolute(group: RecordGroup, choices: tuple[tuple[str, int], ...]) -> Int | None:
@@ -119,7 +124,8 @@ def _from_boot(group: RecordGroup, values: NDArray[Any], export_ms: Int) -> Int:
     if init is not None:
         return init.astype(np.int64) + values.astype(np.int64)
     if group.plan.version != 10:
-        return from_uptime(values, group.per_record("uptime_ms"), export_ms)
+        uptime = group.per_record("uptime_ms")
+        return from_uptime(values, uptime, export_ms, group.uptime_unit_ms)
     # RFC 5102 section 5.11: without systemInitTimeMilliseconds uptimes mean nothing.
     if group.init_ms is None:
         return export_ms

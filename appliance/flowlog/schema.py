@@ -21,6 +21,7 @@ from appliance.flows import (
     FLOW_COLUMNS,
     AnyArray,
     FlowBatch,
+    RawElement,
     is_constant,
     octets_column,
 )
@@ -49,8 +50,8 @@ def family_schema(options: bool, octets: tuple[str, ...] = ()) -> Any:
     return pa.schema([pa.field(name, arrow_type(name)) for name in (*names, *octets)])
 
 
-def octets_names(primitives: Iterable[tuple[int, int]]) -> tuple[str, ...]:
-    """Return the octets columns of (enterprise, element) pairs, each once, sorted."""
+def octets_names(primitives: Iterable[RawElement]) -> tuple[str, ...]:
+    """Return the octets columns of elements (arguments of `octets_column`), each once, sorted."""
     return tuple(sorted({octets_column(*primitive) for primitive in primitives}))
 
 

@@ -31,7 +31,7 @@ from appliance.flowlog.names import (
 )
 from appliance.flowlog.schema import octets_names
 from appliance.flowlog.segment import OpenSegment, joined
-from appliance.flows import FlowBatch
+from appliance.flows import FlowBatch, RawElement
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class FlowLogWriter:
     """
 
     def __init__(
-        self, directory: Path, limits: FlowLogLimits, primitives: Sequence[tuple[int, int]] = ()
+        self, directory: Path, limits: FlowLogLimits, primitives: Sequence[RawElement] = ()
     ) -> None:
         self.directory, self.limits = directory, limits
         self.octets_columns = frozenset(octets_names(primitives))

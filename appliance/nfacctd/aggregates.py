@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from types import MappingProxyType
 
+from appliance.flows import HEADER_COLUMNS
+
 PORTS_RENAMED, TAG_RENAMED = 8, 9
 """Versions of the tables from which on ports and tags have their new names."""
 
@@ -33,6 +35,8 @@ class Kind(Enum):
     LABEL = auto()
     DIRECTION = auto()
     ETHERTYPE = auto()
+    LABEL_STACK = auto()
+    DISTINGUISHER = auto()
     OCTETS = auto()
     FLAGS = auto()
     FLOWS = auto()
@@ -52,8 +56,8 @@ class BuiltIn:
         The column of `appliance.flows` that it is made of; of an address without `_hi`, `_lo`.
     mask
         Of a net: the column with the length of its prefix.
-    element
-        Of `Kind.OCTETS` and `Kind.ETHERTYPE`: the element whose octets hold the value.
+    elements
+        The elements whose octets hold the value, where `source` is empty.
     old_column, renamed
         What the column is called before a version of the tables.
     sql_type
@@ -65,7 +69,7 @@ class BuiltIn:
     kind: Kind
     source: str = ""
     mask: str = ""
-    element: int = 0
+    elements: tuple[int, ...] = ()
     old_column: str = ""
     renamed: int = 0
     sql_type: str = "INT UNSIGNED"
@@ -73,8 +77,6 @@ class BuiltIn:
 
 _IP, _MAC, _LONG = "CHAR(45)", "CHAR(17)", "BIGINT UNSIGNED"
 NO_SOURCE: tuple[tuple[str, str, str], ...] = (
-    ("peer_src_as", "peer_as_src", "INT UNSIGNED"),
-    ("peer_dst_as", "peer_as_dst", "INT UNSIGNED"),
     ("local_pref", "local_pref", "INT UNSIGNED"),
     ("med", "med", "INT UNSIGNED"),
     ("src_local_pref", "local_pref_src", "INT UNSIGNED"),
@@ -89,25 +91,23 @@ NO_SOURCE: tuple[tuple[str, str, str], ...] = (
     ("src_lrg_comm", "lcomms_src", "CHAR(24)"),
     ("src_roa", "roa_src", "CHAR(1)"),
     ("dst_roa", "roa_dst", "CHAR(1)"),
-    ("mpls_vpn_rd", "mpls_vpn_rd", "CHAR(18)"),
-    ("mpls_pw_id", "mpls_pw_id", "INT UNSIGNED"),
-    ("mpls_label_bottom", "mpls_label_bottom", "INT UNSIGNED"),
-    ("mpls_stack_depth", "mpls_stack_depth", "INT UNSIGNED"),
     ("src_host_country", "country_ip_src", "CHAR(2)"),
     ("dst_host_country", "country_ip_dst", "CHAR(2)"),
     ("src_host_pocode", "pocode_ip_src", "CHAR(12)"),
     ("dst_host_pocode", "pocode_ip_dst", "CHAR(12)"),
-    ("export_proto_seqno", "export_proto_seqno", "INT UNSIGNED"),
 )
-"""Primitives of BGP, GeoIP, deeper label stacks and message headers: not in the flow log, so their
-columns stay empty."""
+"""Primitives of BGP sessions, RPKI and GeoIP, which NetFlow does not carry: their columns stay
+empty."""
+
+MPLS_LABELS = tuple(range(70, 80))
+"""mplsTopLabelStackSection to mplsLabelStackSection10."""
 
 _TABLE: tuple[BuiltIn, ...] = (
     BuiltIn("src_mac", "mac_src", Kind.MAC, "source_mac_address", sql_type=_MAC),
     BuiltIn("dst_mac", "mac_dst", Kind.MAC, "destination_mac_address", sql_type=_MAC),
     BuiltIn("vlan", "vlan", Kind.NUMBER, "vlan_id"),
-    BuiltIn("cos", "cos", Kind.OCTETS, element=244),
-    BuiltIn("etype", "etype", Kind.ETHERTYPE, element=256, sql_type="CHAR(5)"),
+    BuiltIn("cos", "cos", Kind.OCTETS, elements=(244,)),
+    BuiltIn("etype", "etype", Kind.ETHERTYPE, elements=(256,), sql_type="CHAR(5)"),
     BuiltIn("src_host", "ip_src", Kind.ADDRESS, "source_address", sql_type=_IP),
     BuiltIn("src_net", "net_src", Kind.NET, "source_address", "source_prefix_length", sql_type=_IP),
     BuiltIn("src_as", "as_src", Kind.NUMBER, "bgp_source_as_number"),
@@ -121,6 +121,8 @@ _TABLE: tuple[BuiltIn, ...] = (
     BuiltIn("dst_as", "as_dst", Kind.NUMBER, "bgp_destination_as_number"),
     BuiltIn("out_iface", "iface_out", Kind.NUMBER, "egress_interface"),
     BuiltIn("dst_mask", "mask_dst", Kind.NUMBER, "destination_prefix_length"),
+    BuiltIn("peer_src_as", "peer_as_src", Kind.OCTETS, elements=(129,)),
+    BuiltIn("peer_dst_as", "peer_as_dst", Kind.OCTETS, elements=(128,)),
     BuiltIn("peer_src_ip", "peer_ip_src", Kind.ADDRESS, "exporter_address", sql_type=_IP),
     BuiltIn("peer_dst_ip", "peer_ip_dst", Kind.ADDRESS, "bgp_next_hop_address", sql_type=_IP),
     BuiltIn(
@@ -158,8 +160,15 @@ _TABLE: tuple[BuiltIn, ...] = (
     ),
     BuiltIn("nat_event", "nat_event", Kind.NUMBER, "nat_event"),
     BuiltIn("fw_event", "fw_event", Kind.NUMBER, "firewall_event"),
-    BuiltIn("mpls_label_top", "mpls_label_top", Kind.OCTETS, element=70),
-    BuiltIn("vxlan", "vxlan", Kind.OCTETS, element=351),
+    BuiltIn("mpls_label_top", "mpls_label_top", Kind.OCTETS, elements=(70,)),
+    BuiltIn("mpls_label_bottom", "mpls_label_bottom", Kind.LABEL_STACK, elements=MPLS_LABELS),
+    BuiltIn("mpls_stack_depth", "mpls_stack_depth", Kind.LABEL_STACK, elements=MPLS_LABELS),
+    BuiltIn(
+        *("mpls_vpn_rd", "mpls_vpn_rd", Kind.DISTINGUISHER), elements=(234, 235, 90),
+        sql_type="CHAR(18)",
+    ),
+    BuiltIn("mpls_pw_id", "mpls_pw_id", Kind.OCTETS, elements=(249,)),
+    BuiltIn("vxlan", "vxlan", Kind.OCTETS, elements=(351,)),
     BuiltIn(
         "timestamp_start", "timestamp_start", Kind.TIME, "flow_start_milliseconds",
         sql_type="DATETIME",
@@ -171,7 +180,11 @@ _TABLE: tuple[BuiltIn, ...] = (
         *("timestamp_arrival", "timestamp_arrival", Kind.TIME, "collection_time_milliseconds"),
         sql_type="DATETIME",
     ),
-    BuiltIn("timestamp_export", "timestamp_export", Kind.TIME, sql_type="DATETIME"),
+    BuiltIn(
+        *("timestamp_export", "timestamp_export", Kind.TIME, "export_time_milliseconds"),
+        sql_type="DATETIME",
+    ),
+    BuiltIn("export_proto_seqno", "export_proto_seqno", Kind.NUMBER, "export_sequence_number"),
     BuiltIn("export_proto_version", "export_proto_version", Kind.NUMBER, "export_protocol_version"),
     BuiltIn("export_proto_sysid", "export_proto_sysid", Kind.NUMBER, "observation_domain_id"),
     *(BuiltIn(name, column, Kind.NONE, sql_type=kind) for name, column, kind in NO_SOURCE),
@@ -264,12 +277,18 @@ def aggregate_problem(names: Sequence[str], version: int, table_type: str, own: 
 
 
 def unfilled(names: Sequence[str]) -> list[str]:
-    """Return the primitives of an aggregate that NetFlow and the flow log cannot fill."""
-    empty = {name for name, _, _ in NO_SOURCE} | {"class", "timestamp_export"}
+    """Return the primitives of an aggregate that NetFlow does not fill."""
+    empty = {name for name, _, _ in NO_SOURCE} | {"class"}
     return [name for name in names if name in empty]
 
 
 def needed_elements(names: Sequence[str]) -> list[tuple[int, int]]:
     """Return the elements whose octets built-in primitives are made of, (enterprise, id)."""
-    found = (BUILT_IN[name].element for name in names if name in BUILT_IN)
-    return [(0, element) for element in found if element]
+    built_in = (BUILT_IN[name] for name in names if name in BUILT_IN)
+    return [(0, element) for primitive in built_in for element in primitive.elements]
+
+
+def needed_headers(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of message headers that built-in primitives are made of."""
+    sources = (BUILT_IN[name].source for name in names if name in BUILT_IN)
+    return tuple(source for source in sources if source in HEADER_COLUMNS)

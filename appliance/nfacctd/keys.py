@@ -17,7 +17,8 @@ ACTING = frozenset(
     (
         *("daemonize", "pidfile", "logfile", "syslog", "plugins"),
         *("nfacctd_ip", "nfacctd_port", "nfacctd_pipe_size", "nfacctd_allow_file"),
-        *("nfacctd_time_new", "nfacctd_account_options", "nfacctd_renormalize"),
+        *("nfacctd_time_new", "nfacctd_time_secs", "nfacctd_account_options"),
+        *("nfacctd_renormalize", "nfacctd_templates_file"),
         "sampling_rate",
         *("aggregate", "aggregate_primitives", "pre_tag_map"),
         *("sql_db", "sql_host", "sql_port", "sql_user", "sql_passwd", "sql_table"),
@@ -33,9 +34,7 @@ ACCEPTED: Mapping[str, str] = MappingProxyType(
     {
         "plugin_buffer_size": "nothing is copied between processes here",
         "plugin_pipe_size": "nothing is copied between processes here",
-        "nfacctd_time_secs": "times of NetFlow v5 are read as milliseconds, as its header says",
         "sql_locking_style": "a transaction takes the place of a lock",
-        "nfacctd_templates_file": "templates survive restarts in data_directory",
         "nfacctd_disable_checks": "sequence numbers are always checked, and losses counted",
     }
 )

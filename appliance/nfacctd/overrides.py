@@ -40,6 +40,11 @@ def overrides(config: EffectiveConfig) -> Mapping[str, object]:
         found["collector.primitives_file"] = str(primitives)
     if config.is_set("sampling_rate"):
         found["collector.default_sampling_rate"] = config.text("sampling_rate")
+    if config.is_set("nfacctd_time_secs"):
+        found["collector.netflow_v5_seconds"] = config.text("nfacctd_time_secs")
+    templates = config.file("nfacctd_templates_file")
+    if templates is not None:
+        found["collector.templates_file"] = str(templates)
     if config.sql_plugins:
         found["flows.database"] = database_url(config, config.sql_plugins[0])
     return found

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.flows import RawElement
 from appliance.nfacctd.config import at_line, is_comment, read_lines
 
 SEMANTICS = ("u_int", "hex", "ip", "mac", "str", "raw")
@@ -55,9 +56,12 @@ class PrimitivesFile:
     warnings: tuple[str, ...] = ()
 
     @property
-    def elements(self) -> tuple[tuple[int, int], ...]:
-        """Each named element once, as (enterprise, id), in the order of the file."""
-        return tuple(dict.fromkeys((p.enterprise, p.element) for p in self.primitives))
+    def elements(self) -> tuple[RawElement, ...]:
+        """The elements that they are made of, in the order of the file."""
+        return tuple(
+            (p.enterprise, p.element, p.repeat) if p.repeat else (p.enterprise, p.element)
+            for p in self.primitives
+        )
 
 
 def read_primitives(path: Path) -> PrimitivesFile:

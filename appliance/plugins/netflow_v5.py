@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.columns import compact, flow_columns
+from appliance.decoding.columns import compact, flow_columns, header_columns
 from appliance.decoding.groups import Arrivals, RecordGroup, spread
 from appliance.decoding.options import decode_options
 from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
@@ -20,8 +20,9 @@ from appliance.flows import FlowBatch
 from appliance.hookspecs import hookimpl
 from appliance.settings import Settings
 from appliance.wire.block import DatagramBlock
+from appliance.wire.fixed import fixed_records
 from appliance.wire.message import V5_HEADER, V5_RECORD, Headers, v5_headers
-from appliance.wire.plan import fixed_records, plan_of
+from appliance.wire.plan import plan_of
 from appliance.wire.template import FieldSpecifier
 
 _LAYOUT = (
@@ -53,12 +54,14 @@ class NetflowV5Decoder:
         result = DecodeResult(faults=headers.faults)
         result.restarted = list(find_restarts(traffic, state, _WINDOW_FLOWS))
         result.sequences = next_sequences(traffic, counts, state, _WINDOW_FLOWS)
-        group = _group(block, headers, np.flatnonzero(counts))
+        unit_ms = self.options.v5_uptime_unit_ms
+        group = replace(_group(block, headers, np.flatnonzero(counts)), uptime_unit_ms=unit_ms)
         result.arrivals = group.arrivals
         if group.n_records:
             group = self._with_sampling(block, group)
             tally(result, group, scopes, scope_of[group.arrival])
-            columns = compact(flow_columns(group).forward)
+            of_header = header_columns(group, self.options.header_columns)
+            columns = compact({**flow_columns(group).forward, **of_header})
             datagrams = np.repeat(group.arrival, group.counts)
             result.batches.append(FlowBatch(group.n_records, columns, datagrams=datagrams))
             result.groups.append(group)

@@ -1,11 +1,10 @@
-"""A template compiled into the way its Data Records are taken out of Data Sets.
+"""A template compiled into a plan, and the careful way to take Data Records out of Data Sets.
 
-`DecodePlan` is made once for a layout. `fixed_records` turns any number of Data Sets of
-fixed-length records, wherever they lie in a block, into one contiguous array in a single numpy
-step; `careful_records` walks record by record, field by field. The careful one serves templates
-with variable-length fields (RFC 7011 section 7) and is the reference that tests hold the other
-against. Both answer the same four questions about a field: as number, as address halves, as raw
-octets, as floating point.
+`DecodePlan` is made once for a layout. `careful_records` walks a Data Set record by record, field
+by field: it serves templates with variable-length fields (RFC 7011 section 7), and is the reference
+that tests hold `wire/fixed.py` against, which takes records of fixed length in one numpy step.
+Both kinds of `Records` answer the same four questions about a field: as number, as address halves,
+as raw octets, as floating point.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from numpy.typing import NDArray
 from appliance.wire.errors import MalformedMessage
 from appliance.wire.template import VARIABLE_LENGTH, FieldSpecifier, Template
 
-Int = NDArray[np.int64]
 Unsigned = NDArray[Any]
 T = TypeVar("T")
 
 _CACHED_FIELDS = 128
 """Larger layouts are compiled anew for each block: what is remembered stays small."""
 
-_NATIVE = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+NATIVE = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+"""The dtype that holds a number of so many octets."""
 
 
 class Records(Protocol):
@@ -152,88 +151,6 @@ def _usual_plan(
 
 
 @dataclass(frozen=True, slots=True)
-class FixedRecords:
-    """Records of one length as a contiguous array.
-
-    Attributes
-    ----------
-    raw
-        uint8, shape (n_records, record length); owned, not a view of the receive buffer.
-    """
-
-    plan: DecodePlan
-    raw: NDArray[np.uint8]
-
-    @property
-    def n_records(self) -> int:
-        """Number of Data Records."""
-        return len(self.raw)
-
-    def _big_endian(self, field: int, length: int) -> NDArray[Any]:
-        """View a field of 1, 2, 4 or 8 octets in the records; wire dtype, not copied."""
-        at = self.plan.offsets[field]
-        wire = np.dtype(
-            {
-                "names": ["v"],
-                "formats": [f">u{length}"],
-                "offsets": [at],
-                "itemsize": self.raw.shape[1],
-            }
-        )
-        return self.raw.reshape(-1).view(wire)["v"]
-
-    def unsigned(self, field: int) -> Unsigned:
-        """Return the field as a native unsigned integer (reduced-size encoding included)."""
-        length = self.plan.fields[field].length
-        native = _NATIVE.get(length)
-        if native is not None:
-            return self._big_endian(field, length).astype(native)
-        return self.halves(field)[1]
-
-    def halves(self, field: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """Return the last 16 octets of the field as two numbers."""
-        at, length = self.plan.offsets[field], self.plan.fields[field].length
-        if length == 16:
-            wire = np.dtype(
-                {
-                    "names": ["hi", "lo"],
-                    "formats": [">u8", ">u8"],
-                    "offsets": [at, at + 8],
-                    "itemsize": self.raw.shape[1],
-                }
-            )
-            both = self.raw.reshape(-1).view(wire)
-            return both["hi"].astype(np.uint64), both["lo"].astype(np.uint64)
-        padded = np.zeros((self.n_records, 16), np.uint8)
-        used = min(length, 16)
-        padded[:, 16 - used :] = self.raw[:, at + length - used : at + length]
-        pair = padded.reshape(-1).view(">u8").astype(np.uint64).reshape(-1, 2)
-        return pair[:, 0], pair[:, 1]
-
-    def octets(self, field: int) -> NDArray[Any]:
-        """Return a copy of the field's octets, dtype `V<length>`."""
-        at, length = self.plan.offsets[field], self.plan.fields[field].length
-        if length == 0:
-            return _objects([b""] * self.n_records)
-        return np.ascontiguousarray(self.raw[:, at : at + length]).reshape(-1).view(f"V{length}")
-
-    def floating(self, field: int) -> NDArray[np.float64]:
-        """Return an IEEE 754 number of four or eight octets; NaN for other lengths."""
-        length = self.plan.fields[field].length
-        if length not in (4, 8):
-            return np.full(self.n_records, np.nan)
-        found = self._big_endian(field, length).astype(_NATIVE[length])
-        with np.errstate(invalid="ignore"):
-            return found.view(f"f{length}").astype(np.float64)
-
-    def record(self, index: int) -> list[bytes]:
-        """Return copies of all fields of one record."""
-        row = self.raw[index].tobytes()
-        fields = zip(self.plan.offsets, self.plan.fields, strict=True)
-        return [row[at : at + field.length] for at, field in fields]
-
-
-@dataclass(frozen=True, slots=True)
 class CarefulRecords:
     """Records as lists of the octets of their fields.
 
@@ -253,7 +170,7 @@ class CarefulRecords:
 
     def unsigned(self, field: int) -> Unsigned:
         """Return the field as a native unsigned integer, as wide as its template says."""
-        native = _NATIVE.get(self.plan.fields[field].length, np.uint64)
+        native = NATIVE.get(self.plan.fields[field].length, np.uint64)
         numbers = (int.from_bytes(value[-8:], "big") for value in self._values(field))
         return np.fromiter(numbers, native, self.n_records)
 
@@ -270,7 +187,7 @@ class CarefulRecords:
         lengths = {len(value) for value in values}
         if len(lengths) == 1 and lengths != {0}:
             return np.frombuffer(b"".join(values), f"V{lengths.pop()}")
-        return _objects(values)
+        return as_objects(values)
 
     def floating(self, field: int) -> NDArray[np.float64]:
         """Return an IEEE 754 number of four or eight octets; NaN for other lengths."""
@@ -284,45 +201,6 @@ class CarefulRecords:
     def _values(self, field: int) -> list[bytes]:
         slot = self.plan.slots[field]
         return [b"" if slot is None else record[slot] for record in self.fields]
-
-
-def fixed_records(
-    plan: DecodePlan, flat: NDArray[np.uint8], starts: Int, lengths: Int
-) -> tuple[FixedRecords, Int]:
-    """Gather the Data Records of many Data Sets of one fixed-length layout.
-
-    Parameters
-    ----------
-    flat
-        uint8, one dimension: the memory that the Sets lie in.
-    starts, lengths
-        int64, shape (n_sets,): offset of each Set's body in `flat`, and its octets.
-
-    Returns
-    -------
-    FixedRecords, NDArray[int64]
-        The records in the order of the Sets, and how many each Set held, shape (n_sets,).
-
-    References
-    ----------
-    RFC 7011 sections 3.3.1 (padding) and 3.4.3.
-    """
-    size = plan.minimum_length
-    counts = lengths // size
-    if len(counts) and (counts == counts[0]).all():
-        # Sets of one shape: whole bodies are copied, not single records.
-        body = size * int(counts[0])
-        if not body:
-            return FixedRecords(plan, np.zeros((0, size), np.uint8)), counts
-        bodies = np.ndarray((flat.size - body + 1,), f"V{body}", flat, 0, (1,))[starts]
-        return FixedRecords(plan, bodies.view(np.uint8).reshape(-1, size)), counts
-    first = np.cumsum(counts) - counts
-    total = int(counts.sum())
-    at = np.repeat(starts - first * size, counts) + np.arange(total) * size
-    if not total:
-        return FixedRecords(plan, np.zeros((0, size), np.uint8)), counts
-    records = np.ndarray((flat.size - size + 1,), f"V{size}", flat, 0, (1,))[at]
-    return FixedRecords(plan, records.view(np.uint8).reshape(-1, size)), counts
 
 
 def careful_records(
@@ -418,7 +296,8 @@ def _float(value: bytes) -> float:
     return float(np.frombuffer(value, f">f{len(value)}")[0])
 
 
-def _objects(values: list[bytes]) -> NDArray[Any]:
+def as_objects(values: list[bytes]) -> NDArray[Any]:
+    """Return octets of any lengths as an array of dtype object."""
     array = np.empty(len(values), object)
     array[:] = values
     return array

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from appliance.collector.exporters import ExporterState
 from tests.decoding.building import (
-    IPFIX,
     V9,
     Decoded,
     Exporter,
@@ -20,6 +19,7 @@ from tests.decoding.building import (
     decode,
     multiset,
 )
+from tests.decoding.protocols import both, own_scope
 from tests.decoding.traffic import Event, datagrams, sequences_of_events
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
@@ -55,15 +55,14 @@ def test_any_datagrams_when_split_anywhere_then_as_one_by_one(
     assert facts(found) == facts(decode(*sent, one_by_one=True))
 
 
-@pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
+@both
 @pytest.mark.parametrize("cut", [0, 1, 2, 3])
 def test_options_when_they_waited_together_then_they_hold_in_the_order_of_their_arrival(
     protocol: Exporter, cut: int
 ) -> None:
-    scope = (1, 4) if protocol is V9 else (144, 4)
     layouts = {400: [(10, 4), (82, 4)], 401: [(10, 4), (82, 5)]}
     templates = protocol.options_templates(
-        *(protocol.options(number, [scope], layouts[number]) for number in (401, 400))
+        *(protocol.options(number, [own_scope(protocol)], layouts[number]) for number in (401, 400))
     )
     told = [
         (400, b"\1", b"old_"),

@@ -18,7 +18,6 @@ from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.wire.block import Datagram
 from tests.decoding.building import (
     BASIC,
-    IPFIX,
     V9,
     Exporter,
     a_set,
@@ -31,6 +30,7 @@ from tests.decoding.building import (
     v5,
     v5_record,
 )
+from tests.decoding.protocols import both
 from tests.decoding.traffic import Event, datagrams, sequences_of_events
 from tests.decoding.worst_cases import all_cases
 
@@ -39,7 +39,6 @@ VERSIONS = sorted(decoders())
 SEVERAL_SECONDS = 2.0
 NO_EXPLAINING = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
-both = pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
 each_version = pytest.mark.parametrize("version", VERSIONS)
 
 

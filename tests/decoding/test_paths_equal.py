@@ -18,7 +18,6 @@ from appliance.decoding.results import DecodeOptions
 from appliance.information_elements import elements
 from appliance.wire.plan import CarefulRecords, DecodePlan, careful_records
 from tests.decoding.building import (
-    IPFIX,
     V9,
     VARIABLE,
     Decoded,
@@ -28,6 +27,7 @@ from tests.decoding.building import (
     template,
     variable,
 )
+from tests.decoding.protocols import both
 
 NO_EXPLAINING = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 KNOWN = sorted(element for enterprise, element in elements() if enterprise == 0)
@@ -69,7 +69,7 @@ def _both_ways(*payloads: bytes, **given: Any) -> tuple[Decoded, Decoded]:
         return quick, decode(*payloads, **given)
 
 
-@pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
+@both
 @settings(max_examples=100, deadline=None, phases=NO_EXPLAINING)
 @given(layout=layouts, octets=st.binary(min_size=1, max_size=400), copies=st.integers(1, 3))
 def test_records_of_fixed_length_when_read_either_way_then_the_same_columns(
@@ -92,7 +92,7 @@ def test_records_of_fixed_length_when_read_either_way_then_the_same_columns(
 
 
 @pytest.mark.parametrize("length", range(1, 21))
-@pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
+@both
 @pytest.mark.parametrize("octet", [0x00, 0x01, 0x7F, 0xFF])
 def test_every_element_when_of_this_length_then_read_either_way(
     protocol: Exporter, length: int, octet: int
@@ -108,7 +108,7 @@ def test_every_element_when_of_this_length_then_read_either_way(
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 8, 9, 16, 17])
-@pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
+@both
 def test_every_element_when_by_itself_then_read_either_way(protocol: Exporter, length: int) -> None:
     for element in USED:
         layout = protocol.templates(template(300, (element % 32768, length)))
@@ -118,7 +118,7 @@ def test_every_element_when_by_itself_then_read_either_way(protocol: Exporter, l
         assert len(quick.rows) >= 3
 
 
-@pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
+@both
 @settings(max_examples=100, deadline=None, phases=NO_EXPLAINING)
 @given(layout=layouts, octets=st.binary(min_size=1, max_size=300))
 def test_options_when_read_either_way_then_the_same_is_learned(
@@ -136,7 +136,7 @@ def test_options_when_read_either_way_then_the_same_is_learned(
 values = st.binary(max_size=20) | st.binary(min_size=250, max_size=300)
 
 
-@pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
+@both
 @settings(max_examples=120, deadline=None, phases=NO_EXPLAINING)
 @given(data=st.data())
 def test_records_of_variable_length_when_read_then_every_octet_in_its_place(

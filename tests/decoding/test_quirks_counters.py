@@ -20,15 +20,14 @@ from tests.decoding.building import (
     datagram,
     decode,
     ipfix,
+    ipfix_options,
     number,
     template,
     v5,
     v5_record,
     v9,
 )
-
-both = pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
-in_both_modes = pytest.mark.parametrize("one_by_one", [False, True], ids=["block", "single"])
+from tests.decoding.protocols import both, in_both_modes, with_template
 
 CREATED, DELETED, DENIED, UPDATED = 1, 2, 3, 5
 
@@ -40,8 +39,7 @@ def records(protocol: Exporter, elements: tuple[tuple[int, ...], ...], *rows: An
         for row in rows
         for element, value in zip(elements, row, strict=True)
     )
-    data = protocol.templates(template(300, *elements)) + a_set(300, body)
-    return decode(protocol.message(data))
+    return decode(protocol.message(with_template(protocol, elements, body)))
 
 
 def kinds(found: Decoded) -> list[str]:
@@ -245,8 +243,6 @@ def test_quirk_49_sequence_when_v9_then_it_counts_datagrams(one_by_one: bool) ->
 def test_quirk_49_sequence_when_ipfix_then_it_counts_records_of_options_too(
     one_by_one: bool,
 ) -> None:
-    from tests.decoding.building import ipfix_options
-
     options = a_set(3, ipfix_options(400, 1, (149, 4), (34, 4))) + a_set(400, bytes(16))
     found = decode(
         ipfix(a_set(2, template(300, *BASIC)), options, a_set(300, basic() * 3), sequence=100),
@@ -321,7 +317,7 @@ def test_quirk_49_numbers_when_they_wrap_then_they_go_on(
     protocol: Exporter, one_by_one: bool
 ) -> None:
     top = (1 << 32) - 1
-    data = protocol.templates(template(300, *BASIC)) + a_set(300, basic())
+    data = with_template(protocol, BASIC, basic())
     found = decode(
         *(protocol.message(data, sequence=n) for n in (top - 1, top, 0, 1)), one_by_one=one_by_one
     )

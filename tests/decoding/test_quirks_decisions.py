@@ -8,8 +8,6 @@ import pytest
 
 from tests.decoding.building import (
     BASIC,
-    IPFIX,
-    V9,
     VARIABLE,
     Exporter,
     a_set,
@@ -21,9 +19,7 @@ from tests.decoding.building import (
     v5_record,
     v9,
 )
-
-both = pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
-in_both_modes = pytest.mark.parametrize("one_by_one", [False, True], ids=["block", "single"])
+from tests.decoding.protocols import both, in_both_modes
 
 
 def test_decision_v5_when_its_lengths_lie_then_the_records_before_and_counted() -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from appliance.decoding.results import DecodeOptions
-from appliance.flows import address_halves
+from appliance.flows import HEADER_COLUMNS, address_halves
 from tests.decoding.building import (
+    BASIC,
+    EXPORT_MS,
     EXPORTER,
     IPFIX,
     V9,
@@ -19,37 +21,30 @@ from tests.decoding.building import (
     Decoded,
     Exporter,
     a_set,
+    basic,
+    datagram,
     decode,
     number,
     template,
     v4,
     v5,
     v5_record,
-    v9_options,
     variable,
 )
+from tests.decoding.protocols import Field, both, one_option, one_record, own_scope
 
-both = pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
 
-
-def one(protocol: Exporter, *fields: tuple[int, bytes], **given: Any) -> Decoded:
+def one(protocol: Exporter, *fields: Field, **given: Any) -> Decoded:
     """Decode one record of these elements."""
-    layout = [(element, len(value)) for element, value in fields]
-    body = b"".join(value for _, value in fields)
-    templates = protocol.templates(template(300, *layout))
-    return decode(protocol.message(templates, a_set(300, body)), **given)
+    return decode(protocol.message(one_record(protocol, *fields)), **given)
 
 
-def learned(protocol: Exporter, *fields: tuple[int, bytes], scope: int = 0) -> Decoded:
-    """Decode one options record of these elements, the first one as its scope."""
-    layout = [(element, len(value)) for element, value in fields]
-    if protocol is V9:
-        scoped = v9_options(400, [(scope or 1, 4)], layout)
-        body = (number(7, 4) if scope else bytes(4)) + b"".join(value for _, value in fields)
-    else:
-        scoped = protocol.options(400, layout[:1], layout[1:])
-        body = b"".join(value for _, value in fields)
-    return decode(protocol.message(protocol.options_templates(scoped), a_set(400, body)))
+def learned(protocol: Exporter, *fields: Field, scope: int = 0) -> Decoded:
+    """Decode one options record of these elements; in IPFIX the first one is its scope."""
+    if protocol is IPFIX:
+        return decode(protocol.message(one_option(protocol, *fields[1:], scope=fields[0])))
+    about = (scope, number(7, 4)) if scope else None
+    return decode(protocol.message(one_option(protocol, *fields, scope=about)))
 
 
 @both
@@ -203,7 +198,7 @@ def test_quirk_40_ports_when_in_several_fields_then_the_one_that_is_not_zero(
 )
 @pytest.mark.parametrize("kind", [1, 58])
 def test_quirk_40_icmp_when_type_and_code_are_anywhere_then_in_one_column(
-    protocol: Exporter, fields: list[tuple[int, bytes]], kind: int
+    protocol: Exporter, fields: list[Field], kind: int
 ) -> None:
     assert one(protocol, (4, number(kind, 1)), *fields).row["icmp_type_code"] == 0x0803
 
@@ -276,10 +271,9 @@ def test_quirk_43_interface_name_when_the_scope_is_v9s_interface_then_learned() 
 def test_quirk_43_interface_when_renamed_then_the_last_name(
     protocol: Exporter, one_by_one: bool
 ) -> None:
-    scope = (1, 4) if protocol is V9 else (144, 4)
     layouts = {400: [(10, 4), (82, 4)], 401: [(10, 4), (82, 5)]}
     templates = protocol.options_templates(
-        *(protocol.options(n, [scope], fields) for n, fields in layouts.items())
+        *(protocol.options(n, [own_scope(protocol)], fields) for n, fields in layouts.items())
     )
     told = [(401, b"old__"), (400, b"mid_"), (401, b"new__"), (400, b"last")]
     found = decode(
@@ -294,8 +288,6 @@ def test_quirk_43_interface_when_renamed_then_the_last_name(
 def test_quirk_47_elements_when_renamed_in_the_settings_then_of_that_exporter_only(
     protocol: Exporter,
 ) -> None:
-    from tests.decoding.building import datagram
-
     options = DecodeOptions(renamed={address_halves(EXPORTER): {(0, 85): (0, 1), (0, 1): (0, 210)}})
     templates = protocol.templates(template(300, (1, 4), (85, 4)))
     message = protocol.message(templates, a_set(300, number(1, 4) + number(2, 4)))
@@ -326,6 +318,32 @@ def test_octets_when_of_an_enterprise_and_of_both_directions_then_in_every_row()
     record = b"ab" + number(5, 4) + number(6, 4)
     found = decode(IPFIX.message(IPFIX.templates(layout), a_set(300, record)), options=options)
     assert found.column("octets_9_12235") == [b"ab", b"ab"]
+
+
+def test_octets_when_an_element_comes_twice_then_each_occurrence_by_its_number() -> None:
+    wanted = ((9, 1001), (9, 1001, 1), (9, 1001, 2))
+    layout = template(300, (1001, 2, 9), (1, 4), (1001, 2, 9))
+    message = IPFIX.message(IPFIX.templates(layout), a_set(300, b"ab" + number(5, 4) + b"cd"))
+    row = decode(message, options=DecodeOptions(raw_elements=wanted)).row
+    assert (row["octets_9_1001"], row["octets_9_1001_1"]) == (b"ab", b"cd")
+    assert "octets_9_1001_2" not in row
+
+
+@pytest.mark.parametrize("version", [5, 9, 10])
+def test_header_when_it_is_wanted_then_in_every_row_else_in_none(version: int) -> None:
+    protocol = V9 if version == 9 else IPFIX
+    told = protocol.templates(template(300, *BASIC))
+    data = a_set(300, basic() + basic())
+    sent = {
+        5: v5(v5_record(), v5_record(), sequence=77),
+        9: V9.message(told, data, sequence=77),
+        10: IPFIX.message(told, data, sequence=77),
+    }[version]
+    options = DecodeOptions(header_columns=tuple(HEADER_COLUMNS))
+    found = decode(sent, options=options)
+    assert found.column("export_sequence_number") == [77, 77]
+    assert found.column("export_time_milliseconds") == [EXPORT_MS, EXPORT_MS]
+    assert not set(HEADER_COLUMNS) & set(decode(sent).rows[0])
 
 
 def test_every_quirk_when_listed_then_it_has_a_test_named_after_it() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from tests.decoding.building import (
     BASIC,
-    IPFIX,
     V9,
     VARIABLE,
     Exporter,
@@ -25,9 +24,7 @@ from tests.decoding.building import (
     v9,
     variable,
 )
-
-both = pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
-in_both_modes = pytest.mark.parametrize("one_by_one", [False, True], ids=["block", "single"])
+from tests.decoding.protocols import both
 
 
 def test_quirk_17_zero_filled_datagram_when_v9_then_the_end_and_no_fault() -> None:

@@ -12,7 +12,6 @@ from appliance.flows import address_halves
 from tests.decoding.building import (
     BASIC,
     EXPORTER,
-    IPFIX,
     V9,
     Decoded,
     Exporter,
@@ -26,24 +25,15 @@ from tests.decoding.building import (
     v5,
     v5_record,
 )
-
-both = pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
-in_both_modes = pytest.mark.parametrize("one_by_one", [False, True], ids=["block", "single"])
-
-Field = tuple[int, bytes]
-
-
-def option(
-    protocol: Exporter, *fields: Field, scope: Field | None = None, number_: int = 400
-) -> bytes:
-    """Lay an options template and one record of it."""
-    about = scope or (1 if protocol is V9 else 144, bytes(4))
-    options = protocol.options(
-        number_, [(about[0], len(about[1]))], [(e, len(value)) for e, value in fields]
-    )
-    record = about[1] + b"".join(value for _, value in fields)
-    return protocol.options_templates(options) + a_set(number_, record)
-
+from tests.decoding.protocols import (
+    Field,
+    both,
+    in_both_modes,
+    layout_of,
+    octets_of,
+    one_option,
+    with_template,
+)
 
 FLOW = ((8, 4), (10, 4), (14, 4), (48, 2), (302, 8), (1, 4))
 
@@ -53,8 +43,7 @@ def flow(ingress: int = 0, egress: int = 0, sampler: int = 0, selector: int = 0)
 
 
 def sampled(protocol: Exporter, *options: bytes, record: bytes, **given: Any) -> float | None:
-    data = protocol.templates(template(300, *FLOW)) + a_set(300, record)
-    found = decode(protocol.message(*options, data), **given)
+    found = decode(protocol.message(*options, with_template(protocol, FLOW, record)), **given)
     rate: float | None = found.row.get("sampling_rate")
     return rate
 
@@ -75,11 +64,10 @@ def sampled(protocol: Exporter, *options: bytes, record: bytes, **given: Any) ->
 def test_quirk_33_sampling_when_in_the_record_or_its_options_then_the_same_rate(
     protocol: Exporter, fields: list[Field], rate: float
 ) -> None:
-    layout = [(e, len(value)) for e, value in fields]
-    values = b"".join(value for _, value in fields)
-    told = protocol.templates(template(300, *BASIC, *layout)) + a_set(300, basic() + values)
+    layout = (*BASIC, *layout_of(fields))
+    told = with_template(protocol, layout, basic() + octets_of(fields))
     assert decode(protocol.message(told)).row["sampling_rate"] == rate
-    assert sampled(protocol, option(protocol, *fields), record=flow()) == rate
+    assert sampled(protocol, one_option(protocol, *fields), record=flow()) == rate
 
 
 @both
@@ -90,9 +78,9 @@ def test_quirk_33_sampling_when_told_of_many_things_then_the_nearest_counts(
 ) -> None:
     sampler = (element, number(5, 2 if element == 48 else 8))
     options = {
-        "sampler": option(protocol, sampler, (50, number(20, 4)), number_=401),
-        "interface": option(protocol, (10, number(3, 4)), (34, number(30, 4)), number_=402),
-        "domain": option(protocol, (34, number(40, 4)), number_=403),
+        "sampler": one_option(protocol, sampler, (50, number(20, 4)), number=401),
+        "interface": one_option(protocol, (10, number(3, 4)), (34, number(30, 4)), number=402),
+        "domain": one_option(protocol, (34, number(40, 4)), number=403),
         "nothing": b"",
     }
     own = {"sampler": 5, "selector": 0} if element == 48 else {"sampler": 0, "selector": 5}
@@ -101,8 +89,10 @@ def test_quirk_33_sampling_when_told_of_many_things_then_the_nearest_counts(
     told = list(options)
     for first, expected in enumerate((20.0, 30.0, 40.0, 50.0)):
         sets = [options[name] for name in told[first:]]
-        data = protocol.templates(template(300, *FLOW, (34, 4))) + a_set(300, record)
-        found = decode(protocol.message(*sets, data), options=overrides)
+        found = decode(
+            protocol.message(*sets, with_template(protocol, (*FLOW, (34, 4)), record)),
+            options=overrides,
+        )
         assert found.row["sampling_rate"] == (record_rate or expected)
     other = decode(
         datagram(protocol.message(protocol.templates(template(300, *FLOW)), a_set(300, flow())),
@@ -115,14 +105,14 @@ def test_quirk_33_sampling_when_told_of_many_things_then_the_nearest_counts(
 def test_quirk_33_sampling_when_of_an_interface_then_either_end_names_it(
     protocol: Exporter,
 ) -> None:
-    options = [option(protocol, (14, number(7, 4)), (34, number(70, 4)))]
+    options = [one_option(protocol, (14, number(7, 4)), (34, number(70, 4)))]
     assert sampled(protocol, *options, record=flow(ingress=7)) == 70
     assert sampled(protocol, *options, record=flow(egress=7)) == 70
     assert sampled(protocol, *options, record=flow(8, 9)) is None
 
 
 def test_quirk_33_sampling_when_the_scope_is_v9s_interface_then_of_that_interface() -> None:
-    options = option(V9, (34, number(70, 4)), scope=(2, number(7, 4)))
+    options = one_option(V9, (34, number(70, 4)), scope=(2, number(7, 4)))
     assert sampled(V9, options, record=flow(ingress=7)) == 70
     assert sampled(V9, options, record=flow(ingress=8)) is None
 
@@ -135,8 +125,8 @@ def test_quirk_33_sampling_when_it_changes_then_from_there_on(
     data = a_set(300, flow())
     sets = [
         protocol.templates(template(300, *FLOW)) + data,
-        option(protocol, (34, number(10, 4))) + data,
-        data + option(protocol, (34, number(20, 4))) + data,
+        one_option(protocol, (34, number(10, 4))) + data,
+        data + one_option(protocol, (34, number(20, 4))) + data,
         data,
     ]
     starts = [0, 1, 3, 6]
@@ -160,7 +150,7 @@ def test_quirk_33_sampling_when_it_changes_then_from_there_on(
 @both
 def test_quirk_33_sampler_when_of_another_domain_then_it_serves_too(protocol: Exporter) -> None:
     found = decode(
-        protocol.message(option(protocol, (48, b"\x05"), (50, number(20, 4))), domain=9),
+        protocol.message(one_option(protocol, (48, b"\x05"), (50, number(20, 4))), domain=9),
         protocol.message(
             protocol.templates(template(300, *FLOW)), a_set(300, flow(sampler=5)), domain=1
         ),
@@ -205,7 +195,7 @@ def test_quirk_34_interval_when_its_octets_are_swapped_then_repaired(
 @both
 @pytest.mark.parametrize("octets", [1, 2, 3, 4, 8])
 def test_quirk_35_interval_when_of_any_length_then_read(protocol: Exporter, octets: int) -> None:
-    assert sampled(protocol, option(protocol, (50, number(200, octets))), record=flow()) == 200
+    assert sampled(protocol, one_option(protocol, (50, number(200, octets))), record=flow()) == 200
 
 
 @both
@@ -215,7 +205,7 @@ def test_quirk_35_interval_when_of_any_length_then_read(protocol: Exporter, octe
 def test_quirk_36_packet_interval_and_space_when_both_then_their_sum_by_the_interval(
     protocol: Exporter, interval: int, space: int, rate: float | None
 ) -> None:
-    options = option(protocol, (305, number(interval, 4)), (306, number(space, 4)))
+    options = one_option(protocol, (305, number(interval, 4)), (306, number(space, 4)))
     assert sampled(protocol, options, record=flow()) == rate
 
 
@@ -227,8 +217,7 @@ def assumed(found: Decoded) -> int:
 def test_decision_sampling_when_unknown_then_the_record_is_kept_and_reported_as_assumed(
     protocol: Exporter,
 ) -> None:
-    data = protocol.templates(template(300, *FLOW)) + a_set(300, flow() * 4)
-    found = decode(protocol.message(data))
+    found = decode(protocol.message(with_template(protocol, FLOW, flow() * 4)))
     assert len(found.rows) == assumed(found) == 4
     assert found.column("sampling_rate") == [None] * 4
 
@@ -239,7 +228,7 @@ def test_decision_sampling_when_known_of_some_records_then_the_others_are_report
 ) -> None:
     # The last Set has only padding: no record of it can be assumed to be anything.
     sets = [a_set(300, flow(sampler=5) + flow(sampler=6)), a_set(300, flow()), a_set(300, bytes(3))]
-    options = option(protocol, (48, b"\x05"), (50, number(20, 4)))
+    options = one_option(protocol, (48, b"\x05"), (50, number(20, 4)))
     found = decode(protocol.message(options, protocol.templates(template(300, *FLOW)), *sets))
     assert found.column("sampling_rate") == [20, None, None]
     assert assumed(found) == 2

@@ -21,9 +21,7 @@ from tests.decoding.building import (
     v9,
     v9_options,
 )
-
-both = pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
-in_both_modes = pytest.mark.parametrize("one_by_one", [False, True], ids=["block", "single"])
+from tests.decoding.protocols import both, in_both_modes, own_scope
 
 PORTS = ((7, 2), (11, 2), (1, 4))
 
@@ -152,13 +150,12 @@ def test_quirk_05_several_templates_when_in_one_set_then_all_are_known(protocol:
 def test_quirk_05_several_options_templates_when_in_one_set_then_all_are_known(
     protocol: Exporter,
 ) -> None:
-    scope = (1, 4) if protocol is V9 else (144, 4)
     found = decode(
         protocol.message(
             protocol.options_templates(
-                protocol.options(400, [scope], [(34, 4)]),
-                protocol.options(401, [scope], [(82, 8)]),
-                protocol.options(402, [scope], [(41, 8), (42, 8)]),
+                protocol.options(400, [own_scope(protocol)], [(34, 4)]),
+                protocol.options(401, [own_scope(protocol)], [(82, 8)]),
+                protocol.options(402, [own_scope(protocol)], [(41, 8), (42, 8)]),
             ),
             a_set(402, bytes(20)),
             a_set(401, bytes(4) + b"eth0\0\0\0\0"),

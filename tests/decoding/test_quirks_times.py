@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from appliance.decoding.results import DecodeOptions
 from appliance.decoding.times import NTP_TO_UNIX_SECONDS
 from tests.decoding.building import (
     BASIC,
@@ -22,7 +23,6 @@ from tests.decoding.building import (
     datagram,
     decode,
     ipfix,
-    ipfix_options,
     number,
     template,
     v4,
@@ -30,8 +30,8 @@ from tests.decoding.building import (
     v5_record,
     v9,
 )
+from tests.decoding.protocols import Field, both, one_option, one_record
 
-both = pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
 DAY_MS = 86_400_000
 WRAP = 1 << 32
 
@@ -41,12 +41,9 @@ def times(found: Decoded) -> tuple[int, int]:
     return row["flow_start_milliseconds"], row["flow_end_milliseconds"]
 
 
-def with_times(protocol: Exporter, *fields: tuple[int, bytes], **header: int) -> Decoded:
+def with_times(protocol: Exporter, *fields: Field, **header: int) -> Decoded:
     """Decode one record of these elements."""
-    layout = [(element, len(value)) for element, value in fields]
-    body = b"".join(value for _, value in fields)
-    templates = protocol.templates(template(300, *layout, (1, 4)))
-    return decode(protocol.message(templates, a_set(300, body + number(9, 4)), **header))
+    return decode(protocol.message(one_record(protocol, *fields, (1, number(9, 4))), **header))
 
 
 @both
@@ -55,9 +52,8 @@ def test_quirk_15_event_when_it_has_no_time_then_it_was_when_exported(
     protocol: Exporter, event: tuple[int, int]
 ) -> None:
     element, value = event
-    templates = protocol.templates(template(300, (8, 4), (225, 4), (element, 1)))
-    record = v4("10.0.0.1") + v4("192.0.2.77") + number(value, 1)
-    found = decode(protocol.message(templates, a_set(300, record)))
+    fields = ((8, v4("10.0.0.1")), (225, v4("192.0.2.77")), (element, number(value, 1)))
+    found = decode(protocol.message(one_record(protocol, *fields)))
     assert times(found) == (EXPORT_MS, EXPORT_MS)
 
 
@@ -122,8 +118,7 @@ UPTIMES_RECORD = number(7_000_000, 4) + number(7_100_000, 4) + number(1, 4)
 
 
 def boot_option(domain: int = 0) -> bytes:
-    options = ipfix_options(400, 1, (149, 4), (160, 8))
-    return a_set(3, options) + a_set(400, number(domain, 4) + number(BOOT_MS, 8))
+    return one_option(IPFIX, (160, number(BOOT_MS, 8)), scope=(149, number(domain, 4)))
 
 
 def test_quirk_30_ipfix_uptimes_when_the_record_tells_the_boot_time_then_from_there() -> None:
@@ -251,3 +246,14 @@ def test_decision_times_when_far_from_receipt_then_they_never_decide_the_bin() -
     assert found.row["flow_end_milliseconds"] == EXPORT_MS - 999_999_000
     assert found.row["collection_time_milliseconds"] == RECEIVED_MS
     assert found.counts["records_with_skewed_time"] == 1
+
+
+@pytest.mark.parametrize(
+    ("uptime", "first", "last", "ages"),
+    [(1000, 900, 950, (100, 50)), (10, WRAP - 20, 5, (30, 5)), (1000, 1005, 1010, (-5, -10))],
+    ids=["before", "wrapped", "ahead"],
+)
+def test_uptimes_of_v5_when_they_count_seconds_then_so_read(uptime, first, last, ages) -> None:
+    sent = v5(v5_record(first=first, last=last), uptime=uptime)
+    found = decode(sent, options=DecodeOptions(v5_uptime_unit_ms=1000))
+    assert times(found) == tuple(EXPORT_MS - age * 1000 for age in ages)

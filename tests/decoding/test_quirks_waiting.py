@@ -10,7 +10,6 @@ from appliance.collector.saved_state import load_states, save_states
 from tests.decoding.building import (
     BASIC,
     EXPORT_MS,
-    IPFIX,
     RECEIVED_MS,
     V9,
     Exporter,
@@ -24,9 +23,7 @@ from tests.decoding.building import (
     template,
     v9,
 )
-
-both = pytest.mark.parametrize("protocol", [V9, IPFIX], ids=str)
-in_both_modes = pytest.mark.parametrize("one_by_one", [False, True], ids=["block", "single"])
+from tests.decoding.protocols import both, in_both_modes, one_option, with_template
 
 
 @both
@@ -121,13 +118,9 @@ def test_quirk_11_data_when_before_its_template_in_one_message_then_decoded(
 def test_quirk_11_sampling_when_told_in_another_domain_then_it_holds_for_the_exporter(
     protocol: Exporter, one_by_one: bool
 ) -> None:
-    scope = (1, 4) if protocol is V9 else (144, 4)
-    options = protocol.options(400, [scope], [(34, 4)])
     found = decode(
-        protocol.message(
-            protocol.options_templates(options), a_set(400, bytes(4) + number(1000, 4)), domain=256
-        ),
-        protocol.message(protocol.templates(template(300, *BASIC)), a_set(300, basic()), domain=1),
+        protocol.message(one_option(protocol, (34, number(1000, 4))), domain=256),
+        protocol.message(with_template(protocol, BASIC, basic()), domain=1),
         one_by_one=one_by_one,
     )
     assert found.row["sampling_rate"] == 1000

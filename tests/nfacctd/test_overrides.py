@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.app import App, build_app, registered_loaders
-from appliance.decoding.options import raw_elements
+from appliance.decoding.options import decode_options, raw_elements
 from appliance.errors import SettingsError
 from appliance.nfacctd.effective import read_effective
 from appliance.nfacctd.overrides import decided, overrides
@@ -119,3 +119,20 @@ def test_elements_when_a_table_is_made_of_their_octets_then_kept(tmp_path):
     (tmp_path / "p.lst").write_text("name=x field_type=9:7 len=1 semantics=u_int\n")
     text = "plugins: sqlite3[p]\naggregate: src_host, cos, x\naggregate_primitives: p.lst\n"
     assert raw_elements(app_of(tmp_path, text).settings) == ((9, 7), (0, 244))
+
+
+def test_headers_when_a_table_is_made_of_them_then_kept(tmp_path):
+    assert decode_options(app_of(tmp_path, PLUGIN).settings).header_columns == ()
+    text = "plugins: sqlite3[p]\naggregate: export_proto_seqno, timestamp_export, src_host\n"
+    kept = decode_options(app_of(tmp_path, text).settings).header_columns
+    assert kept == ("export_sequence_number", "export_time_milliseconds")
+
+
+def test_time_secs_when_true_then_uptimes_of_v5_are_seconds(tmp_path):
+    options = decode_options(app_of(tmp_path, PLUGIN + "nfacctd_time_secs: true\n").settings)
+    assert options.v5_uptime_unit_ms == 1000
+
+
+def test_templates_file_when_relative_then_beside_the_configuration(tmp_path):
+    settings = app_of(tmp_path, PLUGIN + "nfacctd_templates_file: templates\n").settings
+    assert settings["collector.templates_file"] == tmp_path / "templates"

@@ -42,7 +42,7 @@ def test_primitives_when_comments_and_blank_lines_then_skipped(read):
 def test_primitives_when_an_element_comes_twice_then_its_second_occurrence(read):
     line = "name={} field_type=82 len=32 semantics=str\n"
     assert [p.repeat for p in read(line.format("a") + line.format("b")).primitives] == [0, 1]
-    assert read(line.format("a") + line.format("b")).elements == ((0, 82),)
+    assert read(line.format("a") + line.format("b")).elements == ((0, 82), (0, 82, 1))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.wire import options
+from appliance.wire.fixed import fixed_records
 from appliance.wire.options import (
     ANY_DOMAIN,
     Learning,
@@ -20,7 +21,7 @@ from appliance.wire.options import (
     sampling_facts,
     sampling_rates,
 )
-from appliance.wire.plan import fixed_records, plan_of
+from appliance.wire.plan import plan_of
 from appliance.wire.template import FieldSpecifier
 
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.wire.errors import MalformedMessage
+from appliance.wire.fixed import fixed_records
 from appliance.wire.plan import (
     CarefulRecords,
     CutRecord,
     DecodePlan,
     careful_records,
-    fixed_records,
     plan_of,
     variable_length,
 )

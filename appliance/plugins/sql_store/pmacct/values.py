@@ -34,6 +34,7 @@ TAG_COLUMNS = (
 
 _WITH_PORTS = (1, 6, 17)
 _ALL = 2**64 - 1
+_NO_VRF = "0:0:0"
 
 
 def source_columns(plan: TablePlan) -> tuple[str, ...]:
@@ -93,14 +94,18 @@ _HALVES = ("hi", "lo")
 
 def _sources(column: ColumnPlan) -> tuple[str, ...]:
     if column.custom is not None:
-        return (octets_column(column.custom.enterprise, column.custom.element),)
+        return (_custom_octets(column.custom),)
     found = _built_in(column)
-    if column.kind in (Kind.OCTETS, Kind.ETHERTYPE):
-        return (octets_column(0, found.element),)
+    if found.elements:
+        return tuple(octets_column(0, element) for element in found.elements)
     if column.kind in (Kind.ADDRESS, Kind.NET):
         mask = (found.mask,) if found.mask else ()
         return (*(f"{found.source}_{half}" for half in _HALVES), *mask)
     return (found.source,) if found.source in COLUMN else ()
+
+
+def _custom_octets(custom: Primitive) -> str:
+    return octets_column(custom.enterprise, custom.element, custom.repeat)
 
 
 def _built_in(column: ColumnPlan) -> BuiltIn:
@@ -152,8 +157,10 @@ def _port(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
 
 def _time(rows: Rows, column: ColumnPlan, key: str, plan: TablePlan, *_: object) -> Keys:
     source = _built_in(column).source
-    found = column_of(rows, source) if source else 0
-    return {key: found // 1000 * 1000 if plan.whole_seconds else found}
+    found = column_of(rows, source)
+    # NetFlow v5 counts nanoseconds there, nfacctd and the other versions seconds.
+    whole = plan.whole_seconds or source == "export_time_milliseconds"
+    return {key: found // 1000 * 1000 if whole else found}
 
 
 def _direction(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
@@ -175,18 +182,71 @@ def _nothing(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
 
 
 def _octets(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
-    found = rows.arrays.get(octets_column(0, _built_in(column).element))
+    found = rows.arrays.get(octets_column(0, _built_in(column).elements[0]))
     if found is None:
         return {key: 0}
-    shift = 4 if column.name.startswith("mpls_label") else 0
+    shift = 4 if column.name == "mpls_label_top" else 0
     return {key: _mapped(found, lambda octets: int.from_bytes(octets[:7], "big") >> shift, 0)}
+
+
+def _label_stack(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    """Return the label at the bottom of the stack (0 where none says that it is), or its depth."""
+    bottom, depth = np.zeros(rows.n_rows, np.uint64), np.zeros(rows.n_rows, np.uint64)
+    below = np.ones(rows.n_rows, np.bool_)
+    for number, element in enumerate(_built_in(column).elements, 1):
+        found = rows.arrays.get(octets_column(0, element))
+        if found is None:
+            continue
+        entries = _mapped(found, lambda octets: int.from_bytes(octets[:3], "big"), 0).to_numpy()
+        present = below & pc.is_valid(found).to_numpy(zero_copy_only=False)
+        # nfacctd goes by the last field of the layout where no label is the bottom.
+        depth[present] = np.where(entries[present] > 0, number, 0)
+        # RFC 3032 section 2.1: 20 bits of label, three, and the one that ends the stack.
+        last = below & (entries & 1 > 0)
+        bottom[last] = entries[last] >> 4
+        below &= ~last
+    return {key: bottom if column.name == "mpls_label_bottom" else depth}
+
+
+def _distinguisher(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    """Return the VRF of a flow: by its number, else by its route distinguisher."""
+    found: Any = None
+    for element in _built_in(column).elements:
+        octets = rows.arrays.get(octets_column(0, element))
+        if octets is None:
+            continue
+        write = _distinguisher_text if element == 90 else _vrf_text
+        texts = _mapped(octets, write, "")
+        found = texts if found is None else pc.if_else(pc.equal(found, ""), texts, found)
+    if found is None:
+        return {key: _NO_VRF}
+    return {key: pc.if_else(pc.equal(found, ""), _NO_VRF, found)}
+
+
+def _vrf_text(octets: bytes) -> str:
+    number = int.from_bytes(octets[:7], "big")
+    return f"vrfid:{number}" if number else ""
+
+
+def _distinguisher_text(octets: bytes) -> str:
+    """Write a route distinguisher (RFC 4364 section 4.2) as nfacctd does."""
+    if len(octets) != 8:
+        return ""
+    kind = int.from_bytes(octets[:2], "big")
+    if kind == 0:
+        return f"0:{int.from_bytes(octets[2:4], 'big')}:{int.from_bytes(octets[4:], 'big')}"
+    if kind in (1, 2):
+        number = int.from_bytes(octets[2:6], "big")
+        asked = str(ipaddress.IPv4Address(number)) if kind == 1 else number
+        return f"{kind}:{asked}:{int.from_bytes(octets[6:], 'big')}"
+    return "unknown"
 
 
 def _ethertype(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
     """Return the Ethernet type as nfacctd writes it; without one, that of the addresses."""
     hi, lo = (column_of(rows, f"source_address_{half}") for half in _HALVES)
     v6 = np.asarray((np.asarray(hi) != 0) | (np.asarray(lo) >> 32 != 0xFFFF)) & (np.asarray(lo) > 0)
-    told = rows.arrays.get(octets_column(0, _built_in(column).element))
+    told = rows.arrays.get(octets_column(0, _built_in(column).elements[0]))
     own = np.where(v6, "86dd", "800").astype(object)
     if told is None:
         return {key: own.item() if own.ndim == 0 else pa.array(own, pa.string())}
@@ -201,8 +261,8 @@ def _custom(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
         raise RuntimeError(f"column {column.name} is not custom")
     number = custom.semantics == "u_int"
     empty: str | int = 0 if number else ""
-    found = rows.arrays.get(octets_column(custom.enterprise, custom.element))
-    if found is None or custom.repeat:
+    found = rows.arrays.get(_custom_octets(custom))
+    if found is None:
         return {key: empty}
     if number:
         return {key: _whole_numbers(found, custom.length or 0)}
@@ -268,6 +328,8 @@ _READERS: dict[Kind, Callable[..., Keys]] = {
     Kind.LABEL: _label,
     Kind.DIRECTION: _direction,
     Kind.ETHERTYPE: _ethertype,
+    Kind.LABEL_STACK: _label_stack,
+    Kind.DISTINGUISHER: _distinguisher,
     Kind.OCTETS: _octets,
     Kind.NONE: _nothing,
     Kind.CUSTOM: _custom,

@@ -52,7 +52,7 @@ class Side:
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True)
-        for name in ("primitives.lst", "pretag.map"):
+        for name in ("primitives.lst", "repeated.lst", "pretag.map"):
             shutil.copy(DATA / name, self.folder)
         text = (DATA / f"{self.kind}.conf").read_text()
         values = {
@@ -65,6 +65,7 @@ class Side:
             text = text.replace(f"@{name}@", str(value))
         # nfacctd looks for files where it was started.
         text = text.replace(": primitives", f": {self.folder}/primitives")
+        text = text.replace(": repeated", f": {self.folder}/repeated")
         self.config.write_text(text.replace(": pretag", f": {self.folder}/pretag"))
         schema = (DATA / "schema.sql").read_text()
         sqlite = sqlite3.connect(self.folder / "lite.db")
