@@ -32,15 +32,19 @@ class FeedOrder:
 
 @dataclass(frozen=True, slots=True)
 class FeedBin:
-    """The flows of one bin that no longer changes.
+    """The flows of one bin.
 
     Attributes
     ----------
     position
         What to continue behind, for `FlowFeed.bins`.
+    start_ms, end_ms
+        When it begins and ends, milliseconds UTC; the first is the collection time of its flows.
     """
 
     position: str
+    start_ms: int
+    end_ms: int
     batches: list[FlowBatch]
 
 
@@ -77,6 +81,16 @@ class FlowFeed(Protocol):
         ------
         StorageError
             The database is away; what was yielded stays so.
+        """
+        ...
+
+    def bin(self, position: str) -> FeedBin | None:
+        """Return a bin once more; None when it is gone.
+
+        Raises
+        ------
+        StorageError
+            The database is away.
         """
         ...
 

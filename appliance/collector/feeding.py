@@ -1,7 +1,8 @@
 """In the collector's place where flows come out of tables: a feed into the flow log.
 
 Each bin is one group of the journal, together with the position behind it: a crash at any point
-repeats or loses nothing. What reads the log does not know the difference.
+repeats or loses nothing. What reads the log does not know the difference. Rows that come to a bin
+later are found when it is looked at again, after a quarter of an hour and after an hour.
 """
 
 from __future__ import annotations
@@ -10,25 +11,58 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol
 
 from appliance.app import App
+from appliance.collector.late_rows import bin_columns, more_than, rows_of_bin
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.collector.status import write_status
 from appliance.collector.supervision.notification import ALIVE, notify
-from appliance.errors import StorageError
+from appliance.errors import QueryError, StorageError
 from appliance.feeds import FeedBin, FlowFeed
 from appliance.flowlog import FlowLogWriter
+from appliance.flows import FlowBatch
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
 NAMES_SECONDS = 60.0
+LOOKS_AGAIN_SECONDS = (900.0, 3600.0)
+"""When a bin is looked at again, after its end."""
+
 _STEP_SECONDS = 0.5
 _STATUS_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _STATE = "feed"
+
+
+@dataclass(slots=True)
+class TakenBin:
+    """A bin that may still get rows.
+
+    Attributes
+    ----------
+    rows
+        How many of the flow log are of it.
+    looks
+        How often it was looked at again.
+    """
+
+    start_ms: int
+    end_ms: int
+    rows: int
+    looks: int = 0
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether it is time to look at it again."""
+        return now * 1000 >= self.end_ms + LOOKS_AGAIN_SECONDS[self.looks] * 1000
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was looked at for the last time."""
+        return self.looks >= len(LOOKS_AGAIN_SECONDS)
 
 
 class Daemon(Protocol):
@@ -67,9 +101,10 @@ class FeedCollector:
         self.paths = CollectorPaths(app.settings["data_directory"])
         self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(app.settings))
         self.lacks: list[str] = []
-        self.n_bins = self.n_rows = 0
+        self.n_bins = self.n_rows = self.n_late = 0
         self._clock, self._stopping = clock, threading.Event()
         self._position, self._names_at = "", 0.0
+        self._taken: dict[str, TakenBin] = {}
 
     def start(self) -> None:
         """Look at the table, take the data directory over and start the daemon.
@@ -86,6 +121,7 @@ class FeedCollector:
         saved = self.writer.start().get(_STATE)
         if isinstance(saved, dict) and saved.get("source") == self.feed.source:
             self._position = str(saved.get("position", ""))
+            self._taken = {stamp: TakenBin(*bin) for stamp, *bin in saved.get("taken", ())}
         if self.daemon is not None:
             try:
                 self.daemon.start()
@@ -114,7 +150,7 @@ class FeedCollector:
                     self.daemon.check()
                 self.writer.roll_if_due(self._now_ms())
                 if now >= poll_at:
-                    pause = self._poll(pause)
+                    pause = self.poll(pause)
                     poll_at = time.monotonic() + pause
                 if now >= status_at:
                     status_at = now + _STATUS_SECONDS
@@ -127,31 +163,68 @@ class FeedCollector:
         """End `run`; safe in a signal handler."""
         self._stopping.set()
 
-    def _poll(self, pause: float) -> float:
-        """Take over what is complete; return how long to wait for more."""
+    def poll(self, pause: float) -> float:
+        """Take over what is complete, and what came late; return how long to wait for more."""
         try:
             for found in self.feed.bins(self._position, self._clock()):
                 self._take(found)
                 if self._stopping.is_set():
                     break
+            self._look_again()
             if time.monotonic() >= self._names_at:
                 self._names_at = time.monotonic() + NAMES_SECONDS
                 self._take_names()
-        except StorageError as error:
+        except (StorageError, QueryError) as error:
             log.warning("%s; trying again in %.0f s", error, pause)
             return min(pause * 2, _LONGEST_PAUSE_SECONDS)
         return POLL_SECONDS
 
     def _take(self, found: FeedBin) -> None:
-        for batch in found.batches:
+        """Take over a bin that is complete."""
+        taken = dict(self._taken)
+        if self._clock() * 1000 < found.end_ms + LOOKS_AGAIN_SECONDS[-1] * 1000:
+            rows = sum(batch.n_records for batch in found.batches)
+            taken[found.position] = TakenBin(found.start_ms, found.end_ms, rows)
+        self._write(found.batches, found.position, taken)
+        self.n_bins += 1
+
+    def _look_again(self) -> None:
+        """Take over what came to bins after they were complete."""
+        now = self._clock()
+        for position, taken in list(self._taken.items()):
+            if not taken.is_due(now) or self._stopping.is_set():
+                continue
+            after = replace(taken, looks=taken.looks + 1)
+            found = self.feed.bin(position)
+            late = self._late(found, taken) if found is not None else []
+            after.rows += sum(batch.n_records for batch in late)
+            self.n_late += sum(batch.n_records for batch in late)
+            rest = {**self._taken, position: after}
+            if after.is_done:
+                del rest[position]
+            self._write(late, self._position, rest)
+
+    def _late(self, found: FeedBin, taken: TakenBin) -> list[FlowBatch]:
+        if not found.batches:
+            return []
+        rows = rows_of_bin(self.paths.flow_log, taken.start_ms, bin_columns(found.batches))
+        if rows.num_rows != taken.rows:
+            log.warning("bin %s of %s: not all in the flow log", found.position, self.feed.source)
+            return []
+        return more_than(found.batches, rows)
+
+    def _write(
+        self, batches: Sequence[FlowBatch], position: str, taken: dict[str, TakenBin]
+    ) -> None:
+        """Write flows and what is known then as one group."""
+        for batch in batches:
             self.writer.append(batch)
             self.n_rows += batch.n_records
-        if self.writer.flush(self._state(found.position), self._now_ms()):
-            # The bin is read again: the position must not be written with a later group.
-            self.writer.flush(self._state(self._position), self._now_ms())
+        if self.writer.flush(self._state(position, taken), self._now_ms()):
+            # They are read again: what is known then must not be written with a later group.
+            self.writer.flush(self._state(self._position, self._taken), self._now_ms())
             raise StorageError("the flow log cannot be written")
-        self.n_bins += 1
-        self._position = found.position
+        self._position, self._taken = position, taken
 
     def _take_names(self) -> None:
         names = self.feed.names(self._clock())
@@ -159,8 +232,9 @@ class FeedCollector:
             self.writer.append(names)
             self.writer.flush({}, self._now_ms())
 
-    def _state(self, position: str) -> dict[str, Any]:
-        return {_STATE: {"source": self.feed.source, "position": position}}
+    def _state(self, position: str, taken: dict[str, TakenBin]) -> dict[str, Any]:
+        bins = [[stamp, *astuple(bin)] for stamp, bin in taken.items()]
+        return {_STATE: {"source": self.feed.source, "position": position, "taken": bins}}
 
     def _finish(self) -> None:
         if self.daemon is not None:
@@ -181,6 +255,7 @@ class FeedCollector:
                 "position": self._position,
                 "bins": self.n_bins,
                 "rows": self.n_rows,
+                "late_rows": self.n_late,
             },
             "log": {
                 "records_written": self.writer.rows_written,

@@ -1,6 +1,6 @@
 """Rows of a pmacct table made into flow batches, bin by bin.
 
-A bin counts once nfacctd will not change it any more: its end is longer ago than the purges take.
+A bin counts once nfacctd has written it: its end is longer ago than the purges take.
 Each row of the table stands for `flows` flows where that column is there, else for one; further
 flows of a row are rows without octets and packets, so that sums and counts are both right. Rows
 without octets and packets are those of options records and events, and are left out.
@@ -179,10 +179,29 @@ class TableFeed:
         last = math.floor(now - self._bin_seconds - self.plan.margin_seconds)
         after: str | int = int(position or 0) if numeric else position or "0000-00-00 00:00:00"
         until: str | int = last if numeric else self._text(last)
+        yield from self._between(after, until)
+
+    def bin(self, position: str) -> FeedBin | None:
+        """Return a bin once more; None when it is gone.
+
+        Raises
+        ------
+        StorageError
+            The database is away.
+        """
+        if position.isdecimal():
+            return next(self._between(int(position) - 1, int(position)), None)
+        before = _parsed(position) - datetime.timedelta(seconds=1)
+        return next(self._between(str(before), position), None)
+
+    def _between(self, after: str | int, until: str | int) -> Iterator[FeedBin]:
+        """Yield the bins behind one stamp, up to another."""
         names = [STAMP, *self._columns]
         rows = itertools.chain.from_iterable(self.table.rows(names, after, until))
         for stamp, group in itertools.groupby(rows, key=lambda row: row[0]):
-            yield FeedBin(str(stamp), self._batches(stamp, list(group)))
+            start_ms = self._second(stamp) * 1000
+            end_ms = start_ms + self._bin_seconds * 1000
+            yield FeedBin(str(stamp), start_ms, end_ms, self._batches(start_ms, list(group)))
 
     def names(self, now: float) -> FlowBatch | None:
         """Return the applications' names for every exporter, when there are new ones.
@@ -218,7 +237,7 @@ class TableFeed:
         zone = datetime.UTC if self.plan.utc else None
         return datetime.datetime.fromtimestamp(second, zone).strftime("%Y-%m-%d %H:%M:%S")
 
-    def _batches(self, stamp: Any, rows: Sequence[tuple[Any, ...]]) -> list[FlowBatch]:
+    def _batches(self, start_ms: int, rows: Sequence[tuple[Any, ...]]) -> list[FlowBatch]:
         """Turn the rows of one bin into flows."""
         found: dict[str, AnyArray] = {}
         for place, role in enumerate(self._columns.values(), 1):
@@ -231,7 +250,7 @@ class TableFeed:
             return []
         found = {name: values[traffic] for name, values in found.items()}
         flows = found.pop("flows", np.ones(len(traffic), np.int64))
-        constants = self._constants(stamp, found)
+        constants = self._constants(start_ms, found)
         self._exporters |= _exporters({**constants, **found})
         further = np.clip(flows, 1, MOST_FLOWS_OF_A_ROW) - 1
         batches = [_batch(found, constants)]
@@ -244,12 +263,11 @@ class TableFeed:
             batches.append(_batch(keys, constants))
         return batches
 
-    def _constants(self, stamp: Any, found: Mapping[str, AnyArray]) -> dict[str, int]:
-        start = self._second(stamp) * 1000
+    def _constants(self, start_ms: int, found: Mapping[str, AnyArray]) -> dict[str, int]:
         constants = {
-            "collection_time_milliseconds": start,
-            "flow_start_milliseconds": start,
-            "flow_end_milliseconds": start + self._bin_seconds * 1000 - 1,
+            "collection_time_milliseconds": start_ms,
+            "flow_start_milliseconds": start_ms,
+            "flow_end_milliseconds": start_ms + self._bin_seconds * 1000 - 1,
             "record_kind": int(RecordKind.FLOW),
         }
         if "exporter_address_lo" not in found:

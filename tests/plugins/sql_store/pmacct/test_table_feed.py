@@ -208,3 +208,20 @@ def test_bins_when_the_database_is_away_then_a_storage_error(tmp_path: Path) -> 
     feed = TableFeed(SourceTable("mysql://nobody@127.0.0.1:1/none", "acct", tmp_path), UTC)
     with pytest.raises(StorageError):
         feed.check()
+
+
+def test_bin_when_asked_for_once_more_then_all_that_it_has_by_now(fill: Fill) -> None:
+    start = NOW // 60 * 60 - 600
+    feed = TableFeed(fill((*ROW, stamp(start)), (*ROW, stamp(start + 60))), UTC)
+    first = next(feed.bins("", NOW))
+    again = feed.bin(first.position)
+    assert again is not None
+    assert (again.position, again.start_ms) == (stamp(start), start * 1000)
+    assert again.end_ms == (start + 60) * 1000
+    assert [batch.n_records for batch in again.batches] == [1, 1]
+    assert feed.bin(stamp(start + 120)) is None
+    numbers = fill((5, int(start)), columns="bytes BIGINT, stamp_inserted BIGINT", table="numbers")
+    assert TableFeed(numbers, UTC).check()
+    found = TableFeed(numbers, UTC)
+    (only_bin,) = found.bins("", NOW)
+    assert found.bin(only_bin.position) is not None
