@@ -92,7 +92,7 @@ def emptied(folder) -> None:
     for name in ("database", "flows.database"):
         if not settings[name].startswith("mysql:"):
             continue
-        database = SqlDatabase(settings[name], folder, lambda _: None)
+        database = SqlDatabase(place_at(settings[name], folder), lambda _: None)
         with database.transaction(True):
             for (table,) in database.rows("SHOW TABLES"):
                 database.execute(f"DROP TABLE {table}")

@@ -12,6 +12,7 @@ import sqlite3
 from pathlib import Path
 
 from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.schema import (
     APPLIANCE_MIGRATIONS,
     has_version,
@@ -25,7 +26,7 @@ _OWNER_ONLY = 0o600
 
 def appliance_database(url: str, folder: Path) -> SqlDatabase:
     """Return the database of accounts and exporters; nothing is opened before it is used."""
-    return SqlDatabase(url, folder, _prepare, private=True)
+    return SqlDatabase(place_at(url, folder), _prepare, private=True)
 
 
 def _prepare(database: SqlDatabase) -> None:

@@ -1,9 +1,7 @@
-"""One database by its URL: connection, transactions, and the errors of two drivers made into ours.
+"""One database: connection, transactions, and the errors of two drivers made into ours.
 
-`sqlite:flows.sqlite` is a file in the data directory, `sqlite:/path` one elsewhere;
-`mysql://user:password@host:port/name` is MySQL or MariaDB, `?socket=/path` behind it by its local
-socket. Connections belong to their thread. One that failed is closed and opened again with the
-next transaction, as is one whose file is gone.
+Where it is says a `Place`. Connections belong to their thread. One that failed is closed and opened
+again with the next transaction, as is one whose file is gone.
 SQL is written with `?` and understood by both; what differs stands in `Dialect`.
 """
 
@@ -13,23 +11,30 @@ import ctypes
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import peewee
 import pymysql
 
 from appliance.errors import StorageError
-from appliance.plugins.sql_store.places import MYSQL, SQLITE, Place, place_at
+from appliance.plugins.sql_store.places import MYSQL, SQLITE, Place
 
 BUSY_SECONDS = 10.0
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
 GROUP_CONCAT_OCTETS = 16 * 1024 * 1024
 
+OWN_TABLES: Mapping[str, Any] = MappingProxyType(
+    {
+        "init_command": f"SET SESSION group_concat_max_len = {GROUP_CONCAT_OCTETS}",
+        "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
+    }
+)
 _PRAGMAS = (
     ("auto_vacuum", 2),  # incremental; counts only before the first table is made
     ("journal_mode", "wal"),
@@ -83,28 +88,28 @@ class SqlDatabase:
 
     Parameters
     ----------
-    url
-        As in the settings.
-    folder
-        Where relative SQLite files are.
+    place
+        Where it is.
     prepare
         Called in a transaction of its own after each connection to another file than before, and
         before anything else is done with it: makes or upgrades the tables.
     private
         A SQLite file is made for its owner only.
+    mysql
+        More options of PyMySQL's connections; by default those of our own tables.
     """
 
     def __init__(
         self,
-        url: str,
-        folder: Path,
+        place: Place,
         prepare: Callable[[SqlDatabase], None],
+        *,
         private: bool = False,
+        mysql: Mapping[str, Any] = OWN_TABLES,
     ) -> None:
-        place = place_at(url, folder)
         self.kind, self.path = MYSQL if place.path is None else SQLITE, place.path
         self.dialect = DIALECTS[self.kind]
-        self.connection = _mysql(place) if self.path is None else _sqlite(self.path)
+        self.connection = _mysql(place, mysql) if self.path is None else _sqlite(self.path)
         self.name = place.name
         self._private = private
         self._prepare, self._preparing = prepare, threading.Lock()
@@ -253,13 +258,12 @@ def _sqlite(path: Path) -> Any:
     return peewee.SqliteDatabase(str(path), pragmas=_PRAGMAS, timeout=BUSY_SECONDS)
 
 
-def _mysql(place: Place) -> Any:
+def _mysql(place: Place, options: Mapping[str, Any]) -> Any:
     return peewee.MySQLDatabase(
         place.name,
         **place.options(),
+        **options,
         charset="utf8mb4",
-        init_command=f"SET SESSION group_concat_max_len = {GROUP_CONCAT_OCTETS}",
-        sql_mode="STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         write_timeout=READ_SECONDS,

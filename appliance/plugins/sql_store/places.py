@@ -1,4 +1,9 @@
-"""Where a database is: the one reader of database URLs, for all that connect or hand them on."""
+"""Where a database is: the one reader of database URLs, for all that connect or hand them on.
+
+`sqlite:flows.sqlite` is a file in the data directory, `sqlite:/path` one elsewhere;
+`mysql://user:password@host:port/name` is MySQL or MariaDB, `?socket=/path` behind it by its local
+socket.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from appliance.plugins.sql_store.exporters import Exporters
 from appliance.plugins.sql_store.housekeeping import expire, flow_log_columns, health
 from appliance.plugins.sql_store.largest import LargestQuestions
 from appliance.plugins.sql_store.loading import RollupLoader
+from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.questions import ExactQuestions
 from appliance.plugins.sql_store.rebuild import begin_rebuild, last_segment, salvage
 from appliance.plugins.sql_store.schema import FLOW_MIGRATIONS, migrate
@@ -54,7 +55,8 @@ class SqlStore:
         folder = settings["data_directory"]
         self.limits = limits or store_limits(settings)
         self.log = folder / FLOW_LOG_FOLDER
-        self.flows = SqlDatabase(url, folder, lambda db: migrate(db, FLOW_MIGRATIONS, "flow"))
+        place = place_at(url, folder)
+        self.flows = SqlDatabase(place, lambda db: migrate(db, FLOW_MIGRATIONS, "flow"))
         self.appliance = appliance_database(settings[DATABASE], folder)
         self._clock = clock
         self._checked = False

@@ -12,6 +12,7 @@ from appliance.contracts import ADMINISTRATOR, USER
 from appliance.plugins.sql_store.accounts import SqlAccounts
 from appliance.plugins.sql_store.appliance_database import appliance_database
 from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.schema import APPLIANCE_MIGRATIONS, migrate, schema_version
 
 ROW = (
@@ -29,7 +30,7 @@ def url(request: pytest.FixtureRequest) -> str:
 def older(url: str, folder: Path, version: int) -> None:
     """Make a database of an older version that has an exporter."""
     migrations = APPLIANCE_MIGRATIONS[:version]
-    database = SqlDatabase(url, folder, lambda db: migrate(db, migrations, "appliance"))
+    database = SqlDatabase(place_at(url, folder), lambda db: migrate(db, migrations, "appliance"))
     with database.transaction(write=True):
         database.execute(ROW)
     database.close()

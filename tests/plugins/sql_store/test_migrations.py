@@ -8,6 +8,7 @@ import pytest
 
 from appliance.errors import StorageError
 from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.schema import (
     APPLIANCE_MIGRATIONS,
     FLOW_MIGRATIONS,
@@ -21,7 +22,7 @@ START = 1_801_429_200
 
 def older(world: Any, url: str, what: str, migrations: Any) -> SqlDatabase:
     """Make a database of version 1."""
-    return SqlDatabase(url, world.folder, lambda db: migrate(db, migrations[:1], what))
+    return SqlDatabase(place_at(url, world.folder), lambda db: migrate(db, migrations[:1], what))
 
 
 def appliance_url(world: Any) -> str:

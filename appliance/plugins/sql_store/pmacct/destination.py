@@ -13,7 +13,6 @@ import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,9 @@ import pymysql
 from appliance.flowlog import Cursor
 from appliance.nfacctd.aggregates import Kind
 from appliance.plugins.sql_store.database import (
-    CONNECT_SECONDS,
-    READ_SECONDS,
     SqlDatabase,
 )
-from appliance.plugins.sql_store.places import MYSQL, SQLITE, Place
+from appliance.plugins.sql_store.places import MYSQL, Place
 from appliance.plugins.sql_store.pmacct.plan import STAMPS, TablePlan
 from appliance.plugins.sql_store.pmacct.tables import Target, create_statements, quoted
 from appliance.plugins.sql_store.pmacct.waiting import (
@@ -64,12 +61,7 @@ class Destination(SqlDatabase):
     """A database with tables of pmacct, opened when it is first used."""
 
     def __init__(self, place: Place) -> None:
-        if place.path is not None:
-            super().__init__(f"{SQLITE}:{place.path}", Path("/"), _prepare)
-        else:
-            super().__init__(f"{MYSQL}://host/name", Path("/"), _prepare)
-            self.connection = _mysql(place)
-            self.name = place.name
+        super().__init__(place, _prepare, mysql={"local_infile": True})
         self.is_mysql = self.kind == MYSQL
         self.local_data = self.temporary = True
         self._tables: set[str] = set()
@@ -339,16 +331,4 @@ def _prepare(database: SqlDatabase) -> None:
     database.execute(
         f"CREATE TABLE IF NOT EXISTS {PROGRESS}"
         " (plugin VARCHAR(190) NOT NULL PRIMARY KEY, content VARCHAR(1000) NOT NULL)"
-    )
-
-
-def _mysql(place: Place) -> Any:
-    return peewee.MySQLDatabase(
-        place.name,
-        **place.options(),
-        charset="utf8mb4",
-        local_infile=True,
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        write_timeout=READ_SECONDS,
     )

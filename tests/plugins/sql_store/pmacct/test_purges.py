@@ -11,6 +11,7 @@ from appliance.errors import StorageError
 from appliance.nfacctd.effective import read_effective
 from appliance.nfacctd.overrides import overrides
 from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.pmacct import destination
 from appliance.plugins.sql_store.pmacct.destination import PROGRESS, Destination
 from tests.plugins.sql_store.pmacct.world import START, local
@@ -268,9 +269,8 @@ def test_server_when_named_by_its_socket_then_tables_and_roll_ups_are_there(worl
     )
     world.flows(1)
     world.purge()
-    database = SqlDatabase(
-        str(overrides(read_effective(config))["flows.database"]), world.folder, lambda _: None
-    )
+    url = str(overrides(read_effective(config))["flows.database"])
+    database = SqlDatabase(place_at(url, world.folder), lambda _: None)
     with database.transaction():
         assert database.rows("SELECT bytes FROM acct") == [(100,)]
     database.close()
