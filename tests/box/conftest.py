@@ -25,8 +25,18 @@ from tests.box.virtual import TapNetworks, VirtualMachine
 
 FOLDER = Path(__file__).parent
 ORDER = (
-    *("playbook", "protections", "web", "flows", "collector", "network", "reboot", "upgrade"),
-    *("backup", "power_off", "rebuilt", "vagrant"),
+    *(
+        "playbook",
+        "protections",
+        "web",
+        "flows",
+        "collector",
+        "supervision",
+        "network",
+        "reboot",
+        "upgrade",
+    ),
+    *("upgrade", "backup", "power_off", "rebuilt", "vagrant"),
 )
 PROGRAMS = (
     "mmdebstrap",

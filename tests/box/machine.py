@@ -94,18 +94,22 @@ class Machine:
     def attempt(self, command: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root that may fail."""
         remote = f"sudo sh -c {shlex.quote(command)}"
-        return attempt(self.networks.in_lan(self._ssh(remote)), seconds)
+        return attempt(self.remote(remote), seconds)
+
+    def remote(self, *words: str) -> list[str]:
+        """Return the command that runs a command there; more words may follow."""
+        return self.networks.in_lan([*self._ssh(), *words])
 
     def fetch(self, path: str, to: Path) -> None:
         """Copy a file out of it."""
         with to.open("wb") as output:
-            command = self.networks.in_lan(self._ssh(f"sudo cat {path}"))
+            command = self.remote(f"sudo cat {path}")
             subprocess.run(command, stdout=output, timeout=SECONDS, check=True)
 
     def put(self, source: Path | str, path: str) -> None:
         """Copy a file, or write a text, into it."""
         octets = source.encode() if isinstance(source, str) else source.read_bytes()
-        command = self.networks.in_lan(self._ssh(f"sudo tee {path} >/dev/null"))
+        command = self.remote(f"sudo tee {path} >/dev/null")
         subprocess.run(command, input=octets, timeout=SECONDS, check=True)
 
     def curl(self, *arguments: str, seconds: float = SECONDS) -> str:
@@ -121,11 +125,11 @@ class Machine:
         """Let it reach what this machine reaches."""
         self.networks.lead_out()
 
-    def _ssh(self, remote: str) -> list[str]:
+    def _ssh(self) -> list[str]:
         options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR")
         quick = ("ConnectTimeout=5", "BatchMode=yes")
         words = [f"-o{option}" for option in (*options, *quick)]
-        return ["ssh", "-i", str(self.key), *words, f"{USER}@{MANAGEMENT_BOX}", remote]
+        return ["ssh", "-i", str(self.key), *words, f"{USER}@{MANAGEMENT_BOX}"]
 
     def _live(self) -> None:
         while True:

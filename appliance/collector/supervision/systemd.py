@@ -6,6 +6,7 @@ There the API may look at the unit but not start it; the privileged helper does 
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,9 @@ _HELPER_ACTS: Mapping[str, str] = {
     "stop": "collector_stop",
     "reset-failed": "collector_forget",
 }
+_STARTING = threading.Lock()
+"""systemd takes no offence at a second start, so who is the second one is told here."""
+
 _PROPERTIES = "ActiveState,SubState,MainPID,Result,StatusText"
 
 
@@ -56,6 +60,10 @@ class SystemdSupervisor:
         AlreadyRunning, StartFailed
             It did not start; a collector that failed is gone.
         """
+        with _STARTING:
+            return self._start()
+
+    def _start(self) -> CollectorProcess:
         running = self.status()
         if running.is_running:
             raise AlreadyRunning(running.pid)
@@ -77,6 +85,8 @@ class SystemdSupervisor:
             There was none, or it is still there.
         """
         state = self._properties()
+        if state.get("ActiveState") == "failed":
+            self._run("reset-failed", self.unit)
         if state.get("ActiveState") in ("inactive", "failed"):
             raise NotRunning
         done = self._run("stop", self.unit)

@@ -1,126 +1,74 @@
-"""Starting, stopping and looking at a real collector, for every kind of supervisor."""
+"""Starting, stopping and looking at a collector that is known by its pid file.
+
+The same class of tests runs for a systemd unit in tests/box/test_supervision.py.
+"""
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import sys
-import threading
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from appliance.app import open_app
 from appliance.collector.supervision import (
-    AlreadyRunning,
     LocalSupervisor,
-    NotRunning,
     StartFailed,
     Supervisor,
     supervisor_of,
 )
 from tests.collector.nfacctd import NFACCTD, use_nfacctd
 from tests.collector.running import RunningCollector
+from tests.collector.supervision.contract import SupervisorContract
 
 
-class TestSupervisor:
-    """What every supervisor does; `running` only makes the configuration and tidies up."""
+class Here:
+    """A collector of this machine."""
+
+    def __init__(self, running: RunningCollector) -> None:
+        self.running = running
+        self.address = f"127.0.0.1:{running.port}"
+
+    def supervisor(self) -> Supervisor:
+        return supervisor_of(open_app(self.running.conf).settings)
+
+    def told(self) -> dict[str, Any]:
+        return self.running.status()
+
+    def kill(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+
+    def has_process(self, pid: int) -> bool:
+        return psutil.pid_exists(pid)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy:
+            busy.bind(("127.0.0.1", self.running.port))
+            yield
+
+
+class TestPidFile(SupervisorContract):
+    """A pid file, with both engines; `place` only makes the configuration and tidies up."""
 
     @pytest.fixture(params=["builtin", "nfacctd"])
-    def running(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningCollector]:
+    def place(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Here]:
         running = RunningCollector(tmp_path)
         if request.param == "nfacctd":
             if not NFACCTD:
                 pytest.skip("needs Debian's pmacct")
             use_nfacctd(running)
         try:
-            yield running
+            yield Here(running)
         finally:
             running.close()
-
-    @pytest.fixture
-    def supervisor(self, running: RunningCollector) -> Supervisor:
-        return supervisor_of(open_app(running.conf).settings)
-
-    def test_start_when_none_runs_then_it_receives_when_it_returns(
-        self, supervisor: Supervisor, running: RunningCollector
-    ) -> None:
-        started = supervisor.start()
-        assert supervisor.status() == started
-        assert running.status()["pid"] == started.pid
-        assert running.status()["listen"] == [f"127.0.0.1:{running.port}"]
-        supervisor.stop()
-        assert not supervisor.status().is_running
-        assert not psutil.pid_exists(started.pid)
-
-    def test_start_when_one_runs_then_says_so_and_leaves_it(self, supervisor: Supervisor) -> None:
-        started = supervisor.start()
-        with pytest.raises(AlreadyRunning):
-            supervisor.start()
-        assert supervisor.status() == started
-
-    def test_start_when_two_do_at_once_then_one_collector_runs(
-        self, supervisor: Supervisor, running: RunningCollector
-    ) -> None:
-        other = supervisor_of(open_app(running.conf).settings)
-        outcomes: list[str] = []
-
-        def start(by: Supervisor) -> None:
-            try:
-                by.start()
-                outcomes.append("started")
-            except AlreadyRunning:
-                outcomes.append("runs already")
-
-        threads = [threading.Thread(target=start, args=(by,)) for by in (supervisor, other)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(outcomes) == ["runs already", "started"]
-
-    def test_start_when_the_port_is_busy_then_says_why_and_nothing_is_left(
-        self, supervisor: Supervisor, running: RunningCollector
-    ) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy:
-            busy.bind(("127.0.0.1", running.port))
-            with pytest.raises(StartFailed) as raised:
-                supervisor.start()
-        assert re.search(f"{running.port}.*another program|bind.*failed", str(raised.value))
-        status = supervisor.status()
-        assert not status.is_running
-        assert not status.crashed
-
-    def test_stop_when_none_runs_then_says_so(self, supervisor: Supervisor) -> None:
-        with pytest.raises(NotRunning):
-            supervisor.stop()
-
-    def test_status_when_the_collector_was_killed_then_it_crashed(
-        self, supervisor: Supervisor
-    ) -> None:
-        os.kill(supervisor.start().pid, signal.SIGKILL)
-        deadline = time.monotonic() + 10
-        while supervisor.status().is_running:
-            assert time.monotonic() < deadline
-        assert supervisor.status().crashed
-        with pytest.raises(NotRunning):
-            supervisor.stop()
-        assert not supervisor.status().crashed
-        assert supervisor.start().is_running
-
-    def test_status_when_another_process_asks_then_it_is_the_same(
-        self, supervisor: Supervisor, running: RunningCollector
-    ) -> None:
-        started = supervisor.start()
-        other = supervisor_of(open_app(running.conf).settings)
-        assert other.status() == started
-        other.stop()
-        assert not supervisor.status().is_running
 
 
 STUBBORN = """
