@@ -10,6 +10,18 @@ import pytest
 from tests.plugins.sql_store.world import MariaDb, running_mariadb
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Make two groups: `make test` runs the box and everything else at the same time.
+
+    More would not do: two cores are busy then, and tests that measure times get in each other's
+    way.
+    """
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "box" if item.path.parent.name == "box" else "everything else"
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the configuration of whoever runs the tests out of them."""
