@@ -7,6 +7,7 @@ needs no privilege and runs no program.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,9 +49,17 @@ def _netplan_files(root: Path) -> Iterator[Path]:
 def _is_networkds(interface: str, root: Path) -> bool:
     """Tell whether networkd set the interface up, by the state that it keeps of each link."""
     try:
-        index = (root / "sys/class/net" / interface / "ifindex").read_text().strip()
-        state = (root / "run/systemd/netif/links" / index).read_text(errors="replace")
+        state = (root / "run/systemd/netif/links" / _index(interface, root)).read_text(
+            errors="replace"
+        )
     except OSError:
         return False
     found = re.search(r"^ADMIN_STATE=(\S+)", state, re.MULTILINE)
     return found is not None and found[1] != "unmanaged"
+
+
+def _index(interface: str, root: Path) -> str:
+    """Return the number of an interface; /sys may be that of another network namespace."""
+    if root == Path("/"):
+        return str(socket.if_nametoindex(interface))
+    return (root / "sys/class/net" / interface / "ifindex").read_text().strip()

@@ -139,3 +139,28 @@ def test_network_when_values_do_not_fit_then_refused_and_nothing_changes(box, la
 
 def test_network_when_nobody_is_signed_in_then_refused(box, lan):
     assert box.status(NETWORK, "-X", "PUT", "-d", "state=dhcp") == 401
+
+
+@pytest.fixture
+def networkd(box, lan):
+    """systemd-networkd is in charge of the interface, not ifupdown."""
+    run, file = box.machine.run, "/etc/systemd/network/50-eth1.network"
+    run("ifdown eth1")
+    box.machine.put(f"[Match]\nName=eth1\n[Network]\nAddress={STATIC}/24\n", file)
+    run("systemctl start systemd-networkd.service")
+    eventually(lambda: address(box) == STATIC, "set up by networkd", 30)
+    yield
+    run(f"systemctl stop systemd-networkd.socket systemd-networkd.service; rm {file}")
+    run("ip address flush dev eth1; ifup eth1")
+
+
+def test_network_when_networkd_is_in_charge_then_says_so_and_nothing_is_written(box, networkd):
+    token = box.sign_in()
+    before = box.machine.run(f"cat {FILE} /etc/network/interfaces")
+    found = box.ask(NETWORK, token)
+    assert found["networkType"] == "ERROR"
+    assert "ystemd-networkd manages eth1" in found["message"]
+    refused = change(box, token, **static(TEST_LAN))
+    assert "ystemd-networkd manages eth1" in str(refused)
+    assert box.machine.run(f"cat {FILE} /etc/network/interfaces") == before
+    assert address(box) == STATIC
