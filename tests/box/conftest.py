@@ -49,6 +49,7 @@ PROGRAMS = (
     "dnsmasq",
 )
 TEST_SECONDS = 7200 if IN_VIRTUAL_MACHINE else 1200
+VAGRANT_SECONDS = 4 * 3600
 
 
 def missing() -> str:
@@ -75,7 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes long: `make test-vagrant` runs it"))
         if not is_vagrant:
             item.add_marker(pytest.mark.box)
-        item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+        item.add_marker(pytest.mark.timeout(VAGRANT_SECONDS if is_vagrant else TEST_SECONDS))
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
     places = [place for place, item in enumerate(items) if item.path.parent == FOLDER]

@@ -1,4 +1,4 @@
-"""The life of the appliance of vagrant/: validate, up, provision, reload, destroy.
+"""The life of the machines of vagrant/: validate, up, provision, reload, flows, destroy.
 
 libvirt runs in namespaces of its own, with its configuration and state in a scratch folder; nothing
 of this machine's is touched. Run by `make test-vagrant` only: it takes long.
@@ -6,6 +6,7 @@ of this machine's is touched. Run by `make test-vagrant` only: it takes long.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.box import virtual
-from tests.box.deployment import ROOT
+from tests.box.deployment import ADMINISTRATOR, PASSWORD_FILE, ROOT
 from tests.box.processes import attempt, eventually, run, started, stopped
 from tests.box.tree import bare_archive, unpack
-from tests.box.vagrant_box import KEY, make_box
+from tests.box.vagrant_box import make_box, public_key
 
 pytestmark = pytest.mark.vagrant
 UP_SECONDS = 3600.0
+EXPORTER = "192.168.56.11"
 PROGRAMS = ("vagrant", "libvirtd", "virtlogd", "virsh", "qemu-system-x86_64", "grub-mkimage")
 QEMU = """\
 user = "root"
@@ -80,7 +82,8 @@ class Libvirt:
 def vagrant(tmp_path_factory, request):
     """Return a function that runs vagrant for the appliance of the project's Vagrantfile."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    if missing or not KEY.exists():
+    missing += [] if public_key() else ["vagrant.pub"]
+    if missing:
         pytest.skip(f"not installed: {', '.join(missing)} (`make test-vagrant` does that)")
     folder = tmp_path_factory.mktemp("vagrant")
     archive = bare_archive(Path(request.config.cache.mkdir("box")), virtual.PACKAGES)
@@ -91,18 +94,19 @@ def vagrant(tmp_path_factory, request):
     own = {"VAGRANT_HOME": f"{folder}/home", "VAGRANT_DOTFILE_PATH": f"{folder}/dot"}
     own |= {"APPLIANCE_VAGRANT_BOX": "appliance-test", "APPLIANCE_VAGRANT_DRIVER": "qemu"}
     own |= {"VAGRANT_DEFAULT_PROVIDER": "libvirt", "VAGRANT_CHECKPOINT_DISABLE": "1"}
-    own |= {"ANSIBLE_HOST_KEY_CHECKING": "False"}
+    # Who enters a mount namespace is in its root folder.
+    own |= {"ANSIBLE_HOST_KEY_CHECKING": "False", "VAGRANT_CWD": str(ROOT / "vagrant")}
 
     def run_vagrant(*words: str) -> str:
         command = libvirt.inside(["vagrant", *words, "--no-tty"])
-        return run(command, UP_SECONDS, cwd=ROOT / "vagrant", env=os.environ | own)
+        return run(command, UP_SECONDS, env=os.environ | own)
 
     run_vagrant.inside = libvirt.inside
     try:
         libvirt.start()
         run_vagrant("box", "add", "--name", "appliance-test", str(box))
         yield run_vagrant
-        run_vagrant("destroy", "--force", "appliance")
+        run_vagrant("destroy", "--force")
     finally:
         libvirt.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -118,5 +122,17 @@ def test_vagrant_when_told_then_the_appliance_lives_its_whole_life(vagrant):
     vagrant("reload", "appliance")
     answers = eventually(lambda: attempt(vagrant.inside(ask), 90).stdout, "served again", 600)
     assert '"status":"ok"' in answers
-    vagrant("destroy", "--force", "appliance")
+    vagrant("up", "exporter")
+    secret = vagrant("ssh", "appliance", "-c", f"sudo cat {PASSWORD_FILE}").strip()
+    eventually(lambda: EXPORTER in asked(vagrant, secret), "flows of the exporter", 300)
+    vagrant("destroy", "--force")
     assert "not created" in vagrant("status", "appliance")
+
+
+def asked(vagrant, secret: str) -> str:
+    """Sign in and ask which exporters there are."""
+    curl = ["curl", "-sk", "--max-time", "60"]
+    signed = ["-X", "POST", "-u", f"{ADMINISTRATOR}:{secret}", "https://localhost:8443/auth"]
+    token = json.loads(run(vagrant.inside([*curl, *signed]), 90))["token"]
+    told = ["-H", f"x-apiauth: Bearer {token}", "https://localhost:8443/v1/api/device/get/all"]
+    return run(vagrant.inside([*curl, *told]), 90)

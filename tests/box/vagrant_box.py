@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.box.processes import run
 
 GRUB = Path("/usr/lib/grub/i386-pc")
-KEY = Path("/usr/share/vagrant/keys/vagrant.pub")
+_GEMS = Path("/usr/share/rubygems-integration/all/gems")
 _SECTOR, _FIRST_SECTOR, _BOOT_OCTETS = 512, 2048, 440
 _MIB = 1024 * 1024
 _SIZE_MIB = 6144
@@ -30,6 +30,11 @@ iface lo inet loopback
 auto eth0
 iface eth0 inet dhcp
 """
+
+
+def public_key() -> Path | None:
+    """Return the key that every new Vagrant box knows, None where Vagrant is not installed."""
+    return next(_GEMS.glob("vagrant-*/keys/vagrant.pub"), None)
 
 
 def make_box(root: Path, folder: Path) -> Path:
@@ -67,7 +72,9 @@ def _prepare(root: Path) -> None:
     (root / "etc/sudoers.d/vagrant").write_text("vagrant ALL=(ALL) NOPASSWD: ALL\n")
     ssh = root / "home/vagrant/.ssh"
     ssh.mkdir(mode=0o700)
-    shutil.copy(KEY, ssh / "authorized_keys")
+    key = public_key()
+    assert key is not None
+    shutil.copy(key, ssh / "authorized_keys")
     run(["chroot", root, "chown", "-R", "vagrant:", "/home/vagrant"])
     grub = root / "boot/grub"
     shutil.copytree(GRUB, grub / "i386-pc")
