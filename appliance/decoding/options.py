@@ -72,11 +72,11 @@ def raw_elements(settings: Settings) -> tuple[RawElement, ...]:
 
 
 def _aggregated(settings: Settings) -> tuple[str, ...]:
-    """Return the primitives that the tables of the collector configuration are made of."""
+    """Return the primitives that tables and output of the collector configuration are made of."""
     with suppress(SettingsError):
         config = config_in_force(settings)
         if config is not None:
-            plugins = config.sql_plugins
+            plugins = config.filled_plugins
             names = (name for plugin in plugins for name in config.aggregate(plugin.name))
             return tuple(dict.fromkeys(names))
     return ()

@@ -230,6 +230,15 @@ _BGP_ONLY = {
 }
 
 
+VARIABLE_LENGTH = frozenset(
+    (
+        *("label", "as_path", "std_comm", "ext_comm", "lrg_comm"),
+        *("src_as_path", "src_std_comm", "src_ext_comm", "src_lrg_comm"),
+    )
+)
+"""Primitives that nfacctd does not lay out in columns of letters."""
+
+
 def aggregate_names(value: str) -> tuple[str, ...]:
     """Split an `aggregate` line: commas separate, blanks are no part of a name."""
     return tuple(name.strip().lower() for name in value.split(",") if name.strip())

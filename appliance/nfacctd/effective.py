@@ -15,6 +15,7 @@ from pathlib import Path
 from appliance.errors import SettingsError
 from appliance.nfacctd.aggregates import (
     BUILT_IN,
+    VARIABLE_LENGTH,
     aggregate_names,
     aggregate_problem,
     unfilled,
@@ -24,6 +25,8 @@ from appliance.nfacctd.keys import (
     ACCEPTED,
     ACTING,
     PLUGIN_TYPES,
+    PRINT,
+    PRINT_OUTPUTS,
     SQL_PLUGINS,
     known_keys,
     leading_number,
@@ -116,6 +119,11 @@ class EffectiveConfig:
     def sql_plugins(self) -> tuple[PluginName, ...]:
         """Return the plugins that fill tables."""
         return tuple(plugin for plugin in self.plugins if plugin.type in SQL_PLUGINS)
+
+    @property
+    def filled_plugins(self) -> tuple[PluginName, ...]:
+        """Return the plugins that are offered: those that fill tables, and `print`."""
+        return tuple(plugin for plugin in self.plugins if plugin.type in (*SQL_PLUGINS, PRINT))
 
     def aggregate(self, plugin: str) -> tuple[str, ...]:
         """Return the primitives that a plugin aggregates by; nfacctd's default is the source."""
@@ -275,7 +283,7 @@ def _check(found: EffectiveConfig) -> None:
 
 
 def _check_plugin(found: EffectiveConfig, plugin: PluginName) -> None:
-    if plugin.type not in SQL_PLUGINS:
+    if plugin.type not in (*SQL_PLUGINS, PRINT):
         found.messages.append(
             Message("WARN", f"plugin {plugin.type}[{plugin.name}] is not offered here: not started")
         )
@@ -288,6 +296,13 @@ def _check_plugin(found: EffectiveConfig, plugin: PluginName) -> None:
             _error(found, f"Unknown primitive '{name}'")
     for name in dict.fromkeys(n for n in names if names.count(n) > 1):
         _error(found, f"'{name}' repeated in 'aggregate'")
+    (_check_output if plugin.type == PRINT else _check_table)(found, plugin, names)
+    for name in unfilled(names):
+        _warn(found, f"plugin {plugin.name}: {name} is not in NetFlow, its column stays empty")
+    _check_rules(found, plugin)
+
+
+def _check_table(found: EffectiveConfig, plugin: PluginName, names: tuple[str, ...]) -> None:
     version = found.number("sql_table_version", plugin.name, 1)
     if version < 1:
         _error(found, "invalid 'sql_table_version' value.")
@@ -296,9 +311,22 @@ def _check_plugin(found: EffectiveConfig, plugin: PluginName) -> None:
     problem = aggregate_problem(names, version, table_type, own)
     if problem is not None:
         _error(found, problem)
-    for name in unfilled(names):
-        _warn(found, f"plugin {plugin.name}: {name} is not in NetFlow, its column stays empty")
-    _check_rules(found, plugin)
+
+
+def _check_output(found: EffectiveConfig, plugin: PluginName, names: tuple[str, ...]) -> None:
+    output = found.text("print_output", plugin.name, PRINT_OUTPUTS[0]).lower()
+    if output.endswith(PRINT_OUTPUTS[0]) and VARIABLE_LENGTH.intersection(names):
+        _error(
+            found,
+            "variable-length primitives, ie. label as_path std_comm etc., are not supported in"
+            " print plugin with formatted output.",
+        )
+    if output not in PRINT_OUTPUTS:
+        _warn(
+            found,
+            f"[{found.path}] print_output set to {output} but will produce no output"
+            f" (missing --enable-{output}).",
+        )
 
 
 def _check_rules(found: EffectiveConfig, plugin: PluginName) -> None:

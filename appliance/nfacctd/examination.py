@@ -44,9 +44,10 @@ def _values(config: EffectiveConfig) -> list[EffectiveSetting]:
 
 
 def _findings(config: EffectiveConfig) -> list[Finding]:
-    tables = ", ".join(f"{plugin.type}[{plugin.name}]" for plugin in config.sql_plugins) or "none"
+    named = (f"{plugin.type}[{plugin.name}]" for plugin in config.filled_plugins)
+    filled = ", ".join(named) or "none"
     found = [Finding(FAIL, WHAT, f"{config.path}: {text}") for text in config.errors]
-    found = found or [Finding(OK, WHAT, f"{config.path}, tables: {tables}")]
+    found = found or [Finding(OK, WHAT, f"{config.path}, filled: {filled}")]
     found += [Finding(HINT, WHAT, m.text) for m in config.messages if not m.fatal]
     for entry in config.inert:
         written = f"{entry.line.key}[{entry.line.plugin}]" if entry.line.plugin else entry.line.key

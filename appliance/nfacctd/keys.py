@@ -26,6 +26,10 @@ ACTING = frozenset(
         *("sql_startup_delay", "sql_history", "sql_history_roundoff", "sql_optimize_clauses"),
         *("sql_dont_try_update", "sql_multi_values", "sql_cache_entries", "sql_num_hosts"),
         *("sql_num_protos", "timestamps_secs"),
+        *("print_output", "print_output_separator", "print_output_file"),
+        *("print_output_file_append", "print_refresh_time", "print_startup_delay"),
+        *("print_history", "print_history_roundoff", "print_markers", "print_num_protos"),
+        "print_cache_entries",
     )
 )
 """Keys whose value changes what the appliance does."""
@@ -41,6 +45,8 @@ ACCEPTED: Mapping[str, str] = MappingProxyType(
 """Keys that nothing is lost by, each with the reason."""
 
 SQL_PLUGINS = ("mysql", "sqlite3")
+PRINT = "print"
+PRINT_OUTPUTS = ("formatted", "csv", "json", "event_formatted", "event_csv")
 PLUGIN_TYPES = (
     *("memory", "print", "nfprobe", "sfprobe", "mysql", "pgsql", "sqlite3", "mongodb"),
     *("amqp", "kafka", "tee"),
@@ -65,6 +71,9 @@ def known_keys() -> Mapping[str, Key]:
     return MappingProxyType({key.name: key for key in keys})
 
 
+_AVRO = "avro"
+
+
 def _range(low: int, high: int | None) -> Callable[[int], bool]:
     return lambda number: number >= low and (high is None or number <= high)
 
@@ -77,6 +86,9 @@ _LIMITS: dict[str, tuple[Callable[[int], bool], str]] = {
     "sql_refresh_time": (_range(1, None), "> 0"),
     "sql_cache_entries": (_range(1, None), "> 0"),
     "sql_startup_delay": (_range(0, None), ">= 0"),
+    "print_refresh_time": (_range(1, None), "> 0"),
+    "print_cache_entries": (_range(1, None), "> 0"),
+    "print_startup_delay": (_range(0, None), ">= 0"),
     "sql_multi_values": (_range(0, None), ">= 0"),
 }
 
@@ -88,6 +100,8 @@ def value_problem(key: Key, value: str) -> str | None:
     if key.name in _LIMITS:
         fits, words = _LIMITS[key.name]
         return None if fits(leading_number(value)) else f"'{key.name}' has to be {words}."
+    if key.name == "print_output" and value.lower() not in (*PRINT_OUTPUTS, _AVRO):
+        return f"Invalid print output value '{value}'"
     if key.name == "sql_table_type" and value.lower() not in ("original", "bgp"):
         return f"Invalid sql_table_type value '{value}'"
     return None

@@ -89,7 +89,7 @@ def test_messages_when_a_line_is_ignored_then_in_the_words_of_nfacctd(read, line
         ("nosuch, sqlite3", ["default_sqlite3"], "[c.conf] Unknown plugin type: nosuch. Ignoring."),
         ("sqlite3[p], mysql[p]", ["p"], "another plugin with the same name 'p' already exists."),
         ("sqlite3[]", ["default_memory"], "[c.conf] No plugin has been activated"),
-        ("print[x], sqlite3[p]", ["x", "p"], "plugin print[x] is not offered here: not started"),
+        ("memory[x], sqlite3[p]", ["x", "p"], "plugin memory[x] is not offered here: not started"),
     ],
 )
 def test_plugins_when_named_wrongly_then_said(read, plugins, expected, message):

@@ -106,7 +106,7 @@ def test_register_loaders_when_tables_are_asked_for_then_one_that_fills_them(tmp
 @pytest.mark.parametrize(
     ("text", "collector"),
     [
-        ("plugins: print\n", {}),
+        ("plugins: memory\n", {}),
         (PLUGIN + "nfacctd_ip: nonsense\n", {}),
         (PLUGIN, {"engine": "nfacctd"}),
     ],

@@ -82,7 +82,7 @@ def register_loaders(settings: Settings) -> list[LogLoader]:
         # The collector says so when it starts; what looks after it goes on.
         return []
     # Of the engine nfacctd, they are nfacctd's to fill.
-    if config is None or not config.sql_plugins or settings["collector.engine"] != BUILT_IN:
+    if config is None or not config.filled_plugins or settings["collector.engine"] != BUILT_IN:
         return []
     from appliance.plugins.sql_store.pmacct.loader import PmacctLoader
 

@@ -43,7 +43,7 @@ def feed_of(order: FeedOrder, config: EffectiveConfig | None, folder: Path) -> T
 
 
 def _configured(config: EffectiveConfig) -> TableFeed:
-    plans, _ = table_plans(config)
+    plans = [plan for plan in table_plans(config)[0] if plan.database is not None]
     timed = next((plan for plan in plans if plan.history is not None), None)
     if timed is None:
         raise SettingsError(

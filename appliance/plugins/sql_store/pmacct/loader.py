@@ -19,7 +19,8 @@ from appliance.nfacctd.effective import EffectiveConfig
 from appliance.plugins.sql_store.pmacct.aggregation import aggregate, joined
 from appliance.plugins.sql_store.pmacct.destination import Destination, Position
 from appliance.plugins.sql_store.pmacct.history import grid_start, next_purge, rounded_down
-from appliance.plugins.sql_store.pmacct.plan import TablePlan, table_plans
+from appliance.plugins.sql_store.pmacct.plan import Output, TablePlan, table_plans
+from appliance.plugins.sql_store.pmacct.printing import POSITIONS, PrintDestination
 from appliance.plugins.sql_store.pmacct.tables import targets
 from appliance.plugins.sql_store.pmacct.values import source_columns
 from appliance.stores import LoadReport
@@ -41,7 +42,7 @@ class TableFollower:
 
     def __init__(self, plan: TablePlan, log_folder: Path, started: float) -> None:
         self.plan, self.piece_rows = plan, PIECE_ROWS
-        self.destination = Destination(plan.place)
+        self.destination = _destination(plan, log_folder)
         self.read = Position()
         self.purged: Position | None = None
         self.grid = (
@@ -141,6 +142,12 @@ class TableFollower:
         self._next = next_purge(
             now, self._origin, self.plan.refresh_seconds, self.plan.startup_delay
         )
+
+
+def _destination(plan: TablePlan, log_folder: Path) -> Destination | PrintDestination:
+    if isinstance(plan.place, Output):
+        return PrintDestination(plan.place, log_folder.parent / POSITIONS)
+    return Destination(plan.place)
 
 
 class PmacctLoader:

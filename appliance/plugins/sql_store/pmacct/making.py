@@ -16,6 +16,7 @@ from appliance.errors import SettingsError
 from appliance.nfacctd.in_force import configured
 
 if TYPE_CHECKING:
+    from appliance.plugins.sql_store.places import Place
     from appliance.plugins.sql_store.pmacct.plan import TablePlan
 
 
@@ -35,12 +36,12 @@ def make_tables(app: App) -> None:
         raise SettingsError("there is no collector configuration", key="collector.config")
     plans, _ = table_plans(config)
     for plan in plans:
-        if not is_dynamic(plan.table):
-            made = "made" if make_table(plan) else "is there"
+        if plan.database is not None and not is_dynamic(plan.table):
+            made = "made" if make_table(plan, plan.database) else "is there"
             click.echo(f"table {plan.table} of {plan.plugin}: {made}")
 
 
-def make_table(plan: TablePlan) -> bool:
+def make_table(plan: TablePlan, database: Place) -> bool:
     """Make one table; return False when it was there.
 
     Raises
@@ -51,7 +52,7 @@ def make_table(plan: TablePlan) -> bool:
     from appliance.plugins.sql_store.pmacct.destination import Destination
     from appliance.plugins.sql_store.pmacct.tables import Target, create_statements
 
-    destination = Destination(plan.place)
+    destination = Destination(database)
     target = Target(plan.table, int(time.time()), {})
     try:
         with destination.transaction(write=True):

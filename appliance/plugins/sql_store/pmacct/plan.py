@@ -1,4 +1,7 @@
-"""What a table of pmacct holds and where it is: one plan for each SQL plugin of a configuration."""
+"""What a table of pmacct holds and where it is: one plan for each SQL plugin of a configuration.
+
+What the plugin `print` writes is such a table as well, only that its place is a file.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from appliance.nfacctd.aggregates import (
 )
 from appliance.nfacctd.config import PluginName
 from appliance.nfacctd.effective import EffectiveConfig
+from appliance.nfacctd.keys import PRINT, PRINT_OUTPUTS
 from appliance.nfacctd.overrides import database_url
 from appliance.nfacctd.pre_tag_map import TagRules
 from appliance.nfacctd.primitives import Primitive
@@ -24,6 +28,7 @@ from appliance.plugins.sql_store.places import Place, place_at
 from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
 
 DEFAULT_REFRESH_SECONDS = 60
+NEWEST_VERSION = 9
 MOST_ROWS = 1_000_000
 """So many rows wait in memory before they are purged ahead of time."""
 
@@ -58,11 +63,36 @@ class ColumnPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """How the plugin `print` writes.
+
+    Attributes
+    ----------
+    format
+        One of `PRINT_OUTPUTS`.
+    folder
+        Where relative files are.
+    markers
+        Lines around the rows of a purge.
+    """
+
+    format: str
+    folder: Path
+    separator: str = ","
+    append: bool = False
+    markers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TablePlan:
     """A table, as one plugin asks for it.
 
     Attributes
     ----------
+    place
+        The database, or how the plugin `print` writes.
+    table
+        Its name, perhaps with variables; of `print` the file's, empty for standard output.
     columns
         What the rows are told apart by, then TCP flags and flows where asked for.
     own
@@ -72,7 +102,7 @@ class TablePlan:
     """
 
     plugin: str
-    place: Place
+    place: Place | Output
     table: str
     schema: Path | None
     columns: tuple[ColumnPlan, ...]
@@ -92,6 +122,11 @@ class TablePlan:
     whole_seconds: bool
     rules: TagRules
     mirror: BuiltIn | None = None
+
+    @property
+    def database(self) -> Place | None:
+        """Return where the table is; None for the plugin `print`."""
+        return None if isinstance(self.place, Output) else self.place
 
     @property
     def keys(self) -> tuple[ColumnPlan, ...]:
@@ -127,7 +162,9 @@ def table_plans(config: EffectiveConfig) -> tuple[list[TablePlan], list[str]]:
     """
     config.raise_errors()
     plans, warnings = [], []
-    for plugin in config.sql_plugins:
+    for plugin in config.filled_plugins:
+        if plugin.type == PRINT and _output(config, plugin.name).format not in PRINT_OUTPUTS:
+            continue
         plan, problems = _plan(config, plugin)
         plans.append(plan)
         warnings += [f"plugin {plugin.name}: {problem}" for problem in problems]
@@ -137,38 +174,52 @@ def table_plans(config: EffectiveConfig) -> tuple[list[TablePlan], list[str]]:
 def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[str]]:
     name = plugin.name
     names = config.aggregate(name)
-    version = config.number("sql_table_version", name, 1)
-    table_type = config.text("sql_table_type", name)
-    own = config.flag("sql_optimize_clauses", name)
-    bgp = is_bgp_table(table_type, names)
-    history, unit_problem = parse_history(config.text("sql_history", name))
-    roundoff = config.text("sql_history_roundoff", name)
+    printed = plugin.type == PRINT
+    keys = "print" if printed else "sql"
+    version = NEWEST_VERSION if printed else config.number("sql_table_version", name, 1)
+    own = printed or config.flag("sql_optimize_clauses", name)
+    bgp = is_bgp_table(config.text("sql_table_type", name), names)
+    history, unit_problem = parse_history(config.text(f"{keys}_history", name))
+    roundoff = config.text(f"{keys}_history_roundoff", name)
     problems = [unit_problem] if unit_problem else []
     problems += [f"ignoring unknown round off value: {x}" for x in unknown_roundoffs(roundoff)]
+    table = config.text("sql_table", name) or _default_table(version, bgp)
+    place = place_at(database_url(config, plugin), config.path.parent) if not printed else None
     plan = TablePlan(
         plugin=name,
-        place=place_at(database_url(config, plugin), config.path.parent),
-        table=config.text("sql_table", name) or _default_table(version, bgp),
+        place=place or _output(config, name),
+        table=config.text("print_output_file", name) if printed else table,
         schema=config.file("sql_table_schema", name),
         columns=tuple(_columns(config, names, version, bgp, own)),
         own=own,
         history=history,
         roundoff=roundoff,
-        refresh_seconds=config.number("sql_refresh_time", name, DEFAULT_REFRESH_SECONDS),
-        startup_delay=config.number("sql_startup_delay", name),
+        refresh_seconds=config.number(f"{keys}_refresh_time", name, DEFAULT_REFRESH_SECONDS),
+        startup_delay=config.number(f"{keys}_startup_delay", name),
         arrival_time=config.flag("nfacctd_time_new"),
         options=config.flag("nfacctd_account_options"),
         renormalize=config.flag("nfacctd_renormalize"),
         update=not config.flag("sql_dont_try_update", name),
         multi_values=config.number("sql_multi_values", name),
-        most_rows=config.number("sql_cache_entries", name, MOST_ROWS),
-        numeric_hosts=config.flag("sql_num_hosts", name),
-        numeric_protocols=config.flag("sql_num_protos", name),
+        most_rows=config.number(f"{keys}_cache_entries", name, MOST_ROWS),
+        numeric_hosts=not printed and config.flag("sql_num_hosts", name),
+        numeric_protocols=config.flag(f"{keys}_num_protos", name),
         whole_seconds=config.flag("timestamps_secs", name),
         rules=config.tag_rules(name),
         mirror=BUILT_IN[both[1]] if (both := _both_ways(names)) is not None else None,
     )
     return plan, problems
+
+
+def _output(config: EffectiveConfig, name: str) -> Output:
+    separator = config.text("print_output_separator", name, ",").replace("\\t", "\t")
+    return Output(
+        format=config.text("print_output", name, PRINT_OUTPUTS[0]).lower(),
+        folder=config.path.parent,
+        separator=separator if len(separator) == 1 else ",",
+        append=config.flag("print_output_file_append", name),
+        markers=config.flag("print_markers", name),
+    )
 
 
 def _default_table(version: int, bgp: bool) -> str:

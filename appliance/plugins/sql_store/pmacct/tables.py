@@ -64,7 +64,8 @@ def targets(table: Any, plan: TablePlan, now: int) -> Iterator[Target]:
     """Split an aggregate into the rows of each table that its variables name."""
     for moment, row, part in _parts(table, plan, now):
         name = expanded(plan.table, plan, moment, row)
-        if len(name) > LONGEST_NAME or "`" in name or '"' in name:
+        long = len(name) > LONGEST_NAME
+        if plan.database is not None and (long or "`" in name or '"' in name):
             raise StorageError(f"table name {name}: at most {LONGEST_NAME} characters, no quotes")
         yield Target(name, moment, written_columns(part, plan, now), row)
 

@@ -119,7 +119,7 @@ def _written(table: Any, column: ColumnPlan, key: str, plan: TablePlan) -> TextC
     if column.kind is Kind.MAC:
         return {column.name: _mac_texts(values.to_numpy())}
     if column.kind is Kind.DIRECTION:
-        return {column.name: pa.array(["i", "e"]).take(values.combine_chunks())}
+        return {column.name: pa.array(["i", "e", "u"]).take(values.combine_chunks())}
     if column.kind is Kind.PROTOCOL and not plan.numeric_protocols:
         return {column.name: _PROTOCOL_TEXTS.take(values.combine_chunks())}
     if column.kind is Kind.TIME:

@@ -34,7 +34,8 @@ TAG_COLUMNS = (
 
 _WITH_PORTS = (1, 6, 17)
 _ALL = 2**64 - 1
-_NO_VRF = "0:0:0"
+_NO_VRF, _NO_HEX = "0:0:0", "0"
+_UNKNOWN = {"class": "unknown", "src_roa": "u", "dst_roa": "u"}
 
 
 def source_columns(plan: TablePlan) -> tuple[str, ...]:
@@ -164,7 +165,8 @@ def _time(rows: Rows, column: ColumnPlan, key: str, plan: TablePlan, *_: object)
 
 
 def _direction(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
-    return {key: np.asarray(column_of(rows, _built_in(column).source)) == 1}
+    """Return 0 for what came in, 1 for what went out, 2 for what does not say."""
+    return {key: np.minimum(column_of(rows, _built_in(column).source), 2)}
 
 
 def _tag(rows: Rows, column: ColumnPlan, key: str, _plan: TablePlan, tags: Tags | None) -> Keys:
@@ -176,8 +178,8 @@ def _label(rows: Rows, column: ColumnPlan, key: str, _plan: TablePlan, tags: Tag
 
 
 def _nothing(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
-    if column.built_in is not None and column.built_in.name == "class":
-        return {key: "unknown"}
+    if column.built_in is not None and column.built_in.name in _UNKNOWN:
+        return {key: _UNKNOWN[column.built_in.name]}
     return {key: "" if "CHAR" in column.sql_type else 0}
 
 
@@ -260,7 +262,7 @@ def _custom(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
     if custom is None:
         raise RuntimeError(f"column {column.name} is not custom")
     number = custom.semantics == "u_int"
-    empty: str | int = 0 if number else ""
+    empty: str | int = 0 if number else _NO_HEX if custom.semantics == "hex" else ""
     found = rows.arrays.get(_custom_octets(custom))
     if found is None:
         return {key: empty}
@@ -303,11 +305,11 @@ def custom_text(custom: Primitive, octets: bytes) -> str:
         pairs = "-".join(f"{octet:02X}" for octet in octets[:length])
         return f"{pairs}-" if length is not None and len(octets) > length else pairs
     if length is not None and len(octets) != length:
-        return ""
+        return _NO_HEX if custom.semantics == "hex" else ""
     if custom.semantics == "str":
         return octets.split(b"\0", 1)[0].decode("utf-8", "replace")
     if custom.semantics == "hex":
-        return octets.hex()
+        return f"{int.from_bytes(octets, 'big'):x}"
     if custom.semantics == "mac":
         return octets.hex(":") if len(octets) == 6 else ""
     try:

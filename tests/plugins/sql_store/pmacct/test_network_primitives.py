@@ -35,6 +35,7 @@ STACKS = (
     ("last", "open"), ("open", "none", "last"), ("none", "open", "none"), ("open", "none"),
     ("open", "open", "none"), ("open", "none", "open"), ("none", "open"),
 )  # fmt: skip
+DIRECTIONS = (((61, b"\0"),), ((61, b"\1"),), ((61, b"\2"),))
 NEIGHBOURS = (128, number(64500, 4)), (129, number(4_200_000_001, 4))
 PSEUDOWIRE = ((249, number(4711, 4)),)
 VRFS = (
@@ -51,6 +52,7 @@ def records():
     for stack in STACKS:
         yield tuple((70 + place, LABELS[name]) for place, name in enumerate(stack))
     yield from VRFS
+    yield from DIRECTIONS
     yield NEIGHBOURS
     yield PSEUDOWIRE
 

@@ -103,6 +103,8 @@ def test_rows_when_a_record_has_no_address_or_is_a_reverse_half_then_left_out(wo
         ((0, 96), "appname", b"http", ""),
         ((9, 1000), "user", b"alice", "alice"),
         ((9, 1001), "code", b"\xab\xcd\xef\x01", "abcdef01"),
+        ((9, 1001), "code", b"\x00\x0a\x0b\x0c", "a0b0c"),
+        ((9, 1001), "code", b"\x0a\x0b", "0"),
     ],
 )
 def test_custom_primitive_when_its_octets_come_then_text(world, element, name, octets, expected):
@@ -110,7 +112,7 @@ def test_custom_primitive_when_its_octets_come_then_text(world, element, name, o
     world.flows(1, {element: octets})
     world.flows(1)
     world.purge()
-    empty = 0 if name == "dscp" else ""
+    empty = {"dscp": 0, "code": "0"}.get(name, "")
     want = {(expected, 100), (empty, 100)} if expected != empty else {(empty, 200)}
     assert set(world.rows(f"{name}, bytes")) == want
 
