@@ -51,7 +51,7 @@ demo: $(STAMP)
 	@$(BIN)/appliance run --demo
 
 test: packages $(STAMP) $(BOX_TOOLS)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadscope
 
 test-vm: PACKAGES += $(BOX_PACKAGES) $(VM_PACKAGES)
 test-vm: packages $(STAMP) $(BOX_STAMP)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,9 @@ PYTHON = "3.11"
 PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 BUILT_FROM = ("appliance", "pyproject.toml", "README.md", "LICENSE")
 WHEEL = "netflow_appliance"
+SAME_TIME = {"SOURCE_DATE_EPOCH": "315532800"}
+"""1980, the first year of zip: the wheel of the same source is the same, and so is the bundle."""
+
 _PINNED = re.compile(r"^([A-Za-z0-9_.-]+==\S+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
@@ -89,7 +93,7 @@ def fetch(own: Path, wheels: Path, lock: str, architecture: str) -> None:
 def pip(*arguments: str | Path) -> None:
     """Run pip of this environment."""
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*command, *map(str, arguments)], check=True)
+    subprocess.run([*command, *map(str, arguments)], check=True, env=os.environ | SAME_TIME)
 
 
 def requirement(wheel: Path) -> str:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.plugins.sql_store.world import MariaDb, running_mariadb
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Make two groups: `make test` runs the box and everything else at the same time.
 
     More would not do: two cores are busy then, and tests that measure times get in each other's
     way.
     """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            group = "box" if item.path.parent.name == "box" else "everything else"
-            item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class TwoGroups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "box" if nodeid.startswith("tests/box/") else "everything else"
+
+    return TwoGroups(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,21 @@ def test_units_when_written_then_each_has_a_template_and_no_template_is_forgotte
     ends = (".service", ".socket", ".timer")
     written = {path.name.removesuffix(".j2") for path in TEMPLATES.iterdir()}
     assert set(units) == {name for name in written if name.endswith(ends)}
+
+
+@pytest.mark.slow
+def test_wheel_when_built_again_then_the_same_so_that_a_second_run_changes_nothing(tmp_path):
+    spec = importlib.util.spec_from_file_location("bundle", ROOT / "ansible" / "bundle.py")
+    bundle = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bundle)
+    digests = set()
+    for number in range(2):
+        source, wheels = tmp_path / f"source{number}", tmp_path / f"wheels{number}"
+        for name in bundle.BUILT_FROM:
+            is_folder = (ROOT / name).is_dir()
+            source.mkdir(exist_ok=True)
+            (shutil.copytree if is_folder else shutil.copy)(ROOT / name, source / name)
+        os.utime(source / "appliance" / "__init__.py", (number, 10**9 + number))
+        wheels.mkdir()
+        digests.add(bundle.digest(bundle.built(wheels, source)))
+    assert len(digests) == 1
