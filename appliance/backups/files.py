@@ -17,6 +17,7 @@ from pathlib import Path
 from appliance.flowlog.names import FAMILIES, highest_number, list_files
 from appliance.flowlog.writer import STATE_FILE
 from appliance.settings import Settings
+from appliance.whole_files import PRIVATE, replacing
 
 FLOW_LOG = "flowlog"
 STATE, SETTINGS = "state", "settings"
@@ -134,18 +135,14 @@ def _move_all(source: Path, target: Path) -> None:
         if path.is_dir():
             if not to.exists():
                 to.mkdir(mode=0o700)
-                _give(to, to.parent)
+                _give(to)
             continue
-        before = to.stat() if to.exists() else None
-        beside = to.with_name(f"{to.name}.restored")
-        shutil.copyfile(path, beside)
-        beside.chmod(before.st_mode & 0o777 if before else 0o600)
-        _give(beside, to if before else target)
-        os.replace(beside, to)
+        with replacing(to, PRIVATE, keep=True) as file, path.open("rb") as content:
+            shutil.copyfileobj(content, file)
 
 
-def _give(path: Path, like: Path) -> None:
-    """Let root's file belong to whom its folder belongs."""
+def _give(folder: Path) -> None:
+    """Let root's folder belong to whom the one that it is in belongs."""
     if os.geteuid() == 0:
-        found = like.stat()
-        os.chown(path, found.st_uid, found.st_gid)
+        found = folder.parent.stat()
+        os.chown(folder, found.st_uid, found.st_gid)

@@ -8,7 +8,6 @@ the records that they count.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from appliance.collector.exporters import ExporterStates, KnownTemplate
 from appliance.decoding.results import NameFact
 from appliance.flows import address_halves, address_text
 from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
+from appliance.whole_files import replacing
 from appliance.wire.options import ANY_DOMAIN, SamplingFact, Subject, learned
 from appliance.wire.template import MAX_FIELDS, FieldSpecifier, Template
 from appliance.wire.timeline import Scope, TemplateChange
@@ -26,14 +26,10 @@ MAX_FILE_OCTETS = 256_000_000
 
 
 def save_states(states: ExporterStates, path: Path) -> None:
-    """Write what is known of all exporters, beside the old file, then in its place."""
+    """Write what is known of all exporters."""
     text = json.dumps({"version": VERSION, "exporters": list(_exporters(states))})
-    beside = path.with_suffix(".new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with replacing(path, durable=True) as file:
+        file.write(text.encode())
 
 
 def load_states(states: ExporterStates, path: Path, now_ms: int) -> int:

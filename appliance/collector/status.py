@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from appliance.collector.exporters import ExporterState
 from appliance.decoding.inspection import field_name
 from appliance.flows import address_text
+from appliance.whole_files import replacing
 from appliance.wire.template import FieldSpecifier
 
 if TYPE_CHECKING:
@@ -63,9 +64,8 @@ def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
 
 def write_status(path: Path, status: dict[str, Any]) -> None:
     """Replace the file."""
-    beside = path.with_suffix(".new")
-    beside.write_text(json.dumps(status), encoding="utf-8")
-    beside.replace(path)
+    with replacing(path) as file:
+        file.write(json.dumps(status).encode())
 
 
 def read_status(path: Path) -> dict[str, Any] | None:

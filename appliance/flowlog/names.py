@@ -140,15 +140,6 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def sync_directory(folder: Path) -> None:
-    """Make renames in a directory survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _scan(folder: Path) -> set[str]:
     try:
         return set(os.listdir(folder))

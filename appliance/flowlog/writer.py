@@ -27,11 +27,11 @@ from appliance.flowlog.names import (
     highest_number,
     journal_path,
     list_files,
-    sync_directory,
 )
 from appliance.flowlog.schema import octets_names
 from appliance.flowlog.segment import OpenSegment, joined
 from appliance.flows import FlowBatch, RawElement
+from appliance.whole_files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -283,14 +283,9 @@ class FlowLogWriter:
         self.segments_closed += 1
 
     def _save_state(self) -> None:
-        path = self.directory / STATE_FILE
-        beside = path.with_suffix(".tmp")
-        with beside.open("w") as file:
-            json.dump({"segment": self._segment, "state": self._state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-        sync_directory(self.directory)
+        content = json.dumps({"segment": self._segment, "state": self._state})
+        with replacing(self.directory / STATE_FILE, durable=True) as file:
+            file.write(content.encode())
 
 
 def _checked_state(path: Path) -> tuple[int, dict[str, Any]]:

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from appliance.errors import SettingsError, StorageError
 from appliance.nfacctd.config import CollectorConfig, ConfigLine, read_config
+from appliance.whole_files import PRIVATE, replacing
 
 Changes = Mapping[str, str | None]
 """New values by key; None takes the key out."""
-
-NEW_FILE_MODE = 0o600
 
 
 def edited(config: CollectorConfig, changes: Changes) -> str:
@@ -61,7 +60,9 @@ def change_config(path: Path, change: Callable[[CollectorConfig | None], str]) -
     try:
         with _alone(path.parent):
             there = read_config(path) if path.exists() else None
-            _replace(path, change(there).encode("utf-8", "surrogateescape"))
+            text = change(there).encode("utf-8", "surrogateescape")
+            with replacing(path.resolve(), PRIVATE, keep=True, durable=True) as file:
+                file.write(text)
     except OSError as error:
         problem = (error.strerror or str(error)).lower()
         raise StorageError(f"{path}: cannot be written: {problem}") from error
@@ -76,24 +77,6 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _replace(path: Path, octets: bytes) -> None:
-    """Write beside a file, with its owner and mode, then in its place."""
-    path = path.resolve()
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    found = path.stat() if path.exists() else None
-    mode = found.st_mode & 0o7777 if found is not None else NEW_FILE_MODE
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        if found is not None and os.geteuid() == 0:
-            os.fchown(file.fileno(), found.st_uid, found.st_gid)
-        os.fchmod(file.fileno(), mode)
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def _changed(line: ConfigLine, changes: Changes) -> str:

@@ -7,9 +7,6 @@ edited in between.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from appliance.errors import SettingsError, StorageError
 from appliance.nfacctd.config import read_config
 from appliance.nfacctd.effective import EffectiveConfig, effective, read_effective
 from appliance.settings import Settings
+from appliance.whole_files import PRIVATE, replacing
 
 FILE = "mysql-nfacctd.conf"
 COPY = "collector.conf"
@@ -65,7 +63,10 @@ def put_in_force(settings: Settings) -> EffectiveConfig | None:
         if found is None:
             copy.unlink(missing_ok=True)
         else:
-            _write(copy, found.path.read_bytes())
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            # There are passwords in it.
+            with replacing(copy, PRIVATE) as file:
+                file.write(found.path.read_bytes())
     except OSError as error:
         raise StorageError(f"{copy}: cannot be written: {error.strerror}") from error
     return found
@@ -102,17 +103,3 @@ def copy_path(settings: Settings) -> Path:
     """Return the copy; it is replaced at each start of the collector."""
     folder: Path = settings["data_directory"]
     return folder / COPY
-
-
-def _write(path: Path, octets: bytes) -> None:
-    """Replace a file by one that only its owner can read: there are passwords in it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(octets)
-        os.replace(beside, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise

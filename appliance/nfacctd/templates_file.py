@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from appliance.whole_files import replacing
 from appliance.wire.template import (
     FIRST_DATA_SET_ID,
     MAX_FIELDS,
@@ -56,19 +56,16 @@ class SavedTemplate(NamedTuple):
 
 
 def write_templates(path: Path, saved: Iterable[SavedTemplate]) -> None:
-    """Write a file, beside the old one, then in its place.
+    """Write a file in place of the old one.
 
     Raises
     ------
     OSError
         It cannot be written.
     """
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.writelines(f"{json.dumps(line)}\n" for each in saved if (line := _line(each)))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with replacing(path, durable=True) as file:
+        lines = (line for each in saved if (line := _line(each)))
+        file.writelines(f"{json.dumps(line)}\n".encode() for line in lines)
 
 
 def read_templates(path: Path) -> tuple[list[SavedTemplate], int]:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import os
 import re
 import socket
 import ssl
-import tempfile
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +20,7 @@ from appliance.errors import StartupError
 from appliance.setting_types import ListenAddress
 from appliance.settings import Settings
 from appliance.web.api_server import TlsFiles
+from appliance.whole_files import PRIVATE, PUBLIC, replacing
 
 FOLDER = "tls"
 COMMON_NAME = "netflow-appliance"
@@ -66,8 +65,8 @@ def make_pair(pair: TlsFiles, names: Iterable[str], days: int, now: datetime) ->
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _signed(key, list(names), days, now)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    _write(pair.key, private, 0o600)
-    _write(pair.certificate, certificate, 0o644)
+    _write(pair.key, private, PRIVATE)
+    _write(pair.certificate, certificate, PUBLIC)
 
 
 def fingerprint(certificate: Path) -> str:
@@ -139,11 +138,8 @@ def _general(name: str) -> Any:
 def _write(path: Path, octets: bytes, mode: int) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, beside = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
+        with replacing(path, mode) as file:
             file.write(octets)
-        os.replace(beside, path)
     except OSError as error:
         raise StartupError(f"{path} cannot be written: {(error.strerror or '').lower()}") from None
 

@@ -6,7 +6,6 @@ Both are of one moment while writers go on. What is restored replaces the databa
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -20,6 +19,7 @@ from appliance.errors import StorageError
 from appliance.plugins.sql_store.configuration import DATABASE, FLOW_DATABASE
 from appliance.plugins.sql_store.places import SQLITE, Place, place_at
 from appliance.settings import Settings
+from appliance.whole_files import PRIVATE, replacing
 
 DUMP_SECONDS = 3600.0
 _SQLITE_FILE, _DUMP_FILE = "database.sqlite", "database.sql"
@@ -85,18 +85,13 @@ class SqliteCopy:
         if not copy.exists():
             _refuse_other(folder, _DUMP_FILE, "MySQL", SQLITE)
             return
-        beside = self.path.with_name(f"{self.path.name}.restored")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            before = self.path.stat() if self.path.exists() else self.path.parent.stat()
-            shutil.copyfile(copy, beside)
-            beside.chmod(0o600)
-            if os.geteuid() == 0:
-                os.chown(beside, before.st_uid, before.st_gid)
-            # What a former file had not taken over from its log must not be applied to this one.
-            for end in ("-wal", "-shm"):
-                Path(f"{self.path}{end}").unlink(missing_ok=True)
-            os.replace(beside, self.path)
+            with replacing(self.path, PRIVATE, keep=True) as file, copy.open("rb") as content:
+                shutil.copyfileobj(content, file)
+                # What a former file had not taken over from its log must not be applied to this.
+                for end in ("-wal", "-shm"):
+                    Path(f"{self.path}{end}").unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"database {self.path}: {error.strerror}") from None
 

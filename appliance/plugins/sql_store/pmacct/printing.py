@@ -19,6 +19,7 @@ from appliance.plugins.sql_store.pmacct.destination import Position
 from appliance.plugins.sql_store.pmacct.plan import Output, TablePlan
 from appliance.plugins.sql_store.pmacct.print_formats import closing, header, lines, opening
 from appliance.plugins.sql_store.pmacct.tables import Target
+from appliance.whole_files import replacing
 
 POSITIONS = "pmacct-print.json"
 
@@ -60,9 +61,8 @@ class PrintDestination:
             for target in targets:
                 self._write(plan, target)
             positions = self._read() | {plan.plugin: json.loads(position.text())}
-            beside = self._positions.with_suffix(".new")
-            beside.write_text(json.dumps(positions), encoding="utf-8")
-            beside.replace(self._positions)
+            with replacing(self._positions) as file:
+                file.write(json.dumps(positions).encode())
         except OSError as error:
             problem = error.strerror or str(error)
             raise StorageError(f"plugin {plan.plugin}: {error.filename}: {problem}") from error
