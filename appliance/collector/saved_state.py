@@ -18,7 +18,8 @@ from appliance.flows import address_halves, address_text
 from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
 from appliance.whole_files import replacing
 from appliance.wire.options import ANY_DOMAIN, SamplingFact, Subject, learned
-from appliance.wire.template import MAX_FIELDS, FieldSpecifier, Template
+from appliance.wire.saved import saved_template, whole_number
+from appliance.wire.template import Template
 from appliance.wire.timeline import Scope, TemplateChange
 
 VERSION = 1
@@ -175,21 +176,12 @@ def _address(text: Any) -> tuple[int, int]:
 def _learn_template(
     states: ExporterStates, exporter: tuple[int, int], piece: Mapping[str, Any], now_ms: int
 ) -> None:
-    fields = tuple(
-        FieldSpecifier(_whole(e, 1 << 16), _whole(n, 1 << 16), _whole(p, (1 << 32) + 1))
-        for e, n, p in piece["fields"]
+    template = saved_template(
+        *(piece["id"], piece["fields"], piece["scope_count"]), options=piece["options"] is True
     )
-    template = Template(
-        _whole(piece["id"], 1 << 16, least=256),
-        fields,
-        _whole(piece["scope_count"], len(fields) + 1),
-        piece["options"] is True,
-    )
-    if len(fields) > MAX_FIELDS or template.minimum_length == 0:
-        raise ValueError(piece)
-    port, domain = _whole(piece["port"], 1 << 16), _whole(piece["domain"], 1 << 32)
-    scope = Scope(*exporter, port, domain, _whole(piece["version"], 1 << 16))
-    announced = min(_whole(piece["announced_ms"], 1 << 62), now_ms)
+    port, domain = whole_number(piece["port"], 1 << 16), whole_number(piece["domain"], 1 << 32)
+    scope = Scope(*exporter, port, domain, whole_number(piece["version"], 1 << 16))
+    announced = min(whole_number(piece["announced_ms"], 1 << 62), now_ms)
     states.learn_template(TemplateChange(scope, template, 0), announced)
 
 
@@ -199,8 +191,10 @@ def _note_sampling(told: dict[int, list[SamplingFact]], piece: list[Any]) -> Non
         raise ValueError(kind)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 1 << 62:
         raise ValueError(value)
-    subject = Subject(kind, _whole(domain, 1 << 32, ANY_DOMAIN), _whole(number, 1 << 64))
-    told.setdefault(_whole(version, 1 << 16), []).append(SamplingFact(subject, value))
+    subject = Subject(
+        kind, whole_number(domain, 1 << 32, ANY_DOMAIN), whole_number(number, 1 << 64)
+    )
+    told.setdefault(whole_number(version, 1 << 16), []).append(SamplingFact(subject, value))
 
 
 def _learn_name(
@@ -211,17 +205,10 @@ def _learn_name(
         raise ValueError(kind)
     if not (isinstance(name, str) and isinstance(description, str)):
         raise TypeError(name)
-    fact = NameFact(exporter, kind, _whole(number, 1 << 64), _text(name), _text(description))
+    fact = NameFact(exporter, kind, whole_number(number, 1 << 64), _text(name), _text(description))
     states.learn_name(fact, now_ms)
 
 
 def _text(value: str) -> str:
     """Return a text that every destination can store: JSON also knows halves of characters."""
     return value[:256].encode("utf-8", "replace").decode("utf-8")
-
-
-def _whole(value: Any, limit: int, least: int = 0) -> int:
-    """Return a whole number from `least` up to below `limit`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < limit:
-        raise ValueError(value)
-    return value

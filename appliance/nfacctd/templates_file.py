@@ -17,14 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from appliance.whole_files import replacing
-from appliance.wire.template import (
-    FIRST_DATA_SET_ID,
-    MAX_FIELDS,
-    V9_SCOPE,
-    VARIABLE_LENGTH,
-    FieldSpecifier,
-    Template,
-)
+from appliance.wire.saved import saved_template, whole_number
+from appliance.wire.template import V9_SCOPE, VARIABLE_LENGTH, FieldSpecifier, Template
 
 MAX_FILE_OCTETS = 64_000_000
 V9, IPFIX = 9, 10
@@ -161,25 +155,17 @@ def _offsets(fields: Sequence[FieldSpecifier]) -> list[int]:
 
 def _read_line(line: Any) -> list[SavedTemplate]:
     address = str(ipaddress.ip_address(line["agent"]))
-    domain = _whole(line["source_id"], 1 << 32)
-    template_id = _swapped(_whole(line["template_id"], 1 << 16))
-    is_options = _whole(line["template_type"], 2) == 1
+    domain = whole_number(line["source_id"], 1 << 32)
+    template_id = _swapped(whole_number(line["template_id"], 1 << 16))
+    is_options = whole_number(line["template_type"], 2) == 1
     if is_options and "fields" not in line:
         return []
-    written = line["fields"] if is_options else map(_field, line["list"])
-    fields = tuple(
-        FieldSpecifier(_whole(e, 1 << 16), _whole(n, 1 << 16), _whole(p, (1 << 32) + 1))
-        for e, n, p in written
-    )
-    if "version" not in line and _repeats(fields):
+    fields = line["fields"] if is_options else map(_field, line["list"])
+    scope_count = line["scope_count"] if is_options else 0
+    template = saved_template(template_id, fields, scope_count, options=is_options)
+    if "version" not in line and _repeats(template.fields):
         return []
-    scope_count = _whole(line["scope_count"], len(fields) + 1) if is_options else 0
-    template = Template(template_id, fields, scope_count, is_options)
-    if template_id < FIRST_DATA_SET_ID or not 0 < len(fields) <= MAX_FIELDS:
-        raise ValueError(line)
-    if template.minimum_length == 0:
-        raise ValueError(line)
-    return [SavedTemplate(address, domain, v, template) for v in _versions(line, fields)]
+    return [SavedTemplate(address, domain, v, template) for v in _versions(line, template.fields)]
 
 
 def _field(entry: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -209,10 +195,3 @@ def _versions(line: dict[str, Any], fields: Sequence[FieldSpecifier]) -> tuple[i
 def _swapped(template_id: int) -> int:
     """Exchange the two octets of a number, as nfacctd leaves them in network byte order."""
     return template_id >> 8 | (template_id & 0xFF) << 8
-
-
-def _whole(value: Any, limit: int) -> int:
-    """Return a whole number from 0 up to below `limit`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < limit:
-        raise ValueError(value)
-    return value

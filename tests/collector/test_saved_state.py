@@ -86,7 +86,7 @@ def test_states_when_saved_and_loaded_then_the_same(
         assert state.names == before.names
     save_states(states, tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "states.json").read_bytes()
-    assert not list(tmp_path.glob("*.new"))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_states_when_the_file_is_missing_then_nothing_is_unreadable(tmp_path: Path) -> None:
