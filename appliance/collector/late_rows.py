@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from appliance.feeds import COUNTERS, counted_flows
 from appliance.flowlog import FlowQuestion, FlowSearch
 from appliance.flows import COLUMN, FlowBatch
 
-COUNTERS = ("octet_delta_count", "packet_delta_count")
 _FLOWS = "flows"
 
 
@@ -58,22 +58,17 @@ def more_than(found: Sequence[FlowBatch], taken: Any) -> list[FlowBatch]:
     grouped = pa.concat_tables(part.select([*keys, *COUNTERS, _FLOWS]) for part in parts)
     grouped = grouped.group_by(keys).aggregate(sums)
     more = {name: np.maximum(grouped[f"{name}_sum"].to_numpy(), 0) for name in (*COUNTERS, _FLOWS)}
-    rows = np.flatnonzero((more[COUNTERS[0]] > 0) | (more[COUNTERS[1]] > 0) | (more[_FLOWS] > 0))
+    rows = np.flatnonzero(sum(values > 0 for values in more.values()))
     if not len(rows):
         return []
     columns = {key: grouped[key].to_numpy()[rows].astype(COLUMN[key].dtype) for key in keys}
-    times = {
+    columns |= {name: more[name][rows].astype(COLUMN[name].dtype) for name in COUNTERS}
+    columns |= {
         name: np.broadcast_to(values[:1], (len(rows),))
         for name, values in found[0].columns.items()
         if name.endswith("_milliseconds")
     }
-    counted = {name: more[name][rows].astype(COLUMN[name].dtype) for name in COUNTERS}
-    batches = [FlowBatch(len(rows), {**times, **columns, **counted})]
-    further = np.maximum(more[_FLOWS][rows] - 1, 0)
-    if further.any():
-        same = {name: np.repeat(values, further) for name, values in {**times, **columns}.items()}
-        batches.append(FlowBatch(int(further.sum()), same))
-    return batches
+    return counted_flows(columns, more[_FLOWS][rows])
 
 
 def _table(batch: FlowBatch, names: Sequence[str]) -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from appliance.errors import SettingsError
-from appliance.feeds import FeedBin
+from appliance.feeds import COUNTERS, FeedBin, counted_flows
 from appliance.flows import COLUMN, AnyArray, FlowBatch, RecordKind, address_halves
 from appliance.plugins.sql_store.pmacct.feed_names import ApplicationNames, application_id
 from appliance.plugins.sql_store.pmacct.source import SourceTable
@@ -141,7 +141,7 @@ class TableFeed:
         known = {**COLUMNS, **self.plan.roles}
         self._columns = {column: known[column] for column in there if column in known}
         filled = set(self._columns.values())
-        if not filled & {"octet_delta_count", "packet_delta_count"}:
+        if filled.isdisjoint(COUNTERS):
             raise SettingsError(f"table {name} has neither bytes nor packets")
         lacks = [
             f"table {name} lacks the primitive {primitive}: {effect}"
@@ -242,26 +242,15 @@ class TableFeed:
         found: dict[str, AnyArray] = {}
         for place, role in enumerate(self._columns.values(), 1):
             found.update(_column(role, [row[place] for row in rows]))
-        n = len(rows)
-        octets = found.get("octet_delta_count", np.zeros(n, np.uint64))
-        packets = found.get("packet_delta_count", np.zeros(n, np.uint64))
-        traffic = np.flatnonzero((octets > 0) | (packets > 0))
+        traffic = np.flatnonzero(sum(found[name] > 0 for name in COUNTERS if name in found))
         if not len(traffic):
             return []
         found = {name: values[traffic] for name, values in found.items()}
         flows = found.pop("flows", np.ones(len(traffic), np.int64))
-        constants = self._constants(start_ms, found)
-        self._exporters |= _exporters({**constants, **found})
-        further = np.clip(flows, 1, MOST_FLOWS_OF_A_ROW) - 1
-        batches = [_batch(found, constants)]
-        if further.any():
-            keys = {
-                name: np.repeat(values, further)
-                for name, values in found.items()
-                if name not in ("octet_delta_count", "packet_delta_count")
-            }
-            batches.append(_batch(keys, constants))
-        return batches
+        for name, value in self._constants(start_ms, found).items():
+            found[name] = np.broadcast_to(np.array(value, COLUMN[name].dtype), (len(traffic),))
+        self._exporters |= _exporters(found)
+        return counted_flows(found, np.minimum(flows, MOST_FLOWS_OF_A_ROW))
 
     def _constants(self, start_ms: int, found: Mapping[str, AnyArray]) -> dict[str, int]:
         constants = {
@@ -275,18 +264,9 @@ class TableFeed:
         return constants
 
 
-def _exporters(columns: Mapping[str, Any]) -> set[tuple[int, int]]:
-    hi, lo = (np.atleast_1d(columns[f"exporter_address_{half}"]) for half in ("hi", "lo"))
-    return set(zip(hi.tolist(), lo.tolist(), strict=True))
-
-
-def _batch(columns: Mapping[str, AnyArray], constants: Mapping[str, int]) -> FlowBatch:
-    n = len(next(iter(columns.values())))
-    same = {
-        name: np.broadcast_to(np.array(value, COLUMN[name].dtype), (n,))
-        for name, value in constants.items()
-    }
-    return FlowBatch(n, {**same, **columns})
+def _exporters(columns: Mapping[str, AnyArray]) -> set[tuple[int, int]]:
+    hi, lo = (columns[f"exporter_address_{half}"].tolist() for half in ("hi", "lo"))
+    return set(zip(hi, lo, strict=True))
 
 
 def _column(role: str, values: list[Any]) -> dict[str, AnyArray]:
