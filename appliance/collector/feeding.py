@@ -121,7 +121,7 @@ class FeedCollector:
         saved = self.writer.start().get(_STATE)
         if isinstance(saved, dict) and saved.get("source") == self.feed.source:
             self._position = str(saved.get("position", ""))
-            self._taken = {stamp: TakenBin(*bin) for stamp, *bin in saved.get("taken", ())}
+            self._taken = {stamp: TakenBin(*told) for stamp, *told in saved.get("taken", ())}
         if self.daemon is not None:
             try:
                 self.daemon.start()
@@ -233,7 +233,7 @@ class FeedCollector:
             self.writer.flush({}, self._now_ms())
 
     def _state(self, position: str, taken: dict[str, TakenBin]) -> dict[str, Any]:
-        bins = [[stamp, *astuple(bin)] for stamp, bin in taken.items()]
+        bins = [[stamp, *astuple(one)] for stamp, one in taken.items()]
         return {_STATE: {"source": self.feed.source, "position": position, "taken": bins}}
 
     def _finish(self) -> None:

@@ -24,6 +24,7 @@ from appliance.nfacctd.config import CollectorConfig, ConfigLine, PluginName, re
 from appliance.nfacctd.keys import (
     ACCEPTED,
     ACTING,
+    FILLED_PLUGINS,
     PLUGIN_TYPES,
     PRINT,
     PRINT_OUTPUTS,
@@ -123,7 +124,7 @@ class EffectiveConfig:
     @property
     def filled_plugins(self) -> tuple[PluginName, ...]:
         """Return the plugins that are offered: those that fill tables, and `print`."""
-        return tuple(plugin for plugin in self.plugins if plugin.type in (*SQL_PLUGINS, PRINT))
+        return tuple(plugin for plugin in self.plugins if plugin.type in FILLED_PLUGINS)
 
     def aggregate(self, plugin: str) -> tuple[str, ...]:
         """Return the primitives that a plugin aggregates by; nfacctd's default is the source."""
@@ -283,7 +284,7 @@ def _check(found: EffectiveConfig) -> None:
 
 
 def _check_plugin(found: EffectiveConfig, plugin: PluginName) -> None:
-    if plugin.type not in (*SQL_PLUGINS, PRINT):
+    if plugin.type not in FILLED_PLUGINS:
         found.messages.append(
             Message("WARN", f"plugin {plugin.type}[{plugin.name}] is not offered here: not started")
         )

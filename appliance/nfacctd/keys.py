@@ -46,9 +46,10 @@ ACCEPTED: Mapping[str, str] = MappingProxyType(
 
 SQL_PLUGINS = ("mysql", "sqlite3")
 PRINT = "print"
+FILLED_PLUGINS = (*SQL_PLUGINS, PRINT)
 PRINT_OUTPUTS = ("formatted", "csv", "json", "event_formatted", "event_csv")
 PLUGIN_TYPES = (
-    *("memory", "print", "nfprobe", "sfprobe", "mysql", "pgsql", "sqlite3", "mongodb"),
+    *("memory", PRINT, "nfprobe", "sfprobe", *SQL_PLUGINS, "pgsql", "mongodb"),
     *("amqp", "kafka", "tee"),
 )
 
@@ -69,9 +70,6 @@ def known_keys() -> Mapping[str, Key]:
     rows = csv.DictReader(text.splitlines())
     keys = (Key(r["name"], r["scope"] == "global", r["type"] == "boolean") for r in rows)
     return MappingProxyType({key.name: key for key in keys})
-
-
-_AVRO = "avro"
 
 
 def _range(low: int, high: int | None) -> Callable[[int], bool]:
@@ -100,7 +98,7 @@ def value_problem(key: Key, value: str) -> str | None:
     if key.name in _LIMITS:
         fits, words = _LIMITS[key.name]
         return None if fits(leading_number(value)) else f"'{key.name}' has to be {words}."
-    if key.name == "print_output" and value.lower() not in (*PRINT_OUTPUTS, _AVRO):
+    if key.name == "print_output" and value.lower() not in (*PRINT_OUTPUTS, "avro"):
         return f"Invalid print output value '{value}'"
     if key.name == "sql_table_type" and value.lower() not in ("original", "bgp"):
         return f"Invalid sql_table_type value '{value}'"

@@ -12,8 +12,7 @@ import json
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import peewee
@@ -23,9 +22,7 @@ import pymysql
 
 from appliance.flowlog import Cursor
 from appliance.nfacctd.aggregates import Kind
-from appliance.plugins.sql_store.database import (
-    SqlDatabase,
-)
+from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import MYSQL, Place
 from appliance.plugins.sql_store.pmacct.plan import STAMPS, TablePlan
 from appliance.plugins.sql_store.pmacct.tables import Target, create_statements, quoted
@@ -45,16 +42,20 @@ _NO_SUCH_PRIVILEGE = (1044, 1142, 1227)
 _LOCAL_REFUSED = (1148, 2068, 3948, 4166)
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """How far the log is in a table: cursors behind the flows and the options records."""
 
-    flows: Cursor = Cursor()  # noqa: RUF009 - a value
-    options: Cursor = Cursor()  # noqa: RUF009 - a value
+    flows: Cursor = Cursor()
+    options: Cursor = Cursor()
 
-    def text(self) -> str:
-        """Return it as JSON."""
-        return json.dumps({"flows": self.flows, "options": self.options})
+    @classmethod
+    def of(cls, content: Any) -> Position:
+        """Return what `content` has told."""
+        return cls(Cursor(*content["flows"]), Cursor(*content["options"]))
+
+    def content(self) -> dict[str, Cursor]:
+        """Return it as JSON knows it."""
+        return self._asdict()
 
 
 class Destination(SqlDatabase):
@@ -72,8 +73,7 @@ class Destination(SqlDatabase):
         found = self.rows(query, (plugin,))
         if not found:
             return None
-        content = json.loads(found[0][0])
-        return Position(Cursor(*content["flows"]), Cursor(*content["options"]))
+        return Position.of(json.loads(found[0][0]))
 
     def purge(self, plan: TablePlan, targets: Sequence[Target], position: Position) -> list[str]:
         """Write rows and the cursor behind them.
@@ -97,7 +97,7 @@ class Destination(SqlDatabase):
                     warnings += self._write(plan, target)
                 self.execute(
                     f"REPLACE INTO {PROGRESS} (plugin, content) VALUES (?, ?)",  # noqa: S608
-                    (plan.plugin, position.text()),
+                    (plan.plugin, json.dumps(position.content())),
                 )
         except BaseException:
             self._tables.clear()

@@ -15,7 +15,7 @@ from appliance.nfacctd.aggregates import Kind
 from appliance.plugins.sql_store.pmacct.plan import STAMPS, ColumnPlan, TablePlan
 from appliance.plugins.sql_store.pmacct.texts import TextColumns
 
-FORMATTED, CSV, JSON = "formatted", "csv", "json"
+FORMATTED, JSON = "formatted", "json"
 EVENTS = "event_"
 """Before the name of a format: without counters."""
 
@@ -140,9 +140,9 @@ def lines(columns: TextColumns, plan: TablePlan, form: str, separator: str) -> I
 
 def header(plan: TablePlan, form: str, separator: str) -> str:
     """Return the line above the rows; JSON has none."""
-    fields = fields_of(plan, form)
     if form == JSON:
         return ""
+    fields = fields_of(plan, form)
     widths = [field.header_width for field in fields]
     return _writer(widths, form, separator)([field.header for field in fields])
 

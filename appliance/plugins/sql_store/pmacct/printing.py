@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import StorageError
-from appliance.flowlog import Cursor
 from appliance.plugins.sql_store.pmacct.destination import Position
 from appliance.plugins.sql_store.pmacct.plan import Output, TablePlan
 from appliance.plugins.sql_store.pmacct.print_formats import closing, header, lines, opening
@@ -45,7 +44,7 @@ class PrintDestination:
         """Return how far a plugin is; None when it never wrote."""
         content: Any = self._read().get(plugin)
         try:
-            return Position(Cursor(*content["flows"]), Cursor(*content["options"]))
+            return Position.of(content)
         except (TypeError, KeyError):
             return None
 
@@ -60,7 +59,7 @@ class PrintDestination:
         try:
             for target in targets:
                 self._write(plan, target)
-            positions = self._read() | {plan.plugin: json.loads(position.text())}
+            positions = self._read() | {plan.plugin: position.content()}
             with replacing(self._positions) as file:
                 file.write(json.dumps(positions).encode())
         except OSError as error:
