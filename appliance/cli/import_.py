@@ -13,7 +13,12 @@ from appliance.cli.options import pass_app
 from appliance.collector.captures import CaptureReader
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
-from appliance.collector.service import CollectorPaths, exporter_limits, flow_log_limits
+from appliance.collector.service import (
+    CollectorPaths,
+    exporter_limits,
+    flow_log_limits,
+    learn_templates,
+)
 from appliance.decoding.options import raw_elements
 from appliance.flowlog import FlowLogWriter
 from appliance.wire.block import Datagram, block_of
@@ -39,6 +44,8 @@ def command(app: App, files: tuple[Path, ...], ports: tuple[int, ...]) -> None:
     """
     settings = app.settings
     states = ExporterStates(exporter_limits(settings))
+    if (templates := settings["collector.templates_file"]) is not None:
+        learn_templates(states, templates, 0)
     primitives = raw_elements(settings)
     folder = CollectorPaths(settings["data_directory"]).flow_log
     writer = FlowLogWriter(folder, flow_log_limits(settings), primitives)

@@ -209,15 +209,8 @@ class Collector:
         """Learn what was known before; what cannot be read keeps nobody from starting."""
         if unreadable := load_states(self.states, self.paths.states, now_ms):
             log.warning("%s: %d unreadable entries left out", self.paths.states, unreadable)
-        if self._templates_file is None:
-            return
-        try:
-            unreadable = load_templates(self.states, self._templates_file, now_ms)
-        except (OSError, ValueError) as error:
-            log.warning("templates file %s: %s", self._templates_file, error)
-        else:
-            if unreadable:
-                log.warning("%s: %d unreadable lines left out", self._templates_file, unreadable)
+        if self._templates_file is not None:
+            learn_templates(self.states, self._templates_file, now_ms)
 
     def _save_states(self) -> None:
         """Save what restarts need; the more there is, the more seldom."""
@@ -242,6 +235,17 @@ class Collector:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def learn_templates(states: ExporterStates, file: Path, now_ms: int) -> None:
+    """Learn what nfacctd's file of templates says; warn of what cannot be read."""
+    try:
+        unreadable = load_templates(states, file, now_ms)
+    except (OSError, ValueError) as error:
+        log.warning("templates file %s: %s", file, error)
+    else:
+        if unreadable:
+            log.warning("%s: %d unreadable lines left out", file, unreadable)
 
 
 def exporter_limits(settings: Settings) -> ExporterLimits:

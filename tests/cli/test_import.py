@@ -8,8 +8,10 @@ import pytest
 
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
+from appliance.collector.saved_state import save_templates
 from appliance.flowlog import FlowSearch
 from appliance.flowlog.questions import FlowQuestion
+from tests.decoding.building import BASIC, V9, a_set, basic, decode, template, write_pcap
 
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"
 
@@ -44,6 +46,20 @@ def test_import_when_repeated_then_adds_to_the_log(conf_path: str, tmp_path: Pat
     for capture in captures * 2:
         assert run_command_line(group, ["-confPath", conf_path, "import", capture]) == 0
     assert FlowSearch(tmp_path / "data" / "flowlog").totals().flows == 2 * 29
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_import_when_the_capture_lacks_a_template_then_it_is_taken_from_the_templates_file(
+    conf_path: str, tmp_path: Path, known: bool
+) -> None:
+    told = V9.message(V9.templates(template(300 if known else 301, *BASIC)))
+    save_templates(decode(told).states, tmp_path / "templates")
+    with (tmp_path / "conf" / "appliance.yml").open("a") as file:
+        file.write("collector:\n  templates_file: ../templates\n")
+    write_pcap(tmp_path / "data.pcap", [(0, V9.message(a_set(300, basic("10.9.9.9"))))])
+    command = ["-confPath", conf_path, "import", str(tmp_path / "data.pcap")]
+    assert run_command_line(group, command) == 0
+    assert FlowSearch(tmp_path / "data" / "flowlog").totals().flows == int(known)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no capture at all"])
