@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from appliance.app import App
-from appliance.cli.options import pass_app
+from appliance.cli.options import pass_app, ports_option
 from appliance.collector.captures import CaptureReader
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.contracts import Decoder
@@ -30,13 +30,7 @@ from appliance.wire.message import versions
     is_flag=True,
     help="For each datagram: every field's offset, octets, name and value, and what was refused.",
 )
-@click.option(
-    "--port",
-    "ports",
-    multiple=True,
-    type=click.IntRange(1, 65535),
-    help="Only datagrams to this UDP port; may be repeated. Default: all.",
-)
+@ports_option
 @pass_app
 def command(app: App, file: Path, as_json: bool, explained: bool, ports: tuple[int, ...]) -> None:
     """Print the records of a capture file (pcap or pcapng, gzip or not).

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from appliance.app import App
-from appliance.cli.options import pass_app
+from appliance.cli.options import pass_app, ports_option
 from appliance.collector.captures import CaptureReader
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
@@ -28,13 +28,7 @@ _BLOCK = 1024
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--port",
-    "ports",
-    multiple=True,
-    type=click.IntRange(1, 65535),
-    help="Only datagrams to this UDP port; may be repeated. Default: all.",
-)
+@ports_option
 @pass_app
 def command(app: App, files: tuple[Path, ...], ports: tuple[int, ...]) -> None:
     """Write capture files to the flow log.

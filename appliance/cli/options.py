@@ -60,6 +60,16 @@ def pass_app(command: Callable[Concatenate[App, P], R]) -> Callable[P, R]:
     return with_app
 
 
+ports_option = click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    type=click.IntRange(1, 65535),
+    help="Only datagrams to this UDP port; may be repeated. Default: all.",
+)
+"""Give a command function the UDP ports that it shall look at; none: all."""
+
+
 def conf_path_option(*, hidden: bool = False) -> click.Option:
     """Return the option that names the configuration folder, for the group and every command."""
     return click.Option(

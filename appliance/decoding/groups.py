@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.wire.block import DatagramBlock
+from appliance.wire.message import Headers
 from appliance.wire.plan import DecodePlan, Records
 
 Int = NDArray[np.int64]
@@ -29,6 +31,14 @@ class Arrivals:
     sequence: Int
     export_ms: Int
     uptime_ms: Int
+
+    @classmethod
+    def of(cls, block: DatagramBlock, headers: Headers) -> Arrivals:
+        """Return the messages of a block."""
+        return cls(
+            *(block.address_hi, block.address_lo, block.port, block.received_ms),
+            *(headers.domain, headers.sequence, headers.export_ms, headers.uptime_ms),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def _attempt(given: _Given, headers: Headers, sets: Sets, dropped: set[int]) -> 
         dropped=set(dropped),
         scopes=scopes,
         scope_of=scope_of,
-        arrivals=_arrivals(block, headers),
+        arrivals=Arrivals.of(block, headers),
         result=DecodeResult(),
         unit_counts=np.zeros(len(block), np.int64),
         timelines=Timelines(state),
@@ -114,19 +114,6 @@ def _attempt(given: _Given, headers: Headers, sets: Sets, dropped: set[int]) -> 
     _decode_sections(work, [block_section(work, assignment, set_scope), *released_sections(work)])
     _keep_unknown(work, assignment)
     return work
-
-
-def _arrivals(block: DatagramBlock, headers: Headers) -> Arrivals:
-    return Arrivals(
-        block.address_hi,
-        block.address_lo,
-        block.port,
-        block.received_ms,
-        headers.domain,
-        headers.sequence,
-        headers.export_ms,
-        headers.uptime_ms,
-    )
 
 
 def _note_restarts(work: Work) -> None:

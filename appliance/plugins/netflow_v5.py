@@ -89,16 +89,7 @@ def _group(block: DatagramBlock, headers: Headers, rows: NDArray[np.intp]) -> Re
     flat, stride = block.octets.reshape(-1), block.octets.shape[1]
     lengths = headers.end[rows] - V5_HEADER
     records, counts = fixed_records(PLAN, flat, rows * stride + V5_HEADER, lengths)
-    arrivals = Arrivals(
-        block.address_hi,
-        block.address_lo,
-        block.port,
-        block.received_ms,
-        headers.domain,
-        headers.sequence,
-        headers.export_ms,
-        headers.uptime_ms,
-    )
+    arrivals = Arrivals.of(block, headers)
     offsets = np.full_like(counts, V5_HEADER)
     return RecordGroup(PLAN, records, arrivals, rows, counts, np.zeros_like(counts), offsets)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Callable
 
-from appliance.collector.captures import CapturedDatagram
+from appliance.collector.captures import CapturedDatagram, CaptureReader
+
+Read = Callable[..., tuple[list[CapturedDatagram], CaptureReader]]
 
 
 def udp(payload: bytes, source_port: int = 40000, destination_port: int = 2055) -> bytes:

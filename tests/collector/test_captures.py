@@ -7,7 +7,6 @@ import json
 import shutil
 import struct
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.collector import packets
-from appliance.collector.captures import LATEST_MS, CapturedDatagram, CaptureReader, read_capture
+from appliance.collector.captures import LATEST_MS, CaptureReader, read_capture
 from appliance.errors import CaptureError
 from appliance.flows import address_halves, address_text
 from tests.collector.building import (
+    Read,
     block,
     enhanced,
     ethernet,
@@ -36,21 +36,6 @@ from tests.collector.building import (
 CORPUS = Path(__file__).parents[1] / "data"
 FRAME = ethernet(ipv4(udp(b"flow")))
 SECONDS = 1_700_000_000
-
-Read = Callable[..., tuple[list[CapturedDatagram], CaptureReader]]
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    """Return a function that reads octets as a capture file."""
-
-    def reading(octets: bytes, ports: set[int] | None = None):  # type: ignore[no-untyped-def]
-        path = tmp_path / "capture"
-        path.write_bytes(octets)
-        reader = CaptureReader(path, ports)
-        return list(reader), reader
-
-    return reading
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -6,33 +6,15 @@ import contextlib
 import struct
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.collector import packets
-from appliance.collector.captures import CapturedDatagram, CaptureReader
-from tests.collector.building import ethernet, fragments, ipv4, ipv6, payloads, pcap, udp
+from tests.collector.building import Read, ethernet, fragments, ipv4, ipv6, payloads, pcap, udp
 
 FRAME = ethernet(ipv4(udp(b"flow")))
-
-Read = Callable[..., tuple[list[CapturedDatagram], CaptureReader]]
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    """Return a function that reads octets as a capture file."""
-
-    def reading(octets: bytes, ports: set[int] | None = None):  # type: ignore[no-untyped-def]
-        path = tmp_path / "capture"
-        path.write_bytes(octets)
-        reader = CaptureReader(path, ports)
-        return list(reader), reader
-
-    return reading
-
 
 V6 = ipv6(udp(b"flow"))
 V4 = ipv4(udp(b"flow"))
