@@ -200,13 +200,24 @@ class Destination(SqlDatabase):
         return self.executemany(f"{sql} ({marks})", list(rows))
 
     def _load(self, plan: TablePlan, target: Target, table: str) -> int | None:
-        """Load rows from a file that the server asks this client for; None when it does not."""
-        numeric = numeric_hosts(plan)
-        names = [f"@{n}" if n in numeric else quoted(n, True) for n in target.columns]
-        sets = [f"{quoted(n, True)} = INET6_ATON(@{n})" for n in target.columns if n in numeric]
+        """Load rows from a file that the server asks this client for; None when it does not.
+
+        What is the same in all rows, such as the stamps of a bin, is told once: a third less work
+        for the server.
+        """
+        connection, numeric = self.connection.connection(), numeric_hosts(plan)
+        same = _same_in_all_rows(target)
+        columns = {name: column for name, column in target.columns.items() if name not in same}
+        names = [f"@{name}" if name in numeric else quoted(name, True) for name in columns]
+        given = {name: f"@{name}" for name in columns if name in numeric}
+        given |= {name: connection.escape(value) for name, value in same.items()}
+        sets = [
+            f"{quoted(name, True)} = {f'INET6_ATON({value})' if name in numeric else value}"
+            for name, value in given.items()
+        ]
         with tempfile.NamedTemporaryFile(suffix=".csv") as file:
             options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
-            pa_csv.write_csv(pa.table(target.columns), file.name, options)
+            pa_csv.write_csv(pa.table(columns), file.name, options)
             path = file.name.replace("'", "''")
             ignored = "" if table == WAITING else "IGNORE "
             sql = (
@@ -215,9 +226,8 @@ class Destination(SqlDatabase):
                 f" ESCAPED BY '' LINES TERMINATED BY '\\n' ({', '.join(names)})"
             )
             sql += f" SET {', '.join(sets)}" if sets else ""
-            cursor = self.connection.connection().cursor()
             try:
-                return int(cursor.execute(sql))
+                return int(connection.cursor().execute(sql))
             except pymysql.MySQLError as error:
                 if error.args[:1] and error.args[0] in _LOCAL_REFUSED:
                     self.local_data = False
@@ -286,6 +296,18 @@ def _key_names(plan: TablePlan, target: Target) -> list[str]:
     """Return the columns that tell rows apart; flags and sums are none."""
     others = {*COUNTERS, STAMPS[1], *_flag_names(plan)}
     return [name for name in target.columns if name not in others]
+
+
+def _same_in_all_rows(target: Target) -> dict[str, Any]:
+    """Return the values of columns that have one only; at least one column is left."""
+    same = {
+        name: column[0].as_py()
+        for name, column in target.columns.items()
+        if not column.null_count and pa.compute.all(pa.compute.equal(column, column[0])).as_py()
+    }
+    if len(same) == len(target.columns):
+        del same[next(iter(same))]
+    return same
 
 
 def _where(target: Target, mask: Any) -> Target:

@@ -134,6 +134,19 @@ def test_purge_when_loading_of_files_is_not_allowed_then_inserted(world):
     assert not world.loader.followers[0].destination.local_data
 
 
+@pytest.mark.parametrize("same", ["it's", '50% of "a,b"', "a\\b\\", "@x := NULL", "NULL", "", "é"])
+@pytest.mark.parametrize("update", ["true", "false"])
+def test_purge_when_a_value_is_the_same_in_all_rows_then_written_as_any_other(world, same, update):
+    more = f"sql_num_hosts: true\nsql_dont_try_update: {update}\n"
+    world.configure(OWN + more + "aggregate: src_host, src_port, user\n")
+    for first in (1, 4):
+        ports = list(range(first, first + 3))
+        world.flows(3, {(9, 1000): same.encode()}, source_transport_port=ports)
+        world.purge()
+    found = world.rows("hex(ip_src), src_port, user, bytes")
+    assert found == [("0A000001", port, same, 100) for port in range(1, 7)]
+
+
 def test_purge_when_updates_are_off_then_only_inserted(world):
     world.configure(OWN + "sql_dont_try_update: true\n")
     for _ in range(2):
