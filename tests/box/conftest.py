@@ -25,28 +25,12 @@ from tests.box.virtual import TapNetworks, VirtualMachine
 
 FOLDER = Path(__file__).parent
 ORDER = (
-    *(
-        "playbook",
-        "protections",
-        "web",
-        "flows",
-        "collector",
-        "supervision",
-        "network",
-        "reboot",
-        "upgrade",
-    ),
+    *("playbook", "protections", "web", "flows", "collector", "supervision", "network", "reboot"),
     *("upgrade", "backup", "power_off", "rebuilt", "vagrant"),
 )
 PROGRAMS = (
-    "mmdebstrap",
-    "systemd-nspawn",
-    "slirp4netns",
-    "softflowd",
-    "curl",
-    "ssh",
-    "nsenter",
-    "dnsmasq",
+    *("mmdebstrap", "systemd-nspawn", "slirp4netns", "softflowd", "curl", "ssh", "nsenter"),
+    *("dnsmasq", "make", "tcpdump"),
 )
 TEST_SECONDS = 7200 if IN_VIRTUAL_MACHINE else 1200
 VAGRANT_SECONDS = 4 * 3600

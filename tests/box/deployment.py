@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ ADMINISTRATOR = "destneAdmin"
 PASSWORD_FILE = "/etc/netflow-appliance/first-administrator.password"
 HTTPS = f"https://{MANAGEMENT_BOX}:8443"
 HTTP = f"http://{MANAGEMENT_BOX}:9999"
+SOURCE = ("appliance", "pyproject.toml", "README.md", "LICENSE", "requirements.lock")
 
 _RECAP = re.compile(r"ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)")
 
@@ -37,17 +39,22 @@ def built_bundle(folder: Path, version: str = "") -> Path:
     """Make a bundle of this project, or of a copy that says it is another version."""
     source = ROOT
     if version:
-        source = folder / f"source-{version}"
-        for name in ("appliance", "pyproject.toml", "README.md", "LICENSE", "requirements.lock"):
-            is_folder = (ROOT / name).is_dir()
-            source.mkdir(exist_ok=True)
-            (shutil.copytree if is_folder else shutil.copy)(ROOT / name, source / name)
+        source = copied_source(folder / f"source-{version}")
         init = source / "appliance" / "__init__.py"
         init.write_text(
             re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', init.read_text())
         )
     command = [sys.executable, ANSIBLE / "bundle.py", folder / "dist", "--source", source]
     return Path(run(command, PLAYBOOK_SECONDS).strip().splitlines()[-1])
+
+
+def copied_source(folder: Path, *more: str) -> Path:
+    """Copy what a bundle is made of, and more of this project, to a new folder; return it."""
+    for name in (*SOURCE, *more):
+        to = folder / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, to)
+    return folder
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,14 @@ class Recap:
     changed: int
     failed: int
     text: str
+
+    @classmethod
+    def of(cls, done: subprocess.CompletedProcess[str]) -> Recap:
+        """Read it from what Ansible printed."""
+        found = _RECAP.search(done.stdout)
+        assert found, f"{done.stdout}{done.stderr}"
+        ok, changed, unreachable, failed = map(int, found.groups())
+        return cls(ok, changed, failed + unreachable, done.stdout)
 
 
 class Deployment:
@@ -82,10 +97,7 @@ class Deployment:
             cwd=ANSIBLE,
             env=os.environ | environment(self._folder),
         )
-        found = _RECAP.search(done.stdout)
-        assert found, f"{done.stdout}{done.stderr}"
-        ok, changed, unreachable, failed = map(int, found.groups())
-        return Recap(ok, changed, failed + unreachable, done.stdout)
+        return Recap.of(done)
 
     def converge(self, *options: str, **variables: Any) -> Recap:
         """Run the playbook, which must succeed."""

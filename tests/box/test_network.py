@@ -22,6 +22,22 @@ iface eth1 inet dhcp
 \tmetric 50
 """
 FILE = "/etc/network/interfaces.d/eth1"
+VLAN_INTERFACES = """\
+# Tagged, on the same cable.
+auto eth1.9
+iface eth1.9 inet static
+    address 198.18.19.2/24
+"""
+VLAN_FILE = "/etc/network/interfaces.d/vlan9"
+VLAN_VALUES = {
+    "state": "static",
+    "ipaddress": "198.18.19.50",
+    "netmask": "255.255.255.0",
+    "network": "198.18.19.0",
+    "gateway": "198.18.19.1",
+    "nameserver1": TEST_LAN,
+    "nameserver2": TEST_LAN,
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +71,8 @@ def settings(seconds: int) -> dict[str, object]:
     return {"host": {"interface": "eth1", "network_rollback_seconds": seconds}}
 
 
-def address(box) -> str:
-    found = re.search(r"inet ([0-9.]+)", box.machine.run("ip -4 address show dev eth1"))
+def address(box, device: str = "eth1") -> str:
+    found = re.search(r"inet ([0-9.]+)", box.machine.run(f"ip -4 address show dev {device}"))
     return found[1] if found else ""
 
 
@@ -164,3 +180,36 @@ def test_network_when_networkd_is_in_charge_then_says_so_and_nothing_is_written(
     assert "ystemd-networkd manages eth1" in str(refused)
     assert box.machine.run(f"cat {FILE} /etc/network/interfaces") == before
     assert address(box) == STATIC
+
+
+@pytest.fixture
+def vlan(box, lan):
+    """The managed interface is a VLAN on the cable."""
+    attempted = box.machine.attempt
+    if attempted("ip link add link eth1 name eth1.9 type vlan id 9").returncode:
+        pytest.skip("the kernel of this machine knows no VLANs (its module 8021q is missing)")
+    box.machine.run("ip link delete eth1.9")
+    box.machine.put(VLAN_INTERFACES, VLAN_FILE)
+    own = {"host": {"interface": "eth1.9", "network_rollback_seconds": 20}}
+    box.converge("--tags", "appliance", appliance_settings=own)
+    box.machine.run("ifup eth1.9")
+    yield
+    attempted(f"ifdown --force eth1.9; ip link delete eth1.9; rm {VLAN_FILE}")
+
+
+def test_network_when_the_interface_is_a_vlan_then_its_frames_are_tagged(box, vlan, tmp_path):
+    token = box.sign_in()
+    found = box.ask(NETWORK, token)
+    assert (found["name"], found["ip_address"]) == ("eth1.9", "198.18.19.2")
+    assert "configured successfully" in change(box, token, **VLAN_VALUES)["message"]
+    eventually(lambda: address(box, "eth1.9") == "198.18.19.50", "changed", 60)
+    eventually(lambda: state(box, token) == "confirmed", "confirmed", 60)
+    assert box.machine.run(f"cat {VLAN_FILE}").startswith("# Tagged, on the same cable.\n")
+    seen = tmp_path / "frames"
+    listen = ["tcpdump", "-nn", "-e", "-l", "-i", "lan1", "vlan", "9"]
+    listener = started(box.machine.networks.in_lan(listen), seen)
+    try:
+        box.machine.attempt("ping -c 5 -W 1 198.18.19.1")
+        eventually(lambda: "vlan 9" in seen.read_text(), "tagged frames", 30)
+    finally:
+        stopped(listener, signal.SIGTERM)
