@@ -22,6 +22,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
+# Of the box, as `uname -m` says there: x86_64 or aarch64.
+ARCHITECTURE := x86_64
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help run demo test lint format bench soak lock clean packages bundle ansible \
@@ -62,7 +65,7 @@ test-vagrant: packages $(STAMP) $(BOX_STAMP)
 	@$(BIN)/python -m pytest -m vagrant -rA tests/box
 
 bundle: $(STAMP)
-	@$(BIN)/python ansible/bundle.py dist
+	@$(BIN)/python ansible/bundle.py dist --architecture $(ARCHITECTURE)
 
 ansible: $(BOX_STAMP)
 

@@ -69,6 +69,10 @@ def test_playbook_when_run_on_a_bare_system_then_it_serves_within_ten_minutes(de
 def test_playbook_when_run_again_by_make_then_nothing_changes(box, workplace):
     checkout = copied_source(workplace.folder / "checkout", "Makefile", "ansible")
     (checkout / ".venv").symlink_to(sys.prefix)
+    for other in ("00.0.1-x86_64", "9.9-aarch64"):
+        older = checkout / "dist" / f"netflow-appliance-{other}.tar"
+        older.parent.mkdir(exist_ok=True)
+        older.write_bytes(b"an older version, though not by letters, and one for another machine")
     installed = ["-o", ".venv/.installed", "-o", ".venv/.box-installed"]
     named = [f"HOST={MANAGEMENT_BOX}", f"SSH_USER={USER}"]
     command = ["make", "-C", checkout, *installed, "appliance", *named]
