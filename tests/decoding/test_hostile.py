@@ -36,7 +36,9 @@ from tests.decoding.worst_cases import all_cases
 
 CAPTURES = sorted((Path(__file__).parents[1] / "data" / "captures").glob("*.pcap"))
 VERSIONS = sorted(decoders())
-SEVERAL_SECONDS = 2.0
+MANY = 2000.0
+"""Ordinary datagrams (`_cost`): a few seconds of a processor at the most."""
+
 NO_EXPLAINING = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
@@ -155,8 +157,7 @@ def test_worst_datagram_when_decoded_then_soon_done(version: int, payloads: list
     states = ExporterStates(ExporterLimits())
     for payload in payloads[:-1]:
         handled(datagram(payload), states=states)
-    spent = _seconds(lambda: _decoded(states, [datagram(payloads[-1])]))
-    assert spent < SEVERAL_SECONDS
+    assert _cost(lambda: _decoded(states, [datagram(payloads[-1])])) < MANY
     assert_within(states)
 
 
@@ -169,16 +170,16 @@ IN_TURN = [case for case in all_cases() if "in turn" in case[0] or "wait" in cas
 def test_worst_datagrams_when_in_one_block_then_each_costs_as_much_as_alone(
     payloads: list[bytes],
 ) -> None:
-    def spent(n: int) -> float:
+    def cost(n: int) -> float:
         states = ExporterStates(ExporterLimits())
         for port in range(n):
             for payload in payloads[:-1]:
                 _decoded(states, [datagram(payload, port=port)])
         last = [datagram(payloads[-1], port=port) for port in range(n)]
-        return _seconds(lambda: _decoded(states, last)) / n
+        return _cost(lambda: _decoded(states, last)) / n
 
-    _ = spent(1)
-    assert spent(12) < 4 * spent(1) + 0.05
+    _ = cost(1)
+    assert cost(12) < 4 * cost(1) + 50
 
 
 HUNGRY = [case for case in all_cases() if "options" in case[0] or "empty fields" in case[0]]
@@ -208,7 +209,7 @@ def test_sampling_when_it_changes_with_every_set_then_memory_stays_small() -> No
     ]
     given = [datagram(V9.message(*sets))] * 4
     assert _peak(lambda: _decoded(states, given)) < 60_000_000
-    assert _seconds(lambda: _decoded(states, given)) < SEVERAL_SECONDS
+    assert _cost(lambda: _decoded(states, given)) < MANY
 
 
 @both
@@ -267,13 +268,13 @@ def test_restarts_when_in_every_datagram_then_fast(protocol: Exporter) -> None:
 def _storm(
     limits: ExporterLimits, storm: list[Datagram], states: ExporterStates | None = None
 ) -> ExporterStates:
-    """Decode in blocks and one by one; both must take well below a millisecond or three each."""
+    """Decode in blocks and one by one; neither may cost much more than ordinary datagrams do."""
     states = states or ExporterStates(limits)
     n = len(storm)
     blocks = [storm[at : at + 1000] for at in range(0, n * 2 // 3, 1000)]
-    assert _seconds(lambda: [_decoded(states, block) for block in blocks]) < n * 0.001
+    assert _cost(lambda: [_decoded(states, block) for block in blocks]) < n * 3
     singles = storm[n * 2 // 3 :][:300]
-    assert _seconds(lambda: [_decoded(states, [one]) for one in singles]) < len(singles) * 0.01
+    assert _cost(lambda: [_decoded(states, [one]) for one in singles]) < len(singles) * 10
     assert_within(states)
     return states
 
@@ -290,6 +291,23 @@ def _decoded(states: ExporterStates, given: list[Datagram]) -> None:
 class _Nowhere:
     def append(self, _batch: object) -> None:
         """Keep nothing."""
+
+
+def _cost(work: Callable[[], object]) -> float:
+    """Return what work costs, in ordinary datagrams that are decoded one by one.
+
+    Those are measured before and after it, so that a slow or busy machine makes no difference.
+    """
+    payload = V9.message(V9.templates(template(300, *BASIC)), a_set(300, basic() * 20))
+    ordinary = [[datagram(payload)] for _ in range(20)]
+
+    def unit() -> float:
+        states = ExporterStates(ExporterLimits())
+        return _seconds(lambda: [_decoded(states, one) for one in ordinary]) / len(ordinary)
+
+    before = unit()
+    seconds = _seconds(work)
+    return seconds / max(before, unit())
 
 
 def _seconds(work: Callable[[], object]) -> float:
