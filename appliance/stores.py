@@ -20,6 +20,7 @@ Dimension = Literal["total", "protocol", "application", "source", "destination",
 address, or "protocol/port"."""
 
 MeasureName = Literal["octets", "packets", "flows"]
+MEASURES: tuple[MeasureName, ...] = ("octets", "packets", "flows")
 
 
 class Direction(IntEnum):
@@ -54,7 +55,8 @@ class Selection:
     ----------
     since, until
         Seconds UTC, half open; None: as far as anything is stored. The range begins at the whole
-        bin that holds `since`.
+        bin that holds `since` and ends with the one that holds the end; `FlowStore.bin_at` tells
+        which these are.
     exporter
         Identifier of an exporter; None: all.
     direction
@@ -78,13 +80,18 @@ class TopAnswer:
     other
         Everything that is not in `rows`: rows + other = total.
     error
-        By how much each figure of a row can be too low at most; zero where every key is stored.
+        By how much each figure of a row can be too low at most, and by how much a key that is not
+        there can exceed the last row at most; zero where all of that is known.
+    pending
+        What `total` counts already and no row can have yet: of the last seconds, until the loader
+        writes their keys.
     """
 
     rows: Sequence[KeyedMeasure]
     other: Measure
     total: Measure
     error: Measure
+    pending: Measure = field(default_factory=Measure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +214,18 @@ class FlowStore(Protocol):
         """Return the sums between neighbouring boundaries (seconds UTC, ascending, whole minutes).
 
         Ranges older than the minutes that are kept need boundaries at whole quarters of an hour.
+        """
+        ...
+
+    def bin_at(
+        self, moment: int, dimension: Dimension = "total", exporter: int | None = None
+    ) -> tuple[int, int]:
+        """Return start and end of the smallest bin that a range can begin or end with.
+
+        Parameters
+        ----------
+        moment
+            Seconds UTC. Where nothing is stored before it, any range can begin there: the minute.
         """
         ...
 

@@ -1,24 +1,24 @@
 """The routes of "Analytics": talkers, applications, protocols, hours, from the store's roll-ups.
 
 Paths and keys are those of the published API to the letter, misspellings included. All take a
-range, a device and a limit.
+range, a device and a limit. Headers say how sure the figures are, and of which range.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC
 from types import MappingProxyType
 from typing import Any
 
-from appliance.contracts import SIGNED_IN, Route
+from appliance.contracts import SIGNED_IN, Answer, Route
 from appliance.hookspecs import hookimpl
 from appliance.protocols import protocol_name
-from appliance.stores import Dimension, Direction, FlowStore, KeyedMeasure, MeasureName, Selection
-from appliance.web.openapi import AnyKeys, OrNull, Whole, operation
-from appliance.web.parameters import Query
-from appliance.web.times import QUARTER_SECONDS, boundaries
+from appliance.stores import Direction, FlowStore, MeasureName, Selection, TopAnswer
+from appliance.web.openapi import AnswerExample, AnyKeys, OrNull, Whole, operation
+from appliance.web.parameters import Query, utc_text
+from appliance.web.times import boundaries
 
 PREFIX = "/api/v1/netflow/"
 TAG = "Analytics"
@@ -28,7 +28,16 @@ HOUR_SECONDS = 3600
 MAX_PLAIN_SPAN_SECONDS = 62 * 86400
 """Longer ranges are looked at by month first, so that empty years cost nothing."""
 
-Handler = Callable[..., list[dict[str, Any]]]
+HEADERS = {
+    "X-Figures": "`exact`, or `at-most-low-by=N`: each figure of octets may be too low by at most"
+    " N, and a row that is not there would exceed the last one by at most N (where rows are fewer"
+    " than the limit: have at most N)",
+    "X-Figures-Pending": "Octets of the last seconds that totals count already and no row has yet",
+    "X-Range": "Start and end of the range that the figures are of; `..` where it is open",
+}
+
+Rows = list[dict[str, Any]]
+Handler = Callable[..., Answer]
 Directions = Mapping[str, Direction | None]
 _EITHER: Directions = MappingProxyType({"Ingress": Direction.INGRESS, "Egress": Direction.EGRESS})
 _ALL: Directions = MappingProxyType({"": None, **_EITHER})
@@ -42,14 +51,14 @@ def column_information(store: FlowStore) -> list[Mapping[str, Mapping[str, Any]]
 def talkers(direction: Direction) -> Handler:
     """Return the handler of top talkers: source addresses by octets."""
 
-    def answer(store: FlowStore, query: Query) -> list[dict[str, Any]]:
-        top = store.top(
-            "source", query.selection(store, direction), "octets", query.limit(DEFAULT_LIMIT)
-        )
-        return [
+    def answer(store: FlowStore, query: Query) -> Answer:
+        selection, limit = query.selection(store, direction, "source"), query.limit(DEFAULT_LIMIT)
+        top = store.top("source", selection, "octets", limit)
+        rows = [
             {"HostIP": row.key, "TotalBytes": row.octets, "TotalPackets": row.packets}
             for row in top.rows
         ]
+        return with_headers(rows, selection, top)
 
     return answer
 
@@ -57,36 +66,40 @@ def talkers(direction: Direction) -> Handler:
 def applications(by: MeasureName, key: str, direction: Direction | None = None) -> Handler:
     """Return the handler of top applications by a measure, which is answered under `key`."""
 
-    def answer(store: FlowStore, query: Query) -> list[dict[str, Any]]:
+    def answer(store: FlowStore, query: Query) -> Answer:
         selection, limit = query.selection(store, direction), query.limit(DEFAULT_LIMIT)
-        rows = store.top("application", selection, by, limit).rows
-        return [{key: getattr(row, by), "appname": row.key} for row in rows]
+        top = store.top("application", selection, by, limit)
+        rows = [{key: getattr(row, by), "appname": row.key} for row in top.rows]
+        return with_headers(rows, selection, top)
 
     return answer
 
 
-def average_packet_sizes(store: FlowStore, query: Query) -> list[dict[str, Any]]:
+def average_packet_sizes(store: FlowStore, query: Query) -> Answer:
     """Return octets // packets of each application, descending; without packets there is none."""
-    rows = _every(store, "application", query.selection(store))
-    sizes = [(row.octets // row.packets, row.key) for row in rows if row.packets]
+    selection, limit = query.selection(store), query.limit()
+    top = store.top("application", selection, "octets", None)
+    sizes = [(row.octets // row.packets, row.key) for row in top.rows if row.packets]
     sizes.sort(key=lambda size: (-size[0], size[1]))
-    return [{"avgPacketSize": size, "appname": name} for size, name in sizes[: query.limit()]]
+    rows: Rows = [{"avgPacketSize": size, "appname": name} for size, name in sizes[:limit]]
+    return with_headers(rows, selection, top)
 
 
 def protocols(direction: Direction | None) -> Handler:
     """Return the handler of the protocol distribution by octets."""
 
-    def answer(store: FlowStore, query: Query) -> list[dict[str, Any]]:
+    def answer(store: FlowStore, query: Query) -> Answer:
         selection, limit = query.selection(store, direction), query.limit()
-        rows = store.top("protocol", selection, "octets", limit).rows
-        return [
+        top = store.top("protocol", selection, "octets", limit)
+        rows = [
             {
                 "protocal": protocol_name(row.key),
                 "protocol": protocol_name(row.key),
                 "TotalRecordedInstances": row.octets,
             }
-            for row in rows
+            for row in top.rows
         ]
+        return with_headers(rows, selection, top)
 
     return answer
 
@@ -94,33 +107,35 @@ def protocols(direction: Direction | None) -> Handler:
 def octets_per_hour(direction: Direction) -> Handler:
     """Return the handler of octets by UTC hour, ascending; hours without traffic are left out."""
 
-    def answer(store: FlowStore, query: Query) -> list[dict[str, Any]]:
+    def answer(store: FlowStore, query: Query) -> Answer:
         selection, fill, limit = (
             query.selection(store, direction),
             query.flag("fill"),
             query.limit(),
         )
         hours = _hours(store, selection, query.now)
-        rows: list[dict[str, Any]] = []
+        rows: Rows = []
         if len(hours) > 1:
             whole = Selection(exporter=selection.exporter, direction=direction)
             sums = store.series(hours, whole)
             rows = [
-                {"TimeofDay": _utc(start), "TotalBytes": measure.octets}
+                {"TimeofDay": _hour_text(start), "TotalBytes": measure.octets}
                 for start, measure in zip(hours, sums, strict=False)
                 if fill or measure.flows or measure.octets
             ]
-        return rows[:limit]
+        return with_headers(rows[:limit], selection)
 
     return answer
 
 
 def _hours(store: FlowStore, selection: Selection, now: float) -> list[int]:
-    """Return the whole hours of a range; the last ends at `to`, or now.
+    """Return where the hours of a range begin, and where the last one ends: at `to`, or now.
 
-    Without a start, or with one long ago, the months that have traffic bound it.
+    The first begins at the start of the range. Without a start, or with one long ago, the months
+    that have traffic bound it.
     """
-    until = _whole(now if selection.until is None else min(selection.until, now), now)
+    this_minute = math.ceil(now / 60) * 60
+    until = min(this_minute if selection.until is None else selection.until, this_minute)
     since = selection.since or 0
     if until - since > MAX_PLAIN_SPAN_SECONDS:
         months = boundaries("month", since, until, UTC)
@@ -131,31 +146,34 @@ def _hours(store: FlowStore, selection: Selection, now: float) -> list[int]:
             return []
         since = max(since, months[used[0]])
         until = min(until, months[used[-1] + 1])
-    start = since // HOUR_SECONDS * HOUR_SECONDS
-    return [*range(start, until, HOUR_SECONDS), until] if start < until else []
+    second = since // HOUR_SECONDS * HOUR_SECONDS + HOUR_SECONDS
+    return [since, *range(second, until, HOUR_SECONDS), until] if since < until else []
 
 
-def _whole(until: float, now: float) -> int:
-    """Round the end of a range up to what every store of roll-ups can answer."""
-    step = 60 if now - until < 86400 else QUARTER_SECONDS
-    return math.ceil(until / step) * step
+def _hour_text(seconds: int) -> str:
+    return utc_text(seconds // HOUR_SECONDS * HOUR_SECONDS).replace("Z", ".000Z")
 
 
-def _every(store: FlowStore, dimension: Dimension, selection: Selection) -> Sequence[KeyedMeasure]:
-    return store.top(dimension, selection, "octets", None).rows
-
-
-def _utc(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+def with_headers(rows: Rows, selection: Selection, top: TopAnswer | None = None) -> Answer:
+    """Return the answer that also says how sure its figures are, and of which range."""
+    headers = {"X-Figures": "exact"}
+    if top is not None and (top.error.octets or top.error.packets):
+        headers["X-Figures"] = f"at-most-low-by={top.error.octets}"
+    if top is not None and top.pending.octets:
+        headers["X-Figures-Pending"] = str(top.pending.octets)
+    ends = (selection.since, selection.until)
+    if any(end is not None for end in ends):
+        headers["X-Range"] = "/".join(".." if end is None else utc_text(end) for end in ends)
+    return Answer(rows, headers=headers)
 
 
 def _route(
     name: str, handler: Callable[..., Any], summary: str, row: Mapping[str, object], *extra: str
 ) -> Route:
     is_columns = name == "getColumnInfo"
-    example: object = AnyKeys(row) if is_columns else Whole(row)
+    example: object = [AnyKeys(row)] if is_columns else AnswerExample([Whole(row)], headers=HEADERS)
     query = () if is_columns else (*RANGE, "limit", *extra)
-    schema = operation(summary, [example], query=query, tag=TAG)
+    schema = operation(summary, example, query=query, tag=TAG)
     return Route("GET", PREFIX + name, handler, role=SIGNED_IN, schema=schema)
 
 

@@ -125,7 +125,11 @@ def grouped(
 
 
 def _interval(text: str) -> Interval:
-    return parse_interval(text) or DEFAULT_INTERVAL
+    """Read an interval; what is none is 15m, as documented, but an empty one is refused."""
+    interval = parse_interval(text) or DEFAULT_INTERVAL
+    if not interval.number:
+        raise RequestError(400, "The interval is empty, expected a whole number from 1 on")
+    return interval
 
 
 def _seconds(

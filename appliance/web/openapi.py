@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from appliance import __version__
@@ -84,11 +84,14 @@ class AnswerExample:
         Of HTTP when all went well.
     refuses
         Statuses whose answers have a form of their own, `REFUSAL`.
+    headers
+        Of the answer when all went well: name and what it says.
     """
 
     value: object
     status: int = 200
     refuses: tuple[int, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Whole(dict[str, object]):
@@ -118,9 +121,6 @@ def operation(
         An example of the body, as JSON.
     """
     answer = example if isinstance(example, AnswerExample) else AnswerExample(example)
-    content: dict[str, Any] = {"schema": {}}
-    if answer.value is not None:
-        content = {"schema": schema_of(answer.value), "example": shown_example(answer.value)}
     described: dict[str, Any] = {
         "summary": summary,
         "parameters": [
@@ -133,7 +133,7 @@ def operation(
             for name in query
         ],
         "responses": {
-            str(answer.status): {"description": summary, "content": {content_type: content}},
+            str(answer.status): _success(summary, answer, content_type),
             **dict.fromkeys(map(str, answer.refuses), _REFUSED),
         },
     }
@@ -145,6 +145,18 @@ def operation(
         form = {"schema": schema, "example": given.values}
         types = ("application/json", "application/x-www-form-urlencoded")
         described["requestBody"] = {"content": dict.fromkeys(types, form)}
+    return described
+
+
+def _success(summary: str, answer: AnswerExample, content_type: str) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {}}
+    if answer.value is not None:
+        content = {"schema": schema_of(answer.value), "example": shown_example(answer.value)}
+    described: dict[str, Any] = {"description": summary, "content": {content_type: content}}
+    if answer.headers:
+        described["headers"] = {
+            name: {"description": text, "schema": _TEXT} for name, text in answer.headers.items()
+        }
     return described
 
 

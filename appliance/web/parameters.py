@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from appliance.errors import RequestError
-from appliance.stores import Direction, ExporterRecord, FlowStore, Selection
+from appliance.stores import Dimension, Direction, ExporterRecord, FlowStore, Selection
 from appliance.web.times import parse_interval
 
 MAX_PARAMETERS = 100
@@ -40,16 +40,21 @@ PARAMETERS = {
         Parameter(
             "from",
             {"type": "string"},
-            "Start of the range: ISO 8601 or seconds since 1970. The range begins at the whole bin"
-            " that holds it.",
+            "Start of the range: ISO 8601 or seconds since 1970. The range begins at the whole"
+            " minute; one longer ago than sums of minutes are kept (48 hours by default) must be"
+            " where a larger bin begins.",
         ),
         Parameter(
-            "to", {"type": "string"}, "End of the range, not included: as `from`. Default: now."
+            "to",
+            {"type": "string"},
+            "End of the range, not included: as `from`, at the end of a minute. Default: now.",
         ),
         Parameter(
             "last",
             {"type": "string", "examples": ["24h"]},
-            "Length of the range up to its end: a whole number and one of s m h d w M y.",
+            "Length of the range up to its end: a whole number and one of s m h d w M y. The range"
+            " begins at the whole bin that holds its start: a minute, longer ago a larger one; the"
+            " header `X-Range` says which.",
         ),
         Parameter("device", {"type": "string"}, "Only this exporter: its ID or its address."),
         Parameter(
@@ -134,11 +139,32 @@ class Query:
             None if until is None else math.ceil(until),
         )
 
-    def selection(self, store: FlowStore, direction: Direction | None = None) -> Selection:
-        """Return what the request is about; asks the store only when a device is named."""
+    def selection(
+        self,
+        store: FlowStore,
+        direction: Direction | None = None,
+        dimension: Dimension = "total",
+    ) -> Selection:
+        """Return what the request is about, its range as the store can answer it.
+
+        Raises
+        ------
+        RequestError
+            400: `from` or `to` lies within what the store keeps as one; 404: no such device.
+        """
         since, until = self.range()
         device = self.text("device")
         exporter = None if device is None else find_device(store.exporters(), device).id
+        if since is not None:
+            start, end = store.bin_at(since, dimension, exporter)
+            if self.text("last") is None and start != since // 60 * 60:
+                raise _within_bin("from", start, end)
+            since = start
+        if until is not None:
+            until = -(-until // 60) * 60
+            start, end = store.bin_at(until, dimension, exporter)
+            if start != until:
+                raise _within_bin("to", start, end)
         return Selection(since, until, exporter, direction)
 
     def _moment(self, name: str) -> float | None:
@@ -175,6 +201,19 @@ def find_device(exporters: Sequence[ExporterRecord], device: str) -> ExporterRec
         if device in (str(exporter.id), exporter.address):
             return exporter
     raise RequestError(404, f"No device {_shown(device)}")
+
+
+def utc_text(seconds: int) -> str:
+    """Write a time as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _within_bin(name: str, start: int, end: int) -> RequestError:
+    return RequestError(
+        400,
+        f"{name}: the time from {utc_text(start)} to {utc_text(end)} is kept as one sum,"
+        " expected one of these two",
+    )
 
 
 def _unusable(name: str, expected: str, found: str | None) -> RequestError:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.protocols import PROTOCOL_NAMES, protocol_name
-from appliance.stores import Direction, Selection
+from appliance.stores import Direction, Measure, Selection
 from tests.web.building import NOW, Flow, plugin_routes
 
 BASE = "/api/v1/netflow/"
@@ -50,7 +50,7 @@ def test_store_when_asked_by_a_route_then_few_times(client, store, path):
     assert sum(store.calls.values()) <= 2
     store.calls.clear()
     assert client.get(f"{path}?device=127.0.0.1&last=24h").status == 200
-    assert sum(store.calls.values()) <= 2
+    assert sum(store.calls.values()) <= 3
 
 
 @pytest.mark.parametrize("path", [name for name in NAMES if "ColumnInfo" not in name])
@@ -113,7 +113,8 @@ def test_hours_when_the_range_ends_within_one_then_up_to_there(client, store):
     hour = 1_623_751_200  # 10:00
     store.flows = [Flow(hour + 60, 1, 1), Flow(hour + 1800, 10, 1), Flow(hour + 3599, 100, 1)]
     assert hours(client, "?from=1623751200&to=1623753000") == {"2021-06-15T10": 1}
-    assert hours(client, "?from=1623753000") == {"2021-06-15T10": 111}
+    assert hours(client, "?from=1623753000") == {"2021-06-15T10": 110}
+    assert hours(client, "?from=1623753059&to=1623754801") == {"2021-06-15T10": 110}
 
 
 def test_hours_when_everything_is_asked_then_the_store_is_not_asked_for_empty_years(client, store):
@@ -131,3 +132,42 @@ def test_hours_when_everything_is_asked_then_the_store_is_not_asked_for_empty_ye
 
 def test_hours_when_the_range_is_in_the_future_then_nothing(client):
     assert client.get(f"{BASE}getEgressBytesPerHour?from=1923757576&to=1923759999").json == []
+
+
+def test_range_when_it_begins_within_a_bin_then_refused_with_the_two_times(client, store):
+    store.bin_seconds = 900
+    for query in ("from=2021-06-13T09:55:00Z", "from=2021-06-13T09:45:00Z&to=2021-06-13T09:57:00Z"):
+        reply = client.get(f"{BASE}getTopApps?{query}")
+        name = "to" if "to=" in query else "from"
+        assert reply.status == 400
+        assert reply.json["message"] == (
+            f"{name}: the time from 2021-06-13T09:45:00Z to 2021-06-13T10:00:00Z is kept as one"
+            " sum, expected one of these two"
+        )
+    reply = client.get(f"{BASE}getTopApps?from=2021-06-13T09:45:00Z&to=2021-06-13T10:00:00Z")
+    assert (reply.status, reply.headers["x-range"]) == (
+        200,
+        "2021-06-13T09:45:00Z/2021-06-13T10:00:00Z",
+    )
+
+
+def test_range_when_last_reaches_into_a_bin_then_its_start_is_told(client, store):
+    store.bin_seconds = 900
+    store.flows = [Flow(NOW - 3 * 86400, 5, 1)]
+    reply = client.get(f"{BASE}getTopApps?last=3d")
+    assert reply.headers["x-range"] == "2021-06-12T11:45:00Z/.."
+    assert "x-range" not in client.get(f"{BASE}getTopApps").headers
+
+
+@pytest.mark.parametrize("path", [name for name in NAMES if "ColumnInfo" not in name])
+def test_figures_when_exact_then_the_header_says_so(client, many, path):
+    reply = client.get(path)
+    assert reply.headers["x-figures"] == "exact"
+    assert "x-figures-pending" not in reply.headers
+
+
+def test_figures_when_some_are_cut_off_then_the_header_has_the_bound(client, many):
+    many.error, many.pending = Measure(4711, 3, 1), Measure(12, 1, 1)
+    reply = client.get(f"{BASE}getIngressTopTalkers?device=1&limit=1000")
+    assert reply.headers["x-figures"] == "at-most-low-by=4711"
+    assert reply.headers["x-figures-pending"] == "12"

@@ -79,6 +79,9 @@ class FakeStore:
     failure: Exception | None = None
     facts: Mapping[str, Any] = field(default_factory=lambda: {"lag_seconds": 1.5, "rows": 7})
     asked: list[Selection] = field(default_factory=list)
+    bin_seconds: int = 60
+    error: Measure = field(default_factory=Measure)
+    pending: Measure = field(default_factory=Measure)
 
     def _called(self, name: str, selection: Selection | None = None) -> None:
         self.calls[name] += 1
@@ -119,7 +122,7 @@ class FakeStore:
         rows.sort(key=lambda row: -getattr(row, by))
         total, shown = _sum(selected), rows[:limit]
         other = Measure(*(t - sum(row[i + 1] for row in shown) for i, t in enumerate(total)))
-        return TopAnswer(shown, other, total, Measure())
+        return TopAnswer(shown, other, total, self.error, self.pending)
 
     def series(self, boundaries: Sequence[int], selection: Selection) -> list[Measure]:
         self._called("series", selection)
@@ -130,6 +133,11 @@ class FakeStore:
             _sum(flow for flow in selected if start <= flow.time < end)
             for start, end in itertools.pairwise(boundaries)
         ]
+
+    def bin_at(self, moment: int, dimension: str = "total", exporter: int | None = None):
+        self._called("bin_at")
+        start = moment // self.bin_seconds * self.bin_seconds
+        return start, start + self.bin_seconds
 
     def columns(self):
         self._called("columns")

@@ -91,9 +91,12 @@ def test_device_when_id_or_address_then_found(store):
         assert caught.value.message.isprintable()
 
 
-def test_selection_when_no_device_is_named_then_the_store_is_not_asked(store):
-    assert query("last=1h").selection(store) == Selection(int(NOW) - 3600)
+def test_selection_when_made_then_the_store_is_asked_for_what_is_named_only(store):
+    assert query("").selection(store) == Selection()
     assert not store.calls
+    assert query("last=1h").selection(store) == Selection((int(NOW) - 3600) // 60 * 60)
+    assert store.calls == {"bin_at": 1}
+    store.calls.clear()
     asked = query("device=127.0.0.1").selection(store, Direction.EGRESS)
     assert asked == Selection(exporter=1, direction=Direction.EGRESS)
     assert store.calls == {"exporters": 1}

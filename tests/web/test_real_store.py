@@ -124,16 +124,32 @@ def same(one: list, other: list) -> bool:
 
 
 @pytest.mark.parametrize("path", ROUTES)
-@pytest.mark.parametrize("query", ["", "last=3h", "device=10.0.0.2", "device=1&last=2h"])
-def test_analytics_when_on_the_real_store_then_as_in_memory(clients, path, query):
-    # Beyond 48 hours' minutes, ranges of sources begin at whole hours for one exporter.
+@pytest.mark.parametrize("device", ["", "device=10.0.0.2", "device=1"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "last=3h",
+        "last=17m",
+        "last=2h&to=2027-01-15T09:57:00Z",
+        "from=2027-01-15T09:13:00Z&to=2027-01-15T09:41:00Z",
+        "from=2027-01-15T07:13:30Z&to=2027-01-15T10:20:30Z&limit=3",
+        "to=2027-01-15T07:31:00Z",
+        "from=2027-01-15T10:17:00Z",
+        "limit=1",
+    ],
+)
+def test_analytics_when_any_parameters_on_the_real_store_then_as_in_memory(
+    clients, path, query, device
+):
     real, fake = clients()
-    found, expected = real.get(f"{path}?{query}"), fake.get(f"{path}?{query}")
+    target = f"{path}?{query}&{device}"
+    found, expected = real.get(target), fake.get(target)
     assert found.status == expected.status == 200
-    if "device=1&" in query and "Talkers" in path:
-        pytest.skip("sources by exporter are kept by the hour: the range begins at a whole one")
     assert expected.json
     assert same(found.json, expected.json)
+    assert found.headers["x-figures"] == "exact"
+    assert "x-figures-pending" not in found.headers
 
 
 @pytest.mark.parametrize("template", COLLECTOR)

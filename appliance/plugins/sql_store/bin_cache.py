@@ -109,6 +109,10 @@ class BinCache:
         cut = sums[~named].sum(axis=0)
         return Names(numbers[named], sums[named], cut)
 
+    def number(self, names: Sequence[str], sums: IntArray, cut: IntArray) -> Names:
+        """Number the names of sums that come from elsewhere and are not kept."""
+        return Names(np.array([self._number(name) for name in names], np.int32), sums, cut)
+
     def _number(self, name: str) -> int:
         number = self._numbers.setdefault(name, len(self.names))
         if number == len(self.names):
@@ -128,12 +132,36 @@ def bins_of(
             start = bin_end(span.size, start)
 
 
-def added(bins: Sequence[Names]) -> tuple[Groups, IntArray]:
-    """Return the sums by number, and those of what was cut off."""
+class Added(NamedTuple):
+    """Bins added up.
+
+    Attributes
+    ----------
+    groups
+        Sums by number of a name.
+    lacking
+        int64, shape (n, 3): what each name can have in the bins that cut it off.
+    cut
+        int64, shape (3,): what a name that is in none of the bins can have.
+    """
+
+    groups: Groups
+    lacking: IntArray
+    cut: IntArray
+
+
+def added(bins: Sequence[Names]) -> Added:
+    """Add up bins."""
     numbers = np.concatenate([NO_NAMES.numbers, *(names.numbers for names in bins)])
     sums = np.concatenate([NO_NAMES.sums, *(names.sums for names in bins)])
     cut = np.sum([NO_NAMES.cut, *(names.cut for names in bins)], axis=0)
-    return grouped([numbers], sums[:, 0], sums[:, 1], sums[:, 2]), cut
+    groups = grouped([numbers], *sums.T)
+    lacking = np.zeros_like(groups.sums)
+    if cut.any():
+        cuts = np.repeat([names.cut for names in bins], [len(names.numbers) for names in bins], 0)
+        # Grouped by the same numbers, so in the same order.
+        lacking = np.maximum(cut - grouped([numbers], *cuts.T).sums, 0)
+    return Added(groups, lacking, cut)
 
 
 def _text(value: object) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from appliance.plugins.sql_store.bins import LAST, Size, Span, bin_end, bin_start, spans
@@ -20,7 +21,6 @@ from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, Dimension
 from appliance.plugins.sql_store.progress import Progress, read_progress
 from appliance.stores import KeyedMeasure, Measure, MeasureName, Selection, TopAnswer
 
-MEASURES: tuple[MeasureName, ...] = ("octets", "packets", "flows")
 EXACT_SIZES = tuple(Size)
 SUMS = "SUM(octets), SUM(packets), SUM(flows)"
 
@@ -111,7 +111,17 @@ class ExactQuestions:
                 before[place] += int(value)
         rows = [KeyedMeasure(name, *values) for name, values in sums.items()]
         rows.sort(key=lambda row: (-getattr(row, by), -row.octets, -row.packets, row.key))
-        return answer(rows[:limit], summed(rows), Measure())
+        return answer(rows[:limit], summed(rows))
+
+    def bin_at(self, moment: int, sizes: Sequence[Size], now: float) -> tuple[int, int]:
+        """Return the smallest bin that is kept of a moment; one query."""
+        oldest = read_progress(self.database).oldest
+        kept = kept_from(self.limits, sizes, now)
+        size = sizes[0]
+        if oldest and moment > oldest:
+            size = next((size for size in sizes if kept[size] <= moment), sizes[-1])
+        start = bin_start(size, moment)
+        return start, bin_end(size, start)
 
     def series(self, boundaries: Sequence[int], selection: Selection, now: float) -> list[Measure]:
         """Return the sums between neighbouring boundaries; two queries."""
@@ -121,16 +131,15 @@ class ExactQuestions:
         found = [[0, 0, 0] for _ in boundaries[1:]]
         if not found or not progress.oldest:
             return [Measure() for _ in found]
-        size = _fitting(boundaries, kept, progress.oldest)
-        span = Span(size, boundaries[0], boundaries[-1])
+        parts = _series_spans(boundaries, kept, progress.oldest)
         rows = self.read(
             f"SELECT bin_start, {SUMS}",
             Dimension.TOTAL,
-            Range([span], asked.exporter, asked.directions),
+            Range(parts, asked.exporter, asked.directions),
             group="bin_start",
         )
         for start, *values in rows:
-            sums = found[bisect_right(boundaries, int(start)) - 1]
+            sums = found[max(0, bisect_right(boundaries, int(start)) - 1)]
             for place, value in enumerate(values):
                 sums[place] += int(value)
         return [Measure(*sums) for sums in found]
@@ -186,11 +195,16 @@ class ExactQuestions:
         return " UNION ALL ".join([one] * len(asked.spans)), parameters
 
 
-def answer(rows: Sequence[KeyedMeasure], total: Measure, error: Measure) -> TopAnswer:
+def answer(
+    rows: Sequence[KeyedMeasure],
+    total: Measure,
+    error: Measure = Measure(),  # noqa: B008 - a value
+    pending: Measure = Measure(),  # noqa: B008 - a value
+) -> TopAnswer:
     """Put an answer together: the rest is what the rows leave of the total."""
     pairs = zip(total, summed(rows), strict=True)
     other = Measure(*(max(0, whole - shown) for whole, shown in pairs))
-    return TopAnswer(tuple(rows), other, total, error)
+    return TopAnswer(tuple(rows), other, total, error, pending)
 
 
 def summed(rows: Iterable[KeyedMeasure]) -> Measure:
@@ -201,6 +215,17 @@ def summed(rows: Iterable[KeyedMeasure]) -> Measure:
         sum(row.packets for row in rows),
         sum(row.flows for row in rows),
     )
+
+
+def _series_spans(boundaries: Sequence[int], kept: Mapping[Size, int], oldest: int) -> list[Span]:
+    """Return spans no bin of which holds a boundary: only the ends may be no whole large bins."""
+    if len(boundaries) < 4:
+        parts = (spans(since, until, kept) for since, until in pairwise(boundaries))
+        return [span for part in parts for span in part]
+    inner = boundaries[1:-1]
+    middle = Span(_fitting(inner, kept, oldest), inner[0], inner[-1])
+    first = spans(boundaries[0], boundaries[1], kept)
+    return [*first, middle, *spans(boundaries[-2], boundaries[-1], kept)]
 
 
 def _fitting(boundaries: Sequence[int], kept: Mapping[Size, int], oldest: int) -> Size:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from appliance.flowlog import QueryLimits
 from appliance.plugins.sql_store.appliance_database import appliance_database
 from appliance.plugins.sql_store.classify import Classifier, LocalNetworks
 from appliance.plugins.sql_store.configuration import DATABASE, StoreLimits, store_limits
@@ -13,10 +14,11 @@ from appliance.plugins.sql_store.database import DamagedDatabase, SqlDatabase
 from appliance.plugins.sql_store.dimensions import EXACT, Dimension
 from appliance.plugins.sql_store.exporters import Exporters
 from appliance.plugins.sql_store.housekeeping import expire, flow_log_columns, health
-from appliance.plugins.sql_store.largest import LargestQuestions
+from appliance.plugins.sql_store.largest import NAMED_SIZES, LargestQuestions
 from appliance.plugins.sql_store.loading import RollupLoader
+from appliance.plugins.sql_store.log_names import LogQuestions
 from appliance.plugins.sql_store.places import place_at
-from appliance.plugins.sql_store.questions import ExactQuestions
+from appliance.plugins.sql_store.questions import EXACT_SIZES, ExactQuestions
 from appliance.plugins.sql_store.rebuild import begin_rebuild, last_segment, salvage
 from appliance.plugins.sql_store.schema import FLOW_MIGRATIONS, migrate
 from appliance.plugins.sql_store.services import read_services
@@ -66,7 +68,11 @@ class SqlStore:
             self.flows, self._exporters, self.log, self.classifier, self.limits
         )
         self._exact = ExactQuestions(self.flows, self.limits)
-        self._largest = LargestQuestions(self.flows, self.limits, self._exact)
+        limits_of_search = QueryLimits(
+            settings["search.memory"], settings["search.threads"], settings["search.timeout"]
+        )
+        log = LogQuestions(self.log, limits_of_search, self.classifier.local)
+        self._largest = LargestQuestions(self.flows, self.limits, self._exact, log)
 
     # Write side.
 
@@ -131,6 +137,17 @@ class SqlStore:
         """Return the sums between neighbouring boundaries; two queries."""
         with self.flows.transaction():
             return self._exact.series(boundaries, selection, self._clock())
+
+    def bin_at(
+        self, moment: int, dimension: DimensionName = "total", exporter: int | None = None
+    ) -> tuple[int, int]:
+        """Return start and end of the smallest bin that a range can begin or end with."""
+        sizes = EXACT_SIZES if Dimension[dimension.upper()] in EXACT else NAMED_SIZES
+        if dimension == "port" and exporter is not None:
+            # The flow log, which has the minutes of one exporter, does not know services.
+            sizes = sizes[1:]
+        with self.flows.transaction():
+            return self._exact.bin_at(moment, sizes, self._clock())
 
     def columns(self) -> Mapping[str, Mapping[str, Any]]:
         """Describe the columns of the flow log under their names in pmacct's tables."""

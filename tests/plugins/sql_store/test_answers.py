@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 
+from appliance.errors import QueryError
 from appliance.flowlog import FlowSearch, TopQuestion
 from appliance.flows import address_halves
+from appliance.plugins.sql_store.bins import Size
 from appliance.stores import Direction, Measure, Selection
 from tests.plugins.sql_store.world import HOUR, START
 
@@ -67,6 +70,111 @@ class TestAnswers:
                     assert {row.key: tuple(row[1:]) for row in found.rows} == wanted
                     assert found.error == Measure()
 
+    def test_top_when_one_exporter_and_any_minutes_then_equal_to_the_flow_log(self, world: Any):
+        world.limit(top_per_exporter=20)
+        world.fill_hours(4)
+        world.write(world.flows(30, START + 4 * HOUR + 100, flow_direction=None))
+        world.load(START + 4 * HOUR + 130)
+        random = np.random.default_rng(8)
+        ranges = [sorted(random.integers(0, 4 * 60, 2).tolist()) for _ in range(5)]
+        # Inside an hour, over its end, up to now, from before everything.
+        ranges += [(65, 66), (119, 121), (200, 400), (-70, 10), (60, 120)]
+        addresses = {record.id: record.address for record in world.store.exporters()}
+        for first, last in ranges:
+            since, until = START + first * 60, START + (last + 1) * 60
+            for exporter, address in addresses.items():
+                for direction in (None, *Direction):
+                    for dimension in ("source", "destination"):
+                        expected = world.expected(
+                            lambda r, d=dimension: (r["exporter"], r["direction"], r[d]),
+                            since,
+                            until,
+                        )
+                        wanted: dict[str, list[int]] = {}
+                        for key, sums in expected.items():
+                            if key[0] == address and direction in (None, key[1]):
+                                before = wanted.setdefault(key[2], [0, 0, 0])
+                                wanted[key[2]] = [a + b for a, b in zip(before, sums, strict=True)]
+                        found = world.top(
+                            dimension,
+                            since=since,
+                            until=until,
+                            exporter=exporter,
+                            direction=direction,
+                        )
+                        assert {row.key: list(row[1:]) for row in found.rows} == wanted
+                        assert (found.error, found.other) == (Measure(), Measure())
+
+    def test_top_when_the_log_has_lost_minutes_then_the_error_has_what_is_missing(self, world: Any):
+        world.fill_hours(2)
+        since = START + 1800
+        before = world.top("source", since=since, until=since + 600, exporter=1)
+        assert before.total.octets > 0
+        world.writer.close()
+        shutil.rmtree(world.log)
+        (world.log / "flows").mkdir(parents=True)
+        found = world.top("source", since=since, until=since + 600, exporter=1)
+        assert (found.rows, found.error) == ((), before.total)
+        shutil.rmtree(world.log)
+        with pytest.raises(QueryError, match="sources of one device are kept by whole hours"):
+            world.top("source", since=since, until=since + 600, exporter=1)
+
+    @pytest.mark.parametrize("by", ["octets", "packets", "flows"])
+    def test_top_when_the_first_are_in_every_bin_then_exact_although_others_are_cut_off(
+        self, world: Any, by: Any
+    ):
+        large = address_halves("203.0.113.0")[1] + np.arange(60, dtype=np.uint64) % 15
+        for minute in range(4):
+            at = START + 60 * minute
+            world.write(world.flows(400, at, sources=300))
+            for _ in range(4):
+                counts = {"octet_delta_count": 10**9, "packet_delta_count": 10**6}
+                world.write(world.flows(60, at, source_address_lo=large, **counts))
+        world.load(START + 300)
+        expected = world.expected(lambda r: r["source"])
+        found = world.store.top("source", Selection(), by, 15)
+        assert len(expected) > 300
+        assert {row.key: tuple(row[1:]) for row in found.rows} == {
+            key: sums for key, sums in expected.items() if key.startswith("203.0.113.")
+        }
+        assert found.error == Measure()
+        assert found.other.octets > 0
+
+    def test_top_when_rows_may_be_wrong_then_the_error_bounds_them_and_what_is_not_shown(
+        self, world: Any
+    ):
+        for minute in range(4):
+            world.write(world.flows(400, START + 60 * minute, sources=300))
+        world.load(START + 300)
+        expected = world.expected(lambda r: r["source"])
+        for place, by in enumerate(("octets", "packets", "flows")):
+            for limit in (1, 15, 25, 200):
+                found = world.store.top("source", Selection(), by, limit)
+                assert found.error[place] > 0
+                shown = {row.key: row[1:] for row in found.rows}
+                for key, sums in shown.items():
+                    for measure in range(3):
+                        assert 0 <= expected[key][measure] - sums[measure] <= found.error[measure]
+                last = min(sums[place] for sums in shown.values()) if len(shown) == limit else 0
+                beside = [sums[place] for key, sums in expected.items() if key not in shown]
+                assert max(beside) - last <= found.error[place]
+
+    def test_bin_when_asked_for_then_the_smallest_that_a_range_can_begin_with(self, world: Any):
+        world.limit(
+            kept_seconds={Size.MINUTE: 2 * HOUR, Size.QUARTER: 6 * HOUR, Size.HOUR: 6 * HOUR}
+        )
+        world.fill_hours(5)
+        moment = START + 4 * HOUR + 1234
+        minute = (moment // 60 * 60, moment // 60 * 60 + 60)
+        hour = (START + 4 * HOUR, START + 5 * HOUR)
+        assert world.store.bin_at(moment) == minute
+        assert world.store.bin_at(moment, "source", 1) == minute
+        assert world.store.bin_at(moment, "port", 1) == hour
+        old = moment - 2 * HOUR
+        assert world.store.bin_at(old) == (START + 2 * HOUR + 900, START + 2 * HOUR + 1800)
+        assert world.store.bin_at(old, "source") == (START + 2 * HOUR, START + 3 * HOUR)
+        assert world.store.bin_at(START - 1000) == ((START - 1000) // 60 * 60, START - 960)
+
     def test_top_when_names_are_many_then_the_error_is_never_larger_than_told(self, world: Any):
         world.limit(group_names=40)
         for hour in range(3):
@@ -116,6 +224,7 @@ class TestAnswers:
             [START - 86400, START + 900, START + 1800, START + 7200],
             [START + 60, START + 120, START + 3660, now],
             [START + 19800 * k for k in range(4)],
+            [START + 60 * 17, START + HOUR, START + 2 * HOUR, START + 3 * HOUR + 60 * 41],
         ):
             found = world.store.series(boundaries, Selection(direction=Direction.INGRESS))
             for since, until, measure in zip(boundaries[:-1], boundaries[1:], found, strict=True):
