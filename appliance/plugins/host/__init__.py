@@ -45,7 +45,12 @@ _SYSTEM = {
     "uptime": 2735,
 }
 _CPU = {"cpuLoad": [0.7373, 0.9716, 1.0581]}
-_STORAGE = {"freeStorage": 10347, "usedStorage": 8107, "totalStorage": 18454}
+_STORAGE = {
+    "freeStorage": 10347,
+    "usedStorage": 8107,
+    "totalStorage": 18454,
+    "availableStorage": 9410,
+}
 _MEMORY = {"freeMemory": 161247232, "usedMemory": 2465263616, "totalMemory": 2626510848}
 _DNS = {"dnsServers": [{"server": "8.8.8.8"}, {"server": "8.8.4.4"}]}
 _NETWORK = {

@@ -34,9 +34,14 @@ def cpu_load() -> dict[str, list[float]]:
 
 
 def storage() -> dict[str, int]:
-    """Return the space of `/` in whole MB (2^20 octets)."""
+    """Return the space of `/` in whole MB (2^20 octets).
+
+    Total, used and available are those of `df`. What is not used is free, as documented, though
+    some of it (reserved blocks, a quota) may not be had: `availableStorage` is what can be written.
+    """
     usage = psutil.disk_usage("/")
-    return _sums("Storage", usage.total // _MEGABYTE, usage.free // _MEGABYTE)
+    total, used = usage.total // _MEGABYTE, usage.used // _MEGABYTE
+    return _sums("Storage", total, total - used) | {"availableStorage": usage.free // _MEGABYTE}
 
 
 def memory() -> dict[str, int]:
