@@ -74,7 +74,7 @@ class Applications:
     Attributes
     ----------
     names
-        By the exporter's address, by application_id.
+        By the exporter's address, by application_id; IANA's where the service has one.
     refused
         Names beyond the limits.
     """
@@ -88,7 +88,8 @@ class Applications:
         """Take over (exporter, application_id, name); return the rows to store."""
         rows = []
         for exporter, application, text in found:
-            name = clean_name(text)
+            cleaned = clean_name(text)
+            name = self.services.known_as.get(cleaned.lower(), cleaned)
             known = self.names.setdefault(exporter, {})
             if not name or known.get(application) == name:
                 continue
@@ -98,7 +99,7 @@ class Applications:
                     continue
                 self._known += 1
             known[application] = name
-            rows.append((exporter, str(application), name))
+            rows.append((exporter, str(application), cleaned))
         return rows
 
     def of(self, groups: Groups, addresses: Mapping[int, str]) -> tuple[IntArray, list[str]]:

@@ -1,11 +1,13 @@
 """Services: names of well-known ports, and which port of a flow is its service.
 
-`services.csv` has the names as IANA's registry spells them.
+`services.csv` has the names as IANA's registry spells them, and the names that exporters (NBAR,
+PAN-OS) have for the same services: one service has one name, IANA's.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from importlib import resources
 from typing import NamedTuple
 
@@ -29,11 +31,14 @@ class Services(NamedTuple):
         uint16, by family * 65536 + port: position in `names`; 0 where the port has no name.
     names
         The first is for none.
+    known_as
+        The name here by the name that an exporter may give, in lower case.
     """
 
     family: NDArray[np.uint8]
     place: NDArray[np.uint16]
     names: tuple[str, ...]
+    known_as: Mapping[str, str]
 
     def named(self, protocols: NDArray[np.uint8], ports: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """Return the position of the name of each port, 0 for none."""
@@ -49,13 +54,15 @@ def read_services() -> Services:
         family[protocol] = number
     place = np.zeros((len(PROTOCOL_NUMBERS) + 1) * PORTS, np.uint16)
     names = [""]
+    known_as: dict[str, str] = {}
     text = resources.files("appliance.plugins.sql_store").joinpath("services.csv").read_text()
     for row in csv.DictReader(text.splitlines()):
         if row["name"] not in names:
             names.append(row["name"])
+        known_as |= dict.fromkeys([row["name"], *row["also"].split()], row["name"])
         at = int(family[PROTOCOL_NUMBERS[row["protocol"]]]) * PORTS + int(row["port"])
         place[at] = names.index(row["name"])
-    return Services(family, place, tuple(names))
+    return Services(family, place, tuple(names), known_as)
 
 
 def service_ports(

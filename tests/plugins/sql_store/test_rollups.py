@@ -109,6 +109,46 @@ class TestRollups:
         world.load()
         assert len(world.top("application").rows) == 4
 
+    @pytest.mark.parametrize(
+        ("told", "port", "protocol", "name"),
+        [
+            ("dns", 53, 17, "domain"),
+            ("ssl", 443, 6, "https"),
+            ("cifs", 445, 6, "microsoft-ds"),
+            ("HTTP", 80, 6, "http"),
+        ],
+    )
+    def test_application_when_told_by_one_exporter_and_not_by_another_then_one_name(
+        self, world: Any, told: str, port: int, protocol: int, name: str
+    ):
+        exporter = address_halves("192.0.2.1")[1]
+        options = FlowBatch(
+            1,
+            {
+                "collection_time_milliseconds": np.full(1, START * 1000),
+                "exporter_address_hi": np.zeros(1, "u8"),
+                "exporter_address_lo": np.full(1, exporter, "u8"),
+                "record_kind": np.full(1, 2, "u1"),
+                "application_id": np.full(1, 7, "u8"),
+                "application_name": np.array([told], object),
+            },
+            options=True,
+        )
+        for _ in range(2):
+            flows = world.flows(
+                2,
+                exporter_address_lo=[exporter, exporter + 1],
+                application_id=[7, 0],
+                destination_transport_port=port,
+                protocol_identifier=protocol,
+            )
+            world.write(options, flows)
+            world.load()
+            world.restart()
+        (row,) = world.top("application").rows
+        assert (row.key, row.flows) == (name, 4)
+        assert world.stored("SELECT name FROM application") == [(told,)]
+
     @pytest.mark.parametrize("what", ["options", "flows"])
     def test_loaders_when_an_orphaned_one_is_still_at_work_then_nothing_counts_twice(
         self, world: Any, monkeypatch: pytest.MonkeyPatch, what: str
