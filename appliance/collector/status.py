@@ -1,7 +1,7 @@
 """The collector's figures in a small file that other processes read.
 
 Replaced whole every two seconds, so a reader sees one moment; a file that has not changed for
-longer belongs to a collector that is gone.
+longer belongs to a collector that hangs or is gone.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from appliance.plugins.metrics.prometheus import (
     StatusCollector,
     scrape,
 )
+from tests.collector.supervision.holding import holder
 from tests.web.building import NOW, Client, settings_of, web_of
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
@@ -56,11 +57,17 @@ STATUS = {
 
 
 @pytest.fixture
-def running(settings):
+def collector(settings):
+    """Have a process that holds the pid file as a collector does."""
+    with holder(settings["data_directory"] / "collector.pid") as process:
+        yield process
+
+
+@pytest.fixture
+def running(settings, collector):
     """Write a collector's status file."""
 
     def write(**changes):
-        settings["data_directory"].mkdir(exist_ok=True)
         text = json.dumps(STATUS | changes)
         (settings["data_directory"] / "collector.json").write_text(text)
 
@@ -142,8 +149,9 @@ def test_metrics_when_a_collector_raises_then_the_others_stay(store, settings, c
     "text",
     ["", "[]", "{", '{"time_ms": "x"}', '{"time_ms": %d, "exporters": [1], "log": 5, "counts": 1}'],
 )
-def test_status_when_the_file_is_odd_then_no_figure_but_an_answer(client, settings, text):
-    settings["data_directory"].mkdir()
+def test_status_when_the_file_is_odd_then_no_figure_but_an_answer(
+    client, settings, collector, text
+):
     file = settings["data_directory"] / "collector.json"
     file.write_text(text.replace("%d", str(int(NOW * 1000))))
     assert scraped(client)["appliance_database_up"] == 1
@@ -154,6 +162,19 @@ def health(client, status: int):
     reply = client.get("/api/v1/health")
     assert reply.status == status
     return reply.json
+
+
+def test_health_when_the_collector_was_killed_a_moment_ago_then_it_does_not_run(
+    client, running, collector
+):
+    running()
+    assert health(client, 200)["collector"]["running"]
+    collector.kill()
+    collector.wait(10)
+    report = health(client, 503)
+    assert report["message"] == "The collector is not running"
+    assert report["collector"] == {"running": False}
+    assert scraped(client)["appliance_collector_up"] == 0
 
 
 def test_health_when_all_is_well_then_everything_an_operator_asks(client, running, store):

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.collector.status import read_status
+from appliance.collector.supervision.choice import pid_file_path
+from appliance.collector.supervision.pid_file import PidFile
 from appliance.errors import StorageError
 from appliance.settings import Settings
 from appliance.stores import FlowStore
@@ -23,7 +25,7 @@ log = logging.getLogger(__name__)
 
 STATUS_FILE = "collector.json"
 STALE_SECONDS = 10.0
-"""The collector writes its figures every two seconds; older ones are of one that is gone."""
+"""The collector writes its figures every two seconds; older ones are of one that hangs."""
 
 ASSUMED = "assumed"
 """Nobody told a sampling rate, so traffic counts as it is."""
@@ -33,16 +35,34 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StatusFile:
-    """The collector's figures, as other processes see them."""
+    """The collector's figures, as other processes see them.
+
+    Attributes
+    ----------
+    pid_file
+        Its lock tells at once when the collector has gone.
+    """
 
     path: Path
+    pid_file: PidFile
+
+    @classmethod
+    def of(cls, settings: Settings) -> StatusFile:
+        """Return that of the configured collector."""
+        return cls(settings["data_directory"] / STATUS_FILE, PidFile(pid_file_path(settings)))
 
     def fresh(self, now: float) -> Json | None:
-        """Return the figures; None when no collector runs here."""
-        found = read_status(self.path)
-        if found is None or not isinstance(found.get("time_ms"), int):
+        """Return the figures; None when no collector runs here, or one that hangs."""
+        try:
+            if not self.pid_file.status().is_running:
+                return None
+        except StorageError as error:
+            log.debug("the collector's pid file: %s", error)
             return None
-        return found if now - found["time_ms"] / 1000 <= STALE_SECONDS else None
+        status = read_status(self.path)
+        if status is None or not isinstance(status.get("time_ms"), int):
+            return None
+        return status if now - status["time_ms"] / 1000 <= STALE_SECONDS else None
 
 
 def exporter_figures(address: str, facts: Json, settings: Settings) -> Json:

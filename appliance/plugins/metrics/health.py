@@ -8,7 +8,6 @@ from typing import Any
 from appliance import __version__
 from appliance.contracts import Answer
 from appliance.plugins.metrics.figures import (
-    STATUS_FILE,
     Json,
     StatusFile,
     disk_figures,
@@ -28,7 +27,7 @@ LAG_SECONDS = 30.0
 
 def health(settings: Settings, open_store: Callable[[], FlowStore], now: float) -> Answer:
     """Return how the appliance is; 503 when the collector or the database is away."""
-    status = StatusFile(settings["data_directory"] / STATUS_FILE).fresh(now)
+    status = StatusFile.of(settings).fresh(now)
     store, disk = store_figures(open_store), disk_figures(settings)
     failures = [
         *([] if status is not None else ["The collector is not running"]),

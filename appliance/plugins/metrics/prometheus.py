@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from appliance import __version__
 from appliance.contracts import Answer
 from appliance.plugins.metrics.figures import (
-    STATUS_FILE,
     Json,
     StatusFile,
     disk_figures,
@@ -89,7 +88,7 @@ class StatusCollector:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._settings, self._clock = settings, clock
-        self._status = StatusFile(settings["data_directory"] / STATUS_FILE)
+        self._status = StatusFile.of(settings)
 
     def collect(self) -> Iterator[Any]:
         """Yield the metrics there are now."""
