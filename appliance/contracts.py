@@ -99,6 +99,9 @@ class Route:
         Open to everyone on a listener that is configured with `needAuth: false`.
     changes
         It changes something although its method is GET.
+    error_body
+        Returns the JSON of an error from its sentence, where the published API has a form of its
+        own for what the handler refuses; None is the form of all others.
     """
 
     method: str
@@ -109,6 +112,7 @@ class Route:
     open_from_loopback: bool = False
     open_without_auth: bool = False
     changes: bool = False
+    error_body: Callable[[str], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,7 +268,7 @@ def register_routes() -> list[Route]:
             change_configuration,
             "Change it for the next start",
             updated,
-            (400, 500),
+            (400, 413, 415, 500),
         ),
     )
     return [
@@ -284,6 +284,7 @@ def register_routes() -> list[Route]:
                 tag=TAG,
             ),
             changes=path in ("start", "stop"),
+            error_body=lambda problem: {"error": problem},
         )
         for method, path, handler, summary, answer, refuses in described
     ]

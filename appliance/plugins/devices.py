@@ -72,7 +72,7 @@ def one_device(device: str, store: FlowStore, zone: tzinfo) -> dict[str, Any]:
 
 def change_device(device: str, body: Body, store: FlowStore, zone: tzinfo) -> dict[str, Any]:
     """Set name or info of an exporter and return it as it is now."""
-    wanted = body.single(("Name", "Info"))
+    wanted = body.single(("Name", "Info"), nullable=("Name", "Info"))
     if not wanted:
         raise RequestError(400, "Nothing to change, expected Name or Info")
     for name, limit in (("Name", MAX_NAME_LETTERS), ("Info", MAX_INFO_LETTERS)):

@@ -33,7 +33,8 @@ class HelperRefused(ApplianceError):  # noqa: N818 - it says what is the case
     Attributes
     ----------
     status
-        As of HTTP: 400 the request, 409 the state of the machine, 500 the machine itself.
+        As of HTTP: 400 the request, 409 the state of the machine, 500 the machine itself, 501
+        there is no helper.
     sentence
         Why.
     """

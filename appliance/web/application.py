@@ -110,8 +110,11 @@ def _wrapped(
             act.principal = services.principal_from(environ)
             return act.principal
 
+        form: Callable[[str], Mapping[str, Any]] = error_body
         try:
             principal = admit(route, environ, remembered)
+            # Who may not call the route learns it in the form of all routes.
+            form = route.error_body or error_body
             trail.begin(act, route, environ)
             call = Call(services, environ, principal, act)
             arguments = {name: PROVIDERS[name](call) for name in wanted}
@@ -122,7 +125,7 @@ def _wrapped(
             )
         # The guard of the web server: whatever a handler raises becomes an answer.
         except Exception as error:
-            return error_answer(error, log)
+            return error_answer(error, log, form)
 
     def wrapped(**parts: str) -> Any:
         environ: _Environ = bottle.request.environ

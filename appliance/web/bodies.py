@@ -32,8 +32,15 @@ class Body:
         self._environ, self._max_octets = environ, max_octets
         self._seen = seen or (lambda _values: None)
 
-    def values(self, known: Collection[str]) -> dict[str, list[str]]:
+    def values(
+        self, known: Collection[str], nullable: Collection[str] = ()
+    ) -> dict[str, list[str]]:
         """Return each parameter that is there with its values.
+
+        Parameters
+        ----------
+        nullable
+            Those for which JSON's null is an empty text.
 
         Raises
         ------
@@ -47,16 +54,16 @@ class Body:
             return {}
         if kind not in (FORM, JSON):
             raise RequestError(415, f"Expected a body of type {FORM} or {JSON}")
-        values = _from_json(octets) if kind == JSON else _from_form(octets)
+        values = _from_json(octets, nullable) if kind == JSON else _from_form(octets)
         if unknown := sorted(set(values) - set(known)):
             names = ", ".join(name[:60] for name in unknown[:10])
             raise RequestError(400, f"Unknown parameters: {names}; expected {', '.join(known)}")
         self._seen(values)
         return values
 
-    def single(self, known: Collection[str]) -> dict[str, str]:
+    def single(self, known: Collection[str], nullable: Collection[str] = ()) -> dict[str, str]:
         """Return each parameter that is there; one given twice is an error."""
-        values = self.values(known)
+        values = self.values(known, nullable)
         for name, found in values.items():
             if len(found) != 1:
                 raise RequestError(400, f"{name} is given {len(found)} times, expected once")
@@ -80,7 +87,7 @@ class Body:
 def _from_form(octets: bytes) -> dict[str, list[str]]:
     try:
         return parse_qs(
-            octets.decode("ascii"),
+            octets.decode(),
             keep_blank_values=True,
             max_num_fields=MAX_PARAMETERS,
             errors="strict",
@@ -89,16 +96,19 @@ def _from_form(octets: bytes) -> dict[str, list[str]]:
         raise RequestError(400, "The body is not a form in UTF-8") from None
 
 
-def _from_json(octets: bytes) -> dict[str, list[str]]:
+def _from_json(octets: bytes, nullable: Collection[str]) -> dict[str, list[str]]:
     try:
         found = json.loads(octets)
     except (ValueError, RecursionError):
         raise RequestError(400, "The body is not JSON") from None
     if not isinstance(found, dict):
         raise RequestError(400, "The body is not a JSON object")
+    texts = {
+        name: "" if value is None and name in nullable else value for name, value in found.items()
+    }
     return {
         name: [_text(name, item) for item in (value if isinstance(value, list) else [value])]
-        for name, value in found.items()
+        for name, value in texts.items()
     }
 
 

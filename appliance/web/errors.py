@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from appliance.contracts import Answer
 from appliance.errors import QueryError, RequestError, StorageError
 from appliance.ratelimit import RateLimited
@@ -15,19 +18,21 @@ def error_body(message: str) -> dict[str, object]:
     return {"success": False, "message": message}
 
 
-def error_answer(error: Exception, log: RateLimited) -> Answer:
+def error_answer(
+    error: Exception, log: RateLimited, body: Callable[[str], Mapping[str, Any]] = error_body
+) -> Answer:
     """Turn what a handler raised into an answer; what is not expected is logged and becomes 500."""
     if isinstance(error, RequestError):
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
-        return Answer(error_body(error.message), error.status, headers=headers)
+        return Answer(body(error.message), error.status, headers=headers)
     if isinstance(error, QueryError):
-        return Answer(error_body(sentence(str(error))), 400)
+        return Answer(body(sentence(str(error))), 400)
     if isinstance(error, StorageError):
         log.warning("storage is not available: %s", str(error))
         message = "The database is not available at the moment, try again later"
-        return Answer(error_body(message), 503, headers={"Retry-After": "10"})
+        return Answer(body(message), 503, headers={"Retry-After": "10"})
     log.exception("a handler failed: %s", type(error).__name__)
-    return Answer(error_body("Internal server error"), 500)
+    return Answer(body("Internal server error"), 500)
 
 
 def sentence(text: str) -> str:

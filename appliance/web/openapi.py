@@ -142,7 +142,7 @@ def operation(
     if body is not None:
         given = body if isinstance(body, BodyExample) else BodyExample(body)
         schema = schema_of(given.values) | {"required": list(given.required)}
-        form = {"schema": schema, "example": given.values}
+        form = {"schema": schema, "example": shown_example(given.values)}
         types = ("application/json", "application/x-www-form-urlencoded")
         described["requestBody"] = {"content": dict.fromkeys(types, form)}
     return described

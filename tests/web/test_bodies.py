@@ -37,6 +37,13 @@ def test_body_when_form_or_json_then_values():
         "role": ["a", "b"]
     }
     assert body(b"", "").single(("Name",)) == {}
+    assert body("Name=Müller".encode(), FORM).single(("Name",)) == {"Name": "Müller"}
+
+
+def test_body_when_null_is_allowed_then_an_empty_text():
+    nulls = body(b'{"Name": null, "Info": "x"}')
+    assert nulls.single(("Name", "Info"), nullable=("Name",)) == {"Name": "", "Info": "x"}
+    assert body(b'{"Name": null}').values(("Name",), ("Name",)) == {"Name": [""]}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +62,7 @@ def test_body_when_form_or_json_then_values():
         (b'{"Name": {"a": 1}}', JSON, 400, "Name: expected text"),
         (b'{"Name": true}', JSON, 400, "Name: expected text"),
         (b'{"Name": null}', JSON, 400, "Name: expected text"),
+        (b'{"Name": [null]}', JSON, 400, "Name: expected text"),
         (b'{"Name": "\\ud800"}', JSON, 400, "Name: expected text in UTF-8"),
         (b'{"Name": []}', JSON, 400, "Name is given 0 times, expected once"),
         (b'{"Name": "' + b"x" * 2000 + b'"}', JSON, 413, "The body is larger than 1000 octets"),

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from appliance.contracts import ADMINISTRATOR, Principal, Route
-from appliance.errors import RequestError
 from appliance.hookspecs import hookimpl
 from appliance.plugins.host import figures
 from appliance.plugins.host.machine import Machine
@@ -24,6 +23,7 @@ from appliance.plugins.host.routes import (
     REBOOTING,
     SHUTTING_DOWN,
     HostRoutes,
+    invalid_network,
 )
 from appliance.privileged.addressing import checked_interface
 from appliance.privileged.client import HelperRefused
@@ -156,7 +156,15 @@ def routes_of(host: HostRoutes) -> list[Route]:
     for method, path, handler, text, body in doing:
         schema = operation(text, messages[path], body=body, tag=TAG)
         routes.append(
-            Route(method, f"{PREFIX}{path}", handler, ADMINISTRATOR, schema, changes=True)
+            Route(
+                method,
+                f"{PREFIX}{path}",
+                handler,
+                ADMINISTRATOR,
+                schema,
+                changes=True,
+                error_body=invalid_network if method == "PUT" else None,
+            )
         )
     return routes
 
@@ -167,7 +175,7 @@ def confirm_if_reached(machine: Machine, environ: Mapping[str, Any]) -> None:
         return
     try:
         machine.ask("network_confirm")
-    except (HelperRefused, RequestError) as error:
+    except HelperRefused as error:
         log.warning("the change of the network cannot be confirmed: %s", error)
 
 

@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import RequestError
-from appliance.privileged.client import HELPER_SOCKET, ask_helper, exchanged, has_helper
+from appliance.privileged.client import (
+    HELPER_SOCKET,
+    HelperRefused,
+    ask_helper,
+    exchanged,
+    has_helper,
+)
 from appliance.privileged.storage import STATE_FOLDER, WAITING, read_record
 
 _ASK_SECONDS = 60.0
@@ -43,25 +48,29 @@ class Machine:
         return self.manage or has_helper(self.helper_socket)
 
     def require(self) -> None:
-        """Refuse with a 501 when there is nobody who could do anything."""
+        """Refuse when there is nobody who could do anything.
+
+        Raises
+        ------
+        HelperRefused
+            501.
+        """
         if has_helper(self.helper_socket):
             return
         if not self.manage:
-            raise RequestError(
+            raise HelperRefused(
                 501, "This machine is not set up as an appliance, and host.manage is not true"
             )
         if os.geteuid() != 0:
-            raise RequestError(501, "host.manage is true, but the API does not run as root")
+            raise HelperRefused(501, "the API does not run as root, which host.manage needs")
 
     def ask(self, act: str, **values: str) -> dict[str, Any]:
         """Let it be done.
 
         Raises
         ------
-        RequestError
-            501: this machine is no appliance.
         HelperRefused
-            It was not done.
+            It was not done; 501: this machine is no appliance.
         """
         self.require()
         request = {"act": act, **values}

@@ -60,7 +60,6 @@ class HostRoutes:
 
     def change_network(self, body: Body) -> Answer:
         """Check new network settings and have them applied; the answer leaves before that."""
-        self.machine.require()
         values = body.single(PARAMETERS)
         try:
             settings = checked_settings(values)
@@ -109,8 +108,13 @@ class HostRoutes:
         try:
             self.machine.ask(act)
         except HelperRefused as refusal:
-            return _failure(500, error, refusal.sentence)
+            return _failure(501 if refusal.status == 501 else 500, error, refusal.sentence)
         return Answer({"message": message})
+
+
+def invalid_network(sentence: str) -> dict[str, object]:
+    """Return the JSON of an error about a request to change the network."""
+    return {"error": INVALID, "success": False, "message": sentence}
 
 
 def _failure(status: int, error: str, sentence: str) -> Answer:

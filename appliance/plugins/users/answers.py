@@ -22,6 +22,11 @@ def no_user() -> Answer:
     return Answer({"message": NO_USER}, 404)
 
 
+def error_body(problem: str) -> dict[str, object]:
+    """Return the JSON of one error."""
+    return {"error": problem}
+
+
 def errors(problems: Sequence[str], status: int = 400) -> Answer:
     """Answer one error as text, several as an array."""
     return Answer({"error": problems[0] if len(problems) == 1 else list(problems)}, status)

@@ -10,7 +10,15 @@ from appliance.accounts.passwords import hashed
 from appliance.accounts.rules import OPTIONAL, RULES, problems_of
 from appliance.contracts import ADMINISTRATOR, Answer, Route
 from appliance.errors import RequestError
-from appliance.plugins.users.answers import NO_USER, PATH, errors, found_user, no_user, refused
+from appliance.plugins.users.answers import (
+    NO_USER,
+    PATH,
+    error_body,
+    errors,
+    found_user,
+    no_user,
+    refused,
+)
 from appliance.settings import Settings
 from appliance.web.bodies import Body
 from appliance.web.openapi import AnswerExample, BodyExample, OrNull, Whole, operation
@@ -56,7 +64,7 @@ def one_user(user_id: str, accounts: AccountStore) -> Answer | dict[str, Any]:
 
 def add_user(body: Body, accounts: AccountStore, settings: Settings, now: float) -> Answer:
     """Make a user."""
-    values = body.single(tuple(RULES))
+    values = body.single(tuple(RULES), OPTIONAL)
     missing = [f"No {name} provided" for name in ("username", "password") if not values.get(name)]
     given = {name: value for name, value in values.items() if value}
     if problems := [*missing, *problems_of(given)]:
@@ -73,7 +81,7 @@ def modify_user(
     user_id: str, body: Body, accounts: AccountStore, settings: Settings, now: float
 ) -> Answer:
     """Change values and roles of a user, all of them or nothing."""
-    given = body.values((*RULES, *ROLE_FIELDS))
+    given = body.values((*RULES, *ROLE_FIELDS), OPTIONAL)
     user = found_user(accounts, user_id)
     if user is None:
         return errors([NO_USER], 404)
@@ -132,6 +140,7 @@ def routes() -> list[Route]:
             handler,
             role=ADMINISTRATOR,
             schema=operation(summary, answer, body=body, tag=TAG),
+            error_body=error_body if method in ("POST", "PUT") else None,
         )
         for method, path, handler, summary, answer, body in table
     ]
@@ -179,12 +188,13 @@ _SHOWN = Whole(
 _VALUES = {
     "username": "thirdUser",
     "password": "th!s1s@paSw0RD",
-    "firstname": "first",
-    "lastname": "user",
-    "email": "firstisBest@destne.com",
+    "firstname": OrNull("first"),
+    "lastname": OrNull("user"),
+    "email": OrNull("firstisBest@destne.com"),
 }
 _NEW = BodyExample(_VALUES, required=("username", "password"))
 _CHANGE = {**_VALUES, "addRole": ["Administrator"], "deleteRole": ["User"]}
-_CREATED = AnswerExample(Whole(message="User created!"), 201, refuses=(400, 409))
-_UPDATED = AnswerExample(Whole(message="User updated!"), refuses=(400, 404, 409))
+_UNREADABLE = (400, 413, 415, 503)
+_CREATED = AnswerExample(Whole(message="User created!"), 201, refuses=(*_UNREADABLE, 409))
+_UPDATED = AnswerExample(Whole(message="User updated!"), refuses=(*_UNREADABLE, 404, 409))
 _DELETED = AnswerExample(Whole(message="Successfully deleted!"), refuses=(404, 409))

@@ -66,10 +66,30 @@ def test_route_when_the_machine_is_no_appliance_then_501_with_a_sentence(
 ):
     machine = Machine(helper_socket=tmp_path / "nothing")
     made = appliance_with(machine, tmp_path, monkeypatch)
-    status, answer = call(made, method, path, "nonsense=1" if method == "PUT" else "")
+    status, answer = call(made, method, path, "state=dhcp" if method == "PUT" else "")
     made.close()
     assert status == 501
     assert answer["message"].startswith("This machine is not set up as an appliance")
+    documented = {
+        "restart": "Unable to reboot device",
+        "shutdown": "Unable to shutdown device",
+        "network": "Network not set",
+    }
+    assert answer["error"] == documented.get(path, "Network not confirmed")
+
+
+@pytest.mark.parametrize(
+    "body", ["nonsense=1", "state=static&ipaddress=1.2.3", "state=dhcp&state="]
+)
+def test_change_when_it_is_invalid_and_the_machine_no_appliance_then_said_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
+):
+    made = appliance_with(Machine(helper_socket=tmp_path / "nothing"), tmp_path, monkeypatch)
+    status, answer = call(made, "PUT", "network", body)
+    made.close()
+    assert status == 400
+    assert answer["error"] == "Network not set, information is invalid please check format"
+    assert answer["message"]
 
 
 def test_change_when_the_machine_is_no_appliance_then_there_is_none(
@@ -90,7 +110,7 @@ def test_machine_when_managed_without_root_then_501(
     made.close()
     assert (status, answer["message"]) == (
         501,
-        "host.manage is true, but the API does not run as root",
+        "The API does not run as root, which host.manage needs",
     )
 
 

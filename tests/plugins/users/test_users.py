@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from appliance.accounts.passwords import is_password
 from appliance.contracts import ADMINISTRATOR, USER
-from tests.web.appliance import PASSWORD, made_appliance
+from tests.web.appliance import PASSWORD, Appliance, made_appliance
 
 NEW = f"username=thirdUser&password={PASSWORD}"
 NOBODY = {"message": "No User found with that ID"}
@@ -91,12 +93,12 @@ def test_user_when_it_cannot_be_added_then_one_error_or_several(appliance, body,
 def test_user_when_a_parameter_is_unknown_or_twice_then_named(appliance, number):
     for method, path in (("POST", "/user"), ("PUT", f"/user/{number}")):
         reply = appliance(method, path, f"{NEW}&isAdmin=1")
-        assert (reply.status, reply.json["success"]) == (400, False)
-        assert "Unknown parameters: isAdmin; expected username" in reply.json["message"]
+        assert reply.status == 400
+        assert "Unknown parameters: isAdmin; expected username" in reply.json["error"]
         reply = appliance(method, path, f"{NEW}&username=x")
-        assert (reply.status, reply.json["message"]) == (
+        assert (reply.status, reply.json) == (
             400,
-            "username is given 2 times, expected once",
+            {"error": "username is given 2 times, expected once"},
         )
 
 
@@ -196,3 +198,40 @@ def test_user_when_the_number_is_none_then_404(appliance, number):
         for method in ("PUT", "DELETE"):
             assert appliance(method, f"{path}/{end}").json == NOBODY
     assert appliance("GET", f"{path}/role").json == NOBODY
+
+
+def test_names_when_sent_as_plain_utf_8_then_kept(appliance: Appliance):
+    assert appliance("POST", "/user", f"{NEW}&lastname=Müller&firstname=Zoë").status == 201
+    (user,) = [user for user in appliance.get("/user")["users"] if user["username"] == "thirdUser"]
+    assert (user["lastname"], user["firstname"]) == ("Müller", "Zoë")
+
+
+def test_names_when_null_then_without(appliance: Appliance):
+    nulls = {"firstname": None, "lastname": None, "email": None}
+    new = {"username": "thirdUser", "password": "th!s1s@paSw0RD"}
+    assert appliance("POST", "/user", new | nulls).status == 201
+    (user,) = [user for user in appliance.get("/user")["users"] if user["username"] == "thirdUser"]
+    assert {name: user[name] for name in nulls} == nulls
+    path = f"/user/{user['userId']}"
+    assert appliance("PUT", path, {"lastname": "Last"}).status == 200
+    assert appliance.get(path)["lastname"] == "Last"
+    assert appliance("PUT", path, {"lastname": None}).status == 200
+    assert appliance.get(path)["lastname"] is None
+    assert appliance("PUT", path, {"username": None}).json == {"error": "username: expected text"}
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/user"), ("PUT", "/user/1")])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [("nonsense=1", 400), ("username=a&username=b", 400), (["x"], 400), ("a=" + "x" * 10**6, 413)],
+)
+def test_errors_when_the_body_is_no_good_then_in_the_documented_shape(
+    appliance: Appliance, method: str, path: str, body: Any, status: int
+):
+    reply = appliance(method, path, body)
+    assert reply.status == status
+    assert list(reply.json) == ["error"]
+    assert appliance(method, path, body, token="").json == {
+        "success": False,
+        "message": "No valid token provided",
+    }
