@@ -61,6 +61,8 @@ def decided(settings: Settings, config: EffectiveConfig | None) -> Settings:
     if config is None:
         return settings
     found = dict(overrides(config))
+    if "collector.listen" in found and _is_made_here(settings):
+        found["collector.listen"] = [*_listen_with_others(found["collector.listen"], settings)]
     if settings["collector.engine"] == NFACCTD and is_file(found.get("flows.database")):
         # nfacctd gives up on a file that somebody else writes to at the moment.
         del found["flows.database"]
@@ -97,6 +99,22 @@ def _listen(config: EffectiveConfig) -> str:
     address = config.text("nfacctd_ip") or "::"
     port = config.number("nfacctd_port", default=DEFAULT_PORT)
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _is_made_here(settings: Settings) -> bool:
+    """Tell whether the configuration is the one that the first change through the API makes."""
+    return settings["collector.config"] is None and settings["collector.engine"] != NFACCTD
+
+
+def _listen_with_others(listen: object, settings: Settings) -> list[str]:
+    """Return the changed first address, and the others of the settings, which nobody changed.
+
+    nfacctd's format has one address only; without this, the first change would drop the others.
+    """
+    first = str(listen[0]) if isinstance(listen, list) else str(listen)
+    port = first.rpartition(":")[2]
+    others = [address for address in settings["collector.listen"][1:] if str(address.port) != port]
+    return [first, *map(str, others)]
 
 
 def _allowed(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from appliance.collector.supervision import (
     AlreadyRunning,
@@ -26,6 +27,7 @@ from appliance.nfacctd.editing import change_config, edited
 from appliance.nfacctd.effective import DEFAULT_PORT, EffectiveConfig, effective
 from appliance.nfacctd.in_force import config_file, configured
 from appliance.settings import Settings
+from appliance.stores import DATABASE_SETTING
 from appliance.web.bodies import Body
 from appliance.web.openapi import AnswerExample, OrNull, operation
 
@@ -55,6 +57,10 @@ _TABLE: Mapping[str, str | None] = {
 }
 """What a configuration begins with that is made because a database was named."""
 
+_MYSQL = ("sqlDB", "sqlHost", "sqlUser", "sqlPassword")
+"""What names a MySQL database."""
+
+MYSQL_PORT = 3306
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]{1,5}")
 _MOST_NAME = 64
@@ -77,6 +83,20 @@ class Parameter(NamedTuple):
     key: str
     is_valid: Callable[[str], bool]
     problem: str
+
+
+class UnworkableChange(ApplianceError):  # noqa: N818 - it says what is the case
+    """The collector could not start with a change.
+
+    Attributes
+    ----------
+    problems
+        By parameter, as the published API has them.
+    """
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = [{name: text} for name, text in problems.items()]
+        super().__init__("; ".join(problems.values()))
 
 
 def start_collector(
@@ -132,14 +152,15 @@ def change_configuration(body: Body, settings: Settings) -> Mapping[str, str] | 
     path = config_file(settings)
 
     def change(there: CollectorConfig | None) -> str:
-        if there is not None:
-            return edited(there, changes)
-        table = _TABLE if any(key.startswith("sql_") for key in changes) else {}
-        return edited(CollectorConfig(path, ()), {**_listening(settings), **table, **changes})
+        base = _listening(settings) if there is None else {}
+        config = CollectorConfig(path, ()) if there is None else there
+        return edited(config, {**base, **_database_base(config, settings, wanted), **changes})
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         change_config(path, change)
+    except UnworkableChange as error:
+        return Answer({"error": error.problems}, 400)
     except (ApplianceError, OSError) as error:
         return Answer({"error": str(error)}, 500)
     return {"message": UPDATED}
@@ -147,13 +168,15 @@ def change_configuration(body: Body, settings: Settings) -> Mapping[str, str] | 
 
 def _parameters(settings: Settings) -> dict[str, Any]:
     path = config_file(settings)
+    of_settings = {**dict.fromkeys(_DEFAULTS), **_database_of_settings(settings)}
     if settings["collector.config"] is None and not path.exists():
         listening = _listening(settings)
         address = listening["nfacctd_ip"] or ANY_ADDRESS
-        return _described(address, int(listening["nfacctd_port"] or 0), dict.fromkeys(_DEFAULTS))
+        return _described(address, int(listening["nfacctd_port"] or 0), of_settings)
     found = effective(read_config(path))
     port = found.number("nfacctd_port", default=DEFAULT_PORT)
-    return _described(found.text("nfacctd_ip", default=ANY_ADDRESS), port, _database(found))
+    database = _database(found) if found.sql_plugins else of_settings
+    return _described(found.text("nfacctd_ip", default=ANY_ADDRESS), port, database)
 
 
 def _listening(settings: Settings) -> Mapping[str, str | None]:
@@ -161,6 +184,52 @@ def _listening(settings: Settings) -> Mapping[str, str | None]:
     listen = settings["collector.listen"][0]
     address = listen.host if _is_ipv4(listen.host) else None
     return {"nfacctd_ip": address, "nfacctd_port": str(listen.port)}
+
+
+def _database_base(
+    config: CollectorConfig, settings: Settings, wanted: Mapping[str, str]
+) -> Mapping[str, str | None]:
+    """Return what a configuration must have for a change of its database to act.
+
+    Raises
+    ------
+    UnworkableChange
+        It could not: the database is a file, or nothing says all of a MySQL database.
+    """
+    names = [name for name in wanted if PARAMETERS[name].key.startswith("sql_")]
+    plugins = effective(config).sql_plugins
+    if not names or any(plugin.type == "mysql" for plugin in plugins):
+        return {}
+    if plugins:
+        no_use = [name for name in names if name != "sqlDB"]
+        if no_use:
+            text = "The configuration's database is a SQLite file, which has none"
+            raise UnworkableChange(dict.fromkeys(no_use, text))
+        return {}
+    if any(line.key == "plugins" for line in config.lines):
+        text = "The configuration fills no database: name one in its plugins first"
+        raise UnworkableChange(dict.fromkeys(names, text))
+    in_use = _database_of_settings(settings)
+    missing = [name for name in _MYSQL if name not in wanted]
+    if missing and not in_use:
+        text = "Required, as no MySQL database is in use so far"
+        raise UnworkableChange(dict.fromkeys(missing, text))
+    return {**_TABLE, **in_use}
+
+
+def _database_of_settings(settings: Settings) -> dict[str, str | None]:
+    """Return the MySQL database of `flows.database` in nfacctd's words; empty for another kind."""
+    parts = urlsplit(str(settings[DATABASE_SETTING]) if DATABASE_SETTING in settings else "")
+    if parts.scheme != "mysql":
+        return {}
+    socket_file = parse_qs(parts.query).get("socket", [""])[0]
+    return {
+        "sql_host": f"unix:{socket_file}" if socket_file else parts.hostname,
+        "sql_port": str(parts.port or MYSQL_PORT),
+        "sql_db": unquote(parts.path.strip("/")),
+        "sql_user": unquote(parts.username or ""),
+        "sql_passwd": unquote(parts.password or ""),
+    }
 
 
 def _refuse_foreign_address(settings: Settings) -> None:

@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from appliance.app import open_app
 from appliance.collector.supervision import NotRunning, supervisor_of
 from appliance.nfacctd.config import read_config
+from appliance.nfacctd.effective import read_effective
+from appliance.nfacctd.overrides import database_url
 from appliance.plugins.collector_control import PARAMETERS
 from appliance.web.application import build_web
 from appliance.web.service import services_of
@@ -59,6 +61,10 @@ class Control:
                     "collector:\n", "collector:\n  config: mysql-nfacctd.conf\n"
                 )
             )
+        self.open()
+
+    def open(self) -> None:
+        """Build the web server of the settings as they are in the file."""
         app = open_app(self.running.conf)
         self.supervisor = supervisor_of(app.settings)
         self.stores = flow_store_access(app)
@@ -72,6 +78,28 @@ class Control:
 
     def put(self, form: str) -> Reply:
         return self.client("PUT", f"{PREFIX}/config", form.encode(), token="administrator", **FORM)
+
+    def listen(self, *ports: int) -> None:
+        """Let the settings name several addresses to listen on."""
+        addresses = ", ".join(f'"127.0.0.1:{port}"' for port in ports)
+        yml = self.running.conf / "appliance.yml"
+        lines = [
+            f"  listen: [{addresses}]" if line.startswith("  listen:") else line
+            for line in yml.read_text().splitlines()
+        ]
+        yml.write_text("\n".join(lines) + "\n")
+        self.reopen()
+
+    def use_database(self, url: str) -> None:
+        """Let the settings name the database of flows."""
+        yml = self.running.conf / "appliance.yml"
+        yml.write_text(f'{yml.read_text()}flows:\n  database: "{url}"\n')
+        self.reopen()
+
+    def reopen(self) -> None:
+        self.stores.close()
+        self.accounts.close()
+        self.open()
 
     def close(self) -> None:
         with suppress(NotRunning):
@@ -158,6 +186,94 @@ def test_put_when_the_collector_runs_then_it_goes_on_as_it_is(control: Control) 
     assert control.get("stop").status == 200
     assert control.get("start").status == 200
     assert control.running.status()["listen"] == [f"127.0.0.1:{port}"]
+
+
+def test_put_when_the_port_changes_then_the_other_addresses_stay(control: Control) -> None:
+    first, other, port = control.running.port, free_port(), free_port()
+    control.listen(first, other)
+    assert control.put(f"collectorPort={port}").status == 200
+    assert control.get("start").status == 200
+    assert control.running.status()["listen"] == [f"127.0.0.1:{port}", f"127.0.0.1:{other}"]
+    assert control.get("stop").status == 200
+    assert control.put(f"collectorPort={other}").status == 200
+    assert control.get("start").status == 200
+    assert control.running.status()["listen"] == [f"127.0.0.1:{other}"]
+
+
+@pytest.mark.parametrize("before", ["", "collectorPort"])
+def test_put_when_only_a_host_and_the_database_is_a_file_then_refused_and_it_still_starts(
+    control: Control, before: str
+) -> None:
+    if before:
+        assert control.put(f"collectorPort={control.running.port}").status == 200
+    answer = control.put("sqlHost=127.0.0.1")
+    assert answer.status == 400
+    text = "Required, as no MySQL database is in use so far"
+    assert answer.json == {
+        "error": [{"sqlDB": text}, {"sqlUser": text}, {"sqlPassword": text}],
+    }
+    assert control.file.exists() == bool(before)
+    assert control.get("start").status == 200
+    assert control.get("config").json["sqlHost"] is None
+
+
+@pytest.mark.parametrize("before", ["", "collectorPort"])
+def test_put_when_a_whole_database_then_the_next_start_fills_it(
+    control: Control, before: str
+) -> None:
+    if before:
+        assert control.put(f"collectorPort={control.running.port}").status == 200
+    form = "sqlDB=destne2&sqlHost=127.0.0.1&sqlUser=root&sqlPassword=password"
+    assert control.put(form).status == 200
+    found = read_effective(control.file)
+    assert [plugin.type for plugin in found.sql_plugins] == ["mysql"]
+    assert found.number("nfacctd_port") == control.running.port
+    assert not found.errors
+    answer = control.get("config").json
+    assert (answer["sqlDB"], answer["sqlHost"], answer["sqlUser"]) == (
+        "destne2",
+        "127.0.0.1",
+        "root",
+    )
+    assert control.put("sqlHost=127.0.0.2").status == 200
+    assert control.get("config").json["sqlHost"] == "127.0.0.2"
+
+
+def test_put_when_the_database_in_use_is_mysql_then_only_what_is_named_changes(
+    control: Control,
+) -> None:
+    control.use_database("mysql://flow:s%40cret@db.example.net:3307/flows")
+    assert control.get("config").json["sqlHost"] == "db.example.net"
+    assert control.put("sqlHost=127.0.0.1").status == 200
+    found = read_effective(control.file)
+    (plugin,) = found.sql_plugins
+    assert database_url(found, plugin) == "mysql://flow:s%40cret@127.0.0.1:3307/flows"
+
+
+@pytest.mark.parametrize(
+    ("plugins", "form", "text"),
+    [
+        (
+            "sqlite3[p]",
+            "sqlHost=db",
+            "The configuration's database is a SQLite file, which has none",
+        ),
+        (
+            "print",
+            "sqlHost=db&sqlDB=x",
+            "The configuration fills no database: name one in its plugins first",
+        ),
+    ],
+)
+def test_put_when_the_file_has_no_mysql_then_refused_with_a_sentence(
+    configured: Control, plugins: str, form: str, text: str
+) -> None:
+    configured.file.write_text(f"plugins: {plugins}\naggregate: src_host\n")
+    before = configured.file.read_bytes()
+    answer = configured.put(form)
+    assert answer.status == 400
+    assert all(text in problem.values() for problem in answer.json["error"])
+    assert configured.file.read_bytes() == before
 
 
 def test_put_when_several_values_are_wrong_then_each_is_named_and_nothing_is_written(
