@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import bottle
@@ -22,6 +22,7 @@ from appliance.web.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from appliance.web.errors import error_answer, error_body
 from appliance.web.guard import admit
 from appliance.web.openapi import openapi_document, operation
+from appliance.web.start_page import LINKS, start_answer, start_document
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -76,6 +77,8 @@ def build_web(routes: Iterable[Route], services: Services, cors: Cors | None = N
 def all_routes(routes: Iterable[Route]) -> tuple[Route, ...]:
     """Return the routes of plugins and the core's own, which describe them."""
     table: list[Route] = list(routes)
+    if not any((route.method, route.path) == ("GET", "/") for route in table):
+        table.append(_start_route(table))
     table += [
         Route(
             "GET",
@@ -97,6 +100,19 @@ def all_routes(routes: Iterable[Route]) -> tuple[Route, ...]:
         ),
     ]
     return tuple(table)
+
+
+def _start_route(table: Sequence[Route]) -> Route:
+    """Return the route of `/`; it knows the routes that join the table after it too."""
+    return Route(
+        "GET",
+        "/",
+        lambda environ: start_answer(environ, {route.path for route in table}),
+        role=PUBLIC,
+        schema=operation(
+            "What answers here; HTML for browsers", start_document(LINKS), tag="About"
+        ),
+    )
 
 
 def _wrapped(

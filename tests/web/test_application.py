@@ -108,7 +108,7 @@ def test_database_when_away_for_long_then_logged_once_a_minute(client_of, caplog
 
 
 def test_path_when_unknown_then_404_in_json(client):
-    for path in ("/", "/nope", "/v1/api/device", "/v1/api/device/get/all/", "/API/docs", "/\xff"):
+    for path in ("//", "/nope", "/v1/api/device", "/v1/api/device/get/all/", "/API/docs", "/x\xff"):
         assert is_error(client("GET", path), 404), path
 
 
