@@ -32,7 +32,8 @@ HEADERS = {
     "X-Figures": "`exact`, or `at-most-low-by=N`: each figure of octets may be too low by at most"
     " N, and a row that is not there would exceed the last one by at most N (where rows are fewer"
     " than the limit: have at most N)",
-    "X-Figures-Pending": "Octets of the last seconds that totals count already and no row has yet",
+    "X-Figures-Pending": "Octets of the last seconds that totals count already and no row has yet:"
+    " `X-Figures` is about the moment when rows were written last",
     "X-Range": "Start and end of the range that the figures are of; `..` where it is open",
 }
 
