@@ -101,6 +101,9 @@ def test_analytics_when_described_then_take_range_and_device(document):
         if path.startswith("/api/v1/netflow/") and not path.endswith("getColumnInfo"):
             names = {parameter["name"] for parameter in described["parameters"]}
             assert {"from", "to", "last", "device", "limit"} <= names
+            headers = described["responses"]["200"]["headers"]
+            assert {"X-Figures", "X-Figures-Pending", "X-Range"} == set(headers)
+            assert "at-most-low-by=N" in headers["X-Figures"]["description"]
 
 
 def test_schema_when_made_of_an_example_then_its_types():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -132,22 +133,41 @@ def bins_of(
             start = bin_end(span.size, start)
 
 
-class Added(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Added:
     """Bins added up.
 
     Attributes
     ----------
     groups
         Sums by number of a name.
-    lacking
-        int64, shape (n, 3): what each name can have in the bins that cut it off.
     cut
         int64, shape (3,): what a name that is in none of the bins can have.
+    bins
+        What was added.
     """
 
     groups: Groups
-    lacking: IntArray
     cut: IntArray
+    bins: Sequence[Names]
+
+    def lacking(self, places: NDArray[np.intp]) -> IntArray:
+        """Return what some groups can have in the bins that cut them off.
+
+        Returns
+        -------
+        ndarray of int64, shape (len(places), 3)
+        """
+        numbers = np.concatenate([NO_NAMES.numbers, *(names.numbers for names in self.bins)])
+        bins = np.repeat(np.arange(len(self.bins)), [len(names.numbers) for names in self.bins])
+        place_of = np.full(int(numbers.max(initial=0)) + 1, -1)
+        place_of[self.groups.columns[0][places]] = np.arange(len(places))
+        found = place_of[numbers]
+        some = np.flatnonzero(found >= 0)
+        cuts = np.array([names.cut for names in self.bins], np.int64).reshape(-1, 3)
+        covered = np.zeros((len(places), 3), np.int64)
+        np.add.at(covered, found[some], cuts[bins[some]])
+        return np.asarray(np.maximum(self.cut - covered, 0), np.int64)
 
 
 def added(bins: Sequence[Names]) -> Added:
@@ -155,13 +175,7 @@ def added(bins: Sequence[Names]) -> Added:
     numbers = np.concatenate([NO_NAMES.numbers, *(names.numbers for names in bins)])
     sums = np.concatenate([NO_NAMES.sums, *(names.sums for names in bins)])
     cut = np.sum([NO_NAMES.cut, *(names.cut for names in bins)], axis=0)
-    groups = grouped([numbers], *sums.T)
-    lacking = np.zeros_like(groups.sums)
-    if cut.any():
-        cuts = np.repeat([names.cut for names in bins], [len(names.numbers) for names in bins], 0)
-        # Grouped by the same numbers, so in the same order.
-        lacking = np.maximum(cut - grouped([numbers], *cuts.T).sums, 0)
-    return Added(groups, lacking, cut)
+    return Added(grouped([numbers], *sums.T), cut, bins)
 
 
 def _text(value: object) -> str:

@@ -289,21 +289,23 @@ def error_bound(
     ndarray, shape (3,)
         By measure; the second is of the measure that the rows are ordered by.
     """
-    error = np.zeros(3, np.int64)
     if not sums.cut.any():
-        return error
-    if len(shown):
-        error = sums.lacking[shown].max(axis=0)
-    if limit is None or len(shown) < limit:
-        return np.maximum(error, sums.cut)
+        return np.zeros(3, np.int64)
     place = MEASURES.index(by)
-    hidden = np.ones(len(sums.groups.sums), bool)
-    hidden[shown] = False
-    possible = (sums.groups.sums[:, place] + sums.lacking[:, place])[hidden]
-    least = sums.groups.sums[shown, place].min()
-    exceeding = max(int(sums.cut[place]), int(possible.max(initial=0))) - int(least)
-    error[place] = max(int(error[place]), exceeding)
-    return error
+    values, cut = sums.groups.sums[:, place], int(sums.cut[place])
+    near = np.zeros(len(values), bool)
+    least = 0
+    if limit is not None and len(shown) == limit:
+        least = int(values[shown].min())
+        # Only what may exceed the last row is looked at closely.
+        near = values + cut > least
+        near[shown] = False
+    hidden = np.flatnonzero(near)
+    lacking = sums.lacking(np.concatenate([shown, hidden]))
+    error: IntArray = lacking[: len(shown)].max(axis=0, initial=0)
+    possible = values[hidden] + lacking[len(shown) :, place]
+    error[place] = max(int(error[place]), cut - least, int(possible.max(initial=0)) - least)
+    return error if least else np.maximum(error, sums.cut)
 
 
 def _columns(sums: Added) -> tuple[NDArray[np.int32], IntArray]:

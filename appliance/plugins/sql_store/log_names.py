@@ -7,10 +7,9 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,10 +86,10 @@ class LogQuestions:
             other=True,
         )
         try:
-            rows = FlowSearch(self.log, self.limits).top(question).to_pylist()
+            table = FlowSearch(self.log, self.limits).top(question)
         except QueryError as error:
             raise QueryError(f"{error}, or ask for whole hours") from error
-        return _names(rows, by)
+        return _names(table, by)
 
 
 def direction_condition(direction: Direction, local: LocalNetworks) -> Condition:
@@ -116,23 +115,19 @@ def _contains(side: str, local: LocalNetworks) -> str:
     return f"({' OR '.join(tests) or 'FALSE'})"
 
 
-def _names(rows: Iterable[dict[str, object]], by: MeasureName) -> LogNames:
-    names: list[str] = []
-    sums: list[list[int]] = []
+def _names(table: Any, by: MeasureName) -> LogNames:
+    """Take the answer of a search: name, octets, packets, flows; a last row has the rest."""
+    names = ["::" if name is None else str(name) for name in table.column(0).to_pylist()]
+    columns = [np.asarray(table.column(measure), np.uint64) for measure in MEASURES]
+    sums = np.minimum(np.column_stack(columns), np.uint64(LARGEST_SUM)).astype(np.int64)
     rest = np.zeros(3, np.int64)
-    for key, *values in (row.values() for row in rows):
-        measures = [min(int(str(value)), LARGEST_SUM) for value in values]
-        if key is None and len(names) == MOST_NAMES:
-            rest = np.array(measures, np.int64)
-        else:
-            names.append("::" if key is None else str(key))
-            sums.append(measures)
-    found = np.array(sums, np.int64).reshape(-1, 3)
+    if len(names) > MOST_NAMES:
+        names, sums, rest = names[:MOST_NAMES], sums[:MOST_NAMES], sums[MOST_NAMES]
     cut = rest.copy()
     if rest.any():
         place = MEASURES.index(by)
-        cut[place] = min(rest[place], found[-1, place])
-    return LogNames(names, found, cut, found.sum(axis=0) + rest)
+        cut[place] = min(rest[place], sums[-1, place])
+    return LogNames(names, sums, cut, sums.sum(axis=0) + rest)
 
 
 def _name(dimension: Dimension) -> str:

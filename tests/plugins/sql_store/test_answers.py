@@ -119,6 +119,27 @@ class TestAnswers:
         with pytest.raises(QueryError, match="sources of one device are kept by whole hours"):
             world.top("source", since=since, until=since + 600, exporter=1)
 
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_top_when_a_part_of_an_hour_has_too_many_names_then_the_error_bounds_the_others(
+        self, world: Any, monkeypatch: pytest.MonkeyPatch, place: int
+    ):
+        monkeypatch.setattr("appliance.plugins.sql_store.log_names.MOST_NAMES", 7)
+        world.fill_hours(1)
+        world.write(world.flows(200, START + HOUR + 100, sources=90))
+        world.load(START + HOUR + 300)
+        since, until = START + 1800, START + HOUR + 120
+        expected = world.expected(lambda r: (r["exporter"], r["source"]), since, until)
+        wanted = {key[1]: sums for key, sums in expected.items() if key[0] == "192.0.2.1"}
+        by = ("octets", "packets", "flows")[place]
+        found = world.top("source", by, since=since, until=until, exporter=1)
+        shown = {row.key: row[1:] for row in found.rows}
+        assert len(shown) < len(wanted)
+        assert found.error[place] > 0
+        for name, sums in wanted.items():
+            row = shown.get(name, (0, 0, 0))
+            for measure in range(3):
+                assert 0 <= sums[measure] - row[measure] <= found.error[measure]
+
     @pytest.mark.parametrize("by", ["octets", "packets", "flows"])
     def test_top_when_the_first_are_in_every_bin_then_exact_although_others_are_cut_off(
         self, world: Any, by: Any
