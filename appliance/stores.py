@@ -81,7 +81,8 @@ class TopAnswer:
         Everything that is not in `rows`: rows + other = total.
     error
         By how much each figure of a row can be too low at most, and by how much a key that is not
-        there can exceed the last row at most; zero where all of that is known.
+        there can exceed the last row at most, when keys were written last; zero where all of that
+        is known.
     pending
         What `total` counts already and no row can have yet: of the last seconds, until the loader
         writes their keys.
