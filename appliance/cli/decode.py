@@ -12,7 +12,8 @@ import click
 from appliance.app import App
 from appliance.cli.options import pass_app, ports_option
 from appliance.collector.captures import CaptureReader
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
 from appliance.contracts import Decoder
 from appliance.decoding.explanation import explain
 from appliance.decoding.inspection import inspected_records

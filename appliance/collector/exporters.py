@@ -9,107 +9,18 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
-from appliance.collector.waiting import WaitingRoom, waiting_octets
+from appliance.collector.exporter_state import ExporterLimits, ExporterState, KnownTemplate
+from appliance.collector.sessions import SessionState
+from appliance.collector.waiting import waiting_octets
 from appliance.decoding.results import DecodeResult, Element, Exporter, NameFact, WaitingSet
 from appliance.wire.options import Sampling
 from appliance.wire.sequence import SequenceState
 from appliance.wire.template import Template
-from appliance.wire.timeline import Family, Scope, TemplateChange
+from appliance.wire.timeline import Scope, Senders, Session, TemplateChange
 
 _NOTHING_KNOWN = Sampling()
 _NOT_SEEN = SequenceState()
-
-
-@dataclass(frozen=True, slots=True)
-class ExporterLimits:
-    """How much is kept.
-
-    Attributes
-    ----------
-    exporters
-        Addresses; the one unheard of for the longest time gives way to a new one.
-    scopes
-        Observation domains of sessions (address, port, domain) of one exporter; as above.
-    templates, template_fields
-        Templates of one exporter, and fields of all of them together; the one announced longest
-        ago gives way.
-    waiting_octets, waiting_ms
-        Data Sets of one exporter that wait for their template: octets, and for how long.
-    names
-        Application and interface names of one exporter, each; more are not learned.
-    template_ms
-        A template that was not announced for so long is forgotten; 0: never.
-    octets
-        Memory for all exporters together, as estimated; the one unheard of for the longest time
-        gives way.
-    """
-
-    exporters: int = 1024
-    scopes: int = 4096
-    templates: int = 4096
-    template_fields: int = 65_536
-    waiting_octets: int = 1_000_000
-    waiting_ms: int = 1_800_000
-    names: int = 65_536
-    template_ms: int = 0
-    octets: int = 256_000_000
-
-
-@dataclass(slots=True)
-class KnownTemplate:
-    """A template, who announced it, and when last (milliseconds UTC)."""
-
-    scope: Scope
-    template: Template
-    announced_ms: int
-
-
-@dataclass(slots=True)
-class ExporterState:
-    """Everything known of one exporter.
-
-    Attributes
-    ----------
-    sampling_of
-        What its options records told, by protocol version.
-    templates
-        By scope and identifier, in the order of their announcement.
-    newest
-        By domain, version and identifier: the newest of any session.
-    room
-        Data Sets that wait for their template.
-    counts
-        What happened, by fixed words: datagrams, records, faults by reason.
-    skew_ms
-        By how much the clock of its last header was ahead of ours.
-    octets
-        Estimate of the memory that all this takes.
-    """
-
-    sampling_of: dict[int, Sampling] = field(default_factory=dict)
-    templates: OrderedDict[tuple[Scope, int], KnownTemplate] = field(default_factory=OrderedDict)
-    newest: dict[tuple[Family, int], KnownTemplate] = field(default_factory=dict)
-    template_fields: int = 0
-    sequences: OrderedDict[Scope, SequenceState] = field(default_factory=OrderedDict)
-    room: WaitingRoom = field(default_factory=WaitingRoom)
-    names: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
-    last_seen_ms: int = 0
-    skew_ms: int = 0
-    octets: int = 0
-
-    @property
-    def sampling(self) -> Sampling:
-        """What it told in whatever protocol."""
-        told = [sampling.told for _, sampling in sorted(self.sampling_of.items())]
-        return Sampling({subject: value for part in told for subject, value in part.items()})
-
-    @property
-    def waiting_octets(self) -> int:
-        """Octets of the Data Sets that wait for their template."""
-        return self.room.octets
 
 
 _UNHEARD = ExporterState()
@@ -118,6 +29,7 @@ MAX_ELEMENTS = 1024
 
 _OCTETS_PER_FIELD, _OCTETS_PER_TEMPLATE = 100, 600
 _OCTETS_PER_SCOPE, _OCTETS_PER_SUBJECT, _OCTETS_PER_NAME = 600, 200, 300
+_OCTETS_PER_SESSION = 800
 
 
 class ExporterStates:
@@ -154,22 +66,39 @@ class ExporterStates:
         known = self._state(scope.exporter).templates.get((scope, template_id))
         return None if known is None else known.template
 
-    def newest_template(self, scope: Scope, template_id: int) -> Template | None:
-        """Return the newest template of this address, domain and identifier."""
-        known = self._state(scope.exporter).newest.get((scope.family, template_id))
-        return None if known is None else known.template
+    def lent_template(self, scope: Scope, template_id: int, senders: Senders) -> Template | None:
+        """Return the template of this domain and identifier that another session lends."""
+        state = self._state(scope.exporter)
+        known = state.tellers.get((scope.family, template_id))
+        if not known:
+            return None
+        newest_first = ((port, known[port].template) for port in reversed(known))
+        return state.lent(newest_first, scope.session, senders)
 
-    def sampling(self, exporter: Exporter, version: int) -> Sampling:
-        """Return what the options records of an exporter told in messages of this version."""
-        return self._state(exporter).sampling_of.get(version, _NOTHING_KNOWN)
+    def sampling(self, session: Session, version: int) -> Sampling:
+        """Return what the options records of a session told in messages of this version."""
+        state = self._state(session[:2])
+        return state.sampling_of.get((version, session[2]), _NOTHING_KNOWN)
+
+    def lent_sampling(self, session: Session, version: int, senders: Senders) -> Sampling:
+        """Return what the options records of another session told, where it lends that."""
+        state = self._state(session[:2])
+        if not state.sampling_of:
+            return _NOTHING_KNOWN
+        newest_first = (
+            (port, state.sampling_of[of_version, port])
+            for of_version, port in reversed(state.sampling_of)
+            if of_version == version
+        )
+        return state.lent(newest_first, session, senders) or _NOTHING_KNOWN
 
     def sequence(self, scope: Scope) -> SequenceState:
         """Return where the sequence numbers of a scope stand."""
         return self._state(scope.exporter).sequences.get(scope, _NOT_SEEN)
 
-    def waiting(self, family: Family, template_id: int) -> Sequence[WaitingSet]:
-        """Return the Data Sets that wait for a template."""
-        return self._state(family[:2]).room.waiting(family, template_id)
+    def waiting(self, scope: Scope, template_id: int) -> Sequence[WaitingSet]:
+        """Return the Data Sets of a scope that wait for a template."""
+        return self._state(scope.exporter).room.waiting(scope, template_id)
 
     def _state(self, exporter: Exporter) -> ExporterState:
         return self.exporters.get(exporter, _UNHEARD)
@@ -180,6 +109,7 @@ class ExporterStates:
         """Take over what a block changed; the order is that in which single datagrams would."""
         for scope, sequence in result.sequences.items():
             self._commit_sequence(scope, sequence, now_ms)
+            self._hear(scope, now_ms)
         self._take_out(result.released)
         for scope in result.restarted:
             # Its templates may mean something else now.
@@ -188,8 +118,8 @@ class ExporterStates:
             self.counts["waiting_sets_given_up"] += len(given_up)
         for change in result.templates:
             self.learn_template(change, now_ms)
-        for (exporter, version), sampling in result.sampling.items():
-            self.learn_sampling(exporter, version, sampling, now_ms)
+        for (session, version), sampling in result.sampling.items():
+            self.learn_sampling(session, version, sampling, now_ms)
         for waiting in result.waiting:
             self._let_wait(waiting, now_ms)
         for name in result.names:
@@ -204,8 +134,11 @@ class ExporterStates:
 
     def _commit_counts(self, result: DecodeResult, now_ms: int) -> None:
         self.counts.update(result.counts)
-        for (exporter, word), number in result.tallies.items():
-            self._open(exporter, now_ms).counts[word] += number
+        for (session, word), number in result.tallies.items():
+            state = self._open(session[:2], now_ms)
+            state.counts[word] += number
+            if session[2] in state.sessions:
+                state.sessions[session[2]].counts[word] += number
         arrivals = result.arrivals
         for fault in result.faults:
             self.counts[f"malformed_{fault.reason}"] += 1
@@ -251,7 +184,7 @@ class ExporterStates:
                 self._forget_exporter()
             state = self.exporters[exporter] = ExporterState()
             self.appeared.append(exporter)
-        state.last_seen_ms = now_ms
+        state.last_seen_ms = max(now_ms, state.last_seen_ms)
         self.exporters.move_to_end(exporter)
         return state
 
@@ -314,7 +247,7 @@ class ExporterStates:
             self._forget_template(state, key)
         known = KnownTemplate(scope, template, now_ms)
         state.templates[key] = known
-        state.newest[scope.family, template.template_id] = known
+        state.tellers.setdefault((scope.family, key[1]), OrderedDict())[scope.port] = known
         state.template_fields += len(template.fields)
         self._grow(state, _template_octets(template))
         while len(state.templates) > self.limits.templates or (
@@ -327,9 +260,10 @@ class ExporterStates:
         known = state.templates.pop(key)
         state.template_fields -= len(known.template.fields)
         self._grow(state, -_template_octets(known.template))
-        newest = (key[0].family, key[1])
-        if state.newest.get(newest) is known:
-            del state.newest[newest]
+        told = (key[0].family, key[1])
+        del state.tellers[told][key[0].port]
+        if not state.tellers[told]:
+            del state.tellers[told]
 
     def _expire_templates(self, state: ExporterState, before_ms: int) -> None:
         old = [key for key, known in state.templates.items() if known.announced_ms < before_ms]
@@ -338,27 +272,61 @@ class ExporterStates:
             self.counts["templates_expired"] += 1
 
     def learn_sampling(
-        self, exporter: Exporter, version: int, sampling: Sampling, now_ms: int
+        self, session: Session, version: int, sampling: Sampling, now_ms: int
     ) -> None:
-        """Remember what the options records of an exporter told."""
-        state = self._open(exporter, now_ms)
-        before = state.sampling_of.get(version, _NOTHING_KNOWN)
-        self._grow(state, _OCTETS_PER_SUBJECT * (len(sampling.told) - len(before.told)))
-        state.sampling_of[version] = sampling
+        """Remember what the options records of a session told."""
+        state, key = self._open(session[:2], now_ms), (version, session[2])
+        self.open_session(session, now_ms, now_ms)
+        before = state.sampling_of.pop(key, _NOTHING_KNOWN)
+        self._count_subjects(state, len(sampling.told) - len(before.told))
+        state.sampling_of[key] = sampling
         self.news += 1
+        while state.n_subjects > self.limits.subjects and len(state.sessions) > 1:
+            self._forget_session(state)
 
     def learn_name(self, fact: NameFact, now_ms: int) -> None:
         """Remember the name of an application or interface."""
-        state = self._open(fact.exporter, now_ms)
+        state = self._open(fact.session[:2], now_ms)
+        known = self.open_session(fact.session, now_ms, now_ms).names
         key, names = (fact.kind, fact.number), (fact.name, fact.description)
-        before = state.names.get(key)
-        if before is None and len(state.names) >= self.limits.names:
+        before = known.get(key)
+        if before is None and state.n_names >= self.limits.names:
             self.counts["names_refused"] += 1
             return
         if before != names:
             self._grow(state, _name_octets(names) - (_name_octets(before) if before else 0))
-            state.names[key] = names
+            state.n_names += before is None
+            known[key] = names
             self.news += 1
+
+    def open_session(self, session: Session, first_ms: int, last_ms: int) -> SessionState:
+        """Return a session; one that is new was heard at these times."""
+        state, port = self._open(session[:2], last_ms), session[2]
+        known = state.sessions.get(port)
+        if known is None:
+            known = state.sessions[port] = SessionState(first_ms, last_ms)
+            self._grow(state, _OCTETS_PER_SESSION)
+            if len(state.sessions) > self.limits.sessions:
+                self._forget_session(state)
+        return known
+
+    def _hear(self, scope: Scope, now_ms: int) -> None:
+        session = self.open_session(scope.session, now_ms, now_ms)
+        session.last_ms, session.version = now_ms, scope.version
+        self.exporters[scope.exporter].sessions.move_to_end(scope.port)
+
+    def _forget_session(self, state: ExporterState) -> None:
+        """Let the session unheard of for the longest time go; templates have their own limit."""
+        port, gone = state.sessions.popitem(last=False)
+        for key in [key for key in state.sampling_of if key[1] == port]:
+            self._count_subjects(state, -len(state.sampling_of.pop(key).told))
+        state.n_names -= len(gone.names)
+        self._grow(state, -_OCTETS_PER_SESSION - sum(map(_name_octets, gone.names.values())))
+        self.counts["sessions_forgotten"] += 1
+
+    def _count_subjects(self, state: ExporterState, number: int) -> None:
+        state.n_subjects += number
+        self._grow(state, _OCTETS_PER_SUBJECT * number)
 
     # The waiting room.
 

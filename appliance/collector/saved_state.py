@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from appliance.collector.exporters import ExporterStates, KnownTemplate
+from appliance.collector.exporter_state import ExporterState, KnownTemplate
+from appliance.collector.exporters import ExporterStates
 from appliance.decoding.results import NameFact
 from appliance.flows import address_halves, address_text
 from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
@@ -20,9 +21,11 @@ from appliance.whole_files import replacing
 from appliance.wire.options import ANY_DOMAIN, SamplingFact, Subject, learned
 from appliance.wire.saved import saved_template, whole_number
 from appliance.wire.template import Template
-from appliance.wire.timeline import Scope, TemplateChange
+from appliance.wire.timeline import Scope, Session, TemplateChange
 
-VERSION = 1
+VERSION = 2
+_READABLE = (1, VERSION)
+"""Version 1 had the sampling and names of an exporter in one, whatever the session."""
 MAX_FILE_OCTETS = 256_000_000
 
 
@@ -47,7 +50,7 @@ def load_states(states: ExporterStates, path: Path, now_ms: int) -> int:
             return 1
         found = json.loads(path.read_text(encoding="utf-8"))
         exporters = found["exporters"]
-        if found["version"] != VERSION or not isinstance(exporters, list):
+        if found["version"] not in _READABLE or not isinstance(exporters, list):
             return 1
     except FileNotFoundError:
         return 0
@@ -60,7 +63,7 @@ def load_states(states: ExporterStates, path: Path, now_ms: int) -> int:
 
 def save_templates(states: ExporterStates, path: Path) -> None:
     """Write the newest templates of all exporters as nfacctd does."""
-    newest = (known for state in states.exporters.values() for known in state.newest.values())
+    newest = (known for state in states.exporters.values() for known in state.newest)
     write_templates(
         path,
         (
@@ -92,7 +95,8 @@ def load_templates(states: ExporterStates, path: Path, now_ms: int) -> int:
         # nfacctd does not tell the sessions of an exporter apart, so there is no port.
         scope = Scope(*address_halves(saved.address), 0, saved.domain, saved.version)
         template_id = saved.template.template_id
-        if states.newest_template(scope, template_id) is None:
+        known = states.exporters.get(scope.exporter)
+        if known is None or (scope.family, template_id) not in known.tellers:
             unknown[scope, template_id] = saved.template
     for (scope, _), template in unknown.items():
         states.learn_template(TemplateChange(scope, template, 0), now_ms)
@@ -112,14 +116,25 @@ def _exporters(states: ExporterStates) -> Iterator[dict[str, Any]]:
         yield {
             "address": address_text(*exporter),
             "templates": [_template(known) for known in state.templates.values()],
-            "sampling": [
-                [version, *subject, value]
-                for version, sampling in state.sampling_of.items()
-                # What was told last, whatever the domain, is learned last again.
-                for subject, value in sorted(sampling.told.items(), key=_general_last)
-            ],
-            "names": [[*key, *names] for key, names in state.names.items()],
+            "sessions": [_session(state, port) for port in state.sessions],
         }
+
+
+def _session(state: ExporterState, port: int) -> dict[str, Any]:
+    session = state.sessions[port]
+    return {
+        "port": port,
+        "first_ms": session.first_ms,
+        "last_ms": session.last_ms,
+        "sampling": [
+            [version, *subject, value]
+            for (version, of_port), sampling in state.sampling_of.items()
+            if of_port == port
+            # What was told last, whatever the domain, is learned last again.
+            for subject, value in sorted(sampling.told.items(), key=_general_last)
+        ],
+        "names": [[*key, *names] for key, names in session.names.items()],
+    }
 
 
 def _general_last(item: tuple[Subject, float]) -> bool:
@@ -148,23 +163,44 @@ def _learn_exporter(states: ExporterStates, found: Any, now_ms: int) -> int:
     except (KeyError, TypeError, ValueError):
         return 1
 
-    def each(name: str, learn: Callable[[Any], None]) -> None:
-        nonlocal bad
-        pieces = found.get(name, [])
-        for piece in pieces if isinstance(pieces, list) else [None]:
-            try:
-                learn(piece)
-            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-                bad += 1
+    exporter = (hi, lo)
+    # Version 1 did not tell sessions apart: what it says is of one that was never heard.
+    former = {name: found[name] for name in ("sampling", "names") if name in found}
+    bad = _learn_session(states, exporter, {"port": 0, **former}, now_ms) if former else 0
+    bad += _learn_each(found, "sessions", lambda s: _learn_session(states, exporter, s, now_ms))
+    return bad + _learn_each(
+        found, "templates", lambda t: _learn_template(states, exporter, t, now_ms)
+    )
 
-    each("templates", lambda piece: _learn_template(states, (hi, lo), piece, now_ms))
-    told: dict[int, list[SamplingFact]] = {}
-    each("sampling", lambda piece: _note_sampling(told, piece))
-    for version, facts in told.items():
-        after = learned(states.sampling((hi, lo), version), facts)
-        states.learn_sampling((hi, lo), version, after, now_ms)
-    each("names", lambda piece: _learn_name(states, (hi, lo), piece, now_ms))
+
+def _learn_each(found: Any, name: str, learn: Callable[[Any], int | None]) -> int:
+    """Learn each piece of a list; return how many were unreadable."""
+    pieces, bad = found.get(name, []), 0
+    for piece in pieces if isinstance(pieces, list) else [None]:
+        try:
+            bad += learn(piece) or 0
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            bad += 1
     return bad
+
+
+def _learn_session(
+    states: ExporterStates, exporter: tuple[int, int], piece: Mapping[str, Any], now_ms: int
+) -> int:
+    session = (*exporter, whole_number(piece["port"], 1 << 16))
+    first_ms, last_ms = (
+        min(whole_number(piece.get(name, 0), 1 << 62), now_ms) for name in ("first_ms", "last_ms")
+    )
+    # Nobody listened since the file was written, so silence counts from now.
+    states.open_session(session, first_ms, last_ms).restored_ms = now_ms if last_ms else 0
+    told: dict[int, list[SamplingFact]] = {}
+    bad = _learn_each(piece, "sampling", lambda fact: _note_sampling(told, fact))
+    for version, facts in told.items():
+        after = learned(states.sampling(session, version), facts)
+        states.learn_sampling(session, version, after, now_ms)
+    return bad + _learn_each(
+        piece, "names", lambda name: _learn_name(states, session, name, now_ms)
+    )
 
 
 def _address(text: Any) -> tuple[int, int]:
@@ -181,6 +217,7 @@ def _learn_template(
     )
     port, domain = whole_number(piece["port"], 1 << 16), whole_number(piece["domain"], 1 << 32)
     scope = Scope(*exporter, port, domain, whole_number(piece["version"], 1 << 16))
+    states.open_session(scope.session, now_ms, now_ms)
     announced = min(whole_number(piece["announced_ms"], 1 << 62), now_ms)
     states.learn_template(TemplateChange(scope, template, 0), announced)
 
@@ -197,15 +234,13 @@ def _note_sampling(told: dict[int, list[SamplingFact]], piece: list[Any]) -> Non
     told.setdefault(whole_number(version, 1 << 16), []).append(SamplingFact(subject, value))
 
 
-def _learn_name(
-    states: ExporterStates, exporter: tuple[int, int], piece: list[Any], now_ms: int
-) -> None:
+def _learn_name(states: ExporterStates, session: Session, piece: list[Any], now_ms: int) -> None:
     kind, number, name, description = piece
     if kind not in ("application", "interface"):
         raise ValueError(kind)
     if not (isinstance(name, str) and isinstance(description, str)):
         raise TypeError(name)
-    fact = NameFact(exporter, kind, whole_number(number, 1 << 64), _text(name), _text(description))
+    fact = NameFact(session, kind, whole_number(number, 1 << 64), _text(name), _text(description))
     states.learn_name(fact, now_ms)
 
 

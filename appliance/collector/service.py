@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.app import App
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
 from appliance.collector.memory import keep_freed_memory
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from appliance.collector.exporters import ExporterState
+from appliance.collector.exporter_state import ExporterState
 from appliance.decoding.inspection import field_name
 from appliance.flows import address_text
 from appliance.whole_files import replacing
@@ -82,13 +83,14 @@ def _element(element: tuple[int, int]) -> str:
 
 
 def _exporter(state: ExporterState) -> dict[str, Any]:
-    sampling = state.sampling
+    sampling = state.sampling()
+    kinds = Counter(kind for session in state.sessions.values() for kind, _ in session.names)
     return {
         "last_seen_ms": state.last_seen_ms,
         "clock_skew_ms": state.skew_ms,
         "templates": len(state.templates),
-        "applications": sum(kind == "application" for kind, _ in state.names),
-        "interfaces": sum(kind == "interface" for kind, _ in state.names),
+        "applications": kinds["application"],
+        "interfaces": kinds["interface"],
         "waiting_octets": state.waiting_octets,
         "sampling": {
             "by_domain": {str(domain): rate for domain, rate in sampling.by_domain.items()},

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from appliance.decoding.results import WaitingSet
-from appliance.wire.timeline import Family, Scope
+from appliance.wire.timeline import Scope
 
 _OVERHEAD_OCTETS = 200
 
@@ -32,7 +32,7 @@ class WaitingRoom:
     def __init__(self) -> None:
         self.octets = 0
         self._next_serial = 1
-        self._of_template: dict[tuple[Family, int], dict[int, WaitingSet]] = {}
+        self._of_template: dict[tuple[Scope, int], dict[int, WaitingSet]] = {}
         self._of_scope: dict[Scope, dict[int, WaitingSet]] = {}
 
     def __len__(self) -> int:
@@ -43,14 +43,14 @@ class WaitingRoom:
         serial = self._next_serial
         self._next_serial += 1
         kept = replace(waiting, serial=serial)
-        template = (waiting.scope.family, waiting.set_id)
+        template = (waiting.scope, waiting.set_id)
         self._of_template.setdefault(template, {})[serial] = kept
         self._of_scope.setdefault(waiting.scope, {})[serial] = kept
         self.octets += waiting_octets(waiting)
 
     def take_out(self, waiting: WaitingSet) -> bool:
         """Remove a Set, found by its serial number; tell whether it was there."""
-        scope, template = waiting.scope, (waiting.scope.family, waiting.set_id)
+        scope, template = waiting.scope, (waiting.scope, waiting.set_id)
         of_scope = self._of_scope.get(scope, {})
         if of_scope.pop(waiting.serial, None) is None:
             return False
@@ -63,9 +63,9 @@ class WaitingRoom:
         self.octets -= waiting_octets(waiting)
         return True
 
-    def waiting(self, family: Family, template_id: int) -> Sequence[WaitingSet]:
+    def waiting(self, scope: Scope, template_id: int) -> Sequence[WaitingSet]:
         """Return those that wait for a template, in the order in which they came."""
-        found = self._of_template.get((family, template_id))
+        found = self._of_template.get((scope, template_id))
         return tuple(found.values()) if found else ()
 
     def waiting_of(self, scope: Scope) -> Sequence[WaitingSet]:

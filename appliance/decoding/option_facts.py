@@ -8,10 +8,11 @@ import numpy as np
 
 from appliance.decoding.columns import application_key, text_of
 from appliance.decoding.groups import RecordGroup
-from appliance.decoding.results import Exporter, NameFact
+from appliance.decoding.results import NameFact
 from appliance.decoding.sampling import SetContext
 from appliance.wire.options import V9_SCOPE_INTERFACE, SamplingFact, sampling_facts
 from appliance.wire.template import V9_SCOPE
+from appliance.wire.timeline import Session
 
 _APPLICATION, _APPLICATION_NAME, _APPLICATION_DESCRIPTION = 95, 96, 94
 _INTERFACE_NAME, _INTERFACE_DESCRIPTION = 82, 83
@@ -29,7 +30,7 @@ class Fact:
     """
 
     order: tuple[int, int, int]
-    exporter: Exporter
+    session: Session
     sampling: SamplingFact | None = None
     name: NameFact | None = None
 
@@ -44,12 +45,12 @@ def collect_facts(group: RecordGroup, context: SetContext) -> Facts:
     places = _Places(
         np.repeat(context.order, group.counts).tolist(),
         np.repeat(context.turn, group.counts).tolist(),
-        [context.scopes[s].exporter for s in np.repeat(context.scope, group.counts).tolist()],
+        [context.scopes[s].session for s in np.repeat(context.scope, group.counts).tolist()],
     )
     domains = np.repeat(group.per_set("domain"), group.counts)
     sets = np.repeat(np.arange(len(group.counts)), group.counts)
     facts = [
-        Fact(places.order(record), places.exporters[record], sampling=fact)
+        Fact(places.order(record), places.sessions[record], sampling=fact)
         for record, fact in sampling_facts(group.plan, group.records, sets, domains)
     ]
     return facts + _applications(group, places) + _interfaces(group, places)
@@ -61,7 +62,7 @@ class _Places:
 
     orders: list[int]
     turns: list[int]
-    exporters: list[Exporter]
+    sessions: list[Session]
 
     def order(self, record: int) -> tuple[int, int, int]:
         return self.orders[record], self.turns[record], record
@@ -92,12 +93,10 @@ def _interfaces(group: RecordGroup, places: _Places) -> Facts:
 def _names(
     kind: str, places: _Places, numbers: list[int], names: list[str], descriptions: list[str]
 ) -> Facts:
-    rows = zip(places.exporters, numbers, names, descriptions, strict=True)
+    rows = zip(places.sessions, numbers, names, descriptions, strict=True)
     return [
-        Fact(
-            places.order(record), exporter, name=NameFact(exporter, kind, number, name, description)
-        )
-        for record, (exporter, number, name, description) in enumerate(rows)
+        Fact(places.order(record), session, name=NameFact(session, kind, number, name, description))
+        for record, (session, number, name, description) in enumerate(rows)
         if number and (name or description)
     ]
 

@@ -18,7 +18,7 @@ from appliance.flows import FlowBatch, RawElement
 from appliance.wire.message import Fault
 from appliance.wire.options import Sampling
 from appliance.wire.sequence import SequenceState
-from appliance.wire.timeline import Family, Scope, TemplateChange, TemplateLookup
+from appliance.wire.timeline import Scope, Senders, Session, TemplateChange, TemplateLookup
 
 Exporter = tuple[int, int]
 """An exporter's address as halves."""
@@ -56,7 +56,7 @@ class NameFact(NamedTuple):
         `application` (number: `appliance.decoding.columns.application_key`) or `interface`.
     """
 
-    exporter: Exporter
+    session: Session
     kind: str
     number: int
     name: str
@@ -66,16 +66,20 @@ class NameFact(NamedTuple):
 class DecoderState(TemplateLookup, Protocol):
     """What is known of exporters before a block; decoders read it and change nothing."""
 
-    def sampling(self, exporter: Exporter, version: int) -> Sampling:
-        """Return what the options records of an exporter told in messages of this version."""
+    def sampling(self, session: Session, version: int) -> Sampling:
+        """Return what the options records of a session told in messages of this version."""
+        ...
+
+    def lent_sampling(self, session: Session, version: int, senders: Senders) -> Sampling:
+        """Return what another session of this address lends to one that told nothing itself."""
         ...
 
     def sequence(self, scope: Scope) -> SequenceState:
         """Return where the sequence numbers of an observation domain stand."""
         ...
 
-    def waiting(self, family: Family, template_id: int) -> Sequence[WaitingSet]:
-        """Return the Data Sets that wait for a template of this address, domain and identifier."""
+    def waiting(self, scope: Scope, template_id: int) -> Sequence[WaitingSet]:
+        """Return the Data Sets of a scope that wait for a template."""
         ...
 
 
@@ -120,11 +124,11 @@ class DecodeResult:
     released
         Waiting Sets that were decoded.
     sampling
-        By exporter and protocol version, where something new was told.
+        By session and protocol version, where something new was told.
     sequences
         New states of the observation domains that sent something.
     tallies
-        Records by exporter and a fixed word: `records`, `options_records`, `total_counters` (the
+        Records by session and a fixed word: `records`, `options_records`, `total_counters` (the
         exporter sends no deltas), `sampling_assumed` (its rate is not known).
     faults
         What was wrong, by row of the block.
@@ -140,11 +144,11 @@ class DecodeResult:
     templates: list[TemplateChange] = field(default_factory=list)
     waiting: list[WaitingSet] = field(default_factory=list)
     released: list[WaitingSet] = field(default_factory=list)
-    sampling: dict[tuple[Exporter, int], Sampling] = field(default_factory=dict)
+    sampling: dict[tuple[Session, int], Sampling] = field(default_factory=dict)
     sequences: dict[Scope, SequenceState] = field(default_factory=dict)
     names: list[NameFact] = field(default_factory=list)
     restarted: list[Scope] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    tallies: Counter[tuple[Exporter, str]] = field(default_factory=Counter)
+    tallies: Counter[tuple[Session, str]] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     unknown_elements: Counter[Element] = field(default_factory=Counter)

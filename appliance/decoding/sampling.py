@@ -1,7 +1,8 @@
 """The sampling rate of each record of a group, from whatever its exporter told.
 
 The first that says something counts: the record itself, its sampler or selector, its interface, its
-observation domain, the exporter, the setting for the exporter, the default. 0: not known.
+observation domain, another domain of its session, the setting for the exporter, the default. 0: not
+known.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from appliance.decoding.groups import RecordGroup, spread
 from appliance.decoding.results import DecodeOptions, Exporter
 from appliance.wire.options import SELECTOR_ELEMENTS, Learning, Subject, sampling_rates
-from appliance.wire.timeline import Scope
+from appliance.wire.timeline import Scope, Session
 
 Int = NDArray[np.int64]
 Rates = NDArray[np.float64]
@@ -29,10 +30,10 @@ _FINER = (("interface", (14, 10)), ("selector", SELECTOR_ELEMENTS))
 
 @dataclass
 class SamplingTimelines:
-    """What exporters told over the course of a block; moments are orders of Sets."""
+    """What sessions told over the course of a block; moments are orders of Sets."""
 
     options: DecodeOptions
-    learning: dict[Exporter, Learning] = field(default_factory=dict)
+    learning: dict[Session, Learning] = field(default_factory=dict)
 
     def fallback(self, exporter: Exporter) -> float:
         """Return the rate from the settings."""
@@ -89,7 +90,7 @@ def boot_times(group: RecordGroup, context: SetContext, timelines: SamplingTimel
         return None
     moments = _moments(context, timelines)
     found = [
-        timelines.learning[scope.exporter].value(Subject("init", scope.domain), moment)
+        timelines.learning[scope.session].value(Subject("init", scope.domain), moment)
         for scope, moment in moments.pairs
     ]
     times = np.array([NOT_TOLD if time is None else int(time) for time in found], np.int64)
@@ -99,7 +100,7 @@ def boot_times(group: RecordGroup, context: SetContext, timelines: SamplingTimel
 def _moments(context: SetContext, timelines: SamplingTimelines) -> _Moments:
     numbers, inverse = np.unique(context.scope, return_inverse=True)
     scopes = [context.scopes[number] for number in numbers.tolist()]
-    changes = [timelines.learning[scope.exporter].moments for scope in scopes]
+    changes = [timelines.learning[scope.session].moments for scope in scopes]
     if not any(changes):
         return _Moments([(scope, 0) for scope in scopes], inverse)
     orders, of_order = np.unique(context.order, return_inverse=True)
@@ -114,18 +115,18 @@ def _from_exporters(
     moments = _moments(context, timelines)
     fallback = np.array([timelines.fallback(scope.exporter) for scope, _ in moments.pairs])
     told = [
-        timelines.learning[scope.exporter].value(Subject("domain", scope.domain), moment)
+        timelines.learning[scope.session].value(Subject("domain", scope.domain), moment)
         for scope, moment in moments.pairs
     ]
     base = np.array([rate or 0.0 for rate in told])
     base = np.where(base > 0, base, fallback)
-    exporters = {scope.exporter for scope, _ in moments.pairs}
+    sessions = {scope.session for scope, _ in moments.pairs}
     finer = [
         (kind, numbers)
         for kind, elements in _FINER
         for element in elements
         if (numbers := group.unsigned(element)) is not None
-        and any(timelines.learning[exporter].has(kind) for exporter in exporters)
+        and any(timelines.learning[session].has(kind) for session in sessions)
     ]
     if not finer:
         known = base.any()
@@ -139,6 +140,6 @@ def _from_exporters(
         for i, pair in enumerate(pairs.tolist()):
             scope, moment = moments.pairs[pair // len(distinct)]
             subject = Subject(kind, scope.domain, int(distinct[pair % len(distinct)]))
-            found[i] = timelines.learning[scope.exporter].value(subject, moment) or 0.0
+            found[i] = timelines.learning[scope.session].value(subject, moment) or 0.0
         rates = np.where(found[of_pair] > 0, found[of_pair], rates)
     return rates

@@ -20,7 +20,7 @@ from appliance.wire.sequence import (
     advance,
     is_restart,
 )
-from appliance.wire.timeline import Scope
+from appliance.wire.timeline import Scope, Senders
 
 Int = NDArray[np.int64]
 _MODULUS = 1 << 32
@@ -71,10 +71,16 @@ def find_scopes(
     return [Scope(*key, version) for key in index], scope_of
 
 
+def senders_of(block: DatagramBlock, scopes: Sequence[Scope]) -> Senders:
+    """Return the sessions of a block, and when its first datagram came."""
+    time_ms = int(block.received_ms[0]) if len(block) else 0
+    return Senders(frozenset(scope.session for scope in scopes), time_ms)
+
+
 def tally(
     result: DecodeResult, group: RecordGroup, scopes: Sequence[Scope], scope_of_set: Int
 ) -> None:
-    """Count a group's records for each exporter, and those whose figures need an assumption."""
+    """Count a group's records for each session, and those whose figures need an assumption."""
     words = {"options_records" if group.plan.options else "records": group.counts}
     if not group.plan.options:
         if has_only_totals(group.plan):
@@ -88,7 +94,7 @@ def tally(
     for word, counts in words.items():
         sums = np.bincount(scope_of_set, counts, len(scopes))
         for number in np.flatnonzero(sums).tolist():
-            result.tallies[scopes[number].exporter, word] += int(sums[number])
+            result.tallies[scopes[number].session, word] += int(sums[number])
 
 
 def find_restarts(traffic: Traffic, state: DecoderState, window_units: int) -> dict[Scope, Int]:

@@ -49,11 +49,12 @@ def block_section(work: Work, assignment: Assignment, set_scope: Int) -> Section
 def released_sections(work: Work) -> list[Section]:
     """Collect the Sets of earlier blocks whose template came in this one."""
     found: list[tuple[WaitingSet, Layout]] = []
-    for family, template_id in work.timelines.of_family:
-        for waiting in work.state.waiting(family, template_id):
-            layout = work.timelines.layout(waiting.scope, template_id, -1)
+    timelines = work.timelines
+    for scope, template_id in {**timelines.of_scope, **dict.fromkeys(timelines.borrowed)}:
+        for waiting in work.state.waiting(scope, template_id):
+            layout = timelines.layout(waiting.scope, template_id, -1)
             # What waits of a scope that restarted is given up when the result is committed.
-            if layout is not None and not work.timelines.restarted_between(
+            if layout is not None and not timelines.restarted_between(
                 waiting.scope, -2, layout.since
             ):
                 found.append((waiting, layout))

@@ -32,7 +32,14 @@ from appliance.decoding.results import (
     WaitingSet,
 )
 from appliance.decoding.sampling import SamplingTimelines, SetContext, boot_times, record_rates
-from appliance.decoding.scopes import Traffic, find_restarts, find_scopes, next_sequences, tally
+from appliance.decoding.scopes import (
+    Traffic,
+    find_restarts,
+    find_scopes,
+    next_sequences,
+    senders_of,
+    tally,
+)
 from appliance.decoding.sections import block_section, released_sections
 from appliance.decoding.work import MAX_CAREFUL_RECORDS, Int, Section, TemplatedProtocol, Work
 from appliance.flows import FlowBatch
@@ -104,7 +111,7 @@ def _attempt(given: _Given, headers: Headers, sets: Sets, dropped: set[int]) -> 
         arrivals=Arrivals.of(block, headers),
         result=DecodeResult(),
         unit_counts=np.zeros(len(block), np.int64),
-        timelines=Timelines(state),
+        timelines=Timelines(state, senders_of(block, scopes)),
     )
     read_templates(work)
     scope_of[list(work.dropped)] = -1
@@ -137,10 +144,12 @@ class _Part:
 
 def _decode_sections(work: Work, sections: list[Section]) -> None:
     parts = [part for section in sections for part in _parts(work, section)]
-    version = work.protocol.version
+    version, senders = work.protocol.version, work.timelines.senders
     sampling = SamplingTimelines(work.options)
-    for exporter in {scope.exporter for scope in work.scopes}:
-        sampling.learning[exporter] = Learning(work.state.sampling(exporter, version))
+    for session in {scope.session for scope in work.scopes}:
+        own = work.state.sampling(session, version)
+        lent = own if own.told else work.state.lent_sampling(session, version, senders)
+        sampling.learning[session] = Learning(own, lent)
     facts: Facts = []
     for part in parts:
         if part.group.plan.options:
@@ -157,10 +166,10 @@ def _learn(work: Work, facts: Facts, sampling: SamplingTimelines) -> None:
         if fact.name is not None:
             work.result.names.append(fact.name)
         if fact.sampling is not None:
-            sampling.learning[fact.exporter].learn(fact.order[0], fact.sampling)
-    for exporter, learning in sampling.learning.items():
+            sampling.learning[fact.session].learn(fact.order[0], fact.sampling)
+    for session, learning in sampling.learning.items():
         if learning.moments:
-            work.result.sampling[exporter, work.protocol.version] = learning.after()
+            work.result.sampling[session, work.protocol.version] = learning.after()
         if learning.refused:
             work.result.counts["sampling_refused"] += learning.refused
 

@@ -31,7 +31,7 @@ ANY_DOMAIN = -1
 """Stands for the domain that spoke last, where a domain has told nothing itself."""
 
 MAX_SUBJECTS = 16_384
-"""Samplers, interfaces and domains remembered of one exporter together; more are not learned."""
+"""Samplers, interfaces and domains remembered of one session together; more are not learned."""
 
 _LATEST_BOOT_MS = 1 << 46
 _FEW_RECORDS = 64
@@ -65,7 +65,7 @@ class SamplingFact(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampling:
-    """What the options records of one exporter told: sampling rates and boot times.
+    """What the options records of one session told: sampling rates and boot times.
 
     Attributes
     ----------
@@ -115,18 +115,20 @@ class Sampling:
 
 
 class Learning:
-    """What is told of one exporter over a course of facts, so that every moment can be asked for.
+    """What is told of one session over a course of facts, so that every moment can be asked for.
 
     Attributes
     ----------
+    lent
+        What another session told; it serves where this one tells nothing, and is not learned.
     moments
         Those at which something changed, ascending.
     refused
         Facts about new subjects beyond `MAX_SUBJECTS`.
     """
 
-    def __init__(self, before: Sampling) -> None:
-        self.before = before
+    def __init__(self, before: Sampling, lent: Sampling | None = None) -> None:
+        self.before, self.lent = before, before if lent is None else lent
         self.moments: list[int] = []
         self.refused = 0
         self._changes: dict[Subject, list[tuple[int, float]]] = {}
@@ -146,12 +148,14 @@ class Learning:
 
     def value(self, subject: Subject, moment: int) -> float | None:
         """Return what was known of a subject at a moment (see `Sampling.value`)."""
-        found = self._exactly(subject, moment)
-        return self._exactly(any_domain(subject), moment) if found is None else found
+        for own in (subject, any_domain(subject)):
+            if (value := self._exactly(own, moment)) is not None:
+                return value
+        return self.lent.value(subject)
 
     def has(self, kind: str) -> bool:
         """Tell whether anything of a kind was ever told."""
-        return kind in self._kinds or self.before.has(kind)
+        return kind in self._kinds or self.before.has(kind) or self.lent.has(kind)
 
     def after(self) -> Sampling:
         """Return what is known in the end; the very same as before when nothing new was told."""

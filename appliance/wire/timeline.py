@@ -3,8 +3,8 @@
 A block is decoded at once, but a template may be announced, or changed, in its middle. Each key
 (observation domain of a session, template identifier) gets a timeline of layouts over the
 positions of the block's Sets; Data Sets find their layout in it by position. Documents: RFC 3954
-section 9, RFC 7011 section 8; decisions on both: the templates of another session of the same
-address and domain are borrowed, a Data Set that came before its template waits for it.
+section 9, RFC 7011 section 8; decisions on both: a Data Set that came before its template waits for
+it; a session that told no template borrows one only where the lookup lends it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from appliance.wire.message import Sets
 from appliance.wire.template import Template
 
 Int = NDArray[np.int64]
-K = TypeVar("K")
 
 
 class Scope(NamedTuple):
@@ -42,12 +41,27 @@ class Scope(NamedTuple):
         return self.address_hi, self.address_lo
 
     @property
+    def session(self) -> Session:
+        """The session: what one port of the exporter says is of one process, or one device."""
+        return self.address_hi, self.address_lo, self.port
+
+    @property
     def family(self) -> Family:
         """What sessions of one address share when they borrow templates."""
         return self.address_hi, self.address_lo, self.domain, self.version
 
 
+Session = tuple[int, int, int]
+"""Exporter address as halves, and its port."""
+
 Family = tuple[int, int, int, int]
+
+
+class Senders(NamedTuple):
+    """Who sends in a block, and when it begins (milliseconds UTC)."""
+
+    sessions: frozenset[Session]
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +86,8 @@ class TemplateLookup(Protocol):
         """Return the template that this session announced."""
         ...
 
-    def newest_template(self, scope: Scope, template_id: int) -> Template | None:
-        """Return the newest template of this address, domain and identifier, whatever its port."""
+    def lent_template(self, scope: Scope, template_id: int, senders: Senders) -> Template | None:
+        """Return the template that another session of this address lends, none of `senders`."""
         ...
 
 
@@ -161,58 +175,57 @@ _NONE = Announcements()
 
 @dataclass
 class Timelines:
-    """The changes of a block by session, and by family, and the restarts by scope.
+    """The changes of a block and the restarts, by scope.
 
     Attributes
     ----------
-    of_scope, of_family
-        Announcements by scope, or family, and template identifier.
+    of_scope
+        Announcements by scope and template identifier.
+    borrowed
+        Scopes and identifiers for which another session lends its template.
     restarts
         Positions at which scopes restarted, ascending.
     """
 
     lookup: TemplateLookup
+    senders: Senders
     of_scope: dict[tuple[Scope, int], Announcements] = field(default_factory=dict)
-    of_family: dict[tuple[Family, int], Announcements] = field(default_factory=dict)
+    borrowed: set[tuple[Scope, int]] = field(default_factory=set)
     restarts: Mapping[Scope, Sequence[int]] = field(default_factory=dict)
 
     def add(self, change: TemplateChange) -> None:
         """Note an announcement; they come in the order of their positions."""
-        scope, number = change.scope, change.template.template_id
-        self.of_scope.setdefault((scope, number), Announcements()).add(change)
-        self.of_family.setdefault((scope.family, number), Announcements()).add(change)
+        key = change.scope, change.template.template_id
+        self.of_scope.setdefault(key, Announcements()).add(change)
 
     def take_back(self, change: TemplateChange) -> None:
         """Forget the newest announcement of its key: its message is dropped."""
-        number = change.template.template_id
-        _take_back(self.of_scope, (change.scope, number))
-        _take_back(self.of_family, (change.scope.family, number))
+        key = change.scope, change.template.template_id
+        self.of_scope[key].drop_last()
+        if not self.of_scope[key].changes:
+            del self.of_scope[key]
 
     def known_before(self, scope: Scope, template_id: int) -> Layout | None:
         """Return the layout of a key before the block."""
         own = self.lookup.own_template(scope, template_id)
         if own is not None:
             return Layout(own, -1, borrowed=False)
-        newest = self.lookup.newest_template(scope, template_id)
-        return None if newest is None else Layout(newest, -1, borrowed=True)
+        lent = self.lookup.lent_template(scope, template_id, self.senders)
+        if lent is None:
+            return None
+        self.borrowed.add((scope, template_id))
+        return Layout(lent, -1, borrowed=True)
 
     def layout(self, scope: Scope, template_id: int, position: int) -> Layout | None:
         """Return the layout of a key at a position: known there, or the first one after it."""
-        own = self.of_scope.get((scope, template_id), _NONE).before(position)
-        if own is not None:
-            return Layout(own.template, own.position, borrowed=False)
-        known = self.known_before(scope, template_id)
-        if known is not None and not known.borrowed:
-            return known
-        family = self.of_family.get((scope.family, template_id), _NONE)
-        change = family.before(position)
-        if change is None and known is not None:
-            return known
-        if change is None and family.changes:
-            change = family.changes[0]
+        own = self.of_scope.get((scope, template_id), _NONE)
+        change = own.before(position)
         if change is None:
-            return None
-        return Layout(change.template, change.position, change.scope != scope)
+            known = self.known_before(scope, template_id)
+            if known is not None or not own.changes:
+                return known
+            change = own.changes[0]
+        return Layout(change.template, change.position, borrowed=False)
 
     def restarted_between(self, scope: Scope, first: int, last: int) -> bool:
         """Tell whether the exporter restarted after position `first` and up to `last`."""
@@ -242,7 +255,7 @@ def assign_templates(
     data = np.flatnonzero((sets.set_id >= 256) & (set_scope >= 0))
     for key, of_key in grouped(set_scope[data] << 16 | sets.set_id[data]):
         scope, template_id, rows = scopes[key >> 16], key & 0xFFFF, data[of_key]
-        if (scope.family, template_id) in timelines.of_family:
+        if (scope, template_id) in timelines.of_scope:
             _spread(result, rows, timelines, scope, template_id)
             continue
         known = timelines.known_before(scope, template_id)
@@ -268,20 +281,12 @@ def grouped(keys: Int) -> Iterator[tuple[int, NDArray[np.intp] | slice]]:
         yield key, order[start:end]
 
 
-def _take_back(known: dict[K, Announcements], key: K) -> None:
-    known[key].drop_last()
-    if not known[key].changes:
-        del known[key]
-
-
 def _spread(
     result: Assignment, rows: Int, timelines: Timelines, scope: Scope, template_id: int
 ) -> None:
     """Give the Sets of a key, of which there are announcements, the layouts of their positions."""
-    own = timelines.of_scope.get((scope, template_id), _NONE)
-    family = timelines.of_family[scope.family, template_id]
     # Sets between the same announcements have the same layout.
-    epochs = own.number_before(rows) << 32 | family.number_before(rows)
+    epochs = timelines.of_scope[scope, template_id].number_before(rows)
     for _, of_epoch in grouped(epochs):
         part = rows[of_epoch]
         layout = timelines.layout(scope, template_id, int(part[0]))

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from appliance.collector import exporters
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
+from appliance.collector.sessions import SILENCE_MS
 from appliance.collector.waiting import WaitingRoom
 from appliance.decoding.results import DecodeResult, NameFact, WaitingSet
 from appliance.wire.message import Fault
 from appliance.wire.options import Sampling, SamplingFact, Subject, learned
 from appliance.wire.sequence import SequenceState
 from appliance.wire.template import FieldSpecifier, Template
-from appliance.wire.timeline import Scope, TemplateChange
+from appliance.wire.timeline import Scope, Senders, TemplateChange
 
 NOW = 1_700_000_000_000
 
@@ -40,15 +42,98 @@ def heard(states: ExporterStates, *of: Scope, now: int = NOW, **known: Any) -> N
     states.commit(DecodeResult(sequences=dict.fromkeys(of, state)), now)
 
 
-def test_template_when_announced_then_own_and_newest() -> None:
+LATER = NOW + SILENCE_MS
+
+
+def lent(states: ExporterStates, to: Scope, now: int = LATER, *speak: Scope) -> Template | None:
+    """Return the template 300 that a session is lent in a block that it sends at a time."""
+    senders = Senders(frozenset(of.session for of in (to, *speak)), now)
+    return states.lent_template(to, 300, senders)
+
+
+def test_template_when_announced_then_own_and_lent_within_its_domain_and_version() -> None:
     states = ExporterStates(ExporterLimits())
+    heard(states, scope())
     announce(states, scope(), template())
-    announce(states, scope(port=2001), template(n_fields=2))
     assert states.own_template(scope(), 300) == template()
-    assert states.newest_template(scope(port=9), 300) == template(n_fields=2)
-    assert states.newest_template(scope(domain=1), 300) is None
-    assert states.newest_template(scope(version=10), 300) is None
     assert states.own_template(scope(exporter=2), 300) is None
+    assert lent(states, scope(port=9)) == template()
+    assert lent(states, scope(port=9, domain=1)) is None
+    assert lent(states, scope(port=9, version=10)) is None
+    assert lent(states, scope(exporter=2, port=9)) is None
+
+
+def test_template_when_its_session_still_speaks_then_not_lent() -> None:
+    states = ExporterStates(ExporterLimits())
+    heard(states, scope())
+    announce(states, scope(), template())
+    assert lent(states, scope(port=9), LATER - 1) is None
+    assert lent(states, scope(port=9), LATER, scope()) is None
+
+
+def test_template_when_its_session_spoke_after_the_other_began_then_never_lent() -> None:
+    states = ExporterStates(ExporterLimits())
+    heard(states, scope())
+    announce(states, scope(), template())
+    heard(states, scope(port=9), now=NOW + 10)
+    assert lent(states, scope(port=9)) == template()
+    heard(states, scope(), now=NOW + 20)
+    assert lent(states, scope(port=9), LATER + 10**9) is None
+
+
+def test_template_when_sessions_that_followed_each_other_told_it_then_the_last_lends() -> None:
+    states = ExporterStates(ExporterLimits())
+    for port in (2000, 2001):
+        heard(states, scope(port=port), now=NOW + port)
+        announce(states, scope(port=port), template(n_fields=port - 1999), NOW + port)
+    assert lent(states, scope(port=9), LATER + 2001) == template(n_fields=2)
+
+
+def test_template_when_sessions_of_one_time_told_different_ones_then_none_lends() -> None:
+    states = ExporterStates(ExporterLimits())
+    for now, port in enumerate((2000, 2001, 2000)):
+        heard(states, scope(port=port), now=NOW + now)
+        announce(states, scope(port=port), template(n_fields=port - 1999), NOW + now)
+    assert lent(states, scope(port=9), LATER + 2) is None
+    announce(states, scope(port=2001), template(n_fields=1), NOW + 2)
+    assert lent(states, scope(port=9), LATER + 2) == template(n_fields=1)
+
+
+def test_sampling_when_another_session_told_it_then_lent_only_while_that_is_silent() -> None:
+    states = ExporterStates(ExporterLimits())
+    heard(states, scope())
+    told = learned(Sampling(), [SamplingFact(Subject("domain", 0), 10)])
+    states.learn_sampling(scope().session, 9, told, NOW)
+    new = scope(port=9).session
+    assert states.lent_sampling(new, 9, Senders(frozenset({new}), LATER)) == told
+    assert states.lent_sampling(new, 10, Senders(frozenset({new}), LATER)) == Sampling()
+    assert states.lent_sampling(new, 9, Senders(frozenset({new}), LATER - 1)) == Sampling()
+
+
+def test_sessions_when_too_many_then_the_one_unheard_of_goes_with_what_it_told() -> None:
+    states = ExporterStates(ExporterLimits(sessions=2))
+    for port in (1, 2, 1, 3):
+        heard(states, scope(port=port))
+        told = learned(Sampling(), [SamplingFact(Subject("domain", port), 10)])
+        states.learn_sampling(scope(port=port).session, 9, told, NOW)
+        states.learn_name(NameFact(scope(port=port).session, "interface", 1, "a", ""), NOW)
+    state = states.exporters[0, 1]
+    assert list(state.sessions) == [1, 3]
+    assert {port for _, port in state.sampling_of} == {1, 3}
+    assert state.n_names == 2
+    assert states.counts["sessions_forgotten"] == 1
+    for port in (4, 5):
+        heard(states, scope(port=port))
+    assert (state.n_names, state.n_subjects) == (0, 0)
+
+
+def test_options_facts_when_sessions_told_too_many_then_the_one_unheard_of_goes() -> None:
+    states = ExporterStates(ExporterLimits(subjects=30))
+    for port in (1, 2):
+        heard(states, scope(port=port))
+        facts = [SamplingFact(Subject("selector", 0, number), 10) for number in range(8)]
+        states.learn_sampling(scope(port=port).session, 9, learned(Sampling(), facts), NOW)
+    assert list(states.exporters[0, 1].sessions) == [2]
 
 
 def test_template_when_repeated_then_neither_new_nor_changed() -> None:
@@ -70,7 +155,7 @@ def test_templates_when_too_many_then_the_one_announced_longest_ago_goes(
         announce(states, scope(), template(number, 10))
     known = [number for number in (300, 301, 302, 303) if states.own_template(scope(), number)]
     assert known == [300, 302, 303]
-    assert states.newest_template(scope(port=1), 301) is None
+    assert {number for _, number in states.exporters[0, 1].tellers} == {300, 302, 303}
     assert states.counts["templates_forgotten"] == 1
 
 
@@ -127,22 +212,26 @@ def test_octets_when_everything_comes_and_goes_then_back_to_nothing() -> None:
     result = DecodeResult(
         templates=[TemplateChange(scope(), template(n_fields=3), 0)],
         waiting=[waiting(scope(), 301)],
-        sampling={((0, 1), 9): told},
+        sampling={(scope().session, 9): told},
+        sequences={scope(): SequenceState(datagrams=1)},
     )
+    heard(states, scope())
+    states.open_session(scope().session, NOW, NOW)
+    nothing = states.octets
     states.commit(result, NOW)
     before = states.octets
     states.commit(result, NOW + 5)  # repeated: only the second waiting Set is more
     assert before < states.octets < before + 400
     states.expire(NOW + 10_000)
-    states.learn_sampling((0, 1), 9, Sampling(), NOW)
-    assert states.octets == states.exporters[0, 1].octets == 0
+    states.learn_sampling(scope().session, 9, Sampling(), NOW)
+    assert states.octets == states.exporters[0, 1].octets == nothing
 
 
 def test_names_when_too_many_then_refused_but_known_ones_change() -> None:
     states = ExporterStates(ExporterLimits(names=2))
     for number, name in ((1, "a"), (2, "b"), (3, "c"), (1, "d")):
-        states.learn_name(NameFact((0, 1), "interface", number, name, ""), NOW)
-    assert states.exporters[0, 1].names == {
+        states.learn_name(NameFact((0, 1, 2000), "interface", number, name, ""), NOW)
+    assert states.exporters[0, 1].sessions[2000].names == {
         ("interface", 1): ("d", ""), ("interface", 2): ("b", "")
     }  # fmt: skip
     assert states.counts["names_refused"] == 1
@@ -151,7 +240,7 @@ def test_names_when_too_many_then_refused_but_known_ones_change() -> None:
 def test_waiting_room_when_full_then_refused_and_counted() -> None:
     states = ExporterStates(ExporterLimits(waiting_octets=700))
     states.commit(DecodeResult(waiting=[waiting(scope()) for _ in range(3)]), NOW)
-    assert len(states.waiting(scope().family, 300)) == 2
+    assert len(states.waiting(scope(), 300)) == 2
     assert states.counts["waiting_sets_refused"] == 1
 
 
@@ -160,7 +249,7 @@ def test_waiting_sets_when_too_old_then_dropped_and_counted() -> None:
     sets = [waiting(scope(), received=NOW), waiting(scope(), received=NOW + 900)]
     states.commit(DecodeResult(waiting=sets), NOW)
     states.expire(NOW + 1500)
-    assert [w.received_ms for w in states.waiting(scope().family, 300)] == [NOW + 900]
+    assert [w.received_ms for w in states.waiting(scope(), 300)] == [NOW + 900]
     assert states.counts["waiting_sets_expired"] == 1
 
 
@@ -168,11 +257,12 @@ def test_waiting_sets_when_their_scope_restarts_then_given_up_but_not_what_was_r
     states = ExporterStates(ExporterLimits())
     sets = [waiting(scope(), 300), waiting(scope(), 301), waiting(scope(port=2001), 300)]
     states.commit(DecodeResult(waiting=sets), NOW)
-    first = states.waiting(scope().family, 300)[0]
+    first = states.waiting(scope(), 300)[0]
     states.commit(DecodeResult(released=[first], restarted=[scope()]), NOW)
     assert states.counts["waiting_sets_given_up"] == 1
-    assert [w.scope.port for w in states.waiting(scope().family, 300)] == [2001]
-    assert not states.waiting(scope().family, 301)
+    assert not states.waiting(scope(), 300)
+    assert len(states.waiting(scope(port=2001), 300)) == 1
+    assert not states.waiting(scope(), 301)
 
 
 def test_waiting_room_when_sets_leave_then_nothing_is_left_behind() -> None:
@@ -180,7 +270,7 @@ def test_waiting_room_when_sets_leave_then_nothing_is_left_behind() -> None:
     for set_id in (300, 301, 300):
         room.let_in(waiting(scope(), set_id))
     assert len(room) == 3
-    assert [w.serial for w in room.waiting(scope().family, 300)] == [1, 3]
+    assert [w.serial for w in room.waiting(scope(), 300)] == [1, 3]
     for found in room.waiting_of(scope()):
         assert room.take_out(found)
         assert not room.take_out(found)
@@ -229,9 +319,9 @@ def test_sampling_when_of_two_protocols_then_each_has_its_own_and_both_are_shown
     states = ExporterStates(ExporterLimits())
     for version, rate in ((9, 10), (10, 20)):
         told = learned(Sampling(), [SamplingFact(Subject("domain", version), rate)])
-        states.learn_sampling((0, 1), version, told, NOW)
-    assert states.sampling((0, 1), 9).by_domain == {9: 10}
-    assert states.exporters[0, 1].sampling.by_domain == {9: 10, 10: 20}
+        states.learn_sampling(scope().session, version, told, NOW)
+    assert states.sampling(scope().session, 9).by_domain == {9: 10}
+    assert states.exporters[0, 1].sampling().by_domain == {9: 10, 10: 20}
 
 
 def test_skew_when_a_header_comes_then_by_how_much_it_is_ahead() -> None:

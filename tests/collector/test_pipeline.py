@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from appliance.collector import pipeline as pipelines
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.contracts import Registered
 from appliance.flows import FlowBatch

@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from appliance.collector import saved_state
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
 from appliance.collector.saved_state import load_states, save_states
+from appliance.wire.timeline import Senders
 from tests.decoding.building import (
     BASIC,
     IPFIX,
@@ -79,11 +81,13 @@ def test_states_when_saved_and_loaded_then_the_same(
     for exporter, state in states.exporters.items():
         before = learned_states.exporters[exporter]
         assert list(state.templates.items()) == list(before.templates.items())
-        assert state.newest == before.newest
-        assert {v: s.told for v, s in state.sampling_of.items()} == {
-            v: s.told for v, s in before.sampling_of.items()
+        assert state.tellers == before.tellers
+        assert {key: s.told for key, s in state.sampling_of.items()} == {
+            key: s.told for key, s in before.sampling_of.items()
         }
-        assert state.names == before.names
+        assert {p: (s.first_ms, s.last_ms, s.names) for p, s in state.sessions.items()} == {
+            p: (s.first_ms, s.last_ms, s.names) for p, s in before.sessions.items()
+        }
     save_states(states, tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "states.json").read_bytes()
     assert len(list(tmp_path.iterdir())) == 2
@@ -97,7 +101,7 @@ def test_states_when_the_file_is_missing_then_nothing_is_unreadable(tmp_path: Pa
     "octets",
     [
         b"", b"{", b"[]", b'"x"', b"null", b"{}", b"\xff\xfe", b"[" * 100_000, b"1" * 5000,
-        b'{"version": 2, "exporters": []}', b'{"version": 1, "exporters": {}}', b'{"version": 1}',
+        b'{"version": 3, "exporters": []}', b'{"version": 1, "exporters": {}}', b'{"version": 1}',
     ],
 )  # fmt: skip
 def test_states_when_the_file_is_no_such_file_then_one_unreadable(
@@ -174,7 +178,7 @@ def test_fact_when_it_cannot_be_then_left_out(tmp_path: Path, kind: str, piece: 
     states, unreadable = loaded(tmp_path / "states.json")
     assert unreadable == 1
     (state,) = states.exporters.values()
-    assert state.names or state.sampling.told
+    assert state.n_names or state.sampling().told
 
 
 def test_name_when_it_holds_half_a_character_then_it_can_be_written_anywhere(
@@ -183,8 +187,27 @@ def test_name_when_it_holds_half_a_character_then_it_can_be_written_anywhere(
     exporter = {"address": "::1", "names": [["interface", 1, "\ud800", "x"]]}
     (tmp_path / "states.json").write_text(json.dumps({"version": 1, "exporters": [exporter]}))
     (state,) = loaded(tmp_path / "states.json")[0].exporters.values()
-    ((name, _),) = state.names.values()
+    ((name, _),) = state.sessions[0].names.values()
     assert name.encode("utf-8") == b"?"
+
+
+def test_file_when_of_version_1_then_what_it_told_of_an_address_is_lent_to_its_sessions(
+    tmp_path: Path,
+) -> None:
+    exporter = {
+        "address": "192.0.2.1",
+        "templates": [GOOD],
+        "sampling": [[9, "domain", 0, 0, 5]],
+        "names": [["interface", 1, "a", "b"]],
+    }
+    (tmp_path / "states.json").write_text(json.dumps({"version": 1, "exporters": [exporter]}))
+    states, unreadable = loaded(tmp_path / "states.json")
+    assert unreadable == 0
+    ((hi, lo),) = states.exporters
+    session = (hi, lo, 2001)
+    lent = states.lent_sampling(session, 9, Senders(frozenset({session}), RECEIVED_MS))
+    assert lent.by_domain == {0: 5}
+    assert states.exporters[hi, lo].sessions[0].names == {("interface", 1): ("a", "b")}
 
 
 anything = st.recursive(
@@ -192,7 +215,9 @@ anything = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(["address", "templates", "sampling", "names", "fields", "id", "port"]),
+            st.sampled_from(
+                ["address", "templates", "sessions", "sampling", "names", "fields", "id", "port"]
+            ),
             inner,
             max_size=4,
         )
@@ -244,5 +269,5 @@ def test_file_when_it_holds_more_than_allowed_then_the_limits_hold(tmp_path: Pat
     )
     assert unreadable == 0
     assert_within(states)
-    assert all(len(state.sampling.told) <= 16_384 for state in states.exporters.values())
+    assert all(len(state.sampling().told) <= 16_384 for state in states.exporters.values())
     assert states.octets <= 10_000_000

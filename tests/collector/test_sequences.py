@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from tests.decoding.building import RECEIVED_MS, datagram, decode, ipfix, v5, v5_record, v9
 

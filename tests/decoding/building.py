@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.app import App, build_app
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.results import DecodeOptions
 from appliance.flows import COLUMNS, FlowBatch, address_halves, address_text
@@ -218,6 +219,11 @@ class Decoded:
 
     def exporter(self, address: str = EXPORTER) -> Any:
         return self.states.exporters[address_halves(address)]
+
+    def names(self, address: str = EXPORTER) -> Any:
+        """Return the names that the only session of an exporter told."""
+        (session,) = self.exporter(address).sessions.values()
+        return session.names
 
     @property
     def reasons(self) -> list[str]:

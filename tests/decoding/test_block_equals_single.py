@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from appliance.collector.exporters import ExporterState
+from appliance.collector.exporter_state import ExporterState
 from tests.decoding.building import (
     V9,
     Decoded,
@@ -77,7 +77,7 @@ def test_options_when_they_waited_together_then_they_hold_in_the_order_of_their_
     sent.append(datagram(protocol.message(templates, sequence=4 if protocol is V9 else 0)))
     states = decode(*sent[:cut]).states if cut else Decoded().states
     found = decode(*sent[cut:], states=states)
-    assert found.exporter().names == {
+    assert found.names() == {
         ("interface", 1): ("newer", ""),
         ("interface", 2): ("newr", ""),
     }
@@ -106,9 +106,13 @@ def exporter_facts(state: ExporterState) -> dict[str, Any]:
             ((key, known.template) for key, known in state.templates.items()),
             key=lambda item: item[0][0].version,
         ),
-        "newest": {key: known.template for key, known in state.newest.items()},
-        "sampling": {v: s.told for v, s in state.sampling_of.items()},
-        "names": state.names,
+        "tellers": {
+            key: {port: known.template for port, known in told.items()}
+            for key, told in state.tellers.items()
+        },
+        "sampling": {key: s.told for key, s in state.sampling_of.items()},
+        "names": {port: session.names for port, session in state.sessions.items()},
+        "session counts": {port: +session.counts for port, session in state.sessions.items()},
         "sequences": dict(state.sequences),
         "waiting": sorted((w.scope, w.set_id, w.body, w.received_ms) for w in waiting),
         "waiting_octets": state.room.octets,

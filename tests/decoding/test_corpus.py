@@ -26,7 +26,8 @@ import pytest
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.collector.captures import CaptureReader
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
 from appliance.decoding.inspection import inspected_records
 from appliance.decoding.results import DecodeResult
 from appliance.flowlog import (

@@ -14,7 +14,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from appliance.collector.captures import CaptureReader
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
 from appliance.wire.block import Datagram
 from tests.decoding.building import (
     BASIC,
@@ -133,12 +134,18 @@ def assert_within(states: ExporterStates) -> None:
     for state in states.exporters.values():
         assert len(state.sequences) <= limits.scopes
         assert len(state.templates) <= limits.templates
-        assert len(state.newest) <= len(state.templates)
+        assert sum(map(len, state.tellers.values())) == len(state.templates)
+        assert len(state.sessions) <= limits.sessions
+        assert {port for _, port in state.sampling_of} <= set(state.sessions)
+        told = sum(len(sampling.told) for sampling in state.sampling_of.values())
+        assert state.n_subjects == told
+        assert told <= limits.subjects or len(state.sessions) == 1
         fields = [len(known.template.fields) for known in state.templates.values()]
         assert state.template_fields == sum(fields)
         assert sum(fields) <= limits.template_fields or len(fields) == 1
         assert state.room.octets <= limits.waiting_octets
-        assert len(state.names) <= limits.names
+        n_names = sum(len(session.names) for session in state.sessions.values())
+        assert state.n_names == n_names <= limits.names
     assert states.octets == sum(state.octets for state in states.exporters.values())
     assert states.octets >= 0
 

@@ -129,8 +129,11 @@ def test_options_when_read_either_way_then_the_same_is_learned(
     quick, careful = _both_ways(protocol.message(told, a_set(400, octets)))
     assert quick.options == careful.options
     for exporter, state in quick.states.exporters.items():
-        assert state.names == careful.states.exporters[exporter].names
-        assert state.sampling == careful.states.exporters[exporter].sampling
+        other = careful.states.exporters[exporter]
+        assert state.sampling_of == other.sampling_of
+        assert {port: session.names for port, session in state.sessions.items()} == {
+            port: session.names for port, session in other.sessions.items()
+        }
 
 
 values = st.binary(max_size=20) | st.binary(min_size=250, max_size=300)

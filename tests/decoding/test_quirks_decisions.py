@@ -109,7 +109,8 @@ def test_decision_empty_template_when_announced_then_refused_and_counted(
 def test_decision_waiting_room_when_full_or_old_then_bounded_and_counted(
     protocol: Exporter,
 ) -> None:
-    from appliance.collector.exporters import ExporterLimits, ExporterStates
+    from appliance.collector.exporter_state import ExporterLimits
+    from appliance.collector.exporters import ExporterStates
 
     states = ExporterStates(ExporterLimits(waiting_octets=3000, waiting_ms=60_000))
     found = decode(*[protocol.message(a_set(300, bytes(1000)))] * 5, states=states)

@@ -65,7 +65,7 @@ def test_quirk_26_string_when_padded_broken_or_long_then_cut_and_readable(
 ) -> None:
     found = learned(protocol, (10, number(7, 4)), (82, octets))
     assert found.options[0].get("interface_name") == name
-    assert found.exporter().names.get(("interface", 7)) == (None if name is None else (name, ""))
+    assert found.names().get(("interface", 7)) == (None if name is None else (name, ""))
 
 
 @both
@@ -247,7 +247,7 @@ def test_quirk_42_application_when_an_options_table_names_it_then_the_name_is_le
 ) -> None:
     fields = [(95, b"\x0d\0\0\x01"), (96, b"http".ljust(24, b"\0")), (94, b"World Wide Web")]
     found = learned(protocol, *fields)
-    assert found.exporter().names == {("application", 13 << 56 | 1): ("http", "World Wide Web")}
+    assert found.names() == {("application", 13 << 56 | 1): ("http", "World Wide Web")}
     assert found.options[0]["application_name"] == "http"
     assert found.options[0]["application_id"] == 13 << 56 | 1
 
@@ -258,12 +258,12 @@ def test_quirk_43_interface_name_when_keyed_by_any_element_then_learned(
     protocol: Exporter, element: int
 ) -> None:
     found = learned(protocol, (element, number(7, 4)), (82, b"Gi0/1\0"), (83, b"to the core"))
-    assert found.exporter().names == {("interface", 7): ("Gi0/1", "to the core")}
+    assert found.names() == {("interface", 7): ("Gi0/1", "to the core")}
 
 
 def test_quirk_43_interface_name_when_the_scope_is_v9s_interface_then_learned() -> None:
     found = learned(V9, (82, b"Gi0/1\0"), scope=2)
-    assert found.exporter().names == {("interface", 7): ("Gi0/1", "")}
+    assert found.names() == {("interface", 7): ("Gi0/1", "")}
 
 
 @both
@@ -281,7 +281,7 @@ def test_quirk_43_interface_when_renamed_then_the_last_name(
         *(protocol.message(a_set(n, bytes(7) + b"\x07" + name)) for n, name in told),
         one_by_one=one_by_one,
     )
-    assert found.exporter().names == {("interface", 7): ("last", "")}
+    assert found.names() == {("interface", 7): ("last", "")}
 
 
 @both

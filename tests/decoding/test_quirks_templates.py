@@ -244,28 +244,6 @@ def test_quirk_07_template_number_when_used_by_many_then_each_has_its_own(
 
 @both
 @in_both_modes
-def test_quirk_07_template_when_only_another_port_told_it_then_the_newest_is_borrowed(
-    protocol: Exporter, one_by_one: bool
-) -> None:
-    told = [template(300, (8, 4), (1, 4)), template(300, (12, 4), (1, 4))]
-    sent = [
-        datagram(protocol.message(protocol.templates(record)), port=2000 + n)
-        for n, record in enumerate(told)
-    ]
-    data = protocol.message(a_set(300, v4("10.0.0.1") + number(5, 4)))
-    found = decode(
-        *sent,
-        datagram(data, port=3000),
-        datagram(protocol.message(a_set(300, bytes(8)), domain=1), port=3000),
-        one_by_one=one_by_one,
-    )
-    assert found.row["destination_address"] == "10.0.0.1"
-    assert found.counts["sets_borrowed"] == 1
-    assert found.counts["sets_without_template"] == 1
-
-
-@both
-@in_both_modes
 def test_quirk_08_number_when_it_changes_its_kind_then_the_other_kind_is_gone(
     protocol: Exporter, one_by_one: bool
 ) -> None:

@@ -59,7 +59,8 @@ def test_quirk_10_template_when_the_collector_restarts_then_it_is_known(
 
 
 def _loaded(path: object):  # type: ignore[no-untyped-def]
-    from appliance.collector.exporters import ExporterLimits, ExporterStates
+    from appliance.collector.exporter_state import ExporterLimits
+    from appliance.collector.exporters import ExporterStates
 
     states = ExporterStates(ExporterLimits())
     assert load_states(states, path, RECEIVED_MS) == 0  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from appliance.collector.captures import read_capture
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
 from appliance.collector.saved_state import load_templates, save_templates
 from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
 from appliance.wire.template import FieldSpecifier, Template

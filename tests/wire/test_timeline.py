@@ -8,6 +8,7 @@ from appliance.wire.message import Sets
 from appliance.wire.template import FieldSpecifier, Template
 from appliance.wire.timeline import (
     Scope,
+    Senders,
     TemplateChange,
     Timelines,
     assign_templates,
@@ -16,6 +17,7 @@ from appliance.wire.timeline import (
 
 HERE, THERE = Scope(0, 1, 2000, 0, 9), Scope(0, 1, 2001, 0, 9)
 OTHER_VERSION = Scope(0, 1, 2000, 0, 10)
+SENDERS = Senders(frozenset({HERE.session}), 0)
 
 
 def layout(octets: int) -> Template:
@@ -23,16 +25,18 @@ def layout(octets: int) -> Template:
 
 
 class Known:
-    """What was known before: templates by scope, the newest last."""
+    """What was known before: templates by scope, and one that `THERE` lends to `HERE`."""
 
-    def __init__(self, **templates: Template) -> None:
+    def __init__(self, lent: Template | None = None, **templates: Template) -> None:
         self.own = {HERE: templates.get("here"), THERE: templates.get("there")}
+        self.lent = lent
 
     def own_template(self, scope: Scope, template_id: int) -> Template | None:
         return self.own.get(scope)
 
-    def newest_template(self, scope: Scope, template_id: int) -> Template | None:
-        return next((t for s, t in self.own.items() if t and s.family == scope.family), None)
+    def lent_template(self, scope: Scope, template_id: int, senders: Senders) -> Template | None:
+        assert senders == SENDERS
+        return self.lent if scope == HERE else None
 
 
 def assigned(
@@ -42,7 +46,7 @@ def assigned(
     restarts: list[int] | None = None,
 ) -> tuple[list[int | None], list[int]]:
     """Give data Sets at positions 0, 1, ... of these scopes their layouts: octets and orders."""
-    timelines = Timelines(known)
+    timelines = Timelines(known, SENDERS)
     for change in changes:
         timelines.add(change)
     timelines.restarts = {HERE: restarts or []}
@@ -75,16 +79,19 @@ def test_layout_when_another_session_changes_its_own_then_not_this_one() -> None
     assert octets == [1, 2, 1]
 
 
-def test_layout_when_only_others_told_it_then_their_newest_until_its_own() -> None:
-    changes = [change(THERE, 2, 1), change(THERE, 3, 3), change(HERE, 4, 5)]
-    octets, _ = assigned(Known(there=layout(1)), changes, [HERE] * 7)
-    assert octets == [1, 2, 2, 3, 3, 4, 4]
+def test_layout_when_another_session_lends_it_then_borrowed_until_its_own() -> None:
+    changes = [change(THERE, 2, 1), change(HERE, 4, 3)]
+    octets, order = assigned(Known(lent=layout(1)), changes, [HERE] * 5)
+    assert octets == [1, 1, 1, 4, 4]
+    assert order == [0, 2, 4, 6, 8]
 
 
-def test_layout_when_unknown_then_the_first_that_comes_and_it_takes_effect_there() -> None:
-    octets, order = assigned(Known(), [change(THERE, 2, 2), change(HERE, 3, 3)], [HERE] * 5)
-    assert octets == [2, 2, 2, 3, 3]
-    assert order == [5, 5, 4, 6, 8]
+def test_layout_when_only_others_told_it_then_it_waits_for_its_own() -> None:
+    changes = [change(THERE, 2, 0), change(HERE, 3, 3)]
+    octets, order = assigned(Known(there=layout(1)), changes, [HERE] * 5)
+    assert octets == [3] * 5
+    assert order == [7, 7, 7, 6, 8]
+    assert assigned(Known(there=layout(1)), changes[:1], [HERE])[0] == [None]
 
 
 def test_layout_when_the_exporter_restarted_before_it_came_then_unknown() -> None:
@@ -98,7 +105,7 @@ def test_layout_when_of_another_protocol_then_not_borrowed() -> None:
 
 
 def test_announcement_when_taken_back_then_as_if_it_had_not_come() -> None:
-    timelines = Timelines(Known())
+    timelines = Timelines(Known(), SENDERS)
     first, second = change(HERE, 1, 0), change(HERE, 2, 1)
     timelines.add(first)
     timelines.add(second)
@@ -108,7 +115,7 @@ def test_announcement_when_taken_back_then_as_if_it_had_not_come() -> None:
     assert found.template == layout(1)
     timelines.take_back(first)
     assert timelines.layout(HERE, 300, 9) is None
-    assert not timelines.of_family
+    assert not timelines.of_scope
 
 
 def test_grouped_when_of_any_keys_then_each_with_its_places() -> None:

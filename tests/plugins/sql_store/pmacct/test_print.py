@@ -14,7 +14,8 @@ import pytest
 
 from appliance.app import build_app
 from appliance.collector.captures import read_capture
-from appliance.collector.exporters import ExporterLimits, ExporterStates
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.options import raw_elements
 from appliance.flowlog import FlowLogLimits, FlowLogWriter

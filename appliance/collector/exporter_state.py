@@ -1,0 +1,144 @@
+"""Everything that is known of one exporter's address, and how much of it is kept."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+from appliance.collector.sessions import MAX_OFFERS, Offer, SessionState, lent_value
+from appliance.collector.waiting import WaitingRoom
+from appliance.wire.options import Sampling
+from appliance.wire.sequence import SequenceState
+from appliance.wire.template import Template
+from appliance.wire.timeline import Family, Scope, Senders, Session
+
+T = TypeVar("T")
+_NEVER_HEARD = SessionState(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterLimits:
+    """How much is kept.
+
+    Attributes
+    ----------
+    exporters
+        Addresses; the one unheard of for the longest time gives way to a new one.
+    scopes
+        Observation domains of sessions (address, port, domain) of one exporter; as above.
+    sessions, subjects
+        Sessions of one exporter, and subjects of options facts that all of them told together; the
+        one unheard of for the longest time gives way, with its sampling and names.
+    templates, template_fields
+        Templates of one exporter, and fields of all of them together; the one announced longest
+        ago gives way.
+    waiting_octets, waiting_ms
+        Data Sets of one exporter that wait for their template: octets, and for how long.
+    names
+        Application and interface names of one exporter, each; more are not learned.
+    template_ms
+        A template that was not announced for so long is forgotten; 0: never.
+    octets
+        Memory for all exporters together, as estimated; the one unheard of for the longest time
+        gives way.
+    """
+
+    exporters: int = 1024
+    scopes: int = 4096
+    sessions: int = 1024
+    subjects: int = 65_536
+    templates: int = 4096
+    template_fields: int = 65_536
+    waiting_octets: int = 1_000_000
+    waiting_ms: int = 1_800_000
+    names: int = 65_536
+    template_ms: int = 0
+    octets: int = 256_000_000
+
+
+@dataclass(slots=True)
+class KnownTemplate:
+    """A template, who announced it, and when last (milliseconds UTC)."""
+
+    scope: Scope
+    template: Template
+    announced_ms: int
+
+
+@dataclass(slots=True)
+class ExporterState:
+    """Everything known of one exporter.
+
+    Attributes
+    ----------
+    sessions
+        By port, the one unheard of for the longest time first.
+    sampling_of
+        What their options records told, by protocol version and port, the newest last.
+    templates
+        By scope and identifier, in the order of their announcement.
+    tellers
+        By domain, version and identifier: the templates of all sessions, the newest last.
+    room
+        Data Sets that wait for their template.
+    counts
+        What happened, by fixed words: datagrams, records, faults by reason.
+    skew_ms
+        By how much the clock of its last header was ahead of ours.
+    octets
+        Estimate of the memory that all this takes.
+    """
+
+    sessions: OrderedDict[int, SessionState] = field(default_factory=OrderedDict)
+    sampling_of: OrderedDict[tuple[int, int], Sampling] = field(default_factory=OrderedDict)
+    templates: OrderedDict[tuple[Scope, int], KnownTemplate] = field(default_factory=OrderedDict)
+    tellers: dict[tuple[Family, int], OrderedDict[int, KnownTemplate]] = field(default_factory=dict)
+    template_fields: int = 0
+    sequences: OrderedDict[Scope, SequenceState] = field(default_factory=OrderedDict)
+    room: WaitingRoom = field(default_factory=WaitingRoom)
+    n_names: int = 0
+    n_subjects: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    last_seen_ms: int = 0
+    skew_ms: int = 0
+    octets: int = 0
+
+    @property
+    def newest(self) -> Iterator[KnownTemplate]:
+        """The newest template of each domain, version and identifier, of whatever session."""
+        return (next(reversed(known.values())) for known in self.tellers.values())
+
+    def sampling(self, *ports: int) -> Sampling:
+        """Return what some sessions told in whatever protocol; of no port: all of them."""
+        told = [
+            s.told
+            for (_, port), s in sorted(self.sampling_of.items(), key=_by_key)
+            if not ports or port in ports
+        ]
+        return Sampling({subject: value for part in told for subject, value in part.items()})
+
+    def lent(self, known: Iterable[tuple[int, T]], of: Session, senders: Senders) -> T | None:
+        """Return what other sessions lend to one: ports and what they told, the newest first."""
+        hi, lo, borrower = of
+        offers = []
+        for port, value in islice(known, MAX_OFFERS):
+            if port == borrower:
+                continue
+            session = self.sessions.get(port, _NEVER_HEARD)
+            last_ms = senders.time_ms if (hi, lo, port) in senders.sessions else session.last_ms
+            silent_ms = max(last_ms, session.restored_ms)
+            offers.append(Offer(value, session.first_ms, last_ms, silent_ms))
+        own = self.sessions.get(borrower)
+        return lent_value(offers, own.first_ms if own else senders.time_ms, senders.time_ms)
+
+    @property
+    def waiting_octets(self) -> int:
+        """Octets of the Data Sets that wait for their template."""
+        return self.room.octets
+
+
+def _by_key(item: tuple[tuple[int, int], Sampling]) -> tuple[int, int]:
+    return item[0]
