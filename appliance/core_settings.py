@@ -126,6 +126,14 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         " Empty allows all.",
     ),
     Setting(
+        "collector.trust_exporter_address",
+        Choice(("options", "records", "off")),
+        "options",
+        "Whom a relay may name as the exporter of its flows (elements 130 and 131): options: for an"
+        " observation domain in options records, as with nfacctd; records: in each flow record too;"
+        " off: nobody, the sender is the exporter.",
+    ),
+    Setting(
         "collector.max_exporters",
         Integer(1, 16384),
         1024,

@@ -153,9 +153,12 @@ class Choice:
 
     def parse(self, raw: object, folder: Path) -> str:
         """Return the word."""
-        if _scalar(raw) not in self.words:
+        # YAML reads a bare on or off as a truth value.
+        words = {True: ("on", "yes"), False: ("off", "no")}[raw] if isinstance(raw, bool) else ()
+        word = next((word for word in words if word in self.words), _scalar(raw))
+        if word not in self.words:
             raise ValueError(raw)
-        return _scalar(raw)
+        return word
 
 
 @dataclass(frozen=True, slots=True)

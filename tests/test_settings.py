@@ -50,6 +50,8 @@ def settings_of(folder: Path, *added: Setting):
         (Boolean(), "False", False),
         (Text(), "two words", "two words"),
         (Choice(("a", "b")), "b", "b"),
+        (Choice(("on", "off")), False, "off"),
+        (Choice(("on", "off")), True, "on"),
         (FilePath(), "../var", Path("/etc/var")),
         (FilePath(), "/srv/x", Path("/srv/x")),
         (OptionalFilePath(), "", None),

@@ -16,6 +16,7 @@ import numpy as np
 
 from appliance.collector.exporters import ExporterStates
 from appliance.contracts import Decoder, Enricher, Registered
+from appliance.decoding.groups import Arrivals
 from appliance.decoding.results import DecodeResult, Exporter
 from appliance.flows import FlowBatch
 from appliance.ratelimit import RateLimited
@@ -107,7 +108,7 @@ class Pipeline:
             self.states.appeared.clear()
         for batch in result.batches:
             self.counts["options_records" if batch.options else "records"] += batch.n_records
-            self._note_skew(batch)
+            self._note_skew(batch, result.arrivals)
             self.sink.append(self._enriched(batch))
         for fault in result.faults:
             self._log.info("malformed: %s: %s", fault.reason, fault.detail)
@@ -122,19 +123,23 @@ class Pipeline:
                 self._log.exception("enricher of plugin %s failed", enricher.plugin)
         return batch
 
-    def _note_skew(self, batch: FlowBatch) -> None:
+    def _note_skew(self, batch: FlowBatch, arrivals: Arrivals | None) -> None:
         """Count flows that ended more than a day from when we heard of them."""
         if batch.options:
             return
         ended = batch.column("flow_end_milliseconds")
         apart = np.abs(ended - batch.column("collection_time_milliseconds")) > _DAY_MS
-        if apart.any():
-            skewed = int(np.count_nonzero(apart))
-            self.counts["records_with_skewed_time"] += skewed
-            hi, lo = batch.column("exporter_address_hi"), batch.column("exporter_address_lo")
-            pairs = np.unique(np.stack([hi[apart], lo[apart]]), axis=1, return_counts=True)
-            for exporter, number in zip(pairs[0].T.tolist(), pairs[1].tolist(), strict=True):
-                self.states.count(tuple(exporter), "skewed_times", number)
+        if not apart.any():
+            return
+        self.counts["records_with_skewed_time"] += int(np.count_nonzero(apart))
+        if arrivals is None or batch.datagrams is None:
+            return
+        # The sender's clock is told by the sender's address, whoever a relay says it speaks for.
+        rows = batch.datagrams[apart]
+        hi, lo = arrivals.address_hi[rows], arrivals.address_lo[rows]
+        pairs = np.unique(np.stack([hi, lo]), axis=1, return_counts=True)
+        for exporter, number in zip(pairs[0].T.tolist(), pairs[1].tolist(), strict=True):
+            self.states.count(tuple(exporter), "skewed_times", number)
 
 
 def _bounded(block: DatagramBlock) -> Iterator[DatagramBlock]:

@@ -224,9 +224,11 @@ def _learn_template(
 
 def _note_sampling(told: dict[int, list[SamplingFact]], piece: list[Any]) -> None:
     version, kind, domain, number, value = piece
-    if kind not in ("selector", "interface", "domain", "init"):
+    if kind not in ("selector", "interface", "domain", "init", "exporter"):
         raise ValueError(kind)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 1 << 62:
+    if kind == "exporter":
+        whole_number(value, 1 << 128, 1)
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 1 << 62:
         raise ValueError(value)
     subject = Subject(
         kind, whole_number(domain, 1 << 32, ANY_DOMAIN), whole_number(number, 1 << 64)

@@ -201,10 +201,12 @@ def _constant(value: Any, n: int) -> NDArray[Any]:
 
 def _origin(group: RecordGroup) -> Columns:
     version = _constant(np.uint8(group.plan.version), group.n_records)
+    senders = group.per_record("address_hi"), group.per_record("address_lo")
+    hi, lo = group.exporters or senders
     return {
         "collection_time_milliseconds": group.per_record("received_ms"),
-        "exporter_address_hi": group.per_record("address_hi"),
-        "exporter_address_lo": group.per_record("address_lo"),
+        "exporter_address_hi": hi,
+        "exporter_address_lo": lo,
         "exporter_transport_port": group.per_record("port"),
         "observation_domain_id": group.per_record("domain").astype(np.uint32, copy=False),
         "export_protocol_version": version,

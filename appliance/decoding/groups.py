@@ -62,6 +62,9 @@ class RecordGroup:
     init_ms
         int64, shape (n_records,): boot time of the exporter as options records told it (IPFIX),
         milliseconds UTC, -1 where they did not; None when they did nowhere.
+    exporters
+        uint64, shape (n_records,) each: halves of the address that each record is from; None when
+        all are from their senders.
     uptime_unit_ms
         What the uptimes of headers and records count, milliseconds.
     """
@@ -75,6 +78,7 @@ class RecordGroup:
     offsets: Int
     sampling: NDArray[np.float64] | None = None
     init_ms: Int | None = None
+    exporters: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None = None
     uptime_unit_ms: int = 1
 
     @property

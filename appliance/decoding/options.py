@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from appliance.decoding.results import DecodeOptions, Exporter
+from appliance.decoding.results import DecodeOptions, Exporter, ExporterTrust
 from appliance.errors import SettingsError
 from appliance.flows import RawElement, address_halves, address_text
 from appliance.nfacctd.aggregates import needed_elements, needed_headers
@@ -59,6 +59,7 @@ def decode_options(settings: Settings) -> DecodeOptions:
         renamed=renamed,
         raw_elements=raw_elements(settings),
         header_columns=needed_headers(_aggregated(settings)),
+        trust_exporter_address=ExporterTrust(settings["collector.trust_exporter_address"]),
         v5_uptime_unit_ms=1000 if settings["collector.netflow_v5_seconds"] else 1,
     )
 

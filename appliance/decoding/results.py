@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from appliance.decoding.groups import Arrivals, RecordGroup
@@ -83,6 +84,15 @@ class DecoderState(TemplateLookup, Protocol):
         ...
 
 
+class ExporterTrust(StrEnum):
+    """Which records may name the exporter of flows (elements 130, 131)."""
+
+    OFF = "off"
+    OPTIONS = "options"
+    RECORDS = "records"
+    """Options records and the flow records themselves."""
+
+
 @dataclass(frozen=True)
 class DecodeOptions:
     """Settings that decide what decoders make of records.
@@ -99,6 +109,8 @@ class DecodeOptions:
         Elements whose octets go along as received.
     header_columns
         Which of `appliance.flows.HEADER_COLUMNS` are filled.
+    trust_exporter_address
+        Which records may say that another exporter than the sender saw the flows.
     v5_uptime_unit_ms
         What NetFlow v5 counts its uptimes in, milliseconds.
     """
@@ -108,6 +120,7 @@ class DecodeOptions:
     renamed: Mapping[Exporter, Mapping[Element, Element]] = field(default_factory=dict)
     raw_elements: tuple[RawElement, ...] = ()
     header_columns: tuple[str, ...] = ()
+    trust_exporter_address: ExporterTrust = ExporterTrust.OPTIONS
     v5_uptime_unit_ms: int = 1
 
 

@@ -61,7 +61,7 @@ class SetContext:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moments:
+class Moments:
     """The distinct (scope, moment) pairs of a group's Sets, and the number of each Set's pair."""
 
     pairs: list[tuple[Scope, int]]
@@ -88,7 +88,7 @@ def boot_times(group: RecordGroup, context: SetContext, timelines: SamplingTimel
     """
     if not any(learning.has("init") for learning in timelines.learning.values()):
         return None
-    moments = _moments(context, timelines)
+    moments = record_moments(context, timelines)
     found = [
         timelines.learning[scope.session].value(Subject("init", scope.domain), moment)
         for scope, moment in moments.pairs
@@ -97,22 +97,23 @@ def boot_times(group: RecordGroup, context: SetContext, timelines: SamplingTimel
     return spread(times[moments.of_set], group.counts, group.n_records)
 
 
-def _moments(context: SetContext, timelines: SamplingTimelines) -> _Moments:
+def record_moments(context: SetContext, timelines: SamplingTimelines) -> Moments:
+    """Return at which moments the records of a group are to be looked up, as few as will do."""
     numbers, inverse = np.unique(context.scope, return_inverse=True)
     scopes = [context.scopes[number] for number in numbers.tolist()]
     changes = [timelines.learning[scope.session].moments for scope in scopes]
     if not any(changes):
-        return _Moments([(scope, 0) for scope in scopes], inverse)
+        return Moments([(scope, 0) for scope in scopes], inverse)
     orders, of_order = np.unique(context.order, return_inverse=True)
     pairs, of_set = np.unique(inverse * len(orders) + of_order, return_inverse=True)
     found = [(scopes[p // len(orders)], int(orders[p % len(orders)])) for p in pairs.tolist()]
-    return _Moments(found, of_set)
+    return Moments(found, of_set)
 
 
 def _from_exporters(
     group: RecordGroup, context: SetContext, timelines: SamplingTimelines
 ) -> Rates | None:
-    moments = _moments(context, timelines)
+    moments = record_moments(context, timelines)
     fallback = np.array([timelines.fallback(scope.exporter) for scope, _ in moments.pairs])
     told = [
         timelines.learning[scope.session].value(Subject("domain", scope.domain), moment)

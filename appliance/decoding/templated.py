@@ -23,6 +23,7 @@ from appliance.decoding.columns import (
     option_columns,
 )
 from appliance.decoding.groups import Arrivals, RecordGroup
+from appliance.decoding.identity import exporter_addresses
 from appliance.decoding.option_facts import Facts, collect_facts
 from appliance.decoding.results import (
     DecodeOptions,
@@ -257,7 +258,7 @@ def _careful(
 
 
 def _append_batches(work: Work, part: _Part, sampling: SamplingTimelines) -> None:
-    group = part.group
+    group = replace(part.group, exporters=exporter_addresses(part.group, part.context, sampling))
     if group.plan.options:
         tally(work.result, group, work.scopes, part.context.scope)
         _append(work, group, option_columns(group), None)

@@ -1,9 +1,9 @@
 """What options records say about the flows beside them: sampling, boot time, names.
 
 Documents: RFC 3954 section 6, RFC 7011 section 3.4.2, IANA elements 34, 35, 48-50, 302, 304-306,
-309-311 (sampling), 160 (systemInitTimeMilliseconds), 94-96 (applications), 82 and 83
-(interfaces). `Sampling` is a value: learning gives a new one, so that a block can use several in
-turn.
+309-311 (sampling), 160 (systemInitTimeMilliseconds), 130 and 131 (exporter), 94-96
+(applications), 82 and 83 (interfaces). `Sampling` is a value: learning gives a new one, so that a
+block can use several in turn.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.wire.exporter_address import exporter_halves
 from appliance.wire.plan import DecodePlan, Records
 from appliance.wire.template import V9_SCOPE
 
@@ -44,7 +45,8 @@ class Subject(NamedTuple):
     Attributes
     ----------
     kind
-        `selector`, `interface`, `domain` (sampling rates) or `init` (boot time).
+        `selector`, `interface`, `domain` (sampling rates), `init` (boot time) or `exporter` (the
+        address of whom the domain's flows are from).
     domain
         Observation domain, or `ANY_DOMAIN`.
     number
@@ -57,7 +59,8 @@ class Subject(NamedTuple):
 
 
 class SamplingFact(NamedTuple):
-    """One thing that an options record told: a rate, or a boot time in milliseconds UTC."""
+    """One thing that an options record told: a rate, a boot time in milliseconds UTC, or an address
+    of 128 bits."""
 
     subject: Subject
     value: float
@@ -152,6 +155,12 @@ class Learning:
             if (value := self._exactly(own, moment)) is not None:
                 return value
         return self.lent.value(subject)
+
+    def of_domain(self, kind: str, domain: int, moment: int) -> float | None:
+        """Return what was known of this very domain at a moment."""
+        subject = Subject(kind, domain)
+        value = self._exactly(subject, moment)
+        return self.lent.told.get(subject) if value is None else value
 
     def has(self, kind: str) -> bool:
         """Tell whether anything of a kind was ever told."""
@@ -249,7 +258,7 @@ def _usable(rate: NDArray[np.float64]) -> NDArray[np.float64]:
 def sampling_facts(
     plan: DecodePlan, records: Records, sets: NDArray[np.intp], domains: NDArray[np.int64]
 ) -> Iterator[tuple[int, SamplingFact]]:
-    """Yield what options records tell about sampling and boot time, with the record's index.
+    """Yield what options records tell of sampling, boot time, exporter, with the record's index.
 
     Parameters
     ----------
@@ -270,6 +279,11 @@ def sampling_facts(
         boot = records.unsigned(at)
         usable = np.flatnonzero((boot > 0) & (boot < _LATEST_BOOT_MS))
         yield from _told("init", usable, (sets, domain_of, np.zeros_like(domains)), boot)
+    halves = exporter_halves(plan, records)
+    if halves is not None:
+        addresses = halves[0].astype(object) << 64 | halves[1].astype(object)
+        usable = np.flatnonzero(halves[0] | halves[1])
+        yield from _told("exporter", usable, (sets, domain_of, np.zeros_like(domains)), addresses)
     rates = sampling_rates(plan, records)
     if rates is not None:
         kind, numbers = _subject(plan, records)

@@ -26,8 +26,10 @@ class Clock(NamedTuple):
     boots: list[int]
 
 
-def compare(record: dict[str, Any], row: dict[str, Any], clock: Clock) -> None:
+def compare(record: dict[str, Any], row: dict[str, Any], clock: Clock, named: list[str]) -> None:
+    """Compare; `named`: the exporters that options records of the record's domain name."""
     expected = _expected(record)
+    assert row["exporter_address"] in (record["_exporter"], *named)
     if record["_kind"] == "flow":
         expected |= _expected_flow(record)
         boots = [None, *clock.boots]
@@ -64,7 +66,6 @@ MACS = {
 
 def _expected(record: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "exporter_address": record["_exporter"],
         "observation_domain_id": record["_domain"] or None,
         "export_protocol_version": record["_version"],
     }

@@ -128,14 +128,17 @@ def test_columns_when_decoded_as_a_block_then_what_decode_prints(
     printed = [record for result in results for record in inspected_records(result)]
     rows = [row for result in results for row in _forward(result)]
     assert len(printed) == len(rows)
-    boots = defaultdict(list)
+    boots, named = defaultdict(list), defaultdict(list)
     for record in printed:
         if record["_kind"] == "options" and "systemInitTimeMilliseconds" in record:
             boots[record["_exporter"]].append(record["systemInitTimeMilliseconds"])
+        if record["_kind"] == "options" and "exporterIPv4Address" in record:
+            named[record["_domain"]].append(record["exporterIPv4Address"])
     with (tmp_path / "decoded.jsonl").open("w", encoding="utf-8") as file:
         for record, row in zip(printed, rows, strict=True):
             key = (record["_version"], record["_sequence"], record["_exportTime"])
-            compare(record, row, Clock(uptimes.get(key, 0), boots[record["_exporter"]]))
+            clock = Clock(uptimes.get(key, 0), boots[record["_exporter"]])
+            compare(record, row, clock, named[record["_domain"]])
             file.write(json.dumps(record | derived(record, row)) + "\n")
     check(capture, tmp_path / "decoded.jsonl", "--derived")
     assert multiset(_reverse(results)) == multiset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,13 @@ import pytest
 from appliance.collector.captures import CaptureReader
 from appliance.collector.saved_state import load_states, save_states
 from appliance.collector.sessions import SILENCE_MS
+from appliance.core_settings import CORE_SETTINGS
+from appliance.decoding.results import DecodeOptions, ExporterTrust
+from appliance.flows import address_halves
 from appliance.wire.block import Datagram
 from tests.decoding.building import (
     BASIC,
+    EXPORTER,
     RECEIVED_MS,
     V9,
     Decoded,
@@ -22,6 +27,7 @@ from tests.decoding.building import (
     decode,
     number,
     template,
+    v4,
 )
 from tests.decoding.protocols import both, in_both_modes, one_option
 
@@ -118,6 +124,77 @@ def test_quirk_07_session_when_the_collector_restarts_then_its_silence_counts_fr
     assert load_states(states, tmp_path / "states.json", LATER) == 0
     found = decode(data(protocol, received_ms=LATER + silent_ms), states=states)
     assert len(found.rows) == (silent_ms == SILENCE_MS)
+
+
+def relayed(protocol: Exporter, address: bytes, octets: bytes = b"", domain: int = 0) -> bytes:
+    """Return a message in which a relay names an exporter in its options, before one flow."""
+    element = 131 if len(address) == 16 else 130
+    layout = (*BASIC, *(((130, 4),) if octets else ()))
+    told = one_option(protocol, (element, address)) if address else b""
+    flow = protocol.templates(template(300, *layout)) + a_set(300, basic() + octets)
+    return protocol.message(told, flow, domain=domain)
+
+
+@both
+@pytest.mark.parametrize(
+    ("address", "trust", "expected"),
+    [
+        ("198.51.100.7", "options", "198.51.100.7"),
+        ("2001:db8::7", "options", "2001:db8::7"),
+        ("198.51.100.7", "records", "198.51.100.7"),
+        ("198.51.100.7", "off", EXPORTER),
+        ("0.0.0.0", "options", EXPORTER),
+    ],
+)
+def test_exporter_when_a_relay_names_it_in_options_then_as_the_setting_trusts(
+    protocol: Exporter, address: str, trust: str, expected: str
+) -> None:
+    options = DecodeOptions(trust_exporter_address=ExporterTrust(trust))
+    packed = ipaddress.ip_address(address).packed
+    found = decode(relayed(protocol, packed), relayed(protocol, b"", domain=1), options=options)
+    # What was named holds for its observation domain alone.
+    assert found.column("exporter_address") == [expected, EXPORTER]
+    assert found.options[0]["exporter_address"] == expected
+    assert list(found.states.exporters) == [address_halves(EXPORTER)]
+
+
+@both
+def test_exporter_when_a_record_names_it_then_before_what_options_named(
+    protocol: Exporter,
+) -> None:
+    options = DecodeOptions(trust_exporter_address=ExporterTrust.RECORDS)
+    for octets, expected in ((v4("198.51.100.9"), "198.51.100.9"), (bytes(4), "198.51.100.7")):
+        found = decode(relayed(protocol, v4("198.51.100.7"), octets), options=options)
+        assert found.row["exporter_address"] == expected
+
+
+@pytest.mark.parametrize(
+    ("trust", "expected"),
+    [("options", ["172.18.0.1"] * 2), ("records", ["198.51.100.1", "198.51.100.2"])],
+)
+def test_exporter_when_a_captured_relay_names_it_in_records_then_as_the_setting_trusts(
+    trust: str, expected: list[str]
+) -> None:
+    options = DecodeOptions(trust_exporter_address=ExporterTrust(trust))
+    found = decode(*captured("ipfix_exporter130.pcap"), options=options)
+    assert found.column("exporter_address") == expected
+
+
+@both
+def test_exporter_when_the_collector_restarts_then_what_the_relay_named_still_holds(
+    protocol: Exporter, tmp_path: Path
+) -> None:
+    first = decode(relayed(protocol, ipaddress.ip_address("2001:db8::7").packed))
+    save_states(first.states, tmp_path / "states.json")
+    states = Decoded().states
+    assert load_states(states, tmp_path / "states.json", RECEIVED_MS) == 0
+    found = decode(protocol.message(a_set(300, basic()), sequence=1), states=states)
+    assert found.row["exporter_address"] == "2001:db8::7"
+
+
+def test_setting_when_it_trusts_then_decoders_know_each_of_its_values() -> None:
+    (setting,) = (s for s in CORE_SETTINGS if s.name == "collector.trust_exporter_address")
+    assert sorted(ExporterTrust) == sorted(setting.type.words)
 
 
 def test_interface_names_when_two_exporters_share_an_address_then_each_keeps_its_own() -> None:

@@ -1,0 +1,64 @@
+"""The exporter that each record of a group is from: mostly the sender, behind a relay another one.
+
+A relay or mediator (RFC 7119) sends the flows of other exporters under its own address. It may say
+whose they are: exporterIPv4Address or exporterIPv6Address (130, 131) in options records hold for
+their observation domain, in flow records for that record alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.decoding.groups import RecordGroup
+from appliance.decoding.results import ExporterTrust
+from appliance.decoding.sampling import SamplingTimelines, SetContext, record_moments
+from appliance.wire.exporter_address import exporter_halves
+
+Halves = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+_LOW = (1 << 64) - 1
+
+
+def exporter_addresses(
+    group: RecordGroup, context: SetContext, timelines: SamplingTimelines
+) -> Halves | None:
+    """Return the exporter of each record, halves of shape (n_records,); None: all are the senders.
+
+    Parameters
+    ----------
+    timelines
+        What sessions told in options records, and whether that is trusted.
+    """
+    trust = timelines.options.trust_exporter_address
+    if trust is ExporterTrust.OFF:
+        return None
+    named = _named_by_options(group, context, timelines)
+    own = exporter_halves(group.plan, group.records) if trust is ExporterTrust.RECORDS else None
+    if own is not None:
+        named = own if named is None else _first_known(own, named)
+    if named is None:
+        return None
+    return _first_known(named, (group.per_record("address_hi"), group.per_record("address_lo")))
+
+
+def _named_by_options(
+    group: RecordGroup, context: SetContext, timelines: SamplingTimelines
+) -> Halves | None:
+    if not any(learning.has("exporter") for learning in timelines.learning.values()):
+        return None
+    moments = record_moments(context, timelines)
+    numbers = [
+        int(timelines.learning[scope.session].of_domain("exporter", scope.domain, moment) or 0)
+        for scope, moment in moments.pairs
+    ]
+    if not any(numbers):
+        return None
+    rows = np.repeat(moments.of_set, group.counts)
+    hi = np.array([number >> 64 for number in numbers], np.uint64)
+    lo = np.array([number & _LOW for number in numbers], np.uint64)
+    return hi[rows], lo[rows]
+
+
+def _first_known(first: Halves, second: Halves) -> Halves:
+    known = (first[0] | first[1]) > 0
+    return np.where(known, first[0], second[0]), np.where(known, first[1], second[1])
