@@ -27,11 +27,14 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
         "cert": CoreCommand("appliance.cli.cert", "Make a self-signed certificate for HTTPS."),
         "top": CoreCommand("appliance.cli.top", "Show who and what made the most traffic."),
         "flows": CoreCommand("appliance.cli.flows", "Search single flows."),
+        "exporters": CoreCommand(
+            "appliance.cli.exporters", "Show who sends flows, what is lost, how it is sampled."
+        ),
         "check": CoreCommand("appliance.cli.check", "Check the configuration and this machine."),
         "plugins": CoreCommand("appliance.cli.plugins", "List plugins and their hooks."),
         "decode": CoreCommand(
             "appliance.cli.decode",
-            "Print the records of a capture file (pcap or pcapng, gzip or not).",
+            "Print the records of a capture (pcap or pcapng, gzip or not).",
         ),
         "import": CoreCommand("appliance.cli.import_", "Write capture files to the flow log."),
         "replay": CoreCommand("appliance.cli.replay", "Send captures to a collector."),

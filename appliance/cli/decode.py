@@ -34,7 +34,7 @@ from appliance.wire.message import versions
 @ports_option
 @pass_app
 def command(app: App, file: Path, as_json: bool, explained: bool, ports: tuple[int, ...]) -> None:
-    """Print the records of a capture file (pcap or pcapng, gzip or not).
+    """Print the records of a capture (pcap or pcapng, gzip or not).
 
     Datagrams go through the same decoders as in the collector, in the order of the file, beginning
     with no templates known. Fields have IANA's names; facts of the message begin with an

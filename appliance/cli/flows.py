@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from appliance.cli.nothing import reasons_for_nothing
 from appliance.cli.options import Invocation
 from appliance.flowlog.conditions import HELP, parse_condition
 from appliance.flowlog.limits import QueryLimits
@@ -109,6 +110,8 @@ def answer(
     search = FlowSearch(directory, limits)
     table = ask(search, common)
     write_answer(table, given["form"], given["output"])
+    for reason in reasons_for_nothing(directory) if not table.num_rows else ():
+        click.echo(f"appliance: {reason}", err=True)
     for text in search.damaged:
         click.echo(f"appliance: left out, damaged: {text}", err=True)
 

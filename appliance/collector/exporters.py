@@ -8,7 +8,7 @@ grow has a limit in `ExporterLimits` and a counter for what happens there.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from appliance.collector.exporter_state import ExporterLimits, ExporterState, KnownTemplate
 from appliance.collector.sessions import SessionState
@@ -21,6 +21,7 @@ from appliance.wire.timeline import Scope, Senders, Session, TemplateChange
 
 _NOTHING_KNOWN = Sampling()
 _NOT_SEEN = SequenceState()
+_COUNTED = ("lost", "datagrams", "restarts", "late")
 
 
 _UNHEARD = ExporterState()
@@ -108,8 +109,8 @@ class ExporterStates:
     def commit(self, result: DecodeResult, now_ms: int) -> None:
         """Take over what a block changed; the order is that in which single datagrams would."""
         for scope, sequence in result.sequences.items():
-            self._commit_sequence(scope, sequence, now_ms)
-            self._hear(scope, now_ms)
+            changes = self._commit_sequence(scope, sequence, now_ms)
+            self._hear(scope, changes, now_ms)
         self._take_out(result.released)
         for scope in result.restarted:
             # Its templates may mean something else now.
@@ -215,11 +216,14 @@ class ExporterStates:
         self._reported -= forgotten
         return changed, forgotten
 
-    def _commit_sequence(self, scope: Scope, sequence: SequenceState, now_ms: int) -> None:
+    def _commit_sequence(
+        self, scope: Scope, sequence: SequenceState, now_ms: int
+    ) -> Mapping[str, int]:
+        """Take a scope's sequence numbers over; return what was counted since the last ones."""
         state = self._open(scope.exporter, now_ms)
         before = state.sequences.get(scope, _NOT_SEEN)
-        for word in ("lost", "datagrams", "restarts", "late"):
-            state.counts[word] += getattr(sequence, word) - getattr(before, word)
+        changes = {word: getattr(sequence, word) - getattr(before, word) for word in _COUNTED}
+        state.counts.update(changes)
         state.skew_ms = sequence.export_ms - now_ms
         if before is _NOT_SEEN:
             self._grow(state, _OCTETS_PER_SCOPE)
@@ -231,6 +235,7 @@ class ExporterStates:
             self._grow(state, -_OCTETS_PER_SCOPE)
             self._forget_scopes([forgotten])
             self.counts["scopes_forgotten"] += 1
+        return changes
 
     def learn_template(self, change: TemplateChange, now_ms: int) -> None:
         """Remember a template, in the place of the one that its session had under this number."""
@@ -310,9 +315,10 @@ class ExporterStates:
                 self._forget_session(state)
         return known
 
-    def _hear(self, scope: Scope, now_ms: int) -> None:
+    def _hear(self, scope: Scope, changes: Mapping[str, int], now_ms: int) -> None:
         session = self.open_session(scope.session, now_ms, now_ms)
         session.last_ms, session.version = now_ms, scope.version
+        session.counts.update(changes)
         self.exporters[scope.exporter].sessions.move_to_end(scope.port)
 
     def _forget_session(self, state: ExporterState) -> None:

@@ -13,15 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.collector.exporter_state import ExporterState
+from appliance.collector.exporters import ExporterStates
 from appliance.decoding.inspection import field_name
 from appliance.flows import address_text
 from appliance.whole_files import replacing
+from appliance.wire.options import Sampling
 from appliance.wire.template import FieldSpecifier
 
 if TYPE_CHECKING:
     from appliance.collector.service import Collector
 
 MAX_EXPORTERS_SHOWN = 1024
+MAX_SESSIONS_SHOWN = 64
+"""Of each exporter: those heard last."""
 
 
 def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
@@ -56,10 +60,15 @@ def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
         },
         "counts": dict(collector.pipeline.counts + states.counts),
         "unknown_elements": {_element(e): number for e, number in elements},
-        "exporters": {
-            address_text(*exporter): _exporter(state)
-            for exporter, state in list(states.exporters.items())[-MAX_EXPORTERS_SHOWN:]
-        },
+        "exporters": exporter_facts(states, now_ms),
+    }
+
+
+def exporter_facts(states: ExporterStates, now_ms: int) -> dict[str, Any]:
+    """Collect the figures of each exporter, and of its sessions, by address."""
+    return {
+        address_text(*exporter): _exporter(state, now_ms)
+        for exporter, state in list(states.exporters.items())[-MAX_EXPORTERS_SHOWN:]
     }
 
 
@@ -82,8 +91,7 @@ def _element(element: tuple[int, int]) -> str:
     return field_name(9 if not element[0] else 10, FieldSpecifier(element[1], 1, element[0]))
 
 
-def _exporter(state: ExporterState) -> dict[str, Any]:
-    sampling = state.sampling()
+def _exporter(state: ExporterState, now_ms: int) -> dict[str, Any]:
     kinds = Counter(kind for session in state.sessions.values() for kind, _ in session.names)
     return {
         "last_seen_ms": state.last_seen_ms,
@@ -92,10 +100,37 @@ def _exporter(state: ExporterState) -> dict[str, Any]:
         "applications": kinds["application"],
         "interfaces": kinds["interface"],
         "waiting_octets": state.waiting_octets,
-        "sampling": {
-            "by_domain": {str(domain): rate for domain, rate in sampling.by_domain.items()},
-            "selectors": len(sampling.by_selector),
-            "interfaces": len(sampling.by_interface),
-        },
+        "sampling": _sampling(state.sampling()),
+        "sessions": _sessions(state, now_ms),
         **state.counts,
+    }
+
+
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    return {
+        "by_domain": {str(domain): rate for domain, rate in sampling.by_domain.items()},
+        "selectors": len(sampling.by_selector),
+        "interfaces": len(sampling.by_interface),
+    }
+
+
+def _sessions(state: ExporterState, now_ms: int) -> dict[str, Any]:
+    """Collect the figures of the sessions that no later one has followed, by port."""
+    waiting = state.room.n_waiting()
+    templates = Counter(scope.port for scope, _ in state.templates)
+    newest_ms = max((session.first_ms for session in state.sessions.values()), default=0)
+    lasting = [(p, s) for p, s in state.sessions.items() if s.last_ms >= newest_ms]
+    return {
+        str(port): {
+            "version": session.version,
+            "first_seen_ms": session.first_ms,
+            "last_seen_ms": session.last_ms,
+            "flows_per_second": round(session.rate(now_ms), 2),
+            "templates": templates[port],
+            "waiting_sets": waiting[port],
+            "sampling": _sampling(sampling := state.sampling(port)),
+            "exporters": [address_text(*halves) for halves in sampling.exporters],
+            **session.counts,
+        }
+        for port, session in lasting[-MAX_SESSIONS_SHOWN:]
     }

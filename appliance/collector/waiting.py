@@ -6,6 +6,7 @@ long is decided by `exporters`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -72,6 +73,13 @@ class WaitingRoom:
         """Return those of a scope, in the order in which they came."""
         found = self._of_scope.get(scope)
         return tuple(found.values()) if found else ()
+
+    def n_waiting(self) -> Counter[int]:
+        """Count them by the port of their session."""
+        numbers: Counter[int] = Counter()
+        for scope, waiting in self._of_scope.items():
+            numbers[scope.port] += len(waiting)
+        return numbers
 
     def waiting_since(self, before_ms: int) -> Sequence[WaitingSet]:
         """Return those that were received before a time (milliseconds UTC)."""

@@ -111,6 +111,12 @@ class Sampling:
         """Observation domain to boot time (element 160), milliseconds UTC."""
         return {domain: boot_ms for domain, _, boot_ms in self._of("init")}
 
+    @property
+    def exporters(self) -> list[tuple[int, int]]:
+        """The exporters that were named for any domain, as halves."""
+        numbers = {int(number) for _, _, number in self._of("exporter")}
+        return [(number >> 64, number & (1 << 64) - 1) for number in sorted(numbers)]
+
     def _of(self, kind: str) -> Iterator[tuple[int, int, float]]:
         for subject, value in self.told.items():
             if subject.kind == kind and subject.domain != ANY_DOMAIN:

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
+from appliance.collector.exporter_rows import sampling_of
 from appliance.errors import StorageError
-from appliance.plugins.metrics.figures import exporter_figures, sampling_of
+from appliance.plugins.metrics.figures import exporter_figures
 from appliance.plugins.metrics.prometheus import (
     EXPORTER_METRICS,
     METRICS,

@@ -6,7 +6,6 @@ is left out.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from appliance.collector.exporter_rows import exporter_sampling, is_current, mapping
 from appliance.collector.status import read_status
 from appliance.collector.supervision.choice import pid_file_path
 from appliance.collector.supervision.pid_file import PidFile
@@ -24,12 +24,6 @@ from appliance.stores import FlowStore
 log = logging.getLogger(__name__)
 
 STATUS_FILE = "collector.json"
-STALE_SECONDS = 10.0
-"""The collector writes its figures every two seconds; older ones are of one that hangs."""
-
-ASSUMED = "assumed"
-"""Nobody told a sampling rate, so traffic counts as it is."""
-
 Json = dict[str, Any]
 
 
@@ -60,9 +54,7 @@ class StatusFile:
             log.debug("the collector's pid file: %s", error)
             return None
         status = read_status(self.path)
-        if status is None or not isinstance(status.get("time_ms"), int):
-            return None
-        return status if now - status["time_ms"] / 1000 <= STALE_SECONDS else None
+        return status if is_current(status, now) else None
 
 
 def exporter_figures(address: str, facts: Json, settings: Settings) -> Json:
@@ -77,37 +69,9 @@ def exporter_figures(address: str, facts: Json, settings: Settings) -> Json:
         "templates": numbers.get("templates", 0),
         "waiting_octets": numbers.get("waiting_octets", 0),
         **{name: numbers.get(name, 0) for name in others},
-        "sampling": _sampling(address, facts, settings),
+        "sampling": exporter_sampling(address, facts, settings),
         "counts": {k: v for k, v in numbers.items() if k not in (*fixed, *others)},
     }
-
-
-def _sampling(address: str, facts: Json, settings: Settings) -> Json:
-    found = sampling_of(address, facts.get("sampling"), settings)
-    # Where nobody told a rate and none had to be assumed, the records themselves carry theirs.
-    if found["source"] == ASSUMED and facts.get("records") and not facts.get("sampling_assumed"):
-        return {"rate": 0, "source": "exporter, in its records"}
-    return found
-
-
-def sampling_of(address: str, told: object, settings: Settings) -> Json:
-    """Return an exporter's sampling rate and who says so.
-
-    The order is the decoders': what the exporter told, then the setting for it, then the default.
-    """
-    by_domain = _mapping(told).get("by_domain")
-    rates = [rate for rate in _mapping(by_domain).values() if isinstance(rate, int | float)]
-    if rates and max(rates) > 0:
-        return {"rate": max(rates), "source": "exporter", "by_domain": _mapping(by_domain)}
-    if any(_mapping(told).get(name) for name in ("selectors", "interfaces")):
-        return {"rate": 0, "source": "exporter, by selector or interface"}
-    for network, rate in settings["collector.sampling_overrides"].items():
-        if _is_in(address, network):
-            return {"rate": rate, "source": "collector.sampling_overrides"}
-    default = settings["collector.default_sampling_rate"]
-    if default:
-        return {"rate": default, "source": "collector.default_sampling_rate"}
-    return {"rate": 1, "source": ASSUMED}
 
 
 def store_figures(open_store: Callable[[], FlowStore]) -> Mapping[str, Any] | None:
@@ -131,26 +95,15 @@ def number_at(status: Json, path: Sequence[str]) -> float | None:
     """Return the number at the end of a path of names, None when there is none."""
     value: object = status
     for name in path:
-        value = _mapping(value).get(name)
+        value = mapping(value).get(name)
     return value if isinstance(value, int | float) else None
 
 
 def numbers_of(status: Json, name: str) -> list[tuple[str, float]]:
     """Return the numbers of a group with their names."""
-    return [(k, v) for k, v in _mapping(status.get(name)).items() if isinstance(v, int | float)]
+    return [(k, v) for k, v in mapping(status.get(name)).items() if isinstance(v, int | float)]
 
 
 def exporters_of(status: Json) -> list[tuple[str, Json]]:
     """Return the exporters with what the collector says of each."""
-    return [(name, _mapping(facts)) for name, facts in _mapping(status.get("exporters")).items()]
-
-
-def _mapping(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
-
-
-def _is_in(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    try:
-        return ipaddress.ip_address(address) in network
-    except ValueError:
-        return False
+    return [(name, mapping(facts)) for name, facts in mapping(status.get("exporters")).items()]

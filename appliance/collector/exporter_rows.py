@@ -1,0 +1,180 @@
+"""What is known of each exporter, from the collector's status file, for people.
+
+The file is another process's and read as untrusted: what is not a number where one belongs counts
+as not known. Nothing here needs a running collector.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.collector.sessions import SILENCE_MS
+from appliance.settings import Settings
+
+ASSUMED = "assumed"
+"""Nobody told a sampling rate, so traffic counts as it is."""
+
+STALE_SECONDS = 10.0
+"""The collector writes its figures every two seconds; older ones are of one that is gone."""
+
+Json = dict[str, Any]
+_PROTOCOLS = {5: "v5", 9: "v9", 10: "IPFIX"}
+_COUNTS_MESSAGES = 9
+"""NetFlow v9 numbers its messages, the others their records."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterRow:
+    """One exporter, or one session of an address that has several.
+
+    Attributes
+    ----------
+    port
+        None for the only session of an address.
+    state
+        `active`; `waiting`: data wait for their template; `silent` for five minutes; `unheard`:
+        known from before the collector's start only.
+    last_seen_ms
+        Milliseconds UTC; None for never.
+    flows_per_second, lost_percent
+        None where that is not known.
+    waiting
+        Data Sets that wait for their template.
+    sampling
+        One packet of so many; None where it differs from record to record.
+    named
+        The exporters that it says it speaks for.
+    """
+
+    exporter: str
+    port: int | None
+    state: str
+    protocol: str
+    last_seen_ms: int | None
+    flows_per_second: float | None
+    lost_percent: float | None
+    templates: int
+    waiting: int
+    sampling: float | None
+    sampling_source: str
+    named: tuple[str, ...] = ()
+
+
+def exporter_rows(status: Mapping[str, Any], settings: Settings) -> list[ExporterRow]:
+    """Return a row for each exporter and session, in the order of their addresses."""
+    rows = [
+        row
+        for address, facts in mapping(status.get("exporters")).items()
+        if _is_address(address)
+        for row in _rows(address, mapping(facts), status, settings)
+    ]
+    return sorted(rows, key=lambda row: (_sort_key(row.exporter), row.port or 0))
+
+
+def is_current(status: Mapping[str, Any] | None, now: float) -> bool:
+    """Tell whether the collector that wrote the figures still runs."""
+    time_ms = number(status or {}, "time_ms")
+    return time_ms > 0 and now - time_ms / 1000 <= STALE_SECONDS
+
+
+def _rows(
+    address: str, facts: Json, status: Mapping[str, Any], settings: Settings
+) -> Iterator[ExporterRow]:
+    sessions = mapping(facts.get("sessions"))
+    if not sessions:
+        yield _row((address, None), facts, status, settings)
+    for port, session in sessions.items():
+        shown = int(port) if len(sessions) > 1 and port.isdecimal() else None
+        yield _row((address, shown), mapping(session), status, settings)
+
+
+def _row(
+    of: tuple[str, int | None], facts: Json, status: Mapping[str, Any], settings: Settings
+) -> ExporterRow:
+    version, last_seen_ms = int(number(facts, "version")), int(number(facts, "last_seen_ms"))
+    waiting, datagrams = int(number(facts, "waiting_sets")), number(facts, "datagrams")
+    records = number(facts, "records") + number(facts, "options_records")
+    received = datagrams if version == _COUNTS_MESSAGES else records
+    lost = max(number(facts, "lost"), 0)
+    state = "waiting" if waiting else "active"
+    if number(status, "time_ms") - last_seen_ms >= SILENCE_MS:
+        state = "silent"
+    if not datagrams:
+        state = "unheard"
+    sampling = exporter_sampling(of[0], facts, settings)
+    named = facts.get("exporters")
+    return ExporterRow(
+        *of,
+        state,
+        _PROTOCOLS.get(version, str(version or "")),
+        last_seen_ms or None,
+        number(facts, "flows_per_second") if datagrams else None,
+        100 * lost / (lost + received) if lost + received else None,
+        int(number(facts, "templates")),
+        waiting,
+        sampling["rate"] or None,
+        sampling["source"],
+        tuple(filter(_is_address, named)) if isinstance(named, list) else (),
+    )
+
+
+def exporter_sampling(address: str, facts: Json, settings: Settings) -> Json:
+    """Return an exporter's sampling rate and who says so; rate 0: the records differ.
+
+    The order is the decoders': what the exporter told, then the setting for it, then the default.
+    """
+    told = sampling_of(address, facts.get("sampling"), settings)
+    # Where nobody told a rate and none had to be assumed, the records themselves carry theirs.
+    if told["source"] == ASSUMED and facts.get("records") and not facts.get("sampling_assumed"):
+        return {"rate": 0, "source": "exporter, in its records"}
+    return told
+
+
+def sampling_of(address: str, told: object, settings: Settings) -> Json:
+    """Return the sampling rate that an exporter told in options, or that is set for it."""
+    by_domain = mapping(mapping(told).get("by_domain"))
+    rates = [rate for rate in by_domain.values() if isinstance(rate, int | float)]
+    if rates and max(rates) > 0:
+        return {"rate": max(rates), "source": "exporter", "by_domain": by_domain}
+    if any(mapping(told).get(name) for name in ("selectors", "interfaces")):
+        return {"rate": 0, "source": "exporter, by selector or interface"}
+    for network, rate in settings["collector.sampling_overrides"].items():
+        if _is_in(address, network):
+            return {"rate": rate, "source": "collector.sampling_overrides"}
+    default = settings["collector.default_sampling_rate"]
+    if default:
+        return {"rate": default, "source": "collector.default_sampling_rate"}
+    return {"rate": 1, "source": ASSUMED}
+
+
+def mapping(value: object) -> Json:
+    """Return a value that is one, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def number(facts: Mapping[str, Any], name: str) -> float:
+    """Return a number, 0 where there is none."""
+    value = facts.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1 << 62:
+        return 0
+    return value
+
+
+def _is_in(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    return _is_address(address) and ipaddress.ip_address(address) in network
+
+
+def _is_address(value: object) -> bool:
+    try:
+        ipaddress.ip_address(str(value))
+    except ValueError:
+        return False
+    return isinstance(value, str)
+
+
+def _sort_key(address: str) -> tuple[int, int]:
+    parsed = ipaddress.ip_address(address)
+    return parsed.version, int(parsed)
