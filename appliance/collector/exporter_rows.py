@@ -85,7 +85,8 @@ def _rows(
 ) -> Iterator[ExporterRow]:
     sessions = mapping(facts.get("sessions"))
     if not sessions:
-        yield _row((address, None), facts, status, settings)
+        # Known from its sequence numbers only, which are older than this collector.
+        yield _row((address, None), {**facts, "datagrams": 0}, status, settings)
     for port, session in sessions.items():
         shown = int(port) if len(sessions) > 1 and port.isdecimal() else None
         yield _row((address, shown), mapping(session), status, settings)

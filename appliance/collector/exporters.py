@@ -175,8 +175,10 @@ class ExporterStates:
 
     def restore_sequence(self, scope: Scope, sequence: SequenceState, now_ms: int) -> None:
         """Take a scope's sequence numbers over from before a restart."""
+        seen_ms = self._state(scope.exporter).last_seen_ms
         self._commit_sequence(scope, sequence, now_ms)
-        self._state(scope.exporter).skew_ms = 0
+        state = self.exporters[scope.exporter]
+        state.skew_ms, state.last_seen_ms = 0, seen_ms
 
     def _open(self, exporter: Exporter, now_ms: int) -> ExporterState:
         state = self.exporters.get(exporter)

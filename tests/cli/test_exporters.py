@@ -25,6 +25,7 @@ from tests.decoding.building import (
     IPFIX,
     RECEIVED_MS,
     V9,
+    Decoded,
     a_set,
     an_app,
     basic,
@@ -146,6 +147,17 @@ def test_exporters_when_a_relay_names_another_then_both(
     sent = datagram(IPFIX.message(one_option(IPFIX, (130, v4("198.51.100.7")))))
     lines, _ = shown(capsys, collected(sent))
     assert lines[1][:3] == ["198.51.100.7", "by", "192.0.2.10"]
+
+
+def test_exporters_when_only_known_from_before_a_restart_then_unheard(
+    collected: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = decode(v5(v5_record())).states, Decoded().states
+    for scope, sequence in before.scopes():
+        after.restore_sequence(scope, sequence, RECEIVED_MS)
+    conf = collected(exporters=exporter_facts(after, RECEIVED_MS))
+    lines, _ = shown(capsys, conf)
+    assert lines[1][:3] == ["192.0.2.10", "unheard", "never"]
 
 
 def test_exporters_when_written_to_a_file_then_csv_there(
