@@ -26,7 +26,8 @@ def reasons_for_nothing(flow_log: Path) -> list[str]:
     path = CollectorPaths(flow_log.parent).status
     status = read_status(path)
     if status is None:
-        return [f"nothing to show: no collector has written to {flow_log.parent} yet"]
+        # Flows may have been imported; of a collector nothing is known.
+        return [f"nothing to show: no flow in {flow_log} fits"]
     return [f"nothing to show: {reason}" for reason in _reasons(status, time.time())]
 
 

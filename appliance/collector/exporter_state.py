@@ -16,7 +16,9 @@ from appliance.wire.template import Template
 from appliance.wire.timeline import Family, Scope, Senders, Session
 
 T = TypeVar("T")
-_NEVER_HEARD = SessionState(0, 0)
+_LONG_AGO_MS = -(1 << 62)
+_NEVER_HEARD = SessionState(_LONG_AGO_MS, _LONG_AGO_MS, restored_ms=_LONG_AGO_MS)
+"""What a session counts as that is known from a file of templates only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True)
 class Offer(Generic[T]):
-    """What a session told, and when it was heard; 0 for one never heard (milliseconds UTC).
+    """What a session told, and when it was heard first and last (milliseconds UTC).
 
     Attributes
     ----------

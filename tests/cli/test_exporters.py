@@ -240,6 +240,17 @@ def test_top_when_data_wait_for_a_template_then_says_whose(
     assert lines[-1].endswith("2 other exporters waiting for a template")
 
 
+def test_top_when_flows_were_imported_and_none_fits_then_says_so(
+    collected: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = collected()
+    (tmp_path / "data" / "collector.json").unlink()
+    empty_log(tmp_path / "data" / "flowlog")
+    assert run(conf, "top") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"appliance: nothing to show: no flow in {tmp_path / 'data' / 'flowlog'} fits"
+
+
 def empty_log(path: Path) -> None:
     writer = FlowLogWriter(path, FlowLogLimits(minimum_free_octets=0))
     writer.start()
