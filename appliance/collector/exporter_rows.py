@@ -127,11 +127,11 @@ def exporter_sampling(address: str, facts: Json, settings: Settings) -> Json:
 
     The order is the decoders': what the exporter told, then the setting for it, then the default.
     """
-    told = sampling_of(address, facts.get("sampling"), settings)
+    sampling = sampling_of(address, facts.get("sampling"), settings)
     # Where nobody told a rate and none had to be assumed, the records themselves carry theirs.
-    if told["source"] == ASSUMED and facts.get("records") and not facts.get("sampling_assumed"):
+    if sampling["source"] == ASSUMED and facts.get("records") and not facts.get("sampling_assumed"):
         return {"rate": 0, "source": "exporter, in its records"}
-    return told
+    return sampling
 
 
 def sampling_of(address: str, told: object, settings: Settings) -> Json:

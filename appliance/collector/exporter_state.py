@@ -122,8 +122,8 @@ class ExporterState:
         ]
         return Sampling({subject: value for part in told for subject, value in part.items()})
 
-    def lent(self, known: Iterable[tuple[int, T]], of: Session, senders: Senders) -> T | None:
-        """Return what other sessions lend to one: ports and what they told, the newest first."""
+    def lend(self, known: Iterable[tuple[int, T]], of: Session, senders: Senders) -> T | None:
+        """Return what other sessions lend to one; `known`: port and value, the newest first."""
         hi, lo, borrower = of
         offers = []
         for port, value in islice(known, MAX_OFFERS):

@@ -74,7 +74,7 @@ class ExporterStates:
         if not known:
             return None
         newest_first = ((port, known[port].template) for port in reversed(known))
-        return state.lent(newest_first, scope.session, senders)
+        return state.lend(newest_first, scope.session, senders)
 
     def sampling(self, session: Session, version: int) -> Sampling:
         """Return what the options records of a session told in messages of this version."""
@@ -91,7 +91,7 @@ class ExporterStates:
             for of_version, port in reversed(state.sampling_of)
             if of_version == version
         )
-        return state.lent(newest_first, session, senders) or _NOTHING_KNOWN
+        return state.lend(newest_first, session, senders) or _NOTHING_KNOWN
 
     def sequence(self, scope: Scope) -> SequenceState:
         """Return where the sequence numbers of a scope stand."""
@@ -267,10 +267,10 @@ class ExporterStates:
         known = state.templates.pop(key)
         state.template_fields -= len(known.template.fields)
         self._grow(state, -_template_octets(known.template))
-        told = (key[0].family, key[1])
-        del state.tellers[told][key[0].port]
-        if not state.tellers[told]:
-            del state.tellers[told]
+        of_family = key[0].family, key[1]
+        del state.tellers[of_family][key[0].port]
+        if not state.tellers[of_family]:
+            del state.tellers[of_family]
 
     def _expire_templates(self, state: ExporterState, before_ms: int) -> None:
         old = [key for key, known in state.templates.items() if known.announced_ms < before_ms]

@@ -173,9 +173,9 @@ def _learn_exporter(states: ExporterStates, found: Any, now_ms: int) -> int:
     )
 
 
-def _learn_each(found: Any, name: str, learn: Callable[[Any], int | None]) -> int:
+def _learn_each(holder: Any, name: str, learn: Callable[[Any], int | None]) -> int:
     """Learn each piece of a list; return how many were unreadable."""
-    pieces, bad = found.get(name, []), 0
+    pieces, bad = holder.get(name, []), 0
     for piece in pieces if isinstance(pieces, list) else [None]:
         try:
             bad += learn(piece) or 0
