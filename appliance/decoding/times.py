@@ -26,6 +26,7 @@ _OBSERVED = (("ms", 323), ("ntp_us", 324), ("ntp_ns", 325), ("s", 322))
 _UPTIME_START, _UPTIME_END = 22, 21
 _BEFORE_EXPORT_START, _BEFORE_EXPORT_END = 158, 159
 _DURATION_MS, _DURATION_US = 161, 162
+_UPTIME_BITS = 0xFFFF_FFFF
 _EPOCH_MS_FROM = 1 << 40
 """An "uptime" of more than 34 years is a time of day in milliseconds (NX-OS)."""
 
@@ -97,39 +98,74 @@ def _uptimes(group: RecordGroup) -> tuple[Int | None, Int | None]:
     if start is None and end is None:
         return None, None
     export_ms = group.per_record("export_ms")
-    found = [_one_uptime(group, values, export_ms) for values in (start, end)]
+    last = start if end is None else end
+    assert last is not None
+    uptimes = _header_uptimes(group, last, export_ms)
+    both = [
+        None if values is None else _one_uptime(group, values, uptimes, export_ms)
+        for values in (start, end)
+    ]
     both_zero = [v == 0 for v in (start, end) if v is not None]
     nothing = np.logical_and.reduce(both_zero) if both_zero[0].any() else both_zero[0]
-    if nothing.any():
-        # Zero in both is no time when the exporter has been up for more than a day.
-        for number, times in enumerate(found):
-            if times is not None:
-                old = nothing & (export_ms - times > _DAY_MS)
-                found[number] = np.where(old, export_ms, times)
-    return found[0], found[1]
+    for number, times in enumerate(both):
+        if times is None:
+            continue
+        # No uptime is of tomorrow, and zero in both is none when the exporter has been up for
+        # more than a day.
+        wrong = times - export_ms > _DAY_MS
+        if nothing.any():
+            wrong |= nothing & (export_ms - times > _DAY_MS)
+        both[number] = np.where(wrong, export_ms, times) if wrong.any() else times
+    return both[0], both[1]
 
 
-def _one_uptime(group: RecordGroup, values: NDArray[Any] | None, export_ms: Int) -> Int | None:
-    if values is None:
-        return None
-    times = _from_boot(group, values, export_ms)
+def _one_uptime(group: RecordGroup, values: NDArray[Any], uptimes: Int, export_ms: Int) -> Int:
+    times: Int = from_uptime(values, uptimes, export_ms, group.uptime_unit_ms)
     if values.dtype.itemsize > 4:
-        wide = values >= _EPOCH_MS_FROM
-        times = np.where(wide, values.astype(np.int64), times)
+        # Of more than 32 bits an uptime does not wrap; so large a number is a time of day.
+        wide = values.astype(np.int64)
+        times = np.where(values > _UPTIME_BITS, export_ms - (uptimes - wide), times)
+        times = np.where(values >= _EPOCH_MS_FROM, wide, times)
     return times
 
 
-def _from_boot(group: RecordGroup, values: NDArray[Any], export_ms: Int) -> Int:
+def _header_uptimes(group: RecordGroup, last: NDArray[Any], export_ms: Int) -> Int:
+    """Return, for each record, the uptime of its exporter when the message was sent.
+
+    RFC 5102 section 5.11: IPFIX headers have none, uptimes count from `systemInitTimeMilliseconds`.
+    Where that is not told either, the last uptime in the Data Set is taken as that of the export:
+    durations and distances are right then.
+
+    Parameters
+    ----------
+    last
+        shape (n_records,): the uptime at which each flow ended.
+    """
+    if group.plan.version != 10:
+        return group.per_record("uptime_ms")
     init = group.unsigned(160)
     if init is not None:
-        return init.astype(np.int64) + values.astype(np.int64)
-    if group.plan.version != 10:
-        uptime = group.per_record("uptime_ms")
-        return from_uptime(values, uptime, export_ms, group.uptime_unit_ms)
-    # RFC 5102 section 5.11: without systemInitTimeMilliseconds uptimes mean nothing.
+        return export_ms - init.astype(np.int64)
+    latest = _latest_in_set(group, last)
     if group.init_ms is None:
-        return export_ms
-    return np.where(group.init_ms >= 0, group.init_ms + values.astype(np.int64), export_ms)
+        return latest
+    return np.where(group.init_ms >= 0, export_ms - group.init_ms, latest)
+
+
+def _latest_in_set(group: RecordGroup, uptimes: NDArray[Any]) -> Int:
+    """Return the latest of the uptimes in each record's Data Set, over the wrap of 32 bits."""
+    wide = uptimes.astype(np.int64)
+    filled = group.counts > 0
+    starts = (np.cumsum(group.counts) - group.counts)[filled]
+    if not len(starts):
+        return wide
+    counts = group.counts[filled]
+    first = wide[starts]
+    ahead = wide - np.repeat(first, counts)
+    if uptimes.dtype.itemsize <= 4:
+        ahead = ahead.astype(np.int32).astype(np.int64)
+    latest: Int = first + np.maximum.reduceat(ahead, starts)
+    return np.repeat(latest, counts)
 
 
 def _before_export(group: RecordGroup, element: int) -> Int | None:

@@ -19,8 +19,12 @@ def _first(record: dict[str, Any], *names: str) -> Any:
     return None
 
 
+DAY_MS = 86_400_000
+
+
 class Clock(NamedTuple):
-    """The uptime in the header, and the boot times that options records told (IPFIX)."""
+    """The uptime in the header, of IPFIX the last one in the message, and the boot times that
+    options records told (IPFIX)."""
 
     uptime: int
     boots: list[int]
@@ -149,20 +153,23 @@ def _start_or_end(record: dict[str, Any], name: str, uptime: int, told: int | No
     if boot is None and record["_version"] == 10:
         boot = told
     if boot is not None:
-        return int(boot + at)
-    if record["_version"] == 10:
-        return int(record["_exportTime"])
+        uptime = record["_exportTime"] - boot
+    time = _of_uptime(record, at, uptime)
+    return int(record["_exportTime"]) if time - record["_exportTime"] > DAY_MS else time
+
+
+def _of_uptime(record: dict[str, Any], at: int, uptime: int) -> int:
     behind = (uptime - at) % (1 << 32)
     return int(record["_exportTime"] - (behind - (1 << 32) if behind >= 1 << 31 else behind))
 
 
-def derived(record: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+def derived(record: dict[str, Any], row: dict[str, Any], uptime: int) -> dict[str, Any]:
     """Return what the checker compares as derived from uptimes, where it has an opinion."""
     start, end = _times(row)
-    if not {"flowStartSysUpTime", "flowEndSysUpTime"} <= set(record) or record["_version"] == 10:
+    uptimes = record.get("flowStartSysUpTime"), record.get("flowEndSysUpTime")
+    if None in uptimes or record["_version"] == 10 or uptimes[0] > uptimes[1]:
         return {}
-    swapped = record["flowStartSysUpTime"] > record["flowEndSysUpTime"]
-    if swapped or end > record["_exportTime"] + 86_400_000:
+    if any(_of_uptime(record, at, uptime) > record["_exportTime"] + DAY_MS for at in uptimes):
         return {}
     return {"flowStartMilliseconds": start, "flowEndMilliseconds": end}
 

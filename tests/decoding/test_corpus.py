@@ -129,17 +129,23 @@ def test_columns_when_decoded_as_a_block_then_what_decode_prints(
     rows = [row for result in results for row in _forward(result)]
     assert len(printed) == len(rows)
     boots, named = defaultdict(list), defaultdict(list)
-    for record in printed:
+    latest, sets = defaultdict(int), _sets(results)
+    for record, data_set in zip(printed, sets, strict=True):
+        at = record.get("flowEndSysUpTime", record.get("flowStartSysUpTime", 0))
+        latest[data_set] = max(latest[data_set], at)
         if record["_kind"] == "options" and "systemInitTimeMilliseconds" in record:
             boots[record["_exporter"]].append(record["systemInitTimeMilliseconds"])
         if record["_kind"] == "options" and "exporterIPv4Address" in record:
             named[record["_domain"]].append(record["exporterIPv4Address"])
     with (tmp_path / "decoded.jsonl").open("w", encoding="utf-8") as file:
-        for record, row in zip(printed, rows, strict=True):
+        for record, row, data_set in zip(printed, rows, sets, strict=True):
             key = (record["_version"], record["_sequence"], record["_exportTime"])
-            clock = Clock(uptimes.get(key, 0), boots[record["_exporter"]])
+            uptime = uptimes.get(key, 0)
+            if record["_version"] == 10:
+                uptime = latest[data_set]
+            clock = Clock(uptime, boots[record["_exporter"]])
             compare(record, row, clock, named[record["_domain"]])
-            file.write(json.dumps(record | derived(record, row)) + "\n")
+            file.write(json.dumps(record | derived(record, row, uptime)) + "\n")
     check(capture, tmp_path / "decoded.jsonl", "--derived")
     assert multiset(_reverse(results)) == multiset(
         found for record in printed for found in expected_reverse(record)
@@ -213,6 +219,18 @@ def _results(blocks: list[list[Datagram]]) -> Iterator[DecodeResult]:
             result = registered[version].decode(part, states, 0)
             states.commit(result, 0)
             yield result
+
+
+def _sets(results: list[DecodeResult]) -> list[tuple[int, int, int]]:
+    """Tell, for each row of `_forward`, the Data Set that it came in."""
+    return [
+        (at, place, data_set)
+        for at, result in enumerate(results)
+        for place, (batch, group) in enumerate(zip(result.batches, result.groups, strict=True))
+        if "reverse" not in batch.columns
+        for data_set, n_records in enumerate(group.counts.tolist())
+        for _ in range(n_records)
+    ]
 
 
 def _forward(result: DecodeResult) -> Iterator[dict[str, Any]]:

@@ -137,7 +137,7 @@ def test_quirk_30_ipfix_uptimes_when_options_tell_the_boot_time_then_from_there(
 ) -> None:
     data = a_set(2, template(300, *UPTIMES)) + a_set(300, UPTIMES_RECORD)
     found = decode(
-        datagram(ipfix(data), "192.0.2.99"),  # told nothing: its uptimes mean nothing
+        datagram(ipfix(data), "192.0.2.99"),  # told nothing: the flow ended when it was exported
         datagram(ipfix(data)),
         datagram(ipfix(boot_option(), sequence=1)),
         datagram(ipfix(data, sequence=2)),
@@ -151,10 +151,52 @@ def test_quirk_30_ipfix_uptimes_when_options_tell_the_boot_time_then_from_there(
     told = BOOT_MS + 7_000_000
     assert set(starts) == {
         ("192.0.2.10", 5, told),
-        ("192.0.2.10", None, EXPORT_MS),
+        ("192.0.2.10", None, EXPORT_MS - 100_000),
         ("192.0.2.10", None, told),
-        ("192.0.2.99", None, EXPORT_MS),
+        ("192.0.2.99", None, EXPORT_MS - 100_000),
     }
+
+
+@pytest.mark.parametrize("told_by", ["record", "options"])
+@pytest.mark.parametrize("days", [60, 170])
+def test_quirk_30_ipfix_uptimes_when_up_for_months_then_they_wrap(told_by: str, days: int) -> None:
+    # MikroTik and others: 32 bits of milliseconds wrap after 49.7 days.
+    up = days * DAY_MS
+    boot = number(EXPORT_MS - up, 8)
+    record = ((160, boot),) if told_by == "record" else ()
+    option = b"" if told_by == "record" else one_option(IPFIX, (160, boot), scope=(149, bytes(4)))
+    uptimes = ((22, number((up - 20_000) % WRAP, 4)), (21, number((up - 5000) % WRAP, 4)))
+    found = decode(ipfix(option + one_record(IPFIX, *record, *uptimes, (1, number(9, 4)))))
+    assert times(found) == (EXPORT_MS - 20_000, EXPORT_MS - 5000)
+
+
+def test_quirk_30_ipfix_uptimes_when_no_boot_time_is_told_then_durations_are_kept() -> None:
+    def record(start: int, end: int) -> bytes:
+        return number(start % WRAP, 4) + number(end % WRAP, 4) + number(1, 4)
+
+    records = record(-5500, 54_500) + record(59_500, 60_000)  # over the wrap
+    found = decode(ipfix(a_set(2, template(300, *UPTIMES)) + a_set(300, records)))
+    assert found.column("flow_start_milliseconds") == [EXPORT_MS - 65_500, EXPORT_MS - 500]
+    assert found.column("flow_end_milliseconds") == [EXPORT_MS - 5500, EXPORT_MS]
+
+
+def test_quirk_30_ipfix_uptimes_when_exported_before_the_boot_then_from_the_boot() -> None:
+    found = with_times(
+        IPFIX, (160, number(EXPORT_MS + DAY_MS, 8)), (22, number(5, 4)), (21, number(9, 4))
+    )
+    assert times(found) == (EXPORT_MS, EXPORT_MS)
+
+
+@pytest.mark.parametrize("version", [5, 9])
+def test_quirk_29_uptimes_when_the_header_has_none_then_the_flow_ended_when_exported(
+    version: int,
+) -> None:
+    first, last = 21 * DAY_MS, 21 * DAY_MS + 1000
+    if version == 5:
+        found = decode(v5(v5_record(first=first, last=last), uptime=0))
+    else:
+        found = with_times(V9, (22, number(first, 4)), (21, number(last, 4)), uptime=0)
+    assert times(found) == (EXPORT_MS, EXPORT_MS)
 
 
 def ntp(milliseconds: int) -> bytes:
