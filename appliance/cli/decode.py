@@ -42,22 +42,23 @@ def command(app: App, file: Path, as_json: bool, explained: bool, ports: tuple[i
     """
     reader = CaptureReader(file, set(ports) or None)
     totals: Counter[str] = Counter()
-    decoded = decode_datagrams(app.decoders, (found.datagram for found in reader))
+    states = ExporterStates(ExporterLimits())
+    decoded = decode_datagrams(app.decoders, (found.datagram for found in reader), states)
     for number, (datagram, result) in enumerate(decoded, 1):
         _count(totals, result)
         if explained:
-            for line in explain(number, datagram, result):
+            for line in explain(number, datagram, result, states):
                 click.echo(line)
         elif result is not None:
-            for record in inspected_records(result):
+            for record in inspected_records(result, states):
                 click.echo(json.dumps(record, ensure_ascii=False))
     _summarise(totals, reader)
 
 
 def decode_datagrams(
-    decoders: tuple[Decoder, ...], datagrams: Iterator[Datagram]
+    decoders: tuple[Decoder, ...], datagrams: Iterator[Datagram], states: ExporterStates
 ) -> Iterator[tuple[Datagram, DecodeResult | None]]:
-    """Decode datagrams one by one, as a collector that has just started would.
+    """Decode datagrams one by one, as a collector that knows `states` would.
 
     Yields
     ------
@@ -65,7 +66,6 @@ def decode_datagrams(
         The datagram and the result; None where no decoder takes its version.
     """
     by_version = {decoder.version: decoder for decoder in decoders}
-    states = ExporterStates(ExporterLimits())
     for datagram in datagrams:
         block = block_of([datagram])
         decoder = by_version.get(int(versions(block)[0]))

@@ -6,22 +6,29 @@ of the registered decoders; it decodes nothing itself.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from appliance.decoding.groups import Arrivals, RecordGroup
-from appliance.decoding.inspection import field_name, field_value
+from appliance.decoding.inspection import field_name, field_value, templates_of
 from appliance.decoding.results import DecodeResult
+from appliance.decoding.structured import TemplateById
 from appliance.flows import address_text
 from appliance.wire.block import Datagram
 from appliance.wire.plan import variable_length
 from appliance.wire.template import VARIABLE_LENGTH, FieldSpecifier
-from appliance.wire.timeline import TemplateChange
+from appliance.wire.timeline import TemplateChange, TemplateLookup
 
 PROTOCOLS = {5: "NetFlow v5", 9: "NetFlow v9", 10: "IPFIX"}
 
 
-def explain(number: int, datagram: Datagram, result: DecodeResult | None) -> Iterator[str]:
+def explain(
+    number: int,
+    datagram: Datagram,
+    result: DecodeResult | None,
+    known: TemplateLookup | None = None,
+) -> Iterator[str]:
     """Yield the lines about one datagram.
 
     Parameters
@@ -30,6 +37,8 @@ def explain(number: int, datagram: Datagram, result: DecodeResult | None) -> Ite
         Its place in the capture, from 1.
     result
         What decoding it alone gave; None when no decoder takes its version.
+    known
+        The templates after it, for lists of records.
     """
     sender = address_text(datagram.address_hi, datagram.address_lo)
     yield (
@@ -57,7 +66,7 @@ def explain(number: int, datagram: Datagram, result: DecodeResult | None) -> Ite
     for group in result.groups:
         if id(group.records) not in seen:
             seen.add(id(group.records))
-            yield from _group(group, datagram.payload)
+            yield from _group(group, datagram.payload, known)
 
 
 def _header(arrivals: Arrivals, version: int) -> str:
@@ -78,26 +87,26 @@ def _template(change: TemplateChange, version: int) -> Iterator[str]:
         yield f"      {field_name(version, field)}{scope}, {length}"
 
 
-def _group(group: RecordGroup, payload: bytes) -> Iterator[str]:
+def _group(group: RecordGroup, payload: bytes, known: TemplateLookup | None) -> Iterator[str]:
     index = 0
-    sets = zip(
-        group.counts.tolist(), group.offsets.tolist(), group.template_ids.tolist(), strict=True
-    )
-    for count, offset, template_id in sets:
+    of_set = (group.counts, group.offsets, group.template_ids, group.arrival)
+    sets = zip(*(values.tolist() for values in of_set), strict=True)
+    for count, offset, template_id, row in sets:
+        templates = templates_of(group, row, known)
         what = f"set {template_id}" if template_id else "records"
         where = f"at octet {offset}" if offset >= 0 else "kept from an earlier datagram"
         yield f"  {what} {where}: {count} {'options ' * group.plan.options}records"
         position = offset
         for number in range(count):
             yield f"    record {number + 1}"
-            lines = _record(group, index, payload, position)
+            lines = _record(group, index, payload, position, templates)
             for line, position in lines:  # noqa: B007 - the last position is where the next starts
                 yield line
             index += 1
 
 
 def _record(
-    group: RecordGroup, index: int, payload: bytes, position: int
+    group: RecordGroup, index: int, payload: bytes, position: int, templates: TemplateById
 ) -> Iterator[tuple[str, int]]:
     """Yield the line of each field, and where the field ends."""
     for field, octets in zip(group.plan.fields, group.records.record(index), strict=True):
@@ -107,15 +116,18 @@ def _record(
                 _, position = variable_length(memoryview(payload), position)
             at = f"{position:>5}"
             position += len(octets)
-        yield f"    {at:>5}  {_field(group.plan.version, field, octets)}", position
+        yield f"    {at:>5}  {_field(group.plan.version, field, octets, templates)}", position
 
 
-def _field(version: int, field: FieldSpecifier, octets: bytes) -> str:
+def _field(version: int, field: FieldSpecifier, octets: bytes, templates: TemplateById) -> str:
     name = field_name(version, field)
     if not octets:
         return f"{name}: no octets"
     shown = octets[:32].hex() + ("..." if len(octets) > 32 else "")
-    return f"{shown}  {name} = {field_value(field, octets)}"
+    value = field_value(field, octets, templates)
+    # A list as in JSON; everything else as it is.
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+    return f"{shown}  {name} = {text}"
 
 
 def _time(milliseconds: int) -> str:

@@ -1,8 +1,9 @@
 """Records as people read them: every field of what the decoders found, by its registered name.
 
 Serves `appliance decode`. The octets come from the record groups that decoding returned; here they
-only get their names (IANA's registry) and their text. Unknown elements are called
-`enterprise<number>.<id>`, `v9field<type>` or `field<id>`.
+only get their names (IANA's registry) and their text. Lists of RFC 6313 stand as octets under
+their name, as other collectors print them, and as objects under the same name behind an underscore.
+Unknown elements are called `enterprise<number>.<id>`, `v9field<type>` or `field<id>`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from __future__ import annotations
 import ipaddress
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from appliance.decoding.groups import RecordGroup
 from appliance.decoding.results import DecodeResult
+from appliance.decoding.structured import LISTS, StructuredData, TemplateById, read_list
 from appliance.decoding.times import NTP_TO_UNIX_SECONDS
 from appliance.flows import address_text
 from appliance.information_elements import element_by_id
-from appliance.wire.template import REVERSE_PEN, V9_SCOPE, FieldSpecifier
+from appliance.wire.errors import MalformedMessage
+from appliance.wire.template import REVERSE_PEN, V9_SCOPE, FieldSpecifier, Template
+from appliance.wire.timeline import Scope, TemplateLookup
 
 _SCOPES = {
     1: "scopeSystem",
@@ -27,8 +31,11 @@ _SCOPES = {
     4: "scopeCache",
     5: "scopeTemplate",
 }
-_LAST_IANA = 512
+_LAST_IANA = 530
 _PADDING = 210
+
+MAX_DEPTH = 4
+"""Lists in lists that become objects; what lies deeper is shown as octets."""
 
 
 def field_name(version: int, field: FieldSpecifier) -> str:
@@ -55,42 +62,116 @@ def field_type(field: FieldSpecifier) -> str:
     return "octetArray" if known is None or enterprise else known.data_type
 
 
-def field_value(field: FieldSpecifier, octets: bytes) -> Any:
-    """Turn the octets of a field into a number, a text or, where nothing fits, hexadecimal."""
-    return _value(field_type(field), octets)
+def no_templates(_template_id: int) -> Template | None:
+    """Know no template."""
+    return None
 
 
-def record_fields(group: RecordGroup, index: int) -> dict[str, Any]:
+def templates_of(group: RecordGroup, row: int, known: TemplateLookup | None) -> TemplateById:
+    """Return a function that finds the templates of the session which sent a Set of a group.
+
+    Parameters
+    ----------
+    row
+        The Set's message, a row of the group's arrivals.
+    """
+    if known is None:
+        return no_templates
+    of = group.arrivals
+    scope = Scope(
+        int(of.address_hi[row]),
+        int(of.address_lo[row]),
+        int(of.port[row]),
+        int(of.domain[row]),
+        group.plan.version,
+    )
+    return lambda number: known.own_template(scope, number) or known.newest_template(scope, number)
+
+
+def field_value(
+    field: FieldSpecifier, octets: bytes, templates: TemplateById = no_templates, depth: int = 0
+) -> Any:
+    """Turn the octets of a field into a number, a text, an object or, where nothing fits,
+    hexadecimal."""
+    data_type = field_type(field)
+    if data_type not in LISTS or depth >= MAX_DEPTH:
+        return _value(data_type, octets)
+    try:
+        found = read_list(data_type, octets, templates)
+    except MalformedMessage:
+        return octets.hex()
+    return _list_value(found, templates, depth)
+
+
+def _list_value(found: StructuredData, templates: TemplateById, depth: int) -> dict[str, Any]:
+    records = []
+    for entry in found.entries:
+        fields = _named(10, entry.fields, templates, depth + 1)
+        records.append(
+            {"_templateId": entry.template_id, **fields} if entry.template_id else fields
+        )
+    return {"_semantic": found.semantic, "records": records}
+
+
+def record_fields(
+    group: RecordGroup, index: int, templates: TemplateById = no_templates
+) -> dict[str, Any]:
     """Return the fields of one record by name; what occurs several times is a list."""
-    found: dict[str, Any] = {}
+    fields = list(zip(group.plan.fields, group.records.record(index), strict=True))
+    values = _named(group.plan.version, fields, templates, 0)
+    lists = {name: value for name, value in values.items() if _is_list(value)}
+    for name, value in lists.items():
+        values[name] = _named(group.plan.version, fields, templates, MAX_DEPTH)[name]
+        values[f"_{name}"] = value
+    return values
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict))
+
+
+def _named(
+    version: int,
+    fields: Iterable[tuple[FieldSpecifier, bytes]],
+    templates: TemplateById,
+    depth: int,
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     several: set[str] = set()
-    for field, octets in zip(group.plan.fields, group.records.record(index), strict=True):
+    for field, octets in fields:
         if not octets or (field.enterprise == 0 and field.element == _PADDING):
             continue
-        name, value = field_name(group.plan.version, field), field_value(field, octets)
-        if name not in found:
-            found[name] = value
+        name, value = field_name(version, field), field_value(field, octets, templates, depth)
+        if name not in values:
+            values[name] = value
         elif name in several:
-            found[name].append(value)
+            values[name].append(value)
         else:
-            found[name] = [found[name], value]
+            values[name] = [values[name], value]
             several.add(name)
-    return found
+    return values
 
 
-def inspected_records(result: DecodeResult) -> Iterator[dict[str, Any]]:
+def inspected_records(
+    result: DecodeResult, known: TemplateLookup | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield each record that was decoded, fields by name, facts of its message with underscores.
 
     `_exportTime` is in milliseconds UTC; `_kind` is `flow` or `options`.
+
+    Parameters
+    ----------
+    known
+        The templates after the result, for lists of records.
     """
     seen: set[int] = set()
     for group in result.groups:
         if id(group.records) not in seen:
             seen.add(id(group.records))
-            yield from _of_group(group)
+            yield from _of_group(group, known)
 
 
-def _of_group(group: RecordGroup) -> Iterator[dict[str, Any]]:
+def _of_group(group: RecordGroup, known: TemplateLookup | None) -> Iterator[dict[str, Any]]:
     arrivals, index = group.arrivals, 0
     identifiers = group.template_ids.tolist()
     sets = zip(group.arrival.tolist(), group.counts.tolist(), identifiers, strict=True)
@@ -104,13 +185,16 @@ def _of_group(group: RecordGroup) -> Iterator[dict[str, Any]]:
             "_exportTime": int(arrivals.export_ms[row]),
             **({"_templateId": template_id} if template_id else {}),
         }
+        templates = templates_of(group, row, known)
         for _ in range(count):
-            yield about | record_fields(group, index)
+            yield about | record_fields(group, index, templates)
             index += 1
 
 
 def _value(data_type: str, octets: bytes) -> Any:
     n = len(octets)
+    if data_type == "unsigned256":
+        return octets.hex()  # flags, more than JSON's numbers hold
     if data_type.startswith("unsigned"):
         return int.from_bytes(octets, "big")
     if data_type.startswith("signed"):

@@ -95,11 +95,10 @@ def _absolute(group: RecordGroup, choices: tuple[tuple[str, int], ...]) -> Int |
 
 def _uptimes(group: RecordGroup) -> tuple[Int | None, Int | None]:
     start, end = group.unsigned(_UPTIME_START), group.unsigned(_UPTIME_END)
-    if start is None and end is None:
+    last = start if end is None else end
+    if last is None:
         return None, None
     export_ms = group.per_record("export_ms")
-    last = start if end is None else end
-    assert last is not None
     uptimes = _header_uptimes(group, last, export_ms)
     both = [
         None if values is None else _one_uptime(group, values, uptimes, export_ms)
