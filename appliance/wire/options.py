@@ -1,9 +1,9 @@
 """What options records say about the flows beside them: sampling, boot time, names.
 
 Documents: RFC 3954 section 6, RFC 7011 section 3.4.2, IANA elements 34, 35, 48-50, 302, 304-306,
-309-311 (sampling), 160 (systemInitTimeMilliseconds), 130 and 131 (exporter), 94-96
-(applications), 82 and 83 (interfaces). `Sampling` is a value: learning gives a new one, so that a
-block can use several in turn.
+309-311 (packets), 396 and 397 (flows) on sampling, 160 (systemInitTimeMilliseconds), 130 and 131
+(exporter), 94-96 (applications), 82 and 83 (interfaces). `Sampling` is a value: learning gives a
+new one, so that a block can use several in turn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from appliance.wire.exporter_address import exporter_halves
 from appliance.wire.plan import DecodePlan, Records
 from appliance.wire.template import V9_SCOPE
 
-SAMPLING_ELEMENTS = (34, 50, 305, 306, 309, 310, 311)
 SELECTOR_ELEMENTS = (48, 302)
 INTERFACE_ELEMENTS = (10, 14, 252, 253)
 SYSTEM_INIT_ELEMENT = 160
@@ -226,6 +225,8 @@ def sampling_rates(plan: DecodePlan, records: Records) -> NDArray[np.float64] | 
     -----
     Counted in packets: one of `samplingInterval` or `samplerRandomInterval`;
     (interval + space) / interval (RFC 5477 section 8.2); population / size; 1 / probability.
+    Counted in flows (396, 397): spacing / interval, since exporters that select one flow in N
+    write N as the spacing; RFC 7014 would have N - 1.
     """
     index = plan.first_index
 
@@ -246,6 +247,9 @@ def sampling_rates(plan: DecodePlan, records: Records) -> NDArray[np.float64] | 
             return _usable(population / size)
         if (0, 311) in index:
             return _usable(1.0 / records.floating(index[0, 311]))
+        interval, spacing = number(396), number(397)
+        if interval is not None:
+            return _usable(interval if spacing is None else spacing / interval)
     return None
 
 

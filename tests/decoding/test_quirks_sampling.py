@@ -59,6 +59,9 @@ def sampled(protocol: Exporter, *options: bytes, record: bytes, **given: Any) ->
         ([(309, number(10, 4)), (310, number(1000, 4))], 100),
         ([(311, struct.pack(">d", 0.01))], 100),
         ([(311, struct.pack(">f", 0.25))], 4),
+        ([(396, b"\x01"), (397, number(20, 2))], 20),  # one flow in 20
+        ([(396, number(2, 8)), (397, number(100, 8))], 50),
+        ([(396, number(10, 4))], 10),
     ],
 )
 def test_quirk_33_sampling_when_in_the_record_or_its_options_then_the_same_rate(
