@@ -77,16 +77,14 @@ def decode_templated(
         block, protocol.header_octets, headers.end, zero_set_ends=protocol.zero_set_ends
     )
     faults = [*headers.faults, *sets.faults]
-    dropped = {fault.datagram for fault in sets.faults} if protocol.drops_whole else set()
     given = (block, protocol, state, options)
-    work = _attempt(given, headers, sets, dropped)
+    work = _attempt(given, headers, sets, set())
     cut = [f for f in work.result.faults if f.datagram not in work.dropped and f.reason == _CUT]
     if protocol.drops_whole and cut:
         # Only decoding showed that these messages lie: once more without them. They announce
         # nothing (see `announcements`), so no other message is read differently for it.
         faults += cut
-        dropped |= {fault.datagram for fault in cut}
-        work = _attempt(given, headers, sets, dropped)
+        work = _attempt(given, headers, sets, {fault.datagram for fault in cut})
     work.result.faults = sorted({*faults, *work.result.faults})
     _count_sequences(work)
     return work.result

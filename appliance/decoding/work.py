@@ -30,8 +30,8 @@ class TemplatedProtocol:
     header_octets
         Size of the message header.
     drops_whole
-        A message with lying lengths is dropped whole (RFC 7011 section 9.1), not kept up to the
-        lie.
+        A message is dropped whole when a template or a record contradicts its Set (RFC 7011 section
+        9.1), not kept up to the lie. The Sets before one that ends beyond the message are kept.
     zero_set_ends
         A zero Set header ends the message.
     counts_records

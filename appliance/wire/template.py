@@ -27,6 +27,9 @@ MAX_FIELDS = 1024
 
 FIRST_DATA_SET_ID = 256
 
+_SPECIFIER = 4
+"""Octets of the shortest field specifier."""
+
 
 class FieldSpecifier(NamedTuple):
     """Element, length in octets (65535: variable) and enterprise number of one field."""
@@ -112,6 +115,8 @@ def read_template_set(body: memoryview, *, options: bool, version: int) -> Itera
             continue
         if position + head > len(body):
             return  # padding
+        if position and count and position + head + _SPECIFIER > len(body):
+            return  # padding of whatever value behind the last record: no record is so short
         scope_count, fields, end = _read_record(body, position, options=options, version=version)
         if isinstance(fields, Refusal):
             yield fields

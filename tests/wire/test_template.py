@@ -114,6 +114,15 @@ def test_padding_when_zero_then_no_template(version: int, padding: int) -> None:
     assert len(read(template(256, (1, 4)) + bytes(padding), version=version)) == 1
 
 
+@pytest.mark.parametrize("version", [9, 10])
+@pytest.mark.parametrize("octets", range(1, 8))
+def test_padding_when_shorter_than_a_record_then_whatever_its_value(
+    version: int, octets: int
+) -> None:
+    read_ones = read(template(256, (1, 4)) + b"\xff" * octets, version=version)
+    assert [type(one) for one in read_ones] == [Template]
+
+
 def test_options_padding_when_up_to_five_octets_then_no_template() -> None:
     for padding in range(6):
         body = v9_options(256, [(1, 4)], [(34, 4)]) + bytes(padding)
