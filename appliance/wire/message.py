@@ -20,6 +20,7 @@ from appliance.wire.block import DatagramBlock
 Int = NDArray[np.int64]
 
 V5_HEADER, V5_RECORD = 24, 48
+V5_MOST_RECORDS = 30
 V9_HEADER = 20
 IPFIX_HEADER = 16
 SET_HEADER = 4
@@ -103,6 +104,13 @@ def v5_headers(block: DatagramBlock) -> Headers:
     octets, faults, whole = _checked(block, V5_HEADER)
     count = _u16(octets, 2)
     present = (block.lengths - V5_HEADER) // V5_RECORD
+    # Cisco's datagrams hold 30 records at most; more are believed only when the length says so too.
+    for row in np.flatnonzero(
+        whole & (count > V5_MOST_RECORDS) & (block.lengths != V5_HEADER + count * V5_RECORD)
+    ).tolist():
+        whole[row] = False
+        detail = f"{count[row]} records announced, datagram of {block.lengths[row]} octets"
+        faults.append(Fault(row, "count_not_of_v5", detail))
     taken = np.where(whole, np.minimum(count, present), 0)
     for row in np.flatnonzero(whole & (count > present)).tolist():
         detail = f"{count[row]} records announced, {present[row]} present"

@@ -28,6 +28,21 @@ def test_decision_v5_when_its_lengths_lie_then_the_records_before_and_counted() 
     assert found.counts["malformed_count_too_large"] == 1
 
 
+@pytest.mark.parametrize(("count", "records"), [(31, 30), (55_582, 30), (31, 0), (40, 41)])
+def test_decision_v5_when_of_more_than_30_records_and_another_length_then_refused(
+    count: int, records: int
+) -> None:
+    found = decode(v5(*[v5_record()] * records, count=count), v5(v5_record()))
+    assert len(found.rows) == 1
+    assert found.counts["malformed_count_not_of_v5"] == 1
+
+
+def test_decision_v5_when_of_more_than_30_records_that_are_all_there_then_read() -> None:
+    found = decode(v5(*[v5_record()] * 40))
+    assert len(found.rows) == 40
+    assert not found.faults
+
+
 @pytest.mark.parametrize("lie", ["template", "record"])
 def test_decision_lying_lengths_when_ipfix_then_the_whole_message_is_dropped(lie: str) -> None:
     sets = {

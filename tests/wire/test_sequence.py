@@ -59,8 +59,53 @@ def test_units_when_unknown_then_the_next_number_is_taken_as_it_is() -> None:
 
 
 def test_number_when_far_behind_then_a_restart() -> None:
-    state = after((10_000, 1), (0, 1), (1, 1))
+    state = after((10_000, 1, 0, NOW), (0, 1, 0, NOW), (1, 1, 0, NOW))
     assert (state.lost, state.restarts, state.expected) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("burst", [1, 7])
+def test_counters_when_two_take_turns_then_no_restart_and_no_loss(first: int, burst: int) -> None:
+    # Two processes or line cards behind one source identifier.
+    counters = [1000, 50_000]
+    seen = []
+    for turn in range(40):
+        which = (turn // burst + first) % 2
+        seen.append((counters[which], 30))
+        counters[which] += 30
+    state = after(*seen)
+    assert (state.restarts, state.lost, state.late) == (0, 0, 0)
+    assert state.datagrams == 40
+
+
+def test_counters_when_two_take_turns_then_a_loss_in_the_one_followed_is_seen() -> None:
+    seen = [(50_000, 1), (1000, 1), (50_001, 1), (1001, 1), (50_005, 1), (1002, 1), (50_006, 1)]
+    assert after(*seen).lost == 3
+
+
+def test_counter_when_it_begins_again_without_the_exporter_then_it_is_followed_after_a_while() -> (
+    None
+):
+    state = after((10_000, 1), *((n, 1) for n in range(40)))
+    assert (state.lost, state.restarts, state.expected) == (0, 1, 40)
+
+
+def test_loss_when_large_and_no_other_counter_goes_on_then_a_loss() -> None:
+    state = after((0, 1), (5000, 1), (5001, 1), (5002, 1))
+    assert (state.lost, state.restarts) == (4999, 0)
+
+
+def test_numbers_when_they_count_their_own_message_then_nothing_is_lost() -> None:
+    # softflowd 1.1.0, IPFIX: the number is that of the records so far, this message's included.
+    units = [3, 30, 5, 17, 1, 28, 28, 2, 9]
+    sums = [sum(units[: n + 1]) for n in range(len(units))]
+    state = after(*((number, n, 0, NOW) for number, n in zip(sums, units, strict=True)))
+    assert (state.lost, state.restarts) == (0, 0)
+    lost = after(
+        *((number, n, 0, NOW) for number, n in zip(sums, units, strict=True)),
+        (sums[-1] + 20 + 6, 6, 0, NOW),
+    )
+    assert lost.lost == 20
 
 
 def test_number_when_little_behind_but_exported_later_then_a_restart() -> None:
