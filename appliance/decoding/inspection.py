@@ -85,7 +85,7 @@ def templates_of(group: RecordGroup, row: int, known: TemplateLookup | None) -> 
         int(of.domain[row]),
         group.plan.version,
     )
-    return lambda number: known.own_template(scope, number) or known.newest_template(scope, number)
+    return lambda number: known.own_template(scope, number)
 
 
 def field_value(
