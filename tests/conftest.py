@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,38 @@ from typing import Any
 import pytest
 
 from tests.plugins.sql_store.world import MariaDb, running_mariadb
+
+DEFAULT_PORTS = (2055, 4739, 8443, 9999)
+"""What an appliance listens on where nothing is configured."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the default ports for the whole run, so that no test works only while they are free.
+
+    Those that another program has are taken already. The process that starts the workers holds
+    them, as it lives the longest.
+    """
+    if hasattr(config, "workerinput"):
+        return
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        for port in DEFAULT_PORTS:
+            for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+                with contextlib.suppress(OSError):
+                    config.add_cleanup(_listening_socket(family, kind, host, port).close)
+
+
+def _listening_socket(family: int, kind: int, host: str, port: int) -> socket.socket:
+    listener = socket.socket(family, kind)
+    try:
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        if kind == socket.SOCK_STREAM:
+            listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +18,7 @@ from appliance.backups.files import restore_files, save_files
 from appliance.collector.supervision import AlreadyRunning, PidFile
 from appliance.collector.supervision.choice import pid_file_path
 from appliance.contracts import BackupPart
-from appliance.server_addresses import UnixAddress
+from appliance.web.lock import LockHeld, exclusive_api_lock
 
 PREFIX, SUFFIX = "netflow-appliance-", ".tar.zst"
 _MADE = re.compile(rf"{PREFIX}\d{{8}}T\d{{6}}Z{re.escape(SUFFIX)}")
@@ -109,41 +107,13 @@ def _scratch(app: App, archive: Path) -> Iterator[Path]:
 
 @contextmanager
 def _nothing_runs(app: App, archive: Path) -> Iterator[None]:
-    """Keep the collector from being started meanwhile, too."""
+    """Hold the locks of collector and API, so that neither runs nor is started meanwhile."""
     pid_file = PidFile(pid_file_path(app.settings))
-    try:
-        pid_file.hold()
-    except AlreadyRunning as error:
-        raise BackupError(archive, f"{error}: stop the collector before") from None
-    try:
-        for address in _answering(app):
-            raise BackupError(archive, f"the API answers at {address}: stop it before")
-        yield
-    finally:
-        pid_file.release()
-
-
-def _answering(app: App) -> Iterator[str]:
-    """Yield the addresses of the API at which something listens."""
-    from appliance.web.api_server import configuration_folder, read_api_server
-    from appliance.web.listeners import configured_listeners
-
-    api = read_api_server(configuration_folder(app.settings))
-    for listener in configured_listeners(app.settings, api):
-        address = listener.address
-        if isinstance(address, UnixAddress):
-            with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-                probe.connect(str(address.path))
-                yield str(address)
-        elif address.port and _is_taken(address.host, address.port):
-            yield str(address)
-
-
-def _is_taken(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with ExitStack() as held:
         try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE
-    return False
+            pid_file.hold()
+            held.callback(pid_file.release)
+            held.enter_context(exclusive_api_lock(app.settings))
+        except (AlreadyRunning, LockHeld) as error:
+            raise BackupError(archive, f"{error}: stop it before") from None
+        yield

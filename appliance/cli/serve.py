@@ -21,6 +21,7 @@ from appliance.collector.parent import parent_watch
 from appliance.collector.supervision.notification import ALIVE, READY, STOPPING, notify
 from appliance.errors import StorageError
 from appliance.ratelimit import RateLimited
+from appliance.web.lock import shared_api_lock
 
 if TYPE_CHECKING:
     from appliance.web.service import WebService
@@ -40,9 +41,14 @@ def command(app: App, until_parent_ends: bool) -> int:
     Listens at web.listen of appliance.yml and at the address in api_server.yml, until Ctrl-C. A
     busy port is one sentence and exit code 2.
     """
+    start_logging(app)
+    with shared_api_lock(app.settings):
+        return _start_and_serve(app, parent_watch() if until_parent_ends else lambda: True)
+
+
+def _start_and_serve(app: App, parent_lives: Callable[[], bool]) -> int:
     from appliance.web.service import configured_web
 
-    start_logging(app)
     secret_or_new(secret_path(app.settings))
     service = configured_web(app)
     if service.api.debug:
@@ -52,7 +58,6 @@ def command(app: App, until_parent_ends: bool) -> int:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    parent_lives = parent_watch() if until_parent_ends else lambda: True
     service.start()
     try:
         return _serve(service, app, stopping, parent_lives)

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
+from appliance.web.lock import exclusive_api_lock
 from tests.web.serving import SECONDS, make_certificate
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +119,45 @@ def test_serve_when_a_port_is_busy_then_one_sentence_and_exit_2(folder):
         f"appliance: cannot listen on 127.0.0.1:{port}: the port is used by another program,"
         " stop it or change listen.port of api_server.yml\n"
     )
+
+
+def test_restore_when_an_api_runs_then_refused_until_it_is_gone(folder, tmp_path):
+    made = folder()
+    file = tmp_path / "backup.tar.zst"
+
+    def run(*arguments: str) -> tuple[int, str]:
+        ran = subprocess.run(
+            command(made, *arguments), capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        return ran.returncode, ran.stderr
+
+    assert run("backup", str(file)) == (0, "")
+    with started(made) as (process, _):
+        said = f"appliance: {file}: an API runs, process {process.pid}: stop it before\n"
+        assert run("restore", str(file)) == (1, said)
+        process.kill()
+        process.wait(SECONDS)
+    assert run("restore", str(file)) == (0, "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_api_lock_when_root_makes_it_then_it_belongs_to_the_owner_of_the_folder(folder, tmp_path):
+    settings = open_app(folder(f"data_directory: {tmp_path}/data\n")).settings
+    (tmp_path / "data").mkdir()
+    os.chown(tmp_path / "data", 12345, 12346)
+    with exclusive_api_lock(settings):
+        made = (tmp_path / "data" / "api.lock").stat()
+    assert (made.st_uid, made.st_gid) == (12345, 12346)
+
+
+def test_serve_when_a_backup_is_put_back_then_refused(folder, tmp_path):
+    made = folder()
+    with exclusive_api_lock(open_app(made).settings):
+        ran = subprocess.run(
+            command(made, "serve"), capture_output=True, text=True, check=False, cwd=ROOT
+        )
+    assert ran.returncode == 2
+    assert ran.stderr == f"appliance: appliance restore runs, process {os.getpid()}\n"
 
 
 @pytest.mark.parametrize(

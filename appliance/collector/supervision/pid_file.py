@@ -81,7 +81,7 @@ class PidFile:
         except OSError as error:
             raise StorageError(f"pid file {self.path}: {error.strerror}") from error
         try:
-            pid = _holder(descriptor)
+            pid = lock_holder(descriptor)
         finally:
             os.close(descriptor)
         return CollectorProcess(pid, crashed=not pid)
@@ -106,7 +106,7 @@ class PidFile:
                 os.close(descriptor)
                 return False
         except OSError as error:
-            pid = _holder(descriptor)
+            pid = lock_holder(descriptor)
             os.close(descriptor)
             if isinstance(error, BlockingIOError | PermissionError) and pid:
                 raise AlreadyRunning(pid) from None
@@ -115,7 +115,7 @@ class PidFile:
         return True
 
 
-def _holder(descriptor: int) -> int:
+def lock_holder(descriptor: int) -> int:
     """Return the process that keeps others from locking a file; 0 when none does."""
     wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, wanted))
