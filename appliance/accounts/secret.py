@@ -8,7 +8,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from appliance.errors import StartupError, StorageError
+from appliance.errors import ApplianceError, StartupError, StorageError
 from appliance.settings import Settings
 
 SECRET_FILE = "secret"  # noqa: S105 - a file's name
@@ -29,6 +29,22 @@ def read_secret(path: Path) -> bytes | None:
     except (OSError, ValueError):
         return None
     return secret if len(secret) >= SECRET_OCTETS else None
+
+
+def check_was_started(settings: Settings) -> None:
+    """Make sure that this data directory is an appliance's: its first start makes the secret.
+
+    Raises
+    ------
+    ApplianceError
+        None was ever started there.
+    """
+    path = secret_path(settings)
+    if not path.exists():
+        raise ApplianceError(
+            f"no appliance was ever started on {path.parent}: start it, or name the folder of its"
+            " configuration with -confPath"
+        )
 
 
 def secret_or_new(path: Path) -> bytes:

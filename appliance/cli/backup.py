@@ -12,7 +12,7 @@ from appliance.cli.options import pass_app
 
 
 @click.command("backup")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option("--flow-log", is_flag=True, help="Also the flow log, by far the largest part.")
 @click.option(
     "--keep",
@@ -21,21 +21,25 @@ from appliance.cli.options import pass_app
     help="FILE is a folder: delete all but the newest N backups that were made into it.",
 )
 @pass_app
-def command(app: App, file: Path, flow_log: bool, keep: int | None) -> int:
+def command(app: App, file: str, flow_log: bool, keep: int | None) -> int:
     """Save databases, accounts, secrets and settings to a file.
 
-    Collector and API may run. FILE is a tar file compressed with zstd; where it is a folder, the
-    backup gets a name of its own in it. It holds passwords and the secret of tokens, and is
-    readable for its owner only.
+    Collector and API may run. FILE is a tar file compressed with zstd. Where it is a folder, or
+    ends in a slash, the backup gets a name of its own in it; a folder that is missing is made. It
+    holds passwords and the secret of tokens, and is readable for its owner only.
     """
     from appliance.backups.making import backup, delete_old
     from appliance.environment import octets_text
 
-    if keep is not None and not file.is_dir():
-        raise click.UsageError(f"--keep needs a folder, and {file} is none")
-    made, manifest = backup(app, file, flow_log=flow_log, now=time.time())
+    target = Path(file)
+    if file.endswith("/"):
+        # For its owner only, as what comes into it is.
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if keep is not None and not target.is_dir():
+        raise click.UsageError(f"--keep needs a folder, such as {file}/")
+    made, manifest = backup(app, target, flow_log=flow_log, now=time.time())
     size = octets_text(made.stat().st_size)
     click.echo(f"{made}: {len(manifest.files)} files, {size}")
-    for old in delete_old(file, keep) if keep is not None else ():
+    for old in delete_old(target, keep) if keep is not None else ():
         click.echo(f"{old}: deleted")
     return 0

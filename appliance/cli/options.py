@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 
 from appliance.errors import ApplianceError, SettingsError
+from appliance.settings import ENVIRONMENT_VARIABLE
 
 if TYPE_CHECKING:
     from appliance.app import App
@@ -82,6 +84,18 @@ def conf_path_option(*, hidden: bool = False) -> click.Option:
         help="Folder of appliance.yml, ending in a slash. Else $APPLIANCE_CONF, ./conf/ or"
         " /etc/netflow-appliance/.",
     )
+
+
+def command_hint(words: str) -> str:
+    """Return what to type in another terminal to run a command on the same configuration."""
+    called = Path(sys.argv[0])
+    program = str(called) if called.name == "appliance" else "appliance"
+    invocation = click.get_current_context().find_object(Invocation)
+    named = (invocation and invocation.conf_path) or os.environ.get(ENVIRONMENT_VARIABLE)
+    if not named:
+        return f"{program} {words}"
+    folder = f"{Path(named).absolute()}/"
+    return f"{program} -confPath {shlex.quote(folder)} {words}"
 
 
 def run_command_line(group: click.Command, arguments: Sequence[str]) -> int:

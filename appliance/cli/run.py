@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import click
@@ -24,7 +22,7 @@ from appliance.cli.collecting import (
     pmacct_options,
     start_logging,
 )
-from appliance.cli.options import pass_app
+from appliance.cli.options import command_hint, pass_app
 from appliance.collector.children import Child
 from appliance.collector.parent import RUN_VARIABLE
 from appliance.collector.service import CollectorPaths
@@ -156,7 +154,7 @@ def _children(app: App, status: dict[str, Any], demo: bool) -> list[Child]:
 def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
     from appliance.web.service import certificate_fingerprint, listen_urls
 
-    urls, program = listen_urls(app), _program()
+    urls = listen_urls(app)
     identity = certificate_fingerprint(app)
     certificate = [f"  certificate SHA-256 {identity}"] if identity else []
     paths = CollectorPaths(app.settings["data_directory"])
@@ -166,9 +164,10 @@ def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
         f"  flow log    {paths.flow_log}",
         f"  API         {' and '.join(urls)} (documentation: {urls[0]}api/docs)",
         *certificate,
-        f"  token       {program} token create        (opens the API, for 20 minutes)",
-        f"  look        {program} top --last 15m      (in another terminal)",
         "  stop        Ctrl-C",
+        "In another terminal:",
+        f"  look        {command_hint('top --last 15m')}",
+        f"  token       {command_hint('token create')}  (opens the API for 20 minutes)",
     ]
 
 
@@ -206,9 +205,3 @@ def _ports(status: dict[str, Any]) -> list[int]:
     if not listen:
         raise StartupError("the collector started but does not say where it listens")
     return [int(address.rpartition(":")[2]) for address in listen]
-
-
-def _program() -> str:
-    """Return what to type to run this program once more, in another terminal."""
-    called = Path(sys.argv[0])
-    return str(called) if called.name == "appliance" else "appliance"

@@ -53,7 +53,7 @@ class Client:
     """Asks one API over one connection, with a token."""
 
     port: int
-    token: str
+    token: str = ""
     _connection: http.client.HTTPConnection | None = None
 
     def get(self, path: str) -> tuple[int, bytes]:
@@ -94,17 +94,10 @@ class Client:
 def served(conf: Path, command: str) -> Iterator[Client]:
     """Run `appliance serve` or `appliance run`; the body asks its API."""
     appliance = [sys.executable, "-m", "appliance", "-confPath", f"{conf}/"]
-    made = subprocess.run(
-        [*appliance, "token", "create", "--lifetime", TOKEN_LIFETIME],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=REPOSITORY,
-    )
     port = int(
         (conf / "appliance.yml").read_text().partition("web.listen: 127.0.0.1:")[2].split()[0]
     )
-    client = Client(port, made.stdout.strip())
+    client = Client(port)
     log = conf.parent / f"{command}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -112,6 +105,14 @@ def served(conf: Path, command: str) -> Iterator[Client]:
         )
     try:
         _wait_for(client, process, log)
+        made = subprocess.run(
+            [*appliance, "token", "create", "--lifetime", TOKEN_LIFETIME],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=REPOSITORY,
+        )
+        client.token = made.stdout.strip()
         yield client
     finally:
         client.close()

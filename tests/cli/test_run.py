@@ -28,7 +28,8 @@ def test_run_when_started_then_says_where_and_what_next(tmp_path: Path) -> None:
         running.close()
     text = "\n".join(running.output)
     assert f":{running.port}" in text
-    assert "appliance top" in text
+    for words in ("token create", "top --last 15m"):
+        assert f"appliance -confPath {running.conf}/ {words}" in text
     assert "everything received is in the flow log" in text
     assert "Traceback" not in text
 

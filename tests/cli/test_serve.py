@@ -75,11 +75,11 @@ def fetch(url: str, token: str = "", **more):
 
 def test_serve_when_started_then_both_listeners_answer_both_apis(folder):
     made = folder()
-    printed = subprocess.run(
-        command(made, "token", "create"), capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    token = printed.stdout.strip()
     with started(made) as (process, (first, second)):
+        printed = subprocess.run(
+            command(made, "token", "create"), capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        token = printed.stdout.strip()
         for url in (first, second):
             assert fetch(f"{url}v1/api/")[1]["status"] == "ok"
             assert fetch(f"{url}api/v1/netflow/getTopApps", token) == (200, [])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from appliance.accounts.secret import secret_or_new
 from appliance.app import open_app
 from appliance.backups.archive import BackupError, pack, unpack
 from appliance.cli.main import group
@@ -68,7 +69,7 @@ def exporters(folder) -> list[str]:
 def test_backup_when_restored_after_everything_is_gone_then_all_is_back(place, tmp_path, capsys):
     imported(place)
     data = tmp_path / "data"
-    assert appliance(place, "token", "create") == 0
+    secret_or_new(data / "secret")
     before = exporters(place), (data / "secret").read_text()
     assert before[0]
     file = tmp_path / "backup.tar.zst"
@@ -329,8 +330,9 @@ def flows(folder, capsys) -> str:
 
 
 def test_backup_when_made_into_a_folder_then_old_ones_go(sqlite_place, tmp_path, monkeypatch):
-    folder = tmp_path / "backups"
-    folder.mkdir()
+    folder = tmp_path / "all" / "backups"
+    assert appliance(sqlite_place, "backup", f"{folder}/") == 0
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     (folder / "other.tar.zst").touch()
     for second in range(4):
         monkeypatch.setattr("time.time", lambda second=second: 1_800_000_000 + second)

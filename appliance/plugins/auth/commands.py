@@ -9,9 +9,14 @@ import click
 
 from appliance.accounts import AccountStore, ApiToken
 from appliance.accounts.commands import accounts_of, act_recorded
-from appliance.accounts.secret import rotate_secret, secret_or_new, secret_path
+from appliance.accounts.secret import (
+    check_was_started,
+    rotate_secret,
+    secret_or_new,
+    secret_path,
+)
 from appliance.app import App
-from appliance.cli.options import conf_path_option, pass_app
+from appliance.cli.options import command_hint, conf_path_option, pass_app
 from appliance.contracts import USER
 from appliance.errors import ApplianceError
 from appliance.plugins.auth.api_tokens import LONGEST_SECONDS, checked_name, kept, moment
@@ -58,6 +63,7 @@ def create(app: App, role: str, lifetime: float | None, name: str | None) -> Non
     database: `appliance token list` shows them, `appliance token revoke` ends one.
     """
     now = time.time()
+    check_was_started(app.settings)
     if name is None and lifetime is not None and lifetime <= LONGEST_SIGNED_SECONDS:
         secret = secret_or_new(secret_path(app.settings))
         click.echo(role_token(secret, role, lifetime, now))
@@ -69,7 +75,8 @@ def create(app: App, role: str, lifetime: float | None, name: str | None) -> Non
         note(f"token {checked} of role {role}")
         made, token = kept(accounts, wanted)
     click.echo(token)
-    click.echo(f"kept as {made.id}, {made.name}: appliance token revoke {made.id}", err=True)
+    hint = command_hint(f"token revoke {made.id}")
+    click.echo(f"kept as {made.id}, {made.name}: {hint}", err=True)
 
 
 @token_group.command("list", params=[conf_path_option(hidden=True)])
@@ -105,6 +112,7 @@ def rotate(app: App) -> None:
 
     Every signed token is void at once; tokens that are kept in the database stay.
     """
+    check_was_started(app.settings)
     rotate_secret(secret_path(app.settings))
     click.echo("everyone signs in again")
     with accounts_of(app) as accounts, act_recorded(accounts, "secret rotate"):

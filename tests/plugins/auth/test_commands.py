@@ -4,6 +4,7 @@ import jwt
 import pytest
 
 from appliance.accounts.commands import accounts_of
+from appliance.accounts.secret import secret_or_new
 from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
@@ -13,6 +14,7 @@ from appliance.contracts import ADMINISTRATOR, USER, Principal
 @pytest.fixture
 def run(conf, capsys):
     folder = conf("data_directory: ../var\n")
+    secret_or_new(folder.parent / "var" / "secret")
 
     def call(*words: str) -> tuple[int, str, str]:
         code = run_command_line(group, [*words, "-confPath", f"{folder}/"])
@@ -49,6 +51,18 @@ def test_token_create_when_called_then_signed_and_opens_until_the_secret_is_rota
 
 
 @pytest.mark.parametrize(
+    "words", [("token", "create"), ("token", "create", "--name", "x"), ("secret", "rotate")]
+)
+def test_token_create_when_no_appliance_was_started_there_then_refused(run, words):
+    data = run.folder.parent / "var"
+    (data / "secret").unlink()
+    code, printed, error = run(*words)
+    assert (code, printed) == (1, "")
+    assert error.startswith(f"appliance: no appliance was ever started on {data}: start it, or ")
+    assert list(data.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     ("options", "ends"),
     [
         (("--lifetime", "30d"), "ends 20"),
@@ -58,7 +72,8 @@ def test_token_create_when_called_then_signed_and_opens_until_the_secret_is_rota
 )
 def test_token_create_when_long_lived_or_named_then_kept_until_revoked(run, options, ends):
     code, token, told = run("token", "create", "--role", ADMINISTRATOR, *options)
-    assert (code, told.startswith("kept as 1, ")) == (0, True)
+    hint = f": appliance -confPath {run.folder}/ token revoke 1\n"
+    assert (code, told.startswith("kept as 1, "), told.endswith(hint)) == (0, True, True)
     found = principal(run, token)
     assert found is not None
     assert found.roles == {ADMINISTRATOR}

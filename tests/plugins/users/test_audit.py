@@ -24,7 +24,7 @@ def test_act_when_done_then_who_what_and_how_it_ended_without_secrets(appliance)
     made, changed = "username=third, password=***, email=a@b.de", "addRole=Administrator"
     assert entries(appliance) == [
         ("root", f"POST {path}", made, 201, "done"),
-        ("root", f"PUT {path}/{number}", f"{changed}, password=***", 400, "refused"),
+        ("root", f"PUT {path}/{number}", f"{changed}, password=***, user third", 400, "refused"),
     ]
     (newest, *_) = appliance.get("/audit")["audit"]
     assert list(newest) == [
@@ -33,6 +33,18 @@ def test_act_when_done_then_who_what_and_how_it_ended_without_secrets(appliance)
     assert newest["address"] == "203.0.113.9"
     assert newest["time"].endswith("Z")
     assert PASSWORD not in str(appliance.get("/audit"))
+
+
+def test_act_when_a_user_is_meant_by_number_then_the_name_too(appliance):
+    appliance("POST", "/user", f"username=third&password={PASSWORD}")
+    number = appliance.store.user_named("third").id
+    for method, end in (
+        *(("PUT", "/role/User"), ("DELETE", "/role/User"), ("DELETE", "/User")),
+        *(("PUT", "?email=a@b.de"), ("DELETE", "")),
+    ):
+        appliance(method, f"/user/{number}{end}")
+    details = [entry["detail"] for entry in appliance.get("/audit?limit=5")["audit"]]
+    assert [detail.rpartition(", ")[2] for detail in details] == ["user third"] * 5
 
 
 def test_act_when_refused_then_recorded_with_who_tried(appliance):
