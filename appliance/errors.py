@@ -56,6 +56,12 @@ class QueryError(ApplianceError):
     """A question to the flow log is not understood, or ran into one of its limits."""
 
 
+class InvalidQueryError(QueryError):
+    """A question to the flow log is not understood: it is wrong whatever the log holds."""
+
+    exit_code = 2
+
+
 class RequestError(ApplianceError):
     """A request to the web server cannot be answered; becomes its JSON answer.
 

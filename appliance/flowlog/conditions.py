@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.errors import QueryError
+from appliance.errors import InvalidQueryError
 from appliance.flows import COLUMN, COLUMNS, address_halves
 from appliance.protocols import PROTOCOL_NAMES
 
@@ -103,20 +103,24 @@ def parse_condition(text: str) -> Condition:
 
     Raises
     ------
-    QueryError
+    InvalidQueryError
         It is not understood; the text says what was expected.
     """
     match = _CONDITION.fullmatch(text)
     if match is None:
-        raise QueryError(f"condition {text!r} is not FIELD=VALUE, such as source=10.0.0.0/8")
+        raise InvalidQueryError(f"condition {text!r} is not FIELD=VALUE, such as source=10.0.0.0/8")
     field, sign = match["field"], match["sign"]
     columns = EITHER_SIDE.get(field) or (ALIASES.get(field, field),)
     if any(column not in COLUMN and column not in ADDRESSES for column in columns):
         known = sorted({*ALIASES, *EITHER_SIDE})
-        raise QueryError(f"unknown field {field!r}, expected one of {', '.join(known)} or a column")
+        raise InvalidQueryError(
+            f"unknown field {field!r}, expected one of {', '.join(known)} or a column"
+        )
     texts = [part.strip() for part in match["value"].split(",")]
     if len(texts) > _MAX_VALUES or not all(texts):
-        raise QueryError(f"condition {text!r} needs 1 to {_MAX_VALUES} values between commas")
+        raise InvalidQueryError(
+            f"condition {text!r} needs 1 to {_MAX_VALUES} values between commas"
+        )
     values: list[Any] = []
     sides = []
     for column in columns:
@@ -167,7 +171,7 @@ def _comparison(column: str, sign: str, text: str, values: list[Any]) -> str:
     if COLUMN[column].dtype == object:
         return _text(column, sign, text, values)
     if sign == "~":
-        raise QueryError(f"~ looks for a part of a text, but {column} is a number")
+        raise InvalidQueryError(f"~ looks for a part of a text, but {column} is a number")
     values.append(_number(column, text))
     kind = {"u": "UBIGINT", "i": "BIGINT", "f": "DOUBLE"}[COLUMN[column].dtype.kind]
     return f"{column} {'=' if sign == '!=' else sign} {{{len(values) - 1}}}::{kind}"
@@ -175,13 +179,15 @@ def _comparison(column: str, sign: str, text: str, values: list[Any]) -> str:
 
 def _address(column: str, sign: str, text: str, values: list[Any]) -> str:
     if sign not in ("=", "!="):
-        raise QueryError(f"addresses are compared with = or !=, not {sign}")
+        raise InvalidQueryError(f"addresses are compared with = or !=, not {sign}")
     try:
         network = ipaddress.ip_network(text, strict=False)
         low_hi, low_lo = address_halves(str(network.network_address))
         high_hi, high_lo = address_halves(str(network.broadcast_address))
     except ValueError:
-        raise QueryError(f"{text!r} is no address or network, such as 192.0.2.0/24") from None
+        raise InvalidQueryError(
+            f"{text!r} is no address or network, such as 192.0.2.0/24"
+        ) from None
     place = len(values)
     if low_hi != high_hi:
         values += (low_hi, high_hi)
@@ -200,7 +206,7 @@ def _text(column: str, sign: str, text: str, values: list[Any]) -> str:
         return f"contains(lower({column}), lower({{{place}}}))"
     if sign in ("=", "!="):
         return f"{column} = {{{place}}}"
-    raise QueryError(f"texts are compared with =, != or ~, not {sign}")
+    raise InvalidQueryError(f"texts are compared with =, != or ~, not {sign}")
 
 
 def _number(column: str, text: str) -> int | float:
@@ -215,9 +221,9 @@ def _number(column: str, text: str) -> int | float:
     except ValueError:
         some = [word for word in words if len(words) <= _MAX_NAMED or word in _WELL_KNOWN]
         expected = f"a name such as {', '.join(some)} or a number" if words else "a number"
-        raise QueryError(f"{text!r} is no value of {column}, expected {expected}") from None
+        raise InvalidQueryError(f"{text!r} is no value of {column}, expected {expected}") from None
     if not (0 if dtype.kind == "u" else -(2**63)) <= number < 2**63 * (1 + (dtype.kind == "u")):
-        raise QueryError(f"{text} is out of the range of {column}")
+        raise InvalidQueryError(f"{text} is out of the range of {column}")
     return number
 
 
@@ -229,5 +235,6 @@ def _integer(column: str, text: str) -> int:
         return int(digits, 16)
     if column == "application_id" and ":" in text:
         engine, selector = (int(part) for part in text.split(":"))
-        return engine << 24 | selector
+        # As `application_key` of the decoder makes it, RFC 6759 section 4.
+        return engine << 56 | selector
     return int(text, 0)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from appliance.errors import QueryError
+from appliance.errors import InvalidQueryError
 from appliance.protocols import PROTOCOL_NAMES
 
 FORMATS = ("table", "csv", "json", "parquet")
@@ -36,13 +36,13 @@ def write_answer(table: Any, form: str, path: Path | None) -> None:
 
     Raises
     ------
-    QueryError
+    InvalidQueryError
         Parquet would go to a terminal.
     OSError
         The file cannot be written.
     """
     if form == "parquet" and path is None and sys.stdout.isatty():
-        raise QueryError("parquet is not for a terminal: give --output FILE")
+        raise InvalidQueryError("parquet is not for a terminal: give --output FILE")
     with _sink(path) as sink:
         if form == "parquet":
             pq.write_table(table, pa.PythonFile(sink, mode="w"), compression="zstd")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from appliance.errors import QueryError
+from appliance.errors import InvalidQueryError
 from appliance.flowlog.conditions import (
     ADDRESSES,
     ALIASES,
@@ -186,7 +186,7 @@ class Statement(NamedTuple):
 def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> Statement:
     """Return the statement that lists records."""
     if question.order is not None and question.order not in ORDERS:
-        raise QueryError(f"cannot order by {question.order!r}, expected {', '.join(ORDERS)}")
+        raise InvalidQueryError(f"cannot order by {question.order!r}, expected {', '.join(ORDERS)}")
     shown = question.columns or _all_columns(question.options, octets)
     stored = frozenset(name for item in shown for name in _stored(item))
     order = ORDERS.get(question.order or "")
@@ -207,9 +207,13 @@ def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> State
 def top_statement(question: TopQuestion) -> Statement:
     """Return the statement that groups and sums."""
     if question.by not in DIMENSIONS:
-        raise QueryError(f"cannot group by {question.by!r}, expected {', '.join(DIMENSIONS)}")
+        raise InvalidQueryError(
+            f"cannot group by {question.by!r}, expected {', '.join(DIMENSIONS)}"
+        )
     if question.order not in MEASURES:
-        raise QueryError(f"cannot order by {question.order!r}, expected {', '.join(MEASURES)}")
+        raise InvalidQueryError(
+            f"cannot order by {question.order!r}, expected {', '.join(MEASURES)}"
+        )
     items = DIMENSIONS[question.by]
     stored = [name for item in items for name in _stored(item)]
     inner, reads, parameters = _counted(question, frozenset(stored))
@@ -303,7 +307,7 @@ def _stored(item: str) -> tuple[str, ...]:
         return (f"{item}_hi", f"{item}_lo")
     if item in COLUMN or item.startswith("octets_"):
         return (item,)
-    raise QueryError(
+    raise InvalidQueryError(
         f"unknown column {item!r}, expected one of {', '.join(_all_columns(False, ()))}"
     )
 
@@ -324,7 +328,7 @@ def column_name(text: str) -> str:
 
     Raises
     ------
-    QueryError
+    InvalidQueryError
         There is none.
     """
     name = ALIASES.get(text, text)

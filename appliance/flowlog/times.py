@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from appliance.errors import QueryError
+from appliance.errors import InvalidQueryError
 from appliance.flowlog.questions import LAST_MS
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -22,17 +22,17 @@ def time_range(
 
     Raises
     ------
-    QueryError
+    InvalidQueryError
         A bound is not understood, `last` is mixed with `since`, or the range is empty.
     """
     if last is not None and since is not None:
-        raise QueryError("give either --last or --from, not both")
+        raise InvalidQueryError("give either --last or --from, not both")
     until_ms = LAST_MS if until is None else moment(until)
     since_ms = 0 if since is None else moment(since)
     if last is not None:
         since_ms = (now_ms if until is None else until_ms) - span(last)
     if since_ms >= until_ms:
-        raise QueryError("the time range is empty: its start is not before its end")
+        raise InvalidQueryError("the time range is empty: its start is not before its end")
     return max(since_ms, 0), until_ms
 
 
@@ -40,7 +40,7 @@ def span(text: str) -> int:
     """Return a duration such as 90s, 15m, 1h, 7d or 2w in milliseconds."""
     match = _SPAN.fullmatch(text.strip())
     if match is None:
-        raise QueryError(f"{text!r} is no duration, expected such as 90s, 15m, 1h, 7d or 2w")
+        raise InvalidQueryError(f"{text!r} is no duration, expected such as 90s, 15m, 1h, 7d or 2w")
     return int(float(match[1]) * _UNITS[match[2]] * 1000)
 
 
@@ -55,4 +55,4 @@ def moment(text: str) -> int:
         return (read.astimezone() - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         expected = "such as 2026-01-31T08:00:00Z or seconds since 1970"
-        raise QueryError(f"{text!r} is no time, expected ISO 8601 {expected}") from None
+        raise InvalidQueryError(f"{text!r} is no time, expected ISO 8601 {expected}") from None

@@ -78,5 +78,5 @@ def test_top_when_any_dimension_and_order_then_everything_is_counted(
 def test_top_when_dimension_is_unknown_then_one_sentence(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command_line(group, ["top", "nobody", "--directory", str(directory)]) == 1
+    assert run_command_line(group, ["top", "nobody", "--directory", str(directory)]) == 2
     assert "cannot group by 'nobody', expected source" in capsys.readouterr().err

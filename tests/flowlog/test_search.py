@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.decoding.columns import application_key
 from appliance.errors import QueryError, StorageError
 from appliance.flowlog import (
     FlowLogLimits,
@@ -113,12 +114,13 @@ def test_conditions_when_asked_then_each_matching_row_once(
     v4 = lambda text: np.uint64(address_halves(text)[1])  # noqa: E731
     hi6, lo6 = (np.uint64(half) for half in address_halves("2001:db8::1"))
     one = {"source_transport_port": np.uint16(1000), "protocol_identifier": np.uint8(17)}
+    http = np.uint64(application_key(b"\x03\x00\x00\x50"))
     made = [
         {"source_address_lo": v4("10.0.0.1"), "destination_address_lo": v4("10.0.0.1")},
         {"source_address_lo": v4("10.0.0.1")},
         {"source_address_lo": v4("10.0.0.2"), **one},
         {"source_address_lo": v4("10.0.0.2"), **one, "vlan_id": np.uint16(7)},
-        {"source_address_lo": v4("10.0.0.9"), **one, "application_id": np.uint64(3 << 24 | 80)},
+        {"source_address_lo": v4("10.0.0.9"), **one, "application_id": http},
         {"source_address_lo": v4("10.0.0.9"), "destination_address_lo": v4("10.0.0.1"), **one,
          "protocol_identifier": np.uint8(6), "source_mac_address": np.uint64(0x5E005301)},
         {"source_address_hi": hi6, "source_address_lo": lo6, "destination_address_hi": hi6,
