@@ -16,6 +16,7 @@ from appliance.errors import InvalidQueryError
 from appliance.flowlog.conditions import (
     ADDRESSES,
     ALIASES,
+    EITHER_SIDE,
     Condition,
     condition_columns,
     where_branches,
@@ -56,8 +57,19 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "vlan": ("vlan_id",),
     "version": ("export_protocol_version",),
     "second": (SECOND,),
+    "host": ("host_address",),
+    "port": ("transport_port",),
+    "interface": ("exporter_address", "interface"),
+    "as": ("bgp_as_number",),
 }
 """What `top` can group by, and the columns of each."""
+
+SIDES: dict[str, tuple[str, str]] = {
+    DIMENSIONS[name][-1]: columns for name, columns in EITHER_SIDE.items()
+}
+"""What is a column of either side: a flow counts for both, and once where both are the same."""
+
+_NEVER_ZERO = ("application_id", "bgp_source_as_number", "bgp_destination_as_number", "vlan_id")
 
 ORDERS = {
     "time": "collection_time_milliseconds",
@@ -84,39 +96,6 @@ DEFAULT_COLUMNS = (
     "sampling_rate",
     "ingress_interface",
     "egress_interface",
-)
-
-MACROS = (
-    """
-CREATE MACRO v4(lo) AS concat_ws('.', (lo >> 24) & 255, (lo >> 16) & 255, (lo >> 8) & 255, lo &
-255); CREATE MACRO groups(hi, lo) AS concat_ws(':',
-    format('{:x}', (hi >> 48) & 65535), format('{:x}', (hi >> 32) & 65535),
-    format('{:x}', (hi >> 16) & 65535), format('{:x}', hi & 65535),
-    format('{:x}', (lo >> 48) & 65535), format('{:x}', (lo >> 32) & 65535),
-    format('{:x}', (lo >> 16) & 65535), format('{:x}', lo & 65535));
-CREATE MACRO shortened(text) AS CASE
-    WHEN text = '0:0:0:0:0:0:0:0' THEN '::'
-"""
-    + "".join(
-        f"    WHEN regexp_matches(text, '(^|:)0(:0){{{n}}}(:|$)')"
-        f" THEN regexp_replace(text, '(^|:)0(:0){{{n}}}(:|$)', '::')\n"
-        for n in range(6, 0, -1)
-    )
-    + """    ELSE text END;
-CREATE MACRO address(hi, lo) AS CASE
-    WHEN hi IS NULL AND lo IS NULL THEN NULL
-    WHEN coalesce(hi, 0) = 0 AND (lo >> 32) = 65535 THEN v4(lo)
-    ELSE shortened(groups(coalesce(hi, 0), coalesce(lo, 0))) END;
-CREATE MACRO moment(ms) AS CASE WHEN ms BETWEEN 0 AND 253402300799999 THEN epoch_ms(ms) END;
-CREATE MACRO mac(number) AS CASE WHEN number IS NOT NULL THEN concat_ws(':',
-    format('{:02x}', (number >> 40) & 255), format('{:02x}', (number >> 32) & 255),
-    format('{:02x}', (number >> 24) & 255), format('{:02x}', (number >> 16) & 255),
-    format('{:02x}', (number >> 8) & 255), format('{:02x}', number & 255)) END;
-CREATE MACRO rate(value) AS CASE WHEN value BETWEEN 1 AND 4294967296 THEN value ELSE 1 END;
-CREATE MACRO counter(value) AS
-    CASE WHEN value IS NULL THEN 0::UBIGINT
-    ELSE coalesce(TRY_CAST(round(value) AS UBIGINT), 18446744073709551615::UBIGINT) END;
-"""
 )
 
 
@@ -160,7 +139,9 @@ class TopQuestion:
     order
         "octets", "packets" or "flows".
     other
-        Add a row `other` with what the shown rows leave of the total.
+        Add a row without keys: what the shown rows leave of the sum over all groups.
+    total
+        Add a last row without keys: the sum over all flows, each counted once.
     raw
         Do not scale by the sampling rate.
     """
@@ -172,6 +153,7 @@ class TopQuestion:
     limit: int = 10
     order: str = "octets"
     other: bool = False
+    total: bool = False
     raw: bool = False
 
 
@@ -215,18 +197,26 @@ def top_statement(question: TopQuestion) -> Statement:
             f"cannot order by {question.order!r}, expected {', '.join(MEASURES)}"
         )
     items = DIMENSIONS[question.by]
-    stored = [name for item in items for name in _stored(item)]
+    stored = [name for item in items for side in _sides(item) for name in _stored(side)]
     inner, reads, parameters = _counted(question, frozenset(stored))
-    keys = [name for item in items for name in ((item,) if item in COMPUTED else _stored(item))]
-    source = ", ".join(f"{COMPUTED[key][0]} AS {key}" if key in COMPUTED else key for key in keys)
+    keys = [name for item in items for name in _keys(item)]
     order = ", ".join([f"{question.order} DESC", *(f"{m} DESC" for m in MEASURES), *keys])
     parameters["row_limit"] = question.limit
+    parts = [
+        f"SELECT {', '.join(columns)}, {first} AS is_first, {_sums(question.raw)}"
+        f" FROM ({inner}) WHERE {where} GROUP BY ALL"
+        for columns, first, where in _groupings(items)
+    ]
+    names = ", ".join([*keys, *MEASURES])
+    sums = ", ".join([*keys, *(f"sum({m}) AS {m}" for m in MEASURES)])
+    joined = f"{sums} FROM parts GROUP BY ALL" if len(parts) > 1 else f"{names} FROM parts"
     sql = f"""
-        , grouped AS MATERIALIZED (
-            SELECT {source}, {_sums(question.raw)} FROM ({inner}) GROUP BY ALL),
+        , parts AS MATERIALIZED ({" UNION ALL ".join(parts)}),
+        grouped AS {"" if len(parts) > 1 else "NOT "}MATERIALIZED (SELECT {joined}),
         best AS MATERIALIZED (SELECT * FROM grouped ORDER BY {order} LIMIT $row_limit)
         SELECT {", ".join(_printed(item) for item in items)}, {_MEASURED}
-        FROM (SELECT *, 0 AS last FROM best {_other(keys) if question.other else ""})
+        FROM (SELECT *, 0 AS last FROM best
+            {_other(keys) if question.other else ""} {_total(keys) if question.total else ""})
         ORDER BY last, {order}"""
     return Statement(sql, parameters, reads)
 
@@ -238,13 +228,78 @@ def totals_statement(question: TopQuestion) -> Statement:
     return Statement(sql, parameters, reads)
 
 
+def _groupings(items: tuple[str, ...]) -> list[tuple[list[str], str, str]]:
+    """Return how often and by what a flow is grouped.
+
+    Returns
+    -------
+    list
+        One, or two for what either side has: the columns with the names of the keys; SQL that tells
+        where the flow is not in an earlier grouping; SQL that tells which flows to group.
+    """
+    either = next((item for item in items if item in SIDES), None)
+    if either is None:
+        return [([column for item in items for column in _named(item, item)], "true", "true")]
+    one, other = ([f"coalesce({name}, 0)" for name in _stored(side)] for side in SIDES[either])
+    differs = " OR ".join(f"{a} <> {b}" for a, b in zip(one, other, strict=True))
+    has_one, has_other = (" OR ".join(f"{n} <> 0" for n in names) for names in (one, other))
+    wheres = (
+        ("true", f"({has_one}) OR NOT ({has_other})"),
+        (f"NOT ({has_one})", f"({has_other}) AND ({differs})"),
+    )
+    return [
+        ([c for item in items for c in _named(item, side if item == either else item)], *where)
+        for side, where in zip(SIDES[either], wheres, strict=True)
+    ]
+
+
+def _named(item: str, stored_as: str) -> list[str]:
+    """Return the expressions of something's keys, under their names.
+
+    A record lacks a value as null or as zero, as its batch has the column or not: where zero is
+    nobody's value, both are one group.
+    """
+    if item in COMPUTED:
+        return [f"{COMPUTED[item][0]} AS {item}"]
+    columns, keys = _stored(stored_as), _keys(item)
+    if len(columns) == 2:
+        hi, lo = columns
+        expressions = [f"coalesce({hi}, CASE WHEN {lo} IS NOT NULL THEN 0 END)", lo]
+    elif item in SIDES or item in _NEVER_ZERO:
+        expressions = [f"nullif({columns[0]}, 0)"]
+    else:
+        expressions = list(columns)
+    return [f"{a} AS {b}" for a, b in zip(expressions, keys, strict=True)]
+
+
+def _keys(item: str) -> tuple[str, ...]:
+    """Return the columns by which something is grouped."""
+    if item in COMPUTED:
+        return (item,)
+    if item in SIDES:
+        side = SIDES[item][0]
+        return tuple(name.replace(side, item) for name in _stored(side))
+    return _stored(item)
+
+
+def _sides(item: str) -> tuple[str, ...]:
+    return SIDES.get(item, (item,))
+
+
 def _other(keys: list[str]) -> str:
-    """Return what the best groups leave of the total, as a row without keys."""
+    """Return what the best groups leave of the sum, as a row without keys."""
     rest = ", ".join(
         f"(SELECT sum({m}) FROM grouped) - (SELECT sum({m}) FROM best)" for m in MEASURES
     )
     return f"""UNION ALL SELECT {", ".join("NULL" for _ in keys)}, {rest}, 1
         WHERE (SELECT count(*) FROM grouped) > (SELECT count(*) FROM best)"""
+
+
+def _total(keys: list[str]) -> str:
+    """Return the sum over all flows, as a row without keys."""
+    sums = ", ".join(f"sum({m})" for m in MEASURES)
+    nothing = ", ".join("NULL" for _ in keys)
+    return f"UNION ALL SELECT {nothing}, {sums}, 2 FROM parts WHERE is_first"
 
 
 def _sums(raw: bool) -> str:
@@ -314,7 +369,7 @@ def _stored(item: str) -> tuple[str, ...]:
 
 def _printed(item: str) -> str:
     """Return the expression that shows a column the way people read it."""
-    if item in ADDRESSES:
+    if item in ADDRESSES or SIDES.get(item, ("",))[0] in ADDRESSES:
         return f"address({item}_hi, {item}_lo) AS {item}"
     if item.endswith("_milliseconds"):
         return f"moment({item}) AS {item}"

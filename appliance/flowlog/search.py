@@ -21,10 +21,10 @@ import pyarrow as pa
 from appliance.errors import QueryError, StorageError
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import QueryLimits
+from appliance.flowlog.macros import MACROS
 from appliance.flowlog.names import LogFile
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.questions import (
-    MACROS,
     FlowQuestion,
     Statement,
     TopQuestion,

@@ -26,7 +26,7 @@ from appliance.flowlog import (
     parse_condition,
     seal,
 )
-from appliance.flowlog.questions import MACROS
+from appliance.flowlog.macros import MACROS
 from appliance.flows import FlowBatch, address_halves, address_text
 from appliance.wire.block import V4_MAPPED
 
