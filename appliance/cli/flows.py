@@ -55,6 +55,7 @@ def search_options(command: Command) -> Command:
 @click.option("--limit", type=click.IntRange(1, MAX_ROWS), default=100, show_default=True)
 @click.option("--order", type=click.Choice(list(ORDERS)), default="newest", show_default=True)
 @click.option("--columns", metavar="NAME,...", help="What to show, or all.")
+@click.option("--wide", is_flag=True, help="All usual columns, times in full, as in a pipe.")
 @click.option("--options", "options_records", is_flag=True, help="Options records, not flows.")
 @search_options
 @click.pass_context
@@ -63,6 +64,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     Shows the newest that satisfy every CONDITION, such as: appliance flows --last 1h
     host=10.0.0.1 port=443 "octets>1000000"
+
+    A terminal gets the columns that fit, with times in UTC; --wide, pipes and files get all.
     """
     shown = given["columns"]
     options = given["options_records"]
@@ -83,11 +86,25 @@ def command(ctx: click.Context, /, **given: Any) -> None:
                 columns=columns,
             )
         ),
+        lambda table: _table(table, given, is_usual=columns == FlowQuestion.columns),
     )
 
 
+def _table(table: Any, given: dict[str, Any], *, is_usual: bool) -> str:
+    from appliance.cli.tables import flows_table, terminal_width, utc_now, wide_table
+    from appliance.flowlog.output import answer_texts
+
+    width = terminal_width(given["output"])
+    if width is None or given["wide"] or not is_usual:
+        return wide_table(answer_texts(table))
+    return flows_table(table, width, utc_now())
+
+
 def answer(
-    ctx: click.Context, given: dict[str, Any], ask: Callable[[Any, dict[str, Any]], Any]
+    ctx: click.Context,
+    given: dict[str, Any],
+    ask: Callable[[Any, dict[str, Any]], Any],
+    tabulate: Callable[[Any], str],
 ) -> None:
     """Ask the flow log and write what it answers.
 
@@ -97,6 +114,8 @@ def answer(
         The values of `search_options` and the conditions.
     ask
         Called with a `FlowSearch` and the fields that questions share; returns a pyarrow table.
+    tabulate
+        Makes that table a text for people.
     """
     now_ms = int(time.time() * 1000)
     since_ms, until_ms = time_range(given["last"], given["since"], given["until"], now_ms)
@@ -104,12 +123,15 @@ def answer(
     common = {"since_ms": since_ms, "until_ms": until_ms, "conditions": conditions}
     directory, limits = _where_and_how(ctx, given)
 
-    from appliance.flowlog.output import write_answer
+    from appliance.flowlog.output import write_answer, write_text
     from appliance.flowlog.search import FlowSearch
 
     search = FlowSearch(directory, limits)
     table = ask(search, common)
-    write_answer(table, given["form"], given["output"])
+    if given["form"] == "table":
+        write_text(tabulate(table), given["output"])
+    else:
+        write_answer(table, given["form"], given["output"])
     for reason in reasons_for_nothing(directory) if not table.num_rows else ():
         click.echo(f"appliance: {reason}", err=True)
     for text in search.damaged:

@@ -79,21 +79,35 @@ class FlowSearch:
             The log cannot be read.
         """
         octets = () if question.columns else self._octets_columns(question.options)
-        return self._answer(flows_statement(question, octets), question, question.options)
+        return self.run(flows_statement(question, octets), question, question.options)
 
     def top(self, question: TopQuestion) -> Any:
         """Return the biggest groups as a pyarrow table: key columns, octets, packets, flows."""
-        return self._answer(top_statement(question), question, False)
+        return self.run(top_statement(question), question, False)
 
     def totals(self, question: TopQuestion | None = None) -> Totals:
         """Return the sums over all flows that match; scaled unless the question is raw."""
         asked = question or TopQuestion("protocol")
-        (row,) = self._answer(totals_statement(asked), asked, False).to_pylist()
+        (row,) = self.run(totals_statement(asked), asked, False).to_pylist()
         return Totals(int(row["flows"]), int(row["packets"]), int(row["octets"]))
 
-    def _answer(
-        self, statement: Statement, question: FlowQuestion | TopQuestion, options: bool
-    ) -> Any:
+    def run(self, statement: Statement, question: FlowQuestion | TopQuestion, options: bool) -> Any:
+        """Return the answer of one statement as a pyarrow table.
+
+        Parameters
+        ----------
+        question
+            Its time range says which files are read.
+        options
+            Read options records instead of flows and events.
+
+        Raises
+        ------
+        QueryError
+            It ran into a limit.
+        StorageError
+            The log cannot be read.
+        """
         if not (self.directory / "flows").is_dir():
             raise StorageError(f"no flow log in {self.directory}: has the collector run yet?")
         self.damaged = []

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +25,7 @@ from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import FlowBatch
 from appliance.wire.block import V4_MAPPED
 
+ROOT = Path(__file__).parents[2]
 START_MS = 1_763_764_200_000
 
 
@@ -121,3 +131,33 @@ def test_flows_help_when_asked_then_explains_conditions(
 ) -> None:
     assert run("flows", "--help") == 0
     assert "FIELD=VALUE" in capsys.readouterr().out
+
+
+def on_terminal(columns: int, *arguments: object) -> str:
+    """Run `appliance` with a terminal for its output, and return what comes there."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [sys.executable, "-m", "appliance", *map(str, arguments)]
+    environment = {name: os.environ[name] for name in os.environ if name not in ("COLUMNS",)}
+    with os.fdopen(ours, "rb", buffering=0) as reader:
+        try:
+            subprocess.run(command, stdout=theirs, check=True, cwd=ROOT, env=environment)
+        finally:
+            os.close(theirs)
+        written = b""
+        with contextlib.suppress(OSError):  # a terminal whose other end is closed
+            while octets := reader.read(4096):
+                written += octets
+    return re.sub(r"\x1b\[\d*m|\r", "", written.decode())
+
+
+def test_flows_when_on_a_terminal_then_as_wide_as_that_unless_wide(directory: Path) -> None:
+    asked = ("flows", "--directory", directory, "--limit", 3)
+    narrow = on_terminal(60, *asked).splitlines()
+    assert narrow[0].startswith("time UTC")
+    assert narrow[1].startswith("2025-11-21 22:30:19  tcp")
+    assert all(len(line) <= 60 for line in narrow[:4])
+    wide = on_terminal(60, *asked, "--wide").splitlines()
+    assert wide[0].startswith("collection time")
+    assert "egress interface" in wide[0]
+    assert wide[1].startswith("2025-11-21T22:30:19.000Z")

@@ -81,3 +81,94 @@ def test_top_when_dimension_is_unknown_then_one_sentence(
 ) -> None:
     assert run_command_line(group, ["top", "nobody", "--directory", str(directory)]) == 2
     assert "cannot group by 'nobody', expected source" in capsys.readouterr().err
+
+
+def run(*words: object) -> int:
+    return run_command_line(group, [str(word) for word in words])
+
+
+def test_top_when_a_table_then_units_share_other_and_total(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("top", "--directory", directory, "--limit", 2, "--other") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "source     octets   share  packets  flows",
+        "10.0.0.5   5.0 kB   33.3%      500      5",
+        "10.0.0.4   4.0 kB   26.7%      400      4",
+        "other      6.0 kB   40.0%      600      6",
+        "total     15.0 kB  100.0%    1.5 k     15",
+    ]
+
+
+def test_top_when_raw_numbers_then_plain_and_the_share_beside_the_order(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = ("top", "port", "--order", "flows", "--raw-numbers", "--directory", directory)
+    assert run(*wanted) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "transport port  octets  packets  flows   share",
+        "            53   15000     1500     15  100.0%",
+        "         40000   15000     1500     15  100.0%",
+        "         total   15000     1500     15  100.0%",
+    ]
+
+
+def test_top_when_nothing_matches_then_a_total_of_nothing(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("top", "source=192.0.2.1", "--directory", directory) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["total      0 B               0      0"]
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    """A flow log with an application and an interface that its options records name, twice."""
+    path = tmp_path / "named"
+    writer = FlowLogWriter(path, FlowLogLimits(minimum_free_octets=0))
+    writer.start()
+    http, exporter = np.uint64(3 << 56 | 80), np.uint64(V4_MAPPED | 0xC0000201)
+    for at_ms, name in ((1000, "old"), (2000, "we\x1b[31mb")):
+        names = {
+            "collection_time_milliseconds": np.full(2, at_ms, "i8"),
+            "exporter_address_lo": np.full(2, exporter),
+            "application_id": np.array([http, 0], "u8"),
+            "application_name": np.array([name, ""], object),
+            "ingress_interface": np.array([0, 7], "u4"),
+            "interface_name": np.array(["", "ge-0/0/7"], object),
+            "interface_description": np.array(["", "uplink, very long " * 3], object),
+        }
+        writer.append(FlowBatch(2, names, options=True))
+    flows = {
+        "collection_time_milliseconds": np.full(2, 10**12, "i8"),
+        "exporter_address_lo": np.full(2, exporter),
+        "application_id": np.array([http, 0], "u8"),
+        "ingress_interface": np.full(2, 7, "u4"),
+        "octet_delta_count": np.array([1, 2], "u8"),
+    }
+    writer.append(FlowBatch(2, flows))
+    writer.flush({}, 1)
+    writer.close(1)
+    return path
+
+
+def test_top_when_options_records_name_an_application_then_the_newest_name(
+    named: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = rows(capsys, "application", "--from", "999999999", "--directory", named)
+    assert [row.get("application_name") for row in found] == [None, "we\x1b[31mb"]
+    assert run("top", "application", "--directory", named) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:3]] == [
+        ["(none)", "2", "B", "66.7%", "0", "1"],
+        ["3:80", "we\\x1b[31mb", "1", "B", "33.3%", "0", "1"],
+    ]
+
+
+@pytest.mark.parametrize("dimension", ["interface", "ingress_interface"])
+def test_top_when_options_records_name_an_interface_then_name_and_description(
+    named: Path, capsys: pytest.CaptureFixture[str], dimension: str
+) -> None:
+    (row,) = rows(capsys, dimension, "--directory", named)
+    assert (row[dimension], row["interface_name"]) == (7, "ge-0/0/7")
+    assert row["interface_description"].startswith("uplink, very long uplink")
+    assert run("top", dimension, "--directory", named) == 0
+    assert "ge-0/0/7" in capsys.readouterr().out
