@@ -215,7 +215,7 @@ def sample_configuration(settings: Iterable[Setting[Any]] = CORE_SETTINGS) -> st
     """Write a configuration file with each setting at its default under its explanation."""
     lines = [
         "# The NetFlow appliance. Every setting is here at its default; change what you need and",
-        "# delete what you like. `appliance check` prints what is in force and why.",
+        "# delete what you like. `appliance check --settings` prints what is in force and why.",
         "# Durations: 60s, 15m, 48h, 30d. Sizes: 512MB, 10GB, 1GiB, or a number of octets.",
     ]
     group = ""

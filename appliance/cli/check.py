@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -10,25 +11,30 @@ import click
 
 from appliance.app import App, registered_settings
 from appliance.cli.options import pass_app
+from appliance.cli.tables import Column, aligned, printable, terminal_width
 from appliance.collector.engines import examine_engine
 from appliance.environment import FAIL, OK, Finding, examine
 from appliance.nfacctd.examination import examine_collector_config
 from appliance.settings import CORE_SETTINGS, EffectiveSetting, sample_configuration
 
 _COLOURS = {OK: "green", FAIL: "red"}
+_STATUS_WIDTH = 4
 
 
 @click.command("check")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option(
+    "--settings", "with_settings", is_flag=True, help="Also print every setting in force."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print checks and settings as JSON.")
 @click.option("--sample", is_flag=True, help="Print a configuration file with every default.")
 @pass_app
-def command(app: App, as_json: bool, sample: bool) -> int:
+def command(app: App, with_settings: bool, as_json: bool, sample: bool) -> int:
     """Check the configuration and this machine.
 
-    Prints every setting with its value and the file that it comes from, and each value of a
-    collector configuration with its line; lines of it that do nothing are named. Then one line for
-    each thing that the appliance needs here: ok, or what to do. Exits with 1 when something would
-    keep collector or API from working.
+    Prints one line for each thing that the appliance needs here: ok, or what to do; lines of a
+    collector configuration that do nothing are named. With --settings every setting follows, with
+    its value and the file that it comes from, and each value of a collector configuration with its
+    line. Exits with 1 when something would keep collector or API from working.
     """
     if sample:
         settings = (*CORE_SETTINGS, *registered_settings(app.plugins))
@@ -42,7 +48,10 @@ def command(app: App, as_json: bool, sample: bool) -> int:
     if as_json:
         _print_json(effective, collector, findings)
     else:
-        _print_tables([*effective, *collector], findings)
+        _print_findings(findings, terminal_width(None))
+        if with_settings:
+            click.echo()
+            _print_settings([*effective, *collector])
     return int(any(finding.status == FAIL for finding in findings))
 
 
@@ -59,19 +68,33 @@ def _print_json(
     click.echo(json.dumps(report, indent=2))
 
 
-def _print_tables(effective: Sequence[EffectiveSetting], findings: Sequence[Finding]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    console = Console()
-    table = Table(Column("setting", no_wrap=True), "value", "from", box=None, pad_edge=False)
-    for setting in effective:
-        table.add_row(*(Text(part) for part in setting))
-    console.print(table)
-    console.print()
-    table = Table(box=None, pad_edge=False, show_header=False)
+def _print_findings(findings: Sequence[Finding], width: int | None) -> None:
+    """Print a line for each check; a terminal gets long ones wrapped below their text."""
+    column = max(len(finding.what) for finding in findings)
+    indent = " " * (_STATUS_WIDTH + column + 4)
     for finding in findings:
-        status = Text(finding.status, _COLOURS.get(finding.status, "yellow"))
-        table.add_row(status, Text(finding.what), Text(finding.text))
-    console.print(table)
+        colour = _COLOURS.get(finding.status, "yellow")
+        status = click.style(f"{finding.status:<{_STATUS_WIDTH}}", fg=colour)
+        text = printable(finding.text)
+        if width is not None and width > 2 * len(indent):
+            wrapped = textwrap.wrap(text, width - len(indent), break_on_hyphens=False)
+            text = f"\n{indent}".join(wrapped)
+        click.echo(f"{status}  {finding.what:<{column}}  {text}")
+    click.echo(_summary(findings))
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    failed = sum(finding.status == FAIL for finding in findings)
+    hints = sum(finding.status not in (FAIL, OK) for finding in findings)
+    counts = [f"{failed} failed"] * bool(failed) + [f"{hints} with a hint"] * bool(hints)
+    return f"{len(findings)} checks, {' and '.join(counts) or 'all ok'}"
+
+
+def _print_settings(effective: Sequence[EffectiveSetting]) -> None:
+    """Print every setting with its origin and its value, which is last as it can be long."""
+    columns = [
+        Column("setting", tuple(setting.name for setting in effective)),
+        Column("from", tuple(setting.origin for setting in effective)),
+        Column("value", tuple(printable(setting.value) for setting in effective)),
+    ]
+    click.echo(aligned(columns), nl=False)

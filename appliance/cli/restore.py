@@ -31,5 +31,5 @@ def command(app: App, file: Path, with_settings: bool) -> int:
     if restored.log_aside is not None:
         click.echo(f"the flow log that was here is in {restored.log_aside}")
     if with_settings:
-        click.echo("the settings are those of the backup: see `appliance check`")
+        click.echo("the settings are those of the backup: see `appliance check --settings`")
     return 0

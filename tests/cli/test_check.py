@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import types
 
@@ -43,15 +44,40 @@ def check(capsys, folder, *options: str) -> tuple[int, str]:
     return code, capsys.readouterr().out
 
 
-def test_check_when_all_is_well_then_settings_and_ok_lines(conf, capsys):
-    code, printed = check(capsys, conf(NO_PLUGINS + ANY_PORT + "search: {threads: 3}\n"))
+def test_check_when_all_is_well_then_ok_lines_and_how_many(conf, capsys):
+    code, printed = check(capsys, conf(NO_PLUGINS + ANY_PORT))
+    *lines, last = printed.splitlines()
     assert code == 0
-    lines = [line.split() for line in printed.splitlines()]
-    file = str(conf(NO_PLUGINS + ANY_PORT) / "appliance.yml")
-    assert ["search.memory", "512MB", "default"] in lines
-    assert any(line[:2] == ["search.threads", "3"] for line in lines)
-    assert file[:20] in printed
-    assert {line[0] for line in lines if line and line[0] in (OK, HINT, FAIL)} <= {OK, HINT}
+    assert {line.split()[0] for line in lines} <= {OK, HINT}
+    assert re.fullmatch(rf"{len(lines)} checks, (all ok|\d+ with a hint)", last)
+    assert "search.memory" not in printed
+
+
+def test_check_when_settings_are_wanted_then_after_the_checks_with_origin_and_whole_value(
+    conf, capsys
+):
+    text = NO_PLUGINS + ANY_PORT + "search: {threads: 3}\n"
+    code, printed = check(capsys, conf(text), "--settings")
+    file = str(conf(text) / "appliance.yml")
+    assert code == 0
+    checks, settings = printed.split("\n\n")
+    assert checks.startswith("ok    python")
+    lines = [line.split(maxsplit=2) for line in settings.splitlines()]
+    assert lines[0] == ["setting", "from", "value"]
+    assert ["search.memory", "default", "512MB"] in lines
+    assert ["search.threads", file, "3"] in lines
+    assert any(line[0] == "local_networks" and line[2].endswith('"fe80::/10"]') for line in lines)
+
+
+def test_check_when_something_fails_then_counted_and_lines_stay_whole_in_a_pipe(
+    conf, capsys, busy_port
+):
+    listen = f"collector.listen: 127.0.0.1:{busy_port}\nweb.listen: 127.0.0.1:0\n"
+    code, printed = check(capsys, conf(NO_PLUGINS + listen))
+    assert code == 1
+    (line,) = [line for line in printed.splitlines() if line.startswith("fail")]
+    assert line.endswith("stop it or change collector.listen")
+    assert re.search(r"^\d+ checks, 1 failed", printed.splitlines()[-1])
 
 
 def test_check_when_json_then_the_same_as_data(conf, capsys):
@@ -191,7 +217,7 @@ def test_primitives_when_file_is_missing_or_odd_then_said(found, tmp_path):
     assert (odd.status, odd.text) == (HINT, f"{tmp_path}/p.lst:2: Invalid entry: name=b")
 
 
-@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize("form", [("--settings",), ("--json",)])
 def test_check_when_a_setting_holds_a_password_then_never_shown(capsys, conf, form):
     url = "mysql://me:p@ss:word@127.0.0.1:9/x"
     folder = conf(f'{ANY_PORT}database: "{url}"\nflows.database: "{url}"\n')
