@@ -23,7 +23,7 @@ MAX_GROUPS = 100_000
 @click.argument("conditions", nargs=-1, metavar="[CONDITION]...")
 @click.option("--limit", type=click.IntRange(1, MAX_GROUPS), default=10, show_default=True)
 @click.option("--order", type=click.Choice(MEASURES), default="octets", show_default=True)
-@click.option("--other", is_flag=True, help="Add a row with all the rest, its keys left empty.")
+@click.option("--other", is_flag=True, help="Add a row with all the rest.")
 @click.option("--raw", is_flag=True, help="Do not scale by the sampling rate.")
 @click.option("--raw-numbers", is_flag=True, help="Plain numbers in the table, no kB or MB.")
 @search_options

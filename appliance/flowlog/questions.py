@@ -139,7 +139,7 @@ class TopQuestion:
     order
         "octets", "packets" or "flows".
     other
-        Add a row without keys: what the shown rows leave of the sum over all groups.
+        Add a row without keys: what the shown rows leave of the total. Not by what either side has.
     total
         Add a last row without keys: the sum over all flows, each counted once.
     raw
@@ -197,6 +197,8 @@ def top_statement(question: TopQuestion) -> Statement:
             f"cannot order by {question.order!r}, expected {', '.join(MEASURES)}"
         )
     items = DIMENSIONS[question.by]
+    if question.other and any(item in SIDES for item in items):
+        raise InvalidQueryError(f"by {question.by} a flow is in two rows: there is no other row")
     stored = [name for item in items for side in _sides(item) for name in _stored(side)]
     inner, reads, parameters = _counted(question, frozenset(stored))
     keys = [name for item in items for name in _keys(item)]
@@ -287,7 +289,7 @@ def _sides(item: str) -> tuple[str, ...]:
 
 
 def _other(keys: list[str]) -> str:
-    """Return what the best groups leave of the sum, as a row without keys."""
+    """Return what the best groups leave of the total, as a row without keys."""
     rest = ", ".join(
         f"(SELECT sum({m}) FROM grouped) - (SELECT sum({m}) FROM best)" for m in MEASURES
     )

@@ -1,0 +1,238 @@
+"""README.md: every command in it is run as it stands there, against a running appliance.
+
+What a reader types is in indented blocks and between backticks. Blocks run line by line in a shell,
+in a folder like that of a clone; the default ports in them lead to those of the test. Commands
+between backticks must be there, with the options that are named. What cannot run here is listed
+with the tests that cover it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+
+from appliance.cli.main import group
+from appliance.cli.options import Invocation
+from appliance.settings import read_settings_file
+from tests.collector.running import RunningCollector
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+PASSWORD = "th!s1s@paSw0RD"
+BACKUPS = "/var/backups/netflow-appliance/"
+
+ELSEWHERE = {
+    "git clone <this repository> netflow-appliance && cd netflow-appliance": "test_readme.py",
+    "make run": "cli/test_run.py",
+    "make appliance HOST=192.0.2.10 SSH_USER=admin": "box/test_playbook.py",
+    "appliance run --pmacct 'mysql://reader:password@127.0.0.1/pmacct' --table acct": (
+        "collector/test_feed.py"
+    ),
+    "make test": "conftest.py",
+    "make test-vm": "box/virtual.py",
+    "make lint": "test_contract.py",
+    "make bench": "benchmarks/__main__.py",
+    "make soak": "collector/test_service.py",
+    "make lock": "test_contract.py",
+}
+"""Lines that would take the default ports, other machines or hours, and what covers them; of
+`make`, that the target is there is tested here."""
+
+OTHER_TEXT = {
+    "collector:": "settings, read by a test here",
+    "[project.entry-points": "the entry point of a plugin: test_example_plugin.py",
+    "from appliance.hookspecs import": "the code of a plugin: test_example_plugin.py",
+}
+"""What blocks begin with that are no commands."""
+
+
+def blocks() -> list[list[str]]:
+    """Return the indented blocks, each as its lines."""
+    found = re.findall(r"(?:^\n)((?: {4}.*\n|\n(?= {4}))+)", TEXT, re.MULTILINE)
+    return [[line[4:] for line in block.splitlines()] for block in found]
+
+
+def without_comment(line: str) -> str:
+    return re.sub(r"\s+#.*", "", line)
+
+
+def is_text(block: list[str]) -> bool:
+    return any(block[0].startswith(start) for start in OTHER_TEXT)
+
+
+def command_blocks() -> list[list[str]]:
+    return [block for block in blocks() if not is_text(block)]
+
+
+@dataclass
+class Clone:
+    """A folder like that of a clone, with an appliance that is running."""
+
+    running: RunningCollector
+    environment: dict[str, str]
+
+    @property
+    def folder(self) -> Path:
+        return self.running.folder
+
+    def run(self, script: str) -> str:
+        """Run lines of the shell; the first that fails ends them, and the test."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.folder,
+            env=self.environment,
+            input=f"{PASSWORD}\n",
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,  # curl asks for a password on its terminal, if it has one
+            timeout=60,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """What `make run` leads to, with the invented exporters of `make demo`, on free ports."""
+    folder = tmp_path_factory.mktemp("readme") / "netflow-appliance"
+    folder.mkdir()
+    running = RunningCollector(
+        folder, "flow_log.segment_seconds: 1\naccounts.password_cost: 8\n", command="demo"
+    )
+    settings = (running.conf / "appliance.yml").read_text().replace("../data", "../var")
+    (running.conf / "appliance.yml").write_text(settings)
+    running.data = folder / "var"
+    documented = (running.conf / "api_server.yml").read_text()
+    (running.conf / "api_server.yml").write_text(f"{documented}needAuth: false\n")
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    made = Clone(running, environment_in(folder, running))
+    made.run(".venv/bin/appliance cert --if-missing")
+    os.environ["APPLIANCE_ADMIN_PASSWORD"] = PASSWORD
+    try:
+        running.start()
+        wait_until_sealed(folder)
+        yield made
+    finally:
+        del os.environ["APPLIANCE_ADMIN_PASSWORD"]
+        running.close()
+
+
+def environment_in(folder: Path, running: RunningCollector) -> dict[str, str]:
+    """Return an environment with `appliance` and `duckdb`, where curl finds the test's ports."""
+    api_port = int(re.findall(r"port: (\d+)", (running.conf / "api_server.yml").read_text())[0])
+    ports = {8443: running.api_port, 9999: api_port}
+    lines = [f'connect-to = "127.0.0.1:{a}:127.0.0.1:{b}"' for a, b in ports.items()]
+    (folder / ".curlrc").write_text("\n".join([*lines, "fail", "silent", "show-error", ""]))
+    programs = folder / "programs"
+    programs.mkdir()
+    duckdb = programs / "duckdb"
+    duckdb.write_text(
+        f"#!{sys.executable}\nimport duckdb, sys\nassert sys.argv[1] == '-c'\n"
+        "print(duckdb.sql(sys.argv[2]).fetchall())\n"
+    )
+    duckdb.chmod(0o755)
+    path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**os.environ, "CURL_HOME": str(folder), "PATH": path}
+
+
+def wait_until_sealed(folder: Path) -> None:
+    for _ in range(600):
+        if list((folder / "var" / "flowlog" / "flows").glob("*.parquet")):
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("nothing is sealed")
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs Debian's curl")
+def test_readme_when_its_blocks_are_run_then_every_line_works(clone: Clone) -> None:
+    backups = clone.folder / "backups"
+    ran, printed = 0, ""
+    for block in command_blocks():
+        lines = [line for line in block if without_comment(line) not in ELSEWHERE]
+        stopped = [line for line in lines if line.startswith("appliance restore")]
+        script = "\n".join(line for line in lines if line not in stopped)
+        # The one folder that is not below the clone.
+        printed += clone.run(script.replace(BACKUPS, f"{backups}/"))
+        ran += len(lines) - len(stopped)
+        if stopped:
+            assert clone.running.stop() == 0
+            (file,) = backups.iterdir()
+            clone.run("\n".join(stopped).replace("FILE", str(file)))
+            ran += len(stopped)
+    assert ran >= 12, "the blocks of README are no longer found"
+    # A table of top, a check, an answer of each API, and the token of a sign-in.
+    for part in ("share", "checks, ", '"HostIP"', '"flow_count"', '"token":"eyJ'):
+        assert part in printed
+
+
+def test_readme_when_a_line_is_covered_elsewhere_then_line_and_test_are_there() -> None:
+    lines = {without_comment(line) for block in command_blocks() for line in block}
+    assert lines >= set(ELSEWHERE)
+    assert all((ROOT / "tests" / path).is_file() for path in ELSEWHERE.values())
+
+
+def test_readme_when_it_names_a_target_of_make_then_the_makefile_has_it() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for line in ELSEWHERE if line.startswith("make") for name in line.split()[1:2]}
+    named |= set(re.findall(r"`make ([a-z-]+)", TEXT))
+    assert named
+    assert named <= targets
+
+
+def test_readme_when_it_names_a_benchmark_then_there_is_one() -> None:
+    named = set(re.findall(r"`python -m tests\.benchmarks ([a-z]+)", TEXT))
+    assert named
+    assert all((ROOT / "tests" / "benchmarks" / f"{name}.py").is_file() for name in named)
+
+
+def test_readme_when_it_shows_settings_then_they_are_accepted(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks() if block[0] == "collector:"]
+    (tmp_path / "appliance.yml").write_text("\n".join(block))
+    settings = read_settings_file(tmp_path).settings()
+    assert settings["flow_log.retention_octets"] == 200 * 10**9
+
+
+def inline_commands() -> list[str]:
+    """Return the commands of the appliance between backticks, with subcommands spelled out."""
+    found = re.findall(r"`appliance ([a-z][^`]*)`", TEXT)
+    (row,) = re.findall(r"`appliance user add`((?:, `[a-z]+`)+)", TEXT)
+    (more,) = re.findall(r"`appliance token create`((?:, `[a-z]+`)+)", TEXT)
+    for parent, rest in (("user", row), ("token", more)):
+        found += [f"{parent} {name}" for name in re.findall(r"`([a-z]+)`", rest)]
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("text", inline_commands())
+def test_readme_when_it_names_a_command_then_it_exists_with_those_options(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command: click.Command = group
+    context = click.Context(group, obj=Invocation())
+    words = shlex.split(text)
+    while words and isinstance(command, click.Group):
+        name = words.pop(0)
+        found = command.get_command(context, name)
+        assert found is not None, f"appliance {text}: there is no {name}"
+        command = found
+    options = {name for parameter in command.params for name in parameter.opts}
+    named = {word.partition("=")[0] for word in words if word.startswith("-")}
+    assert named <= options, f"appliance {text}"
+
+
+def test_readme_when_it_lists_commands_then_all_of_them() -> None:
+    context = click.Context(group, obj=Invocation())
+    listed = {text.split()[0] for text in inline_commands()}
+    assert set(group.list_commands(context)) - listed == set()
