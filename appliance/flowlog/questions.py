@@ -40,15 +40,19 @@ COMPUTED = {
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "source": ("source_address",),
     "destination": ("destination_address",),
+    "host": ("host_address",),
     "pair": ("source_address", "destination_address"),
     "service": ("protocol_identifier", SERVICE),
+    "port": ("transport_port",),
     "source_port": ("source_transport_port",),
     "destination_port": ("destination_transport_port",),
     "protocol": ("protocol_identifier",),
     "application": ("application_id",),
     "exporter": ("exporter_address",),
+    "interface": ("exporter_address", "interface"),
     "ingress_interface": ("exporter_address", "ingress_interface"),
     "egress_interface": ("exporter_address", "egress_interface"),
+    "as": ("bgp_as_number",),
     "source_as": ("bgp_source_as_number",),
     "destination_as": ("bgp_destination_as_number",),
     "next_hop": ("ip_next_hop_address",),
@@ -57,10 +61,6 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "vlan": ("vlan_id",),
     "version": ("export_protocol_version",),
     "second": (SECOND,),
-    "host": ("host_address",),
-    "port": ("transport_port",),
-    "interface": ("exporter_address", "interface"),
-    "as": ("bgp_as_number",),
 }
 """What `top` can group by, and the columns of each."""
 
@@ -204,21 +204,13 @@ def top_statement(question: TopQuestion) -> Statement:
     keys = [name for item in items for name in _keys(item)]
     order = ", ".join([f"{question.order} DESC", *(f"{m} DESC" for m in MEASURES), *keys])
     parameters["row_limit"] = question.limit
-    parts = [
-        f"SELECT {', '.join(columns)}, {first} AS is_first, {_sums(question.raw)}"
-        f" FROM ({inner}) WHERE {where} GROUP BY ALL"
-        for columns, first, where in _groupings(items)
-    ]
-    names = ", ".join([*keys, *MEASURES])
-    sums = ", ".join([*keys, *(f"sum({m}) AS {m}" for m in MEASURES)])
-    joined = f"{sums} FROM parts GROUP BY ALL" if len(parts) > 1 else f"{names} FROM parts"
+    ctes, once = _grouped(items, inner, _sums(question.raw))
     sql = f"""
-        , parts AS MATERIALIZED ({" UNION ALL ".join(parts)}),
-        grouped AS {"" if len(parts) > 1 else "NOT "}MATERIALIZED (SELECT {joined}),
+        , {ctes},
         best AS MATERIALIZED (SELECT * FROM grouped ORDER BY {order} LIMIT $row_limit)
         SELECT {", ".join(_printed(item) for item in items)}, {_MEASURED}
         FROM (SELECT *, 0 AS last FROM best
-            {_other(keys) if question.other else ""} {_total(keys) if question.total else ""})
+            {_other(keys) if question.other else ""} {_total(keys, once) if question.total else ""})
         ORDER BY last, {order}"""
     return Statement(sql, parameters, reads)
 
@@ -230,18 +222,13 @@ def totals_statement(question: TopQuestion) -> Statement:
     return Statement(sql, parameters, reads)
 
 
-def _groupings(items: tuple[str, ...]) -> list[tuple[list[str], str, str]]:
-    """Return how often and by what a flow is grouped.
-
-    Returns
-    -------
-    list
-        One, or two for what either side has: the columns with the names of the keys; SQL that tells
-        where the flow is not in an earlier grouping; SQL that tells which flows to group.
-    """
+def _grouped(items: tuple[str, ...], inner: str, sums: str) -> tuple[str, str]:
+    """Return the relation `grouped`, and what to sum so that each flow counts once."""
     either = next((item for item in items if item in SIDES), None)
     if either is None:
-        return [([column for item in items for column in _named(item, item)], "true", "true")]
+        keys = ", ".join(column for item in items for column in _named(item, item))
+        grouped = f"grouped AS MATERIALIZED (SELECT {keys}, {sums} FROM ({inner}) GROUP BY ALL)"
+        return grouped, "grouped"
     one, other = ([f"coalesce({name}, 0)" for name in _stored(side)] for side in SIDES[either])
     differs = " OR ".join(f"{a} <> {b}" for a, b in zip(one, other, strict=True))
     has_one, has_other = (" OR ".join(f"{n} <> 0" for n in names) for names in (one, other))
@@ -249,10 +236,18 @@ def _groupings(items: tuple[str, ...]) -> list[tuple[list[str], str, str]]:
         ("true", f"({has_one}) OR NOT ({has_other})"),
         (f"NOT ({has_one})", f"({has_other}) AND ({differs})"),
     )
-    return [
-        ([c for item in items for c in _named(item, side if item == either else item)], *where)
-        for side, where in zip(SIDES[either], wheres, strict=True)
-    ]
+    sides = []
+    for side, (is_first, where) in zip(SIDES[either], wheres, strict=True):
+        columns = [c for item in items for c in _named(item, side if item == either else item)]
+        keys = ", ".join([*columns, f"{is_first} AS is_first"])
+        sides.append(f"SELECT {keys}, {sums} FROM ({inner}) WHERE {where} GROUP BY ALL")
+    names = [name for item in items for name in _keys(item)]
+    summed = ", ".join([*names, *(f"sum({m}) AS {m}" for m in MEASURES)])
+    return (
+        f"sides AS MATERIALIZED ({' UNION ALL '.join(sides)}),"
+        f" grouped AS MATERIALIZED (SELECT {summed} FROM sides GROUP BY ALL)",
+        "sides WHERE is_first",
+    )
 
 
 def _named(item: str, stored_as: str) -> list[str]:
@@ -297,11 +292,10 @@ def _other(keys: list[str]) -> str:
         WHERE (SELECT count(*) FROM grouped) > (SELECT count(*) FROM best)"""
 
 
-def _total(keys: list[str]) -> str:
+def _total(keys: list[str], once: str) -> str:
     """Return the sum over all flows, as a row without keys."""
     sums = ", ".join(f"sum({m})" for m in MEASURES)
-    nothing = ", ".join("NULL" for _ in keys)
-    return f"UNION ALL SELECT {nothing}, {sums}, 2 FROM parts WHERE is_first"
+    return f"UNION ALL SELECT {', '.join('NULL' for _ in keys)}, {sums}, 2 FROM {once}"
 
 
 def _sums(raw: bool) -> str:
