@@ -59,8 +59,8 @@ OTHER_TEXT = {
 
 def blocks() -> list[list[str]]:
     """Return the indented blocks, each as its lines."""
-    found = re.findall(r"(?:^\n)((?: {4}.*\n|\n(?= {4}))+)", TEXT, re.MULTILINE)
-    return [[line[4:] for line in block.splitlines()] for block in found]
+    texts = re.findall(r"(?:^\n)((?: {4}.*\n|\n(?= {4}))+)", TEXT, re.MULTILINE)
+    return [[line[4:] for line in block.splitlines()] for block in texts]
 
 
 def without_comment(line: str) -> str:
@@ -206,12 +206,12 @@ def test_readme_when_it_shows_settings_then_they_are_accepted(tmp_path: Path) ->
 
 def inline_commands() -> list[str]:
     """Return the commands of the appliance between backticks, with subcommands spelled out."""
-    found = re.findall(r"`appliance ([a-z][^`]*)`", TEXT)
+    commands = re.findall(r"`appliance ([a-z][^`]*)`", TEXT)
     (row,) = re.findall(r"`appliance user add`((?:, `[a-z]+`)+)", TEXT)
     (more,) = re.findall(r"`appliance token create`((?:, `[a-z]+`)+)", TEXT)
     for parent, rest in (("user", row), ("token", more)):
-        found += [f"{parent} {name}" for name in re.findall(r"`([a-z]+)`", rest)]
-    return sorted(set(found))
+        commands += [f"{parent} {name}" for name in re.findall(r"`([a-z]+)`", rest)]
+    return sorted(set(commands))
 
 
 @pytest.mark.parametrize("text", inline_commands())
@@ -224,9 +224,9 @@ def test_readme_when_it_names_a_command_then_it_exists_with_those_options(
     words = shlex.split(text)
     while words and isinstance(command, click.Group):
         name = words.pop(0)
-        found = command.get_command(context, name)
-        assert found is not None, f"appliance {text}: there is no {name}"
-        command = found
+        subcommand = command.get_command(context, name)
+        assert subcommand is not None, f"appliance {text}: there is no {name}"
+        command = subcommand
     options = {name for parameter in command.params for name in parameter.opts}
     named = {word.partition("=")[0] for word in words if word.startswith("-")}
     assert named <= options, f"appliance {text}"

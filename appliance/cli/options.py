@@ -88,14 +88,13 @@ def conf_path_option(*, hidden: bool = False) -> click.Option:
 
 def command_hint(words: str) -> str:
     """Return what to type in another terminal to run a command on the same configuration."""
-    called = Path(sys.argv[0])
-    program = str(called) if called.name == "appliance" else "appliance"
+    script = Path(sys.argv[0])
+    program = str(script) if script.name == "appliance" else "appliance"
     invocation = click.get_current_context().find_object(Invocation)
-    named = (invocation and invocation.conf_path) or os.environ.get(ENVIRONMENT_VARIABLE)
-    if not named:
+    folder = (invocation and invocation.conf_path) or os.environ.get(ENVIRONMENT_VARIABLE)
+    if not folder:
         return f"{program} {words}"
-    folder = f"{Path(named).absolute()}/"
-    return f"{program} -confPath {shlex.quote(folder)} {words}"
+    return f"{program} -confPath {shlex.quote(f'{Path(folder).absolute()}/')} {words}"
 
 
 def run_command_line(group: click.Command, arguments: Sequence[str]) -> int:

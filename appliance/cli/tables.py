@@ -42,7 +42,7 @@ _HEADINGS = {
 }
 """Headings of `top`, where the column beside says of what they are."""
 
-_NOT_TOLD = "(none)"
+_NO_VALUE = "(none)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ def _heading(name: str) -> str:
 
 def _key(name: str, value: Any) -> str:
     if value is None and not name.endswith(("_name", "_description")):
-        return _NOT_TOLD
+        return _NO_VALUE
     return _cell(name, value)
 
 

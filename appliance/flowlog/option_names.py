@@ -61,17 +61,19 @@ def _with_application_names(search: FlowSearch, answer: Any) -> Any:
 def _with_interface_names(search: FlowSearch, answer: Any, interface: str) -> Any:
     numbers = answer.column(interface).to_pylist()
     number = "coalesce(nullif(ingress_interface, 0), egress_interface)"
-    told = ("interface_name", "interface_description")
-    newest = ", ".join(f"arg_max(nullif({name}, ''), {COLLECTION_TIME}) AS {name}" for name in told)
+    name_columns = ("interface_name", "interface_description")
+    newest = ", ".join(
+        f"arg_max(nullif({name}, ''), {COLLECTION_TIME}) AS {name}" for name in name_columns
+    )
     sql = f"""SELECT address({", ".join(_EXPORTER)}) AS exporter, {number} AS number, {newest}
         FROM log WHERE list_contains($keys, {number})
         AND (interface_name <> '' OR interface_description <> '') GROUP BY ALL"""
-    columns = frozenset({*_EXPORTER, *_INTERFACES[:2], *told, COLLECTION_TIME})
+    columns = frozenset({*_EXPORTER, *_INTERFACES[:2], *name_columns, COLLECTION_TIME})
     rows = _options(search, Statement(sql, {"keys": _present(numbers)}, columns))
     names_of = {(row["exporter"], row["number"]): row for row in rows}
     keys = list(zip(answer.column("exporter_address").to_pylist(), numbers, strict=True))
     place = answer.schema.names.index(interface)
-    for offset, name in enumerate(told, 1):
+    for offset, name in enumerate(name_columns, 1):
         cells = pa.array([names_of.get(key, {}).get(name) for key in keys], pa.string())
         answer = answer.add_column(place + offset, name, cells)
     return answer

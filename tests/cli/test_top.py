@@ -103,8 +103,8 @@ def test_top_when_a_table_then_units_share_other_and_total(
 def test_top_when_raw_numbers_then_plain_and_the_share_beside_the_order(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = ("top", "port", "--order", "flows", "--raw-numbers", "--directory", directory)
-    assert run(*wanted) == 0
+    words = ("top", "port", "--order", "flows", "--raw-numbers", "--directory", directory)
+    assert run(*words) == 0
     assert capsys.readouterr().out.splitlines() == [
         "transport port  octets  packets  flows   share",
         "            53   15000     1500     15  100.0%",

@@ -48,9 +48,9 @@ def test_top_when_either_side_counts_then_each_flow_once_for_a_value_and_in_the_
     batches = [make_batch(1, n, **columns) for n, columns in enumerate(rows)]
     log.write(batches)
     search = FlowSearch(log.directory)
-    *found, total = search.top(TopQuestion(dimension, total=True)).to_pylist()
+    *groups, total = search.top(TopQuestion(dimension, total=True)).to_pylist()
     name = {"host": "host_address", "port": "transport_port", "interface": "interface"}[dimension]
-    values = {row[name]: row["octets"] for row in found}
+    values = {row[name]: row["octets"] for row in groups}
     assert values.items() >= dict(expected).items()
     assert (total[name], total["octets"], total["flows"]) == (None, 1111, 4)
     with pytest.raises(InvalidQueryError, match="a flow is in two rows"):
