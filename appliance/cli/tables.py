@@ -141,7 +141,7 @@ def top_table(answer: Any, question: TopQuestion, width: int | None, *, raw_numb
     Parameters
     ----------
     answer
-        A pyarrow table whose last row is the total, as the question asks for.
+        A pyarrow table whose last row is the total, as the question asks for; or without rows.
     """
     rows = answer.to_pylist()
     labels = _labels(len(rows), question)
@@ -154,7 +154,7 @@ def top_table(answer: Any, question: TopQuestion, width: int | None, *, raw_numb
         elastic = name == "interface_description"
         heading = _HEADINGS.get(name) or _heading(name)
         columns.append(Column(heading, tuple(cells), is_number, int(elastic), elastic))
-    whole = rows[-1][question.order]
+    whole = rows[-1][question.order] if rows else 0
     for measure in MEASURES:
         values = [row[measure] for row in rows]
         cells = [str(v) if raw_numbers else scaled(v, "B" * (measure == "octets")) for v in values]
@@ -168,6 +168,8 @@ def top_table(answer: Any, question: TopQuestion, width: int | None, *, raw_numb
 
 def _labels(n_rows: int, question: TopQuestion) -> dict[int, str]:
     """Return what the rows without keys are called, by place."""
+    if not n_rows:
+        return {}
     other = {question.limit: "other"} if n_rows - 1 > question.limit else {}
     return {**other, n_rows - 1: "total"}
 

@@ -141,7 +141,7 @@ class TopQuestion:
     other
         Add a row without keys: what the shown rows leave of the total. Not by what either side has.
     total
-        Add a last row without keys: the sum over all flows, each counted once.
+        Add a last row without keys: the sum over all flows, each counted once; none without flows.
     raw
         Do not scale by the sampling rate.
     """
@@ -295,7 +295,8 @@ def _other(keys: list[str]) -> str:
 def _total(keys: list[str], once: str) -> str:
     """Return the sum over all flows, as a row without keys."""
     sums = ", ".join(f"sum({m})" for m in MEASURES)
-    return f"UNION ALL SELECT {', '.join('NULL' for _ in keys)}, {sums}, 2 FROM {once}"
+    nothing = ", ".join("NULL" for _ in keys)
+    return f"UNION ALL SELECT {nothing}, {sums}, 2 FROM {once} HAVING count(*) > 0"
 
 
 def _sums(raw: bool) -> str:

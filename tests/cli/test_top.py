@@ -113,11 +113,13 @@ def test_top_when_raw_numbers_then_plain_and_the_share_beside_the_order(
     ]
 
 
-def test_top_when_nothing_matches_then_a_total_of_nothing(
+def test_top_when_nothing_matches_then_no_row_and_the_reason(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("top", "source=192.0.2.1", "--directory", directory) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["total      0 B               0      0"]
+    printed = capsys.readouterr()
+    assert printed.out == "source  octets  share  packets  flows\n"
+    assert printed.err.startswith("appliance: ")
 
 
 @pytest.fixture
