@@ -104,6 +104,7 @@ class ExporterState:
     n_names: int = 0
     n_subjects: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    first_seen_ms: int = 0
     last_seen_ms: int = 0
     skew_ms: int = 0
     octets: int = 0

@@ -23,8 +23,10 @@ _NOTHING_KNOWN = Sampling()
 _NOT_SEEN = SequenceState()
 _COUNTED = ("lost", "datagrams", "restarts", "late")
 
-
 _UNHEARD = ExporterState()
+KNOWN_AFTER_MS = 60_000
+"""An exporter heard of for longer than this is more than a newcomer."""
+
 MAX_ELEMENTS = 1024
 """Unknown elements that are counted by name; more are counted together."""
 
@@ -154,6 +156,11 @@ class ExporterStates:
             else:
                 self.counts["unknown_elements_uncounted"] += number
 
+    def is_known(self, exporter: Exporter) -> bool:
+        """Tell whether an exporter has been heard of for longer than anybody's invention."""
+        state = self.exporters.get(exporter)
+        return state is not None and state.last_seen_ms - state.first_seen_ms >= KNOWN_AFTER_MS
+
     def count(self, exporter: Exporter, word: str, number: int) -> None:
         """Count something that happened to an exporter, if it is known."""
         if exporter in self.exporters:
@@ -185,7 +192,7 @@ class ExporterStates:
         if state is None:
             if len(self.exporters) >= self.limits.exporters:
                 self._forget_exporter()
-            state = self.exporters[exporter] = ExporterState()
+            state = self.exporters[exporter] = ExporterState(first_seen_ms=now_ms)
             self.appeared.append(exporter)
         state.last_seen_ms = max(now_ms, state.last_seen_ms)
         self.exporters.move_to_end(exporter)

@@ -1,21 +1,25 @@
 """From a block of datagrams to the flow log: decode, commit, enrich, append.
 
 The receiver's block is split by protocol version, each part goes to its registered decoder, and
-what comes back is committed to the exporters' states before the next block is touched. Plugins
-are called in guards: one that raises is counted and logged, and everything else goes on.
+what comes back is committed to the exporters' states before the next block is touched. Of a block
+that costs too much a part waits (`fair_share`), and is decoded when there is time. Plugins are
+called in guards: one that raises is counted and logged, and everything else goes on.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from appliance.collector.exporters import ExporterStates
+from appliance.collector.fair_share import FairShare
 from appliance.contracts import Decoder, Enricher, Registered
+from appliance.decoding.costs import BlockTooCostly, Seconds
 from appliance.decoding.groups import Arrivals
 from appliance.decoding.results import DecodeResult, Exporter
 from appliance.flows import FlowBatch
@@ -27,6 +31,12 @@ log = logging.getLogger(__name__)
 
 MAX_OCTETS_TOGETHER = 4_000_000
 """Octets that are decoded in one step, so that what one step makes of them stays bounded."""
+
+MAX_STEP_SECONDS = 0.3
+"""After so long the rest of a block waits, so that the collector looks after its other work."""
+
+PutOff = Callable[[DatagramBlock, Seconds], DatagramBlock]
+"""Lets the costly part of a block wait and returns the rest of it."""
 
 _DAY_MS = 86_400_000
 _KNOWN_VERSIONS = frozenset(range(256))
@@ -45,6 +55,9 @@ class Pipeline:
 
     Attributes
     ----------
+    share
+        Whose datagrams wait when a block costs too much; None: nobody else's are held up, so all
+        are decoded in their order.
     counts
         Datagrams by version, those of versions without a decoder, failures of plugins.
     """
@@ -55,33 +68,63 @@ class Pipeline:
         states: ExporterStates,
         sink: BatchSink,
         enrichers: Sequence[Registered[Enricher]] = (),
+        share: FairShare | None = None,
     ) -> None:
         self.decoders = {decoder.version: decoder for decoder in decoders}
         self.states, self.sink, self.enrichers = states, sink, enrichers
         self.counts: Counter[str] = Counter()
         self.appeared: list[tuple[Exporter, int]] = []
+        self.share = share
         self._log = RateLimited(log)
 
     def take(self, block: DatagramBlock, now_ms: int) -> None:
-        """Decode a block and append its batches to the sink."""
+        """Decode a block and append its batches to the sink; what costs too much waits."""
+        share = self.share
+        until = time.monotonic() + MAX_STEP_SECONDS
         for part in _bounded(block):
-            found = versions(part)
-            if len(part) and (found == found[0]).all():
-                self._take_version(part, int(found[0]), now_ms)
-                continue
-            for version in np.unique(found).tolist():
-                self._take_version(part.take(np.flatnonzero(found == version)), version, now_ms)
+            if share is None:
+                self._take_part(part, now_ms, None)
+            elif time.monotonic() < until:
+                self._take_part(share.admit(part), now_ms, share.divide)
+            else:
+                share.postpone(part)
 
-    def _take_version(self, block: DatagramBlock, version: int, now_ms: int) -> None:
+    def take_waiting(self, now_ms: int, until: float) -> None:
+        """Decode what waits, fairly, until a time of the monotonic clock; one turn at least."""
+        share = self.share
+        while share is not None and (block := share.next_block()) is not None:
+            self._take_part(block, now_ms, share.put_back)
+            if time.monotonic() >= until:
+                return
+
+    def _take_part(self, block: DatagramBlock, now_ms: int, put_off: PutOff | None) -> None:
+        for version, of_version in _by_version(block):
+            self._take_version(of_version, version, now_ms, put_off)
+
+    def _take_version(
+        self, block: DatagramBlock, version: int, now_ms: int, put_off: PutOff | None
+    ) -> None:
         decoder = self.decoders.get(version)
         if decoder is None:
             self.counts["datagrams_unsupported_version"] += len(block)
             known = f"version {version}" if version in _KNOWN_VERSIONS else "an unknown version"
             self._log.warning("datagrams of %s, which no decoder takes", known)
             return
-        self.counts[f"datagrams_v{version}"] += len(block)
-        for result in self._decoded(decoder, block, now_ms):
-            self._keep(result, version, now_ms)
+        while len(block):
+            try:
+                results = list(self._decoded(decoder, block, now_ms))
+            except BlockTooCostly as refusal:
+                if put_off is not None:
+                    block = put_off(block, refusal.seconds)
+                    continue
+                half = len(block) // 2
+                self._take_version(block.take(slice(half)), version, now_ms, None)
+                block = block.take(slice(half, None))
+                continue
+            self.counts[f"datagrams_v{version}"] += len(block)
+            for result in results:
+                self._keep(result, version, now_ms)
+            return
 
     def _decoded(
         self, decoder: Decoder, block: DatagramBlock, now_ms: int
@@ -89,6 +132,8 @@ class Pipeline:
         """Decode a block; when that fails, one by one, so that only the culprit is lost."""
         try:
             result = decoder.decode(block, self.states, now_ms)
+        except BlockTooCostly:
+            raise
         # The guard around a plugin: whatever it raises, the collector goes on.
         except Exception:
             self.counts["decoder_failures"] += 1
@@ -140,6 +185,18 @@ class Pipeline:
         pairs = np.unique(np.stack([hi, lo]), axis=1, return_counts=True)
         for exporter, number in zip(pairs[0].T.tolist(), pairs[1].tolist(), strict=True):
             self.states.count(tuple(exporter), "skewed_times", number)
+
+
+def _by_version(block: DatagramBlock) -> Iterator[tuple[int, DatagramBlock]]:
+    """Split a block by the version that its datagrams say."""
+    if not len(block):
+        return
+    of_row = versions(block)
+    if (of_row == of_row[0]).all():
+        yield int(of_row[0]), block
+        return
+    for version in np.unique(of_row).tolist():
+        yield version, block.take(np.flatnonzero(of_row == version))
 
 
 def _bounded(block: DatagramBlock) -> Iterator[DatagramBlock]:

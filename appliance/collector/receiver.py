@@ -20,16 +20,8 @@ from ipaddress import IPv4Network, IPv6Network
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.collector.recvmmsg import (
-    SLOT_OCTETS,
-    STRIDE,
-    LoopReader,
-    RecvmmsgReader,
-    SlotReader,
-    Slots,
-    has_recvmmsg,
-    wide_rows,
-)
+from appliance.collector.read_ahead import NEEDED_BELOW_OCTETS, FetchedDatagrams, ReadAhead
+from appliance.collector.recvmmsg import SLOT_OCTETS, STRIDE, has_recvmmsg, wide_rows
 from appliance.collector.sockets import (
     bound_address,
     buffer_warning,
@@ -125,6 +117,7 @@ class Receiver:
         self._block_datagrams = block_datagrams
         self._sockets: list[socket.socket] = []
         self._undo = contextlib.ExitStack()
+        self._read_ahead: ReadAhead | None = None
         self._kernel_figures: list[int] = []
         self._next_drops_check = 0.0
         self._next_read = 0.0
@@ -167,10 +160,11 @@ class Receiver:
         )
 
     def _prepare(self) -> None:
-        self._slots = Slots(self._block_datagrams)
-        self._received_ms = np.zeros(self._block_datagrams, np.int64)
-        reader = LoopReader if self._plain_loop else RecvmmsgReader
-        self._reader: SlotReader = reader(self._slots)
+        self._fetched = self._memory()
+        if self.granted_buffer_octets < NEEDED_BELOW_OCTETS:
+            self._read_ahead = ReadAhead(self._memory(), self._sockets)
+            self._read_ahead.start()
+            self._undo.callback(self._read_ahead.stop)
         self._wake_in, self._wake_out = socket.socketpair()
         for end in (self._wake_in, self._wake_out):
             self._undo.enter_context(end).setblocking(False)
@@ -179,6 +173,9 @@ class Receiver:
         self._poll = select.poll()
         for sock in (*self._sockets, self._wake_out):
             self._poll.register(sock, select.POLLIN)
+
+    def _memory(self) -> FetchedDatagrams:
+        return FetchedDatagrams(self._block_datagrams, plain_loop=self._plain_loop)
 
     def stop(self) -> None:
         """Close the sockets; datagrams still in the kernel are lost unless drained before."""
@@ -215,13 +212,28 @@ class Receiver:
             Views of memory that the next call overwrites. None: nothing came in time, `wake` was
             called, or (after `stop_receiving`) nothing is left.
         """
-        deadline = time.monotonic() + timeout_seconds
+        self._come_back()
+        try:
+            return self._receive(time.monotonic() + timeout_seconds)
+        finally:
+            if self._read_ahead is not None:
+                self._read_ahead.leave()
+
+    def _come_back(self) -> None:
+        """Forget the last block, and take over what was fetched since."""
+        self._fetched.clear()
+        if self._read_ahead is not None:
+            self._fetched = self._read_ahead.come_back(self._fetched)
+
+    def _receive(self, deadline: float) -> DatagramBlock | None:
         while True:
-            if self._drain_until is None and not self._wait(deadline):
+            ready = self._fetched.n > 0 or self._drain_until is not None
+            if not ready and not self._wait(deadline):
                 self._check_drops()
                 return None
-            n = self._fill()
+            self._fill()
             self._check_drops()
+            n = self._fetched.n
             block = self._block(n)
             if len(block):
                 return block
@@ -229,6 +241,7 @@ class Receiver:
             ends = deadline if self._drain_until is None else self._drain_until
             if time.monotonic() >= ends or (n == 0 and self._drain_until is not None):
                 return None
+            self._fetched.clear()
 
     def _wait(self, deadline: float) -> bool:
         """Return True when a socket has something to read."""
@@ -248,24 +261,17 @@ class Receiver:
             while self._wake_out.recv(4096):
                 pass
 
-    def _fill(self) -> int:
-        """Read all sockets into the slots; return how many slots are filled."""
-        n = 0
-        for sock in self._sockets:
-            taken, truncated = self._reader.read(sock, n)
-            n += taken
-            self.counters.truncated_datagrams += truncated
+    def _fill(self) -> None:
+        """Read all sockets into the slots that are left."""
+        self._fetched.fetch(self._sockets)
         # Whoever comes first could fill every block: each takes its turn to be first.
         self._sockets.append(self._sockets.pop(0))
         self._kernel_figures.append(self._kernel_figures.pop(0))
-        full = n == self._block_datagrams
-        self._next_read = 0.0 if full else time.monotonic() + self._gather_seconds
-        self._received_ms[:n] = time.time_ns() // 1_000_000
-        return n
+        self._next_read = 0.0 if self._fetched.full else time.monotonic() + self._gather_seconds
 
     def _block(self, n: int) -> DatagramBlock:
         """Make the block of the first `n` slots, without the refused ones."""
-        slots = self._slots
+        slots = self._fetched.slots
         rows: slice | NDArray[np.intp] = slice(n)
         if self._networks:
             allowed = self._allowed(n)
@@ -275,23 +281,25 @@ class Receiver:
         lengths = slots.lengths[rows]
         self.counters.datagrams += len(lengths)
         self.counters.octets += int(lengths.sum())
+        self.counters.truncated_datagrams += self._fetched.truncated
         return DatagramBlock(
             slots.dense[rows] if lengths.max(initial=0) <= STRIDE else self._wide_rows(rows),
             lengths,
             slots.address_hi[rows],
             slots.address_lo[rows],
             slots.port[rows],
-            self._received_ms[rows],
+            self._fetched.received_ms[rows],
         )
 
     def _wide_rows(self, rows: slice | NDArray[np.intp]) -> NDArray[np.uint8]:
         if self._wide is None:
             room = mmap.mmap(-1, self._block_datagrams * SLOT_OCTETS)
             self._wide = np.frombuffer(room, np.uint8)
-        return wide_rows(self._slots, np.arange(self._block_datagrams)[rows], self._wide)
+        return wide_rows(self._fetched.slots, np.arange(self._block_datagrams)[rows], self._wide)
 
     def _allowed(self, n: int) -> NDArray[np.bool_]:
-        hi, lo = self._slots.address_hi[:n], self._slots.address_lo[:n]
+        slots = self._fetched.slots
+        hi, lo = slots.address_hi[:n], slots.address_lo[:n]
         allowed = np.zeros(n, np.bool_)
         for mask_hi, mask_lo, net_hi, net_lo in self._networks:
             allowed |= ((hi & mask_hi) == net_hi) & ((lo & mask_lo) == net_lo)

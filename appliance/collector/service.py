@@ -17,6 +17,7 @@ from typing import Any
 from appliance.app import App
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
+from appliance.collector.fair_share import FairShare
 from appliance.collector.memory import keep_freed_memory
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver
@@ -49,6 +50,12 @@ BLOCK_DATAGRAMS = 4096
 """The largest block. Half the time of a flow goes into its block when there are only 400 in it."""
 
 _RECEIVE_SECONDS = 0.2
+_WAITING_SECONDS = 0.1
+"""So long datagrams that wait for their turn are decoded before new ones are fetched."""
+
+_LAST_SECONDS = 1.0
+"""So long they are decoded at the end; the rest is given up and counted."""
+
 _STATUS_SECONDS = 2.0
 _EXPIRE_SECONDS = 10.0
 _SAVE_SECONDS = 1.0
@@ -93,7 +100,8 @@ class Collector:
         self.states = ExporterStates(exporter_limits(settings))
         primitives = raw_elements(settings)
         self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(settings), primitives)
-        self.pipeline = Pipeline(app.decoders, self.states, self.writer, app.enrichers)
+        self.share = FairShare(self.states.is_known)
+        self.pipeline = Pipeline(app.decoders, self.states, self.writer, app.enrichers, self.share)
         self.receiver = Receiver(
             listen or settings["collector.listen"],
             receive_buffer_octets=settings["collector.receive_buffer"],
@@ -148,6 +156,8 @@ class Collector:
         self.receiver.stop_receiving()
         while self._step(0.0):
             pass
+        self.pipeline.take_waiting(self._now_ms(), time.monotonic() + _LAST_SECONDS)
+        self.share.drop_all()
         self._finish()
 
     def stop(self) -> None:
@@ -157,10 +167,14 @@ class Collector:
 
     def _step(self, timeout_seconds: float) -> bool:
         """Handle one block; return False when there was none."""
-        block = self.receiver.receive(timeout_seconds)
+        waits = self.share.waits
+        block = self.receiver.receive(0.0 if waits else timeout_seconds)
         now_ms = self._now_ms()
         if block is not None:
             self.pipeline.take(block, now_ms)
+        if waits:
+            self.pipeline.take_waiting(now_ms, time.monotonic() + _WAITING_SECONDS)
+        if block is not None or waits:
             for exporter, version in self.pipeline.appeared:
                 self.app.tell("exporter_appeared", address=address_text(*exporter), version=version)
             self.pipeline.appeared.clear()

@@ -60,6 +60,18 @@ def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
         },
         "counts": dict(collector.pipeline.counts + states.counts),
         "unknown_elements": {_element(e): number for e, number in elements},
+        "throttled": {
+            "datagrams_waited": collector.share.waited,
+            "datagrams_dropped": collector.share.dropped,
+            "exporters": {
+                address_text(*exporter): {
+                    "waited": note.waited,
+                    "dropped": note.dropped,
+                    "last_ms": note.last_ms,
+                }
+                for exporter, note in collector.share.throttled.items()
+            },
+        },
         "exporters": exporter_facts(states, now_ms),
     }
 

@@ -22,6 +22,7 @@ from appliance.decoding.columns import (
     octet_columns,
     option_columns,
 )
+from appliance.decoding.costs import LayoutSets, check_layouts, check_templates, drop_excess_layouts
 from appliance.decoding.groups import Arrivals, RecordGroup
 from appliance.decoding.identity import exporter_addresses
 from appliance.decoding.option_facts import Facts, collect_facts
@@ -42,7 +43,14 @@ from appliance.decoding.scopes import (
     tally,
 )
 from appliance.decoding.sections import block_section, released_sections
-from appliance.decoding.work import MAX_CAREFUL_RECORDS, Int, Section, TemplatedProtocol, Work
+from appliance.decoding.work import (
+    MAX_CAREFUL_RECORDS,
+    UNCOUNTABLE,
+    Int,
+    Section,
+    TemplatedProtocol,
+    Work,
+)
 from appliance.flows import FlowBatch
 from appliance.information_elements import element_by_id
 from appliance.wire.block import DatagramBlock
@@ -62,7 +70,6 @@ from appliance.wire.template import REVERSE_PEN, V9_SCOPE
 from appliance.wire.timeline import Assignment, Timelines, assign_templates, grouped
 
 _LONG_PADDING = 7
-_UNCOUNTABLE = -(1 << 40)
 
 
 def decode_templated(
@@ -71,7 +78,13 @@ def decode_templated(
     state: DecoderState,
     options: DecodeOptions,
 ) -> DecodeResult:
-    """Decode a block of datagrams of one version."""
+    """Decode a block of datagrams of one version.
+
+    Raises
+    ------
+    BlockTooCostly
+        The block is to be decoded in parts.
+    """
     headers = protocol.read_headers(block)
     sets = walk_sets(
         block, protocol.header_octets, headers.end, zero_set_ends=protocol.zero_set_ends
@@ -112,11 +125,13 @@ def _attempt(given: _Given, headers: Headers, sets: Sets, dropped: set[int]) -> 
         unit_counts=np.zeros(len(block), np.int64),
         timelines=Timelines(state, senders_of(block, scopes)),
     )
+    check_templates(work)
     read_templates(work)
     scope_of[list(work.dropped)] = -1
     _note_restarts(work)
     set_scope = scope_of[sets.datagram]
     assignment = assign_templates(sets, set_scope, scopes, work.timelines)
+    drop_excess_layouts(work, assignment)
     _decode_sections(work, [block_section(work, assignment, set_scope), *released_sections(work)])
     _keep_unknown(work, assignment)
     return work
@@ -142,7 +157,9 @@ class _Part:
 
 
 def _decode_sections(work: Work, sections: list[Section]) -> None:
-    parts = [part for section in sections for part in _parts(work, section)]
+    layouts = [layout for section in sections for layout in _layouts(work, section)]
+    check_layouts(work, layouts)
+    parts = [_part(work, layout.section, layout.plan, layout.rows) for layout in layouts]
     version, senders = work.protocol.version, work.timelines.senders
     sampling = SamplingTimelines(work.options)
     for session in {scope.session for scope in work.scopes}:
@@ -173,7 +190,7 @@ def _learn(work: Work, facts: Facts, sampling: SamplingTimelines) -> None:
             work.result.counts["sampling_refused"] += learning.refused
 
 
-def _parts(work: Work, section: Section) -> list[_Part]:
+def _layouts(work: Work, section: Section) -> list[LayoutSets]:
     numbers: dict[DecodePlan, int] = {}
     of_template = []
     for template in section.templates:
@@ -185,7 +202,7 @@ def _parts(work: Work, section: Section) -> list[_Part]:
     of_set = np.array(of_template, np.int64)[section.template] if plans else section.template
     everything = np.arange(len(of_set))
     return [
-        _part(work, section, plans[number], everything[rows]) for number, rows in grouped(of_set)
+        LayoutSets(section, plans[number], everything[rows]) for number, rows in grouped(of_set)
     ]
 
 
@@ -215,7 +232,7 @@ def _count_units(work: Work, section: Section, rows: NDArray[np.intp], counts: I
     """Add up the records of each datagram, as far as they were decodable when it came."""
     arrival, belated = section.arrival[rows], section.belated[rows]
     own = arrival < len(work.unit_counts)
-    np.add.at(work.unit_counts, arrival[own], np.where(belated, _UNCOUNTABLE, counts)[own])
+    np.add.at(work.unit_counts, arrival[own], np.where(belated, UNCOUNTABLE, counts)[own])
 
 
 def _unknown_elements(plan: DecodePlan) -> tuple[Element, ...]:
@@ -297,7 +314,7 @@ def _keep_unknown(work: Work, assignment: Assignment) -> None:
     for position in np.flatnonzero(assignment.unknown).tolist():
         row = int(sets.datagram[position])
         scope = work.scopes[work.scope_of[row]]
-        work.unit_counts[row] = _UNCOUNTABLE
+        work.unit_counts[row] = UNCOUNTABLE
         work.result.counts["sets_without_template"] += 1
         if work.timelines.restarted_between(scope, position, len(sets.set_id)):
             work.result.counts.update(("waiting_sets_kept", "waiting_sets_given_up"))

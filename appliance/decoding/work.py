@@ -20,6 +20,9 @@ Int = NDArray[np.int64]
 MAX_CAREFUL_RECORDS = 8192
 """Records of variable length that are taken from one Set; the rest is dropped and counted."""
 
+UNCOUNTABLE = -(1 << 40)
+"""Marks, in `Work.unit_counts`, a datagram of which not all records can be counted."""
+
 
 @dataclass(frozen=True)
 class TemplatedProtocol:

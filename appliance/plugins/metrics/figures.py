@@ -99,6 +99,14 @@ def number_at(status: Json, path: Sequence[str]) -> float | None:
     return value if isinstance(value, int | float) else None
 
 
+def mapping_at(status: Json, path: Sequence[str]) -> Json:
+    """Return the group at the end of a path of names, an empty one when there is none."""
+    value: object = status
+    for name in path:
+        value = _mapping(value).get(name)
+    return _mapping(value)
+
+
 def numbers_of(status: Json, name: str) -> list[tuple[str, float]]:
     """Return the numbers of a group with their names."""
     return [(k, v) for k, v in mapping(status.get(name)).items() if isinstance(v, int | float)]

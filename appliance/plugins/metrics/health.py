@@ -13,6 +13,7 @@ from appliance.plugins.metrics.figures import (
     disk_figures,
     exporter_figures,
     exporters_of,
+    mapping_at,
     number_at,
     numbers_of,
     store_figures,
@@ -20,6 +21,12 @@ from appliance.plugins.metrics.figures import (
 from appliance.plugins.metrics.prometheus import METRICS
 from appliance.settings import Settings
 from appliance.stores import FlowStore
+
+THROTTLED_SECONDS = 300.0
+"""So long an exporter that cost more than its share is named."""
+
+MAX_NAMES = 5
+"""Exporters that one sentence names."""
 
 LAG_SECONDS = 30.0
 """Answers are at most ten seconds old when all is well; three times that is worth a word."""
@@ -34,6 +41,7 @@ def health(settings: Settings, open_store: Callable[[], FlowStore], now: float) 
         *([] if store is not None else ["The flow database does not answer"]),
     ]
     hints = _hints(status or {}, store or {}, disk, settings)
+    hints += throttling_hints(status or {}, now)
     word = "failing" if failures else "degraded" if hints else "ok"
     report = {
         "success": not failures,
@@ -83,6 +91,26 @@ def _hints(status: Json, store: Mapping[str, Any], disk: Json, settings: Setting
     if status.get("warnings"):
         found.append("The collector has warnings")
     return found
+
+
+def throttling_hints(status: Json, now: float) -> list[str]:
+    """Name the exporters that cost more than their share not long ago, and say what helps."""
+    throttled = mapping_at(status, ("throttled", "exporters"))
+    recent = [
+        (address, dropped)
+        for address, note in throttled.items()
+        if now - (number_at(note, ("last_ms",)) or 0) / 1000 <= THROTTLED_SECONDS
+        and (dropped := number_at(note, ("dropped",))) is not None
+    ]
+    if not recent:
+        return []
+    names = ", ".join(address for address, _ in recent[-MAX_NAMES:])
+    more = f" and {len(recent) - MAX_NAMES} more" if len(recent) > MAX_NAMES else ""
+    return [
+        f"Datagrams of {names}{more} cost more than their share and wait, "
+        f"{sum(dropped for _, dropped in recent):.0f} of them were dropped: if these are not your "
+        "exporters, name yours in collector.allowed_exporters"
+    ]
 
 
 def _lag(store: Mapping[str, Any]) -> float | None:

@@ -51,6 +51,16 @@ METRICS: Mapping[str, Metric] = {
     "appliance_kernel_drops": Metric(
         "counter", "Datagrams that the kernel dropped, the buffer being full.", ("kernel_drops",)
     ),
+    "appliance_throttled_datagrams": Metric(
+        "counter",
+        "Datagrams that had to wait because their exporter cost more than its share.",
+        ("throttled", "datagrams_waited"),
+    ),
+    "appliance_throttled_datagrams_dropped": Metric(
+        "counter",
+        "Datagrams of such exporters that there was no room for.",
+        ("throttled", "datagrams_dropped"),
+    ),
     "appliance_records_dropped_by_log": Metric(
         "counter", "Records that the flow log had no room for.", ("records_dropped_by_log",)
     ),
