@@ -13,7 +13,9 @@ from dataclasses import replace
 from appliance.decoding.results import WaitingSet
 from appliance.wire.timeline import Scope
 
-_OVERHEAD_OCTETS = 200
+_OVERHEAD_OCTETS = 800
+"""What a Set takes beside its octets when it is the only one of its template, as measured: its
+message's facts, and its places in both indexes."""
 
 
 def waiting_octets(waiting: WaitingSet) -> int:

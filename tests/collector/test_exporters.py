@@ -221,7 +221,7 @@ def test_octets_when_everything_comes_and_goes_then_back_to_nothing() -> None:
     states.commit(result, NOW)
     before = states.octets
     states.commit(result, NOW + 5)  # repeated: only the second waiting Set is more
-    assert before < states.octets < before + 400
+    assert before < states.octets < before + 1000
     states.expire(NOW + 10_000)
     states.learn_sampling(scope().session, 9, Sampling(), NOW)
     assert states.octets == states.exporters[0, 1].octets == nothing
@@ -238,7 +238,7 @@ def test_names_when_too_many_then_refused_but_known_ones_change() -> None:
 
 
 def test_waiting_room_when_full_then_refused_and_counted() -> None:
-    states = ExporterStates(ExporterLimits(waiting_octets=700))
+    states = ExporterStates(ExporterLimits(waiting_octets=2000))
     states.commit(DecodeResult(waiting=[waiting(scope()) for _ in range(3)]), NOW)
     assert len(states.waiting(scope(), 300)) == 2
     assert states.counts["waiting_sets_refused"] == 1
