@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BOX_STAMP := $(VENV)/.box-installed
+FUZZ_STAMP := $(VENV)/.fuzz-installed
+MINUTES := 13
 PACKAGES := softflowd nfdump tcpdump mariadb-server openssl curl pmacct \
 	ifupdown iproute2 isc-dhcp-client dnsmasq-base
 
@@ -27,7 +29,7 @@ ARCHITECTURE := x86_64
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test lint format bench soak lock clean packages bundle ansible \
+.PHONY: help run demo test lint format bench soak fuzz lock clean packages bundle ansible \
 	appliance named-host test-vm test-vagrant
 .DEFAULT_GOAL := help
 
@@ -39,6 +41,7 @@ help:
 	@echo 'make format  bring the code into shape'
 	@echo 'make bench   measure; a table and JSON'
 	@echo 'make soak    an hour of kills, full disks and absent databases; counts what is left'
+	@echo 'make fuzz    every reader of octets against a fuzzer; MINUTES=60 for longer'
 	@echo 'make lock    pin the newest allowed versions in requirements.lock'
 	@echo 'make bundle  what a box installs, as one file in dist/'
 	@echo 'make appliance HOST=ADDRESS   turn a bare Debian 12 into an appliance'
@@ -92,6 +95,9 @@ bench: $(STAMP)
 soak: $(STAMP)
 	@APPLIANCE_SOAK_ROUNDS=100 $(BIN)/python -m pytest -m soak --timeout 7200
 
+fuzz: $(FUZZ_STAMP)
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
 $(STAMP): requirements.lock pyproject.toml
 	@test -n '$(PYTHON)' || { \
 	  echo 'Python 3.11 or newer is needed: apt-get install python3 python3-venv'; exit 1; }
@@ -106,6 +112,11 @@ $(STAMP): requirements.lock pyproject.toml
 $(BOX_STAMP): $(STAMP) tests/box/requirements.lock
 	@echo 'installing Ansible into $(VENV) ...'
 	@$(BIN)/python -m pip install --quiet --require-hashes -r tests/box/requirements.lock
+	@touch $@
+
+$(FUZZ_STAMP): $(STAMP) tests/fuzz/requirements.lock
+	@echo 'installing the fuzzer into $(VENV) ...'
+	@$(BIN)/python -m pip install --quiet --require-hashes -r tests/fuzz/requirements.lock
 	@touch $@
 
 # Installs where that needs no question: as root, or with sudo that asks for no password.
