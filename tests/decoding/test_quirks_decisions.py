@@ -126,7 +126,7 @@ def test_decision_waiting_room_when_full_or_old_then_bounded_and_counted(
     from appliance.collector.exporter_state import ExporterLimits
     from appliance.collector.exporters import ExporterStates
 
-    states = ExporterStates(ExporterLimits(waiting_octets=3000, waiting_ms=60_000))
+    states = ExporterStates(ExporterLimits(waiting_octets=4000, waiting_ms=60_000))
     found = decode(*[protocol.message(a_set(300, bytes(1000)))] * 5, states=states)
     assert found.counts["waiting_sets_kept"] == 2
     assert found.counts["waiting_sets_refused"] == 3

@@ -103,8 +103,8 @@ def mapping_at(status: Json, path: Sequence[str]) -> Json:
     """Return the group at the end of a path of names, an empty one when there is none."""
     value: object = status
     for name in path:
-        value = _mapping(value).get(name)
-    return _mapping(value)
+        value = mapping(value).get(name)
+    return mapping(value)
 
 
 def numbers_of(status: Json, name: str) -> list[tuple[str, float]]:
