@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.decoding.counters import counter_columns, kind_columns, reverse_counters
 from appliance.decoding.endpoints import ADDRESSES, endpoint_columns
 from appliance.decoding.groups import RecordGroup
 from appliance.decoding.times import time_columns
@@ -58,15 +59,6 @@ _SPECIAL = {
 }
 _DIRECT = tuple(c for c in COLUMNS if c.elements and c.name not in _SPECIAL and c.dtype != object)
 
-# Octets and packets, most wanted first: delta (RFC 7012), sent (v9 OUT_BYTES), layer 2, total,
-# initiator (ASA NSEL).
-_OCTETS, _PACKETS = (1, 23, 352, 85, 231), (2, 24, 86, 298)
-_REVERSE_OCTETS, _REVERSE_PACKETS = (1, 85), (2, 86)
-_FIREWALL_EVENT_V9 = 40005
-"""What ASA called element 233 before IANA numbered it."""
-
-_FIREWALL_CREATED, _FIREWALL_DELETED, _FIREWALL_UPDATED = 1, 2, 5
-
 _SWAPPED = (
     ("source_address_hi", "destination_address_hi"),
     ("source_address_lo", "destination_address_lo"),
@@ -103,10 +95,10 @@ def flow_columns(group: RecordGroup) -> Halves:
     columns.update(_direct(group))
     columns.update(endpoint_columns(group))
     columns.update(time_columns(group))
-    columns.update(_counters(group))
+    columns.update(counter_columns(group))
     columns.update(_application(group))
     columns.update(_direction(group, columns))
-    columns.update(_kind(group, columns))
+    columns.update(kind_columns(group, columns))
     _note_dropped(columns)
     return _halves(group, columns)
 
@@ -185,16 +177,6 @@ def application_key(octets: bytes) -> int:
     return octets[0] << 56 | rest
 
 
-def has_only_totals(plan: DecodePlan) -> bool:
-    """Tell whether octets are counted since the flow began (85, 86) and in no other way."""
-    return plan.remembered(_has_only_totals)
-
-
-def _has_only_totals(plan: DecodePlan) -> bool:
-    octets = next((e for e in _OCTETS if plan.index(e) is not None), None)
-    return octets == 85
-
-
 def _constant(value: Any, n: int) -> NDArray[Any]:
     return np.broadcast_to(np.asarray(value), (n,))
 
@@ -230,15 +212,6 @@ def _direct(group: RecordGroup) -> Columns:
     return {
         name: group.records.unsigned(at).astype(dtype, copy=False) for name, dtype, at in fields
     }
-
-
-def _counters(group: RecordGroup) -> Columns:
-    columns: Columns = {}
-    for name, elements in (("octet_delta_count", _OCTETS), ("packet_delta_count", _PACKETS)):
-        values = group.first_unsigned(elements)
-        if values is not None:
-            columns[name] = values.astype(np.uint64, copy=False)
-    return columns
 
 
 def _application(group: RecordGroup) -> Columns:
@@ -277,33 +250,6 @@ def _direction(group: RecordGroup, columns: Columns) -> Columns:
     return {"flow_direction": direction}
 
 
-def _kind(group: RecordGroup, columns: Columns) -> Columns:
-    """Tell traffic from events: firewalls repeat a flow when it is created, updated, deleted."""
-    octets = columns.get("octet_delta_count")
-    if octets is None and "packet_delta_count" not in columns:
-        return {"record_kind": _constant(np.uint8(RecordKind.EVENT), group.n_records)}
-    event = _firewall_event(group, columns)
-    if event is None:
-        return {}
-    counters = [columns.get("octet_delta_count", columns.get("packet_delta_count"))]
-    counters += [group.first_unsigned((232, 299))]
-    counted = np.logical_or.reduce([c > 0 for c in counters if c is not None])
-    # Totals grow from record to record: only the last one counts. Deltas count whenever they come.
-    last_only = group.index(231) is None and group.index(1) is None
-    traffic = counted & (event != _FIREWALL_CREATED)
-    if last_only:
-        traffic &= event != _FIREWALL_UPDATED
-    kind = np.where(traffic, np.uint8(RecordKind.FLOW), np.uint8(RecordKind.EVENT))
-    return {"firewall_event": event, "record_kind": kind}
-
-
-def _firewall_event(group: RecordGroup, columns: Columns) -> NDArray[Any] | None:
-    event = columns.get("firewall_event")
-    if event is None and group.plan.version == 9:
-        event = group.unsigned(_FIREWALL_EVENT_V9)
-    return None if event is None else event.astype(np.uint8, copy=False)
-
-
 def _note_dropped(columns: Columns) -> None:
     """Say where a packet was dropped: forwarding status (RFC 7270 section 4.12), or no way out."""
     status = columns.get("forwarding_status")
@@ -326,7 +272,7 @@ def _texts(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _halves(group: RecordGroup, columns: Columns) -> Halves:
-    octets, packets = _reverse_counters(group)
+    octets, packets = reverse_counters(group)
     if octets is None and packets is None:
         return Halves(columns)
     present = np.zeros(group.n_records, np.bool_)
@@ -342,17 +288,6 @@ def _halves(group: RecordGroup, columns: Columns) -> Halves:
         reverse.pop(name, None)
     reverse.update(_reverse_columns(group, rows, octets, packets))
     return Halves(columns, reverse, rows)
-
-
-def _reverse_counters(group: RecordGroup) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Find the counters of the other direction: RFC 5103, ASA's responder, or v9's OUT_BYTES."""
-    octets = group.first_unsigned(_REVERSE_OCTETS, REVERSE_PEN)
-    packets = group.first_unsigned(_REVERSE_PACKETS, REVERSE_PEN)
-    if octets is None and packets is None and group.index(231) is not None:
-        octets, packets = group.unsigned(232), group.unsigned(299)
-    if octets is None and packets is None and group.index(1) is not None:
-        octets, packets = group.unsigned(23), group.unsigned(24)
-    return octets, packets
 
 
 def _reverse_columns(

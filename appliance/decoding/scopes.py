@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.columns import has_only_totals
+from appliance.decoding.counters import has_only_totals
 from appliance.decoding.groups import RecordGroup
 from appliance.decoding.results import DecodeResult, DecoderState
 from appliance.wire.block import DatagramBlock

@@ -55,29 +55,58 @@ NSEL = ((148, 4), (233, 1), (231, 4), (232, 4))
 
 
 @both
-def test_quirk_13_nsel_when_created_updated_and_deleted_then_octets_count_once(
+def test_quirk_13_nsel_when_updated_and_deleted_then_the_deletion_counts_the_whole_flow(
     protocol: Exporter,
 ) -> None:
+    """An update counts since the one before, the deletion since the beginning (nfdump #116)."""
     found = records(
         protocol,
         NSEL,
         (7, CREATED, 0, 0),
-        (7, UPDATED, 1000, 500),
-        (7, DELETED, 200, 100),
+        (7, UPDATED, 2557, 1117),
+        (7, UPDATED, 31, 0),
+        (7, DELETED, 2588, 1117),
         (8, DENIED, 0, 0),
     )
-    assert traffic(found) == 1800
+    assert traffic(found) == 2588 + 1117
     forward = [row for row in found.rows if "reverse" not in row]
-    assert [row["flow_id"] for row in forward] == [7, 7, 7, 8]
-    assert [row.get("record_kind", 0) for row in forward] == [1, 0, 0, 1]
+    assert [row["flow_id"] for row in forward] == [7, 7, 7, 7, 8]
+    assert [row.get("record_kind", 0) for row in forward] == [1, 1, 1, 0, 1]
+    assert [row.get("octet_delta_count") for row in forward] == [None, 2557, 31, 2588, None]
 
 
 @both
-def test_quirk_13_nsel_when_creation_has_octets_then_they_come_again_at_the_end(
+def test_quirk_13_nsel_when_all_events_repeat_the_counters_then_octets_count_once(
     protocol: Exporter,
 ) -> None:
+    found = records(protocol, NSEL, *((7, e, 60, 40) for e in (CREATED, UPDATED, DENIED, DELETED)))
+    assert traffic(found) == 100
+
+
+@both
+def test_quirk_13_nsel_when_a_flow_is_short_then_its_deletion_counts(protocol: Exporter) -> None:
     found = records(protocol, NSEL, (7, CREATED, 60, 40), (7, DELETED, 1000, 500))
     assert traffic(found) == 1500
+
+
+@both
+@pytest.mark.parametrize("event", range(6))
+def test_quirk_13_firewall_event_when_deltas_count_then_traffic(
+    protocol: Exporter, event: int
+) -> None:
+    """PAN-OS sends deltas with each of its events."""
+    elements = ((8, 4), (233, 1), (1, 4), (2, 4))
+    found = records(protocol, elements, (1, event, 70, 1), (2, event, 0, 0), (3, event, 0, 1))
+    assert kinds(found) == ["FLOW", "EVENT", "FLOW"]
+    assert traffic(found) == 70
+    assert traffic(found, "packet_delta_count") == 2
+
+
+@both
+def test_quirk_13_nat_event_when_deltas_count_then_traffic(protocol: Exporter) -> None:
+    elements = ((8, 4), (230, 1), (1, 4), (2, 4))
+    found = records(protocol, elements, (1, 1, 70, 1), (2, 1, 0, 0), (3, 0, 0, 0))
+    assert kinds(found) == ["FLOW", "EVENT", "FLOW"]
 
 
 @both
