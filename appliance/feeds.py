@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
-from appliance.flows import AnyArray, FlowBatch
+from appliance.flows import FlowBatch
 
 COUNTERS = ("octet_delta_count", "packet_delta_count")
-"""What is counted of flows, besides their number."""
+"""What is counted of flows, besides their number (`delta_flow_count`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,32 +110,3 @@ class FlowFeed(Protocol):
     def close(self) -> None:
         """Close the connection."""
         ...
-
-
-def counted_flows(columns: dict[str, AnyArray], flows: AnyArray) -> list[FlowBatch]:
-    """Return rows that each stand for several flows as so many flows.
-
-    The first flow of a row has its octets and packets, the further ones have none: sums and
-    number are both right.
-
-    Parameters
-    ----------
-    columns
-        Columns of the flow log, one row each.
-    flows
-        How many each row stands for; it is one for what is less.
-    """
-    batches = [FlowBatch(len(flows), columns)]
-    further = np.maximum(flows, 1) - 1
-    if further.any():
-        same = {name: values for name, values in columns.items() if name not in COUNTERS}
-        repeated = {name: _repeated(values, further) for name, values in same.items()}
-        batches.append(FlowBatch(int(further.sum()), repeated))
-    return batches
-
-
-def _repeated(values: AnyArray, times: AnyArray) -> AnyArray:
-    """Repeat each value; one that is the same everywhere takes no room."""
-    if values.strides == (0,):
-        return np.broadcast_to(values[:1], (int(times.sum()),))
-    return np.repeat(values, times)

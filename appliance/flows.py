@@ -99,6 +99,8 @@ COLUMNS: tuple[Column, ...] = (
     # How much.
     _column("octet_delta_count", "u8", 1, 23, 85, 231, unit="octets", pmacct="bytes"),
     _column("packet_delta_count", "u8", 2, 24, 86, 298, unit="packets", pmacct="packets"),
+    # A record is one flow where it does not say how many it stands for.
+    _column("delta_flow_count", "u8", 3, absent=1, unit="flows", pmacct="flows"),
     _column("sampling_rate", "f8", pmacct="sampling_rate"),
     # By which way.
     _column("ingress_interface", "u4", 10, 252, pmacct="iface_in"),

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from appliance.feeds import COUNTERS, counted_flows
+from appliance.feeds import COUNTERS
 from appliance.flowlog import FlowQuestion, FlowSearch
 from appliance.flows import COLUMN, FlowBatch
 
-_FLOWS = "flows"
+_SUMMED = (*COUNTERS, "delta_flow_count")
 
 
 def rows_of_bin(folder: Path, start_ms: int, columns: Sequence[str]) -> Any:
@@ -52,23 +52,25 @@ def more_than(found: Sequence[FlowBatch], taken: Any) -> list[FlowBatch]:
         A pyarrow table with the columns of `bin_columns`.
     """
     names = bin_columns(found)
-    keys = [name for name in names if name not in COUNTERS]
+    keys = [name for name in names if name not in _SUMMED]
     parts = [*(_signed(_table(batch, names), 1) for batch in found), _signed(taken, -1)]
-    sums = [(name, "sum") for name in (*COUNTERS, _FLOWS)]
-    grouped = pa.concat_tables(part.select([*keys, *COUNTERS, _FLOWS]) for part in parts)
+    sums = [(name, "sum") for name in _SUMMED]
+    grouped = pa.concat_tables(part.select([*keys, *_SUMMED]) for part in parts)
     grouped = grouped.group_by(keys).aggregate(sums)
-    more = {name: np.maximum(grouped[f"{name}_sum"].to_numpy(), 0) for name in (*COUNTERS, _FLOWS)}
+    more = {name: np.maximum(grouped[f"{name}_sum"].to_numpy(), 0) for name in _SUMMED}
     rows = np.flatnonzero(sum(values > 0 for values in more.values()))
     if not len(rows):
         return []
     columns = {key: grouped[key].to_numpy()[rows].astype(COLUMN[key].dtype) for key in keys}
-    columns |= {name: more[name][rows].astype(COLUMN[name].dtype) for name in COUNTERS}
+    columns |= {name: more[name][rows].astype(COLUMN[name].dtype) for name in _SUMMED}
     columns |= {
         name: np.broadcast_to(values[:1], (len(rows),))
         for name, values in found[0].columns.items()
         if name.endswith("_milliseconds")
     }
-    return counted_flows(columns, more[_FLOWS][rows])
+    # Octets that came to flows already taken are in a row of their own, which is one flow at least.
+    columns["delta_flow_count"] = np.maximum(columns["delta_flow_count"], 1)
+    return [FlowBatch(len(rows), columns)]
 
 
 def _table(batch: FlowBatch, names: Sequence[str]) -> Any:
@@ -76,13 +78,13 @@ def _table(batch: FlowBatch, names: Sequence[str]) -> Any:
 
 
 def _signed(table: Any, sign: int) -> Any:
-    """Return a table with counters as signed numbers, a flow a row, and no nulls."""
+    """Return a table with counters as signed numbers and no nulls."""
     columns: dict[str, Any] = {
         name: pc.fill_null(table[name].combine_chunks(), COLUMN[name].absent)
         for name in table.column_names
     }
-    for name in COUNTERS:
-        counted = columns.get(name, pa.repeat(pa.scalar(0), table.num_rows))
+    for name in _SUMMED:
+        absent = pa.scalar(COLUMN[name].absent)
+        counted = columns.get(name, pa.repeat(absent, table.num_rows))
         columns[name] = pc.multiply(counted.cast(pa.int64(), safe=False), sign)
-    columns[_FLOWS] = pa.repeat(pa.scalar(sign, pa.int64()), table.num_rows)
     return pa.table(columns)

@@ -45,6 +45,7 @@ _SPECIAL = {
     "flow_end_milliseconds",
     "octet_delta_count",
     "packet_delta_count",
+    "delta_flow_count",
     "collection_time_milliseconds",
     "application_id",
     "observation_domain_id",

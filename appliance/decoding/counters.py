@@ -33,6 +33,7 @@ Counter = NDArray[Any] | None
 # initiator (ASA NSEL).
 _DELTA_OCTETS, _DELTA_PACKETS = (1, 23, 352), (2, 24)
 _OCTETS, _PACKETS = (*_DELTA_OCTETS, 85, 231), (*_DELTA_PACKETS, 86, 298)
+_FLOWS = 3
 _REVERSE_OCTETS, _REVERSE_PACKETS = (1, 85), (2, 86)
 _FIREWALL_EVENT_V9 = 40005
 """What ASA called element 233 before IANA numbered it."""
@@ -41,12 +42,16 @@ _NO_EVENT, _FIREWALL_DELETED = 0, 2
 
 
 def counter_columns(group: RecordGroup) -> Columns:
-    """Fill octets and packets of the forward direction."""
+    """Fill octets and packets of the forward direction, and how many flows a record stands for."""
     columns: Columns = {}
     for name, elements in (("octet_delta_count", _OCTETS), ("packet_delta_count", _PACKETS)):
         values = group.first_unsigned(elements)
         if values is not None:
             columns[name] = values.astype(np.uint64, copy=False)
+    flows = group.unsigned(_FLOWS)
+    if flows is not None:
+        # A record of no flow is none: some exporters leave the field empty, and mean one.
+        columns["delta_flow_count"] = np.maximum(flows, 1).astype(np.uint64, copy=False)
     return columns
 
 

@@ -303,7 +303,8 @@ def _sums(raw: bool) -> str:
     scale = "" if raw else " * rate(sampling_rate)"
     return (
         f"sum(octet_delta_count::DOUBLE{scale}) AS octets,"
-        f" sum(packet_delta_count::DOUBLE{scale}) AS packets, count(*) AS flows"
+        f" sum(packet_delta_count::DOUBLE{scale}) AS packets,"
+        " sum(coalesce(delta_flow_count, 1)::DOUBLE) AS flows"
     )
 
 
@@ -314,6 +315,7 @@ def _counted(
     needed = {
         "octet_delta_count",
         "packet_delta_count",
+        "delta_flow_count",
         "sampling_rate",
         "record_kind",
         COLLECTION_TIME,

@@ -161,19 +161,16 @@ _COUNTED = st.dictionaries(
 
 def batches_of(counted: dict[tuple[int, int], tuple[int, int, int]]) -> list[FlowBatch]:
     """Make flows of keys with octets, packets and a number of flows, as a feed does."""
-    rows = [
-        (*key, octets if n == 0 else 0, packets if n == 0 else 0)
-        for key, (octets, packets, flows) in counted.items()
-        for n in range(flows)
-    ]
+    rows = [(*key, *counts) for key, counts in counted.items()]
     if not rows:
         return []
-    source, protocol, octets, packets = zip(*rows, strict=True)
+    source, protocol, octets, packets, flows = zip(*rows, strict=True)
     columns = {
         "source_address_lo": np.array(source, np.uint64),
         "protocol_identifier": np.array(protocol, np.uint8),
         "octet_delta_count": np.array(octets, np.uint64),
         "packet_delta_count": np.array(packets, np.uint64),
+        "delta_flow_count": np.array(flows, np.uint64),
         "collection_time_milliseconds": np.full(len(rows), 5, np.int64),
     }
     return [FlowBatch(len(rows), columns)]
@@ -184,11 +181,13 @@ def counted_of(batches: list[FlowBatch]) -> dict[tuple[int, int], tuple[int, int
     for batch in batches:
         names = (
             *("source_address_lo", "protocol_identifier"),
-            *("octet_delta_count", "packet_delta_count"),
+            *("octet_delta_count", "packet_delta_count", "delta_flow_count"),
         )
-        for *key, octets, packets in zip(*(batch.column(n).tolist() for n in names), strict=True):
+        for *key, octets, packets, flows in zip(
+            *(batch.column(n).tolist() for n in names), strict=True
+        ):
             found = sums.setdefault((key[0], key[1]), Counter())
-            found.update(octets=octets, packets=packets, flows=1)
+            found.update(octets=octets, packets=packets, flows=flows)
     return {key: (c["octets"], c["packets"], c["flows"]) for key, c in sums.items()}
 
 

@@ -360,3 +360,14 @@ def test_quirk_49_ipfix_sequence_when_a_set_could_not_be_counted_then_no_loss_is
         ipfix(a_set(301, basic()), sequence=6),
     )
     assert sequence(found).lost == 2
+
+
+@both
+@pytest.mark.parametrize("octets", [1, 2, 4, 8])
+def test_quirk_54_delta_flow_count_when_a_record_is_many_flows_then_so_many(
+    protocol: Exporter, octets: int
+) -> None:
+    """Element 3; 0 is one flow, as nfacctd has it."""
+    found = records(protocol, ((8, 4), (1, 4), (3, octets)), (1, 70, 5), (2, 60, 0), (3, 50, 1))
+    assert found.column("delta_flow_count") == [5, None, None]
+    assert traffic(found) == 180

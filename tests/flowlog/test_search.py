@@ -57,6 +57,17 @@ def where(*texts: str) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_flows_when_records_stand_for_several_then_all_are_counted(
+    log: Any, make_batch: Any, stage: str
+) -> None:
+    several = make_batch(3, delta_flow_count=np.array([5, 1, 2], "u8"))
+    search = at_stage(log, stage, [make_batch(4), several, make_batch(1, seed=1)])
+    assert search.totals().flows == 4 + 8 + 1
+    (row,) = search.top(TopQuestion("protocol")).to_pylist()
+    assert row["flows"] == 13
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_totals_and_top_when_rows_lie_anywhere_then_exact(
     log: Any, make_batch: Any, stage: str
 ) -> None:

@@ -39,6 +39,7 @@ FLOW_COLUMNS = (
     "protocol_identifier",
     "octet_delta_count",
     "packet_delta_count",
+    "delta_flow_count",
     "sampling_rate",
     "flow_direction",
     "application_id",
@@ -67,6 +68,8 @@ class Flows:
         0 ingress, 1 egress.
     port
         The service port.
+    flows
+        How many flows each stands for; None when it is one each.
     """
 
     n: int
@@ -81,6 +84,7 @@ class Flows:
     destination: tuple[WordArray, WordArray]
     octets: IntArray
     packets: IntArray
+    flows: IntArray | None = None
 
     def where(self, chosen: NDArray[Any]) -> Flows:
         """Return the flows at these places."""
@@ -97,6 +101,7 @@ class Flows:
             (self.destination[0][chosen], self.destination[1][chosen]),
             self.octets[chosen],
             self.packets[chosen],
+            None if self.flows is None else self.flows[chosen],
         )
 
 
@@ -183,6 +188,7 @@ class Classifier:
             destination=destination,
             octets=_scaled(columns["octet_delta_count"], rate),
             packets=_scaled(columns["packet_delta_count"], rate),
+            flows=_flow_counts(columns["delta_flow_count"]),
         )
 
     def _directions(
@@ -254,6 +260,12 @@ def _exporters(columns: dict[str, AnyArray]) -> tuple[IntArray, list[tuple[int, 
     exporters = [(int(run["hi"]), int(run["lo"])) for run in runs[first]]
     lengths = np.diff(np.append(starts, len(lo)))
     return np.repeat(codes, lengths), exporters
+
+
+def _flow_counts(counts: WordArray) -> IntArray | None:
+    if is_constant(counts) and (not len(counts) or counts[0] == 1):
+        return None
+    return np.minimum(counts, np.uint64(LARGEST_COUNT)).astype(np.int64)
 
 
 def _scaled(counts: WordArray, rates: NDArray[np.float64]) -> IntArray:

@@ -53,6 +53,7 @@ def piece_groups(flows: Flows, ids: Sequence[int]) -> Groups:
         ],
         flows.octets,
         flows.packets,
+        flows.flows,
     )
     numbers = np.array(ids or [ALL_EXPORTERS], np.int64)
     groups.columns[_EXPORTER] = numbers[groups.columns[_EXPORTER]]

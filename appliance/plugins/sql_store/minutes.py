@@ -147,7 +147,7 @@ def piece_names(flows: Flows, groups: Groups, ids: Sequence[int]) -> NamesByMinu
         (Dimension.DESTINATION, flows.destination),
     ):
         columns: list[AnyArray] = [flows.minutes, cell, *address]
-        whole[dimension] = grouped(columns, flows.octets, flows.packets)
+        whole[dimension] = grouped(columns, flows.octets, flows.packets, flows.flows)
     return {dimension: list(cells(found)) for dimension, found in whole.items()}
 
 

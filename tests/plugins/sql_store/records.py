@@ -46,7 +46,7 @@ def plain_records(batch: FlowBatch) -> list[dict[str, Any]]:
                 "application_id": value["application_id"],
                 "octets": round(value["octet_delta_count"] * rate),
                 "packets": round(value["packet_delta_count"] * rate),
-                "flows": 1,
+                "flows": value["delta_flow_count"],
             }
         )
     return found
@@ -66,6 +66,7 @@ _NEEDED = (
     "protocol_identifier",
     "octet_delta_count",
     "packet_delta_count",
+    "delta_flow_count",
     "sampling_rate",
     "flow_direction",
     "application_id",

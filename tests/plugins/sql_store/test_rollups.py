@@ -47,6 +47,13 @@ class TestRollups:
         assert world.store.totals(Selection()).flows == 15
         world.check()
 
+    def test_flows_when_records_stand_for_several_then_all_are_counted(self, world: Any):
+        world.write(world.flows(10), world.flows(10, delta_flow_count=np.arange(1, 11)))
+        world.write(world.flows(3, delta_flow_count=7))
+        world.load()
+        assert world.store.totals(Selection()).flows == 10 + 55 + 21
+        world.check()
+
     def test_direction_when_exported_or_not_then_told_or_by_local_networks(self, world: Any):
         inside, outside = address_halves("10.1.1.1")[1], address_halves("203.0.113.9")[1]
         pairs = [(outside, inside), (inside, inside), (inside, outside), (outside, outside)]

@@ -18,7 +18,7 @@ from appliance.plugins.sql_store.pmacct.values import (
     Value,
     accounted,
     column_of,
-    is_traffic,
+    flow_counts,
     key_columns,
 )
 
@@ -105,7 +105,7 @@ def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
         octets, packets = np.rint(octets * rate), np.rint(packets * rate)
     found = {OCTETS: _bounded(octets), PACKETS: _bounded(packets)}
     if plan.has_flows:
-        found[FLOWS] = np.asarray(is_traffic(rows)).astype(np.int64)
+        found[FLOWS] = _bounded(flow_counts(rows))
     if plan.has_flags:
         tcp = np.asarray(column_of(rows, "protocol_identifier")) == _TCP
         flags = np.where(tcp, np.asarray(column_of(rows, "tcp_control_bits")), 0).astype(np.uint8)

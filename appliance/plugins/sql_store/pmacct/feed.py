@@ -1,8 +1,7 @@
 """Rows of a pmacct table made into flow batches, bin by bin.
 
 A bin counts once nfacctd has written it: its end is longer ago than the purges take.
-Each row of the table stands for `flows` flows where that column is there, else for one; further
-flows of a row are rows without octets and packets, so that sums and counts are both right. Rows
+Each row of the table stands for `flows` flows where that column is there, else for one. Rows
 without octets and packets are those of options records and events, and are left out.
 """
 
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from appliance.errors import SettingsError
-from appliance.feeds import COUNTERS, FeedBin, counted_flows
+from appliance.feeds import COUNTERS, FeedBin
 from appliance.flows import COLUMN, AnyArray, FlowBatch, RecordKind, address_halves
 from appliance.plugins.sql_store.pmacct.feed_names import ApplicationNames, application_id
 from appliance.plugins.sql_store.pmacct.source import SourceTable
@@ -31,7 +30,6 @@ STAMP = "stamp_inserted"
 NO_ADDRESS = (0, V4_MAPPED)
 """0.0.0.0: the exporter of rows whose table does not say it."""
 
-MOST_FLOWS_OF_A_ROW = 10_000_000
 DEFAULT_BIN_SECONDS = 3600
 DEFAULT_MARGIN_SECONDS = 120.0
 _BINS_LOOKED_AT = 5
@@ -59,9 +57,9 @@ COLUMNS: Mapping[str, str] = {
     "direction": "flow_direction",
     "bytes": "octet_delta_count",
     "packets": "packet_delta_count",
-    "flows": "flows",
+    "flows": "delta_flow_count",
 }
-"""What columns of pmacct's tables hold; the flow log's name, or `flows`."""
+"""What columns of pmacct's tables hold, by the flow log's name."""
 
 ELEMENTS: Mapping[int, str] = {61: "flow_direction", 95: "application_id"}
 """What custom primitives of some elements hold."""
@@ -73,7 +71,7 @@ DIMENSIONS: Mapping[str, tuple[str, str]] = {
     "source_transport_port": ("src_port", "services are found by the destination's port only"),
     "destination_transport_port": ("dst_port", "services are found by the source's port only"),
     "protocol_identifier": ("proto", "there are no protocols"),
-    "flows": ("flows", "each row of the table counts as one flow"),
+    "delta_flow_count": ("flows", "each row of the table counts as one flow"),
 }
 """The primitive that is missing when nothing fills a column, and what follows from it."""
 
@@ -246,11 +244,12 @@ class TableFeed:
         if not len(traffic):
             return []
         found = {name: values[traffic] for name, values in found.items()}
-        flows = found.pop("flows", np.ones(len(traffic), np.int64))
+        if "delta_flow_count" in found:
+            found["delta_flow_count"] = np.maximum(found["delta_flow_count"], 1)
         for name, value in self._constants(start_ms, found).items():
             found[name] = np.broadcast_to(np.array(value, COLUMN[name].dtype), (len(traffic),))
         self._exporters |= _exporters(found)
-        return counted_flows(found, np.minimum(flows, MOST_FLOWS_OF_A_ROW))
+        return [FlowBatch(len(traffic), found)]
 
     def _constants(self, start_ms: int, found: Mapping[str, AnyArray]) -> dict[str, int]:
         constants = {
@@ -277,8 +276,6 @@ def _column(role: str, values: list[Any]) -> dict[str, AnyArray]:
             f"{role}_hi": np.array([hi for hi, _ in halves], np.uint64),
             f"{role}_lo": np.array([lo for _, lo in halves], np.uint64),
         }
-    if role == "flows":
-        return {role: np.array([int(value or 0) for value in values], np.int64)}
     dtype = COLUMN[role].dtype
     convert: Converter = _CONVERTERS.get(role, _number)
     largest = np.iinfo(dtype).max if dtype.kind == "u" else 2**53

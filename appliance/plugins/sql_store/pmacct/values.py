@@ -43,6 +43,7 @@ def source_columns(plan: TablePlan) -> tuple[str, ...]:
     names = ["octet_delta_count", "packet_delta_count", "record_kind", "reverse"]
     names += ["collection_time_milliseconds", "flow_start_milliseconds", "sampling_rate"]
     names += [f"{side}_address_{half}" for side in ("source", "destination") for half in _HALVES]
+    names += ["delta_flow_count"] if plan.has_flows else []
     names += [*TAG_COLUMNS, "export_protocol_version", "protocol_identifier"]
     for column in (column for way in plan.ways for column in way.columns):
         names += _sources(column) if column.filler is None else ()
@@ -350,6 +351,7 @@ def accounted(rows: Rows, options: bool) -> Value:
     return present & there
 
 
-def is_traffic(rows: Rows) -> Value:
-    """Return which rows are flows."""
-    return np.asarray(column_of(rows, "record_kind")) == RecordKind.FLOW
+def flow_counts(rows: Rows) -> Value:
+    """Return how many flows each row stands for; an event for none."""
+    traffic = np.asarray(column_of(rows, "record_kind")) == RecordKind.FLOW
+    return np.where(traffic, np.asarray(column_of(rows, "delta_flow_count")), 0)

@@ -25,6 +25,15 @@ def test_rows_when_flows_share_the_key_then_summed_up(world):
     ]
 
 
+def test_rows_when_a_record_stands_for_several_flows_then_all_are_counted(world):
+    world.configure(OWN + "aggregate: dst_port, flows\n")
+    world.flows(2, delta_flow_count=[5, 2])
+    world.flows(2, destination_transport_port=[443, 80])
+    world.flows(1, record_kind=int(RecordKind.EVENT), delta_flow_count=9)
+    world.purge()
+    assert world.rows("dst_port, flows") == [(80, 1), (443, 8)]
+
+
 def test_rows_when_nothing_tells_flows_apart_then_one(world):
     world.configure(OWN + "aggregate: none\n")
     world.flows(5, octet_delta_count=[1, 2, 3, 4, 5])
