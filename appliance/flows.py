@@ -70,6 +70,8 @@ def _column(name: str, dtype: str, *elements: int, **rest: Any) -> Column:
 
 
 UNKNOWN_DIRECTION = 255
+UNKNOWN_PROTOCOL = 255
+"""IANA reserves this number; 0 is a protocol (IPv6 hop-by-hop options)."""
 
 COLUMNS: tuple[Column, ...] = (
     # Where and when the record came from.
@@ -92,7 +94,7 @@ COLUMNS: tuple[Column, ...] = (
     _column("destination_address_lo", "u8", 28, 12, pmacct="ip_dst"),
     _column("source_transport_port", "u2", 7, 180, 182, pmacct="src_port"),
     _column("destination_transport_port", "u2", 11, 181, 183, pmacct="dst_port"),
-    _column("protocol_identifier", "u1", 4, pmacct="ip_proto"),
+    _column("protocol_identifier", "u1", 4, absent=UNKNOWN_PROTOCOL, pmacct="ip_proto"),
     _column("ip_class_of_service", "u1", 5, pmacct="tos"),
     _column("tcp_control_bits", "u2", 6, pmacct="tcp_flags"),
     _column("icmp_type_code", "u2", 32, 139),

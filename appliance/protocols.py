@@ -1,4 +1,7 @@
-"""Names of IP protocols by number, as the API shows them: lower case, mostly IANA keywords."""
+"""Names of IP protocols by number, as the API shows them: lower case, mostly IANA keywords.
+
+255, which IANA reserves, is what the columns have where nothing tells the protocol.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ PROTOCOL_NAMES: Mapping[int, str] = MappingProxyType(
         89: "ospf", 94: "ipip", 97: "etherip", 98: "encap", 103: "pim", 108: "ipcomp", 112: "vrrp",
         115: "l2tp", 124: "isis", 132: "sctp", 133: "fc", 135: "mobility-header", 136: "udplite",
         137: "mpls-in-ip", 138: "manet", 139: "hip", 140: "shim6", 141: "wesp", 142: "rohc",
+        255: "unknown",
     }
 )  # fmt: skip
 

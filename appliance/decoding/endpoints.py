@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.decoding.groups import RecordGroup
-from appliance.flows import COLUMN
+from appliance.flows import COLUMN, UNKNOWN_PROTOCOL
 from appliance.wire.block import V4_MAPPED
 
 Columns = dict[str, NDArray[Any]]
@@ -27,7 +27,15 @@ ADDRESSES = {
 _ENDS = ("source_address", "destination_address")
 _IPV4_BITS = np.uint64(0xFFFF_FFFF)
 _ICMP_TYPE_AND_CODE = ((176, 177), (178, 179))
-_ICMP, _ICMP_V6 = 1, 58
+_PORTS = ("source_transport_port", "destination_transport_port")
+_ICMP, _ICMP_V6, _TCP, _UDP = 1, 58, 6, 17
+_ONLY_IN = (
+    (_ICMP, (32, 176, 177)),
+    (_ICMP_V6, (139, 178, 179)),
+    (_TCP, (182, 183, 6)),
+    (_UDP, (180, 181)),
+)
+"""Protocols, and the elements that no other one has; the first that a record fills decides."""
 
 
 def endpoint_columns(group: RecordGroup) -> Columns:
@@ -36,6 +44,7 @@ def endpoint_columns(group: RecordGroup) -> Columns:
     columns.update(_prefix_lengths(group, columns))
     columns.update(_ports(group))
     columns.update(_icmp(group, columns))
+    columns.update(_protocol(group, columns))
     return columns
 
 
@@ -87,8 +96,7 @@ def _prefix_lengths(group: RecordGroup, columns: Columns) -> Columns:
 
 
 def _ports(group: RecordGroup) -> Columns:
-    names = ("source_transport_port", "destination_transport_port")
-    return {name: _first_not_zero(ports) for name in names if (ports := _all_of(group, name))}
+    return {name: _first_not_zero(ports) for name in _PORTS if (ports := _all_of(group, name))}
 
 
 def _icmp(group: RecordGroup, columns: Columns) -> Columns:
@@ -106,6 +114,20 @@ def _icmp(group: RecordGroup, columns: Columns) -> Columns:
         return {}
     is_icmp = (protocol == _ICMP) | (protocol == _ICMP_V6)
     return {"icmp_type_code": np.where(is_icmp, port, np.uint16(0))} if is_icmp.any() else {}
+
+
+def _protocol(group: RecordGroup, columns: Columns) -> Columns:
+    """Tell the protocol of a layout without element 4 by elements that only one protocol has."""
+    if group.index(4) is not None:
+        return {}
+    protocol = np.full(group.n_records, UNKNOWN_PROTOCOL, np.uint8)
+    has_ports = any(name in columns for name in _PORTS)
+    for number, elements in reversed(_ONLY_IN):
+        for values in (v for e in elements if (v := group.unsigned(e)) is not None):
+            # Type 0, code 0 is an echo reply: no value of ICMP, but for want of ports.
+            is_icmp = number in (_ICMP, _ICMP_V6) and not has_ports
+            protocol = np.where((values != 0) | is_icmp, np.uint8(number), protocol)
+    return {"protocol_identifier": protocol} if (protocol != UNKNOWN_PROTOCOL).any() else {}
 
 
 def _all_of(group: RecordGroup, name: str) -> list[NDArray[Any]]:

@@ -174,7 +174,12 @@ def _comparison(column: str, sign: str, text: str, values: list[Any]) -> str:
         raise InvalidQueryError(f"~ looks for a part of a text, but {column} is a number")
     values.append(_number(column, text))
     kind = {"u": "UBIGINT", "i": "BIGINT", "f": "DOUBLE"}[COLUMN[column].dtype.kind]
-    return f"{column} {'=' if sign == '!=' else sign} {{{len(values) - 1}}}::{kind}"
+    same = f"{column} {'=' if sign == '!=' else sign} {{{len(values) - 1}}}::{kind}"
+    absent = COLUMN[column].absent
+    # Stored as null: what is absent equals its value, where that is not simply nothing.
+    if absent and values[-1] == absent and sign in ("=", "!="):
+        return f"({same} OR {column} IS NULL)"
+    return same
 
 
 def _address(column: str, sign: str, text: str, values: list[Any]) -> str:

@@ -22,7 +22,7 @@ from appliance.flowlog.conditions import (
     where_branches,
 )
 from appliance.flowlog.schema import COLLECTION_TIME
-from appliance.flows import COLUMN, COLUMNS, FLOW_COLUMNS
+from appliance.flows import COLUMN, COLUMNS, FLOW_COLUMNS, UNKNOWN_PROTOCOL
 
 LAST_MS = 2**62
 
@@ -332,7 +332,7 @@ def _counted(
 def _matching(
     question: FlowQuestion | TopQuestion, reads: Iterable[str]
 ) -> tuple[str, dict[str, Any]]:
-    columns = ", ".join(sorted(reads))
+    columns = ", ".join(_read(name) for name in sorted(reads))
     parameters: dict[str, Any] = {}
     time = ""
     if question.since_ms > 0 or question.until_ms < LAST_MS:
@@ -345,6 +345,13 @@ def _matching(
         selects.append(f"SELECT {columns} FROM log WHERE {time}{where}")
         parameters |= values
     return " UNION ALL ".join(selects), parameters
+
+
+def _read(name: str) -> str:
+    """Return the expression that reads a stored column; an unknown protocol is one, not null."""
+    if name == "protocol_identifier":
+        return f"coalesce({name}, {UNKNOWN_PROTOCOL}::UTINYINT) AS {name}"
+    return name
 
 
 def _all_columns(options: bool, octets: Iterable[str]) -> tuple[str, ...]:

@@ -174,3 +174,24 @@ def test_top_when_options_records_name_an_interface_then_name_and_description(
     assert row["interface_description"].startswith("uplink, very long uplink")
     assert run("top", dimension, "--directory", named) == 0
     assert "ge-0/0/7" in capsys.readouterr().out
+
+
+def test_top_when_nothing_tells_the_protocol_then_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = FlowLogWriter(tmp_path, FlowLogLimits(minimum_free_octets=0))
+    writer.start()
+    octets = {"octet_delta_count": np.array([30, 40], "u8")}
+    writer.append(FlowBatch(2, octets))
+    writer.append(FlowBatch(2, {**octets, "protocol_identifier": np.array([255, 0], "u1")}))
+    writer.flush({}, 1)
+    writer.close(1)
+    assert run_command_line(group, ["top", "protocol", "--directory", str(tmp_path)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:3] for line in lines[1:3]] == [["unknown", "100", "B"], ["hopopt", "40", "B"]]
+    assert [row["octets"] for row in rows(capsys, "protocol=unknown", "--directory", tmp_path)] == [
+        100
+    ]
+    assert [
+        row["octets"] for row in rows(capsys, "protocol!=unknown", "--directory", tmp_path)
+    ] == [40]

@@ -364,7 +364,7 @@ def test_quirk_49_ipfix_sequence_when_a_set_could_not_be_counted_then_no_loss_is
 
 @both
 @pytest.mark.parametrize("octets", [1, 2, 4, 8])
-def test_quirk_54_delta_flow_count_when_a_record_is_many_flows_then_so_many(
+def test_delta_flow_count_when_a_record_is_many_flows_then_so_many(
     protocol: Exporter, octets: int
 ) -> None:
     """Element 3; 0 is one flow, as nfacctd has it."""

@@ -171,3 +171,9 @@ def test_figures_when_some_are_cut_off_then_the_header_has_the_bound(client, man
     reply = client.get(f"{BASE}getIngressTopTalkers?device=1&limit=1000")
     assert reply.headers["x-figures"] == "at-most-low-by=4711"
     assert reply.headers["x-figures-pending"] == "12"
+
+
+def test_protocol_when_nothing_tells_it_then_unknown(client, store):
+    store.flows = [Flow(NOW - 60, 1000, 10, 1, protocol="255")]
+    (row,) = client.get(f"{BASE}getProtocolDistribution").json
+    assert row["protocol"] == "unknown"

@@ -20,7 +20,14 @@ import numpy as np
 
 from appliance.errors import SettingsError
 from appliance.feeds import COUNTERS, FeedBin
-from appliance.flows import COLUMN, AnyArray, FlowBatch, RecordKind, address_halves
+from appliance.flows import (
+    COLUMN,
+    UNKNOWN_PROTOCOL,
+    AnyArray,
+    FlowBatch,
+    RecordKind,
+    address_halves,
+)
 from appliance.plugins.sql_store.pmacct.feed_names import ApplicationNames, application_id
 from appliance.plugins.sql_store.pmacct.source import SourceTable
 from appliance.protocols import PROTOCOL_NAMES
@@ -308,9 +315,10 @@ _NUMBERS = {name: number for number, name in PROTOCOL_NAMES.items()} | {"ip": 0}
 
 @lru_cache(maxsize=1024)
 def _protocol(value: Any) -> int:
-    """Read a protocol: nfacctd's name or a number."""
+    """Read a protocol: nfacctd's name or a number. It writes 0 where it was told none."""
     text = str(value or "").strip().lower()
-    return int(text) if text.isdecimal() else _NUMBERS.get(text, 0)
+    number = int(text) if text.isdecimal() else _NUMBERS.get(text, 0)
+    return number or UNKNOWN_PROTOCOL
 
 
 _DIRECTIONS = {"0": 0, "1": 1, "i": 0, "in": 0, "e": 1, "out": 1}

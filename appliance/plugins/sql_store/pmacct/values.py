@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from appliance.flowlog import Rows
-from appliance.flows import COLUMN, RecordKind, octets_column
+from appliance.flows import COLUMN, UNKNOWN_PROTOCOL, RecordKind, octets_column
 from appliance.nfacctd.aggregates import BuiltIn, Kind
 from appliance.nfacctd.pre_tag_map import Subject, TagRules, Tags
 from appliance.nfacctd.primitives import Primitive
@@ -145,6 +145,12 @@ def _number(rows: Rows, column: ColumnPlan, key: str, plan: TablePlan, *_: objec
             return {key: np.where(np.asarray(found) >= 1, 1, 0).astype(np.int64)}
         found = np.rint(found).astype(np.int64)
     return {key: found}
+
+
+def _protocol(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+    """Return the protocol; 0 where nothing tells it."""
+    found = np.asarray(column_of(rows, _built_in(column).source))
+    return {key: np.where(found == UNKNOWN_PROTOCOL, np.uint8(0), found)}
 
 
 def _port(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
@@ -324,7 +330,7 @@ _READERS: dict[Kind, Callable[..., Keys]] = {
     Kind.NET: _net,
     Kind.NUMBER: _number,
     Kind.PORT: _port,
-    Kind.PROTOCOL: _number,
+    Kind.PROTOCOL: _protocol,
     Kind.MAC: _number,
     Kind.TIME: _time,
     Kind.TAG: _tag,

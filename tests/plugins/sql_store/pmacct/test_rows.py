@@ -34,6 +34,14 @@ def test_rows_when_a_record_stands_for_several_flows_then_all_are_counted(world)
     assert world.rows("dst_port, flows") == [(80, 1), (443, 8)]
 
 
+def test_rows_when_nothing_tells_the_protocol_then_as_nfacctd(world):
+    world.configure(OWN + "aggregate: proto\n")
+    world.flows(2, protocol_identifier=[255, 6])
+    world.flows(1, protocol_identifier=255)
+    world.purge()
+    assert world.rows("ip_proto, bytes") == [("0", 200), ("tcp", 100)]
+
+
 def test_rows_when_nothing_tells_flows_apart_then_one(world):
     world.configure(OWN + "aggregate: none\n")
     world.flows(5, octet_delta_count=[1, 2, 3, 4, 5])

@@ -152,7 +152,7 @@ def test_bins_when_texts_are_nonsense_then_taken_as_absent(fill: Fill) -> None:
     assert flows.n_records == 1
     assert flows.column("source_transport_port").tolist() == [65535]
     assert flows.column("destination_transport_port").tolist() == [0]
-    assert flows.column("protocol_identifier").tolist() == [0]
+    assert flows.column("protocol_identifier").tolist() == [255]
 
 
 def test_check_when_bins_are_unknown_then_found_in_the_table(fill: Fill) -> None:
