@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from appliance.decoding.counters import counter_columns, kind_columns, reverse_counters
 from appliance.decoding.endpoints import ADDRESSES, endpoint_columns
+from appliance.decoding.frames import add_frame_columns
 from appliance.decoding.groups import RecordGroup
 from appliance.decoding.times import time_columns
 from appliance.flows import (
@@ -97,6 +98,7 @@ def flow_columns(group: RecordGroup) -> Halves:
     columns.update(endpoint_columns(group))
     columns.update(time_columns(group))
     columns.update(counter_columns(group))
+    add_frame_columns(group, columns)
     columns.update(_application(group))
     columns.update(_direction(group, columns))
     columns.update(kind_columns(group, columns))

@@ -38,7 +38,13 @@ def compare(record: dict[str, Any], row: dict[str, Any], clock: Clock, named: li
         expected |= _expected_flow(record)
         boots = [None, *clock.boots]
         assert _times(row) in [_expected_times(record, clock.uptime, boot) for boot in boots]
+    if SECTIONS & set(record):
+        # The headers of the sampled packet fill what no element does.
+        expected = {name: value for name, value in expected.items() if value is not None}
     assert {name: row.get(name) for name in expected} == expected, record
+
+
+SECTIONS = {"dataLinkFrameSection", "ipHeaderPacketSection", "ipPayloadPacketSection"}
 
 
 NUMBERS = {

@@ -16,7 +16,9 @@ import pytest
 from tests.plugins.sql_store.pmacct.both import TABLES, Side, without
 
 CAPTURES = Path(__file__).parents[3] / "data" / "captures"
-CASES = sorted(path.stem for path in CAPTURES.glob("*.pcap"))
+CONSTRUCTED = Path(__file__).parents[3] / "data" / "nfacctd"
+PATHS = {path.stem: path for folder in (CAPTURES, CONSTRUCTED) for path in folder.glob("*.pcap")}
+CASES = sorted(PATHS)
 ENDLESS = {"v9_constructed_bad-templates"}
 """nfacctd never ends with a template whose records have no octets."""
 
@@ -118,7 +120,7 @@ def sides(mariadb, tmp_path_factory) -> dict[tuple[str, str], tuple[Side, Side]]
             if case not in ENDLESS:
                 made[case, kind] = tuple(
                     Side(
-                        *(folder / who / kind / case, kind, CAPTURES / f"{case}.pcap", mariadb),
+                        *(folder / who / kind / case, kind, PATHS[case], mariadb),
                         mariadb.new_database().split("/")[-1],
                     )
                     for who in ("nfacctd", "appliance")
