@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from appliance.flows import COLUMN
+from appliance.flows import COLUMN, UNKNOWN_PROTOCOL
 
 
 def _first(record: dict[str, Any], *names: str) -> Any:
@@ -48,7 +48,6 @@ SECTIONS = {"dataLinkFrameSection", "ipHeaderPacketSection", "ipPayloadPacketSec
 
 
 NUMBERS = {
-    "protocol_identifier": ("protocolIdentifier",),
     "ip_class_of_service": ("ipClassOfService",),
     "tcp_control_bits": ("tcpControlBits",),
     "ingress_interface": ("ingressInterface", "ingressPhysicalInterface"),
@@ -85,6 +84,7 @@ def _expected(record: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, str):
             value = int(value, 16)
         found[column] = None if value is None else value % (1 << bits) or None
+    found["protocol_identifier"] = _protocol(record)
     for column, names in MACS.items():
         mac = _first(record, *names)
         found[column] = None if mac is None else int(mac.replace(":", ""), 16) or None
@@ -94,6 +94,16 @@ def _expected(record: dict[str, Any]) -> dict[str, Any]:
         selector = int.from_bytes(octets[1:], "big")
         found["application_id"] = (octets[0] << 56 | selector) or None
     return found
+
+
+def _protocol(record: dict[str, Any]) -> int | None:
+    told = _first(record, "protocolIdentifier")
+    if told is not None or record["_kind"] != "flow":
+        return None if told == UNKNOWN_PROTOCOL else told
+    for number, name in ((1, "icmpTypeCodeIPv4"), (58, "icmpTypeCodeIPv6")):
+        if name in record and (record[name] or "sourceTransportPort" not in record):
+            return number
+    return None
 
 
 def _expected_flow(record: dict[str, Any]) -> dict[str, Any]:

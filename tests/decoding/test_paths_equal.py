@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from appliance.decoding import templated
 from appliance.decoding.results import DecodeOptions
+from appliance.flows import COLUMN
 from appliance.information_elements import elements
 from appliance.wire.plan import CarefulRecords, DecodePlan, careful_records
 from tests.decoding.building import (
@@ -199,5 +200,6 @@ def _expected(layout: list[tuple[int, int]], record: tuple[bytes, ...]) -> dict[
         row[f"octets_0_{element}"] = value or None
         if element in COLUMNS:
             column, octets = COLUMNS[element]
-            row[column] = int.from_bytes(value[-8:][-octets:], "big") or None
+            told = int.from_bytes(value[-8:][-octets:], "big")
+            row[column] = None if told == COLUMN[column].absent else told
     return row
