@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.decoding.groups import RecordGroup
+from appliance.decoding.tunnels import headers_of, innermost, of_header
 from appliance.flows import COLUMN, UNKNOWN_PROTOCOL
 from appliance.wire.block import V4_MAPPED
 
@@ -26,6 +27,10 @@ ADDRESSES = {
 }
 _ENDS = ("source_address", "destination_address")
 _IPV4_BITS = np.uint64(0xFFFF_FFFF)
+_OF_HEADER = (
+    *("protocol_identifier", "ip_class_of_service", "tcp_control_bits", "ip_version"),
+    "flow_label_ipv6",
+)
 _ICMP_TYPE_AND_CODE = ((176, 177), (178, 179))
 _PORTS = ("source_transport_port", "destination_transport_port")
 _ICMP, _ICMP_V6, _TCP, _UDP = 1, 58, 6, 17
@@ -40,17 +45,31 @@ _ONLY_IN = (
 
 def endpoint_columns(group: RecordGroup) -> Columns:
     """Fill the columns of both ends, of next hops and of translated addresses."""
+    headers = headers_of(group)
+    if len(headers.plans) == 1:
+        return _columns_of_header(group)
+    groups = [of_header(group, plan) for plan in headers.plans]
+    columns = [_columns_of_header(one) | _other_columns(one) for one in groups]
+    return innermost(group, headers, columns)
+
+
+def _columns_of_header(group: RecordGroup) -> Columns:
     columns = _addresses(group)
-    columns.update(_prefix_lengths(group, columns))
+    columns.update(_prefix_lengths(group))
     columns.update(_ports(group))
     columns.update(_icmp(group, columns))
     columns.update(_protocol(group, columns))
     return columns
 
 
+def _other_columns(group: RecordGroup) -> Columns:
+    """Return what else a header has; where there is but one, `flow_columns` reads it."""
+    found = {name: values for name in _OF_HEADER if (values := _all_of(group, name))}
+    return {name: values[0] for name, values in found.items()}
+
+
 def _addresses(group: RecordGroup) -> Columns:
     columns: Columns = {}
-    version = group.unsigned(60)
     for name, (v6, v4) in ADDRESSES.items():
         at6, at4 = group.index(v6), group.index(v4)
         short = None if at4 is None else _mapped(group, at4, name)
@@ -60,10 +79,8 @@ def _addresses(group: RecordGroup) -> Columns:
             continue
         hi, lo = group.records.halves(at6)
         if short is not None:
-            # Both families in one record: the version decides, else whichever is not zero.
+            # Both families in one record (of the ends see `tunnels`): whichever is not zero.
             is_v6 = (hi | lo) > 0
-            if version is not None and name in _ENDS:
-                is_v6 = np.where((version == 4) | (version == 6), version == 6, is_v6)
             hi, lo = np.where(is_v6, hi, 0), np.where(is_v6, lo, short)
         columns[f"{name}_hi"], columns[f"{name}_lo"] = hi, lo
     return columns
@@ -80,19 +97,9 @@ def _mapped(group: RecordGroup, field: int, name: str) -> NDArray[Any]:
     return mapped
 
 
-def _prefix_lengths(group: RecordGroup, columns: Columns) -> Columns:
-    found: Columns = {}
-    for end in ("source", "destination"):
-        name = f"{end}_prefix_length"
-        lengths = _all_of(group, name)
-        hi, lo = columns.get(f"{end}_address_hi"), columns.get(f"{end}_address_lo")
-        if len(lengths) > 1 and hi is not None and lo is not None:
-            # Both families in one record: that of the address counts.
-            is_v4 = (hi == 0) & (lo & ~_IPV4_BITS == V4_MAPPED)
-            found[name] = np.where(is_v4, *lengths)
-        elif lengths:
-            found[name] = _first_not_zero(lengths)
-    return found
+def _prefix_lengths(group: RecordGroup) -> Columns:
+    names = ("source_prefix_length", "destination_prefix_length")
+    return {name: _first_not_zero(lengths) for name in names if (lengths := _all_of(group, name))}
 
 
 def _ports(group: RecordGroup) -> Columns:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from appliance.decoding.groups import RecordGroup
 from appliance.flows import COLUMN
 from appliance.wire.block import V4_MAPPED
+from appliance.wire.plan import DecodePlan
 
 Columns = dict[str, NDArray[Any]]
 Mask = NDArray[np.bool_]
@@ -85,9 +86,9 @@ class _Walk:
 
 def add_frame_columns(group: RecordGroup, columns: Columns) -> None:
     """Fill what the elements of records leave empty from the headers that the records carry."""
-    sections = [_section(group, elements) for elements in (_FRAME, _IP, (_PAYLOAD,))]
-    if all(section is None for section in sections):
+    if not group.plan.remembered(_has_sections):
         return
+    sections = [_section(group, elements) for elements in (_FRAME, _IP, (_PAYLOAD,))]
     frame, packet, payload = sections
     filled: Columns = {}
     if frame is not None:
@@ -104,6 +105,10 @@ def add_frame_columns(group: RecordGroup, columns: Columns) -> None:
             filled = _merged(filled, payload.columns)
     _count(group, columns, filled, [s for s in sections if s is not None])
     columns.update(_merged(columns, filled))
+
+
+def _has_sections(plan: DecodePlan) -> bool:
+    return any(plan.index(element) is not None for element in (*_FRAME, *_IP, _PAYLOAD))
 
 
 def _section(group: RecordGroup, elements: tuple[int, ...]) -> _Walk | None:

@@ -111,6 +111,12 @@ class DecodePlan:
                 found.setdefault((field.enterprise, field.element), index)
         return found
 
+    def with_index(self, first_index: dict[tuple[int, int], int]) -> DecodePlan:
+        """Return the same layout, in which elements are found at other fields."""
+        plan = DecodePlan(self.version, self.fields, self.scope_count, self.options)
+        plan.__dict__["first_index"] = first_index  # where cached_property keeps it
+        return plan
+
     @cached_property
     def filled(self) -> tuple[FieldSpecifier, ...]:
         """The fields that can have octets."""

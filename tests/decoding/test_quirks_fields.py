@@ -213,10 +213,11 @@ def test_quirk_40_destination_port_when_not_of_icmp_then_only_a_port() -> None:
 def test_quirk_41_element_when_it_comes_twice_then_the_first_with_octets_counts(
     protocol: Exporter, lengths: tuple[int, int]
 ) -> None:
-    outer, inner = v4("10.0.0.1")[: lengths[0]], v4("172.16.0.1")
-    found = one(protocol, (8, outer), (8, inner), (4, b"\x04"), (4, b"\x11"), (1, b"\x09"))
-    assert found.row["source_address"] == ("10.0.0.1" if lengths[0] else "172.16.0.1")
-    assert found.row["protocol_identifier"] == 4
+    """Those of a header are another matter, see `test_quirks_tunnels`."""
+    first, second = number(10, 4)[: lengths[0]], number(20, 4)
+    found = one(protocol, (10, first), (10, second), (2, b"\x04"), (2, b"\x11"), (1, b"\x09"))
+    assert found.row["ingress_interface"] == (10 if lengths[0] else 20)
+    assert found.row["packet_delta_count"] == 4
 
 
 @both
