@@ -64,6 +64,12 @@ ACCEPTED = (
         "ipfix_barracuda_extended-uniflow ipfix_barracuda_firewall",
     ),
     accepted(
+        "ICMP without the element of the protocol: nfacctd writes 0",
+        "ip_proto",
+        "ipfix_pynetflow_softflowd",
+        ("netflow", "acct_v9", "acct_v9 in SQLite"),
+    ),
+    accepted(
         "packets are counted where there are no octets, and such a record is a flow",
         "packets, flows",
         "ipfix_constructed_variable-length mixed_mikemiles_four-versions",
