@@ -113,10 +113,23 @@ def _signed(key: Any, names: list[str], days: int, now: datetime) -> bytes:
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+        # RFC 5280 section 4.2.1.3: a TLS server with a key for ECDSA signs, nothing else.
+        .add_extension(_signing_only(), True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
     )
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def _signing_only() -> Any:
+    from cryptography import x509
+
+    others = (
+        *("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+        *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+    )
+    return x509.KeyUsage(digital_signature=True, **dict.fromkeys(others, False))
 
 
 def _general(name: str) -> Any:

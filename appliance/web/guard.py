@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,8 +14,19 @@ from appliance.web.errors import NO_TOKEN, NOT_ADMINISTRATOR
 NEED_AUTH = "appliance.need_auth"
 """Key of the WSGI environment, set by the listener: False where `needAuth` is."""
 
+GET_WITH_COOKIE = (
+    "A GET that changes something needs the token in the header x-apiauth: the cookie alone does"
+    " not say whose page asks"
+)
+
 PrincipalFrom = Callable[[Mapping[str, Any]], Principal | None]
-_FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
+_BY_PROXY = re.compile(
+    "HTTP_(VIA|CDN_LOOP|FORWARDED|X_FORWARDED.*|X_REAL_.*|X_ORIGINAL_.*|X_PROXYUSER_.*"
+    "|X_ENVOY_EXTERNAL_ADDRESS|(.*_)?(CLIENT|CONNECTING)_?IP(V6)?)"
+)
+"""Keys of headers that proxies and content networks add; each has names of its own."""
+
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]@]+))(?::[0-9]*)?")
 
 
 def admit(
@@ -31,7 +43,7 @@ def admit(
     ------
     RequestError
         401: nobody is signed in; 403: the caller's roles do not suffice, or a cookie came from
-        another site; 405: HEAD would change something.
+        another site or is all that a changing GET has; 405: HEAD would change something.
     """
     if route.changes and environ.get("REQUEST_METHOD") == "HEAD":
         raise RequestError(405, "Method not allowed")
@@ -48,6 +60,9 @@ def admit(
         raise RequestError(403, message)
     if principal.from_cookie and changes_something(route):
         refuse_cross_site(environ)
+        if route.method == "GET" and not _tells_site(environ):
+            # An image or a link of another site makes a GET, and older browsers say nothing of it.
+            raise RequestError(403, GET_WITH_COOKIE)
     return principal
 
 
@@ -74,13 +89,18 @@ def is_from_loopback(environ: Mapping[str, Any]) -> bool:
     A request that went through a proxy is not local, and neither is one whose `Host` is a name: a
     page could have made a browser here look it up as 127.0.0.1.
     """
-    if any(name in environ for name in _FORWARDED):
+    if any(_BY_PROXY.fullmatch(name) for name in environ):
         return False
-    host = str(environ.get("HTTP_HOST", "localhost"))
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return _is_loopback(str(environ.get("REMOTE_ADDR", ""))) and (
-        name == "localhost" or _is_loopback(name)
-    )
+    host = _HOST.fullmatch(str(environ.get("HTTP_HOST", "localhost")))
+    if host is None or not _is_loopback(str(environ.get("REMOTE_ADDR", ""))):
+        return False
+    if host["v6"]:
+        return ":" in host["v6"] and _is_loopback(host["v6"])
+    return host["name"] == "localhost" or _is_loopback(host["name"])
+
+
+def _tells_site(environ: Mapping[str, Any]) -> bool:
+    return "HTTP_SEC_FETCH_SITE" in environ or "HTTP_ORIGIN" in environ
 
 
 def _is_opened(route: Route, environ: Mapping[str, Any]) -> bool:

@@ -184,7 +184,13 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
                     "name": "x-apiauth",
                     "description": "Bearer and the token",
                 },
-                "cookie": {"type": "apiKey", "in": "cookie", "name": "access_token"},
+                "cookie": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "access_token",
+                    "description": "For browsers. A GET that changes something takes it only from"
+                    " one that sends Sec-Fetch-Site or Origin.",
+                },
             },
             "schemas": {
                 "Error": {

@@ -19,6 +19,7 @@ from typing import Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
@@ -72,9 +73,29 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc] # waitress has no types
         self.write(body)
 
 
+class ApiRequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
+    """Reads a request; refuses one that a proxy before us may have seen end elsewhere."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the header.
+
+        Raises
+        ------
+        ParsingError
+            It is malformed, or says in two ways how long the body is.
+        """
+        super().parse_header(header_plus)
+        # RFC 9112 section 6.1. waitress takes the name away where it acts upon it.
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("Content-Length and Transfer-Encoding in one request")
+        if "TRANSFER_ENCODING" in self.headers:
+            raise ParsingError("Transfer-Encoding needs HTTP/1.1")
+
+
 class ApiChannel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     """A connection that remembers since when it has been receiving a request."""
 
+    parser_class = ApiRequestParser
     error_task_class = JsonErrorTask
     receiving_since: float | None = None
 

@@ -58,6 +58,22 @@ def test_cert_when_made_then_for_this_machine_and_its_fingerprint_is_printed(run
     assert timedelta(days=29) < left < timedelta(days=30)
 
 
+def test_cert_when_made_then_it_vouches_for_no_other_and_clients_take_it(run, pair):
+    run()
+    extensions = openssl(pair.certificate, "-ext", "basicConstraints,keyUsage,extendedKeyUsage")
+    for line in ("CA:FALSE", "Digital Signature\n", "TLS Web Server Authentication"):
+        assert line in extensions
+    assert "Certificate Sign" not in extensions
+    context = ssl.create_default_context(cafile=str(pair.certificate))
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    application = _application(open_app(run.folder).settings)
+    with serving(application, Listener(ANY, "test", pair)) as server:
+        with connect(server, context=context) as connection:
+            assert exchange(connection, get("/x"))[0] == 200
+        command = ["curl", "-sS", "--cacert", str(pair.certificate), f"{server.urls[0]}x"]
+        assert subprocess.run(command, capture_output=True, check=True).stdout == b"{}"
+
+
 def test_cert_when_there_is_one_then_replaced_only_when_asked(run, pair):
     run()
     before = fingerprint(pair.certificate)

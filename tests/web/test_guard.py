@@ -115,7 +115,8 @@ def test_loopback_when_somebody_else_asks_then_false(change):
 def test_cookie_when_the_request_is_cross_site_then_nothing_is_changed(headers, foreign):
     environ = LOCAL | headers
     assert is_cross_site(environ) is foreign
-    changing = [route(USER, "POST"), route(USER, "DELETE"), route(USER, changes=True)]
+    changing = [route(USER, "POST"), route(USER, "DELETE")]
+    changing += [route(USER, changes=True)] if headers else []
     for given in changing:
         if foreign:
             assert refused(given, "cookie", **environ) == (
