@@ -123,12 +123,15 @@ class Answer:
     ----------
     body
         Octets go out as they are, everything else as JSON.
+    cookies
+        A header Set-Cookie for each.
     """
 
     body: Any
     status: int = 200
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,6 +225,18 @@ class AccountStore(Protocol):
         """
         ...
 
+    def knows_client(self, username: str, client: str, since: float) -> bool:
+        """Tell whether a user has signed in from a client since a time; one query."""
+        ...
+
+    def remember_client(self, user_id: int, client: str, now: float) -> None:
+        """Note that a user has signed in from a client; the newest few of each user are kept."""
+        ...
+
+    def attempts_wait(self, names: Iterable[str], now: float, forget_seconds: float) -> float:
+        """Return how many seconds are left to wait under some names; one query, nothing counts."""
+        ...
+
     def begin_attempts(
         self, waits: Mapping[str, Callable[[int], float]], now: float, forget_seconds: float
     ) -> float:

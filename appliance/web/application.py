@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import bottle
@@ -136,9 +137,7 @@ def _wrapped(
             arguments = {name: PROVIDERS[name](call) for name in wanted}
             returned = route.handler(**parts, **arguments)
             answered = returned if isinstance(returned, Answer) else Answer(returned)
-            return Answer(
-                _octets(answered.body), answered.status, answered.content_type, answered.headers
-            )
+            return replace(answered, body=_octets(answered.body))
         # The guard of the web server: whatever a handler raises becomes an answer.
         except Exception as error:
             return error_answer(error, log, form)
@@ -169,7 +168,10 @@ def _respond(answer: Answer, headers: Mapping[str, str]) -> Any:
     own = {"Content-Type": answer.content_type, **answer.headers, **headers}
     body = answer.body if isinstance(answer.body, bytes) else _octets(answer.body)
     security = security_headers(bottle.request.environ)
-    return bottle.HTTPResponse(body, answer.status, headers=security | own)
+    response = bottle.HTTPResponse(body, answer.status, headers=security | own)
+    for cookie in answer.cookies:
+        response.add_header("Set-Cookie", cookie)
+    return response
 
 
 def security_headers(environ: _Environ) -> dict[str, str]:

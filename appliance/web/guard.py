@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN, Principal, Route
 from appliance.errors import RequestError
+from appliance.web.clients import client_address
 from appliance.web.errors import NO_TOKEN, NOT_ADMINISTRATOR
 
 NEED_AUTH = "appliance.need_auth"
@@ -115,10 +115,5 @@ def changes_something(route: Route) -> bool:
 
 
 def _is_loopback(text: str) -> bool:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return address.is_loopback
+    address = client_address(text)
+    return address is not None and address.is_loopback

@@ -73,12 +73,12 @@ class Appliance:
         self.accounts.close()
 
 
-def made_app(folder: Path, **settings: str) -> App:
+def made_app(folder: Path, **settings: object) -> App:
     tree = {"data_directory": str(folder / "var"), "accounts.password_cost": "8", **settings}
     return build_app(build_plugin_manager(entry_points=()), SettingsFile(None, folder, tree))
 
 
-def made_appliance(folder: Path, **settings: str) -> Appliance:
+def made_appliance(folder: Path, **settings: object) -> Appliance:
     app = made_app(folder, **settings)
     stores = StoreAccess(configured_store(app))
     accounts = StoreAccess(configured_accounts(app))

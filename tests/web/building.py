@@ -185,6 +185,7 @@ class Reply(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+    cookies: tuple[str, ...] = ()
 
     @property
     def json(self) -> Any:
@@ -223,13 +224,14 @@ class Client:
             assert exc_info is None, exc_info
             found["status"] = int(status[:3])
             found["headers"] = {name.lower(): value for name, value in headers}
+            found["cookies"] = tuple(value for name, value in headers if name == "Set-Cookie")
             return lambda octets: None
 
         answer = validator(self.web)(request, start_response)
         octets = b"".join(answer)
         answer.close()
         assert not errors.getvalue()
-        return Reply(found["status"], found["headers"], octets)
+        return Reply(found["status"], found["headers"], octets, found["cookies"])
 
     def get(self, target: str, token: str = "user", **environ: Any) -> Reply:
         return self("GET", target, token=token, **environ)

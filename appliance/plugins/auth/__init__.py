@@ -1,7 +1,7 @@
 """Signing in: `POST /auth`, tokens of people and of programs, and whom a request's token names.
 
-`tokens` makes and reads tokens, `sign_in` checks passwords, `api_tokens` are the long-lived tokens
-of programs, `commands` is the command line.
+`tokens` makes and reads tokens, `sign_in` checks passwords, `attempts` slows guessing down,
+`api_tokens` are the long-lived tokens of programs, `commands` is the command line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from appliance.accounts import AccountStore
 from appliance.contracts import Principal, Route
 from appliance.hookspecs import hookimpl
 from appliance.plugins.auth.tokens import principal_of_request
-from appliance.settings import Settings
+from appliance.settings import Setting, Settings
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    """Add whose guesses do not count with strangers'."""
+    from appliance.plugins.auth import attempts
+
+    return attempts.register_settings()
 
 
 @hookimpl

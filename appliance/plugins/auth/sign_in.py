@@ -1,15 +1,14 @@
 """`POST /auth` and `GET /signout`.
 
-Guessing passwords is slowed down by account and by client address, from failures that the accounts
-keep, so a restart forgives nothing. An attempt counts before its password is checked: many at once
-gain nothing. An unknown user costs the same time and the same counting as a wrong password.
+Guessing passwords is slowed down (see `attempts`) from failures that the accounts keep, so a
+restart forgives nothing. An attempt counts before its password is checked: many at once gain
+nothing. Who has to wait costs a look-up and no check. An unknown user costs the same time and the
+same counting as a wrong password.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import ipaddress
 import math
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,12 @@ from appliance.accounts.passwords import cost_of, hashed, is_password, nobodys_h
 from appliance.accounts.secret import secret_or_new, secret_path
 from appliance.contracts import PUBLIC, Answer, Route
 from appliance.errors import RequestError
+from appliance.plugins.auth.attempts import (
+    DEVICE_COOKIE,
+    DEVICE_SECONDS,
+    attempt_of,
+    new_device,
+)
 from appliance.plugins.auth.tokens import (
     COOKIE,
     LIFETIME_SECONDS,
@@ -30,21 +35,17 @@ from appliance.plugins.auth.tokens import (
 )
 from appliance.settings import Settings
 from appliance.web.audit import Act
+from appliance.web.clients import UNKNOWN
 from appliance.web.errors import NO_TOKEN, error_body
 from appliance.web.guard import refuse_cross_site
 from appliance.web.openapi import Whole, operation
 
 WRONG = "Invalid Username or Password"
 TOO_MANY = "Too many failed attempts, try again later"
+AUTH_PATH = "/auth"
 FORGET_SECONDS = 3600.0
-ACCOUNT_FREE, ACCOUNT_MOST_SECONDS = 5, 60.0
-ADDRESS_FREE, ADDRESS_MOST_SECONDS = 20, 900.0
-"""So many failures cost nothing; then the wait doubles with each, up to the most. An account's most
-is short: who attacks it from elsewhere must not be able to lock its owner out for long."""
-
 BUSY_SECONDS = 1.0
 _MOST_CREDENTIALS = 2000
-_IPV6_PREFIX = 64
 
 
 class SignIn:
@@ -66,25 +67,31 @@ class SignIn:
         refuse_cross_site(environ)
         credentials = credentials_of(environ)
         if credentials is None:
-            user = _renewing(environ, settings, accounts)
-            return _token(user, environ, settings, now)
+            return _token(_renewing(environ, settings, accounts), environ, settings, now)
         act.who = credentials[0]
         act.note("sign in")
-        with self._turn(max(settings["web.threads"] // 2, 1)) as has_turn:
+        attempt = attempt_of(environ, credentials[0], settings, accounts, now)
+        if wait := accounts.attempts_wait(attempt.waits, now, FORGET_SECONDS):
+            return _slowed_down(wait)
+        with self._turn(attempt.is_known, settings["web.threads"]) as has_turn:
             if not has_turn:
                 return _slowed_down(BUSY_SECONDS)
-            names = attempt_names(credentials[0], str(environ.get("REMOTE_ADDR", "")))
-            waits = dict(zip(names, (account_wait, address_wait), strict=True))
-            if wait := accounts.begin_attempts(waits, now, FORGET_SECONDS):
+            if wait := accounts.begin_attempts(attempt.waits, now, FORGET_SECONDS):
                 return _slowed_down(wait)
             user = checked_user(accounts, *credentials, settings["accounts.password_cost"])
-            accounts.end_attempts([names[0]], [names[1]])
-        return _token(user, environ, settings, now)
+            accounts.end_attempts(attempt.forgiven, attempt.uncounted)
+        if attempt.client != UNKNOWN:
+            accounts.remember_client(user.id, attempt.client, now)
+        device = new_device(secret_or_new(secret_path(settings)), user.username)
+        issued = cookie(DEVICE_COOKIE, device, environ, DEVICE_SECONDS, AUTH_PATH)
+        return _token(user, environ, settings, now, issued)
 
     @contextmanager
-    def _turn(self, most: int) -> Iterator[bool]:
+    def _turn(self, is_known: bool, threads: int) -> Iterator[bool]:
+        """Take a turn; half of the threads have one, and strangers leave one to who is known."""
+        most = max(threads // 2, 1)
         with self._lock:
-            has_turn = self._checking < most
+            has_turn = self._checking < (most if is_known else max(most - 1, 1))
             self._checking += has_turn
         try:
             yield has_turn
@@ -115,7 +122,7 @@ def sign_out(environ: Mapping[str, Any]) -> Answer:
     """Answer `GET /signout`: the browser forgets its token."""
     refuse_cross_site(environ)
     body = {"success": True, "message": "Signed out"}
-    return Answer(body, headers={"Set-Cookie": cookie("", environ, 0)})
+    return Answer(body, cookies=(cookie(COOKIE, "", environ, 0),))
 
 
 def credentials_of(environ: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -135,36 +142,10 @@ def credentials_of(environ: Mapping[str, Any]) -> tuple[str, str] | None:
     return username, password
 
 
-def attempt_names(username: str, address: str) -> tuple[str, str]:
-    """Return under which names an attempt counts: its account's and its client's.
-
-    Clients of IPv6 count by network, as each has one of its own to choose addresses from.
-    """
-    account = hashlib.sha256(username.encode(errors="surrogatepass")).hexdigest()
-    try:
-        client = ipaddress.ip_address(address)
-    except ValueError:
-        return f"account:{account}", "address:unknown"
-    if isinstance(client, ipaddress.IPv6Address):
-        network = ipaddress.ip_network((client, _IPV6_PREFIX), strict=False)
-        client = client.ipv4_mapped or network.network_address
-    return f"account:{account}", f"address:{client}"
-
-
-def account_wait(failures: int) -> float:
-    """Return how many seconds an account must wait after so many failures."""
-    return _wait(failures, ACCOUNT_FREE, ACCOUNT_MOST_SECONDS)
-
-
-def address_wait(failures: int) -> float:
-    """Return how many seconds a client must wait after so many failures."""
-    return _wait(failures, ADDRESS_FREE, ADDRESS_MOST_SECONDS)
-
-
-def cookie(token: str, environ: Mapping[str, Any], max_age: int) -> str:
+def cookie(name: str, value: str, environ: Mapping[str, Any], max_age: int, path: str = "/") -> str:
     """Return the value of Set-Cookie."""
     secure = "; Secure" if environ.get("wsgi.url_scheme") == "https" else ""
-    return f"{COOKIE}={token}; Max-Age={max_age}; Path=/; HttpOnly; SameSite=Strict{secure}"
+    return f"{name}={value}; Max-Age={max_age}; Path={path}; HttpOnly; SameSite=Strict{secure}"
 
 
 def routes() -> list[Route]:
@@ -174,7 +155,7 @@ def routes() -> list[Route]:
     return [
         Route(
             "POST",
-            "/auth",
+            AUTH_PATH,
             SignIn().sign_in,
             role=PUBLIC,
             schema=operation(
@@ -204,16 +185,13 @@ def _renewing(environ: Mapping[str, Any], settings: Settings, accounts: AccountS
     return user
 
 
-def _token(user: User, environ: Mapping[str, Any], settings: Settings, now: float) -> Answer:
+def _token(
+    user: User, environ: Mapping[str, Any], settings: Settings, now: float, *cookies: str
+) -> Answer:
     token = user_token(secret_or_new(secret_path(settings)), user, now)
     body = {"success": True, "message": "Token issued", "token": token}
-    return Answer(body, headers={"Set-Cookie": cookie(token, environ, LIFETIME_SECONDS)})
-
-
-def _wait(failures: int, free: int, most_seconds: float) -> float:
-    if failures <= free:
-        return 0.0
-    return min(2.0 ** min(failures - free - 1, 30), most_seconds)
+    issued = cookie(COOKIE, token, environ, LIFETIME_SECONDS)
+    return Answer(body, cookies=(issued, *cookies))
 
 
 def _slowed_down(wait: float) -> Answer:

@@ -103,11 +103,17 @@ def token_of_request(environ: Mapping[str, Any]) -> tuple[str, bool] | None:
         scheme, _, token = str(environ.get(header, "")).strip().partition(" ")
         if scheme.lower() == "bearer":
             return token.strip(), False
+    value = cookie_of_request(environ, COOKIE)
+    return (value, True) if value is not None else None
+
+
+def cookie_of_request(environ: Mapping[str, Any], name: str) -> str | None:
+    """Return the value of a cookie, None when there is none of that name."""
     try:
-        cookie = SimpleCookie(str(environ.get("HTTP_COOKIE", ""))).get(COOKIE)
+        cookie = SimpleCookie(str(environ.get("HTTP_COOKIE", ""))).get(name)
     except CookieError:
         return None
-    return (cookie.value, True) if cookie is not None else None
+    return cookie.value if cookie is not None else None
 
 
 def _signed(secret: bytes, claims: Mapping[str, str], lifetime_seconds: float, now: float) -> str:

@@ -82,6 +82,20 @@ class Attempts(peewee.Model):
         table_name = "sign_in_attempts"
 
 
+class SignInClient(peewee.Model):
+    """A client that a user has signed in from."""
+
+    account = peewee.IntegerField()
+    client = peewee.CharField(45)
+    latest = peewee.DoubleField()
+
+    class Meta:
+        """Which table."""
+
+        table_name = "sign_in_client"
+        primary_key = peewee.CompositeKey("account", "client")
+
+
 class Audit(peewee.Model):
     """An entry of the audit trail."""
 
@@ -107,6 +121,7 @@ class Models:
     account_role: Any
     token: Any
     attempts: Any
+    client: Any
     audit: Any
 
 
@@ -114,10 +129,12 @@ def models_of(connection: Any) -> Models:
     """Return the models bound to a peewee database."""
     return Models(
         *(_bound(model, connection) for model in (Account, Role, AccountRole)),
-        *(_bound(model, connection) for model in (Token, Attempts, Audit)),
+        *(_bound(model, connection) for model in (Token, Attempts, SignInClient, Audit)),
     )
 
 
 def _bound(model: Any, connection: Any) -> Any:
     options = {"database": connection, "table_name": model._meta.table_name}
+    if isinstance(model._meta.primary_key, peewee.CompositeKey):
+        options["primary_key"] = model._meta.primary_key
     return type(model.__name__, (model,), {"Meta": type("Meta", (), options)})

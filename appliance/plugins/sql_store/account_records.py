@@ -19,6 +19,9 @@ from appliance.plugins.sql_store.places import MYSQL
 MOST_ATTEMPT_NAMES = 10_000
 """Names with failed sign-ins that are remembered; beyond, those with the oldest failure go."""
 
+MOST_CLIENTS = 50
+"""Clients of one user that are remembered; beyond, those that were not seen for longest go."""
+
 _CUTS = {"who": 100, "address": 45, "action": 200, "detail": 500}
 
 
@@ -76,20 +79,43 @@ class AccountRecords:
             kept.delete().where(kept.id == token_id).execute()
         return _token(rows[0])
 
+    def knows_client(self, username: str, client: str, since: float) -> bool:
+        """Tell whether a user has signed in from a client since a time; one query."""
+        account, place = self.models.account, self.models.client
+        same = (account.username == username) & (place.client == client) & (place.latest >= since)
+        with self.database.transaction():
+            query = place.select(place.latest).join(account, on=(account.id == place.account))
+            return bool(list(query.where(same).tuples()))
+
+    def remember_client(self, user_id: int, client: str, now: float) -> None:
+        """Note that a user has signed in from a client."""
+        place = self.models.client
+        own = place.account == user_id
+        with self.writing():
+            place.replace(account=user_id, client=client, latest=now).execute()
+            newest = place.select(place.client).where(own).order_by(place.latest.desc())
+            beyond = [name for (name,) in newest.offset(MOST_CLIENTS).limit(MOST_CLIENTS).tuples()]
+            if beyond:
+                place.delete().where(own & place.client.in_(beyond)).execute()
+
+    def attempts_wait(self, names: Iterable[str], now: float, forget_seconds: float) -> float:
+        """Return how many seconds are left to wait under some names; one query."""
+        with self.database.transaction():
+            return _wait_left(self._attempts(names, now, forget_seconds), now)
+
     def begin_attempts(
         self, waits: Mapping[str, Callable[[int], float]], now: float, forget_seconds: float
     ) -> float:
         """Count an attempt under each name, unless one of them has to wait."""
         attempts = self.models.attempts
         with self.writing():
-            query = attempts.select().where(attempts.name.in_(list(waits)))
-            known = {row.name: row for row in query if abs(now - row.latest) < forget_seconds}
-            left = max((row.blocked_until - now for row in known.values()), default=0.0)
-            if left > 0:
-                return float(left)
+            known = self._attempts(waits, now, forget_seconds)
+            if left := _wait_left(known, now):
+                return left
             for name, wait in waits.items():
                 failures = (known[name].failures if name in known else 0) + 1
-                blocked_until = now + wait(failures)
+                # Who came at the same moment, a little before by the clock, is not to wait for 0 s.
+                blocked_until = now + seconds if (seconds := wait(failures)) else 0.0
                 attempts.replace(
                     name=name, failures=failures, latest=now, blocked_until=blocked_until
                 ).execute()
@@ -144,6 +170,11 @@ class AccountRecords:
         """Close the connection of this thread."""
         self.database.close()
 
+    def _attempts(self, names: Iterable[str], now: float, forget_seconds: float) -> dict[str, Any]:
+        attempts = self.models.attempts
+        query = attempts.select().where(attempts.name.in_(list(names)))
+        return {row.name: row for row in query if abs(now - row.latest) < forget_seconds}
+
     def _keep_newest(self, condition: Any, most: int) -> int:
         """Delete the entries of some kind beyond the newest so many."""
         audit = self.models.audit
@@ -160,6 +191,10 @@ class AccountRecords:
             oldest = attempts.select(attempts.name).order_by(attempts.latest).limit(beyond)
             names = [name for (name,) in oldest.tuples()]
             attempts.delete().where(attempts.name.in_(names)).execute()
+
+
+def _wait_left(attempts: Mapping[str, Any], now: float) -> float:
+    return max([0.0, *(float(row.blocked_until) - now for row in attempts.values())])
 
 
 def _token(row: object) -> ApiToken:

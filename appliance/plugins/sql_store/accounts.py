@@ -91,6 +91,7 @@ class SqlAccounts(AccountRecords):
                 _refuse([Problem(Why.LAST_ADMINISTRATOR, user.username)])
             models.token.delete().where(models.token.owner == user_id).execute()
             models.account_role.delete().where(models.account_role.account == user_id).execute()
+            models.client.delete().where(models.client.account == user_id).execute()
             models.account.delete().where(models.account.id == user_id).execute()
             return user
 

@@ -28,7 +28,7 @@ Appliance database
 ------------------
 exporter
     Identifier, address, name, info, and when they were made and changed.
-account, role, account_role, api_token, sign_in_attempts, audit
+account, role, account_role, api_token, sign_in_attempts, sign_in_client, audit
     Users and what belongs to them; see `account_models`. An identifier of a user is never used
     again, so nothing of a deleted one can come back with a new one.
 """
@@ -118,6 +118,12 @@ APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
             who VARCHAR(100) NOT NULL, address VARCHAR(45) NOT NULL, action VARCHAR(200) NOT NULL,
             detail VARCHAR(500) NOT NULL, status INTEGER
         )""",
+    ),
+    (
+        """CREATE TABLE IF NOT EXISTS sign_in_client (
+            account INTEGER NOT NULL, client VARCHAR(45) NOT NULL, latest DOUBLE NOT NULL,
+            PRIMARY KEY (account, client)
+        ) WITHOUT ROWID""",
     ),
 )
 

@@ -225,6 +225,38 @@ def test_attempts_when_too_many_then_wait_until_forgotten(accounts: SqlAccounts)
     assert begin(109.0, "b") == 8.0
     assert begin(109.0 + HOUR + 1, "b") == 0.0
     assert begin(109.0, "b") == 0.0, "a clock that was set back"
+    assert begin(200.0, "d") == 0.0
+    assert begin(199.9, "d") == 0.0, "two at the same moment"
+
+
+def test_attempts_when_looked_up_then_the_wait_and_nothing_is_counted(accounts: SqlAccounts):
+    for _ in range(3):
+        assert accounts.attempts_wait(["a", "b"], 100.0, HOUR) == 0.0
+        accounts.begin_attempts({"a": wait}, 100.0, HOUR)
+    for _ in range(9):
+        assert accounts.attempts_wait(["b", "a"], 101.0, HOUR) == 7.0
+        assert accounts.attempts_wait(["b"], 101.0, HOUR) == 0.0
+    assert accounts.attempts_wait(["a"], 100.0 + HOUR + 1, HOUR) == 0.0
+
+
+def test_clients_when_a_user_signs_in_then_known_for_that_user_until_deleted(
+    accounts: SqlAccounts, monkeypatch
+):
+    monkeypatch.setattr(account_records, "MOST_CLIENTS", 2)
+    one, two = add(accounts, "one", ADMINISTRATOR), add(accounts, "two", USER)
+    for second, client in enumerate(("192.0.2.1", "192.0.2.2", "2001:db8:1:2::", "192.0.2.2")):
+        accounts.remember_client(one, client, float(second))
+    accounts.remember_client(two, "192.0.2.1", 9.0)
+    assert not accounts.knows_client("one", "192.0.2.1", 0.0), "the oldest beyond the most"
+    assert accounts.knows_client("one", "192.0.2.2", 3.0)
+    assert not accounts.knows_client("one", "192.0.2.2", 3.1)
+    assert accounts.knows_client("one", "2001:db8:1:2::", 0.0)
+    assert accounts.knows_client("two", "192.0.2.1", 0.0)
+    assert not accounts.knows_client("nobody", "192.0.2.1", 0.0)
+    accounts.delete_user(two)
+    with accounts.database.transaction():
+        rows = accounts.database.rows("SELECT DISTINCT account FROM sign_in_client")
+    assert rows == [(one,)]
 
 
 def test_attempts_when_of_too_many_names_then_the_oldest_go(accounts: SqlAccounts, monkeypatch):
