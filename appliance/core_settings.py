@@ -267,7 +267,9 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         "web.max_connections",
         Integer(10, 10000),
         512,
-        "How many connections each listener holds at a time; a further one waits.",
+        "How many connections each listener holds at a time, a quarter of them of one address (of"
+        " IPv6: of a /64 network). With all taken, a further one gets the place of the longest"
+        " silent one of the address that has most; at a UNIX socket it waits.",
     ),
     Setting("web.max_body_octets", Size(), "1MB", "Requests with a larger body are refused."),
     Setting(

@@ -29,10 +29,11 @@ from appliance.setting_types import ListenAddress
 from appliance.web.access_log import WsgiApplication, logged, opened_log
 from appliance.web.application import security_headers
 from appliance.web.bodies import JSON
+from appliance.web.connections import ConnectionLimits, Places
 from appliance.web.errors import error_body
 from appliance.web.guard import NEED_AUTH
 from appliance.web.listeners import Listener, bound_socket, listen_url, tls_context
-from appliance.web.tls_relay import RelayLimits, TlsRelay
+from appliance.web.tls_relay import TlsRelay
 from appliance.web.unix_sockets import behind_proxy
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ log = logging.getLogger(__name__)
 MAX_HEADER_OCTETS = 16384
 REQUEST_SECONDS = 30.0
 """A request that has not arrived completely by then is given up."""
+
+ANSWER_SECONDS = 300.0
+"""An answer that its client has not taken by then is given up."""
 
 STOP_SECONDS = 5.0
 _FLUSH_SECONDS = 2.0
@@ -93,11 +97,27 @@ class ApiRequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has 
 
 
 class ApiChannel(HTTPChannel):  # type: ignore[misc] # waitress has no types
-    """A connection that remembers since when it has been receiving a request."""
+    """A connection that remembers since when it has been receiving or sending."""
 
     parser_class = ApiRequestParser
     error_task_class = JsonErrorTask
     receiving_since: float | None = None
+    sending_since: float | None = None
+
+    @property
+    def silent_since(self) -> float | None:
+        """When it last sent or received; None while a request is being answered."""
+        return None if self.requests else float(self.last_activity)
+
+    def give_up(self) -> None:
+        """Close it in the loop's next turn."""
+        self.will_close = True
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:
+        """Leave the server and its place."""
+        super().del_channel(map)
+        if self.server.places is not None:
+            self.server.places.discard(self)
 
     def received(self, data: bytes) -> bool:
         """Take octets from the client."""
@@ -110,16 +130,49 @@ class ApiChannel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
 
 class ApiServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
-    """Waitress on one bound socket."""
+    """Waitress on one bound socket.
+
+    Attributes
+    ----------
+    places
+        Its connections; None where the relay before it lets them in, or a proxy.
+    """
 
     channel_class = ApiChannel
+    places: Places[ApiChannel] | None = None
+
+    def handle_accept(self) -> None:
+        """Let a connection in, or refuse it."""
+        try:
+            accepted = self.accept()
+            if accepted is None:
+                return
+            connection, address = accepted
+            self.set_socket_options(connection)
+        except OSError:
+            # The client was gone already, or there are no descriptors.
+            return
+        address = self.fix_addr(address)
+        places = self.places
+        if places is not None and not places.make_room(str(address[0])):
+            connection.close()
+            return
+        channel = self.channel_class(self, connection, address, self.adj, map=self._map)
+        if places is not None:
+            places.add(channel, str(address[0]))
 
     def maintenance(self, now: float) -> None:
-        """Close idle connections, and those whose request takes too long to arrive."""
+        """Close idle connections, and those whose request or answer takes too long."""
         super().maintenance(now)
         for channel in self.active_channels.values():
             since = channel.receiving_since
             if since is not None and now - since > REQUEST_SECONDS and not channel.requests:
+                channel.will_close = True
+            if not channel.total_outbufs_len:
+                channel.sending_since = None
+            elif channel.sending_since is None:
+                channel.sending_since = now
+            elif now - channel.sending_since > ANSWER_SECONDS:
                 channel.will_close = True
 
 
@@ -169,11 +222,12 @@ class Endpoint:
             sockinfo=(self._socket.family, self._socket.type, 0, self._socket.getsockname()),
             bind_socket=False,
         )
+        places = Places[Any](ConnectionLimits.of(limits.connections), str(self.address))
         self._relay: TlsRelay | None = None
         if self._context is not None:
-            per_client = max(limits.connections // 4, 1)
-            bounds = RelayLimits(limits.connections, per_client)
-            self._relay = TlsRelay(self._socket, self._context, self._take, bounds)
+            self._relay = TlsRelay(self._socket, self._context, self._take, places)
+        elif not is_unix:
+            self._server.places = places
         self._flushed_by = float("inf")
         self._thread = threading.Thread(target=self._loop, name=str(self.address), daemon=True)
 
@@ -335,9 +389,12 @@ def _access_log(listener: Listener) -> logging.Handler | None:
 
 
 def _adjustments(listener: Listener, limits: ServerLimits) -> Any:
+    is_unix = isinstance(listener.address, UnixAddress)
     return Adjustments(
         threads=limits.threads,
-        connection_limit=limits.connections + 2,
+        # waitress counts too: for a UNIX socket, whose proxy then waits. Else with a margin for
+        # connections that were given up and are not closed yet.
+        connection_limit=limits.connections * (1 if is_unix else 2) + 2,
         backlog=1024,
         channel_timeout=max(int(listener.idle_seconds), 1),
         cleanup_interval=_CLEANUP_SECONDS,

@@ -15,12 +15,13 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from appliance.ratelimit import RateLimited
+from appliance.web.connections import Places
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +34,21 @@ HandOver = Callable[[socket.socket, tuple[str, int]], None]
 """Gives waitress a plain connection and the client's address and port."""
 
 
-@dataclass(frozen=True, slots=True)
-class RelayLimits:
-    """How many connections are held.
+class Relayed:
+    """One connection: the task that passes its octets on, and when it last did."""
 
-    Attributes
-    ----------
-    connections
-        At a time, handshakes included; a further one is closed at once, counted.
-    per_client
-        Of one address, likewise.
-    """
+    def __init__(self) -> None:
+        self.silent_since = time.monotonic()
+        self.task: asyncio.Task[None] | None = None
 
-    connections: int = 512
-    per_client: int = 128
+    def touch(self) -> None:
+        """Note that octets came or went."""
+        self.silent_since = time.monotonic()
+
+    def give_up(self) -> None:
+        """End it soon."""
+        if self.task is not None:
+            self.task.cancel()
 
 
 class TlsRelay:
@@ -55,7 +57,7 @@ class TlsRelay:
     Attributes
     ----------
     counts
-        Connections by what became of them: accepted, refused, failed handshakes.
+        Connections by what became of them: accepted, failed handshakes.
     """
 
     def __init__(
@@ -63,12 +65,11 @@ class TlsRelay:
         listening: socket.socket,
         context: ssl.SSLContext,
         hand_over: HandOver,
-        limits: RelayLimits | None = None,
+        places: Places[Relayed],
     ) -> None:
         self._listening, self._context, self._hand_over = listening, context, hand_over
-        self._limits = limits or RelayLimits()
+        self._places = places
         self.counts: Counter[str] = Counter()
-        self._of_client: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
@@ -140,32 +141,27 @@ class TlsRelay:
                 await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
                 continue
             client = str(address[0]).partition("%")[0]
-            if self._is_full(client):
-                self.counts["refused"] += 1
-                self._muted.warning("too many connections, refused one from %s", client)
+            if not self._places.make_room(client):
                 connection.close()
                 continue
-            self._of_client[client] += 1
-            task = asyncio.create_task(self._relay(connection, (client, int(address[1]))))
+            relayed = Relayed()
+            task = asyncio.create_task(self._relay(connection, (client, int(address[1])), relayed))
+            relayed.task = task
+            self._places.add(relayed, client)
             self._tasks.add(task)
             self._handshakes.add(task)
-            task.add_done_callback(functools.partial(self._done, client))
+            task.add_done_callback(functools.partial(self._done, relayed))
 
-    def _is_full(self, client: str) -> bool:
-        limits = self._limits
-        of_client = self._of_client.get(client, 0)
-        return len(self._tasks) >= limits.connections or of_client >= limits.per_client
-
-    def _done(self, client: str, task: asyncio.Task[None]) -> None:
+    def _done(self, relayed: Relayed, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._handshakes.discard(task)
-        self._of_client[client] -= 1
-        if not self._of_client[client]:
-            del self._of_client[client]
+        self._places.discard(relayed)
         if not task.cancelled() and task.exception() is not None:
             log.error("tls relay failed", exc_info=task.exception())
 
-    async def _relay(self, connection: socket.socket, client: tuple[str, int]) -> None:
+    async def _relay(
+        self, connection: socket.socket, client: tuple[str, int], relayed: Relayed
+    ) -> None:
         try:
             reader, writer = await self._handshake(connection)
         # Whatever a client does instead of a handshake; asyncio raises several kinds for it.
@@ -185,8 +181,8 @@ class TlsRelay:
         self._hand_over(theirs, client)
         plain_reader, plain_writer = await asyncio.open_connection(sock=ours)
         pumps = [
-            asyncio.create_task(_pump(reader, plain_writer)),
-            asyncio.create_task(_pump(plain_reader, writer)),
+            asyncio.create_task(_pump(reader, plain_writer, relayed)),
+            asyncio.create_task(_pump(plain_reader, writer, relayed)),
         ]
         try:
             # The server's side decides when a connection is over; it also sees the client's end.
@@ -219,10 +215,13 @@ class TlsRelay:
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, relayed: Relayed
+) -> None:
     """Copy until one side ends or breaks; the other side is told either way."""
     with contextlib.suppress(OSError):
         while octets := await reader.read(CHUNK_OCTETS):
+            relayed.touch()
             writer.write(octets)
             await writer.drain()
     with contextlib.suppress(OSError):

@@ -116,7 +116,10 @@ def test_turns_when_strangers_have_theirs_then_a_known_client_gets_the_last(appl
 
     monkeypatch.setattr(sign_in, "is_password", slow)
     guessers = [
-        threading.Thread(target=appliance.sign_in, args=(f"n{n}", "wrong")) for n in range(3)
+        threading.Thread(
+            target=appliance.sign_in, args=("x", "wrong"), kwargs={"REMOTE_ADDR": address}
+        )
+        for address in ATTACKERS[:3]
     ]
     for guesser in guessers:
         guesser.start()
@@ -128,6 +131,20 @@ def test_turns_when_strangers_have_theirs_then_a_known_client_gets_the_last(appl
         proceed.set()
         for guesser in guessers:
             guesser.join(SECONDS)
+
+
+def test_turns_when_one_stranger_has_one_then_no_other_of_them(appliance, monkeypatch):
+    found = []
+
+    def nested(password: str, stored: str) -> bool:
+        if not found:
+            found.append(appliance.sign_in("two", "wrong", REMOTE_ADDR=ATTACKERS[0]).status)
+            found.append(appliance.sign_in("two", "wrong", REMOTE_ADDR=ATTACKERS[1]).status)
+        return False
+
+    monkeypatch.setattr(sign_in, "is_password", nested)
+    appliance.sign_in("one", "wrong", REMOTE_ADDR=ATTACKERS[0])
+    assert found == [429, 401]
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,12 @@ import socket
 import ssl
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from appliance.web import tls_relay
+from appliance.web.connections import ConnectionLimits, Places
 from appliance.web.listeners import Listener, bound_socket, tls_context
 from appliance.web.servers import ServerLimits, WebServer
 from appliance.web.tls_relay import TlsRelay
@@ -143,7 +145,7 @@ def test_connections_when_one_address_has_too_many_then_refused_and_others_serve
         eventually(lambda: len(relay_of(running)._tasks) == 3)
         with connect(running) as refused:
             assert refused.recv(1) == b""
-        assert relay_of(running).counts["refused"] == 1
+        assert relay_of(running)._places.counts == {"refused": 1}
         plain = socket.socket()
         plain.settimeout(SECONDS)
         plain.bind(("127.0.0.5", 0))
@@ -161,7 +163,7 @@ def test_client_when_it_goes_away_then_nothing_is_left(server, context):
         connection.close()
     eventually(lambda: not relay_of(server)._tasks)
     eventually(lambda: not server.endpoints[0]._server.active_channels)
-    assert not relay_of(server)._of_client
+    assert len(relay_of(server)._places) == 0
 
 
 def test_stop_when_a_request_is_running_then_it_is_answered(files, context):
@@ -188,7 +190,8 @@ def test_stop_when_a_request_is_running_then_it_is_answered(files, context):
 def test_stop_when_an_answer_is_on_its_way_then_it_arrives_whole(files, context):
     handed: list[socket.socket] = []
     listening = bound_socket(Listener(ANY, "x", files))
-    relay = TlsRelay(listening, tls_context(files), lambda plain, client: handed.append(plain))
+    places = Places[Any](ConnectionLimits(), "x")
+    relay = TlsRelay(listening, tls_context(files), lambda plain, _: handed.append(plain), places)
     relay.start()
     client = socket.socket()
     client.settimeout(SECONDS)

@@ -11,7 +11,8 @@ from appliance.errors import SettingsError, StartupError
 from appliance.server_addresses import UnixAddress
 from appliance.web.guard import is_from_loopback
 from appliance.web.listeners import Listener, listen_url
-from tests.web.serving import SECONDS, exchange, get, serving
+from appliance.web.servers import ServerLimits
+from tests.web.serving import SECONDS, answer, exchange, get, serving
 
 FACTS = ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_X_FORWARDED_FOR")
 
@@ -129,3 +130,27 @@ def test_settings_when_a_socket_cannot_be_then_refused(conf, value):
 
     with pytest.raises(SettingsError, match=r"unix:/run/x/api\.sock"):
         open_app(conf(f"web.listen: ['{value}']\n"))
+
+
+def test_unix_socket_when_at_the_limit_then_the_proxys_next_connection_waits(path):
+    def connected() -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(SECONDS)
+        connection.connect(str(path))
+        return connection
+
+    limits = ServerLimits(threads=1, connections=3)
+    with serving(echo, Listener(UnixAddress(path), "x"), limits=limits):
+        held = [connected() for _ in range(3)]
+        for connection in held:
+            assert exchange(connection, get())[0] == 200
+        with connected() as waiting:
+            waiting.sendall(get())
+            waiting.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                waiting.recv(1)
+            held.pop().close()
+            waiting.settimeout(SECONDS)
+            assert answer(waiting)[0] == 200
+        for connection in held:
+            connection.close()

@@ -23,6 +23,7 @@ from appliance.errors import RequestError
 from appliance.plugins.auth.attempts import (
     DEVICE_COOKIE,
     DEVICE_SECONDS,
+    Attempt,
     attempt_of,
     new_device,
 )
@@ -53,7 +54,7 @@ class SignIn:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._checking = 0
+        self._checking: list[str] = []
 
     def sign_in(
         self,
@@ -73,7 +74,7 @@ class SignIn:
         attempt = attempt_of(environ, credentials[0], settings, accounts, now)
         if wait := accounts.attempts_wait(attempt.waits, now, FORGET_SECONDS):
             return _slowed_down(wait)
-        with self._turn(attempt.is_known, settings["web.threads"]) as has_turn:
+        with self._turn(attempt, settings["web.threads"]) as has_turn:
             if not has_turn:
                 return _slowed_down(BUSY_SECONDS)
             if wait := accounts.begin_attempts(attempt.waits, now, FORGET_SECONDS):
@@ -87,17 +88,25 @@ class SignIn:
         return _token(user, environ, settings, now, issued)
 
     @contextmanager
-    def _turn(self, is_known: bool, threads: int) -> Iterator[bool]:
-        """Take a turn; half of the threads have one, and strangers leave one to who is known."""
+    def _turn(self, attempt: Attempt, threads: int) -> Iterator[bool]:
+        """Take a turn: half of the threads have one.
+
+        Strangers leave one to those who are known, and take one each.
+        """
         most = max(threads // 2, 1)
         with self._lock:
-            has_turn = self._checking < (most if is_known else max(most - 1, 1))
-            self._checking += has_turn
+            has_turn = len(self._checking) < most
+            if not attempt.is_known:
+                is_first = attempt.client not in self._checking
+                has_turn = is_first and len(self._checking) < max(most - 1, 1)
+            if has_turn:
+                self._checking.append(attempt.client)
         try:
             yield has_turn
         finally:
-            with self._lock:
-                self._checking -= has_turn
+            if has_turn:
+                with self._lock:
+                    self._checking.remove(attempt.client)
 
 
 def checked_user(accounts: AccountStore, username: str, password: str, cost: int) -> User:
