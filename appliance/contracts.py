@@ -102,6 +102,8 @@ class Route:
     error_body
         Returns the JSON of an error from its sentence, where the published API has a form of its
         own for what the handler refuses; None is the form of all others.
+    whole_list
+        Without the query parameter `limit` it answers a list of any length; few are made at a time.
     """
 
     method: str
@@ -113,6 +115,7 @@ class Route:
     open_without_auth: bool = False
     changes: bool = False
     error_body: Callable[[str], Mapping[str, Any]] | None = None
+    whole_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)

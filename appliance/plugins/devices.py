@@ -7,20 +7,21 @@ log, which is the only place that has them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from appliance import __version__
-from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN, Route
+from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN, Answer, Route
 from appliance.errors import RequestError
 from appliance.hookspecs import hookimpl
 from appliance.settings import Settings
 from appliance.stores import ExporterRecord, FlowStore, Measure, Selection
 from appliance.web.bodies import Body
 from appliance.web.openapi import operation
-from appliance.web.parameters import find_device
+from appliance.web.parameters import Query, find_device
 from appliance.web.times import (
     DEFAULT_INTERVAL,
     Interval,
@@ -34,6 +35,10 @@ TAG = "Netflow collector"
 FLOW_LOG_FOLDER = "flowlog"
 MAX_NAME_LETTERS = 255
 MAX_INFO_LETTERS = 1000
+
+_ALL, _SUMS = "/get/all", "/get/summary/interval/<interval>"
+_LISTS = (_ALL, _SUMS)
+_PAGING = ("limit", "after")
 
 _DEVICE = {
     "ID": 1,
@@ -60,9 +65,10 @@ def api_status() -> dict[str, str]:
     return {"status": "ok", "name": "netflow-appliance", "version": __version__}
 
 
-def all_devices(store: FlowStore, zone: tzinfo) -> list[dict[str, Any]]:
+def all_devices(store: FlowStore, query: Query, zone: tzinfo) -> Answer:
     """Return every exporter with at least one flow record ever."""
-    return [_device(exporter, zone) for exporter in store.exporters()]
+    exporters, headers = _page(store.exporters(), query, f"{PREFIX}/device/get/all")
+    return Answer([_device(exporter, zone) for exporter in exporters], headers=headers)
 
 
 def one_device(device: str, store: FlowStore, zone: tzinfo) -> dict[str, Any]:
@@ -88,15 +94,15 @@ def change_device(device: str, body: Body, store: FlowStore, zone: tzinfo) -> di
     return _device(find_device(store.exporters(), str(exporter.id)), zone)
 
 
-def summaries(interval: str, store: FlowStore, now: float, zone: tzinfo) -> list[dict[str, Any]]:
+def summaries(interval: str, store: FlowStore, query: Query, now: float, zone: tzinfo) -> Answer:
     """Return the sums of each exporter with traffic in the interval."""
     since = math.floor(_interval(interval).before(now, zone))
     sums = store.totals_by_exporter(Selection(since=since))
-    return [
-        _summary(exporter, sums[exporter.id])
-        for exporter in store.exporters()
-        if exporter.id in sums
-    ]
+    active = [exporter for exporter in store.exporters() if exporter.id in sums]
+    path = f"{PREFIX}/device/get/summary/interval/{quote(interval, safe='')}"
+    exporters, headers = _page(active, query, path)
+    rows = [_summary(exporter, sums[exporter.id]) for exporter in exporters]
+    return Answer(rows, headers=headers)
 
 
 def summary_of(
@@ -122,6 +128,22 @@ def grouped(
     bounds = boundaries(unit, since, now, zone)
     sums = store.series(bounds, Selection(exporter=exporter.id))
     return _rows(exporter, zip(bounds, sums, strict=False), zone)
+
+
+def _page(
+    exporters: Sequence[ExporterRecord], query: Query, path: str
+) -> tuple[Sequence[ExporterRecord], dict[str, str]]:
+    """Return the exporters that a query is about, and the header with the next page.
+
+    Without `limit` that is all of them, as the published API says. The header is of RFC 8288.
+    """
+    after, limit = query.number("after"), query.limit()
+    asked = [exporter for exporter in exporters if exporter.id > (after or 0)]
+    if limit is None or len(asked) <= limit:
+        return asked, {}
+    page = asked[:limit]
+    target = f"{path}?limit={limit}&after={page[-1].id}"
+    return page, {"Link": f'<{target}>; rel="next"'}
 
 
 def _interval(text: str) -> Interval:
@@ -198,8 +220,8 @@ def register_routes() -> list[Route]:
     row = {"_time": "2021-06-15T16:12:00+04:30", **_SUMMARY}
     name = {"Name": "core router", "Info": "rack 4"}
     documented = (
-        ("/get/all", all_devices, "Exporter devices", [_DEVICE]),
-        ("/get/summary/interval/<interval>", summaries, "Sums by device", [_SUMMARY]),
+        (_ALL, all_devices, "Exporter devices", [_DEVICE]),
+        (_SUMS, summaries, "Sums by device", [_SUMMARY]),
         ("/get/summary/group/<interval>/by/<device>", grouped, "Series of a device", [row]),
     )
     beside = (
@@ -217,8 +239,11 @@ def register_routes() -> list[Route]:
                 f"{PREFIX}/device{path}",
                 handler,
                 role=SIGNED_IN,
-                schema=operation(summary, example, tag=TAG),
+                schema=operation(
+                    summary, example, query=_PAGING if path in _LISTS else (), tag=TAG
+                ),
                 open_without_auth=is_open,
+                whole_list=path in _LISTS,
             )
             for path, handler, summary, example in table
         ]

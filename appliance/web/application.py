@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qs
 
 import bottle
 
@@ -22,6 +23,7 @@ from appliance.web.cors import Cors
 from appliance.web.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from appliance.web.errors import error_answer, error_body
 from appliance.web.guard import admit
+from appliance.web.large_answers import ListTurns
 from appliance.web.openapi import openapi_document, operation
 from appliance.web.start_page import LINKS, start_answer, start_document
 
@@ -62,11 +64,12 @@ def build_web(routes: Iterable[Route], services: Services, cors: Cors | None = N
     log = RateLimited(logging.getLogger(__name__))
     retention_seconds = services.settings[RETENTION_SETTING]
     trail = Trail(services.accounts.store, services.clock, retention_seconds)
+    turns = ListTurns()
     web = bottle.Bottle()
     web.config["json.enable"] = False
     web.default_error_handler = _framework_error
     for route in table:
-        web.route(route.path, route.method, _wrapped(route, services, cors, (trail, log)))
+        web.route(route.path, route.method, _wrapped(route, services, cors, (trail, log, turns)))
     methods: dict[str, list[str]] = {}
     for route in table:
         methods.setdefault(route.path, []).append(route.method)
@@ -117,10 +120,10 @@ def _start_route(table: Sequence[Route]) -> Route:
 
 
 def _wrapped(
-    route: Route, services: Services, cors: Cors, records: tuple[Trail, RateLimited]
+    route: Route, services: Services, cors: Cors, shared: tuple[Trail, RateLimited, ListTurns]
 ) -> Callable[..., Any]:
     wanted = provided_arguments(route)
-    trail, log = records
+    trail, log, turns = shared
 
     def answer(environ: _Environ, parts: Mapping[str, str], act: Act) -> Answer:
         def remembered(environ: _Environ) -> Principal | None:
@@ -135,9 +138,10 @@ def _wrapped(
             trail.begin(act, route, environ)
             call = Call(services, environ, principal, act)
             arguments = {name: PROVIDERS[name](call) for name in wanted}
-            returned = route.handler(**parts, **arguments)
-            answered = returned if isinstance(returned, Answer) else Answer(returned)
-            return replace(answered, body=_octets(answered.body))
+            with turns.turn(route.whole_list and not _has_limit(environ)):
+                returned = route.handler(**parts, **arguments)
+                answered = returned if isinstance(returned, Answer) else Answer(returned)
+                return replace(answered, body=_octets(answered.body))
         # The guard of the web server: whatever a handler raises becomes an answer.
         except Exception as error:
             return error_answer(error, log, form)
@@ -178,6 +182,10 @@ def security_headers(environ: _Environ) -> dict[str, str]:
     """Return the headers that every answer to a request gets."""
     by_tls = environ.get("wsgi.url_scheme") == "https"
     return SECURITY_HEADERS | (STRICT_TRANSPORT if by_tls else {})
+
+
+def _has_limit(environ: _Environ) -> bool:
+    return "limit" in parse_qs(str(environ.get("QUERY_STRING", "")))
 
 
 def _octets(body: object) -> bytes:

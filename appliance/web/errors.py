@@ -12,6 +12,8 @@ from appliance.ratelimit import RateLimited
 NO_TOKEN = "No valid token provided"  # noqa: S105 - a message of the API, no secret
 NOT_ADMINISTRATOR = "Administrative privileges required"
 
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
+
 
 def error_body(message: str) -> dict[str, object]:
     """Return the JSON of an error."""
@@ -23,7 +25,7 @@ def error_answer(
 ) -> Answer:
     """Turn what a handler raised into an answer; what is not expected is logged and becomes 500."""
     if isinstance(error, RequestError):
-        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+        headers = _HEADERS.get(error.status, {})
         return Answer(body(error.message), error.status, headers=headers)
     if isinstance(error, QueryError):
         return Answer(body(sentence(str(error))), 400)

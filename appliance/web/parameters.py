@@ -62,6 +62,11 @@ PARAMETERS = {
             {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
             "The largest number of rows.",
         ),
+        Parameter(
+            "after",
+            {"type": "integer", "minimum": 1},
+            "Only what comes after this ID: the header Link of a page with `limit` has the next.",
+        ),
         Parameter("fill", {"type": "boolean"}, "true: hours without traffic are answered as 0."),
         Parameter(
             "before",

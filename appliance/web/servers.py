@@ -18,10 +18,7 @@ from typing import Any
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ThreadedTaskDispatcher
 
 from appliance.errors import SettingsError
 from appliance.server_addresses import ServerAddress, UnixAddress
@@ -29,9 +26,12 @@ from appliance.setting_types import ListenAddress
 from appliance.web.access_log import WsgiApplication, logged, opened_log
 from appliance.web.application import security_headers
 from appliance.web.bodies import JSON
+from appliance.web.clients import client_of
 from appliance.web.connections import ConnectionLimits, Places
 from appliance.web.errors import error_body
 from appliance.web.guard import NEED_AUTH
+from appliance.web.http_server import ApiChannel, ApiServer, UnixApiServer
+from appliance.web.large_answers import BUSY, RETRY_SECONDS, Waiting, bounded
 from appliance.web.listeners import Listener, bound_socket, listen_url, tls_context
 from appliance.web.tls_relay import TlsRelay
 from appliance.web.unix_sockets import behind_proxy
@@ -39,17 +39,12 @@ from appliance.web.unix_sockets import behind_proxy
 log = logging.getLogger(__name__)
 
 MAX_HEADER_OCTETS = 16384
-REQUEST_SECONDS = 30.0
-"""A request that has not arrived completely by then is given up."""
-
-ANSWER_SECONDS = 300.0
-"""An answer that its client has not taken by then is given up."""
-
 STOP_SECONDS = 5.0
 _FLUSH_SECONDS = 2.0
 _CLEANUP_SECONDS = 5
 _LOOP_SECONDS = 1.0
 _OTHER_DESCRIPTORS = 512
+_NEVER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,136 +54,6 @@ class ServerLimits:
     threads: int = 8
     connections: int = 512
     body_octets: int = 1_000_000
-
-
-class JsonErrorTask(ErrorTask):  # type: ignore[misc] # waitress has no types
-    """Answers what waitress itself refuses (malformed, too large) in the API's form."""
-
-    def execute(self) -> None:
-        """Write the answer."""
-        error = self.request.error
-        body = json.dumps(error_body(str(error.reason))).encode()
-        self.status = f"{error.code} {error.reason}"
-        environ = {"wsgi.url_scheme": self.channel.server.adj.url_scheme}
-        security = security_headers(environ).items()
-        self.response_headers.extend([*security, ("Content-Type", JSON)])
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
-
-
-class ApiRequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
-    """Reads a request; refuses one that a proxy before us may have seen end elsewhere."""
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """Read the header.
-
-        Raises
-        ------
-        ParsingError
-            It is malformed, or says in two ways how long the body is.
-        """
-        super().parse_header(header_plus)
-        # RFC 9112 section 6.1. waitress takes the name away where it acts upon it.
-        if self.chunked and "CONTENT_LENGTH" in self.headers:
-            raise ParsingError("Content-Length and Transfer-Encoding in one request")
-        if "TRANSFER_ENCODING" in self.headers:
-            raise ParsingError("Transfer-Encoding needs HTTP/1.1")
-
-
-class ApiChannel(HTTPChannel):  # type: ignore[misc] # waitress has no types
-    """A connection that remembers since when it has been receiving or sending."""
-
-    parser_class = ApiRequestParser
-    error_task_class = JsonErrorTask
-    receiving_since: float | None = None
-    sending_since: float | None = None
-
-    @property
-    def silent_since(self) -> float | None:
-        """When it last sent or received; None while a request is being answered."""
-        return None if self.requests else float(self.last_activity)
-
-    def give_up(self) -> None:
-        """Close it in the loop's next turn."""
-        self.will_close = True
-
-    def del_channel(self, map: dict[int, Any] | None = None) -> None:
-        """Leave the server and its place."""
-        super().del_channel(map)
-        if self.server.places is not None:
-            self.server.places.discard(self)
-
-    def received(self, data: bytes) -> bool:
-        """Take octets from the client."""
-        result = bool(super().received(data))
-        if self.request is None:
-            self.receiving_since = None
-        elif self.receiving_since is None:
-            self.receiving_since = time.time()
-        return result
-
-
-class ApiServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
-    """Waitress on one bound socket.
-
-    Attributes
-    ----------
-    places
-        Its connections; None where the relay before it lets them in, or a proxy.
-    """
-
-    channel_class = ApiChannel
-    places: Places[ApiChannel] | None = None
-
-    def handle_accept(self) -> None:
-        """Let a connection in, or refuse it."""
-        try:
-            accepted = self.accept()
-            if accepted is None:
-                return
-            connection, address = accepted
-            self.set_socket_options(connection)
-        except OSError:
-            # The client was gone already, or there are no descriptors.
-            return
-        address = self.fix_addr(address)
-        places = self.places
-        if places is not None and not places.make_room(str(address[0])):
-            connection.close()
-            return
-        channel = self.channel_class(self, connection, address, self.adj, map=self._map)
-        if places is not None:
-            places.add(channel, str(address[0]))
-
-    def maintenance(self, now: float) -> None:
-        """Close idle connections, and those whose request or answer takes too long."""
-        super().maintenance(now)
-        for channel in self.active_channels.values():
-            since = channel.receiving_since
-            if since is not None and now - since > REQUEST_SECONDS and not channel.requests:
-                channel.will_close = True
-            if not channel.total_outbufs_len:
-                channel.sending_since = None
-            elif channel.sending_since is None:
-                channel.sending_since = now
-            elif now - channel.sending_since > ANSWER_SECONDS:
-                channel.will_close = True
-
-
-class UnixApiServer(ApiServer):
-    """Waitress on a UNIX socket, whose clients have no address."""
-
-    def getsockname(self) -> tuple[str, str]:
-        """Return what stands for name and port of the server."""
-        return "unix", "0"
-
-    def set_socket_options(self, conn: socket.socket) -> None:
-        """Leave the options of TCP alone."""
-
-    def fix_addr(self, addr: object) -> tuple[str, int]:
-        """Return what stands for the client until the proxy's headers are read."""
-        return "unknown", 0
 
 
 class Endpoint:
@@ -213,7 +78,7 @@ class Endpoint:
         self._channels: dict[int, Any] = {}
         is_unix = isinstance(listener.address, UnixAddress)
         self._server = (UnixApiServer if is_unix else ApiServer)(
-            listening_application(application, listener, self._access_log),
+            listening_application(application, listener, self._access_log, self._waiting),
             map=self._channels,
             _start=self._context is None,
             _sock=self._socket,
@@ -272,6 +137,14 @@ class Endpoint:
         self._socket.close()
         if self._access_log is not None:
             self._access_log.close()
+
+    def _waiting(self, address: str) -> tuple[int, int]:
+        """Return how many octets wait to be sent, of all clients and of that one."""
+        client, of_all, of_client = client_of(address), 0, 0
+        for channel in list(self._server.active_channels.values()):
+            of_all += channel.total_outbufs_len
+            of_client += channel.total_outbufs_len * (client_of(channel.addr[0]) == client)
+        return of_all, of_client
 
     def _loop(self) -> None:
         while not self._is_finished():
@@ -355,7 +228,10 @@ class WebServer:
 
 
 def listening_application(
-    application: WsgiApplication, listener: Listener, access_log: logging.Handler | None
+    application: WsgiApplication,
+    listener: Listener,
+    access_log: logging.Handler | None,
+    waiting: Waiting,
 ) -> WsgiApplication:
     """Wrap the application with what depends on the listener."""
 
@@ -363,8 +239,20 @@ def listening_application(
         environ[NEED_AUTH] = listener.need_auth
         return application(environ, start_response)
 
-    whole = wrapped if access_log is None else logged(wrapped, access_log)
+    within = bounded(wrapped, waiting, _busy)
+    whole = within if access_log is None else logged(within, access_log)
     return behind_proxy(whole) if isinstance(listener.address, UnixAddress) else whole
+
+
+def _busy(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    body = json.dumps(error_body(BUSY)).encode()
+    headers = security_headers(environ) | {
+        "Content-Type": JSON,
+        "Content-Length": str(len(body)),
+        "Retry-After": str(RETRY_SECONDS),
+    }
+    start_response("503 Service Unavailable", list(headers.items()))
+    return [body]
 
 
 def _bound_address(listener: Listener, bound: socket.socket) -> ServerAddress:
@@ -400,6 +288,9 @@ def _adjustments(listener: Listener, limits: ServerLimits) -> Any:
         cleanup_interval=_CLEANUP_SECONDS,
         max_request_header_size=MAX_HEADER_OCTETS,
         max_request_body_size=limits.body_octets,
+        # No temporary files: bodies are bounded by the line above, answers by `bounded`.
+        inbuf_overflow=_NEVER,
+        outbuf_overflow=_NEVER,
         url_scheme="https" if listener.tls else "http",
         ident="",
         expose_tracebacks=False,

@@ -26,6 +26,9 @@ from appliance.web.connections import Places
 log = logging.getLogger(__name__)
 
 HANDSHAKE_SECONDS = 5.0
+STALL_SECONDS = 300.0
+"""A client that takes not even a chunk in this time is cut off."""
+
 CHUNK_OCTETS = 65536
 _ACCEPT_PAUSE_SECONDS = 0.2
 _FLUSH_SECONDS = 2.0
@@ -223,7 +226,8 @@ async def _pump(
         while octets := await reader.read(CHUNK_OCTETS):
             relayed.touch()
             writer.write(octets)
-            await writer.drain()
+            async with asyncio.timeout(STALL_SECONDS):
+                await writer.drain()
     with contextlib.suppress(OSError):
         if writer.can_write_eof():
             writer.write_eof()

@@ -10,7 +10,7 @@ import pytest
 
 from appliance.errors import SettingsError, StartupError
 from appliance.setting_types import ListenAddress
-from appliance.web import servers
+from appliance.web import http_server, servers
 from appliance.web.access_log import access_line
 from appliance.web.api_server import TlsFiles
 from appliance.web.guard import NEED_AUTH
@@ -111,7 +111,7 @@ def test_silent_connections_when_fifty_then_another_client_is_answered_at_once(s
 
 
 def test_request_when_it_does_not_arrive_in_time_then_cut(monkeypatch):
-    monkeypatch.setattr(servers, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.2)
     monkeypatch.setattr(servers, "_CLEANUP_SECONDS", 0)
     monkeypatch.setattr(servers, "_LOOP_SECONDS", 0.05)
     with serving(echo) as running, connect(running) as slow:
