@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ACCOUNTS_SETTING = "database"
 
+ADMINISTRATORS, USERS, STRANGERS = "administrators", "users", "strangers"
+"""The rooms of the audit trail, by who acts: each keeps so many entries, whatever is in others."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -77,6 +80,8 @@ class AuditEntry:
         Method and path, or the command.
     status
         Of HTTP; None: begun, and its end was never recorded.
+    room
+        Whose it counts among; the command line's are administrators'.
     """
 
     happened: float
@@ -86,6 +91,7 @@ class AuditEntry:
     detail: str = ""
     status: int | None = None
     id: int = 0
+    room: str = ADMINISTRATORS
 
 
 class Why(Enum):
@@ -272,8 +278,8 @@ class AccountStore(Protocol):
         """Return the newest entries, or the newest of those before one."""
         ...
 
-    def expire_audit(self, before: float, most: int, most_refused: int) -> int:
-        """Delete entries that are older, and the oldest beyond a number of all and of refused."""
+    def expire_audit(self, before: float, most: Mapping[str, int]) -> int:
+        """Delete entries that are older, and the oldest of each room beyond its number."""
         ...
 
     def close(self) -> None:

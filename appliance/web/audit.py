@@ -2,18 +2,21 @@
 
 An act is recorded before it is done and completed after: one that switches the machine off leaves
 its entry too, and nothing is done that cannot be recorded. Refused attempts are recorded as well,
-but only so many a minute, and only so many of them are kept.
+but only so many a minute. Administrators, other users and strangers have a room each, so that
+nobody can crowd out what others did.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from appliance.accounts import AccountStore, AuditEntry
-from appliance.contracts import PUBLIC, Principal, Route
+from appliance.accounts import ADMINISTRATORS, STRANGERS, USERS, AccountStore, AuditEntry
+from appliance.contracts import ADMINISTRATOR, PUBLIC, Principal, Route
 from appliance.errors import StorageError
 from appliance.ratelimit import RateLimited
 from appliance.web.guard import changes_something
@@ -21,11 +24,14 @@ from appliance.web.guard import changes_something
 REFUSED_A_MINUTE = 60
 """More are counted; the next that is recorded says how many."""
 
-MOST_ENTRIES, MOST_REFUSED = 1_000_000, 10_000
-"""Entries that are kept, of all and of refused attempts: the fewer of these, so that nobody can
-crowd out what was done."""
+MOST_ENTRIES: Mapping[str, int] = MappingProxyType(
+    {ADMINISTRATORS: 1_000_000, USERS: 100_000, STRANGERS: 10_000}
+)
+"""Entries that are kept in each room."""
 
-EXPIRE_SECONDS = 3600.0
+EXPIRE_SECONDS, EXPIRE_ENTRIES = 3600.0, 5000
+"""Old entries are deleted so often, and after so many new ones."""
+
 _SECRET_WORDS = ("password", "secret", "token", "key")
 _MOST_VALUE = 60
 
@@ -60,6 +66,13 @@ class Act:
             ]
 
     @property
+    def room(self) -> str:
+        """Whose act it is, for the trail."""
+        if self.principal is None:
+            return STRANGERS
+        return ADMINISTRATORS if ADMINISTRATOR in self.principal.roles else USERS
+
+    @property
     def detail(self) -> str:
         """What was done, in short."""
         return printable(", ".join(self._details))
@@ -85,8 +98,10 @@ class Trail:
         self._accounts, self._clock = accounts, clock
         self._retention_seconds = retention_seconds
         self._lock = threading.Lock()
-        self._minute, self._refused, self._unrecorded = 0, 0, 0
-        self._expire_at = 0.0
+        self._minute = 0
+        self._refused: Counter[str] = Counter()
+        self._unrecorded: Counter[str] = Counter()
+        self._expire_at, self._entries = 0.0, 0
         self._log = RateLimited(log)
 
     def begin(self, act: Act, route: Route, environ: Mapping[str, Any]) -> None:
@@ -119,30 +134,37 @@ class Trail:
         action = f"{environ.get('REQUEST_METHOD', '')} {environ.get('PATH_INFO', '')}"
         address = str(environ.get("REMOTE_ADDR", ""))
         return AuditEntry(
-            self._clock(), printable(who), address, printable(action), act.detail, status
+            self._clock(),
+            printable(who),
+            address,
+            printable(action),
+            act.detail,
+            status,
+            room=act.room,
         )
 
     def _has_room(self, act: Act) -> bool:
-        minute = int(self._clock() // 60)
+        minute, room = int(self._clock() // 60), act.room
         with self._lock:
             if minute != self._minute:
-                self._minute, self._refused = minute, 0
-            if self._refused >= REFUSED_A_MINUTE:
-                self._unrecorded += 1
+                self._minute = minute
+                self._refused.clear()
+            if self._refused[room] >= REFUSED_A_MINUTE:
+                self._unrecorded[room] += 1
                 return False
-            self._refused += 1
-            if self._unrecorded:
-                act.note(f"{self._unrecorded} refused attempts before this are not recorded")
-                self._unrecorded = 0
+            self._refused[room] += 1
+            if unrecorded := self._unrecorded.pop(room, 0):
+                act.note(f"{unrecorded} refused attempts before this are not recorded")
         return True
 
     def _expire(self) -> None:
         now = self._clock()
         with self._lock:
-            if now < self._expire_at:
+            self._entries += 1
+            if now < self._expire_at and self._entries < EXPIRE_ENTRIES:
                 return
-            self._expire_at = now + EXPIRE_SECONDS
-        self._accounts().expire_audit(now - self._retention_seconds, MOST_ENTRIES, MOST_REFUSED)
+            self._expire_at, self._entries = now + EXPIRE_SECONDS, 0
+        self._accounts().expire_audit(now - self._retention_seconds, MOST_ENTRIES)
 
 
 def printable(text: str) -> str:

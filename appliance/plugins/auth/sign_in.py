@@ -18,7 +18,7 @@ from typing import Any
 from appliance.accounts import AccountStore, User
 from appliance.accounts.passwords import cost_of, hashed, is_password, nobodys_hash
 from appliance.accounts.secret import secret_or_new, secret_path
-from appliance.contracts import PUBLIC, Answer, Route
+from appliance.contracts import PUBLIC, Answer, Principal, Route
 from appliance.errors import RequestError
 from appliance.plugins.auth.attempts import (
     DEVICE_COOKIE,
@@ -80,6 +80,7 @@ class SignIn:
             if wait := accounts.begin_attempts(attempt.waits, now, FORGET_SECONDS):
                 return _slowed_down(wait)
             user = checked_user(accounts, *credentials, settings["accounts.password_cost"])
+            act.principal = Principal(user.username, frozenset(user.roles), account=user.id)
             accounts.end_attempts(attempt.forgiven, attempt.uncounted)
         if attempt.client != UNKNOWN:
             accounts.remember_client(user.id, attempt.client, now)

@@ -105,6 +105,7 @@ class Audit(peewee.Model):
     action = peewee.CharField(200)
     detail = peewee.CharField(500)
     status = peewee.IntegerField(null=True)
+    room = peewee.CharField(14)
 
     class Meta:
         """Which table."""

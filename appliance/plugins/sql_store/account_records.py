@@ -22,7 +22,7 @@ MOST_ATTEMPT_NAMES = 10_000
 MOST_CLIENTS = 50
 """Clients of one user that are remembered; beyond, those that were not seen for longest go."""
 
-_CUTS = {"who": 100, "address": 45, "action": 200, "detail": 500}
+_CUTS = {"who": 100, "address": 45, "action": 200, "detail": 500, "room": 14}
 
 
 class AccountRecords:
@@ -153,17 +153,17 @@ class AccountRecords:
             query = query.where(audit.id < before)
         with self.database.transaction():
             return [
-                AuditEntry(r.happened, r.who, r.address, r.action, r.detail, r.status, r.id)
+                AuditEntry(r.happened, r.who, r.address, r.action, r.detail, r.status, r.id, r.room)
                 for r in query
             ]
 
-    def expire_audit(self, before: float, most: int, most_refused: int) -> int:
-        """Delete entries that are older, and the oldest beyond a number of all and of refused."""
+    def expire_audit(self, before: float, most: Mapping[str, int]) -> int:
+        """Delete entries that are older, and the oldest of each room beyond its number."""
         audit = self.models.audit
         with self.writing():
             deleted = int(audit.delete().where(audit.happened < before).execute())
-            deleted += self._keep_newest(audit.id > 0, most)
-            deleted += self._keep_newest(audit.status.between(400, 499), most_refused)
+            for room, number in most.items():
+                deleted += self._keep_newest(audit.room == room, number)
         return deleted
 
     def close(self) -> None:

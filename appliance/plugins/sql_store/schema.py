@@ -125,6 +125,10 @@ APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
             PRIMARY KEY (account, client)
         ) WITHOUT ROWID""",
     ),
+    (
+        "ALTER TABLE audit ADD COLUMN room VARCHAR(14) NOT NULL DEFAULT 'administrators'",
+        "UPDATE audit SET room = 'strangers' WHERE status BETWEEN 400 AND 499",
+    ),
 )
 
 

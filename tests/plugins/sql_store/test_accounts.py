@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from appliance.accounts import AccountError, ApiToken, AuditEntry, UserChange, Why
+from appliance.accounts import (
+    ADMINISTRATORS,
+    STRANGERS,
+    AccountError,
+    ApiToken,
+    AuditEntry,
+    UserChange,
+    Why,
+)
 from appliance.contracts import ADMINISTRATOR, USER
 from appliance.errors import StorageError
 from appliance.plugins.sql_store import account_records
@@ -295,16 +303,17 @@ def test_audit_when_recorded_then_read_in_pages_and_completed(accounts: SqlAccou
     assert (kept.id, len(kept.who), len(kept.action), len(kept.detail)) == (long, 100, 200, 500)
 
 
-def test_audit_when_expired_then_old_ones_go_and_refused_ones_beyond_a_number(
+def test_audit_when_expired_then_old_ones_go_and_in_each_room_those_beyond_its_number(
     accounts: SqlAccounts,
 ):
     for second in range(10):
-        accounts.record(entry(float(second), 401 if second % 2 else 200))
-    assert accounts.expire_audit(2.0, 100, 3) == 3
-    kept = [(e.happened, e.status) for e in accounts.audit(100)]
-    assert kept == [(9, 401), (8, 200), (7, 401), (6, 200), (5, 401), (4, 200), (2, 200)]
-    assert accounts.expire_audit(2.0, 5, 3) == 2
-    assert [e.happened for e in accounts.audit(100)] == [9, 8, 7, 6, 5]
+        room = STRANGERS if second % 2 else ADMINISTRATORS
+        accounts.record(entry(float(second), room=room))
+    assert accounts.expire_audit(2.0, {STRANGERS: 3, ADMINISTRATORS: 100}) == 3
+    assert [e.happened for e in accounts.audit(100)] == [9, 8, 7, 6, 5, 4, 2]
+    assert accounts.expire_audit(2.0, {STRANGERS: 0, ADMINISTRATORS: 3}) == 4
+    kept = [(e.happened, e.room) for e in accounts.audit(100)]
+    assert kept == [(8, ADMINISTRATORS), (6, ADMINISTRATORS), (4, ADMINISTRATORS)]
 
 
 def test_queries_when_a_token_is_looked_up_then_one_each(accounts: SqlAccounts, monkeypatch):

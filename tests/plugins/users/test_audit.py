@@ -75,7 +75,7 @@ def test_refused_attempts_when_very_many_then_bounded_and_counted(appliance, mon
 
 
 def test_trail_when_an_hour_has_passed_then_old_entries_go(appliance, monkeypatch):
-    monkeypatch.setattr(audit, "MOST_REFUSED", 2)
+    monkeypatch.setattr(audit, "MOST_ENTRIES", {"strangers": 2})
     appliance.store.record(AuditEntry(1.0, "x", "", "old"))
     for _ in range(4):
         appliance("POST", "/user", token="")
