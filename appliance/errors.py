@@ -52,6 +52,28 @@ class StorageError(ApplianceError):
     """The flow log or a database cannot be written or read now."""
 
 
+class LostAccountsError(StorageError):
+    """The accounts went away while they were in use: all of them, with the database's file.
+
+    Attributes
+    ----------
+    sentence
+        For callers of the API, who otherwise only learn that a database is away.
+    """
+
+    sentence = (
+        "The database of accounts was deleted or replaced while in use: restore it, or restart the"
+        " appliance to make a new administrator"
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"database {name} was deleted or replaced while in use and has no administrator now:"
+            " restore it, or restart"
+        )
+
+
 class QueryError(ApplianceError):
     """A question to the flow log is not understood, or ran into one of its limits."""
 

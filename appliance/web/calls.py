@@ -90,6 +90,7 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "body": _body,
     "principal": lambda call: call.principal,
     "accounts": lambda call: call.services.accounts.store(),
+    "open_accounts": lambda call: call.services.accounts.store,
     "act": lambda call: call.act,
     "environ": lambda call: call.environ,
     "collector": lambda call: call.services.collector,
@@ -97,9 +98,9 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
 }
 """By argument name: `store` is a `FlowStore` (503 where it cannot be opened), `open_store` what
 returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`,
-`accounts` an `AccountStore` (503 where it cannot be opened), `act` what the audit trail will say,
-`environ` the WSGI environment, `collector` a `Supervisor`, `preflight` what looks whether it can
-start."""
+`accounts` an `AccountStore` (503 where it cannot be opened), `open_accounts` what returns it, `act`
+what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,
+`preflight` what looks whether it can start."""
 
 
 def path_parts(path: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from appliance.contracts import Answer
-from appliance.errors import QueryError, RequestError, StorageError
+from appliance.errors import LostAccountsError, QueryError, RequestError, StorageError
 from appliance.ratelimit import RateLimited
 
 NO_TOKEN = "No valid token provided"  # noqa: S105 - a message of the API, no secret
@@ -32,6 +32,8 @@ def error_answer(
     if isinstance(error, StorageError):
         log.warning("storage is not available: %s", str(error))
         message = "The database is not available at the moment, try again later"
+        if isinstance(error, LostAccountsError):
+            message = error.sentence
         return Answer(body(message), 503, headers={"Retry-After": "10"})
     log.exception("a handler failed: %s", type(error).__name__)
     return Answer(body("Internal server error"), 500)

@@ -47,14 +47,23 @@ class StatusFile:
 
     def fresh(self, now: float) -> Json | None:
         """Return the figures; None when no collector runs here, or one that hangs."""
-        try:
-            if not self.pid_file.status().is_running:
-                return None
-        except StorageError as error:
-            log.debug("the collector's pid file: %s", error)
+        if not self.pid():
             return None
         status = read_status(self.path)
         return status if is_current(status, now) else None
+
+    def pid(self) -> int:
+        """Return the collector's process, 0 when there is none; a full disk leaves the lock."""
+        try:
+            return self.pid_file.status().pid
+        except StorageError as error:
+            log.debug("the collector's pid file: %s", error)
+            return 0
+
+
+def is_disk_full(disk: Json, settings: Settings) -> bool:
+    """Tell whether the collector has stopped writing for lack of room."""
+    return bool(disk["free_octets"] < settings["flow_log.minimum_free_octets"])
 
 
 def exporter_figures(address: str, facts: Json, settings: Settings) -> Json:

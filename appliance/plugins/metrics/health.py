@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from appliance import __version__
+from appliance.accounts import AccountStore
 from appliance.contracts import Answer
+from appliance.errors import LostAccountsError, StorageError
 from appliance.plugins.metrics.figures import (
     Json,
     StatusFile,
     disk_figures,
     exporter_figures,
     exporters_of,
+    is_disk_full,
     mapping_at,
     number_at,
     numbers_of,
@@ -32,13 +35,22 @@ LAG_SECONDS = 30.0
 """Answers are at most ten seconds old when all is well; three times that is worth a word."""
 
 
-def health(settings: Settings, open_store: Callable[[], FlowStore], now: float) -> Answer:
-    """Return how the appliance is; 503 when the collector or the database is away."""
-    status = StatusFile.of(settings).fresh(now)
+def health(
+    settings: Settings,
+    open_store: Callable[[], FlowStore],
+    open_accounts: Callable[[], AccountStore],
+    now: float,
+) -> Answer:
+    """Return how the appliance is; 503 when the collector or a database is away."""
+    file = StatusFile.of(settings)
+    status = file.fresh(now)
+    pid = 0 if status is not None else file.pid()
     store, disk = store_figures(open_store), disk_figures(settings)
+    is_full = is_disk_full(disk, settings)
     failures = [
-        *([] if status is not None else ["The collector is not running"]),
+        *([] if status is not None else _silence(pid, is_full)),
         *([] if store is not None else ["The flow database does not answer"]),
+        *_account_failures(open_accounts),
     ]
     hints = _hints(status or {}, store or {}, disk, settings)
     hints += throttling_hints(status or {}, now)
@@ -48,7 +60,7 @@ def health(settings: Settings, open_store: Callable[[], FlowStore], now: float) 
         "message": "; ".join([*failures, *hints]) or "All is well",
         "status": word,
         "version": __version__,
-        "collector": _collector_health(status),
+        "collector": _collector_health(status, pid),
         "loader": {"lag_seconds": None, **(store or {})},
         "disk": disk,
         "exporters": [
@@ -59,9 +71,26 @@ def health(settings: Settings, open_store: Callable[[], FlowStore], now: float) 
     return Answer(report, 503 if failures else 200)
 
 
-def _collector_health(status: Json | None) -> Json:
+def _silence(pid: int, is_full: bool) -> list[str]:
+    """Say why there are no figures; a full disk is said among the hints."""
+    if not pid:
+        return ["The collector is not running"]
+    return [] if is_full else ["The collector runs, but it has written no figures for a while"]
+
+
+def _account_failures(open_accounts: Callable[[], AccountStore]) -> list[str]:
+    try:
+        open_accounts().roles()
+    except LostAccountsError as error:
+        return [error.sentence]
+    except StorageError:
+        return ["The database of accounts does not answer"]
+    return []
+
+
+def _collector_health(status: Json | None, pid: int) -> Json:
     if status is None:
-        return {"running": False}
+        return {"running": True, "pid": pid} if pid else {"running": False}
     counters = {name: number_at(status, metric.path) for name, metric in METRICS.items()}
     names = {name.removeprefix("appliance_"): value for name, value in counters.items()}
     feed = {"feed": status["feed"]} if status.get("feed") else {}
@@ -84,7 +113,7 @@ def _collector_health(status: Json | None) -> Json:
 
 def _hints(status: Json, store: Mapping[str, Any], disk: Json, settings: Settings) -> list[str]:
     found = []
-    if disk["free_octets"] < settings["flow_log.minimum_free_octets"]:
+    if is_disk_full(disk, settings):
         found.append("The disk is full, new records are dropped")
     if (_lag(store) or 0) > LAG_SECONDS:
         found.append(f"Answers are {_lag(store):.0f} seconds behind")

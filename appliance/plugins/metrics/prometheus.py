@@ -16,6 +16,7 @@ from appliance.plugins.metrics.figures import (
     disk_figures,
     exporter_figures,
     exporters_of,
+    is_disk_full,
     number_at,
     numbers_of,
     store_figures,
@@ -107,8 +108,11 @@ class StatusCollector:
         yield InfoMetricFamily("appliance", "The program.", {"version": __version__})
         status = self._status.fresh(self._clock())
         up = "1 while the collector runs."
-        yield GaugeMetricFamily("appliance_collector_up", up, float(status is not None))
         disk = disk_figures(self._settings)
+        is_up = status is not None or (
+            is_disk_full(disk, self._settings) and self._status.pid() != 0
+        )
+        yield GaugeMetricFamily("appliance_collector_up", up, float(is_up))
         free = "Free octets on the data directory's disk."
         yield GaugeMetricFamily("appliance_disk_free_octets", free, disk["free_octets"])
         if status is not None:

@@ -37,11 +37,11 @@ def open_store(url: str, settings: Settings) -> SqlStore:
 def account_store_from_url(url: str, settings: Settings) -> AccountStore | None:
     """Keep accounts at `sqlite:` and `mysql:` URLs."""
     from appliance.plugins.sql_store.accounts import SqlAccounts
-    from appliance.plugins.sql_store.appliance_database import appliance_database
+    from appliance.plugins.sql_store.appliance_database import accounts_database
 
     if url.partition(":")[0] not in SCHEMES:
         return None
-    return SqlAccounts(appliance_database(url, settings["data_directory"]))
+    return SqlAccounts(accounts_database(url, settings["data_directory"]))
 
 
 @hookimpl

@@ -11,6 +11,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from appliance.contracts import ADMINISTRATOR
+from appliance.errors import LostAccountsError
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.schema import (
@@ -27,6 +29,24 @@ _OWNER_ONLY = 0o600
 def appliance_database(url: str, folder: Path) -> SqlDatabase:
     """Return the database of accounts and exporters; nothing is opened before it is used."""
     return SqlDatabase(place_at(url, folder), _prepare, private=True)
+
+
+def accounts_database(url: str, folder: Path) -> SqlDatabase:
+    """Return the appliance database for its accounts.
+
+    Where the file is gone or another one while it is in use, nothing is done with accounts before
+    there is an administrator again: an empty database would refuse everyone without a word.
+    """
+    opened: list[bool] = []
+
+    def prepare(database: SqlDatabase) -> None:
+        _prepare(database)
+        query = "SELECT 1 FROM account_role WHERE role = ? LIMIT 1"
+        if opened and not database.rows(query, (ADMINISTRATOR,)):
+            raise LostAccountsError(database.name)
+        opened.append(True)
+
+    return SqlDatabase(place_at(url, folder), prepare, private=True)
 
 
 def _prepare(database: SqlDatabase) -> None:
