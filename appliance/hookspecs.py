@@ -72,9 +72,9 @@ def register_stores(settings: Settings) -> dict[str, StoreFactory]:
 def register_loaders(settings: Settings) -> list[LogLoader]:
     """Return what follows the flow log beside the store, each with its own place in it.
 
-    Called once, in the loader process's main thread, before anything is loaded. It then calls
-    `load_once` about once a second, in its main thread; one that is away is tried again after
-    pauses that grow, and the flow log keeps what it has not read.
+    Called once, in the loader process's main thread, before anything is loaded. `load_once` is then
+    called about once a second, always in the same other thread; one that is away is tried again
+    after pauses that grow, and the flow log keeps what it has not read.
     """
 
 

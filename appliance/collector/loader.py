@@ -14,6 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from appliance.collector.parent import parent_watch
@@ -30,6 +31,7 @@ _INTERVAL_SECONDS = 1.0
 _LOAD_SECONDS = 5.0
 """So long a backlog is loaded before the flow log is looked after again."""
 
+_FILL_PATIENCE_SECONDS = 5.0
 _LAST_LOAD_SECONDS = 8.0
 _EXPIRE_SECONDS = 600.0
 _FIRST_PAUSE_SECONDS = 1.0
@@ -65,16 +67,25 @@ class Loader:
         return min((filler.cursor() for filler in self.fillers), default=None)
 
     def run(self) -> None:
-        """Work once a second; stops by itself when the parent process is gone."""
+        """Work once a second; stops by itself when the parent process is gone.
+
+        Stores are filled in a thread of its own: one that is stuck in a statement holds up neither
+        sealing nor expiry for longer than `_FILL_PATIENCE_SECONDS`.
+        """
         _give_way()
         parent_lives = parent_watch()
-        while not self._stopping.is_set() and parent_lives():
-            self._work(patient=True)
-            self._fill(_LOAD_SECONDS)
-            self._stopping.wait(_INTERVAL_SECONDS)
-        self._work(patient=False)
-        self._fill(_LAST_LOAD_SECONDS)
-        self._finish()
+        with ThreadPoolExecutor(1, "filler") as filler:
+            filling: Future[None] | None = None
+            while not self._stopping.is_set() and parent_lives():
+                self._work(patient=True)
+                filling = filling or filler.submit(self._fill, _LOAD_SECONDS)
+                if filling in wait([filling], _FILL_PATIENCE_SECONDS).done:
+                    filling.result()
+                    filling = None
+                self._stopping.wait(_INTERVAL_SECONDS)
+            self._work(patient=False)
+            filler.submit(self._fill, _LAST_LOAD_SECONDS).result()
+            filler.submit(self._finish).result()
 
     def stop(self) -> None:
         """End `run`; safe in a signal handler."""

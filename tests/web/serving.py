@@ -81,9 +81,9 @@ def get(path: str = "/", *headers: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-def eventually(condition: Callable[[], bool]) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
     """Wait for another thread; fails after some seconds."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen"
         time.sleep(0.005)

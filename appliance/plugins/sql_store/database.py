@@ -11,6 +11,7 @@ import ctypes
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,11 +23,18 @@ import peewee
 import pymysql
 
 from appliance.errors import StorageError
+from appliance.plugins.sql_store.mysql_server import (
+    MysqlDatabase,
+    is_alive,
+    is_silent,
+    timeouts,
+)
 from appliance.plugins.sql_store.places import MYSQL, SQLITE, Place
 
 BUSY_SECONDS = 10.0
-CONNECT_SECONDS = 5
-READ_SECONDS = 60
+SILENT_SECONDS = 10.0
+"""So long after a server did not answer only one thread at a time tries it; others fail at once."""
+
 GROUP_CONCAT_OCTETS = 16 * 1024 * 1024
 
 OWN_TABLES: Mapping[str, Any] = MappingProxyType(
@@ -115,6 +123,7 @@ class SqlDatabase:
         self._prepare, self._preparing = prepare, threading.Lock()
         self._prepared: tuple[int, int] | None = None
         self._local = threading.local()
+        self._silent_until, self._silence = 0.0, ""
 
     @contextmanager
     def transaction(self, write: bool = False) -> Iterator[None]:
@@ -127,8 +136,10 @@ class SqlDatabase:
         DamagedDatabase
             The file is damaged.
         """
+        self._refuse_silent()
         try:
             self._connect()
+            self._silent_until = 0.0
             with self._atomic(write):
                 yield
         except _FAILURES as error:
@@ -227,11 +238,16 @@ class SqlDatabase:
         """Tell whether the open connection still is to the database of that name."""
         if self.path is not None:
             return bool(self._local.identity == self._identity())
-        try:
-            self.connection.connection().ping(reconnect=False)
-        except _FAILURES:
-            return False
-        return True
+        return is_alive(self.connection.connection())
+
+    def _refuse_silent(self) -> None:
+        """Raise at once while a server is known to be silent, so that nobody else waits for it."""
+        now = time.monotonic()
+        if not self._silent_until:
+            return
+        if now < self._silent_until:
+            raise StorageError(self._silence)
+        self._silent_until = now + SILENT_SECONDS
 
     def _identity(self) -> tuple[int, int]:
         if self.path is None:
@@ -251,7 +267,10 @@ class SqlDatabase:
         text = " ".join(str(error).split()) or type(error).__name__
         if self.kind == SQLITE and any(word in text for word in _DAMAGE):
             return DamagedDatabase(self, text)
-        return StorageError(f"database {self.name}: {text}")
+        problem = f"database {self.name}: {text}"
+        if self.kind == MYSQL and is_silent(error):
+            self._silent_until, self._silence = time.monotonic() + SILENT_SECONDS, problem
+        return StorageError(problem)
 
 
 def _sqlite(path: Path) -> Any:
@@ -259,12 +278,4 @@ def _sqlite(path: Path) -> Any:
 
 
 def _mysql(place: Place, options: Mapping[str, Any]) -> Any:
-    return peewee.MySQLDatabase(
-        place.name,
-        **place.options(),
-        **options,
-        charset="utf8mb4",
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        write_timeout=READ_SECONDS,
-    )
+    return MysqlDatabase(place.name, **place.options(), **options, charset="utf8mb4", **timeouts())

@@ -17,7 +17,7 @@ import pymysql
 import pymysql.cursors
 
 from appliance.errors import SettingsError, StorageError
-from appliance.plugins.sql_store.database import CONNECT_SECONDS, READ_SECONDS
+from appliance.plugins.sql_store.mysql_server import connected
 from appliance.plugins.sql_store.places import place_at
 
 FETCH_ROWS = 10_000
@@ -131,13 +131,8 @@ class SourceTable:
             return sqlite3.connect(
                 f"file:{quote(str(self.path))}?mode=ro", uri=True, check_same_thread=False
             )
-        return pymysql.connect(
-            **self._place.options(),
-            database=self._place.name,
-            charset="utf8mb4",
-            autocommit=True,
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+        return connected(
+            **self._place.options(), database=self._place.name, charset="utf8mb4", autocommit=True
         )
 
     @contextmanager
