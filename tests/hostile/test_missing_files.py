@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.collector.supervision.holding import holder
 from tests.web.appliance import Appliance, basic, made_appliance
 
 SENTENCE = (
     "The database of accounts was deleted or replaced while in use: restore it, or restart the"
     " appliance to make a new administrator"
 )
-HOLD = """
-import sys
-from pathlib import Path
-from appliance.collector.supervision import PidFile
-PidFile(Path(sys.argv[1])).hold()
-print("held", flush=True)
-sys.stdin.read()
-"""
 
 
 def delete_database(appliance) -> bytes:
@@ -89,14 +80,9 @@ def test_accounts_when_deleted_and_started_again_then_a_new_first_administrator(
 def collector_without_figures(appliance) -> Iterator[int]:
     """Hold the pid file as a collector does that cannot write its figures any more."""
     folder: Path = appliance.app.settings["data_directory"]
-    command = [sys.executable, "-c", HOLD, str(folder / "collector.pid")]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+    with holder(folder / "collector.pid") as process:
         (folder / "collector.json").write_text(json.dumps({"time_ms": 1, "datagrams": 5}))
         yield process.pid
-        process.communicate("")
 
 
 def local(appliance, path: str):

@@ -218,7 +218,7 @@ def test_health_when_something_should_be_better_then_degraded(client, running, s
 def test_health_when_collector_or_database_is_away_then_503(client, running, store):
     found = health(client, 503)
     assert (found["success"], found["status"]) == (False, "failing")
-    assert found["message"].startswith("The collector is not running")
+    assert found["message"] == "The collector runs, but it has written no figures for a while"
     running()
     store.failure = StorageError("away")
     assert health(client, 503)["message"] == "The flow database does not answer"

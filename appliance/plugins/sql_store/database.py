@@ -12,6 +12,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -124,6 +125,7 @@ class SqlDatabase:
         self._prepared: tuple[int, int] | None = None
         self._local = threading.local()
         self._silent_until, self._silence = 0.0, ""
+        self._unpin: Callable[[], object] = lambda: None
 
     @contextmanager
     def transaction(self, write: bool = False) -> Iterator[None]:
@@ -233,6 +235,17 @@ class SqlDatabase:
                 with self._atomic(True):
                     self._prepare(self)
                 self._prepared = identity
+                self._pin()
+
+    def _pin(self) -> None:
+        """Keep the file's inode number from being given to another file of that name.
+
+        With O_PATH, as closing any other descriptor would drop SQLite's locks (fcntl(2)).
+        """
+        self._unpin()
+        if self.path is not None:
+            descriptor = os.open(self.path, os.O_PATH | os.O_CLOEXEC)
+            self._unpin = weakref.finalize(self, os.close, descriptor)
 
     def _usable(self) -> bool:
         """Tell whether the open connection still is to the database of that name."""
