@@ -172,6 +172,14 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         " traffic as it is and reports the rate as assumed.",
     ),
     Setting(
+        "collector.fastest_interface",
+        Number(1e6),
+        1_600_000_000_000,
+        "Bits a second of the fastest interface of any exporter. A record that claims more than"
+        " that carries in the time of its flow (and a second) is kept in the flow log as"
+        " implausible, and left out of all sums.",
+    ),
+    Setting(
         "collector.sampling_overrides",
         NetworkRates(),
         {},

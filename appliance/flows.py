@@ -27,11 +27,14 @@ it in a record, from 0, where it is not the first."""
 
 
 class RecordKind(IntEnum):
-    """What a row is: traffic, an event without counters (NAT, firewall), or an options record."""
+    """What a row is: traffic, an event without counters (NAT, firewall), an options record, or a
+    record that claims more traffic than any interface carries.
+    """
 
     FLOW = 0
     EVENT = 1
     OPTION = 2
+    IMPLAUSIBLE = 3
 
 
 @dataclass(frozen=True, slots=True)

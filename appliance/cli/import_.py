@@ -43,7 +43,13 @@ def command(app: App, files: tuple[Path, ...], ports: tuple[int, ...]) -> None:
     primitives = raw_elements(settings)
     folder = CollectorPaths(settings["data_directory"]).flow_log
     writer = FlowLogWriter(folder, flow_log_limits(settings), primitives)
-    pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
+    pipeline = Pipeline(
+        app.decoders,
+        states,
+        writer,
+        app.enrichers,
+        fastest_bits_per_second=app.settings["collector.fastest_interface"],
+    )
     writer.start()
     try:
         for file in files:

@@ -15,14 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
+from appliance.collector.plausibility import with_implausible_marked
 from appliance.contracts import Decoder, Enricher, Registered
 from appliance.decoding.costs import BlockTooCostly, Seconds
 from appliance.decoding.groups import Arrivals
 from appliance.decoding.results import DecodeResult, Exporter
-from appliance.flows import FlowBatch
+from appliance.flows import FlowBatch, RecordKind
 from appliance.ratelimit import RateLimited
 from appliance.wire.block import DatagramBlock
 from appliance.wire.message import versions
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 
 MAX_OCTETS_TOGETHER = 4_000_000
 """Octets that are decoded in one step, so that what one step makes of them stays bounded."""
+
+FASTEST_BITS_PER_SECOND = 1.6e12
+"""The fastest interface there is: Ethernet of 1.6 Tbit/s."""
 
 MAX_STEP_SECONDS = 0.3
 """After so long the rest of a block waits, so that the collector looks after its other work."""
@@ -69,12 +74,13 @@ class Pipeline:
         sink: BatchSink,
         enrichers: Sequence[Registered[Enricher]] = (),
         share: FairShare | None = None,
+        fastest_bits_per_second: float = FASTEST_BITS_PER_SECOND,
     ) -> None:
         self.decoders = {decoder.version: decoder for decoder in decoders}
         self.states, self.sink, self.enrichers = states, sink, enrichers
         self.counts: Counter[str] = Counter()
         self.appeared: list[tuple[Exporter, int]] = []
-        self.share = share
+        self.share, self.fastest_bits_per_second = share, fastest_bits_per_second
         self._log = RateLimited(log)
 
     def take(self, block: DatagramBlock, now_ms: int) -> None:
@@ -154,7 +160,7 @@ class Pipeline:
         for batch in result.batches:
             self.counts["options_records" if batch.options else "records"] += batch.n_records
             self._note_skew(batch, result.arrivals)
-            self.sink.append(self._enriched(batch))
+            self.sink.append(self._enriched(self._plausible(batch, result.arrivals)))
         for fault in result.faults:
             self._log.info("malformed: %s: %s", fault.reason, fault.detail)
 
@@ -177,14 +183,28 @@ class Pipeline:
         if not apart.any():
             return
         self.counts["records_with_skewed_time"] += int(np.count_nonzero(apart))
+        self._count_rows("skewed_times", batch, apart, arrivals)
+
+    def _plausible(self, batch: FlowBatch, arrivals: Arrivals | None) -> FlowBatch:
+        """Mark the flows that claim more than any interface carries, and count them."""
+        marked = with_implausible_marked(batch, self.fastest_bits_per_second)
+        if marked is not batch:
+            rows = marked.column("record_kind") == RecordKind.IMPLAUSIBLE
+            self.counts["records_implausible"] += int(np.count_nonzero(rows))
+            self._count_rows("implausible", batch, rows, arrivals)
+        return marked
+
+    def _count_rows(
+        self, word: str, batch: FlowBatch, chosen: NDArray[np.bool_], arrivals: Arrivals | None
+    ) -> None:
+        """Count rows of a batch for those who sent them, whoever a relay says it speaks for."""
         if arrivals is None or batch.datagrams is None:
             return
-        # The sender's clock is told by the sender's address, whoever a relay says it speaks for.
-        rows = batch.datagrams[apart]
+        rows = batch.datagrams[chosen]
         hi, lo = arrivals.address_hi[rows], arrivals.address_lo[rows]
         pairs = np.unique(np.stack([hi, lo]), axis=1, return_counts=True)
         for exporter, number in zip(pairs[0].T.tolist(), pairs[1].tolist(), strict=True):
-            self.states.count(tuple(exporter), "skewed_times", number)
+            self.states.count(tuple(exporter), word, number)
 
 
 def _by_version(block: DatagramBlock) -> Iterator[tuple[int, DatagramBlock]]:

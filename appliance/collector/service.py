@@ -101,7 +101,14 @@ class Collector:
         primitives = raw_elements(settings)
         self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(settings), primitives)
         self.share = FairShare(self.states.is_known)
-        self.pipeline = Pipeline(app.decoders, self.states, self.writer, app.enrichers, self.share)
+        self.pipeline = Pipeline(
+            app.decoders,
+            self.states,
+            self.writer,
+            app.enrichers,
+            share=self.share,
+            fastest_bits_per_second=settings["collector.fastest_interface"],
+        )
         self.receiver = Receiver(
             listen or settings["collector.listen"],
             receive_buffer_octets=settings["collector.receive_buffer"],

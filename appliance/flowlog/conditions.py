@@ -57,7 +57,7 @@ ALIASES = {
 _WORDS = {
     "protocol_identifier": PROTOCOLS,
     "flow_direction": {"ingress": 0, "egress": 1},
-    "record_kind": {"flow": 0, "event": 1, "option": 2},
+    "record_kind": {"flow": 0, "event": 1, "option": 2, "implausible": 3},
 }
 _CONDITION = re.compile(
     r"\s*(?P<not>not\s+)?(?P<field>\w+)\s*(?P<sign><=|>=|!=|=|<|>|~)\s*(?P<value>.*\S)\s*"

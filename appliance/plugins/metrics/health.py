@@ -53,7 +53,7 @@ def health(
         *_account_failures(open_accounts),
     ]
     hints = _hints(status or {}, store or {}, disk, settings)
-    hints += throttling_hints(status or {}, now)
+    hints += throttling_hints(status or {}, now) + implausible_hints(status or {})
     word = "failing" if failures else "degraded" if hints else "ok"
     report = {
         "success": not failures,
@@ -139,6 +139,23 @@ def throttling_hints(status: Json, now: float) -> list[str]:
         f"Datagrams of {names}{more} cost more than their share and wait, "
         f"{sum(dropped for _, dropped in recent):.0f} of them were dropped: if these are not your "
         "exporters, name yours in collector.allowed_exporters"
+    ]
+
+
+def implausible_hints(status: Json) -> list[str]:
+    """Name the exporters whose records claimed more than any interface carries."""
+    counts = {
+        address: number
+        for address, facts in exporters_of(status)
+        if (number := number_at(facts, ("implausible",)) or 0)
+    }
+    if not counts:
+        return []
+    largest = sorted(counts, key=lambda address: -counts[address])
+    more = f" and {len(largest) - MAX_NAMES} more" if len(largest) > MAX_NAMES else ""
+    return [
+        f"{sum(counts.values()):.0f} records of {', '.join(largest[:MAX_NAMES])}{more} claim more "
+        "than collector.fastest_interface carries and are left out of all sums"
     ]
 
 

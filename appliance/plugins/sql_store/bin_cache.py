@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from appliance.plugins.sql_store.bins import Size, Span, bin_end
 from appliance.plugins.sql_store.dimensions import Dimension
-from appliance.plugins.sql_store.grouping import Groups, IntArray, grouped
+from appliance.plugins.sql_store.grouping import Groups, IntArray, added_up, grouped
 
 MOST_ROWS = 3_000_000
 """Of all kept bins, 28 octets each; beyond that it begins anew."""
@@ -107,7 +107,7 @@ class BinCache:
         """Part the row without a name, which says what was cut off, from the others."""
         nobody = self._numbers.get("", -1)
         named = numbers != nobody
-        cut = sums[~named].sum(axis=0)
+        cut = added_up(sums[~named])
         return Names(numbers[named], sums[named], cut)
 
     def number(self, names: Sequence[str], sums: IntArray, cut: IntArray) -> Names:
@@ -174,7 +174,7 @@ def added(bins: Sequence[Names]) -> Added:
     """Add up bins."""
     numbers = np.concatenate([NO_NAMES.numbers, *(names.numbers for names in bins)])
     sums = np.concatenate([NO_NAMES.sums, *(names.sums for names in bins)])
-    cut = np.sum([NO_NAMES.cut, *(names.cut for names in bins)], axis=0)
+    cut = added_up([NO_NAMES.cut, *(names.cut for names in bins)])
     return Added(grouped([numbers], *sums.T), cut, bins)
 
 

@@ -7,7 +7,7 @@ unit, octets are summed in two halves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -88,6 +88,20 @@ def grouped(
         whole = rows if values is None else _summed(places, values, size)
         np.minimum(whole[used], LARGEST_SUM, out=sums[measure])
     return Groups(packed.columns(used if known is None else known[used]), sums.T)
+
+
+def added_up(sums: Sequence[IntArray] | IntArray) -> IntArray:
+    """Add rows of sums up, shape (n, 3) to (3,); what exceeds `LARGEST_SUM` is that."""
+    rows = np.asarray(sums, np.int64).reshape(-1, 3)
+    low, high = (rows & ((1 << _HALF) - 1)).sum(axis=0), (rows >> _HALF).sum(axis=0)
+    high += low >> _HALF
+    whole = (np.minimum(high, LARGEST_SUM >> _HALF) << _HALF) + (low & ((1 << _HALF) - 1))
+    return np.asarray(np.minimum(whole, LARGEST_SUM), np.int64)
+
+
+def saturated(sums: Iterable[int]) -> IntArray:
+    """Return whole numbers of any size as int64; what exceeds `LARGEST_SUM` is that."""
+    return np.array([min(value, LARGEST_SUM) for value in sums], np.int64)
 
 
 def joined(groups: Sequence[Groups]) -> Groups:

@@ -30,7 +30,7 @@ from appliance.plugins.sql_store.bins import Size, Span, bin_ceiling, bin_end, b
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, Dimension
-from appliance.plugins.sql_store.grouping import IntArray
+from appliance.plugins.sql_store.grouping import IntArray, added_up, saturated
 from appliance.plugins.sql_store.log_names import LogNames, LogQuestions
 from appliance.plugins.sql_store.progress import Progress, read_progress
 from appliance.plugins.sql_store.questions import (
@@ -176,8 +176,8 @@ class LargestQuestions:
         names = [
             self.log.names(dimension, str(address), asked.directions, span, by) for span in parts
         ]
-        known = np.sum([part.total for part in names], axis=0)
-        return PartHours(whole, parts, names, np.maximum(np.array(total, np.int64) - known, 0))
+        known = added_up([part.total for part in names])
+        return PartHours(whole, parts, names, np.maximum(saturated(total) - known, 0))
 
     def _range(self, hours: PartHours, now: float) -> LargestRange:
         selection = hours.whole
@@ -213,7 +213,7 @@ class LargestQuestions:
             return [0, 0, 0]
         bins = Range(asked.unfinished, asked.stored.exporter, asked.stored.directions)
         found = self.exact.read(f"SELECT {SUMS}", dimension, bins, _WRITTEN)
-        written = [sum(int(row[place] or 0) for row in found) for place in range(3)]
+        written = [sum(row[place] for row in found) for place in range(3)]
         total = self.exact.totals(bins)
         return [max(0, a - b) for a, b in zip(total, written, strict=True)]
 

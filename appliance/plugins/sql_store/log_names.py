@@ -19,7 +19,7 @@ from appliance.flowlog.conditions import Condition
 from appliance.plugins.sql_store.bins import Span
 from appliance.plugins.sql_store.classify import LocalNetworks
 from appliance.plugins.sql_store.dimensions import Dimension
-from appliance.plugins.sql_store.grouping import LARGEST_SUM, IntArray
+from appliance.plugins.sql_store.grouping import LARGEST_SUM, IntArray, added_up
 from appliance.stores import MEASURES, Direction, MeasureName
 
 MOST_NAMES = 100_000
@@ -127,7 +127,7 @@ def _names(table: Any, by: MeasureName) -> LogNames:
     if rest.any():
         place = MEASURES.index(by)
         cut[place] = min(rest[place], sums[-1, place])
-    return LogNames(names, sums, cut, sums.sum(axis=0) + rest)
+    return LogNames(names, sums, cut, added_up([*sums, rest]))
 
 
 def _name(dimension: Dimension) -> str:

@@ -29,7 +29,7 @@ from appliance.plugins.sql_store.dimensions import (
     Dimension,
 )
 from appliance.plugins.sql_store.exact import port_groups
-from appliance.plugins.sql_store.grouping import Groups, IntArray, grouped, regrouped
+from appliance.plugins.sql_store.grouping import Groups, IntArray, added_up, grouped, regrouped
 from appliance.plugins.sql_store.stored_tops import read_tops, write_tops
 from appliance.plugins.sql_store.tops import cells, merged, tops_from_groups
 
@@ -83,7 +83,7 @@ class OpenMinutes:
                     minute.names[dimension].add(without_exporter(groups), directions[start])
         for start, sums in directions.items():
             if minute := self.minutes.get(start):
-                minute.unwritten = minute.unwritten + sums.sums.sum(axis=0)
+                minute.unwritten = added_up([minute.unwritten, *sums.sums])
                 minute.changed = True
 
     def touch(self, order: Iterable[int]) -> list[int]:
@@ -162,7 +162,7 @@ def merge_late(
     for dimension, parts in pieces.items():
         for _, groups in (part for part in parts if part[0] == start):
             for direction, names in cells(by_direction(groups)):
-                total = names.sums.sum(axis=0)
+                total = added_up(names.sums)
                 nothing = np.zeros(3, np.int64)
                 late = tops_from_groups(dimension, names, len(names.sums), nothing, total)
                 place = (ALL_EXPORTERS, direction)

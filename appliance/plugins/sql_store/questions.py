@@ -18,11 +18,24 @@ from appliance.plugins.sql_store.bins import LAST, Size, Span, bin_end, bin_star
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, Dimension
+from appliance.plugins.sql_store.grouping import LARGEST_SUM
 from appliance.plugins.sql_store.progress import Progress, read_progress
 from appliance.stores import KeyedMeasure, Measure, MeasureName, Selection, TopAnswer
 
 EXACT_SIZES = tuple(Size)
-SUMS = "SUM(octets), SUM(packets), SUM(flows)"
+_HALF = 30
+SUMS = ", ".join(
+    f"SUM({measure} >> {_HALF}), SUM({measure} & {(1 << _HALF) - 1})"
+    for measure in ("octets", "packets", "flows")
+)
+"""In two halves each: SQLite refuses a sum beyond 64 bits. `ExactQuestions.read` joins them."""
+
+SATURATED_SUMS = ", ".join(
+    f"CASE WHEN SUM({measure} >> {_HALF}) >= {LARGEST_SUM >> _HALF} THEN {LARGEST_SUM}"
+    f" ELSE SUM({measure} >> {_HALF}) * {1 << _HALF} + SUM({measure} & {(1 << _HALF) - 1}) END"
+    for measure in ("octets", "packets", "flows")
+)
+"""For rows made of others, which are never larger than `LARGEST_SUM`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,7 @@ class ExactQuestions:
     def totals(self, asked: Range) -> Measure:
         """Return the sums of everything; one query."""
         found = self.read(f"SELECT {SUMS}", Dimension.TOTAL, asked)
-        sums = [sum(int(row[place] or 0) for row in found) for place in range(3)]
+        sums = [sum(row[place] for row in found) for place in range(3)]
         return Measure(*sums)
 
     def totals_by_exporter(self, asked: Range) -> dict[int, Measure]:
@@ -96,7 +109,7 @@ class ExactQuestions:
         sums: dict[int, Measure] = {}
         for number, *values in found:
             before = sums.get(int(number), Measure())
-            sums[int(number)] = Measure(*(a + int(b) for a, b in zip(before, values, strict=True)))
+            sums[int(number)] = Measure(*(a + b for a, b in zip(before, values, strict=True)))
         return {number: sums[number] for number in sorted(sums) if sums[number].flows}
 
     def top(
@@ -108,7 +121,7 @@ class ExactQuestions:
         for name, *values in found:
             before = sums.setdefault(str(name), [0, 0, 0])
             for place, value in enumerate(values):
-                before[place] += int(value)
+                before[place] += value
         rows = [KeyedMeasure(name, *values) for name, values in sums.items()]
         rows.sort(key=lambda row: (-getattr(row, by), -row.octets, -row.packets, row.key))
         return answer(rows[:limit], summed(rows))
@@ -141,7 +154,7 @@ class ExactQuestions:
         for start, *values in rows:
             sums = found[max(0, bisect_right(boundaries, int(start)) - 1)]
             for place, value in enumerate(values):
-                sums[place] += int(value)
+                sums[place] += value
         return [Measure(*sums) for sums in found]
 
     def read(
@@ -152,9 +165,16 @@ class ExactQuestions:
         which: str = "exporter = ?",
         group: str = "",
     ) -> list[tuple[Any, ...]]:
-        """Read the bins of a range, in one query."""
+        """Read the bins of a range, in one query; `select` ends in `SUMS`.
+
+        Returns
+        -------
+        list of tuple
+            The three sums stand last, whole and never None.
+        """
         found = self.statement(select, dimension, asked, which, group)
-        return [] if found is None else self.database.rows(*found)
+        rows = [] if found is None else self.database.rows(*found)
+        return [(*row[:-6], *_whole(row[-6:])) for row in rows]
 
     @staticmethod
     def statement(
@@ -193,6 +213,13 @@ class ExactQuestions:
             exporter = [asked.exporter] if "?" in which else []
             parameters += [int(span.size), *exporter, *asked.directions, span.since, span.until]
         return " UNION ALL ".join([one] * len(asked.spans)), parameters
+
+
+def _whole(halves: Sequence[Any]) -> list[int]:
+    return [
+        (int(high or 0) << _HALF) + int(low or 0)
+        for high, low in zip(halves[::2], halves[1::2], strict=True)
+    ]
 
 
 def answer(

@@ -24,6 +24,7 @@ from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import EXACT, Dimension
 from appliance.plugins.sql_store.progress import Progress, read_progress, write_progress
+from appliance.plugins.sql_store.questions import SATURATED_SUMS
 from appliance.plugins.sql_store.schema import ROLLUP_KEY
 
 log = logging.getLogger(__name__)
@@ -147,8 +148,8 @@ def _drop(database: SqlDatabase, floor: int) -> None:
         database.execute("DELETE FROM rollup WHERE size = ? AND bin_start = ?", (int(size), start))
         database.execute(
             f"INSERT INTO rollup ({_KEY}, octets, packets, flows)"  # noqa: S608
-            " SELECT dimension, ?, exporter, direction, ?, 0, name, SUM(octets), SUM(packets),"
-            f" SUM(flows) FROM rollup WHERE size = ? AND dimension IN ({exact})"
+            f" SELECT dimension, ?, exporter, direction, ?, 0, name, {SATURATED_SUMS}"
+            f" FROM rollup WHERE size = ? AND dimension IN ({exact})"
             " AND bin_start >= ? AND bin_start < ? GROUP BY dimension, exporter, direction, name",
             (int(size), start, int(Size.QUARTER), start, floor),
         )

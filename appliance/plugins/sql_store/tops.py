@@ -26,6 +26,7 @@ from appliance.plugins.sql_store.grouping import (
     LARGEST_SUM,
     Groups,
     IntArray,
+    added_up,
     grouped,
 )
 from appliance.plugins.sql_store.services import port_name
@@ -75,7 +76,7 @@ class Tops:
     def rows(self) -> list[StoredRow]:
         """Return the rows to store, the last four those that are about no name."""
         columns = (self.flags.tolist(), self.names, *self.sums.T.tolist())
-        other = np.maximum(self.total - self.sums.sum(axis=0), 0).tolist()
+        other = np.maximum(self.total - added_up(self.sums), 0).tolist()
         rows: list[StoredRow] = list(zip(*columns, strict=True))
         rows.append((OTHER, "", *other))
         return rows + [(CUT | BY[m], "", *self.cut[m].tolist()) for m in range(3)]
@@ -89,7 +90,7 @@ def tops_from_rows(rows: Sequence[StoredRow]) -> Tops:
     cut = np.array([special.get(CUT | by, (0, 0, 0)) for by in BY], np.int64)
     other = np.array(special.get(OTHER, (0, 0, 0)), np.int64)
     flags = np.array([row[0] for row in names], np.uint8)
-    return Tops([row[1] for row in names], flags, sums, cut, sums.sum(axis=0) + other)
+    return Tops([row[1] for row in names], flags, sums, cut, added_up([*sums, other]))
 
 
 def tops_from_groups(
@@ -117,8 +118,8 @@ def merged(parts: Sequence[Tops], most: int, total: IntArray) -> Tops:
     """Make a bin of others."""
     names = pa.array([name for part in parts for name in part.names], pa.string())
     sums = np.concatenate([part.sums for part in parts])
-    unseen = np.sum([part.unseen for part in parts], axis=0)
-    known = np.sum([part.total for part in parts], axis=0)
+    unseen = added_up([part.unseen for part in parts])
+    known = added_up([part.total for part in parts])
     encoded = names.dictionary_encode()
     groups = grouped([encoded.indices.to_numpy()], *sums.T)
     flags, cut = _chosen(groups.sums, most, unseen + np.maximum(total - known, 0))

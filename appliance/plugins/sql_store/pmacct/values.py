@@ -346,10 +346,14 @@ _READERS: dict[Kind, Callable[..., Keys]] = {
 
 
 def accounted(rows: Rows, options: bool) -> Value:
-    """Return which rows nfacctd accounts: no reverse halves, and none without any address."""
+    """Return which rows nfacctd accounts: no reverse halves, and none without any address.
+
+    Nor those that claim more than any interface carries, which nfacctd would.
+    """
     if options:
         return True
     present = np.asarray(column_of(rows, "reverse")) == 0
+    present &= np.asarray(column_of(rows, "record_kind")) != RecordKind.IMPLAUSIBLE
     there = np.False_
     for side in ("source", "destination"):
         for half in _HALVES:
