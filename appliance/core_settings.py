@@ -137,7 +137,16 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         "collector.max_exporters",
         Integer(1, 16384),
         1024,
-        "How many exporters are remembered at once; a further one is refused and counted.",
+        "How many exporters are remembered at once. An exporter that sent for a minute is known and"
+        " gives way only to another known one; until then it is a newcomer.",
+    ),
+    Setting(
+        "collector.max_newcomers",
+        Integer(1, 16384),
+        256,
+        "How many newcomers have room when all places of exporters are taken. When there are more,"
+        " those that sent least give way, counted: anybody can invent addresses. Exporters in"
+        " allowed_exporters, and those that settings below name, are never newcomers.",
     ),
     Setting(
         "collector.max_templates_per_exporter",

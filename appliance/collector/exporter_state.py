@@ -28,7 +28,10 @@ class ExporterLimits:
     Attributes
     ----------
     exporters
-        Addresses; the one unheard of for the longest time gives way to a new one.
+        Known exporters; the one unheard of for the longest time gives way to another.
+    newcomers
+        Places that known exporters never take (see `newcomers`); newcomers also have those of known
+        exporters that are free.
     scopes
         Observation domains of sessions (address, port, domain) of one exporter; as above.
     sessions, subjects
@@ -44,11 +47,12 @@ class ExporterLimits:
     template_ms
         A template that was not announced for so long is forgotten; 0: never.
     octets
-        Memory for all exporters together, as estimated; the one unheard of for the longest time
-        gives way.
+        Memory for all exporters together, as estimated, of which newcomers have a quarter;
+        newcomers give way first, then the exporter that takes most.
     """
 
     exporters: int = 1024
+    newcomers: int = 256
     scopes: int = 4096
     sessions: int = 1024
     subjects: int = 65_536
@@ -88,6 +92,8 @@ class ExporterState:
         Data Sets that wait for their template.
     counts
         What happened, by fixed words: datagrams, records, faults by reason.
+    newcomer
+        Whether it was first heard a moment ago, and is nobody's named exporter.
     skew_ms
         By how much the clock of its last header was ahead of ours.
     octets
@@ -104,6 +110,7 @@ class ExporterState:
     n_names: int = 0
     n_subjects: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    newcomer: bool = False
     first_seen_ms: int = 0
     last_seen_ms: int = 0
     skew_ms: int = 0

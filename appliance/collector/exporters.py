@@ -8,8 +8,9 @@ grow has a limit in `ExporterLimits` and a counter for what happens there.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from appliance.collector.exporter_places import ExporterPlaces
 from appliance.collector.exporter_state import ExporterLimits, ExporterState, KnownTemplate
 from appliance.collector.sessions import SessionState
 from appliance.collector.waiting import waiting_octets
@@ -24,9 +25,6 @@ _NOT_SEEN = SequenceState()
 _COUNTED = ("lost", "datagrams", "restarts", "late")
 
 _UNHEARD = ExporterState()
-KNOWN_AFTER_MS = 60_000
-"""An exporter heard of for longer than this is more than a newcomer."""
-
 MAX_ELEMENTS = 1024
 """Unknown elements that are counted by name; more are counted together."""
 
@@ -35,31 +33,21 @@ _OCTETS_PER_SCOPE, _OCTETS_PER_SUBJECT, _OCTETS_PER_NAME = 600, 200, 300
 _OCTETS_PER_SESSION = 800
 
 
-class ExporterStates:
+class ExporterStates(ExporterPlaces):
     """All exporters; implements `appliance.decoding.results.DecoderState`.
 
     Attributes
     ----------
-    changed
-        Scopes whose sequence numbers changed since `take_changes`.
-    octets
-        Estimate of the memory that all exporters take.
-    appeared
-        Exporters that are new since the caller last cleared this.
     news
         Grows with everything that is worth saving: templates, sampling, names.
     """
 
-    def __init__(self, limits: ExporterLimits) -> None:
-        self.limits = limits
-        self.counts: Counter[str] = Counter()
+    def __init__(
+        self, limits: ExporterLimits, is_named: Callable[[Exporter], bool] = lambda _: False
+    ) -> None:
+        """Know nobody yet; see `ExporterPlaces`."""
+        super().__init__(limits, is_named)
         self.unknown_elements: Counter[Element] = Counter()
-        self.exporters: OrderedDict[Exporter, ExporterState] = OrderedDict()
-        self.changed: set[Scope] = set()
-        self.octets = 0
-        self._reported: set[Scope] = set()
-        self._forgotten: set[Scope] = set()
-        self.appeared: list[Exporter] = []
         self.news = 0
 
     # What decoders ask.
@@ -130,15 +118,10 @@ class ExporterStates:
         self._commit_counts(result, now_ms)
         self.make_room()
 
-    def make_room(self) -> None:
-        """Keep to the limit on memory."""
-        while self.octets > self.limits.octets and len(self.exporters) > 1:
-            self._forget_exporter()
-
     def _commit_counts(self, result: DecodeResult, now_ms: int) -> None:
         self.counts.update(result.counts)
         for (session, word), number in result.tallies.items():
-            state = self._open(session[:2], now_ms)
+            state = self.open(session[:2], now_ms)
             state.counts[word] += number
             if session[2] in state.sessions:
                 state.sessions[session[2]].counts[word] += number
@@ -155,11 +138,6 @@ class ExporterStates:
                 self.unknown_elements[element] += number
             else:
                 self.counts["unknown_elements_uncounted"] += number
-
-    def is_known(self, exporter: Exporter) -> bool:
-        """Tell whether an exporter has been heard of for longer than anybody's invention."""
-        state = self.exporters.get(exporter)
-        return state is not None and state.last_seen_ms - state.first_seen_ms >= KNOWN_AFTER_MS
 
     def count(self, exporter: Exporter, word: str, number: int) -> None:
         """Count something that happened to an exporter, if it is known."""
@@ -187,69 +165,31 @@ class ExporterStates:
         state = self.exporters[scope.exporter]
         state.skew_ms, state.last_seen_ms = 0, seen_ms
 
-    def _open(self, exporter: Exporter, now_ms: int) -> ExporterState:
-        state = self.exporters.get(exporter)
-        if state is None:
-            if len(self.exporters) >= self.limits.exporters:
-                self._forget_exporter()
-            state = self.exporters[exporter] = ExporterState(first_seen_ms=now_ms)
-            self.appeared.append(exporter)
-        state.last_seen_ms = max(now_ms, state.last_seen_ms)
-        self.exporters.move_to_end(exporter)
-        return state
-
-    def _forget_exporter(self) -> None:
-        """Let the exporter unheard of for the longest time go."""
-        _, gone = self.exporters.popitem(last=False)
-        self.octets -= gone.octets
-        self._forget_scopes(gone.sequences)
-        self.counts["exporters_forgotten"] += 1
-
-    def _forget_scopes(self, scopes: Iterable[Scope]) -> None:
-        for scope in scopes:
-            self.changed.discard(scope)
-            if scope in self._reported:
-                self._forgotten.add(scope)
-
-    def _grow(self, state: ExporterState, octets: int) -> None:
-        state.octets += octets
-        self.octets += octets
-
-    def take_changes(self) -> tuple[set[Scope], set[Scope]]:
-        """Return the scopes whose sequence numbers changed since the last call, and those that are
-        forgotten and were returned once before.
-        """
-        changed, forgotten = self.changed, self._forgotten - self.changed
-        self.changed, self._forgotten = set(), set()
-        self._reported |= changed
-        self._reported -= forgotten
-        return changed, forgotten
-
     def _commit_sequence(
         self, scope: Scope, sequence: SequenceState, now_ms: int
     ) -> Mapping[str, int]:
         """Take a scope's sequence numbers over; return what was counted since the last ones."""
-        state = self._open(scope.exporter, now_ms)
+        state = self.open(scope.exporter, now_ms)
         before = state.sequences.get(scope, _NOT_SEEN)
         changes = {word: getattr(sequence, word) - getattr(before, word) for word in _COUNTED}
         state.counts.update(changes)
         state.skew_ms = sequence.export_ms - now_ms
         if before is _NOT_SEEN:
-            self._grow(state, _OCTETS_PER_SCOPE)
+            self.grow(state, _OCTETS_PER_SCOPE)
         state.sequences[scope] = sequence
         state.sequences.move_to_end(scope)
         self.changed.add(scope)
         if len(state.sequences) > self.limits.scopes:
             forgotten, _ = state.sequences.popitem(last=False)
-            self._grow(state, -_OCTETS_PER_SCOPE)
-            self._forget_scopes([forgotten])
+            self.grow(state, -_OCTETS_PER_SCOPE)
+            self.forget_scopes([forgotten])
             self.counts["scopes_forgotten"] += 1
         return changes
 
     def learn_template(self, change: TemplateChange, now_ms: int) -> None:
         """Remember a template, in the place of the one that its session had under this number."""
         scope, template = change.scope, change.template
-        state = self._open(scope.exporter, now_ms)
+        state = self.open(scope.exporter, now_ms)
         key = (scope, template.template_id)
         before = state.templates.get(key)
         if before is not None and before.template == template:
@@ -263,7 +203,7 @@ class ExporterStates:
         state.templates[key] = known
         state.tellers.setdefault((scope.family, key[1]), OrderedDict())[scope.port] = known
         state.template_fields += len(template.fields)
-        self._grow(state, _template_octets(template))
+        self.grow(state, _template_octets(template))
         while len(state.templates) > self.limits.templates or (
             state.template_fields > self.limits.template_fields and len(state.templates) > 1
         ):
@@ -273,7 +213,7 @@ class ExporterStates:
     def _forget_template(self, state: ExporterState, key: tuple[Scope, int]) -> None:
         known = state.templates.pop(key)
         state.template_fields -= len(known.template.fields)
-        self._grow(state, -_template_octets(known.template))
+        self.grow(state, -_template_octets(known.template))
         of_family = key[0].family, key[1]
         del state.tellers[of_family][key[0].port]
         if not state.tellers[of_family]:
@@ -289,7 +229,7 @@ class ExporterStates:
         self, session: Session, version: int, sampling: Sampling, now_ms: int
     ) -> None:
         """Remember what the options records of a session told."""
-        state, key = self._open(session[:2], now_ms), (version, session[2])
+        state, key = self.open(session[:2], now_ms), (version, session[2])
         self.open_session(session, now_ms, now_ms)
         before = state.sampling_of.pop(key, _NOTHING_KNOWN)
         self._count_subjects(state, len(sampling.told) - len(before.told))
@@ -300,7 +240,7 @@ class ExporterStates:
 
     def learn_name(self, fact: NameFact, now_ms: int) -> None:
         """Remember the name of an application or interface."""
-        state = self._open(fact.session[:2], now_ms)
+        state = self.open(fact.session[:2], now_ms)
         known = self.open_session(fact.session, now_ms, now_ms).names
         key, names = (fact.kind, fact.number), (fact.name, fact.description)
         before = known.get(key)
@@ -308,18 +248,18 @@ class ExporterStates:
             self.counts["names_refused"] += 1
             return
         if before != names:
-            self._grow(state, _name_octets(names) - (_name_octets(before) if before else 0))
+            self.grow(state, _name_octets(names) - (_name_octets(before) if before else 0))
             state.n_names += before is None
             known[key] = names
             self.news += 1
 
     def open_session(self, session: Session, first_ms: int, last_ms: int) -> SessionState:
         """Return a session; one that is new was heard at these times."""
-        state, port = self._open(session[:2], last_ms), session[2]
+        state, port = self.open(session[:2], last_ms), session[2]
         known = state.sessions.get(port)
         if known is None:
             known = state.sessions[port] = SessionState(first_ms, last_ms)
-            self._grow(state, _OCTETS_PER_SESSION)
+            self.grow(state, _OCTETS_PER_SESSION)
             if len(state.sessions) > self.limits.sessions:
                 self._forget_session(state)
         return known
@@ -336,30 +276,30 @@ class ExporterStates:
         for key in [key for key in state.sampling_of if key[1] == port]:
             self._count_subjects(state, -len(state.sampling_of.pop(key).told))
         state.n_names -= len(gone.names)
-        self._grow(state, -_OCTETS_PER_SESSION - sum(map(_name_octets, gone.names.values())))
+        self.grow(state, -_OCTETS_PER_SESSION - sum(map(_name_octets, gone.names.values())))
         self.counts["sessions_forgotten"] += 1
 
     def _count_subjects(self, state: ExporterState, number: int) -> None:
         state.n_subjects += number
-        self._grow(state, _OCTETS_PER_SUBJECT * number)
+        self.grow(state, _OCTETS_PER_SUBJECT * number)
 
     # The waiting room.
 
     def _let_wait(self, waiting: WaitingSet, now_ms: int) -> None:
-        state = self._open(waiting.scope.exporter, now_ms)
+        state = self.open(waiting.scope.exporter, now_ms)
         size = waiting_octets(waiting)
         if state.room.octets + size > self.limits.waiting_octets:
             self.counts["waiting_sets_refused"] += 1
             return
         state.room.let_in(waiting)
-        self._grow(state, size)
+        self.grow(state, size)
         self.counts["waiting_sets_kept"] += 1
 
     def _take_out(self, gone: Sequence[WaitingSet]) -> None:
         for waiting in gone:
             state = self.exporters.get(waiting.scope.exporter)
             if state is not None and state.room.take_out(waiting):
-                self._grow(state, -waiting_octets(waiting))
+                self.grow(state, -waiting_octets(waiting))
 
 
 def _template_octets(template: Template) -> int:

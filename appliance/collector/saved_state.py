@@ -114,6 +114,7 @@ def _settle(states: ExporterStates) -> None:
 def _exporters(states: ExporterStates) -> Iterator[dict[str, Any]]:
     for exporter, state in states.exporters.items():
         yield {
+            **({"newcomer": True} if state.newcomer else {}),
             "address": address_text(*exporter),
             "templates": [_template(known) for known in state.templates.values()],
             "sessions": [_session(state, port) for port in state.sessions],
@@ -164,13 +165,17 @@ def _learn_exporter(states: ExporterStates, found: Any, now_ms: int) -> int:
         return 1
 
     exporter = (hi, lo)
+    newcomer = found.get("newcomer") is True
+    if newcomer:
+        states.open(exporter, now_ms)  # It is new from now on, whenever it announced what follows.
     # Version 1 did not tell sessions apart: what it says is of one that was never heard.
     former = {name: found[name] for name in ("sampling", "names") if name in found}
     bad = _learn_session(states, exporter, {"port": 0, **former}, now_ms) if former else 0
     bad += _learn_each(found, "sessions", lambda s: _learn_session(states, exporter, s, now_ms))
-    return bad + _learn_each(
-        found, "templates", lambda t: _learn_template(states, exporter, t, now_ms)
-    )
+    bad += _learn_each(found, "templates", lambda t: _learn_template(states, exporter, t, now_ms))
+    if not newcomer:
+        states.know(exporter)
+    return bad
 
 
 def _learn_each(holder: Any, name: str, learn: Callable[[Any], int | None]) -> int:

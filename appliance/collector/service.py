@@ -7,6 +7,7 @@ longer (sealing, merging, SQL) is the loader's, another process.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import collector_status, write_status
 from appliance.collector.supervision.notification import ALIVE, notify
 from appliance.decoding.options import raw_elements
+from appliance.decoding.results import Exporter
 from appliance.errors import StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
@@ -97,7 +99,7 @@ class Collector:
         settings = app.settings
         self.app, self._clock = app, clock
         self.paths = CollectorPaths(settings["data_directory"])
-        self.states = ExporterStates(exporter_limits(settings))
+        self.states = ExporterStates(exporter_limits(settings), named_exporters(settings))
         primitives = raw_elements(settings)
         self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(settings), primitives)
         self.share = FairShare(self.states.is_known)
@@ -274,10 +276,24 @@ def exporter_limits(settings: Settings) -> ExporterLimits:
     """Take the limits on exporters from the settings."""
     return ExporterLimits(
         exporters=settings["collector.max_exporters"],
+        newcomers=settings["collector.max_newcomers"],
         templates=settings["collector.max_templates_per_exporter"],
         waiting_octets=settings["collector.waiting_room_octets"],
         waiting_ms=int(settings["collector.waiting_room_seconds"] * 1000),
         template_ms=int(settings["collector.template_timeout"] * 1000),
+    )
+
+
+def named_exporters(settings: Settings) -> Callable[[Exporter], bool]:
+    """Return a function that tells whether the settings speak of an exporter."""
+    if settings["collector.allowed_exporters"]:
+        return lambda _: True  # nobody else is received
+    networks = [
+        *settings["collector.sampling_overrides"],
+        *map(ipaddress.ip_network, settings["collector.renamed_elements"]),
+    ]
+    return lambda exporter: any(
+        ipaddress.ip_address(address_text(*exporter)) in network for network in networks
     )
 
 

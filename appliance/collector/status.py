@@ -60,6 +60,11 @@ def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
         },
         "counts": dict(collector.pipeline.counts + states.counts),
         "unknown_elements": {_element(e): number for e, number in elements},
+        "newcomers": {
+            "present": states.n_newcomers,
+            "forgotten": states.counts["newcomers_forgotten"],
+            "last_forgotten_ms": states.newcomers_forgotten_ms,
+        },
         "throttled": {
             "datagrams_waited": collector.share.waited,
             "datagrams_dropped": collector.share.dropped,

@@ -37,6 +37,11 @@ def waiting(of: Scope, set_id: int = 300, octets: int = 100, received: int = NOW
     return WaitingSet(of, set_id, bytes(octets), received, 0, NOW, 0)
 
 
+def known_at_once(**limits: int) -> ExporterStates:
+    """Return states in which every exporter is named by the settings."""
+    return ExporterStates(ExporterLimits(**limits), lambda _: True)
+
+
 def heard(states: ExporterStates, *of: Scope, now: int = NOW, **known: Any) -> None:
     state = SequenceState(datagrams=1, **known)
     states.commit(DecodeResult(sequences=dict.fromkeys(of, state)), now)
@@ -170,7 +175,7 @@ def test_templates_when_not_repeated_for_longer_than_allowed_then_forgotten() ->
 
 
 def test_exporters_when_too_many_then_the_one_unheard_of_goes() -> None:
-    states = ExporterStates(ExporterLimits(exporters=2))
+    states = known_at_once(exporters=2, newcomers=0)
     for exporter in (1, 2, 1, 3):
         heard(states, scope(exporter))
     assert [lo for _, lo in states.exporters] == [1, 3]
@@ -188,7 +193,7 @@ def test_scopes_when_too_many_then_the_one_unheard_of_goes() -> None:
 
 
 def test_memory_when_all_exporters_take_too_much_then_the_ones_unheard_of_go() -> None:
-    states = ExporterStates(ExporterLimits(octets=100_000))
+    states = known_at_once(octets=100_000)
     for exporter in range(20):
         made = TemplateChange(scope(exporter), template(n_fields=100), 0)
         states.commit(DecodeResult(templates=[made]), NOW)
@@ -280,7 +285,7 @@ def test_waiting_room_when_sets_leave_then_nothing_is_left_behind() -> None:
 
 
 def test_changes_when_taken_then_each_once_and_forgotten_only_what_was_told() -> None:
-    states = ExporterStates(ExporterLimits(exporters=1))
+    states = known_at_once(exporters=1, newcomers=0)
     heard(states, scope(1))
     assert states.take_changes() == ({scope(1)}, set())
     heard(states, scope(2))

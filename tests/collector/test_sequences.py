@@ -54,7 +54,7 @@ def test_gap_when_over_a_restart_then_counted_as_lost() -> None:
 
 
 def test_scope_when_forgotten_then_taken_out_of_the_journal() -> None:
-    states = ExporterStates(ExporterLimits(exporters=1))
+    states = ExporterStates(ExporterLimits(exporters=1, newcomers=0), lambda _: True)
     decode(datagram(v9(), "192.0.2.1"), states=states)
     sequence_changes(states)
     decode(datagram(v9(), "192.0.2.2"), states=states)

@@ -130,7 +130,7 @@ def _with(whole: Datagram, payload: bytes) -> Datagram:
 
 def assert_within(states: ExporterStates) -> None:
     limits = states.limits
-    assert len(states.exporters) <= limits.exporters
+    assert len(states.exporters) <= limits.exporters + limits.newcomers
     for state in states.exporters.values():
         assert len(state.sequences) <= limits.scopes
         assert len(state.templates) <= limits.templates

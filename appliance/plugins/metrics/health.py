@@ -53,7 +53,11 @@ def health(
         *_account_failures(open_accounts),
     ]
     hints = _hints(status or {}, store or {}, disk, settings)
-    hints += throttling_hints(status or {}, now) + implausible_hints(status or {})
+    hints += [
+        *newcomer_hints(status or {}, now),
+        *throttling_hints(status or {}, now),
+        *implausible_hints(status or {}),
+    ]
     word = "failing" if failures else "degraded" if hints else "ok"
     report = {
         "success": not failures,
@@ -120,6 +124,18 @@ def _hints(status: Json, store: Mapping[str, Any], disk: Json, settings: Setting
     if status.get("warnings"):
         found.append("The collector has warnings")
     return found
+
+
+def newcomer_hints(status: Json, now: float) -> list[str]:
+    """Say that more addresses send than there is room for, and what helps."""
+    last_ms = number_at(status, ("newcomers", "last_forgotten_ms")) or 0
+    if now - last_ms / 1000 > THROTTLED_SECONDS:
+        return []
+    forgotten = number_at(status, ("newcomers", "forgotten")) or 0
+    return [
+        f"{forgotten:.0f} addresses sent a few datagrams only and gave way to others: name your "
+        "exporters in collector.allowed_exporters, and nobody else is listened to"
+    ]
 
 
 def throttling_hints(status: Json, now: float) -> list[str]:

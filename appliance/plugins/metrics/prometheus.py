@@ -52,6 +52,14 @@ METRICS: Mapping[str, Metric] = {
     "appliance_kernel_drops": Metric(
         "counter", "Datagrams that the kernel dropped, the buffer being full.", ("kernel_drops",)
     ),
+    "appliance_newcomers": Metric(
+        "gauge", "Exporters heard of for less than a minute.", ("newcomers", "present")
+    ),
+    "appliance_newcomers_forgotten": Metric(
+        "counter",
+        "Addresses that sent a few datagrams only and gave way to others.",
+        ("newcomers", "forgotten"),
+    ),
     "appliance_throttled_datagrams": Metric(
         "counter",
         "Datagrams that had to wait because their exporter cost more than its share.",
