@@ -44,6 +44,7 @@ ELSEWHERE = {
     "make lint": "test_contract.py",
     "make bench": "benchmarks/__main__.py",
     "make soak": "collector/test_service.py",
+    "make fuzz": "fuzz/test_targets.py",
     "make lock": "test_contract.py",
 }
 """Lines that would take the default ports, other machines or hours, and what covers them; of
