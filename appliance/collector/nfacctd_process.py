@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from appliance.collector import endless_loop
+from appliance.collector.endless_loop import EndlessLoopWatch
 from appliance.collector.parent import environment_of_child
 from appliance.errors import ApplianceError, SettingsError, StartupError
 from appliance.nfacctd.editing import edited
@@ -46,6 +48,7 @@ class NfacctdProcess:
     def __init__(self, config: EffectiveConfig, data: Path) -> None:
         self._config, self._file = config, data / RUNNABLE
         self._process: subprocess.Popen[str] | None = None
+        self._watch: EndlessLoopWatch | None = None
         self._said: collections.deque[str] = collections.deque(maxlen=_REMEMBERED_LINES)
         self._last = ""
 
@@ -73,6 +76,7 @@ class NfacctdProcess:
             raise StartupError(f"nfacctd cannot be run: {error.strerror}") from error
         threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
         self._wait_ready(self._process)
+        self._watch = EndlessLoopWatch(self._process.pid)
 
     def check(self) -> None:
         """Look whether it still runs.
@@ -80,10 +84,18 @@ class NfacctdProcess:
         Raises
         ------
         ApplianceError
-            It ended by itself.
+            It ended by itself, or is in an endless loop and was ended.
         """
-        if self._process is not None and self._process.poll() is not None:
+        if self._process is None:
+            return
+        if self._process.poll() is not None:
             raise ApplianceError(self._reason(self._process.returncode))
+        if self._watch is not None and self._watch.is_endless():
+            self._process.kill()
+            raise ApplianceError(
+                "nfacctd took no datagram and only computed for"
+                f" {endless_loop.ENDLESS_SECONDS:.0f} seconds: it was ended"
+            )
 
     def stop(self) -> None:
         """Let it write what it has, and end."""
