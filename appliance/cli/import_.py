@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import click
 
 from appliance.app import App
 from appliance.cli.options import pass_app, ports_option
-from appliance.collector.captures import CaptureReader
+from appliance.collector.captures import CaptureReader, blocks_of
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.service import (
@@ -22,8 +21,6 @@ from appliance.collector.service import (
 from appliance.decoding.options import raw_elements
 from appliance.flowlog import FlowLogWriter
 from appliance.wire.block import Datagram, block_of
-
-_BLOCK = 1024
 
 
 @click.command("import")
@@ -64,6 +61,4 @@ def command(app: App, files: tuple[Path, ...], ports: tuple[int, ...]) -> None:
 
 
 def _blocks(file: Path, ports: tuple[int, ...]) -> Iterator[list[Datagram]]:
-    datagrams = (found.datagram for found in CaptureReader(file, set(ports) or None))
-    while block := list(itertools.islice(datagrams, _BLOCK)):
-        yield block
+    return blocks_of(found.datagram for found in CaptureReader(file, set(ports) or None))

@@ -16,7 +16,7 @@ import io
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,9 @@ from typing import Literal, NamedTuple, Protocol
 from appliance.collector.packets import FRAGMENTS, OTHER_PORT, PacketParser, Skipped
 from appliance.errors import CaptureError
 from appliance.wire.block import Datagram
+
+BLOCK_DATAGRAMS = 1024
+"""The most that `blocks_of` puts together."""
 
 MAX_PACKET_OCTETS = 262_144
 """Longest packet that is read; tcpdump never writes longer ones."""
@@ -182,6 +185,21 @@ class CaptureReader:
         except OSError as error:
             raise CaptureError(self.path, _reason(error)) from error
         return opened.enter_context(gzip.GzipFile(fileobj=file, mode="rb"))
+
+
+def blocks_of(datagrams: Iterable[Datagram]) -> Iterator[list[Datagram]]:
+    """Put datagrams together that came within a second, as a receiver would have."""
+    block: list[Datagram] = []
+    for datagram in datagrams:
+        if block and (
+            len(block) == BLOCK_DATAGRAMS
+            or not 0 <= datagram.received_ms - block[0].received_ms < 1000
+        ):
+            yield block
+            block = []
+        block.append(datagram)
+    if block:
+        yield block
 
 
 def read_capture(path: Path | str, ports: Collection[int] | None = None) -> Iterator[Datagram]:

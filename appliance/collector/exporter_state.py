@@ -88,6 +88,8 @@ class ExporterState:
         By scope and identifier, in the order of their announcement.
     tellers
         By domain, version and identifier: the templates of all sessions, the newest last.
+    announced
+        By port: which templates that session announced.
     room
         Data Sets that wait for their template.
     counts
@@ -104,6 +106,7 @@ class ExporterState:
     sampling_of: OrderedDict[tuple[int, int], Sampling] = field(default_factory=OrderedDict)
     templates: OrderedDict[tuple[Scope, int], KnownTemplate] = field(default_factory=OrderedDict)
     tellers: dict[tuple[Family, int], OrderedDict[int, KnownTemplate]] = field(default_factory=dict)
+    announced: dict[int, set[tuple[Family, int]]] = field(default_factory=dict)
     template_fields: int = 0
     sequences: OrderedDict[Scope, SequenceState] = field(default_factory=OrderedDict)
     room: WaitingRoom = field(default_factory=WaitingRoom)
@@ -140,9 +143,18 @@ class ExporterState:
             session = self.sessions.get(port, _NEVER_HEARD)
             last_ms = senders.time_ms if (hi, lo, port) in senders.sessions else session.last_ms
             silent_ms = max(last_ms, session.restored_ms)
-            offers.append(Offer(value, session.first_ms, last_ms, silent_ms))
+            repeated = self._repeats(borrower, port)
+            offers.append(Offer(value, session.first_ms, last_ms, silent_ms, repeated))
         own = self.sessions.get(borrower)
         return lent_value(offers, own.first_ms if own else senders.time_ms, senders.time_ms)
+
+    def _repeats(self, borrower: int, lender: int) -> bool:
+        """Tell whether a session announced templates, and each as another one had it."""
+        keys = list(islice(self.announced.get(borrower, ()), MAX_OFFERS))
+        known = (self.tellers[key] for key in keys)
+        return bool(keys) and all(
+            lender in told and told[lender].template == told[borrower].template for told in known
+        )
 
     @property
     def waiting_octets(self) -> int:

@@ -202,6 +202,7 @@ class ExporterStates(ExporterPlaces):
         known = KnownTemplate(scope, template, now_ms)
         state.templates[key] = known
         state.tellers.setdefault((scope.family, key[1]), OrderedDict())[scope.port] = known
+        state.announced.setdefault(scope.port, set()).add((scope.family, key[1]))
         state.template_fields += len(template.fields)
         self.grow(state, _template_octets(template))
         while len(state.templates) > self.limits.templates or (
@@ -216,6 +217,9 @@ class ExporterStates(ExporterPlaces):
         self.grow(state, -_template_octets(known.template))
         of_family = key[0].family, key[1]
         del state.tellers[of_family][key[0].port]
+        state.announced[key[0].port].discard(of_family)
+        if not state.announced[key[0].port]:
+            del state.announced[key[0].port]
         if not state.tellers[of_family]:
             del state.tellers[of_family]
 

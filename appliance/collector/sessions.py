@@ -4,7 +4,9 @@ Templates and options facts belong to the session that told them (RFC 7011 secti
 behind one address differ by their port alone. An exporter that restarts gets another port as well,
 and may take long to announce itself again; what is known of its old session then serves the new
 one. The two cases look alike at first. They are told apart by silence: a session lends only
-when it sent nothing for a while, and nothing since the other one was first heard.
+when it sent nothing for a while, and nothing since the other one was first heard. The while is
+short where the borrower repeated the lender's templates word for word: what it has not repeated yet
+will be the same.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from typing import Generic, TypeVar
 
 SILENCE_MS = 300_000
 """A session that lends sent nothing for so long: most exporters send something every minute."""
+
+TWIN_SILENCE_MS = 10_000
+"""The same of one whose templates the borrower has repeated."""
 
 MAX_OFFERS = 16
 """Sessions of one address that are considered as lenders: those that told something last."""
@@ -83,12 +88,20 @@ class Offer(Generic[T]):
     ----------
     silent_ms
         Since when it is known to be silent.
+    repeated
+        Whether the borrower announced templates, and each as this session had it.
     """
 
     value: T
     first_ms: int
     last_ms: int
     silent_ms: int
+    repeated: bool = False
+
+    def is_silent(self, since_ms: int, now_ms: int) -> bool:
+        """Tell whether it was silent for long enough, and since a moment."""
+        silence_ms = TWIN_SILENCE_MS if self.repeated else SILENCE_MS
+        return self.last_ms < since_ms and self.silent_ms + silence_ms <= now_ms
 
 
 def lent_value(offers: Sequence[Offer[T]], since_ms: int, now_ms: int) -> T | None:
@@ -106,8 +119,7 @@ def lent_value(offers: Sequence[Offer[T]], since_ms: int, now_ms: int) -> T | No
     Where sessions told different things, all of them but the lender must have ended before the
     lender began: only sessions that follow each other are those of one exporter.
     """
-    silent = (o for o in offers if o.last_ms < since_ms and o.silent_ms + SILENCE_MS <= now_ms)
-    lender = next(silent, None)
+    lender = next((offer for offer in offers if offer.is_silent(since_ms, now_ms)), None)
     if lender is None:
         return None
     rivals = (o for o in offers if o.value != lender.value and o.last_ms >= lender.first_ms)

@@ -25,7 +25,7 @@ import pytest
 
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.collector.captures import CaptureReader
+from appliance.collector.captures import CaptureReader, blocks_of
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.inspection import inspected_records
@@ -103,7 +103,8 @@ def test_decode_when_run_on_a_capture_then_the_checker_is_content(
         without, late = (
             int(told.get(f"sets {w}", 0)) for w in ("without template", "decoded late")
         )
-        assert without <= wanted["undecodableSets"] <= without + late
+        # Some of those that were late had waited.
+        assert max(0, without - late) <= wanted["undecodableSets"] <= without + late
     assert f"{wanted['datagrams']} datagrams" in printed.err
 
 
@@ -124,7 +125,7 @@ def test_columns_when_decoded_as_a_block_then_what_decode_prints(
 ) -> None:
     datagrams = [found.datagram for found in CaptureReader(capture, {2055, 4739})]
     uptimes = {_key(d): _uptime(d) for d in datagrams}
-    results = list(_results([datagrams]))
+    results = list(_results(list(blocks_of(datagrams))))
     printed = [record for result in results for record in inspected_records(result)]
     rows = [row for result in results for row in _forward(result)]
     assert len(printed) == len(rows)
@@ -155,7 +156,8 @@ def test_columns_when_decoded_as_a_block_then_what_decode_prints(
 @each_case
 def test_decode_when_as_one_block_then_the_same_records_as_one_by_one(capture: Path) -> None:
     datagrams = [found.datagram for found in CaptureReader(capture, {2055, 4739})]
-    block, single = list(_results([datagrams])), list(_results([[d] for d in datagrams]))
+    blocks, singles = list(blocks_of(datagrams)), [[d] for d in datagrams]
+    block, single = list(_results(blocks)), list(_results(singles))
     as_text = [
         Counter(json.dumps(record) for result in results for record in inspected_records(result))
         for results in (block, single)
@@ -178,7 +180,7 @@ def test_columns_when_written_to_the_flow_log_then_read_back_equal(
     capture: Path, tmp_path: Path
 ) -> None:
     datagrams = [found.datagram for found in CaptureReader(capture, {2055, 4739})]
-    batches = [batch for result in _results([datagrams]) for batch in result.batches]
+    batches = [batch for result in _results(list(blocks_of(datagrams))) for batch in result.batches]
     limits = FlowLogLimits(minimum_free_octets=0, retention_seconds=0)
     writer = FlowLogWriter(tmp_path, limits)
     writer.start()
@@ -216,8 +218,9 @@ def _results(blocks: list[list[Datagram]]) -> Iterator[DecodeResult]:
         found = versions(block)
         for version in sorted(set(found.tolist()) & set(registered)):
             part = block.take(np.flatnonzero(found == version))
-            result = registered[version].decode(part, states, 0)
-            states.commit(result, 0)
+            received_ms = datagrams[-1].received_ms
+            result = registered[version].decode(part, states, received_ms)
+            states.commit(result, received_ms)
             yield result
 
 

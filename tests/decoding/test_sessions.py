@@ -9,7 +9,7 @@ import pytest
 
 from appliance.collector.captures import CaptureReader
 from appliance.collector.saved_state import load_states, save_states
-from appliance.collector.sessions import SILENCE_MS
+from appliance.collector.sessions import SILENCE_MS, TWIN_SILENCE_MS
 from appliance.core_settings import CORE_SETTINGS
 from appliance.decoding.results import DecodeOptions, ExporterTrust
 from appliance.flows import address_halves
@@ -17,6 +17,7 @@ from appliance.wire.block import Datagram
 from tests.decoding.building import (
     BASIC,
     EXPORTER,
+    IPFIX,
     RECEIVED_MS,
     V9,
     Decoded,
@@ -87,6 +88,32 @@ def test_quirk_07_exporter_when_it_restarts_from_a_new_port_then_its_silent_sess
     assert found.column("octet_delta_count") == [70, 70]
     assert found.column("sampling_rate") == [50, 50]
     assert found.counts["sets_borrowed"] == 2
+
+
+@both
+@pytest.mark.parametrize(
+    ("layout", "silent_ms", "lent"),
+    [
+        ((1, 4), TWIN_SILENCE_MS, True),
+        ((1, 4), TWIN_SILENCE_MS - 1, False),
+        ((1, 8), TWIN_SILENCE_MS, False),  # another layout: a neighbour
+    ],
+)
+def test_quirk_07_exporter_when_it_repeats_its_templates_from_a_new_port_then_soon_lent_the_rest(
+    protocol: Exporter, layout: tuple[int, int], silent_ms: int, lent: bool
+) -> None:
+    # Cisco XR: the options templates come at once, those of flows half an hour later.
+    first = template(301, (8, 4), (1, 4))
+    announced = protocol.message(protocol.templates(first, template(300, *BASIC)))
+    again = protocol.message(protocol.templates(template(301, (8, 4), layout)))
+    at_ms = RECEIVED_MS + silent_ms
+    found = decode(
+        datagram(announced),
+        datagram(again, port=2001, received_ms=RECEIVED_MS + 1),
+        data(protocol, received_ms=at_ms, sequence=0 if protocol is IPFIX else 1),
+        one_by_one=True,
+    )
+    assert len(found.rows) == lent
 
 
 @both
