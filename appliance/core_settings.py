@@ -99,6 +99,14 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         " here. Empty: mysql-nfacctd.conf in data_directory, once the API has made it.",
     ),
     Setting(
+        "collector.ignore_unsupported",
+        TextList(),
+        [],
+        "Keys of the collector configuration that may be ignored although the appliance does not"
+        " support them and tables will hold something else than nfacctd's, such as"
+        " [nfacctd_pro_rating]. Any other such key keeps the collector from starting.",
+    ),
+    Setting(
         "collector.engine",
         Choice((BUILT_IN, NFACCTD)),
         BUILT_IN,

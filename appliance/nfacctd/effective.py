@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,9 +22,9 @@ from appliance.nfacctd.aggregates import (
 )
 from appliance.nfacctd.config import CollectorConfig, ConfigLine, PluginName, read_config
 from appliance.nfacctd.keys import (
-    ACCEPTED,
-    ACTING,
+    ACTS,
     FILLED_PLUGINS,
+    PLUGIN,
     PLUGIN_TYPES,
     PRINT,
     PRINT_OUTPUTS,
@@ -33,11 +33,15 @@ from appliance.nfacctd.keys import (
     leading_number,
     value_problem,
 )
+from appliance.nfacctd.map_lines import REFUSABLE
 from appliance.nfacctd.pre_tag_map import TagRules, read_rules
 from appliance.nfacctd.primitives import Primitive, PrimitivesFile, read_primitives
+from appliance.nfacctd.selection import FILTERS, Selection, read_selection
 
 DEFAULT_PORT = 2100
+IGNORED = "not supported, ignored as collector.ignore_unsupported says"
 SECRETS = ("passwd", "password")
+EVERY_KEY = frozenset(known_keys()) | REFUSABLE
 _PLUGIN_ENTRY = re.compile(r"([^\[\]\s]+)\s*(?:\[\s*([^\[\]]+?)\s*\])?")
 
 
@@ -75,9 +79,12 @@ class EffectiveConfig:
         Lines that the appliance does not act upon.
     primitives
         The file of `aggregate_primitives`; empty without one.
+    ignorable
+        Keys that may be ignored although tables will hold something else than nfacctd's.
     """
 
     config: CollectorConfig
+    ignorable: Collection[str] = ()
     plugins: tuple[PluginName, ...] = ()
     messages: list[Message] = field(default_factory=list)
     inert: list[Inert] = field(default_factory=list)
@@ -141,6 +148,11 @@ class EffectiveConfig:
         file = self.file("pre_tag_map", plugin)
         return read_rules(file) if file is not None else TagRules(())
 
+    def selection(self, plugin: str) -> Selection:
+        """Return which rows a plugin takes."""
+        lines = {key: self._values.get((key, plugin)) for key in FILTERS}
+        return read_selection({key: line for key, line in lines.items() if line}, self.path)
+
     def in_force(self) -> Iterator[tuple[str, str, ConfigLine]]:
         """Yield key, plugin (empty: for all) and line of each value that counts, in file order."""
         whole = {line.number: key for (key, name), line in self._values.items() if not name}
@@ -160,20 +172,25 @@ class EffectiveConfig:
             raise SettingsError(text, file=self.path)
 
 
-def read_effective(path: Path) -> EffectiveConfig:
+def read_effective(path: Path, ignorable: Collection[str] = ()) -> EffectiveConfig:
     """Read a configuration and apply it.
+
+    Parameters
+    ----------
+    ignorable
+        Keys that may be ignored although tables will hold something else than nfacctd's.
 
     Raises
     ------
     SettingsError
         The file cannot be read or its syntax is wrong; what else is wrong is in the messages.
     """
-    return effective(read_config(path))
+    return effective(read_config(path), ignorable)
 
 
-def effective(config: CollectorConfig) -> EffectiveConfig:
+def effective(config: CollectorConfig, ignorable: Collection[str] = ()) -> EffectiveConfig:
     """Apply the lines of a configuration."""
-    found = EffectiveConfig(config)
+    found = EffectiveConfig(config, ignorable)
     _start_plugins(found)
     names = {plugin.name for plugin in found.plugins}
     seen_plugins = False
@@ -257,13 +274,30 @@ def _apply(found: EffectiveConfig, line: ConfigLine, names: set[str]) -> None:
         return
     if line.plugin and key.is_global:
         _warn(found, f"[{found.path}] plugin name not supported for key '{line.key}'. Globalized.")
-    if line.key not in ACTING:
-        found.inert.append(Inert(line, ACCEPTED.get(line.key, "not acted upon")))
+    if key.scope == PLUGIN and not line.plugin:
+        _warn(found, f"{place} {line.key} cannot be global. Not loaded.", line)
+        return
+    if key.changes_rows(line.value):
+        _refuse(found, line.key, f"{place} {line.key}: {line.value}")
+        if line.key in found.ignorable:
+            found.inert.append(Inert(line, IGNORED))
+    elif key.effect != ACTS:
+        found.inert.append(Inert(line, key.note or "not acted upon"))
     if line.plugin and not key.is_global:
         found._values[line.key, line.plugin] = line
         return
     for name in ("", *names):
         found._values[line.key, name] = line
+
+
+def _refuse(found: EffectiveConfig, name: str, what: str) -> None:
+    """Keep the collector from starting, unless the site allows that something is ignored."""
+    if name not in found.ignorable:
+        _error(
+            found,
+            f"{what}: this changes what tables hold and is not supported: take it out, or allow"
+            f" that it is ignored with collector.ignore_unsupported: [{name}]",
+        )
 
 
 def _check(found: EffectiveConfig) -> None:
@@ -298,6 +332,8 @@ def _check_plugin(found: EffectiveConfig, plugin: PluginName) -> None:
     for name in dict.fromkeys(n for n in names if names.count(n) > 1):
         _error(found, f"'{name}' repeated in 'aggregate'")
     (_check_output if plugin.type == PRINT else _check_table)(found, plugin, names)
+    for key, text in found.selection(plugin.name).unsupported:
+        _refuse(found, key, text)
     for name in unfilled(names):
         _warn(found, f"plugin {plugin.name}: {name} is not in NetFlow, its column stays empty")
     _check_rules(found, plugin)
@@ -339,6 +375,8 @@ def _check_rules(found: EffectiveConfig, plugin: PluginName) -> None:
     except SettingsError as error:
         _error(found, f"[{file}] {error.problem}.")
         return
+    for key, text in rules.unsupported:
+        _refuse(found, key, text)
     known = {message.text for message in found.messages}
     for text in rules.warnings:
         if text not in known:

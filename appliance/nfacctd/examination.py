@@ -7,7 +7,7 @@ from appliance.environment import FAIL, HINT, OK, Finding
 from appliance.errors import SettingsError
 from appliance.nfacctd.config import read_config
 from appliance.nfacctd.effective import EffectiveConfig, effective, shown_value
-from appliance.nfacctd.in_force import config_file
+from appliance.nfacctd.in_force import config_file, ignorable_keys
 from appliance.settings import EffectiveSetting, Settings
 
 WHAT = "collector configuration"
@@ -26,7 +26,7 @@ def examine_collector_config(settings: Settings) -> tuple[list[EffectiveSetting]
     if settings["collector.config"] is None and not path.exists():
         return [], []
     try:
-        config = effective(read_config(path))
+        config = effective(read_config(path), ignorable_keys(settings))
     except SettingsError as error:
         return [], [Finding(FAIL, WHAT, str(error))]
     return _values(config), _findings(config)

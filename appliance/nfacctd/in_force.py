@@ -7,13 +7,14 @@ edited in between.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from appliance.errors import SettingsError, StorageError
 from appliance.nfacctd.config import read_config
-from appliance.nfacctd.effective import EffectiveConfig, effective, read_effective
-from appliance.settings import Settings
+from appliance.nfacctd.effective import EVERY_KEY, EffectiveConfig, effective, read_effective
+from appliance.settings import NFACCTD, Settings
 from appliance.whole_files import PRIVATE, replacing
 
 FILE = "mysql-nfacctd.conf"
@@ -31,6 +32,15 @@ def config_file(settings: Settings) -> Path:
     return named if named is not None else folder / FILE
 
 
+def ignorable_keys(settings: Settings) -> Collection[str]:
+    """Return the keys that may be ignored although tables will hold something else than nfacctd's.
+
+    nfacctd itself acts upon all of them.
+    """
+    allowed: tuple[str, ...] = settings["collector.ignore_unsupported"]
+    return EVERY_KEY if settings["collector.engine"] == NFACCTD else allowed
+
+
 def configured(settings: Settings) -> EffectiveConfig | None:
     """Read the file; None when there is none and none is named.
 
@@ -42,7 +52,7 @@ def configured(settings: Settings) -> EffectiveConfig | None:
     path = config_file(settings)
     if settings["collector.config"] is None and not path.exists():
         return None
-    found = read_effective(path)
+    found = read_effective(path, ignorable_keys(settings))
     found.raise_errors()
     return found
 
@@ -85,7 +95,8 @@ def config_in_force(settings: Settings) -> EffectiveConfig | None:
         return configured(settings)
     try:
         # Relative paths in it start at the file's folder, not at the copy's.
-        return effective(replace(read_config(copy), path=config_file(settings)))
+        config = replace(read_config(copy), path=config_file(settings))
+        return effective(config, ignorable_keys(settings))
     except SettingsError:
         return configured(settings)
 

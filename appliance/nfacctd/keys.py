@@ -1,7 +1,7 @@
 """The keys that a pmacct configuration may have: which nfacctd knows, and which act here.
 
-`keys.csv` lists what pmacct 1.7.7 documents (CONFIG-KEYS) and its nfacctd knows: name, whether it
-counts for all plugins only, and its type. What a value may be is said in nfacctd's own words.
+`keys.csv` lists what pmacct 1.7.7 documents (CONFIG-KEYS) and its nfacctd knows: name, for which
+plugins it counts, its type, and its effect here. What a value may be is said in nfacctd's words.
 """
 
 from __future__ import annotations
@@ -13,37 +13,6 @@ from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
 
-ACTING = frozenset(
-    (
-        *("daemonize", "pidfile", "logfile", "syslog", "plugins"),
-        *("nfacctd_ip", "nfacctd_port", "nfacctd_pipe_size", "nfacctd_allow_file"),
-        *("nfacctd_time_new", "nfacctd_time_secs", "nfacctd_account_options"),
-        *("nfacctd_renormalize", "nfacctd_templates_file"),
-        "sampling_rate",
-        *("aggregate", "aggregate_primitives", "pre_tag_map"),
-        *("sql_db", "sql_host", "sql_port", "sql_user", "sql_passwd", "sql_table"),
-        *("sql_table_schema", "sql_table_version", "sql_table_type", "sql_refresh_time"),
-        *("sql_startup_delay", "sql_history", "sql_history_roundoff", "sql_optimize_clauses"),
-        *("sql_dont_try_update", "sql_multi_values", "sql_cache_entries", "sql_num_hosts"),
-        *("sql_num_protos", "timestamps_secs"),
-        *("print_output", "print_output_separator", "print_output_file"),
-        *("print_output_file_append", "print_refresh_time", "print_startup_delay"),
-        *("print_history", "print_history_roundoff", "print_markers", "print_num_protos"),
-        "print_cache_entries",
-    )
-)
-"""Keys whose value changes what the appliance does."""
-
-ACCEPTED: Mapping[str, str] = MappingProxyType(
-    {
-        "plugin_buffer_size": "nothing is copied between processes here",
-        "plugin_pipe_size": "nothing is copied between processes here",
-        "sql_locking_style": "a transaction takes the place of a lock",
-        "nfacctd_disable_checks": "sequence numbers are always checked, and losses counted",
-    }
-)
-"""Keys that nothing is lost by, each with the reason."""
-
 SQL_PLUGINS = ("mysql", "sqlite3")
 PRINT = "print"
 FILLED_PLUGINS = (*SQL_PLUGINS, PRINT)
@@ -54,13 +23,53 @@ PLUGIN_TYPES = (
 )
 
 
+ACTS, CHANGES_ROWS, CHANGES_NOTHING = "acts", "rows", "none"
+"""What `keys.csv` says of a key: the appliance acts upon it; it does not, so that tables would hold
+something else than nfacctd's; it does not, and nothing in a table depends on it."""
+
+GLOBAL, PLUGIN = "global", "plugin"
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key: its name, whether it exists for all plugins only, and whether it is true or false."""
+    """A key that nfacctd knows.
+
+    Attributes
+    ----------
+    scope
+        `global`: it counts for all plugins only; `plugin`: for one only; `any`.
+    is_boolean
+        It is true or false.
+    effect
+        `ACTS`, `CHANGES_ROWS` or `CHANGES_NOTHING`.
+    note
+        Why nothing is lost where it does not act.
+    """
 
     name: str
-    is_global: bool
+    scope: str
     is_boolean: bool
+    effect: str
+    note: str
+
+    @property
+    def is_global(self) -> bool:
+        """Whether it counts for all plugins only."""
+        return self.scope == GLOBAL
+
+    def changes_rows(self, value: str) -> bool:
+        """Tell whether tables would hold something else with this value, which does not act."""
+        if self.name in _METHODS:
+            return value.lower() not in _METHODS[self.name]
+        unset = self.is_boolean and value.lower() == "false"
+        return self.effect == CHANGES_ROWS and not unset
+
+
+_METHODS = {
+    "nfacctd_as": ("false", "netflow", "file", "longest", "fallback"),
+    "nfacctd_net": ("netflow", "file", "longest", "fallback"),
+}
+"""Where AS numbers and networks may come from: not from BGP, BMP or IS-IS."""
 
 
 @functools.cache
@@ -68,7 +77,9 @@ def known_keys() -> Mapping[str, Key]:
     """Return every key that nfacctd knows, by name."""
     text = (resources.files(__package__) / "keys.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
-    keys = (Key(r["name"], r["scope"] == "global", r["type"] == "boolean") for r in rows)
+    keys = (
+        Key(r["name"], r["scope"], r["type"] == "boolean", r["effect"], r["note"]) for r in rows
+    )
     return MappingProxyType({key.name: key for key in keys})
 
 

@@ -7,65 +7,45 @@ words the warnings are. Rules are tried on whole columns; what they match is a m
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.flows import RecordKind, address_halves
 from appliance.nfacctd.config import at_line, is_comment, read_lines
-from appliance.setting_types import Network
-
-SAMPLE_TYPES = {"flow": RecordKind.FLOW, "event": RecordKind.EVENT, "option": RecordKind.OPTION}
-_KNOWN = {"set_tag", "id", "set_tag2", "id2", "set_label", "ip", "in", "out", "sample_type"}
-_KNOWN |= {"jeq", "label"}
-_OTHERS = {
-    *("set_tos", "engine_type", "engine_id", "source_id", "flowset_id", "nexthop", "bgp_nexthop"),
-    *("filter", "is_bi_flow", "direction", "nat_event", "src_mac", "dst_mac", "vlan", "cvlan"),
-    *("src_net", "dst_net", "is_multicast", "mpls_pw_id", "src_as", "dst_as", "stack", "src_comms"),
-    *("comms", "peer_src_as", "peer_dst_as", "src_local_pref", "local_pref", "src_roa", "dst_roa"),
-    *("mpls_vpn_rd", "src_med", "med", "fwd_status", "set_cos"),
-}
-"""Keys that nfacctd knows and that do not act here."""
+from appliance.nfacctd.map_lines import CONDITIONS, UnsupportedKeyError, condition_of, line_values
+from appliance.nfacctd.predicates import Columns, Predicate
 
 LARGEST_TAG = 2**64 - 1
+NEXT = "next"
+"""What `jeq` calls the rule that follows."""
 
-
-@dataclass(frozen=True, slots=True)
-class Interface:
-    """An interface that a rule asks for; `negated`: any other."""
-
-    index: int
-    negated: bool = False
+_SETTERS = {"set_tag", "id", "set_tag2", "id2", "set_label", "jeq", "label", "stack"}
+_KNOWN = frozenset((*_SETTERS, *CONDITIONS))
+_STACKS = {"": None, "sum": np.add, "or": np.bitwise_or}
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line. None: the rule does not ask for it, or does not set it."""
+    """One line. None: the rule does not set it.
 
+    Attributes
+    ----------
+    condition
+        What it asks of a flow.
+    stack
+        How its tag is put to the one that is there: `sum`, `or`, or empty for in its place.
+    """
+
+    condition: Predicate
     tag: int | None = None
     tag2: int | None = None
     label: str | None = None
-    network: Network | None = None
-    ingress: Interface | None = None
-    egress: Interface | None = None
-    kind: RecordKind | None = None
+    stack: str = ""
     jump: str = ""
     name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """The columns of rows that rules look at, of equal length."""
-
-    exporter_hi: NDArray[np.uint64]
-    exporter_lo: NDArray[np.uint64]
-    kind: NDArray[np.uint8]
-    ingress: NDArray[np.uint32]
-    egress: NDArray[np.uint32]
 
 
 @dataclass(slots=True)
@@ -77,42 +57,48 @@ class Tags:
     labels: NDArray[np.int64]
     label_texts: list[str] = field(default_factory=lambda: [""])
 
+    @classmethod
+    def none(cls, n_rows: int = 0) -> Tags:
+        """Return the tags of rows that no rule has matched."""
+        numbers = np.zeros(n_rows, np.uint64)
+        return cls(numbers, numbers.copy(), np.zeros(n_rows, np.int64))
+
 
 @dataclass(frozen=True, slots=True)
 class TagRules:
-    """The rules of a file in its order, and a sentence for each line that was ignored."""
+    """The rules of a file in its order.
+
+    Attributes
+    ----------
+    warnings
+        A sentence for each line that was ignored, as nfacctd ignores it.
+    unsupported
+        Key and sentence of each line that nfacctd would act upon.
+    """
 
     rules: tuple[Rule, ...]
     warnings: tuple[str, ...] = ()
+    unsupported: tuple[tuple[str, str], ...] = ()
 
-    def tags(self, subject: Subject) -> Tags:
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that they look at."""
+        return frozenset().union(*(rule.condition.columns for rule in self.rules))
+
+    def tags(self, columns: Columns, n_rows: int) -> Tags:
         """Try the rules on rows, those of every row together."""
-        n = len(subject.kind)
-        tags = Tags(np.zeros(n, np.uint64), np.zeros(n, np.uint64), np.zeros(n, np.int64))
+        tags = Tags.none(n_rows)
         # Where each row goes on: the number of a rule. Jumps only go forward.
-        at = np.zeros(n, np.int64)
+        at = np.zeros(n_rows, np.int64)
         places = {rule.name: i for i, rule in reversed(list(enumerate(self.rules))) if rule.name}
         for number, rule in enumerate(self.rules):
-            found = np.flatnonzero((at <= number) & matches(rule, subject))
-            if not len(found):
+            rows = np.flatnonzero((at <= number) & rule.condition.mask(columns))
+            if not len(rows):
                 continue
-            _set(tags, rule, found)
-            target = places.get(rule.jump, -1) if rule.jump else -1
-            at[found] = target if target > number else len(self.rules)
+            _set(tags, rule, rows)
+            target = number + 1 if rule.jump == NEXT else places.get(rule.jump, -1)
+            at[rows] = target if rule.jump and target > number else len(self.rules)
         return tags
-
-
-def matches(rule: Rule, subject: Subject) -> NDArray[np.bool_]:
-    """Return which rows a rule matches."""
-    found = np.ones(len(subject.kind), np.bool_)
-    if rule.network is not None:
-        found &= _inside(rule.network, subject)
-    if rule.kind is not None:
-        found &= subject.kind == rule.kind
-    for wanted, column in ((rule.ingress, subject.ingress), (rule.egress, subject.egress)):
-        if wanted is not None:
-            found &= (column == wanted.index) != wanted.negated
-    return found
 
 
 def read_rules(path: Path) -> TagRules:
@@ -125,104 +111,69 @@ def read_rules(path: Path) -> TagRules:
     """
     rules: list[Rule] = []
     warnings: list[str] = []
+    unsupported: list[tuple[str, str]] = []
     for number, text in enumerate(read_lines(path), 1):
         if is_comment(text):
             continue
+        place = f"[{at_line(path, number)}]"
         try:
             rules.append(_rule(text))
+        except UnsupportedKeyError as problem:
+            unsupported.append((problem.key, f"{place} {problem}"))
         except ValueError as problem:
-            warnings.append(f"[{at_line(path, number)}] {problem}")
-    return TagRules(tuple(rules), tuple(warnings))
+            warnings.append(f"{place} {problem}")
+    return TagRules(tuple(rules), tuple(warnings), tuple(unsupported))
 
 
-def _set(tags: Tags, rule: Rule, found: NDArray[np.intp]) -> None:
-    if rule.tag is not None:
-        tags.tag[found] = rule.tag
-    if rule.tag2 is not None:
-        tags.tag2[found] = rule.tag2
+def _set(tags: Tags, rule: Rule, rows: NDArray[np.intp]) -> None:
+    stack = _STACKS[rule.stack]
+    for column, value in ((tags.tag, rule.tag), (tags.tag2, rule.tag2)):
+        if value is not None:
+            number = np.uint64(value)
+            column[rows] = number if stack is None else stack(column[rows], number)
     if rule.label is not None:
-        if rule.label not in tags.label_texts:
-            tags.label_texts.append(rule.label)
-        tags.labels[found] = tags.label_texts.index(rule.label)
+        _append_label(tags, rule.label, rows)
 
 
-def _inside(network: Network, subject: Subject) -> NDArray[np.bool_]:
-    hi, lo = address_halves(str(network.network_address))
-    length = network.prefixlen + (96 if network.version == 4 else 0)
-    v4 = (subject.exporter_hi == 0) & (subject.exporter_lo >> np.uint64(32) == 0xFFFF)
-    # An IPv4 address is no IPv6 address to nfacctd, so ::/0 is IPv6 only.
-    family = v4 if network.version == 4 else ~v4
-    masks = ((1 << length) - 1) << (128 - length)
-    high, low = np.uint64(masks >> 64), np.uint64(masks & LARGEST_TAG)
-    return np.asarray(
-        family
-        & (subject.exporter_hi & high == np.uint64(hi))
-        & (subject.exporter_lo & low == np.uint64(lo)),
-        np.bool_,
-    )
+def _append_label(tags: Tags, label: str, rows: NDArray[np.intp]) -> None:
+    """Set a label, behind those that earlier rules have set."""
+    for number in np.unique(tags.labels[rows]).tolist():
+        before = tags.label_texts[number]
+        text = f"{before},{label}" if before else label
+        if text not in tags.label_texts:
+            tags.label_texts.append(text)
+        tags.labels[rows[tags.labels[rows] == number]] = tags.label_texts.index(text)
 
 
 def _rule(text: str) -> Rule:
     """Return the rule of a line; `ValueError` has nfacctd's words for why there is none."""
-    values: dict[str, str] = {}
-    for word in text.split():
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise ValueError(f"malformed line: {text.strip()}. Line ignored.")
-        if key in _OTHERS:
-            raise ValueError(f"key '{key}' does not act here. Line ignored.")
-        if key not in _KNOWN:
-            raise ValueError(f"unknown key '{key}'. Ignored.")
-        values[key] = value
+    values = line_values(text, _KNOWN)
     tag = _tag(values, "set_tag", "id")
     tag2 = _tag(values, "set_tag2", "id2")
     label: str | None = values.get("set_label")
     if tag is not None or tag2 is not None:
         # In nfacctd tags go before a label of the same rule, which is not set then.
         label = None
+    stack = values.get("stack", "")
+    if stack not in _STACKS:
+        raise ValueError(f"Unknown 'stack' value: '{stack}'. Line ignored.")
     return Rule(
+        condition_of(values),
         tag=tag,
         tag2=tag2 if tag is None else None,
         label=label,
-        network=_network(values.get("ip")),
-        ingress=_interface(values.get("in")),
-        egress=_interface(values.get("out")),
-        kind=_kind(values.get("sample_type")),
+        stack=stack,
         jump=values.get("jeq", ""),
         name=values.get("label", ""),
     )
 
 
-def _tag(values: dict[str, Any], key: str, alias: str) -> int | None:
+def _tag(values: Mapping[str, str], key: str, alias: str) -> int | None:
     written = values.get(key, values.get(alias))
     if written is None:
         return None
+    if written.endswith("++"):
+        raise UnsupportedKeyError(f"{key}++")
     if not (written.isascii() and written.isdecimal()) or int(written) > LARGEST_TAG:
         raise ValueError(f"Invalid {key}/{alias} specified (non-digit chars). Line ignored.")
     return int(written)
-
-
-def _network(written: str | None) -> Network | None:
-    if written is None:
-        return None
-    try:
-        return ipaddress.ip_network(written, strict=False)
-    except ValueError:
-        raise ValueError(f"Bad IP address or prefix '{written}'. Line ignored.") from None
-
-
-def _interface(written: str | None) -> Interface | None:
-    if written is None:
-        return None
-    digits = written.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal()):
-        raise ValueError(f"Bad interface '{written}'. Line ignored.")
-    return Interface(int(digits), written.startswith("-"))
-
-
-def _kind(written: str | None) -> RecordKind | None:
-    if written is None:
-        return None
-    if written not in SAMPLE_TYPES:
-        raise ValueError("Invalid NetFlow/IPFIX 'sample_type' value. Line ignored.")
-    return SAMPLE_TYPES[written]

@@ -138,11 +138,11 @@ def test_collect_when_a_daemon_cannot_start_then_the_starter_says_so(collector):
 
 
 def test_check_when_there_is_a_configuration_then_values_and_what_does_nothing(collector):
-    running = collector("sql_passwd: hidden\nbgp_daemon: true\nnosuch: 1\nnfacctd_port: 0\n")
+    running = collector("sql_passwd: hidden\ndebug: true\nnosuch: 1\nnfacctd_port: 0\n")
     found = appliance(running.conf, "check", "--json").stdout
     assert '"name": "nfacctd_port"' in found
     assert f'"value": "{running.port}"' in found
     assert "hidden" not in found
-    assert "bgp_daemon: not acted upon" in found
+    assert "debug: the log says more with `log_level: debug`" in found
     assert "Unknown key: nosuch. Ignored." in found
     assert "'nfacctd_port' has to be in the range 1-65535." in found

@@ -11,7 +11,8 @@ import pytest
 
 from appliance.errors import SettingsError
 from appliance.nfacctd.config import PluginName
-from appliance.nfacctd.effective import EffectiveConfig, read_effective, shown_value
+from appliance.nfacctd.effective import IGNORED, EffectiveConfig, read_effective, shown_value
+from appliance.nfacctd.keys import ACTS, CHANGES_NOTHING, CHANGES_ROWS, known_keys
 
 PLUGIN = "plugins: sqlite3[p]\naggregate[p]: src_host\n"
 
@@ -136,12 +137,70 @@ def test_aggregate_when_none_is_given_then_the_source_and_said(read):
 
 
 def test_inert_when_a_key_is_known_but_does_nothing_then_named_with_the_reason(read):
-    found = read(PLUGIN + "bgp_daemon: true\nplugin_buffer_size: 4096\nnosuch: 1\n")
+    found = read(PLUGIN + "debug: true\nplugin_buffer_size: 4096\nnosuch: 1\n")
     assert [(entry.line.key, entry.reason) for entry in found.inert] == [
-        ("bgp_daemon", "not acted upon"),
+        ("debug", "the log says more with `log_level: debug`"),
         ("plugin_buffer_size", "nothing is copied between processes here"),
         ("nosuch", "nfacctd ignores it as well"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("nfacctd_pro_rating: true", "nfacctd_pro_rating"),
+        ("bgp_daemon: true", "bgp_daemon"),
+        ("nfacctd_as: bgp", "nfacctd_as"),
+        ("flow_to_rd_map: x.map", "flow_to_rd_map"),
+    ],
+)
+def test_key_when_it_would_change_rows_then_no_start_unless_it_may_be_ignored(read, line, key):
+    found = read(f"{PLUGIN}{line}\n")
+    assert found.errors == [
+        f"[c.conf:3] {line}: this changes what tables hold and is not supported: take it out, or"
+        f" allow that it is ignored with collector.ignore_unsupported: [{key}]"
+    ]
+    allowed = read_effective(Path("c.conf"), [key])
+    assert allowed.errors == []
+    assert [(entry.line.key, entry.reason) for entry in allowed.inert] == [(key, IGNORED)]
+
+
+def test_key_when_it_would_change_rows_and_is_false_then_only_a_hint(read):
+    found = read(PLUGIN + "nfacctd_pro_rating: false\n")
+    assert found.errors == []
+    assert [entry.reason for entry in found.inert] == ["not acted upon"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("aggregate_filter[p]: len > 60", "aggregate_filter: a flow cannot answer 'len'"),
+        ("pre_tag_filter[p]: 20-10", "pre_tag_filter: '20-10' is no tag and no range of tags"),
+    ],
+)
+def test_filter_when_it_cannot_be_read_then_no_start_and_its_line(read, line, reason):
+    (error,) = read(f"{PLUGIN}{line}\n").errors
+    assert error.startswith(f"[c.conf:3] {reason}")
+
+
+def test_map_when_nfacctd_would_act_upon_a_line_then_no_start_and_its_line(read):
+    found = read(PLUGIN + "pre_tag_map: m.map\n", m_map="set_tag=1\nset_tag=2 flowset_id=3\n")
+    assert [error[:25] for error in found.errors] == ["[m.map:2] flowset_id: thi"]
+
+
+def test_filter_when_it_is_for_all_plugins_then_not_loaded_as_in_nfacctd(read):
+    found = read(PLUGIN + "aggregate_filter: port 25\n")
+    assert [m.text for m in found.messages] == [
+        "[c.conf:3] aggregate_filter cannot be global. Not loaded."
+    ]
+    assert found.selection("p").flows is None
+
+
+def test_keys_when_listed_then_each_has_an_effect_and_a_reason_where_nothing_is_lost():
+    for key in known_keys().values():
+        assert key.effect in (ACTS, CHANGES_ROWS, CHANGES_NOTHING), key.name
+        assert bool(key.note) == (key.effect == CHANGES_NOTHING), key.name
+        assert key.scope in ("global", "plugin", "any"), key.name
 
 
 def test_custom_primitive_when_it_has_a_built_in_name_then_the_built_in_wins(read):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from appliance.flows import address_halves
-from appliance.nfacctd.pre_tag_map import Subject, TagRules, read_rules
+from appliance.nfacctd.pre_tag_map import TagRules, read_rules
 
 FLOW, EVENT, OPTION = 0, 1, 2
 
@@ -24,15 +24,14 @@ def tagged(rules: TagRules, *records: tuple[str, int, int, int]) -> list[tuple[i
     """Try rules on (exporter, kind, in, out)."""
     halves = [address_halves(record[0]) for record in records]
     kind, ingress, egress = (np.array([r[i] for r in records]) for i in (1, 2, 3))
-    tags = rules.tags(
-        Subject(
-            np.array([hi for hi, _ in halves], np.uint64),
-            np.array([lo for _, lo in halves], np.uint64),
-            kind.astype(np.uint8),
-            ingress.astype(np.uint32),
-            egress.astype(np.uint32),
-        )
-    )
+    columns = {
+        "exporter_address_hi": np.array([hi for hi, _ in halves], np.uint64),
+        "exporter_address_lo": np.array([lo for _, lo in halves], np.uint64),
+        "record_kind": kind.astype(np.uint8),
+        "ingress_interface": ingress.astype(np.uint32),
+        "egress_interface": egress.astype(np.uint32),
+    }
+    tags = rules.tags(columns.__getitem__, len(records))
     labels = [tags.label_texts[number] for number in tags.labels]
     return list(zip(tags.tag.tolist(), tags.tag2.tolist(), labels, strict=True))
 
@@ -56,6 +55,11 @@ V4, V6 = ("192.0.2.7", FLOW, 1, 2), ("2001:db8::1", FLOW, 1, 2)
         ("set_tag=1 jeq=l ip=::/0\nset_tag=9\nset_label=x label=l\n", [(9, 0, ""), (1, 0, "x")]),
         ("set_tag=1 jeq=nosuch\nset_tag=9\n", [(1, 0, "")] * 2),
         ("set_label=x label=l\nset_tag=1 jeq=l\n", [(0, 0, "x")] * 2),
+        (
+            "set_tag=1 jeq=next\nset_tag=6 jeq=n stack=sum\nset_tag=9 label=n stack=or\n",
+            [(15, 0, "")] * 2,
+        ),
+        ("set_label=a jeq=n\nset_label=b label=n\n", [(0, 0, "a,b")] * 2),
     ],
 )
 def test_rules_when_tried_then_the_first_that_matches_unless_it_jumps(rules, text, expected):
@@ -72,7 +76,12 @@ def test_rules_when_they_ask_for_a_kind_then_only_those(rules):
     ("line", "words"),
     [
         ("set_tag=1 nosuch=2", "unknown key 'nosuch'. Ignored."),
-        ("set_tag=1 vlan=2", "key 'vlan' does not act here. Line ignored."),
+        ("set_tag=1 in=1 in=2", "Multiple 'in' clauses part of the same statement. Line ignored."),
+        ("set_tag=1 comms=1:2", "key 'comms' needs a BGP daemon. Line ignored."),
+        ("set_tag=1 src_net=abc", "Bad source network address 'abc'. Line ignored."),
+        ("set_tag=1 src_mac=zz", "Bad source MAC address 'zz'. Line ignored."),
+        ("set_tag=1 engine_type=300", "bad 'engine_type' value: '300'. Line ignored."),
+        ("set_tag=1 stack=mul", "Unknown 'stack' value: 'mul'. Line ignored."),
         ("set_tag=1 ip=abc", "Bad IP address or prefix 'abc'. Line ignored."),
         ("set_tag=a ip=::/0", "Invalid set_tag/id specified (non-digit chars). Line ignored."),
         (
@@ -86,4 +95,20 @@ def test_rules_when_they_ask_for_a_kind_then_only_those(rules):
 def test_rule_when_wrong_then_without_effect_and_said(rules, tmp_path, line, words):
     found = rules(f"! first\n{line}\nset_tag=5\n")
     assert found.warnings == (f"[{tmp_path}/m:2] {words}",)
+    assert tagged(found, V4) == [(5, 0, "")]
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "words"),
+    [
+        ("set_tag=1 flowset_id=2", "flowset_id", "flowset_id"),
+        ("set_tag=1++", "set_tag++", "set_tag++"),
+        ("set_tos=7 in=1", "set_tos", "set_tos"),
+        ("set_tag=1 sample_type=flow-mpls-ipv4", "sample_type", "sample_type: flow-mpls-ipv4"),
+        ("set_tag=1 filter='len > 9'", "filter", "filter: a flow cannot answer 'len'"),
+    ],
+)
+def test_rule_when_nfacctd_would_act_upon_it_then_unsupported(rules, tmp_path, line, key, words):
+    found = rules(f"! first\n{line}\nset_tag=5\n")
+    assert found.unsupported == ((key, f"[{tmp_path}/m:2] {words}"),)
     assert tagged(found, V4) == [(5, 0, "")]

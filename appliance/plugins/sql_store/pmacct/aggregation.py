@@ -12,14 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.flowlog import Rows
+from appliance.nfacctd.pre_tag_map import Tags
 from appliance.plugins.sql_store.pmacct.history import bins
 from appliance.plugins.sql_store.pmacct.plan import TablePlan
 from appliance.plugins.sql_store.pmacct.values import (
     Value,
-    accounted,
     column_of,
     flow_counts,
     key_columns,
+    tags_of,
+    taken,
 )
 
 BIN, OCTETS, PACKETS, FLOWS = "bin", "octets", "packets", "flows"
@@ -45,23 +47,25 @@ def aggregate(rows: Rows, plan: TablePlan, grid: int, options: bool = False) -> 
     pyarrow.Table
         One row a key, without chunks; None when no row is accounted.
     """
-    parts = [_aggregate(rows, way, grid, options) for way in plan.ways]
-    parts = [part for part in parts if part is not None]
-    return joined(parts) if parts else None
+    tags = tags_of(rows, plan)
+    mask = taken(rows, plan, tags, options)
+    if not np.any(mask):
+        return None
+    parts = [_aggregate(rows, way, grid, options, tags, mask) for way in plan.ways]
+    return joined(parts)
 
 
-def _aggregate(rows: Rows, plan: TablePlan, grid: int, options: bool) -> Any:
-    columns: dict[str, Value] = key_columns(rows, plan)
+def _aggregate(
+    rows: Rows, plan: TablePlan, grid: int, options: bool, tags: Tags | None, mask: Value
+) -> Any:
+    columns: dict[str, Value] = key_columns(rows, plan, tags)
     if plan.history is not None:
         columns[BIN] = bins(_seconds(rows, plan), grid, plan.history)
     columns.update(_counters(rows, plan, options))
     varying = {name: value for name, value in columns.items() if _varies(value)}
     table = pa.table({name: pa.array(v) for name, v in varying.items()} | _row_numbers(rows))
-    mask = accounted(rows, options)
     if not np.all(mask):
         table = table.filter(pa.array(np.broadcast_to(mask, (rows.n_rows,))))
-    if not len(table):
-        return None
     summed = _summed(table, _key_names(varying), columns)
     return _with_constants(summed, {n: v for n, v in columns.items() if n not in varying})
 

@@ -24,6 +24,7 @@ from appliance.nfacctd.keys import PRINT, PRINT_OUTPUTS
 from appliance.nfacctd.overrides import database_url
 from appliance.nfacctd.pre_tag_map import TagRules
 from appliance.nfacctd.primitives import Primitive
+from appliance.nfacctd.selection import Selection
 from appliance.plugins.sql_store.places import Place, place_at
 from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
 
@@ -121,6 +122,7 @@ class TablePlan:
     numeric_protocols: bool
     whole_seconds: bool
     rules: TagRules
+    selection: Selection
     mirror: BuiltIn | None = None
 
     @property
@@ -140,6 +142,12 @@ class TablePlan:
             return (self,)
         other = (replace(c, built_in=self.mirror) if c.filler is None else c for c in self.columns)
         return (self, replace(self, columns=tuple(other), mirror=None))
+
+    @property
+    def needs_tags(self) -> bool:
+        """Whether rows are told apart, or taken, by their tags or labels."""
+        kept = any(c.kind in (Kind.TAG, Kind.LABEL) and c.filler is None for c in self.keys)
+        return self.selection.needs_tags or (kept and bool(self.rules.rules))
 
     @property
     def has_flags(self) -> bool:
@@ -206,6 +214,7 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         numeric_protocols=config.flag(f"{keys}_num_protos", name),
         whole_seconds=config.flag("timestamps_secs", name),
         rules=config.tag_rules(name),
+        selection=config.selection(name),
         mirror=BUILT_IN[both[1]] if (both := _both_ways(names)) is not None else None,
     )
     return plan, problems

@@ -19,19 +19,15 @@ import pyarrow.compute as pc
 from appliance.flowlog import Rows
 from appliance.flows import COLUMN, UNKNOWN_PROTOCOL, RecordKind, octets_column
 from appliance.nfacctd.aggregates import BuiltIn, Kind
-from appliance.nfacctd.pre_tag_map import Subject, TagRules, Tags
+from appliance.nfacctd.pre_tag_map import Tags
 from appliance.nfacctd.primitives import Primitive
+from appliance.nfacctd.selection import Selection
 from appliance.plugins.sql_store.pmacct.plan import ColumnPlan, TablePlan
 
 Value = Any
 """An array, or one value for every row."""
 
 Keys = dict[str, Value]
-TAG_COLUMNS = (
-    *("exporter_address_hi", "exporter_address_lo", "ingress_interface", "egress_interface"),
-    "record_kind",
-)
-
 _WITH_PORTS = (1, 6, 17)
 _ALL = 2**64 - 1
 _NO_VRF, _NO_HEX = "0:0:0", "0"
@@ -44,7 +40,10 @@ def source_columns(plan: TablePlan) -> tuple[str, ...]:
     names += ["collection_time_milliseconds", "flow_start_milliseconds", "sampling_rate"]
     names += [f"{side}_address_{half}" for side in ("source", "destination") for half in _HALVES]
     names += ["delta_flow_count"] if plan.has_flows else []
-    names += [*TAG_COLUMNS, "export_protocol_version", "protocol_identifier"]
+    names += ["export_protocol_version", "protocol_identifier"]
+    names += sorted(
+        (plan.rules.columns if plan.needs_tags else frozenset()) | plan.selection.columns
+    )
     for column in (column for way in plan.ways for column in way.columns):
         names += _sources(column) if column.filler is None else ()
     return tuple(dict.fromkeys(names))
@@ -63,9 +62,8 @@ def column_of(rows: Rows, name: str) -> Value:
     return found.to_numpy(zero_copy_only=False)
 
 
-def key_columns(rows: Rows, plan: TablePlan) -> Keys:
-    """Return the key columns of a table for some rows."""
-    tags = _tags(rows, plan)
+def key_columns(rows: Rows, plan: TablePlan, tags: Tags | None) -> Keys:
+    """Return the key columns of a table for some rows, which have these tags."""
     keys: Keys = {}
     for place, column in enumerate(plan.keys):
         if column.filler is None:
@@ -73,22 +71,28 @@ def key_columns(rows: Rows, plan: TablePlan) -> Keys:
     return keys
 
 
-def tags_of(rows: Rows, rules: TagRules) -> Tags:
-    """Try the rules of `pre_tag_map` on rows."""
-    n = rows.n_rows
-    hi, lo, ingress, egress, kind, octets, packets = (
-        np.broadcast_to(np.asarray(column_of(rows, name), COLUMN[name].dtype), (n,))
-        for name in (*TAG_COLUMNS, "octet_delta_count", "packet_delta_count")
+def tags_of(rows: Rows, plan: TablePlan) -> Tags | None:
+    """Try the rules of `pre_tag_map` on rows; None where no tag is needed."""
+    if not plan.needs_tags:
+        return None
+    kind, octets, packets = (
+        np.asarray(column_of(rows, name))
+        for name in ("record_kind", "octet_delta_count", "packet_delta_count")
     )
     # To nfacctd a record that has no octets is an event, although it may count packets.
     event = (kind == RecordKind.FLOW) & (octets == 0) & (packets > 0)
     kind = np.where(event, np.uint8(RecordKind.EVENT), kind)
-    return rules.tags(Subject(hi, lo, kind, ingress, egress))
+    return plan.rules.tags(
+        lambda name: kind if name == "record_kind" else column_of(rows, name), rows.n_rows
+    )
 
 
-def _tags(rows: Rows, plan: TablePlan) -> Tags | None:
-    wanted = any(c.kind in (Kind.TAG, Kind.LABEL) and c.filler is None for c in plan.keys)
-    return tags_of(rows, plan.rules) if wanted and plan.rules.rules else None
+def taken(rows: Rows, plan: TablePlan, tags: Tags | None, options: bool) -> Value:
+    """Return which rows the plugin of a table takes."""
+    mask = accounted(rows, options)
+    if plan.selection != Selection():
+        mask = mask & plan.selection.mask(lambda name: column_of(rows, name), tags or Tags.none())
+    return mask
 
 
 _HALVES = ("hi", "lo")
