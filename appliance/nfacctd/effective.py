@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,9 +33,11 @@ from appliance.nfacctd.keys import (
     leading_number,
     value_problem,
 )
+from appliance.nfacctd.lookups import read_resolution
 from appliance.nfacctd.map_lines import REFUSABLE
 from appliance.nfacctd.pre_tag_map import TagRules, read_rules
 from appliance.nfacctd.primitives import Primitive, PrimitivesFile, read_primitives
+from appliance.nfacctd.resolution import Resolution
 from appliance.nfacctd.selection import FILTERS, Selection, read_selection
 
 DEFAULT_PORT = 2100
@@ -147,6 +149,20 @@ class EffectiveConfig:
         """Return the rules of `pre_tag_map`."""
         file = self.file("pre_tag_map", plugin)
         return read_rules(file) if file is not None else TagRules(())
+
+    def resolution(self, plugin: str) -> tuple[Resolution, list[str]]:
+        """Return what stands in place of a flow's own columns, and sentences about its files.
+
+        Raises
+        ------
+        SettingsError
+            A file cannot be read, or none is named where one is needed.
+        """
+        return read_resolution(
+            lambda key: self.text(key, plugin),
+            lambda key: self.file(key, plugin),
+            self.aggregate(plugin),
+        )
 
     def selection(self, plugin: str) -> Selection:
         """Return which rows a plugin takes."""
@@ -337,6 +353,12 @@ def _check_plugin(found: EffectiveConfig, plugin: PluginName) -> None:
     for name in unfilled(names):
         _warn(found, f"plugin {plugin.name}: {name} is not in NetFlow, its column stays empty")
     _check_rules(found, plugin)
+    try:
+        _, warnings = found.resolution(plugin.name)
+    except SettingsError as error:
+        _error(found, f"{error.file}: {error.problem}" if error.file else error.problem)
+    else:
+        _warn_once(found, warnings)
 
 
 def _check_table(found: EffectiveConfig, plugin: PluginName, names: tuple[str, ...]) -> None:
@@ -377,8 +399,12 @@ def _check_rules(found: EffectiveConfig, plugin: PluginName) -> None:
         return
     for key, text in rules.unsupported:
         _refuse(found, key, text)
+    _warn_once(found, rules.warnings)
+
+
+def _warn_once(found: EffectiveConfig, warnings: Iterable[str]) -> None:
     known = {message.text for message in found.messages}
-    for text in rules.warnings:
+    for text in warnings:
         if text not in known:
             _warn(found, text)
 

@@ -91,6 +91,7 @@ _LIMITS: dict[str, tuple[Callable[[int], bool], str]] = {
     "nfacctd_port": (_range(1, 65535), "in the range 1-65535"),
     "nfacctd_pipe_size": (_range(1, 2**31 - 1), "> 0 and <= INT_MAX"),
     "sampling_rate": (_range(1, None), ">= 1"),
+    "nfacctd_ext_sampling_rate": (_range(1, None), ">= 1"),
     "sql_port": (_range(1, None), "> 0"),
     "sql_refresh_time": (_range(1, None), "> 0"),
     "sql_cache_entries": (_range(1, None), "> 0"),

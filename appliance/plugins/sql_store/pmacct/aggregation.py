@@ -20,6 +20,7 @@ from appliance.plugins.sql_store.pmacct.values import (
     column_of,
     flow_counts,
     key_columns,
+    resolved_rows,
     tags_of,
     taken,
 )
@@ -47,11 +48,12 @@ def aggregate(rows: Rows, plan: TablePlan, grid: int, options: bool = False) -> 
     pyarrow.Table
         One row a key, without chunks; None when no row is accounted.
     """
-    tags = tags_of(rows, plan)
+    resolved = resolved_rows(rows, plan)
+    tags = tags_of(rows, resolved, plan)
     mask = taken(rows, plan, tags, options)
     if not np.any(mask):
         return None
-    parts = [_aggregate(rows, way, grid, options, tags, mask) for way in plan.ways]
+    parts = [_aggregate(resolved, way, grid, options, tags, mask) for way in plan.ways]
     return joined(parts)
 
 
@@ -105,7 +107,8 @@ def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
     octets = np.asarray(column_of(rows, "octet_delta_count"))
     packets = np.asarray(column_of(rows, "packet_delta_count"))
     if plan.renormalize:
-        rate = np.maximum(np.asarray(column_of(rows, "sampling_rate"), np.float64), 1.0)
+        told = np.asarray(column_of(rows, "sampling_rate"), np.float64)
+        rate = np.maximum(plan.resolution.external_rate or told, 1.0)
         octets, packets = np.rint(octets * rate), np.rint(packets * rate)
     found = {OCTETS: _bounded(octets), PACKETS: _bounded(packets)}
     if plan.has_flows:

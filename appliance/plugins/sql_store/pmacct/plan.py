@@ -24,6 +24,7 @@ from appliance.nfacctd.keys import PRINT, PRINT_OUTPUTS
 from appliance.nfacctd.overrides import database_url
 from appliance.nfacctd.pre_tag_map import TagRules
 from appliance.nfacctd.primitives import Primitive
+from appliance.nfacctd.resolution import Resolution
 from appliance.nfacctd.selection import Selection
 from appliance.plugins.sql_store.places import Place, place_at
 from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
@@ -98,6 +99,8 @@ class TablePlan:
         What the rows are told apart by, then TCP flags and flows where asked for.
     own
         The table is the site's own; else it has the columns of pmacct's, with its primary key.
+    post_tags
+        What stands in place of tag and second tag; None: what the rules gave.
     mirror
         What is counted a second time in place of the only column (`sum_host` and the like).
     """
@@ -123,6 +126,8 @@ class TablePlan:
     whole_seconds: bool
     rules: TagRules
     selection: Selection
+    resolution: Resolution
+    post_tags: tuple[int | None, int | None]
     mirror: BuiltIn | None = None
 
     @property
@@ -215,9 +220,15 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         whole_seconds=config.flag("timestamps_secs", name),
         rules=config.tag_rules(name),
         selection=config.selection(name),
+        resolution=config.resolution(name)[0],
+        post_tags=(_post_tag(config, "post_tag", name), _post_tag(config, "post_tag2", name)),
         mirror=BUILT_IN[both[1]] if (both := _both_ways(names)) is not None else None,
     )
     return plan, problems
+
+
+def _post_tag(config: EffectiveConfig, key: str, name: str) -> int | None:
+    return config.number(key, name) if config.is_set(key, name) else None
 
 
 def _output(config: EffectiveConfig, name: str) -> Output:

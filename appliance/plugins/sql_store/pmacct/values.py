@@ -21,6 +21,7 @@ from appliance.flows import COLUMN, UNKNOWN_PROTOCOL, RecordKind, octets_column
 from appliance.nfacctd.aggregates import BuiltIn, Kind
 from appliance.nfacctd.pre_tag_map import Tags
 from appliance.nfacctd.primitives import Primitive
+from appliance.nfacctd.resolution import FILE, RESOLVED
 from appliance.nfacctd.selection import Selection
 from appliance.plugins.sql_store.pmacct.plan import ColumnPlan, TablePlan
 
@@ -28,6 +29,7 @@ Value = Any
 """An array, or one value for every row."""
 
 Keys = dict[str, Value]
+_AS_NUMBERS = ("bgp_source_as_number", "bgp_destination_as_number")
 _WITH_PORTS = (1, 6, 17)
 _ALL = 2**64 - 1
 _NO_VRF, _NO_HEX = "0:0:0", "0"
@@ -41,9 +43,8 @@ def source_columns(plan: TablePlan) -> tuple[str, ...]:
     names += [f"{side}_address_{half}" for side in ("source", "destination") for half in _HALVES]
     names += ["delta_flow_count"] if plan.has_flows else []
     names += ["export_protocol_version", "protocol_identifier"]
-    names += sorted(
-        (plan.rules.columns if plan.needs_tags else frozenset()) | plan.selection.columns
-    )
+    names += plan.rules.columns if plan.needs_tags else ()
+    names += (*plan.selection.columns, *plan.resolution.columns)
     for column in (column for way in plan.ways for column in way.columns):
         names += _sources(column) if column.filler is None else ()
     return tuple(dict.fromkeys(names))
@@ -71,8 +72,21 @@ def key_columns(rows: Rows, plan: TablePlan, tags: Tags | None) -> Keys:
     return keys
 
 
-def tags_of(rows: Rows, plan: TablePlan) -> Tags | None:
-    """Try the rules of `pre_tag_map` on rows; None where no tag is needed."""
+def resolved_rows(rows: Rows, plan: TablePlan) -> Rows:
+    """Return rows with what the configuration puts in place of their columns."""
+    changed = plan.resolution.resolve(lambda name: column_of(rows, name), rows.n_rows)
+    if not changed:
+        return rows
+    arrays = rows.arrays | {name: pa.array(values) for name, values in changed.items()}
+    constants = {name: value for name, value in rows.constants.items() if name not in changed}
+    return Rows(rows.n_rows, arrays, constants)
+
+
+def tags_of(rows: Rows, resolved: Rows, plan: TablePlan) -> Tags | None:
+    """Try the rules of `pre_tag_map` on rows; None where no tag is needed.
+
+    They look at the flows as they came, but for AS numbers that a file always gives.
+    """
     if not plan.needs_tags:
         return None
     kind, octets, packets = (
@@ -82,9 +96,14 @@ def tags_of(rows: Rows, plan: TablePlan) -> Tags | None:
     # To nfacctd a record that has no octets is an event, although it may count packets.
     event = (kind == RecordKind.FLOW) & (octets == 0) & (packets > 0)
     kind = np.where(event, np.uint8(RecordKind.EVENT), kind)
-    return plan.rules.tags(
-        lambda name: kind if name == "record_kind" else column_of(rows, name), rows.n_rows
-    )
+    by_file = _AS_NUMBERS if plan.resolution.as_method == FILE else ()
+
+    def column(name: str) -> Value:
+        if name == "record_kind":
+            return kind
+        return column_of(resolved if name in by_file else rows, name)
+
+    return plan.rules.tags(column, rows.n_rows)
 
 
 def taken(rows: Rows, plan: TablePlan, tags: Tags | None, options: bool) -> Value:
@@ -125,13 +144,15 @@ def _address(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
     return {f"{key}{half}": column_of(rows, f"{source}_{half}") for half in _HALVES}
 
 
-def _net(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
+def _net(rows: Rows, column: ColumnPlan, key: str, plan: TablePlan, *_: object) -> Keys:
     found = _built_in(column)
     hi, lo = (
         np.atleast_1d(np.asarray(column_of(rows, f"{found.source}_{half}"), np.uint64))
         for half in _HALVES
     )
     length = np.atleast_1d(np.asarray(column_of(rows, found.mask), np.int64))
+    if plan.resolution.keeps_hosts:
+        length = np.where(length == 0, 128, length)
     v4 = (hi == 0) & (lo >> np.uint64(32) == np.uint64(0xFFFF))
     bits = np.clip(np.where(v4, length + 96, length), 0, 128)
     return {f"{key}hi": hi & _HIGH[bits], f"{key}lo": lo & _LOW[bits]}
@@ -180,8 +201,12 @@ def _direction(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
     return {key: np.minimum(column_of(rows, _built_in(column).source), 2)}
 
 
-def _tag(rows: Rows, column: ColumnPlan, key: str, _plan: TablePlan, tags: Tags | None) -> Keys:
-    return {key: getattr(tags, column.built_in.name) if tags and column.built_in else 0}
+def _tag(rows: Rows, column: ColumnPlan, key: str, plan: TablePlan, tags: Tags | None) -> Keys:
+    second = _built_in(column).name == "tag2"
+    post_tag = plan.post_tags[second]
+    if post_tag is not None or tags is None:
+        return {key: post_tag or 0}
+    return {key: tags.tag2 if second else tags.tag}
 
 
 def _label(rows: Rows, column: ColumnPlan, key: str, _plan: TablePlan, tags: Tags | None) -> Keys:
@@ -195,11 +220,17 @@ def _nothing(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
 
 
 def _octets(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
-    found = rows.arrays.get(octets_column(0, _built_in(column).elements[0]))
-    if found is None:
-        return {key: 0}
+    name = octets_column(0, _built_in(column).elements[0])
+    found, resolved = rows.arrays.get(name), rows.arrays.get(RESOLVED + name)
     shift = 4 if column.name == "mpls_label_top" else 0
-    return {key: _mapped(found, lambda octets: int.from_bytes(octets[:7], "big") >> shift, 0)}
+    own = (
+        _mapped(found, lambda octets: int.from_bytes(octets[:7], "big") >> shift, 0)
+        if found is not None
+        else pa.scalar(0, pa.uint64())
+    )
+    if resolved is not None:
+        return {key: pc.coalesce(resolved, own)}
+    return {key: own if found is not None else 0}
 
 
 def _label_stack(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
