@@ -35,6 +35,7 @@ from appliance.nfacctd.keys import (
 )
 from appliance.nfacctd.lookups import read_resolution
 from appliance.nfacctd.map_lines import REFUSABLE
+from appliance.nfacctd.messages import Inert, Message
 from appliance.nfacctd.pre_tag_map import TagRules, read_rules
 from appliance.nfacctd.primitives import Primitive, PrimitivesFile, read_primitives
 from appliance.nfacctd.resolution import Resolution
@@ -42,29 +43,8 @@ from appliance.nfacctd.selection import FILTERS, Selection, read_selection
 
 DEFAULT_PORT = 2100
 IGNORED = "not supported, ignored as collector.ignore_unsupported says"
-SECRETS = ("passwd", "password")
 EVERY_KEY = frozenset(known_keys()) | REFUSABLE
 _PLUGIN_ENTRY = re.compile(r"([^\[\]\s]+)\s*(?:\[\s*([^\[\]]+?)\s*\])?")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What nfacctd would say: `severity` is WARN or ERROR; `fatal` when it would not start."""
-
-    severity: str
-    text: str
-    fatal: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.severity}: {self.text}"
-
-
-@dataclass(frozen=True, slots=True)
-class Inert:
-    """A line that changes nothing here, and why."""
-
-    line: ConfigLine
-    reason: str
 
 
 @dataclass(slots=True)
@@ -222,16 +202,6 @@ def effective(config: CollectorConfig, ignorable: Collection[str] = ()) -> Effec
         _apply(found, line, names)
     _check(found)
     return found
-
-
-def is_secret(key: str) -> bool:
-    """Tell whether a value is never shown."""
-    return key.endswith(SECRETS)
-
-
-def shown_value(key: str, value: str) -> str:
-    """Return a value as it may be printed."""
-    return "***" if is_secret(key) and value else value
 
 
 def _at(line: ConfigLine, config: CollectorConfig) -> str:

@@ -6,8 +6,9 @@ from __future__ import annotations
 from appliance.environment import FAIL, HINT, OK, Finding
 from appliance.errors import SettingsError
 from appliance.nfacctd.config import read_config
-from appliance.nfacctd.effective import EffectiveConfig, effective, shown_value
+from appliance.nfacctd.effective import EffectiveConfig, effective
 from appliance.nfacctd.in_force import config_file, ignorable_keys
+from appliance.nfacctd.messages import shown_value
 from appliance.settings import EffectiveSetting, Settings
 
 WHAT = "collector configuration"

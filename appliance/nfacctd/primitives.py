@@ -7,8 +7,9 @@ warning, so that a file which works there works here. How octets become text is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.flows import RawElement
@@ -37,7 +38,11 @@ class Primitive:
         How the octets are written, one of `SEMANTICS`.
     repeat
         Which occurrence of the element in a record, from 0: the n-th line for one element means
-        its n-th occurrence.
+        its n-th occurrence, where none has the length of the line.
+    nth_of_length
+        Which of the occurrences that have its length, from 0.
+    occurrences
+        How many lines there are for the element, so many of its occurrences are kept.
     """
 
     name: str
@@ -46,6 +51,8 @@ class Primitive:
     length: int | None
     semantics: str
     repeat: int = 0
+    nth_of_length: int = 0
+    occurrences: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,9 @@ def read_primitives(path: Path) -> PrimitivesFile:
             warnings.append(f"{at_line(path, number)}: {problem}")
         else:
             primitives[primitive.name] = primitive
-    return PrimitivesFile(tuple(primitives.values()), tuple(warnings))
+    lines = Counter((p.enterprise, p.element) for p in primitives.values())
+    counted = (replace(p, occurrences=lines[p.enterprise, p.element]) for p in primitives.values())
+    return PrimitivesFile(tuple(counted), tuple(warnings))
 
 
 def _primitive(text: str, earlier: Mapping[str, Primitive]) -> Primitive:
@@ -99,8 +108,9 @@ def _primitive(text: str, earlier: Mapping[str, Primitive]) -> Primitive:
     semantics = attributes.get("semantics", "")
     if not name or not element or length == 0 or semantics not in SEMANTICS:
         raise ValueError(f"Invalid entry: name={name}")
-    repeat = sum((p.enterprise, p.element) == (enterprise, element) for p in earlier.values())
-    return Primitive(name, enterprise, element, length, semantics, repeat)
+    same = [p for p in earlier.values() if (p.enterprise, p.element) == (enterprise, element)]
+    nth = sum(p.length == length for p in same)
+    return Primitive(name, enterprise, element, length, semantics, len(same), nth)
 
 
 def _attribute(word: str, text: str) -> tuple[str, str]:

@@ -11,8 +11,9 @@ import pytest
 
 from appliance.errors import SettingsError
 from appliance.nfacctd.config import PluginName
-from appliance.nfacctd.effective import IGNORED, EffectiveConfig, read_effective, shown_value
+from appliance.nfacctd.effective import IGNORED, EffectiveConfig, read_effective
 from appliance.nfacctd.keys import ACTS, CHANGES_NOTHING, CHANGES_ROWS, known_keys
+from appliance.nfacctd.messages import shown_value
 
 PLUGIN = "plugins: sqlite3[p]\naggregate[p]: src_host\n"
 

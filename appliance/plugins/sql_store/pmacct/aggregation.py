@@ -15,15 +15,13 @@ from appliance.flowlog import Rows
 from appliance.nfacctd.pre_tag_map import Tags
 from appliance.plugins.sql_store.pmacct.history import bins
 from appliance.plugins.sql_store.pmacct.plan import TablePlan
-from appliance.plugins.sql_store.pmacct.values import (
-    Value,
-    column_of,
+from appliance.plugins.sql_store.pmacct.row_selection import (
     flow_counts,
-    key_columns,
     resolved_rows,
     tags_of,
     taken,
 )
+from appliance.plugins.sql_store.pmacct.values import Value, column_of, key_columns
 
 BIN, OCTETS, PACKETS, FLOWS = "bin", "octets", "packets", "flows"
 FLAG_BITS = tuple(f"flag{bit}" for bit in range(8))

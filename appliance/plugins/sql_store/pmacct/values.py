@@ -17,19 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from appliance.flowlog import Rows
-from appliance.flows import COLUMN, UNKNOWN_PROTOCOL, RecordKind, octets_column
+from appliance.flows import COLUMN, UNKNOWN_PROTOCOL, octets_column
 from appliance.nfacctd.aggregates import BuiltIn, Kind
 from appliance.nfacctd.pre_tag_map import Tags
 from appliance.nfacctd.primitives import Primitive
-from appliance.nfacctd.resolution import FILE, RESOLVED
-from appliance.nfacctd.selection import Selection
+from appliance.nfacctd.resolution import RESOLVED
 from appliance.plugins.sql_store.pmacct.plan import ColumnPlan, TablePlan
 
 Value = Any
 """An array, or one value for every row."""
 
 Keys = dict[str, Value]
-_AS_NUMBERS = ("bgp_source_as_number", "bgp_destination_as_number")
+HALVES = ("hi", "lo")
 _WITH_PORTS = (1, 6, 17)
 _ALL = 2**64 - 1
 _NO_VRF, _NO_HEX = "0:0:0", "0"
@@ -40,7 +39,7 @@ def source_columns(plan: TablePlan) -> tuple[str, ...]:
     """Return the columns of the flow log that a table is made of."""
     names = ["octet_delta_count", "packet_delta_count", "record_kind", "reverse"]
     names += ["collection_time_milliseconds", "flow_start_milliseconds", "sampling_rate"]
-    names += [f"{side}_address_{half}" for side in ("source", "destination") for half in _HALVES]
+    names += [f"{side}_address_{half}" for side in ("source", "destination") for half in HALVES]
     names += ["delta_flow_count"] if plan.has_flows else []
     names += ["export_protocol_version", "protocol_identifier"]
     names += plan.rules.columns if plan.needs_tags else ()
@@ -72,65 +71,43 @@ def key_columns(rows: Rows, plan: TablePlan, tags: Tags | None) -> Keys:
     return keys
 
 
-def resolved_rows(rows: Rows, plan: TablePlan) -> Rows:
-    """Return rows with what the configuration puts in place of their columns."""
-    changed = plan.resolution.resolve(lambda name: column_of(rows, name), rows.n_rows)
-    if not changed:
-        return rows
-    arrays = rows.arrays | {name: pa.array(values) for name, values in changed.items()}
-    constants = {name: value for name, value in rows.constants.items() if name not in changed}
-    return Rows(rows.n_rows, arrays, constants)
-
-
-def tags_of(rows: Rows, resolved: Rows, plan: TablePlan) -> Tags | None:
-    """Try the rules of `pre_tag_map` on rows; None where no tag is needed.
-
-    They look at the flows as they came, but for AS numbers that a file always gives.
-    """
-    if not plan.needs_tags:
-        return None
-    kind, octets, packets = (
-        np.asarray(column_of(rows, name))
-        for name in ("record_kind", "octet_delta_count", "packet_delta_count")
-    )
-    # To nfacctd a record that has no octets is an event, although it may count packets.
-    event = (kind == RecordKind.FLOW) & (octets == 0) & (packets > 0)
-    kind = np.where(event, np.uint8(RecordKind.EVENT), kind)
-    by_file = _AS_NUMBERS if plan.resolution.as_method == FILE else ()
-
-    def column(name: str) -> Value:
-        if name == "record_kind":
-            return kind
-        return column_of(resolved if name in by_file else rows, name)
-
-    return plan.rules.tags(column, rows.n_rows)
-
-
-def taken(rows: Rows, plan: TablePlan, tags: Tags | None, options: bool) -> Value:
-    """Return which rows the plugin of a table takes."""
-    mask = accounted(rows, options)
-    if plan.selection != Selection():
-        mask = mask & plan.selection.mask(lambda name: column_of(rows, name), tags or Tags.none())
-    return mask
-
-
-_HALVES = ("hi", "lo")
-
-
 def _sources(column: ColumnPlan) -> tuple[str, ...]:
     if column.custom is not None:
-        return (_custom_octets(column.custom),)
+        return _custom_octets(column.custom)
     found = _built_in(column)
     if found.elements:
         return tuple(octets_column(0, element) for element in found.elements)
     if column.kind in (Kind.ADDRESS, Kind.NET):
         mask = (found.mask,) if found.mask else ()
-        return (*(f"{found.source}_{half}" for half in _HALVES), *mask)
+        return (*(f"{found.source}_{half}" for half in HALVES), *mask)
     return (found.source,) if found.source in COLUMN else ()
 
 
-def _custom_octets(custom: Primitive) -> str:
-    return octets_column(custom.enterprise, custom.element, custom.repeat)
+def _custom_octets(custom: Primitive) -> tuple[str, ...]:
+    """Return the columns of the element's occurrences."""
+    occurrences = range(custom.occurrences)
+    return tuple(octets_column(custom.enterprise, custom.element, n) for n in occurrences)
+
+
+def _occurrence(rows: Rows, custom: Primitive) -> Any:
+    """Return the octets of the occurrence that a primitive means; None when there are none.
+
+    It is the one that has its length, else the one in the primitive's place, else the first.
+    """
+    arrays = [rows.arrays.get(name) for name in _custom_octets(custom)]
+    present = [array.cast(pa.binary()) for array in arrays if array is not None]
+    if len(arrays) == 1 or not present:
+        return arrays[0]
+    place = min(custom.repeat, len(present) - 1)
+    chosen = pc.coalesce(present[place], present[0])
+    fitting = np.zeros(rows.n_rows, np.int64)
+    for array in present if custom.length is not None else ():
+        fits = pc.fill_null(pc.equal(pc.binary_length(array), custom.length), False)
+        fits = fits.to_numpy(zero_copy_only=False)
+        is_nth = fits & (fitting == custom.nth_of_length)
+        chosen = pc.if_else(pa.array(is_nth), array, chosen)
+        fitting += fits
+    return chosen
 
 
 def _built_in(column: ColumnPlan) -> BuiltIn:
@@ -141,14 +118,14 @@ def _built_in(column: ColumnPlan) -> BuiltIn:
 
 def _address(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
     source = _built_in(column).source
-    return {f"{key}{half}": column_of(rows, f"{source}_{half}") for half in _HALVES}
+    return {f"{key}{half}": column_of(rows, f"{source}_{half}") for half in HALVES}
 
 
 def _net(rows: Rows, column: ColumnPlan, key: str, plan: TablePlan, *_: object) -> Keys:
     found = _built_in(column)
     hi, lo = (
         np.atleast_1d(np.asarray(column_of(rows, f"{found.source}_{half}"), np.uint64))
-        for half in _HALVES
+        for half in HALVES
     )
     length = np.atleast_1d(np.asarray(column_of(rows, found.mask), np.int64))
     if plan.resolution.keeps_hosts:
@@ -288,7 +265,7 @@ def _distinguisher_text(octets: bytes) -> str:
 
 def _ethertype(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
     """Return the Ethernet type as nfacctd writes it; without one, that of the addresses."""
-    hi, lo = (column_of(rows, f"source_address_{half}") for half in _HALVES)
+    hi, lo = (column_of(rows, f"source_address_{half}") for half in HALVES)
     v6 = np.asarray((np.asarray(hi) != 0) | (np.asarray(lo) >> 32 != 0xFFFF)) & (np.asarray(lo) > 0)
     told = rows.arrays.get(octets_column(0, _built_in(column).elements[0]))
     own = np.where(v6, "86dd", "800").astype(object)
@@ -305,7 +282,7 @@ def _custom(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
         raise RuntimeError(f"column {column.name} is not custom")
     number = custom.semantics == "u_int"
     empty: str | int = 0 if number else _NO_HEX if custom.semantics == "hex" else ""
-    found = rows.arrays.get(_custom_octets(custom))
+    found = _occurrence(rows, custom)
     if found is None:
         return {key: empty}
     if number:
@@ -378,25 +355,3 @@ _READERS: dict[Kind, Callable[..., Keys]] = {
     Kind.NONE: _nothing,
     Kind.CUSTOM: _custom,
 }
-
-
-def accounted(rows: Rows, options: bool) -> Value:
-    """Return which rows nfacctd accounts: no reverse halves, and none without any address.
-
-    Nor those that claim more than any interface carries, which nfacctd would.
-    """
-    if options:
-        return True
-    present = np.asarray(column_of(rows, "reverse")) == 0
-    present &= np.asarray(column_of(rows, "record_kind")) != RecordKind.IMPLAUSIBLE
-    there = np.False_
-    for side in ("source", "destination"):
-        for half in _HALVES:
-            there = there | (np.asarray(column_of(rows, f"{side}_address_{half}")) != 0)
-    return present & there
-
-
-def flow_counts(rows: Rows) -> Value:
-    """Return how many flows each row stands for; an event for none."""
-    traffic = np.asarray(column_of(rows, "record_kind")) == RecordKind.FLOW
-    return np.where(traffic, np.asarray(column_of(rows, "delta_flow_count")), 0)

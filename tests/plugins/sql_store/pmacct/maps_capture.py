@@ -35,6 +35,19 @@ def maps_capture(path: Path) -> Path:
     return write_pcap(path, enumerate(messages))
 
 
+def lengths_capture(path: Path) -> Path:
+    """Write flows with flowId (148) of 4 octets and of 8, one of each template."""
+    base = ((8, 4), (1, 4), (2, 4))
+    layouts = [((148, 4),), ((148, 8),)]
+    records = [
+        v4(f"10.9.0.{n}") + struct.pack(">II", 100, 1) + number(4711 + n, length)
+        for n, ((_, length),) in enumerate(layouts, 1)
+    ]
+    templates = b"".join(template(300 + n, *base, *layout) for n, layout in enumerate(layouts))
+    sets = [a_set(300 + n, record) for n, record in enumerate(records)]
+    return write_pcap(path, enumerate((v9(a_set(0, templates)), v9(*sets, sequence=1))))
+
+
 def _v4(chance: random.Random) -> bytes:
     ends = v4(chance.choice((*V4, "224.0.0.5"))) + v4(chance.choice((*V4, "224.0.0.5")))
     lengths = bytes((chance.choice((0, 16, 24)), chance.choice((0, 16, 27))))

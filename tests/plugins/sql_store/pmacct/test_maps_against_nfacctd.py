@@ -25,7 +25,7 @@ from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.sql_store.pmacct.loader import PmacctLoader
 from appliance.settings import SettingsFile
 from appliance.wire.block import block_of
-from tests.plugins.sql_store.pmacct.maps_capture import maps_capture
+from tests.plugins.sql_store.pmacct.maps_capture import lengths_capture, maps_capture
 
 ENDS = "src_host, dst_host, src_port, dst_port, proto"
 AGGREGATE = f"tag, tag2, label, {ENDS}, tos, in_iface, out_iface, src_as, dst_as, flows"
@@ -34,6 +34,12 @@ FILES = {
     "set_label=red vlan=10 label=l\nset_label=blue vlan=100\n",
     "networks.lst": "! c\n64999,10.10.0.0/16\n65001,10.10.0.2/32\n65003,2001:db8::/32\n"
     "192.0.2.1,70001_65002,203.0.113.0/24\n192.168.5.0/24\n65005,0.0.0.0/1\n65006,10.20.3.9/16\n",
+    "lengths.lst": "name=flowid4 field_type=148 len=4 semantics=u_int\n"
+    "name=flowid8 field_type=148 len=8 semantics=u_int\n",
+    "equal.lst": "name=a field_type=148 len=8 semantics=u_int\n"
+    "name=b field_type=148 len=8 semantics=u_int\n",
+    "raw.lst": "name=a field_type=148 len=8 semantics=raw\n"
+    "name=b field_type=148 len=4 semantics=raw\n",
     "ports.lst": "! c\n443\nabc\n80\n",
     "sampling.map": "id=50 ip=192.0.2.10 in=1\nid=70 ip=192.0.2.0/24 out=2\n",
 }
@@ -116,6 +122,10 @@ def _groups() -> dict[str, tuple[str, list[str]]]:
 
 
 GROUPS = _groups()
+PRIMITIVES = {
+    f"aggregate_primitives: {name}.lst": names
+    for name, names in (("lengths", "flowid4, flowid8"), ("equal", "a, b"), ("raw", "a, b"))
+}
 
 
 class MapsSide:
@@ -124,7 +134,9 @@ class MapsSide:
     def __init__(self, folder: Path, capture: Path, group: str) -> None:
         folder.mkdir(parents=True)
         self.folder, self.capture, self.config = folder, capture, folder / "c.conf"
-        common, self.cases = GROUPS[group]
+        names = PRIMITIVES.get(group, "")
+        one = (group, [f"aggregate[p]: src_host, {names}"])
+        common, self.cases = one if names else GROUPS[group]
         maps = {f"line{n}.map": f"set_tag=5 {line}\n" for n, line in enumerate(LINES)}
         for name, text in {**FILES, **maps, "as.map": "set_tag=5 src_as=65006\n"}.items():
             (folder / name).write_text(text)
@@ -187,7 +199,20 @@ def capture(tmp_path_factory) -> Path:
 def test_flows_when_filtered_tagged_and_resolved_by_both_then_the_same_rows(
     capture, tmp_path, group
 ):
-    theirs, ours = (MapsSide(tmp_path / who, capture, group) for who in ("nfacctd", "appliance"))
+    assert_same(tmp_path, capture, group)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("group", PRIMITIVES)
+def test_primitives_when_of_one_element_then_the_occurrence_whose_length_fits(
+    capture, tmp_path, group
+):
+    assert_same(tmp_path, lengths_capture(tmp_path / "lengths.pcap"), group)
+
+
+def assert_same(folder: Path, capture: Path, group: str) -> None:
+    theirs, ours = (MapsSide(folder / who, capture, group) for who in ("nfacctd", "appliance"))
     theirs.run_nfacctd()
     ours.run_appliance()
     different = [
