@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import click
@@ -24,7 +25,10 @@ from appliance.collector.parent import RUN_VARIABLE
 from appliance.collector.supervision.notification import READY, notify
 from appliance.feeds import FeedOrder
 from appliance.nfacctd.daemon import detach, goes_to_background, pidfile
+from appliance.nfacctd.examination import configuration_hints
 from appliance.setting_types import ListenAddress
+
+log = logging.getLogger(__name__)
 
 
 @click.command("collect")
@@ -41,6 +45,8 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
     has_started = detach() if goes_to_background(config) else None
     with supervised(app), pidfile(config):
         started = starting(app)
+        for text in configuration_hints(started.settings):
+            log.warning("collector configuration: %s", text)
         engine = engine_of(started, listen, FeedOrder(url, table) if url else None)
 
         def children() -> list[Child]:

@@ -34,6 +34,7 @@ from appliance.collector.supervision.choice import (
     pid_file_path,
 )
 from appliance.errors import StartupError
+from appliance.nfacctd.examination import configuration_hints
 from appliance.setting_types import ListenAddress
 
 _WATCH_SECONDS = 0.5
@@ -165,6 +166,7 @@ def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
         f"  API         {' and '.join(urls)} (documentation: {urls[0]}api/docs)",
         *certificate,
         "  stop        Ctrl-C",
+        *(f"  note        {text}" for text in configuration_hints(app.settings)),
         "In another terminal:",
         f"  look        {command_hint('top --last 15m')}",
         f"  token       {command_hint('token create')}  (opens the API for 20 minutes)",

@@ -33,6 +33,13 @@ def examine_collector_config(settings: Settings) -> tuple[list[EffectiveSetting]
     return _values(config), _findings(config)
 
 
+def configuration_hints(settings: Settings) -> list[str]:
+    """Return what there is to say of a collector configuration that the collector starts with."""
+    return [
+        finding.text for finding in examine_collector_config(settings)[1] if finding.status == HINT
+    ]
+
+
 def _values(config: EffectiveConfig) -> list[EffectiveSetting]:
     return [
         EffectiveSetting(

@@ -38,8 +38,9 @@ def overrides(config: EffectiveConfig) -> Mapping[str, object]:
     primitives = config.file("aggregate_primitives")
     if primitives is not None:
         found["collector.primitives_file"] = str(primitives)
-    if config.is_set("sampling_rate"):
-        found["collector.default_sampling_rate"] = config.text("sampling_rate")
+    for key in ("sampling_rate", "nfacctd_ext_sampling_rate"):
+        if config.is_set(key):
+            found["collector.default_sampling_rate"] = config.text(key)
     if config.is_set("nfacctd_time_secs"):
         found["collector.netflow_v5_seconds"] = config.text("nfacctd_time_secs")
     templates = config.file("nfacctd_templates_file")

@@ -146,3 +146,38 @@ def test_check_when_there_is_a_configuration_then_values_and_what_does_nothing(c
     assert "debug: the log says more with `log_level: debug`" in found
     assert "Unknown key: nosuch. Ignored." in found
     assert "'nfacctd_port' has to be in the range 1-65535." in found
+
+
+def test_collect_when_a_key_would_change_rows_then_no_start_and_check_fails(collector):
+    running = collector("nfacctd_pro_rating: true\n")
+    words = "nfacctd_pro_rating: true: this changes what tables hold and is not supported"
+    refused = appliance(running.conf, "collect")
+    assert refused.returncode == 2
+    assert words in refused.stderr
+    checked = appliance(running.conf, "check")
+    assert checked.returncode == 1
+    # Piped, the line is whole.
+    assert any(
+        words in line and line.endswith("collector.ignore_unsupported: [nfacctd_pro_rating]")
+        for line in checked.stdout.splitlines()
+    )
+
+
+@pytest.mark.parametrize("command", ["collect", "run"])
+def test_start_when_lines_do_nothing_then_said(tmp_path, command):
+    settings = "  config: c.conf\n  ignore_unsupported: [nfacctd_pro_rating]\n"
+    running = RunningCollector(tmp_path, settings, command)
+    (running.conf / "primitives.lst").write_text(PRIMITIVES)
+    text = CONFIG.format(port=running.port) + "debug: true\nnfacctd_pro_rating: true\n"
+    (running.conf / "c.conf").write_text(text)
+    running.start()
+    hints = (
+        "debug: the log says more with `log_level: debug`",
+        "nfacctd_pro_rating: not supported, ignored as collector.ignore_unsupported says",
+    )
+    end = time.monotonic() + 20
+    while time.monotonic() < end and not all(h in "\n".join(running.output) for h in hints):
+        time.sleep(0.1)
+    running.stop()
+    for hint in hints:
+        assert any(line.endswith(hint) for line in running.output)
