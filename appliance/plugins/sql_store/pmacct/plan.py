@@ -26,6 +26,7 @@ from appliance.nfacctd.pre_tag_map import TagRules
 from appliance.nfacctd.primitives import Primitive
 from appliance.plugins.sql_store.places import Place, place_at
 from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
+from appliance.plugins.sql_store.pmacct.time_format import TimeFormat
 
 DEFAULT_REFRESH_SECONDS = 60
 NEWEST_VERSION = 9
@@ -120,6 +121,7 @@ class TablePlan:
     numeric_hosts: bool
     numeric_protocols: bool
     whole_seconds: bool
+    times: TimeFormat
     rules: TagRules
     mirror: BuiltIn | None = None
 
@@ -205,6 +207,7 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         numeric_hosts=not printed and config.flag("sql_num_hosts", name),
         numeric_protocols=config.flag(f"{keys}_num_protos", name),
         whole_seconds=config.flag("timestamps_secs", name),
+        times=_time_format(config, plugin),
         rules=config.tag_rules(name),
         mirror=BUILT_IN[both[1]] if (both := _both_ways(names)) is not None else None,
     )
@@ -219,6 +222,16 @@ def _output(config: EffectiveConfig, name: str) -> Output:
         separator=separator if len(separator) == 1 else ",",
         append=config.flag("print_output_file_append", name),
         markers=config.flag("print_markers", name),
+    )
+
+
+def _time_format(config: EffectiveConfig, plugin: PluginName) -> TimeFormat:
+    epoch = config.flag("timestamps_since_epoch", plugin.name)
+    return TimeFormat(
+        epoch=epoch,
+        utc=config.flag("timestamps_utc", plugin.name),
+        rfc3339=plugin.type == PRINT and config.flag("timestamps_rfc3339", plugin.name),
+        by_server=plugin.type == "mysql" and not epoch,
     )
 
 

@@ -1,0 +1,151 @@
+"""Single keys of a configuration: real nfacctd and the appliance write the same rows and lines.
+
+The tables are made by the appliance, so they also prove that nfacctd can fill them.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from tests.plugins.sql_store.pmacct.both import DATA, Side, without
+
+FORMATS = ("json", "csv", "formatted")
+BASE = """\
+daemonize: false
+pcap_savefile: {capture}
+plugins: mysql[m], sqlite3[s], {printers}
+sql_host: 127.0.0.1
+sql_port: {port}
+sql_user: appliance
+sql_passwd: sec@ret
+sql_db[m]: {database}
+sql_db[s]: {folder}/lite.db
+sql_table: acct
+sql_optimize_clauses: true
+sql_refresh_time: 600
+print_refresh_time: 600
+"""
+NOW = re.compile(r'("stamp_updated": )"[^"]*"')
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(
+        shutil.which("nfacctd") is None, reason="nfacctd is not installed: apt-get install pmacct"
+    ),
+]
+
+
+@dataclass
+class KeySide(Side):
+    """One of the two, with a configuration of its own."""
+
+    text: str = ""
+
+    def prepare(self) -> None:
+        self.folder.mkdir(parents=True)
+        printers = ", ".join(f"print[{form}]" for form in FORMATS)
+        text = BASE.format(
+            capture=self.capture,
+            printers=printers,
+            port=self.server.port,
+            database=self.database,
+            folder=self.folder,
+        )
+        for form in FORMATS:
+            text += f"print_output[{form}]: {form}\n"
+            text += f"print_output_file[{form}]: {self.folder}/%Y-{form}\n"
+        self.config.write_text(text + self.text + "\n")
+
+    def take_tables_of(self, other: KeySide) -> None:
+        """Make the tables as another side has made them."""
+        source = sqlite3.connect(other.folder / "lite.db")
+        (statement,) = source.execute(
+            "SELECT sql FROM sqlite_master WHERE name = 'acct'"
+        ).fetchone()
+        source.close()
+        target = sqlite3.connect(self.folder / "lite.db")
+        target.execute(statement)
+        target.close()
+        self.server.run(f"CREATE TABLE {self.database}.acct LIKE {other.database}.acct")
+
+    def lines(self, form: str) -> list[str]:
+        """Return what was printed, without the moment of the purge."""
+        files = sorted(self.folder.glob(f"*-{form}"))
+        found = [f"{f.name} {line}" for f in files for line in f.read_text().splitlines()]
+        return sorted(NOW.sub(r"\1", line) for line in found)
+
+
+@pytest.fixture
+def both_sides(mariadb, tmp_path):
+    """Return a function that lets both read a capture with a configuration."""
+
+    def run(text: str) -> tuple[KeySide, KeySide]:
+        theirs, ours = (
+            KeySide(
+                *(tmp_path / who, "keys", DATA / "traffic.pcap", mariadb),
+                mariadb.new_database().split("/")[-1],
+                text,
+            )
+            for who in ("nfacctd", "appliance")
+        )
+        ours.prepare()
+        ours.run_appliance()
+        theirs.prepare()
+        theirs.take_tables_of(ours)
+        theirs.run_nfacctd()
+        return theirs, ours
+
+    yield run
+    mariadb.run("SET GLOBAL time_zone = 'SYSTEM'")
+
+
+@pytest.fixture
+def new_york(monkeypatch):
+    """Let the machine be in New York."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def assert_same(theirs: KeySide, ours: KeySide, ignored: tuple[str, ...] = ()) -> None:
+    """Compare tables and lines; there have to be some."""
+    for table in ("acct", "acct in SQLite"):
+        want, got = (without(side.rows(table), ignored) for side in (theirs, ours))
+        assert want
+        assert got == want
+    for form in FORMATS:
+        want_lines, got_lines = theirs.lines(form), ours.lines(form)
+        assert want_lines
+        assert got_lines == want_lines
+
+
+TIMES = "aggregate: src_host, timestamp_start, timestamp_end, timestamp_export\n" + "".join(
+    f"{kind}_history: 1m\n{kind}_history_roundoff: m\n" for kind in ("sql", "print")
+)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "",
+        "timestamps_since_epoch: true",
+        "timestamps_utc: true",
+        "timestamps_rfc3339: true",
+        "timestamps_rfc3339: true\ntimestamps_utc: true",
+        "timestamps_rfc3339: true\ntimestamps_secs: true",
+        "timestamps_since_epoch: true\ntimestamps_rfc3339: true",
+    ],
+)
+def test_times_when_written_by_both_then_the_same(both_sides, mariadb, new_york, keys):
+    # To nfacctd the zone of the server decides in its tables, not that of the machine.
+    mariadb.run("SET GLOBAL time_zone = '+03:00'")
+    assert_same(*both_sides(TIMES + keys))
