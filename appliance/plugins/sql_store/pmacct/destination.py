@@ -26,6 +26,7 @@ from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import MYSQL, Place
 from appliance.plugins.sql_store.pmacct.plan import STAMPS, TablePlan
 from appliance.plugins.sql_store.pmacct.tables import Target, create_statements, quoted
+from appliance.plugins.sql_store.pmacct.triggers import PurgeCounts
 from appliance.plugins.sql_store.pmacct.waiting import (
     COUNTERS,
     WAITING,
@@ -66,6 +67,7 @@ class Destination(SqlDatabase):
         self.is_mysql = self.kind == MYSQL
         self.local_data = self.temporary = True
         self._tables: set[str] = set()
+        self.counts = PurgeCounts()
 
     def position(self, plugin: str) -> Position | None:
         """Return how far a plugin's table is; None when it was never written."""
@@ -89,6 +91,7 @@ class Destination(SqlDatabase):
             Nothing is written.
         """
         warnings: list[str] = []
+        self.counts = PurgeCounts()
         for target in targets:
             warnings += self._ensure(plan, target)
         try:
@@ -172,6 +175,8 @@ class Destination(SqlDatabase):
         if written is None:
             written = self._insert_rows(plan, target, table)
         refused = target.n_rows - written
+        if table != WAITING:
+            self.counts.inserted += written
         reason = self._reason(refused)
         if refused > 0:
             return [f"table {table}: {refused} of {target.n_rows} rows refused: {reason}"]
@@ -242,7 +247,10 @@ class Destination(SqlDatabase):
         try:
             self._insert(plan, target, WAITING)
             keys = _key_names(plan, target)
-            merge_waiting(self, target.name, list(target.columns), keys, _flag_names(plan))
+            flags = _flag_names(plan)
+            inserted = merge_waiting(self, target.name, list(target.columns), keys, flags)
+            self.counts.inserted += inserted
+            self.counts.updated += target.n_rows - inserted
         finally:
             drop_waiting(self)
         return []
@@ -277,6 +285,7 @@ class Destination(SqlDatabase):
         for row in range(target.n_rows):
             given = [columns[name][row] for name in (*sums, *keys)]
             there.append(self.execute(sql, given).rowcount > 0)
+        self.counts.updated += sum(there)
         missing = _where(target, pa.compute.invert(pa.array(there)))
         return self._insert(plan, missing, target.name)
 

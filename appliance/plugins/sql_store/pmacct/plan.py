@@ -27,9 +27,11 @@ from appliance.nfacctd.primitives import Primitive
 from appliance.plugins.sql_store.places import Place, place_at
 from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
 from appliance.plugins.sql_store.pmacct.time_format import TimeFormat
+from appliance.plugins.sql_store.pmacct.triggers import Trigger
 
 DEFAULT_REFRESH_SECONDS = 60
 NEWEST_VERSION = 9
+DEFAULT_UMASK = 0o077
 MOST_ROWS = 1_000_000
 """So many rows wait in memory before they are purged ahead of time."""
 
@@ -75,6 +77,10 @@ class Output:
         Where relative files are.
     markers
         Lines around the rows of a purge.
+    latest
+        The name of a link to the newest file, perhaps with variables; empty: none.
+    umask
+        The bits of permission that new files and folders lack.
     """
 
     format: str
@@ -82,6 +88,8 @@ class Output:
     separator: str = ","
     append: bool = False
     markers: bool = False
+    latest: str = ""
+    umask: int = DEFAULT_UMASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,7 @@ class TablePlan:
     whole_seconds: bool
     times: TimeFormat
     rules: TagRules
+    trigger: Trigger | None = None
     mirror: BuiltIn | None = None
 
     @property
@@ -209,6 +218,7 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         whole_seconds=config.flag("timestamps_secs", name),
         times=_time_format(config, plugin),
         rules=config.tag_rules(name),
+        trigger=_trigger(config, name, keys),
         mirror=BUILT_IN[both[1]] if (both := _both_ways(names)) is not None else None,
     )
     return plan, problems
@@ -222,7 +232,30 @@ def _output(config: EffectiveConfig, name: str) -> Output:
         separator=separator if len(separator) == 1 else ",",
         append=config.flag("print_output_file_append", name),
         markers=config.flag("print_markers", name),
+        latest=config.text("print_latest_file", name),
+        umask=_umask(config.text("files_umask", name)),
     )
+
+
+def _umask(text: str) -> int:
+    return int(text, 8) & 0o777 if text else DEFAULT_UMASK
+
+
+def _trigger(config: EffectiveConfig, name: str, keys: str) -> Trigger | None:
+    program = config.file(f"{keys}_trigger_exec", name)
+    if program is None:
+        return None
+    if keys == "print":
+        return Trigger(program)
+    told = {
+        "SQL_DB": config.text("sql_db", name),
+        "SQL_TABLE": config.text("sql_table", name),
+        "SQL_HOST": config.text("sql_host", name),
+        "SQL_USER": config.text("sql_user", name),
+        "SQL_REFRESH_TIME": str(config.number("sql_refresh_time", name, DEFAULT_REFRESH_SECONDS)),
+        "SAMPLING_RATE": config.text("sampling_rate", name),
+    }
+    return Trigger(program, {key: value for key, value in told.items() if value})
 
 
 def _time_format(config: EffectiveConfig, plugin: PluginName) -> TimeFormat:

@@ -54,8 +54,8 @@ def merge_waiting(
     columns: Sequence[str],
     keys: Sequence[str],
     flags: Collection[str],
-) -> None:
-    """Add what waits to the rows that are there, and insert the rest.
+) -> int:
+    """Add what waits to the rows that are there, insert the rest; return how many that were.
 
     Parameters
     ----------
@@ -87,10 +87,11 @@ def merge_waiting(
             f"UPDATE {waiting} AS p SET {_FOUND} = 1 FROM {into} AS t WHERE {equal}"  # noqa: S608
         )
     names = ", ".join(quoted(name, mysql) for name in columns)
-    database.execute(
+    inserted = database.execute(
         f"INSERT INTO {into} ({names}) SELECT {names} FROM {waiting}"  # noqa: S608
         f" WHERE COALESCE({_FOUND}, 0) = 0"
     )
+    return int(inserted.rowcount)
 
 
 def set_clause(
