@@ -107,8 +107,10 @@ def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
     if plan.has_flows:
         found[FLOWS] = _bounded(flow_counts(rows))
     if plan.has_flags:
-        tcp = np.asarray(column_of(rows, "protocol_identifier")) == _TCP
-        flags = np.where(tcp, np.asarray(column_of(rows, "tcp_control_bits")), 0).astype(np.uint8)
+        # Of NetFlow v5 nfacctd keeps the flags of TCP only, of v9 and IPFIX what was sent.
+        kept = np.asarray(column_of(rows, "export_protocol_version")) != 5
+        kept = kept | (np.asarray(column_of(rows, "protocol_identifier")) == _TCP)
+        flags = np.where(kept, np.asarray(column_of(rows, "tcp_control_bits")), 0).astype(np.uint8)
         found |= {name: (flags >> bit) & 1 for bit, name in enumerate(FLAG_BITS)}
     return {name: v.item() if v.ndim == 0 else v for name, v in found.items()}
 

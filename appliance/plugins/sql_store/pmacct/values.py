@@ -33,6 +33,7 @@ TAG_COLUMNS = (
 )
 
 _WITH_PORTS = (1, 6, 17)
+_IP_VERSIONS = (4, 6)
 _ALL = 2**64 - 1
 _NO_VRF, _NO_HEX = "0:0:0", "0"
 _UNKNOWN = {"class": "unknown", "src_roa": "u", "dst_roa": "u"}
@@ -44,6 +45,7 @@ def source_columns(plan: TablePlan) -> tuple[str, ...]:
     names += ["collection_time_milliseconds", "flow_start_milliseconds", "sampling_rate"]
     names += [f"{side}_address_{half}" for side in ("source", "destination") for half in _HALVES]
     names += ["delta_flow_count"] if plan.has_flows else []
+    names += ["ip_version", "nat_event"]
     names += [*TAG_COLUMNS, "export_protocol_version", "protocol_identifier"]
     for column in (column for way in plan.ways for column in way.columns):
         names += _sources(column) if column.filler is None else ()
@@ -346,15 +348,19 @@ _READERS: dict[Kind, Callable[..., Keys]] = {
 
 
 def accounted(rows: Rows, options: bool) -> Value:
-    """Return which rows nfacctd accounts: no reverse halves, and none without any address.
+    """Return which rows nfacctd accounts: no reverse halves, and no flows without any address.
 
-    Nor those that claim more than any interface carries, which nfacctd would.
+    A record without addresses is kept when it tells its IP version, or is an event to nfacctd:
+    has no octets, or is of a NAT.
+    Those that claim more than any interface carries are left out too, which nfacctd keeps.
     """
     if options:
         return True
     present = np.asarray(column_of(rows, "reverse")) == 0
     present &= np.asarray(column_of(rows, "record_kind")) != RecordKind.IMPLAUSIBLE
-    there = np.False_
+    there = np.isin(np.asarray(column_of(rows, "ip_version")), _IP_VERSIONS)
+    there = there | (np.asarray(column_of(rows, "octet_delta_count")) == 0)
+    there = there | (np.asarray(column_of(rows, "nat_event")) > 0)
     for side in ("source", "destination"):
         for half in _HALVES:
             there = there | (np.asarray(column_of(rows, f"{side}_address_{half}")) != 0)

@@ -10,10 +10,23 @@ import shutil
 import sqlite3
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from tests.plugins.sql_store.pmacct.both import DATA, Side, without
+from tests.decoding.building import (
+    EXPORT_SECONDS,
+    IPFIX,
+    V9,
+    a_set,
+    number,
+    template,
+    v4,
+    v5,
+    v5_record,
+    write_pcap,
+)
+from tests.plugins.sql_store.pmacct.both import DATA, Side
 
 FORMATS = ("json", "csv", "formatted")
 BASE = """\
@@ -86,10 +99,10 @@ class KeySide(Side):
 def both_sides(mariadb, tmp_path):
     """Return a function that lets both read a capture with a configuration."""
 
-    def run(text: str) -> tuple[KeySide, KeySide]:
+    def run(text: str, capture: Path = DATA / "traffic.pcap") -> tuple[KeySide, KeySide]:
         theirs, ours = (
             KeySide(
-                *(tmp_path / who, "keys", DATA / "traffic.pcap", mariadb),
+                *(tmp_path / who, "keys", capture, mariadb),
                 mariadb.new_database().split("/")[-1],
                 text,
             )
@@ -116,13 +129,13 @@ def new_york(monkeypatch):
     time.tzset()
 
 
-def assert_same(theirs: KeySide, ours: KeySide, ignored: tuple[str, ...] = ()) -> None:
+def assert_same(theirs: KeySide, ours: KeySide, forms: tuple[str, ...] = FORMATS) -> None:
     """Compare tables and lines; there have to be some."""
     for table in ("acct", "acct in SQLite"):
-        want, got = (without(side.rows(table), ignored) for side in (theirs, ours))
+        want, got = (side.rows(table) for side in (theirs, ours))
         assert want
         assert got == want
-    for form in FORMATS:
+    for form in forms:
         want_lines, got_lines = theirs.lines(form), ours.lines(form)
         assert want_lines
         assert got_lines == want_lines
@@ -149,3 +162,45 @@ def test_times_when_written_by_both_then_the_same(both_sides, mariadb, new_york,
     # To nfacctd the zone of the server decides in its tables, not that of the machine.
     mariadb.run("SET GLOBAL time_zone = '+03:00'")
     assert_same(*both_sides(TIMES + keys))
+
+
+COUNTS = ((1, number(100, 4)), (2, number(2, 4)))
+ENDS = ((8, v4("10.1.1.1")), (12, v4("10.1.1.2")))
+FLAGS = tuple((*ENDS, (4, number(p, 1)), (6, b"\x12"), *COUNTS) for p in (1, 6, 17, 47))
+NO_ADDRESS = (
+    ((60, b"\4"), (4, b"\x11"), *COUNTS),
+    ((60, b"\6"), *COUNTS),
+    ((60, b"\0"), *COUNTS),
+    ((60, b"\7"), *COUNTS),
+    ((60, b"\4"),),
+    COUNTS,
+    ((230, b"\1"), (225, v4("10.9.9.9"))),
+    ((233, b"\1"), (323, number(EXPORT_SECONDS * 1000, 8))),
+    ((233, b"\1"), *COUNTS),
+    ((4, b"\6"),),
+    ((56, number(5, 6)), (80, number(6, 6)), *COUNTS),
+    ((15, v4("10.1.1.1")), *COUNTS),
+)
+
+
+def capture_of(folder: Path, records: tuple[tuple[tuple[int, bytes], ...], ...]) -> Path:
+    """Write a capture of v9 and IPFIX in which each record has a layout, and a port, of its own."""
+    sent = [v5(v5_record(protocol=17, flags=0x10, first=900, last=950), uptime=1000)]
+    for protocol in (V9, IPFIX):
+        for place, record in enumerate(records):
+            fields = (*record, (7, number(1000 + place, 2)))
+            layout = template(300 + place, *((e, len(octets)) for e, octets in fields))
+            body = a_set(300 + place, b"".join(octets for _, octets in fields))
+            sent.append(protocol.message(protocol.templates(layout), body, domain=place + 1))
+    return write_pcap(folder / "records.pcap", [(0, payload) for payload in sent])
+
+
+def test_flags_when_not_of_tcp_then_as_sent(both_sides, tmp_path):
+    text = "aggregate: src_host, src_port, proto, tcpflags, flows"
+    assert_same(*both_sides(text, capture_of(tmp_path, FLAGS)))
+
+
+def test_records_when_without_addresses_then_those_that_nfacctd_keeps(both_sides, tmp_path):
+    # Of events nfacctd prints no counters, or those of another row.
+    text = "aggregate: src_host, src_port, proto, flows"
+    assert_same(*both_sides(text, capture_of(tmp_path, NO_ADDRESS)), ())
