@@ -34,6 +34,7 @@ from appliance.nfacctd.keys import (
     value_problem,
 )
 from appliance.nfacctd.pre_tag_map import TagRules, read_rules
+from appliance.nfacctd.preprocess import Preprocess, parse_preprocess, unsupported_words
 from appliance.nfacctd.primitives import Primitive, PrimitivesFile, read_primitives
 
 DEFAULT_PORT = 2100
@@ -140,6 +141,12 @@ class EffectiveConfig:
         """Return the rules of `pre_tag_map`."""
         file = self.file("pre_tag_map", plugin)
         return read_rules(file) if file is not None else TagRules(())
+
+    def preprocess(self, plugin: PluginName) -> tuple[Preprocess, list[str]]:
+        """Return which aggregates a plugin writes, and nfacctd's words on what it ignores."""
+        key = "print_preprocess" if plugin.type == PRINT else "sql_preprocess"
+        kind = self.text(f"{key}_type", plugin.name)
+        return parse_preprocess(self.text(key, plugin.name), kind, plugin.type == PRINT)
 
     def in_force(self) -> Iterator[tuple[str, str, ConfigLine]]:
         """Yield key, plugin (empty: for all) and line of each value that counts, in file order."""
@@ -298,6 +305,7 @@ def _check_plugin(found: EffectiveConfig, plugin: PluginName) -> None:
     for name in dict.fromkeys(n for n in names if names.count(n) > 1):
         _error(found, f"'{name}' repeated in 'aggregate'")
     (_check_output if plugin.type == PRINT else _check_table)(found, plugin, names)
+    _check_preprocess(found, plugin)
     for name in unfilled(names):
         _warn(found, f"plugin {plugin.name}: {name} is not in NetFlow, its column stays empty")
     _check_rules(found, plugin)
@@ -312,6 +320,14 @@ def _check_table(found: EffectiveConfig, plugin: PluginName, names: tuple[str, .
     problem = aggregate_problem(names, version, table_type, own)
     if problem is not None:
         _error(found, problem)
+
+
+def _check_preprocess(found: EffectiveConfig, plugin: PluginName) -> None:
+    for text in found.preprocess(plugin)[1]:
+        _warn(found, f"( {plugin.name}/{plugin.type} ): {text}")
+    key = "print_preprocess" if plugin.type == PRINT else "sql_preprocess"
+    for word in unsupported_words(found.text(key, plugin.name)):
+        _error(found, f"{key}: {word} changes what tables hold and is not supported: take it out")
 
 
 def _check_output(found: EffectiveConfig, plugin: PluginName, names: tuple[str, ...]) -> None:

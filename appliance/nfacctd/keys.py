@@ -31,6 +31,7 @@ ACTING = frozenset(
         *("print_output_file_append", "print_refresh_time", "print_startup_delay"),
         *("print_history", "print_history_roundoff", "print_markers", "print_num_protos"),
         "print_cache_entries",
+        *("sql_preprocess", "sql_preprocess_type", "print_preprocess", "print_preprocess_type"),
         *("print_latest_file", "print_trigger_exec", "sql_trigger_exec", "files_umask"),
     )
 )

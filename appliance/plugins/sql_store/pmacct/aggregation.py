@@ -75,6 +75,20 @@ def joined(parts: list[Any]) -> Any:
     return _summed(table, names, {}).select(parts[0].column_names)
 
 
+def selected(table: Any, plan: TablePlan) -> Any:
+    """Return the rows of a purge that are written (`sql_preprocess`), with their sums."""
+    if not plan.preprocess.applies(len(table)):
+        return table
+    octets, packets = (table[name].to_numpy() for name in (OCTETS, PACKETS))
+    flows = table[FLOWS].to_numpy() if FLOWS in table.column_names else np.zeros_like(octets)
+    mask = plan.preprocess.mask(octets, packets, flows)
+    for name, sums in zip(
+        (OCTETS, PACKETS), plan.preprocess.adjusted(octets, packets), strict=True
+    ):
+        table = table.set_column(table.column_names.index(name), name, pa.array(_bounded(sums)))
+    return table.filter(pa.array(mask))
+
+
 def _key_names(columns: dict[str, Value]) -> list[str]:
     sums = (OCTETS, PACKETS, FLOWS, *FLAG_BITS)
     return [name for name in columns if name not in sums]

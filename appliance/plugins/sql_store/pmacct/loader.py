@@ -19,7 +19,7 @@ from appliance.errors import SettingsError, StorageError
 from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.flowlog.names import list_files
 from appliance.nfacctd.effective import EffectiveConfig
-from appliance.plugins.sql_store.pmacct.aggregation import aggregate, joined
+from appliance.plugins.sql_store.pmacct.aggregation import aggregate, joined, selected
 from appliance.plugins.sql_store.pmacct.destination import Destination, Position
 from appliance.plugins.sql_store.pmacct.history import (
     bins,
@@ -142,7 +142,7 @@ class TableFollower:
     def _purge(self, now: float, report: LoadReport) -> None:
         if self._parts:
             whole = joined(self._parts)
-            found = list(targets(whole, self.plan, int(now)))
+            found = list(targets(selected(whole, self.plan), self.plan, int(now)))
             begun = time.monotonic()
             report.warnings += self.destination.purge(self.plan, found, self.read)
             log.debug("plugin %s: %d rows purged", self.plan.plugin, len(whole))

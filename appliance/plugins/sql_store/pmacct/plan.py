@@ -6,7 +6,7 @@ What the plugin `print` writes is such a table as well, only that its place is a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance.nfacctd.aggregates import (
@@ -23,6 +23,7 @@ from appliance.nfacctd.effective import EffectiveConfig
 from appliance.nfacctd.keys import PRINT, PRINT_OUTPUTS
 from appliance.nfacctd.overrides import database_url
 from appliance.nfacctd.pre_tag_map import TagRules
+from appliance.nfacctd.preprocess import Preprocess
 from appliance.nfacctd.primitives import Primitive
 from appliance.plugins.sql_store.places import Place, place_at
 from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
@@ -131,6 +132,7 @@ class TablePlan:
     whole_seconds: bool
     times: TimeFormat
     rules: TagRules
+    preprocess: Preprocess = field(default_factory=Preprocess)
     trigger: Trigger | None = None
     mirror: BuiltIn | None = None
 
@@ -218,6 +220,7 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         whole_seconds=config.flag("timestamps_secs", name),
         times=_time_format(config, plugin),
         rules=config.tag_rules(name),
+        preprocess=config.preprocess(plugin)[0],
         trigger=_trigger(config, name, keys),
         mirror=BUILT_IN[both[1]] if (both := _both_ways(names)) is not None else None,
     )

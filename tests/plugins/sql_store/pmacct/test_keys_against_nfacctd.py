@@ -204,3 +204,41 @@ def test_records_when_without_addresses_then_those_that_nfacctd_keeps(both_sides
     # Of events nfacctd prints no counters, or those of another row.
     text = "aggregate: src_host, src_port, proto, flows"
     assert_same(*both_sides(text, capture_of(tmp_path, NO_ADDRESS)), ())
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [
+        "minb=2000",
+        "minp=9",
+        "minb=3000, minp=9",
+        "minf=2",
+        "minbpp=300",
+        "minppf=5",
+        "minb=99999",
+    ],
+)
+@pytest.mark.parametrize("kind", ["any", "all"])
+def test_preprocess_when_checks_are_configured_then_the_same_rows_are_written(
+    both_sides, checks, kind
+):
+    text = "aggregate: src_host, flows\n" + "".join(
+        f"{key}_preprocess: {checks}\n{key}_preprocess_type: {kind}\n" for key in ("sql", "print")
+    )
+    theirs, ours = both_sides(text)
+    for table in ("acct", "acct in SQLite"):
+        assert ours.rows(table) == theirs.rows(table)
+    assert ours.lines("csv") == theirs.lines("csv")
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [
+        *("maxb=3000", "maxp=9", "maxbpp=300", "maxppf=5", "qnum=3,minb=2000", "qnum=9,minb=2000"),
+        *("usrf=10", "adjb=8", "minb=2000, usrf=3, adjb=5"),
+    ],
+)
+def test_preprocess_when_only_sql_has_it_then_the_same_rows_are_written(both_sides, checks):
+    theirs, ours = both_sides(f"aggregate: src_host, flows\nsql_preprocess: {checks}")
+    for table in ("acct", "acct in SQLite"):
+        assert ours.rows(table) == theirs.rows(table)
