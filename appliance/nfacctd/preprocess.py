@@ -70,7 +70,8 @@ class Preprocess:
             passed.append(values >= limit if name.startswith("min") else values < limit)
         if not passed:
             return np.full(len(octets), self.every)
-        return np.logical_and.reduce(passed) if self.every else np.logical_or.reduce(passed)
+        valid: NDArray[np.bool_] = (np.all if self.every else np.any)(passed, axis=0)
+        return valid
 
     def adjusted(self, octets: Sums, packets: Sums) -> tuple[Sums, Sums]:
         """Return the sums of what is written; nfacctd keeps the octets of a packet in 16 bits."""
