@@ -37,6 +37,7 @@ from appliance.nfacctd.lookups import read_resolution
 from appliance.nfacctd.map_lines import REFUSABLE
 from appliance.nfacctd.messages import Inert, Message
 from appliance.nfacctd.pre_tag_map import TagRules, read_rules
+from appliance.nfacctd.preprocess import Preprocess, parse_preprocess, unsupported_words
 from appliance.nfacctd.primitives import Primitive, PrimitivesFile, read_primitives
 from appliance.nfacctd.resolution import Resolution
 from appliance.nfacctd.selection import FILTERS, Selection, read_selection
@@ -148,6 +149,12 @@ class EffectiveConfig:
         """Return which rows a plugin takes."""
         lines = {key: self._values.get((key, plugin)) for key in FILTERS}
         return read_selection({key: line for key, line in lines.items() if line}, self.path)
+
+    def preprocess(self, plugin: PluginName) -> tuple[Preprocess, list[str]]:
+        """Return which aggregates a plugin writes, and nfacctd's words on what it ignores."""
+        key = "print_preprocess" if plugin.type == PRINT else "sql_preprocess"
+        kind = self.text(f"{key}_type", plugin.name)
+        return parse_preprocess(self.text(key, plugin.name), kind, plugin.type == PRINT)
 
     def in_force(self) -> Iterator[tuple[str, str, ConfigLine]]:
         """Yield key, plugin (empty: for all) and line of each value that counts, in file order."""
@@ -320,6 +327,7 @@ def _check_plugin(found: EffectiveConfig, plugin: PluginName) -> None:
     (_check_output if plugin.type == PRINT else _check_table)(found, plugin, names)
     for key, text in found.selection(plugin.name).unsupported:
         _refuse(found, key, text)
+    _check_preprocess(found, plugin)
     for name in unfilled(names):
         _warn(found, f"plugin {plugin.name}: {name} is not in NetFlow, its column stays empty")
     _check_rules(found, plugin)
@@ -340,6 +348,14 @@ def _check_table(found: EffectiveConfig, plugin: PluginName, names: tuple[str, .
     problem = aggregate_problem(names, version, table_type, own)
     if problem is not None:
         _error(found, problem)
+
+
+def _check_preprocess(found: EffectiveConfig, plugin: PluginName) -> None:
+    for text in found.preprocess(plugin)[1]:
+        _warn(found, f"( {plugin.name}/{plugin.type} ): {text}")
+    key = "print_preprocess" if plugin.type == PRINT else "sql_preprocess"
+    for word in unsupported_words(found.text(key, plugin.name)):
+        _error(found, f"{key}: {word} changes what tables hold and is not supported: take it out")
 
 
 def _check_output(found: EffectiveConfig, plugin: PluginName, names: tuple[str, ...]) -> None:

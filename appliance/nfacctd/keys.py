@@ -110,11 +110,19 @@ def value_problem(key: Key, value: str) -> str | None:
     if key.name in _LIMITS:
         fits, words = _LIMITS[key.name]
         return None if fits(leading_number(value)) else f"'{key.name}' has to be {words}."
+    if key.name == "files_umask" and not _is_umask(value):
+        return "The specified value for 'files_umask' is too small or no octal number"
     if key.name == "print_output" and value.lower() not in (*PRINT_OUTPUTS, "avro"):
         return f"Invalid print output value '{value}'"
     if key.name == "sql_table_type" and value.lower() not in ("original", "bgp"):
         return f"Invalid sql_table_type value '{value}'"
     return None
+
+
+def _is_umask(value: str) -> bool:
+    """Tell whether others may not write with a mask: nfacctd takes none below 002."""
+    octal = value.isascii() and value.isdigit() and set(value) <= set("01234567")
+    return octal and 0o002 <= int(value, 8) <= 0o777
 
 
 def leading_number(text: str) -> int:

@@ -96,4 +96,5 @@ def flow_feed_from_order(order: FeedOrder, settings: Settings) -> FlowFeed | Non
         return None
     from appliance.plugins.sql_store.pmacct.feed_plan import feed_of
 
-    return feed_of(order, config_in_force(settings), settings["data_directory"])
+    zone = settings["flows.pmacct_time_zone"]
+    return feed_of(order, config_in_force(settings), settings["data_directory"], zone)

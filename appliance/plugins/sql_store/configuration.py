@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from appliance.plugins.sql_store.bins import Size
-from appliance.setting_types import Duration, Integer
+from appliance.setting_types import Duration, Integer, Text
 from appliance.settings import Setting, Settings
 
 _PASSWORD = re.compile(r"(//[^:/@]*:).*@", re.DOTALL)
@@ -83,8 +83,16 @@ HOURS_KEPT = Setting(
 )
 DAYS_KEPT = Setting("flows.days_kept", Duration(), "400d", "How long sums of days are kept.")
 MONTHS_KEPT = Setting("flows.months_kept", Duration(), "3650d", "How long those of months are.")
+PMACCT_TIME_ZONE = Setting(
+    "flows.pmacct_time_zone",
+    Text(),
+    "",
+    "The time zone of the stamps in a table of pmacct that is read, such as Europe/Berlin. Empty is"
+    " that of the MySQL server, or of this machine for a SQLite file.",
+)
 
 SETTINGS: list[Setting[Any]] = [
+    PMACCT_TIME_ZONE,
     DATABASE,
     FLOW_DATABASE,
     TOP,

@@ -79,6 +79,20 @@ def joined(parts: list[Any]) -> Any:
     return _summed(table, names, {}).select(parts[0].column_names)
 
 
+def selected(table: Any, plan: TablePlan) -> Any:
+    """Return the rows of a purge that are written (`sql_preprocess`), with their sums."""
+    if not plan.preprocess.applies(len(table)):
+        return table
+    octets, packets = (table[name].to_numpy() for name in (OCTETS, PACKETS))
+    flows = table[FLOWS].to_numpy() if FLOWS in table.column_names else np.zeros_like(octets)
+    mask = plan.preprocess.mask(octets, packets, flows)
+    for name, sums in zip(
+        (OCTETS, PACKETS), plan.preprocess.adjusted(octets, packets), strict=True
+    ):
+        table = table.set_column(table.column_names.index(name), name, pa.array(_bounded(sums)))
+    return table.filter(pa.array(mask))
+
+
 def _key_names(columns: dict[str, Value]) -> list[str]:
     sums = (OCTETS, PACKETS, FLOWS, *FLAG_BITS)
     return [name for name in columns if name not in sums]
@@ -112,8 +126,10 @@ def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
     if plan.has_flows:
         found[FLOWS] = _bounded(flow_counts(rows))
     if plan.has_flags:
-        tcp = np.asarray(column_of(rows, "protocol_identifier")) == _TCP
-        flags = np.where(tcp, np.asarray(column_of(rows, "tcp_control_bits")), 0).astype(np.uint8)
+        # Of NetFlow v5 nfacctd keeps the flags of TCP only, of v9 and IPFIX what was sent.
+        kept = np.asarray(column_of(rows, "export_protocol_version")) != 5
+        kept = kept | (np.asarray(column_of(rows, "protocol_identifier")) == _TCP)
+        flags = np.where(kept, np.asarray(column_of(rows, "tcp_control_bits")), 0).astype(np.uint8)
         found |= {name: (flags >> bit) & 1 for bit, name in enumerate(FLAG_BITS)}
     return {name: v.item() if v.ndim == 0 else v for name, v in found.items()}
 

@@ -11,7 +11,7 @@ import itertools
 import json
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import MYSQL, Place
 from appliance.plugins.sql_store.pmacct.plan import STAMPS, TablePlan
 from appliance.plugins.sql_store.pmacct.tables import Target, create_statements, quoted
+from appliance.plugins.sql_store.pmacct.triggers import PurgeCounts
 from appliance.plugins.sql_store.pmacct.waiting import (
     COUNTERS,
     WAITING,
@@ -66,6 +67,7 @@ class Destination(SqlDatabase):
         self.is_mysql = self.kind == MYSQL
         self.local_data = self.temporary = True
         self._tables: set[str] = set()
+        self.counts = PurgeCounts()
 
     def position(self, plugin: str) -> Position | None:
         """Return how far a plugin's table is; None when it was never written."""
@@ -89,6 +91,7 @@ class Destination(SqlDatabase):
             Nothing is written.
         """
         warnings: list[str] = []
+        self.counts = PurgeCounts()
         for target in targets:
             warnings += self._ensure(plan, target)
         try:
@@ -151,7 +154,7 @@ class Destination(SqlDatabase):
         warnings = self._insert(plan, _where(target, pa.compute.invert(there)), target.name)
         return warnings + self._update(plan, _where(target, there))
 
-    def _known(self, plan: TablePlan, target: Target) -> set[str] | None:
+    def _known(self, plan: TablePlan, target: Target) -> set[str | int] | None:
         """Return the bins of which there are rows: empty where there are no bins, None for none."""
         if not plan.update:
             return None
@@ -159,7 +162,8 @@ class Destination(SqlDatabase):
         if plan.history is None:
             found = self.rows(f"SELECT 1 FROM {name} LIMIT 1")  # noqa: S608 - quoted
             return set() if found else None
-        query = f"SELECT 1 FROM {name} WHERE {STAMPS[0]} = ? LIMIT 1"  # noqa: S608 - quoted
+        mark = _marks(plan, (STAMPS[0],), self.is_mysql)[0]
+        query = f"SELECT 1 FROM {name} WHERE {STAMPS[0]} = {mark} LIMIT 1"  # noqa: S608 - quoted
         stamps = target.columns[STAMPS[0]].unique().to_pylist()
         return {stamp for stamp in stamps if self.rows(query, (stamp,))} or None
 
@@ -171,6 +175,8 @@ class Destination(SqlDatabase):
         if written is None:
             written = self._insert_rows(plan, target, table)
         refused = target.n_rows - written
+        if table != WAITING:
+            self.counts.inserted += written
         reason = self._reason(refused)
         if refused > 0:
             return [f"table {table}: {refused} of {target.n_rows} rows refused: {reason}"]
@@ -185,11 +191,9 @@ class Destination(SqlDatabase):
 
     def _insert_rows(self, plan: TablePlan, target: Target, table: str) -> int:
         names = ", ".join(quoted(name, self.is_mysql) for name in target.columns)
-        numeric = numeric_hosts(plan)
-        mark = "INET6_ATON(?)" if self.is_mysql else "?"
-        marks = ", ".join(mark if name in numeric else "?" for name in target.columns)
+        marks = ", ".join(_marks(plan, target.columns, self.is_mysql))
         sql = f"{self.dialect.ignore} INTO {quoted(table, self.is_mysql)} ({names}) VALUES"
-        rows = _tuples(target, set() if self.is_mysql else numeric)
+        rows = _tuples(target, set() if self.is_mysql else _numeric_hosts(plan))
         if not self.is_mysql:
             connection = self.connection.connection()
             before = connection.total_changes
@@ -205,14 +209,14 @@ class Destination(SqlDatabase):
         What is the same in all rows, such as the stamps of a bin, is told once: a third less work
         for the server.
         """
-        connection, numeric = self.connection.connection(), numeric_hosts(plan)
+        connection, conversions = self.connection.connection(), _conversions(plan)
         same = _same_in_all_rows(target)
         columns = {name: column for name, column in target.columns.items() if name not in same}
-        names = [f"@{name}" if name in numeric else quoted(name, True) for name in columns]
-        given = {name: f"@{name}" for name in columns if name in numeric}
+        names = [f"@{name}" if name in conversions else quoted(name, True) for name in columns]
+        given = {name: f"@{name}" for name in columns if name in conversions}
         given |= {name: connection.escape(value) for name, value in same.items()}
         sets = [
-            f"{quoted(name, True)} = {f'INET6_ATON({value})' if name in numeric else value}"
+            f"{quoted(name, True)} = {conversions.get(name, '')}({value})"
             for name, value in given.items()
         ]
         with tempfile.NamedTemporaryFile(suffix=".csv") as file:
@@ -243,7 +247,10 @@ class Destination(SqlDatabase):
         try:
             self._insert(plan, target, WAITING)
             keys = _key_names(plan, target)
-            merge_waiting(self, target.name, list(target.columns), keys, _flag_names(plan))
+            flags = _flag_names(plan)
+            inserted = merge_waiting(self, target.name, list(target.columns), keys, flags)
+            self.counts.inserted += inserted
+            self.counts.updated += target.n_rows - inserted
         finally:
             drop_waiting(self)
         return []
@@ -265,15 +272,20 @@ class Destination(SqlDatabase):
         """Add row by row, as nfacctd does."""
         keys = _key_names(plan, target)
         table = quoted(target.name, self.is_mysql)
-        equal = " AND ".join(f"{k} = ?" for k in self._all_quoted(keys)) or "1 = 1"
+        marks = _marks(plan, keys, self.is_mysql)
+        pairs = zip(self._all_quoted(keys), marks, strict=True)
+        equal = " AND ".join(f"{key} = {mark}" for key, mark in pairs) or "1 = 1"
         sums = [name for name in target.columns if name not in keys and name != STAMPS[0]]
-        changes = set_clause(target.columns, _flag_names(plan), "?", self.is_mysql)
+        new = dict(zip(self._all_quoted(sums), _marks(plan, sums, self.is_mysql), strict=True))
+        flags = _flag_names(plan)
+        changes = set_clause(target.columns, flags, new.__getitem__, self.is_mysql, old="{0}")
         sql = f"UPDATE {table} SET {changes} WHERE {equal}"  # noqa: S608 - quoted
         there = []
         columns = {name: column.to_pylist() for name, column in target.columns.items()}
         for row in range(target.n_rows):
             given = [columns[name][row] for name in (*sums, *keys)]
             there.append(self.execute(sql, given).rowcount > 0)
+        self.counts.updated += sum(there)
         missing = _where(target, pa.compute.invert(pa.array(there)))
         return self._insert(plan, missing, target.name)
 
@@ -281,11 +293,26 @@ class Destination(SqlDatabase):
         return [quoted(name, self.is_mysql) for name in names]
 
 
-def numeric_hosts(plan: TablePlan) -> set[str]:
+def _numeric_hosts(plan: TablePlan) -> set[str]:
     """Return the columns that hold addresses as octets."""
     if not plan.numeric_hosts:
         return set()
     return {c.name for c in plan.columns if c.kind in (Kind.ADDRESS, Kind.NET)}
+
+
+def _conversions(plan: TablePlan) -> dict[str, str]:
+    """Return what a MySQL server makes the values of some columns with."""
+    found = dict.fromkeys(_numeric_hosts(plan), "INET6_ATON")
+    if plan.times.by_server:
+        times = [column.name for column in plan.columns if column.kind is Kind.TIME]
+        found |= dict.fromkeys((*times, *STAMPS), "FROM_UNIXTIME")
+    return found
+
+
+def _marks(plan: TablePlan, names: Iterable[str], mysql: bool) -> list[str]:
+    """Return the place of each column's value in a statement."""
+    conversions = _conversions(plan) if mysql else {}
+    return [f"{conversions[name]}(?)" if name in conversions else "?" for name in names]
 
 
 def _flag_names(plan: TablePlan) -> set[str]:

@@ -11,6 +11,7 @@ import datetime
 import ipaddress
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -40,6 +41,7 @@ NO_ADDRESS = (0, V4_MAPPED)
 DEFAULT_BIN_SECONDS = 3600
 DEFAULT_MARGIN_SECONDS = 120.0
 _BINS_LOOKED_AT = 5
+_CLOCK_SECONDS = 5
 
 COLUMNS: Mapping[str, str] = {
     "peer_ip_src": "exporter_address",
@@ -97,14 +99,14 @@ class FeedPlan:
         `sql_history`; 0: found out from the table.
     margin_seconds
         So long after its end a bin is complete.
-    utc
-        The stamps are UTC, else the time of this machine.
+    zone
+        The time zone of the stamps; None: that of the MySQL server, for SQLite of this machine.
     """
 
     roles: Mapping[str, str] = field(default_factory=dict)
     bin_seconds: int = 0
     margin_seconds: float = DEFAULT_MARGIN_SECONDS
-    utc: bool = False
+    zone: datetime.tzinfo | None = None
 
 
 class TableFeed:
@@ -165,7 +167,31 @@ class TableFeed:
                 f"table {name} has bins of {self._bin_seconds} s: answers are no finer, and no"
                 " newer, than that"
             )
-        return lacks
+        return lacks + self._clock_problems(time.time())
+
+    def _clock_problems(self, now: float) -> list[str]:
+        """Return sentences on clocks and zones by which stamps could be misread."""
+        name, problems = self.table.name, []
+        clock = self.table.clock()
+        if clock is not None:
+            ahead, here = round(clock.second - now), time.localtime(now).tm_gmtoff
+            if abs(ahead) > _CLOCK_SECONDS:
+                side = "ahead of" if ahead > 0 else "behind"
+                problems.append(
+                    f"the server of table {name} is {abs(ahead)} s {side} this machine's clock"
+                )
+            if self.plan.zone is None and clock.offset != here:
+                problems.append(
+                    f"the server of table {name} is in the time zone {_offset_text(clock.offset)},"
+                    f" this machine in {_offset_text(here)}: stamps are read in the server's"
+                )
+        future = max((self._second(*pair) for pair in self.table.newest_stamps(1)), default=0) - now
+        if future > self._bin_seconds + _CLOCK_SECONDS:
+            problems.append(
+                f"the newest bin of table {name} begins {round(future)} s from now: its stamps are"
+                " of another time zone, which flows.pmacct_time_zone can say"
+            )
+        return problems
 
     def bins(self, position: str, now: float) -> Iterator[FeedBin]:
         """Yield every complete bin behind a position.
@@ -180,7 +206,7 @@ class TableFeed:
         newest = self.table.newest_stamps(1)
         if not newest:
             return
-        numeric = isinstance(newest[0], int)
+        numeric = isinstance(newest[0][0], int)
         last = math.floor(now - self._bin_seconds - self.plan.margin_seconds)
         after: str | int = int(position or 0) if numeric else position or "0000-00-00 00:00:00"
         until: str | int = last if numeric else self._text(last)
@@ -203,8 +229,8 @@ class TableFeed:
         """Yield the bins behind one stamp, up to another."""
         names = [STAMP, *self._columns]
         rows = itertools.chain.from_iterable(self.table.rows(names, after, until))
-        for stamp, group in itertools.groupby(rows, key=lambda row: row[0]):
-            start_ms = self._second(stamp) * 1000
+        for (stamp, second), group in itertools.groupby(rows, key=lambda row: (row[0], row[-1])):
+            start_ms = self._second(stamp, second) * 1000
             end_ms = start_ms + self._bin_seconds * 1000
             yield FeedBin(str(stamp), start_ms, end_ms, self._batches(start_ms, list(group)))
 
@@ -226,21 +252,24 @@ class TableFeed:
 
     def _found_bin_seconds(self) -> int:
         """Return the smallest distance of the newest bins; an hour where there is only one."""
-        stamps = sorted(map(self._second, self.table.newest_stamps(_BINS_LOOKED_AT)))
+        stamps = sorted(self._second(*pair) for pair in self.table.newest_stamps(_BINS_LOOKED_AT))
         distances = [late - early for early, late in itertools.pairwise(stamps)]
         return min((d for d in distances if d > 0), default=DEFAULT_BIN_SECONDS)
 
-    def _second(self, stamp: Any) -> int:
-        """Return the start of a bin, seconds since 1970."""
+    def _second(self, stamp: Any, second: Any) -> int:
+        """Return the start of a bin, seconds since 1970, by its stamp and the server's word."""
         if isinstance(stamp, int):
             return stamp
         when = stamp if isinstance(stamp, datetime.datetime) else _parsed(str(stamp))
-        zone = datetime.UTC if self.plan.utc else None
-        return int(when.replace(tzinfo=zone).timestamp())
+        if self.plan.zone is None and second is not None:
+            return int(second)
+        return int(when.replace(tzinfo=self.plan.zone).timestamp())
 
     def _text(self, second: int) -> str:
-        zone = datetime.UTC if self.plan.utc else None
-        return datetime.datetime.fromtimestamp(second, zone).strftime("%Y-%m-%d %H:%M:%S")
+        if self.plan.zone is None and self.table.is_mysql:
+            return self.table.server_text(second)
+        moment = datetime.datetime.fromtimestamp(second, self.plan.zone)
+        return moment.strftime("%Y-%m-%d %H:%M:%S")
 
     def _batches(self, start_ms: int, rows: Sequence[tuple[Any, ...]]) -> list[FlowBatch]:
         """Turn the rows of one bin into flows."""
@@ -333,6 +362,11 @@ _CONVERTERS: Mapping[str, Converter] = {
     "flow_direction": _direction,
     "application_id": application_id,
 }
+
+
+def _offset_text(seconds: int) -> str:
+    hours, rest = divmod(abs(seconds), 3600)
+    return f"UTC{'-' if seconds < 0 else '+'}{hours:02}:{rest // 60:02}"
 
 
 def _parsed(text: str) -> datetime.datetime:

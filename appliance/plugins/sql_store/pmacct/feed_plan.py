@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from appliance.errors import SettingsError
 from appliance.feeds import FeedOrder
@@ -18,7 +20,9 @@ _WRITING_SECONDS = 10.0
 _NAME, _DESCRIPTION, _IDENTIFIER = 96, 94, 95
 
 
-def feed_of(order: FeedOrder, config: EffectiveConfig | None, folder: Path) -> TableFeed:
+def feed_of(
+    order: FeedOrder, config: EffectiveConfig | None, folder: Path, zone: str = ""
+) -> TableFeed:
     """Return the feed of an order; nothing is opened yet.
 
     Parameters
@@ -27,6 +31,8 @@ def feed_of(order: FeedOrder, config: EffectiveConfig | None, folder: Path) -> T
         The collector configuration in force.
     folder
         Where relative SQLite files are.
+    zone
+        The time zone of the stamps by its IANA name; empty: what the table's own place says.
 
     Raises
     ------
@@ -34,15 +40,16 @@ def feed_of(order: FeedOrder, config: EffectiveConfig | None, folder: Path) -> T
         The configuration fills no table that can be read.
     """
     if order.url:
-        return TableFeed(SourceTable(order.url, order.table, folder))
+        plan = FeedPlan(zone=_zone(zone))
+        return TableFeed(SourceTable(order.url, order.table, folder), plan)
     if config is None:
         raise SettingsError(
             "the engine nfacctd needs a collector configuration", key="collector.config"
         )
-    return _configured(config)
+    return _configured(config, _zone(zone))
 
 
-def _configured(config: EffectiveConfig) -> TableFeed:
+def _configured(config: EffectiveConfig, zone: datetime.tzinfo | None) -> TableFeed:
     plans = [plan for plan in table_plans(config)[0] if plan.database is not None]
     timed = next((plan for plan in plans if plan.history is not None), None)
     if timed is None:
@@ -60,9 +67,19 @@ def _configured(config: EffectiveConfig) -> TableFeed:
         roles=_roles(timed),
         bin_seconds=seconds,
         margin_seconds=timed.refresh_seconds + timed.startup_delay + _WRITING_SECONDS,
-        utc=config.flag("timestamps_utc", timed.plugin),
+        zone=zone or (datetime.UTC if timed.times.utc and not timed.times.by_server else None),
     )
     return TableFeed(_source(config, timed), plan, _names(config, plans))
+
+
+def _zone(name: str) -> datetime.tzinfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise SettingsError(
+            f"expected a time zone, such as Europe/Berlin or UTC, not {name[:40]}",
+            key="flows.pmacct_time_zone",
+        ) from None
 
 
 def _roles(plan: TablePlan) -> dict[str, str]:

@@ -8,20 +8,29 @@ says where the log goes on, so a crash repeats or loses nothing.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from appliance.errors import SettingsError, StorageError
 from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.flowlog.names import list_files
 from appliance.nfacctd.effective import EffectiveConfig
-from appliance.plugins.sql_store.pmacct.aggregation import aggregate, joined
+from appliance.plugins.sql_store.pmacct.aggregation import aggregate, joined, selected
 from appliance.plugins.sql_store.pmacct.destination import Destination, Position
-from appliance.plugins.sql_store.pmacct.history import grid_start, next_purge, rounded_down
+from appliance.plugins.sql_store.pmacct.history import (
+    bins,
+    grid_start,
+    next_purge,
+    rounded_down,
+)
 from appliance.plugins.sql_store.pmacct.plan import Output, TablePlan, table_plans
 from appliance.plugins.sql_store.pmacct.printing import POSITIONS, PrintDestination
-from appliance.plugins.sql_store.pmacct.tables import targets
+from appliance.plugins.sql_store.pmacct.tables import Target, is_dynamic, targets
+from appliance.plugins.sql_store.pmacct.triggers import TriggerRunner, counts_environment
 from appliance.plugins.sql_store.pmacct.values import source_columns
 from appliance.stores import LoadReport
 
@@ -53,6 +62,7 @@ class TableFollower:
         self._origin = origin
         self._folder, self._reader = log_folder, FlowLogReader(log_folder)
         self._columns = source_columns(plan)
+        self._runner = TriggerRunner(plan.trigger) if plan.trigger is not None else None
         self._parts: list[Any] = []
         self._rows = 0
 
@@ -132,9 +142,11 @@ class TableFollower:
     def _purge(self, now: float, report: LoadReport) -> None:
         if self._parts:
             whole = joined(self._parts)
-            found = list(targets(whole, self.plan, int(now)))
+            found = list(targets(selected(whole, self.plan), self.plan, int(now)))
+            begun = time.monotonic()
             report.warnings += self.destination.purge(self.plan, found, self.read)
             log.debug("plugin %s: %d rows purged", self.plan.plugin, len(whole))
+            self._trigger(found, len(whole), now, time.monotonic() - begun, report)
         elif self.read != self.purged:
             report.warnings += self.destination.purge(self.plan, (), self.read)
         self.purged = self.read
@@ -142,6 +154,27 @@ class TableFollower:
         self._next = next_purge(
             now, self._origin, self.plan.refresh_seconds, self.plan.startup_delay
         )
+
+    def _trigger(
+        self, found: Sequence[Target], total: int, now: float, seconds: float, report: LoadReport
+    ) -> None:
+        """Run the program of the plugin behind a purge."""
+        if self._runner is None:
+            return
+        environment: dict[str, str] = {}
+        if self.plan.database is not None:
+            counts = self.destination.counts
+            counts.total, counts.effective = total, sum(target.n_rows for target in found)
+            environment = counts_environment(counts, seconds)
+            if is_dynamic(self.plan.table) and found:
+                environment["EFFECTIVE_SQL_TABLE"] = found[-1].name
+            if self.plan.history is not None:
+                current = bins(np.array([int(now)]), self.grid, self.plan.history)
+                environment["SQL_HISTORY_BASETIME"] = str(int(current[0]))
+                environment["SQL_HISTORY_TIMESLOT"] = str(self.plan.history.seconds)
+        problem = self._runner.start(environment)
+        if problem is not None:
+            report.warnings.append(f"plugin {self.plan.plugin}: {problem}")
 
 
 def _destination(plan: TablePlan, log_folder: Path) -> Destination | PrintDestination:

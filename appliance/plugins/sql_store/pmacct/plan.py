@@ -6,7 +6,7 @@ What the plugin `print` writes is such a table as well, only that its place is a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance.nfacctd.aggregates import (
@@ -23,14 +23,18 @@ from appliance.nfacctd.effective import EffectiveConfig
 from appliance.nfacctd.keys import PRINT, PRINT_OUTPUTS
 from appliance.nfacctd.overrides import database_url
 from appliance.nfacctd.pre_tag_map import TagRules
+from appliance.nfacctd.preprocess import Preprocess
 from appliance.nfacctd.primitives import Primitive
 from appliance.nfacctd.resolution import Resolution
 from appliance.nfacctd.selection import Selection
 from appliance.plugins.sql_store.places import Place, place_at
 from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
+from appliance.plugins.sql_store.pmacct.time_format import TimeFormat
+from appliance.plugins.sql_store.pmacct.triggers import Trigger
 
 DEFAULT_REFRESH_SECONDS = 60
 NEWEST_VERSION = 9
+DEFAULT_UMASK = 0o077
 MOST_ROWS = 1_000_000
 """So many rows wait in memory before they are purged ahead of time."""
 
@@ -76,6 +80,10 @@ class Output:
         Where relative files are.
     markers
         Lines around the rows of a purge.
+    latest
+        The name of a link to the newest file, perhaps with variables; empty: none.
+    umask
+        The bits of permission that new files and folders lack.
     """
 
     format: str
@@ -83,6 +91,8 @@ class Output:
     separator: str = ","
     append: bool = False
     markers: bool = False
+    latest: str = ""
+    umask: int = DEFAULT_UMASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +134,13 @@ class TablePlan:
     numeric_hosts: bool
     numeric_protocols: bool
     whole_seconds: bool
+    times: TimeFormat
     rules: TagRules
     selection: Selection
     resolution: Resolution
     post_tags: tuple[int | None, int | None]
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    trigger: Trigger | None = None
     mirror: BuiltIn | None = None
 
     @property
@@ -218,10 +231,13 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         numeric_hosts=not printed and config.flag("sql_num_hosts", name),
         numeric_protocols=config.flag(f"{keys}_num_protos", name),
         whole_seconds=config.flag("timestamps_secs", name),
+        times=_time_format(config, plugin),
         rules=config.tag_rules(name),
         selection=config.selection(name),
         resolution=config.resolution(name)[0],
         post_tags=(_post_tag(config, "post_tag", name), _post_tag(config, "post_tag2", name)),
+        preprocess=config.preprocess(plugin)[0],
+        trigger=_trigger(config, name, keys),
         mirror=BUILT_IN[both[1]] if (both := _both_ways(names)) is not None else None,
     )
     return plan, problems
@@ -239,6 +255,39 @@ def _output(config: EffectiveConfig, name: str) -> Output:
         separator=separator if len(separator) == 1 else ",",
         append=config.flag("print_output_file_append", name),
         markers=config.flag("print_markers", name),
+        latest=config.text("print_latest_file", name),
+        umask=_umask(config.text("files_umask", name)),
+    )
+
+
+def _umask(text: str) -> int:
+    return int(text, 8) & 0o777 if text else DEFAULT_UMASK
+
+
+def _trigger(config: EffectiveConfig, name: str, keys: str) -> Trigger | None:
+    program = config.file(f"{keys}_trigger_exec", name)
+    if program is None:
+        return None
+    if keys == "print":
+        return Trigger(program)
+    told = {
+        "SQL_DB": config.text("sql_db", name),
+        "SQL_TABLE": config.text("sql_table", name),
+        "SQL_HOST": config.text("sql_host", name),
+        "SQL_USER": config.text("sql_user", name),
+        "SQL_REFRESH_TIME": str(config.number("sql_refresh_time", name, DEFAULT_REFRESH_SECONDS)),
+        "SAMPLING_RATE": config.text("sampling_rate", name),
+    }
+    return Trigger(program, {key: value for key, value in told.items() if value})
+
+
+def _time_format(config: EffectiveConfig, plugin: PluginName) -> TimeFormat:
+    epoch = config.flag("timestamps_since_epoch", plugin.name)
+    return TimeFormat(
+        epoch=epoch,
+        utc=config.flag("timestamps_utc", plugin.name),
+        rfc3339=plugin.type == PRINT and config.flag("timestamps_rfc3339", plugin.name),
+        by_server=plugin.type == "mysql" and not epoch,
     )
 
 

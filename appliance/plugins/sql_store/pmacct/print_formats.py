@@ -14,6 +14,7 @@ from typing import Any
 from appliance.nfacctd.aggregates import Kind
 from appliance.plugins.sql_store.pmacct.plan import STAMPS, ColumnPlan, TablePlan
 from appliance.plugins.sql_store.pmacct.texts import TextColumns
+from appliance.plugins.sql_store.pmacct.time_format import with_fraction
 
 FORMATTED, JSON = "formatted", "json"
 EVENTS = "event_"
@@ -189,14 +190,20 @@ def _writer(widths: Sequence[int], form: str, separator: str) -> Callable[[Seque
         return lambda row: separator.join(map(str, row))
 
     def padded(row: Sequence[Any]) -> str:
-        cells = (f"{value!s:<{width}}" for value, width in zip(row, widths, strict=True))
+        cells = (_cell(value, width) for value, width in zip(row, widths, strict=True))
         return "".join(cells)
 
     return padded
 
 
+def _cell(value: Any, width: int) -> str:
+    """Pad a value; what is too long for its column is set off by a blank nevertheless."""
+    return f"{value!s:<{width - 1}} " if width else str(value)
+
+
 def _json_lines(rows: Iterator[Row], fields: Sequence[Field], plan: TablePlan) -> Iterator[str]:
     as_text = {column.name for column in plan.columns if column.kind in (Kind.CUSTOM, Kind.FLAGS)}
+    as_text.update(STAMPS)
     names = [field.header for field in fields]
     texts = [place for place, field in enumerate(fields) if field.name in as_text]
     for row in rows:
@@ -220,5 +227,5 @@ def _joined_times(columns: TextColumns, plan: TablePlan) -> dict[str, list[Any]]
     found = {name: column.to_pylist() for name, column in columns.items()}
     for name in times:
         rest = found.pop(f"{name}_residual", [0] * len(found[name]))
-        found[name] = [f"{text}.{micro:06}" for text, micro in zip(found[name], rest, strict=True)]
+        found[name] = [with_fraction(*pair) for pair in zip(found[name], rest, strict=True)]
     return found

@@ -6,7 +6,9 @@ written once more, and never lost.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +19,8 @@ from appliance.errors import StorageError
 from appliance.plugins.sql_store.pmacct.destination import Position
 from appliance.plugins.sql_store.pmacct.plan import Output, TablePlan
 from appliance.plugins.sql_store.pmacct.print_formats import closing, header, lines, opening
-from appliance.plugins.sql_store.pmacct.tables import Target
+from appliance.plugins.sql_store.pmacct.tables import Target, expanded
+from appliance.plugins.sql_store.pmacct.triggers import PurgeCounts
 from appliance.whole_files import replacing
 
 POSITIONS = "pmacct-print.json"
@@ -34,6 +37,7 @@ class PrintDestination:
 
     def __init__(self, output: Output, positions: Path) -> None:
         self.output, self._positions = output, positions
+        self.counts = PurgeCounts()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -56,6 +60,7 @@ class PrintDestination:
         StorageError
             A file cannot be written; what was written of the purge comes once more.
         """
+        self.counts = PurgeCounts()
         try:
             for target in targets:
                 self._write(plan, target)
@@ -83,10 +88,45 @@ class PrintDestination:
             sys.stdout.flush()
             return
         path = self.output.folder / target.name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folders(path.parent)
         is_new = not self.output.append or not path.exists() or not path.stat().st_size
-        with path.open("a" if self.output.append else "w", encoding="utf-8") as file:
+        mode = "a" if self.output.append else "w"
+        with open(path, mode, encoding="utf-8", opener=self._opener) as file:
             file.writelines(f"{line}\n" for line in self._lines(plan, target, is_new))
+        self._link_latest(plan, target, path)
+
+    def _opener(self, path: str, flags: int) -> int:
+        """Open a file; a new one has the permissions that `files_umask` leaves."""
+        try:
+            handle = os.open(path, flags | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return os.open(path, flags)
+        os.fchmod(handle, 0o666 & ~self.output.umask)
+        return handle
+
+    def _make_folders(self, folder: Path) -> None:
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o777 & ~self.output.umask)
+
+    def _link_latest(self, plan: TablePlan, target: Target, path: Path) -> None:
+        """Let `print_latest_file` lead to a file, unless it leads to one of a greater name."""
+        if not self.output.latest:
+            return
+        name = expanded(self.output.latest, plan, target.moment, target.row_variables)
+        link = self.output.folder / name
+        if link.is_symlink():
+            if str(link.readlink()) >= str(path):
+                return
+        elif link.exists():
+            raise FileExistsError(errno.EEXIST, "is there and is no link", str(link))
+        self._make_folders(link.parent)
+        # Readers find the old file or the new one at every moment.
+        beside = link.with_name(f".{link.name}.{os.getpid()}")
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(path)
+        beside.replace(link)
 
     def _lines(self, plan: TablePlan, target: Target, is_new: bool) -> Iterator[str]:
         output = self.output

@@ -16,6 +16,7 @@ from appliance.nfacctd.selection import Selection
 from appliance.plugins.sql_store.pmacct.plan import TablePlan
 from appliance.plugins.sql_store.pmacct.values import HALVES, Value, column_of
 
+_IP_VERSIONS = (4, 6)
 _AS_NUMBERS = ("bgp_source_as_number", "bgp_destination_as_number")
 
 
@@ -62,15 +63,19 @@ def taken(rows: Rows, plan: TablePlan, tags: Tags | None, options: bool) -> Valu
 
 
 def accounted(rows: Rows, options: bool) -> Value:
-    """Return which rows nfacctd accounts: no reverse halves, and none without any address.
+    """Return which rows nfacctd accounts: no reverse halves, and no flows without any address.
 
-    Nor those that claim more than any interface carries, which nfacctd would.
+    A record without addresses is kept when it tells its IP version, or is an event to nfacctd:
+    has no octets, or is of a NAT. Those that claim more than any interface carries are left out
+    too, which nfacctd keeps.
     """
     if options:
         return True
     present = np.asarray(column_of(rows, "reverse")) == 0
     present &= np.asarray(column_of(rows, "record_kind")) != RecordKind.IMPLAUSIBLE
-    there = np.False_
+    there = np.isin(np.asarray(column_of(rows, "ip_version")), _IP_VERSIONS)
+    there = there | (np.asarray(column_of(rows, "octet_delta_count")) == 0)
+    there = there | (np.asarray(column_of(rows, "nat_event")) > 0)
     for side in ("source", "destination"):
         for half in HALVES:
             there = there | (np.asarray(column_of(rows, f"{side}_address_{half}")) != 0)

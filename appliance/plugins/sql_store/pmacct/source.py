@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pymysql
@@ -23,6 +23,13 @@ from appliance.plugins.sql_store.places import place_at
 FETCH_ROWS = 10_000
 _FAILURES = (pymysql.MySQLError, sqlite3.Error, OSError)
 _NO_TABLE = 1146
+
+
+class ServerClock(NamedTuple):
+    """A server's clock: seconds since 1970, and how far its local time is ahead of UTC."""
+
+    second: int
+    offset: int
 
 
 class SourceTable:
@@ -74,20 +81,42 @@ class SourceTable:
             found = self._all(query, (self.table,))
         return str(found[0][0]).lower() if found and found[0][0] else "a view"
 
-    def newest_stamps(self, count: int) -> list[Any]:
-        """Return the newest bins, newest first, as the table has them."""
+    def clock(self) -> ServerClock | None:
+        """Return what the server's clock shows; None where there is no server."""
+        if not self.is_mysql:
+            return None
+        query = "SELECT UNIX_TIMESTAMP(), TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), NOW())"
+        with self._guarded():
+            ((second, offset),) = self._all(query)
+        return ServerClock(int(second), int(offset))
+
+    def server_text(self, second: int) -> str:
+        """Write a moment in the time zone of the server's session, as nfacctd's stamps are."""
+        with self._guarded():
+            ((text,),) = self._all("SELECT FROM_UNIXTIME(%s)", (second,))
+        return str(text)
+
+    def newest_stamps(self, count: int) -> list[tuple[Any, Any]]:
+        """Return the newest bins, newest first: as the table has them, and their second.
+
+        The second is what the server takes the stamp for; None in SQLite.
+        """
         query = (
-            f"SELECT DISTINCT stamp_inserted FROM {self._quoted()}"  # noqa: S608 - quoted
+            f"SELECT DISTINCT stamp_inserted, {self._second()}"  # noqa: S608 - quoted
+            f" FROM {self._quoted()}"
             f" ORDER BY stamp_inserted DESC LIMIT {int(count)}"
         )
         with self._guarded():
-            return [stamp for (stamp,) in self._all(query)]
+            return [(stamp, second) for stamp, second in self._all(query)]
 
     def rows(
         self, columns: Sequence[str], after: str | int, until: str | int
     ) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield rows with after < stamp_inserted <= until, in that order, some at a time."""
-        names = ", ".join(map(self._name, columns))
+        """Yield rows with after < stamp_inserted <= until, in that order, some at a time.
+
+        Behind the columns is the second that the server takes the stamp for; None in SQLite.
+        """
+        names = ", ".join((*map(self._name, columns), self._second()))
         mark = "%s" if self.is_mysql else "?"
         query = (
             f"SELECT {names} FROM {self._quoted()}"  # noqa: S608 - quoted
@@ -149,6 +178,9 @@ class SourceTable:
             # Somebody stopped in the middle of an unbuffered answer.
             self.close()
             raise
+
+    def _second(self) -> str:
+        return "UNIX_TIMESTAMP(stamp_inserted)" if self.is_mysql else "NULL"
 
     def _quoted(self) -> str:
         return self._name(self.table)

@@ -44,7 +44,7 @@ def is_dynamic(name: str) -> bool:
 
 def expanded(text: str, plan: TablePlan, moment: int, row: Sequence[tuple[str, str]] = ()) -> str:
     """Put the values of variables into a table's name or schema."""
-    local = time.localtime(moment)
+    local = plan.times.calendar_time(moment)
     for letter in TIME_VARIABLES:
         if f"%{letter}" in text:
             text = text.replace(f"%{letter}", _time_variable(letter, moment, local))
@@ -104,7 +104,9 @@ def declared_columns(plan: TablePlan) -> list[tuple[str, str]]:
     flows = [entry for entry in found if entry[0] == "flows"]
     found = [entry for entry in found if entry[0] != "flows"]
     stamps = [(name, "DATETIME") for name in STAMPS] if plan.history is not None else []
-    return [*found, *counters, *flows, *stamps]
+    columns = [*found, *counters, *flows, *stamps]
+    moment = "BIGINT" if plan.times.epoch else "DATETIME"
+    return [(name, moment if kind == "DATETIME" else kind) for name, kind in columns]
 
 
 def quoted(name: str, mysql: bool) -> str:

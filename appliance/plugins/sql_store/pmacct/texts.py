@@ -6,8 +6,6 @@ Everything is done on whole Arrow columns, or once for each distinct value.
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from appliance.plugins.sql_store.pmacct.aggregation import (
     PACKETS,
 )
 from appliance.plugins.sql_store.pmacct.plan import STAMPS, ColumnPlan, TablePlan
+from appliance.plugins.sql_store.pmacct.time_format import TimeFormat
 
 PROTOCOLS = {
     1: "icmp", 2: "igmp", 3: "ggp", 4: "ipencap", 6: "tcp", 8: "egp", 9: "igp", 17: "udp",
@@ -34,7 +33,6 @@ PROTOCOLS = {
 }  # fmt: skip
 """The names that nfacctd has; other protocols are numbers."""
 
-_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 _V4_PREFIX = 0xFFFF
 _DECIMAL = pa.array([str(n) for n in range(256)])
 _HEX = pa.array([f"{n:02x}" for n in range(256)])
@@ -60,19 +58,19 @@ def written_columns(table: Any, plan: TablePlan, now: int) -> TextColumns:
             columns[column.name] = table[FLOWS]
     if plan.history is not None:
         inserted, updated = STAMPS
-        columns[inserted] = time_texts(table[BIN].to_numpy())
-        columns[updated] = pa.repeat(pa.scalar(local_time(now)), len(table))
+        columns[inserted] = written_times(table[BIN].to_numpy(), plan.times)
+        columns[updated] = pa.repeat(pa.scalar(plan.times.written(now)), len(table))
     return {name: _whole(column) for name, column in columns.items()}
 
 
-def local_time(second: int) -> str:
-    """Write a moment in the machine's time zone, as the databases read it."""
-    return time.strftime(_TIME_FORMAT, time.localtime(second))
-
-
-def time_texts(seconds: Any) -> Any:
-    """Write moments."""
-    return _by_value(pa.array(seconds), local_time)
+def written_times(seconds: Any, times: TimeFormat) -> Any:
+    """Write moments: int64 seconds since 1970 as they are, or as text."""
+    column = pa.array(seconds, pa.int64())
+    if times.numbers:
+        return column
+    encoded = column.dictionary_encode()
+    values = [times.written(value) for value in encoded.dictionary.to_pylist()]
+    return pa.array(values, pa.string()).take(encoded.indices)
 
 
 def address_texts(hi: Any, lo: Any) -> Any:
@@ -128,7 +126,7 @@ def _written(table: Any, column: ColumnPlan, key: str, plan: TablePlan) -> TextC
 
 
 def _times(name: str, milliseconds: Any, plan: TablePlan) -> TextColumns:
-    columns = {name: time_texts(milliseconds // 1000)}
+    columns = {name: written_times(milliseconds // 1000, plan.times)}
     if not plan.whole_seconds:
         columns[f"{name}_residual"] = pa.array(milliseconds % 1000 * 1000)
     return columns
@@ -137,12 +135,6 @@ def _times(name: str, milliseconds: Any, plan: TablePlan) -> TextColumns:
 def _flags(table: Any) -> Any:
     columns = [table[name].to_numpy().astype(np.int64) << n for n, name in enumerate(FLAG_BITS)]
     return pa.array(sum(columns, np.zeros(len(table), np.int64)))
-
-
-def _by_value(column: Any, convert: Callable[[Any], str]) -> Any:
-    encoded = column.dictionary_encode()
-    values = [convert(value) for value in encoded.dictionary.to_pylist()]
-    return pa.array(values, pa.string()).take(encoded.indices)
 
 
 def _whole(column: Any) -> Any:

@@ -41,7 +41,7 @@ def source_columns(plan: TablePlan) -> tuple[str, ...]:
     names += ["collection_time_milliseconds", "flow_start_milliseconds", "sampling_rate"]
     names += [f"{side}_address_{half}" for side in ("source", "destination") for half in HALVES]
     names += ["delta_flow_count"] if plan.has_flows else []
-    names += ["export_protocol_version", "protocol_identifier"]
+    names += ["ip_version", "nat_event", "export_protocol_version", "protocol_identifier"]
     names += plan.rules.columns if plan.needs_tags else ()
     names += (*plan.selection.columns, *plan.resolution.columns)
     for column in (column for way in plan.ways for column in way.columns):

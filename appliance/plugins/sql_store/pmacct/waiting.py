@@ -8,7 +8,7 @@ grows with the product of the two.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.pmacct.plan import STAMPS
@@ -54,8 +54,8 @@ def merge_waiting(
     columns: Sequence[str],
     keys: Sequence[str],
     flags: Collection[str],
-) -> None:
-    """Add what waits to the rows that are there, and insert the rest.
+) -> int:
+    """Add what waits to the rows that are there, insert the rest; return how many that were.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def merge_waiting(
     into, waiting = quoted(table, mysql), quoted(WAITING, mysql)
     equal = " AND ".join(f"t.{k} = p.{k}" for k in (quoted(key, mysql) for key in keys)) or "1 = 1"
     if mysql:
-        changes = set_clause(columns, flags, "p.{0}", mysql, left="t.{0}")
+        changes = set_clause(columns, flags, "p.{0}".format, mysql, left="t.{0}")
         first, second = f"{into} t", f"{waiting} p"
         if _has_unique_index(database, table, keys):
             first, second = second, first
@@ -79,7 +79,7 @@ def merge_waiting(
             f"UPDATE {first} STRAIGHT_JOIN {second} ON {equal} SET {changes}, p.{_FOUND} = 1"  # noqa: S608
         )
     else:
-        changes = set_clause(columns, flags, "p.{0}", mysql)
+        changes = set_clause(columns, flags, "p.{0}".format, mysql)
         database.execute(
             f"UPDATE {into} AS t SET {changes} FROM {waiting} AS p WHERE {equal}"  # noqa: S608
         )
@@ -87,31 +87,39 @@ def merge_waiting(
             f"UPDATE {waiting} AS p SET {_FOUND} = 1 FROM {into} AS t WHERE {equal}"  # noqa: S608
         )
     names = ", ".join(quoted(name, mysql) for name in columns)
-    database.execute(
+    inserted = database.execute(
         f"INSERT INTO {into} ({names}) SELECT {names} FROM {waiting}"  # noqa: S608
         f" WHERE COALESCE({_FOUND}, 0) = 0"
     )
+    return int(inserted.rowcount)
 
 
 def set_clause(
-    columns: Iterable[str], flags: Collection[str], given: str, mysql: bool, left: str = "{0}"
+    columns: Iterable[str],
+    flags: Collection[str],
+    new: Callable[[str], str],
+    mysql: bool,
+    *,
+    left: str = "{0}",
+    old: str = "t.{0}",
 ) -> str:
     """Return the SET of an UPDATE: counters are added to, flags joined, the stamp is new.
 
     Parameters
     ----------
-    given, left
-        How the new value and the changed column are written; take the column.
+    new
+        Returns how the new value of a column is written.
+    left, old
+        How the changed column and its old value are written; take the column.
     """
     found = []
     for name in columns:
         if name not in (*COUNTERS, STAMPS[1], *flags):
             continue
         column = quoted(name, mysql)
-        value = given.format(column)
+        value = new(column)
         if name != STAMPS[1]:
-            own = column if given == "?" else f"t.{column}"
-            value = f"{own} {'|' if name in flags else '+'} {value}"
+            value = f"{old.format(column)} {'|' if name in flags else '+'} {value}"
         found.append(f"{left.format(column)} = {value}")
     return ", ".join(found)
 

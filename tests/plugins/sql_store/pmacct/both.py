@@ -81,7 +81,7 @@ class Side:
             check=False,
             capture_output=True,
             timeout=60,
-            env={**os.environ, "TZ": "UTC"},
+            env={"TZ": "UTC", **os.environ},
         )
 
     def run_appliance(self) -> None:

@@ -89,7 +89,7 @@ def test_rows_when_flags_differ_then_joined_and_no_key(world):
     world.flows(2, tcp_control_bits=[2, 0x1D0])
     world.flows(1, tcp_control_bits=8, protocol_identifier=17)
     world.purge()
-    assert world.rows("ip_proto, tcp_flags, bytes") == [("tcp", 0xD2, 200), ("udp", 0, 100)]
+    assert world.rows("ip_proto, tcp_flags, bytes") == [("tcp", 0xD2, 200), ("udp", 8, 100)]
 
 
 def test_rows_when_protocol_has_no_name_then_its_number(world):

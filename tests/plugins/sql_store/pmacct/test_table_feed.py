@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from appliance.plugins.sql_store.pmacct.source import SourceTable
 from tests.plugins.sql_store.world import MariaDb
 
 NOW = 1_700_000_000.0
-UTC = FeedPlan(bin_seconds=60, margin_seconds=10.0, utc=True)
+UTC = FeedPlan(bin_seconds=60, margin_seconds=10.0, zone=datetime.UTC)
 COLUMNS = (
     "peer_ip_src VARCHAR(45), ip_src VARCHAR(45), ip_dst VARCHAR(45), src_port INT, dst_port INT,"
     " ip_proto VARCHAR(16), packets BIGINT, bytes BIGINT, flows BIGINT, stamp_inserted DATETIME"
@@ -139,7 +140,7 @@ def test_bins_when_stamps_and_addresses_are_numbers_then_the_same_flows(fill: Fi
 
 def test_bins_when_columns_are_the_sites_own_then_roles_say_what_they_hold(fill: Fill) -> None:
     columns = "way INT, app VARCHAR(20), bytes INT, stamp_inserted DATETIME"
-    plan = FeedPlan({"way": "flow_direction", "app": "application_id"}, 60, 10.0, utc=True)
+    plan = FeedPlan({"way": "flow_direction", "app": "application_id"}, 60, 10.0, zone=datetime.UTC)
     feed = TableFeed(fill((1, "0D-00-01-F1", 5, stamp(NOW - 600)), columns=columns), plan)
     (flows,) = only(feed)
     assert flows.column("flow_direction").tolist() == [1]
@@ -157,7 +158,7 @@ def test_bins_when_texts_are_nonsense_then_taken_as_absent(fill: Fill) -> None:
 
 def test_check_when_bins_are_unknown_then_found_in_the_table(fill: Fill) -> None:
     rows = [(*ROW, stamp(NOW - 900 * back)) for back in (2, 3, 5)]
-    (said,) = TableFeed(fill(*rows), FeedPlan(utc=True)).check()
+    (said,) = TableFeed(fill(*rows), FeedPlan(zone=datetime.UTC)).check()
     assert "bins of 900 s" in said
 
 
@@ -224,3 +225,49 @@ def test_bin_when_asked_for_once_more_then_all_that_it_has_by_now(fill: Fill) ->
     found = TableFeed(numbers, UTC)
     (only_bin,) = found.bins("", NOW)
     assert found.bin(only_bin.position) is not None
+
+
+@pytest.fixture
+def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_stamps_when_the_server_is_in_another_zone_then_read_in_its_own(
+    mariadb: MariaDb, tmp_path: Path, new_york: None
+) -> None:
+    url = mariadb.new_database()
+    name = url.rpartition("/")[2]
+    mariadb.run("SET GLOBAL time_zone = '+03:00'")
+    try:
+        mariadb.run(
+            f"USE `{name}`",
+            f"CREATE TABLE acct ({COLUMNS})",
+            f"INSERT INTO acct VALUES ({', '.join(map(_literal, ROW))},"
+            f" FROM_UNIXTIME({NOW - 80 - 600}))",
+            "COMMIT",
+        )
+        feed = TableFeed(SourceTable(url, "acct", tmp_path), FeedPlan(bin_seconds=60))
+        said = feed.check()
+        (found,) = feed.bins("", NOW)
+        feed.close()
+    finally:
+        mariadb.run("SET GLOBAL time_zone = 'SYSTEM'")
+    assert found.start_ms == (NOW - 680) * 1000
+    assert any("is in the time zone UTC+03:00, this machine in UTC-0" in text for text in said)
+
+
+def test_stamps_when_a_setting_says_their_zone_then_read_in_it(fill: Fill) -> None:
+    table = fill((*ROW, stamp(NOW + 3600 - 200)))
+    zone = datetime.timezone(datetime.timedelta(hours=1))
+    (found,) = TableFeed(table, FeedPlan(bin_seconds=60, zone=zone)).bins("", NOW)
+    assert found.start_ms == (NOW - 200) * 1000
+
+
+def test_check_when_the_newest_bin_is_of_tomorrow_then_says_which_setting(fill: Fill) -> None:
+    table = fill((*ROW, stamp(time.time() + 7200)))
+    (said,) = TableFeed(table, UTC).check()
+    assert "flows.pmacct_time_zone" in said

@@ -1,0 +1,244 @@
+"""Single keys of a configuration: real nfacctd and the appliance write the same rows and lines.
+
+The tables are made by the appliance, so they also prove that nfacctd can fill them.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.decoding.building import (
+    EXPORT_SECONDS,
+    IPFIX,
+    V9,
+    a_set,
+    number,
+    template,
+    v4,
+    v5,
+    v5_record,
+    write_pcap,
+)
+from tests.plugins.sql_store.pmacct.both import DATA, Side
+
+FORMATS = ("json", "csv", "formatted")
+BASE = """\
+daemonize: false
+pcap_savefile: {capture}
+plugins: mysql[m], sqlite3[s], {printers}
+sql_host: 127.0.0.1
+sql_port: {port}
+sql_user: appliance
+sql_passwd: sec@ret
+sql_db[m]: {database}
+sql_db[s]: {folder}/lite.db
+sql_table: acct
+sql_optimize_clauses: true
+sql_refresh_time: 600
+print_refresh_time: 600
+"""
+NOW = re.compile(r'("stamp_updated": )"[^"]*"')
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(
+        shutil.which("nfacctd") is None, reason="nfacctd is not installed: apt-get install pmacct"
+    ),
+]
+
+
+@dataclass
+class KeySide(Side):
+    """One of the two, with a configuration of its own."""
+
+    text: str = ""
+
+    def prepare(self) -> None:
+        self.folder.mkdir(parents=True)
+        printers = ", ".join(f"print[{form}]" for form in FORMATS)
+        text = BASE.format(
+            capture=self.capture,
+            printers=printers,
+            port=self.server.port,
+            database=self.database,
+            folder=self.folder,
+        )
+        for form in FORMATS:
+            text += f"print_output[{form}]: {form}\n"
+            text += f"print_output_file[{form}]: {self.folder}/%Y-{form}\n"
+        self.config.write_text(text + self.text + "\n")
+
+    def take_tables_of(self, other: KeySide) -> None:
+        """Make the tables as another side has made them."""
+        source = sqlite3.connect(other.folder / "lite.db")
+        (statement,) = source.execute(
+            "SELECT sql FROM sqlite_master WHERE name = 'acct'"
+        ).fetchone()
+        source.close()
+        target = sqlite3.connect(self.folder / "lite.db")
+        target.execute(statement)
+        target.close()
+        self.server.run(f"CREATE TABLE {self.database}.acct LIKE {other.database}.acct")
+
+    def lines(self, form: str) -> list[str]:
+        """Return what was printed, without the moment of the purge."""
+        files = sorted(self.folder.glob(f"*-{form}"))
+        found = [f"{f.name} {line}" for f in files for line in f.read_text().splitlines()]
+        return sorted(NOW.sub(r"\1", line) for line in found)
+
+
+@pytest.fixture
+def both_sides(mariadb, tmp_path):
+    """Return a function that lets both read a capture with a configuration."""
+
+    def run(text: str, capture: Path = DATA / "traffic.pcap") -> tuple[KeySide, KeySide]:
+        theirs, ours = (
+            KeySide(
+                *(tmp_path / who, "keys", capture, mariadb),
+                mariadb.new_database().split("/")[-1],
+                text,
+            )
+            for who in ("nfacctd", "appliance")
+        )
+        ours.prepare()
+        ours.run_appliance()
+        theirs.prepare()
+        theirs.take_tables_of(ours)
+        theirs.run_nfacctd()
+        return theirs, ours
+
+    yield run
+    mariadb.run("SET GLOBAL time_zone = 'SYSTEM'")
+
+
+@pytest.fixture
+def new_york(monkeypatch):
+    """Let the machine be in New York."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def assert_same(theirs: KeySide, ours: KeySide, forms: tuple[str, ...] = FORMATS) -> None:
+    """Compare tables and lines; there have to be some."""
+    for table in ("acct", "acct in SQLite"):
+        want, got = (side.rows(table) for side in (theirs, ours))
+        assert want
+        assert got == want
+    for form in forms:
+        want_lines, got_lines = theirs.lines(form), ours.lines(form)
+        assert want_lines
+        assert got_lines == want_lines
+
+
+TIMES = "aggregate: src_host, timestamp_start, timestamp_end, timestamp_export\n" + "".join(
+    f"{kind}_history: 1m\n{kind}_history_roundoff: m\n" for kind in ("sql", "print")
+)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "",
+        "timestamps_since_epoch: true",
+        "timestamps_utc: true",
+        "timestamps_rfc3339: true",
+        "timestamps_rfc3339: true\ntimestamps_utc: true",
+        "timestamps_rfc3339: true\ntimestamps_secs: true",
+        "timestamps_since_epoch: true\ntimestamps_rfc3339: true",
+    ],
+)
+def test_times_when_written_by_both_then_the_same(both_sides, mariadb, new_york, keys):
+    # To nfacctd the zone of the server decides in its tables, not that of the machine.
+    mariadb.run("SET GLOBAL time_zone = '+03:00'")
+    assert_same(*both_sides(TIMES + keys))
+
+
+COUNTS = ((1, number(100, 4)), (2, number(2, 4)))
+ENDS = ((8, v4("10.1.1.1")), (12, v4("10.1.1.2")))
+FLAGS = tuple((*ENDS, (4, number(p, 1)), (6, b"\x12"), *COUNTS) for p in (1, 6, 17, 47))
+NO_ADDRESS = (
+    ((60, b"\4"), (4, b"\x11"), *COUNTS),
+    ((60, b"\6"), *COUNTS),
+    ((60, b"\0"), *COUNTS),
+    ((60, b"\7"), *COUNTS),
+    ((60, b"\4"),),
+    COUNTS,
+    ((230, b"\1"), (225, v4("10.9.9.9"))),
+    ((233, b"\1"), (323, number(EXPORT_SECONDS * 1000, 8))),
+    ((233, b"\1"), *COUNTS),
+    ((4, b"\6"),),
+    ((56, number(5, 6)), (80, number(6, 6)), *COUNTS),
+    ((15, v4("10.1.1.1")), *COUNTS),
+)
+
+
+def capture_of(folder: Path, records: tuple[tuple[tuple[int, bytes], ...], ...]) -> Path:
+    """Write a capture of v9 and IPFIX in which each record has a layout, and a port, of its own."""
+    sent = [v5(v5_record(protocol=17, flags=0x10, first=900, last=950), uptime=1000)]
+    for protocol in (V9, IPFIX):
+        for place, record in enumerate(records):
+            fields = (*record, (7, number(1000 + place, 2)))
+            layout = template(300 + place, *((e, len(octets)) for e, octets in fields))
+            body = a_set(300 + place, b"".join(octets for _, octets in fields))
+            sent.append(protocol.message(protocol.templates(layout), body, domain=place + 1))
+    return write_pcap(folder / "records.pcap", [(0, payload) for payload in sent])
+
+
+def test_flags_when_not_of_tcp_then_as_sent(both_sides, tmp_path):
+    text = "aggregate: src_host, src_port, proto, tcpflags, flows"
+    assert_same(*both_sides(text, capture_of(tmp_path, FLAGS)))
+
+
+def test_records_when_without_addresses_then_those_that_nfacctd_keeps(both_sides, tmp_path):
+    # Of events nfacctd prints no counters, or those of another row.
+    text = "aggregate: src_host, src_port, proto, flows"
+    assert_same(*both_sides(text, capture_of(tmp_path, NO_ADDRESS)), ())
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [
+        "minb=2000",
+        "minp=9",
+        "minb=3000, minp=9",
+        "minf=2",
+        "minbpp=300",
+        "minppf=5",
+        "minb=99999",
+    ],
+)
+@pytest.mark.parametrize("kind", ["any", "all"])
+def test_preprocess_when_checks_are_configured_then_the_same_rows_are_written(
+    both_sides, checks, kind
+):
+    text = "aggregate: src_host, flows\n" + "".join(
+        f"{key}_preprocess: {checks}\n{key}_preprocess_type: {kind}\n" for key in ("sql", "print")
+    )
+    theirs, ours = both_sides(text)
+    for table in ("acct", "acct in SQLite"):
+        assert ours.rows(table) == theirs.rows(table)
+    assert ours.lines("csv") == theirs.lines("csv")
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [
+        *("maxb=3000", "maxp=9", "maxbpp=300", "maxppf=5", "qnum=3,minb=2000", "qnum=9,minb=2000"),
+        *("usrf=10", "adjb=8", "minb=2000, usrf=3, adjb=5"),
+    ],
+)
+def test_preprocess_when_only_sql_has_it_then_the_same_rows_are_written(both_sides, checks):
+    theirs, ours = both_sides(f"aggregate: src_host, flows\nsql_preprocess: {checks}")
+    for table in ("acct", "acct in SQLite"):
+        assert ours.rows(table) == theirs.rows(table)
