@@ -136,7 +136,9 @@ def _headers(plan: DecodePlan) -> Headers:
         _plan_of_header(plan, places, ends, behind)
         for behind in range(min(n_headers, MAX_HEADERS) - 1, -1, -1)
     )
-    families = [plan.index(27) is not None for plan in plans]
+    # Of the two ends one may be of a single family, or not be there.
+    v6 = 27 if len(ends[0]) > 1 else 28
+    families = [plan.index(v6) is not None for plan in plans]
     by_version = None if repeated else (families.index(False), families.index(True))
     return Headers(plans, by_version)
 
