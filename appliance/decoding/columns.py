@@ -27,6 +27,8 @@ from appliance.flows import (
     UNKNOWN_DIRECTION,
     RawElement,
     RecordKind,
+    constant,
+    is_constant,
     octets_column,
 )
 from appliance.wire.plan import DecodePlan
@@ -59,6 +61,8 @@ _SPECIAL = {
     "destination_prefix_length",
     "icmp_type_code",
 }
+_ABSENT = {column.name: column.absent for column in COLUMNS}
+_OPTION, _REVERSE = np.array([RecordKind.OPTION], np.uint8), np.array([1], np.uint8)
 _DIRECT = tuple(c for c in COLUMNS if c.elements and c.name not in _SPECIAL and c.dtype != object)
 
 _SWAPPED = (
@@ -111,7 +115,7 @@ def option_columns(group: RecordGroup) -> Columns:
     columns = _origin(group)
     columns.update(_direct(group))
     columns.update(_application(group))
-    columns["record_kind"] = _constant(np.uint8(RecordKind.OPTION), group.n_records)
+    columns["record_kind"] = constant(_OPTION, group.n_records)
     for column in COLUMNS:
         if column.options_only and column.dtype == object:
             at = next((i for e in column.elements if (i := group.index(e)) is not None), None)
@@ -124,17 +128,21 @@ def compact(columns: Columns) -> Columns:
     """Leave out columns that hold nothing; make constant ones stride-0 arrays."""
     kept: Columns = {}
     for name, values in columns.items():
-        if not len(values):
+        n_records = len(values)
+        if not n_records:
             continue
-        first = values[0]
-        if values.strides == (0,) or (
-            values.dtype != object and first == values[-1] and bool((values == first).all())
-        ):
-            if first != COLUMN[name].absent:
-                kept[name] = _constant(first, len(values))
-        else:
+        if not (is_constant(values) or (values.dtype != object and _is_uniform(values))):
             kept[name] = values
+        elif values.item(0) != _ABSENT[name]:
+            kept[name] = values if is_constant(values) else constant(values[:1].copy(), n_records)
     return kept
+
+
+def _is_uniform(values: NDArray[Any]) -> bool:
+    if len(values) == 1:
+        return True
+    first = values[0]
+    return bool(first == values[-1] and (values == first).all())
 
 
 def octet_columns(group: RecordGroup, elements: tuple[RawElement, ...]) -> Columns:
@@ -180,14 +188,13 @@ def application_key(octets: bytes) -> int:
     return octets[0] << 56 | rest
 
 
-def _constant(value: Any, n: int) -> NDArray[Any]:
-    return np.broadcast_to(np.asarray(value), (n,))
+def _version(plan: DecodePlan) -> NDArray[Any]:
+    return np.array([plan.version], np.uint8)
 
 
 def _origin(group: RecordGroup) -> Columns:
-    version = _constant(np.uint8(group.plan.version), group.n_records)
-    senders = group.per_record("address_hi"), group.per_record("address_lo")
-    hi, lo = group.exporters or senders
+    version = constant(group.plan.remembered(_version), group.n_records)
+    hi, lo = group.exporters or (group.per_record("address_hi"), group.per_record("address_lo"))
     return {
         "collection_time_milliseconds": group.per_record("received_ms"),
         "exporter_address_hi": hi,
@@ -299,7 +306,7 @@ def _reverse_columns(
     octets: NDArray[Any] | None,
     packets: NDArray[Any] | None,
 ) -> Columns:
-    found: Columns = {"reverse": _constant(np.uint8(1), len(rows))}
+    found: Columns = {"reverse": constant(_REVERSE, len(rows))}
     counters = (("octet_delta_count", octets), ("packet_delta_count", packets))
     told = (
         (name, group.unsigned(element, REVERSE_PEN))

@@ -57,7 +57,7 @@ class LayoutSets:
 
     section: Section
     plan: DecodePlan
-    rows: NDArray[np.intp]
+    rows: slice
 
 
 def check_templates(work: Work) -> None:

@@ -82,12 +82,9 @@ class Sampling:
         found = self.told.get(subject)
         return self.told.get(any_domain(subject)) if found is None else found
 
-    def has(self, kind: str) -> bool:
-        """Tell whether anything of a kind was told."""
-        return kind in self._kinds
-
     @cached_property
-    def _kinds(self) -> frozenset[str]:
+    def kinds(self) -> frozenset[str]:
+        """The kinds of which anything was told."""
         return frozenset(subject.kind for subject in self.told)
 
     @property
@@ -167,9 +164,10 @@ class Learning:
         value = self._exactly(subject, moment)
         return self.lent.told.get(subject) if value is None else value
 
-    def has(self, kind: str) -> bool:
-        """Tell whether anything of a kind was ever told."""
-        return kind in self._kinds or self.before.has(kind) or self.lent.has(kind)
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of which anything was ever told."""
+        return self.before.kinds | self.lent.kinds | self._kinds
 
     def after(self) -> Sampling:
         """Return what is known in the end; the very same as before when nothing new was told."""
