@@ -229,8 +229,8 @@ def constant(values: AnyArray, n_records: int) -> AnyArray:
 
 
 def is_constant(column: AnyArray) -> bool:
-    """Tell whether a column is one value repeated (a stride-0 array); values are not looked at."""
-    return column.strides == (0,)
+    """Tell whether a column is one value (a stride-0 array) or one record; values are not compared."""
+    return column.strides == (0,) or len(column) == 1
 
 
 def address_halves(text: str) -> tuple[int, int]:

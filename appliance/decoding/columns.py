@@ -25,6 +25,7 @@ from appliance.flows import (
     COLUMN,
     COLUMNS,
     UNKNOWN_DIRECTION,
+    Column,
     RawElement,
     RecordKind,
     constant,
@@ -63,7 +64,12 @@ _SPECIAL = {
 }
 _ABSENT = {column.name: column.absent for column in COLUMNS}
 _OPTION, _REVERSE = np.array([RecordKind.OPTION], np.uint8), np.array([1], np.uint8)
-_DIRECT = tuple(c for c in COLUMNS if c.elements and c.name not in _SPECIAL and c.dtype != object)
+_DIRECT_FROM: dict[int, list[tuple[int, Column]]] = {}
+"""Element to the columns that it fills as it is, and its rank among the elements of each."""
+for _column in COLUMNS:
+    if _column.name not in _SPECIAL and _column.dtype != object:
+        for _rank, _element in enumerate(_column.elements):
+            _DIRECT_FROM.setdefault(_element, []).append((_rank, _column))
 
 _SWAPPED = (
     ("source_address_hi", "destination_address_hi"),
@@ -128,19 +134,17 @@ def compact(columns: Columns) -> Columns:
     """Leave out columns that hold nothing; make constant ones stride-0 arrays."""
     kept: Columns = {}
     for name, values in columns.items():
-        n_records = len(values)
-        if not n_records:
-            continue
-        if not (is_constant(values) or (values.dtype != object and _is_uniform(values))):
+        if is_constant(values):
+            if values.item(0) != _ABSENT[name]:
+                kept[name] = values
+        elif values.dtype == object or not _is_uniform(values):
             kept[name] = values
         elif values.item(0) != _ABSENT[name]:
-            kept[name] = values if is_constant(values) else constant(values[:1].copy(), n_records)
+            kept[name] = constant(values[:1].copy(), len(values))
     return kept
 
 
 def _is_uniform(values: NDArray[Any]) -> bool:
-    if len(values) == 1:
-        return True
     first = values[0]
     return bool(first == values[-1] and (values == first).all())
 
@@ -207,14 +211,13 @@ def _origin(group: RecordGroup) -> Columns:
 
 
 def _direct_fields(plan: DecodePlan) -> tuple[tuple[str, np.dtype[Any], int], ...]:
-    found = []
-    for column in _DIRECT:
-        if column.options_only and not plan.options:
-            continue
-        at = next((i for e in column.elements if (i := plan.index(e)) is not None), None)
-        if at is not None:
-            found.append((column.name, column.dtype, at))
-    return tuple(found)
+    choices: dict[str, tuple[int, Column, int]] = {}
+    for (enterprise, element), at in plan.first_index.items():
+        for rank, column in _DIRECT_FROM.get(element, ()) if enterprise == 0 else ():
+            choice = choices.get(column.name)
+            if (choice is None or rank < choice[0]) and (plan.options or not column.options_only):
+                choices[column.name] = rank, column, at
+    return tuple((name, column.dtype, at) for name, (_, column, at) in choices.items())
 
 
 def _direct(group: RecordGroup) -> Columns:

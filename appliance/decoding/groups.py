@@ -108,6 +108,10 @@ class RecordGroup:
         at = self.plan.first_index.get((enterprise, element))
         return None if at is None else self.records.unsigned(at)
 
+    def has_any(self, elements: frozenset[int]) -> bool:
+        """Tell whether the layout has one of these elements of IANA."""
+        return not self.plan.elements.isdisjoint(elements)
+
     def first_unsigned(self, elements: tuple[int, ...], enterprise: int = 0) -> NDArray[Any] | None:
         """Return the first of these elements that the layout has."""
         for element in elements:

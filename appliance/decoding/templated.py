@@ -159,11 +159,10 @@ def _note_restarts(work: Work) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Records of one layout of one section; `rows` are its Sets in the section."""
+    """Records of one layout."""
 
     group: RecordGroup
-    context: SetContext
-    rows: slice
+    sets: LayoutSets
 
 
 def _decode_sections(work: Work, sections: list[Section]) -> None:
@@ -185,7 +184,11 @@ def _learn(work: Work, parts: Sequence[_Part]) -> SamplingTimelines:
         own = work.state.sampling(session, version)
         lent = own if own.told else work.state.lent_sampling(session, version, senders)
         sampling.learning[session] = Learning(own, lent)
-    facts = [fact for part in parts for fact in collect_facts(part.group, part.context)]
+    facts = [
+        fact
+        for part in parts
+        for fact in collect_facts(part.group, _context(work, part.sets.section, part.sets.rows))
+    ]
     for fact in sorted(facts, key=lambda f: f.order):
         if fact.name is not None:
             work.result.names.append(fact.name)
@@ -234,22 +237,24 @@ def _part(work: Work, sets: LayoutSets) -> _Part:
         padded = np.count_nonzero(lengths - counts * plan.minimum_length > _LONG_PADDING)
         if padded:
             work.result.counts["long_padding"] += int(padded)
-    _count_units(work, section, rows, counts)
     if records.n_records:
         for name in plan.remembered(_unknown_elements):
             work.result.unknown_elements[name] += records.n_records
-    context = SetContext(work.scopes, section.scope[rows], section.order[rows], section.turn[rows])
     identifiers = section.template_ids[rows]
     offsets = section.offsets[rows]
     group = RecordGroup(plan, records, work.arrivals, arrival, counts, identifiers, offsets)
-    return _Part(group, context, rows)
+    return _Part(group, sets)
 
 
-def _count_units(work: Work, section: Section, rows: slice, counts: Int) -> None:
+def _context(work: Work, section: Section, rows: slice) -> SetContext:
+    return SetContext(work.scopes, section.scope[rows], section.order[rows], section.turn[rows])
+
+
+def _count_units(work: Work, section: Section, counts: Int) -> None:
     """Add up the records of each datagram, as far as they were decodable when it came."""
-    arrival, belated = section.arrival[rows], section.belated[rows]
-    own = arrival < len(work.unit_counts)
-    np.add.at(work.unit_counts, arrival[own], np.where(belated, UNCOUNTABLE, counts)[own])
+    own = section.arrival < len(work.unit_counts)
+    units = np.where(section.belated, UNCOUNTABLE, counts)
+    np.add.at(work.unit_counts, section.arrival[own], units[own])
 
 
 def _unknown_elements(plan: DecodePlan) -> tuple[Element, ...]:
@@ -290,21 +295,21 @@ def _careful(work: Work, plan: DecodePlan, section: Section, rows: slice) -> tup
 def _append_section(
     work: Work, section: Section, parts: Sequence[_Part], sampling: SamplingTimelines
 ) -> None:
-    context = SetContext(work.scopes, section.scope, section.order, section.turn)
-    moments = set_moments(context, sampling)
-    groups = [
-        (_append_batches(work, part, moments.of_sets(part.rows), sampling), part.context.scope)
-        for part in parts
-        if part.group.n_records
-    ]
+    _count_units(work, section, np.concatenate([part.group.counts for part in parts]))
+    moments = set_moments(_context(work, section, slice(None)), sampling)
+    groups = []
+    for part in parts:
+        if part.group.n_records:
+            rows = part.sets.rows
+            group = _append_batches(work, part.group, moments.of_sets(rows), sampling)
+            groups.append((group, section.scope[rows]))
     tally(work.result, groups, work.scopes)
 
 
 def _append_batches(
-    work: Work, part: _Part, moments: Moments, sampling: SamplingTimelines
+    work: Work, group: RecordGroup, moments: Moments, sampling: SamplingTimelines
 ) -> RecordGroup:
-    group, trust = part.group, work.options.trust_exporter_address
-    exporters = exporter_addresses(group, moments, trust)
+    exporters = exporter_addresses(group, moments, work.options.trust_exporter_address)
     if group.plan.options:
         group = replace(group, exporters=exporters)
         _append(work, group, option_columns(group), None)

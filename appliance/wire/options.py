@@ -24,6 +24,7 @@ from appliance.wire.template import V9_SCOPE
 SELECTOR_ELEMENTS = (48, 302)
 INTERFACE_ELEMENTS = (10, 14, 252, 253)
 SYSTEM_INIT_ELEMENT = 160
+_RATE_ELEMENTS = frozenset((34, 50, 305, 306, 309, 310, 311, 396, 397))
 DOMAIN_ELEMENT = 149
 V9_SCOPE_INTERFACE = 2
 
@@ -227,6 +228,8 @@ def sampling_rates(plan: DecodePlan, records: Records) -> NDArray[np.float64] | 
     write N as the spacing; RFC 7014 would have N - 1.
     """
     index = plan.first_index
+    if plan.elements.isdisjoint(_RATE_ELEMENTS):
+        return None
 
     def number(element: int) -> NDArray[np.float64] | None:
         at = index.get((0, element))
