@@ -229,7 +229,7 @@ def constant(values: AnyArray, n_records: int) -> AnyArray:
 
 
 def is_constant(column: AnyArray) -> bool:
-    """Tell whether a column is one value (a stride-0 array) or one record; values are not compared."""
+    """Tell whether a column is a stride-0 array or one record; values are not compared."""
     return column.strides == (0,) or len(column) == 1
 
 
