@@ -216,9 +216,21 @@ class FlowBatch:
         return np.broadcast_to(np.array(column.absent, column.dtype), (self.n_records,))
 
 
+def constant(values: AnyArray, n_records: int) -> AnyArray:
+    """Return the first of some values as a column: a stride-0 array, not to be written into.
+
+    `np.broadcast_to` would do, but takes several times as long.
+    """
+    if n_records == 1:
+        return values[:1]
+    column: AnyArray = np.ndarray((n_records,), values.dtype, values, 0, (0,))
+    column.flags.writeable = False
+    return column
+
+
 def is_constant(column: AnyArray) -> bool:
-    """Tell whether a column is one value repeated (a stride-0 array); values are not looked at."""
-    return column.strides == (0,)
+    """Tell whether a column is a stride-0 array or one record; values are not compared."""
+    return column.strides == (0,) or len(column) == 1
 
 
 def address_halves(text: str) -> tuple[int, int]:

@@ -25,8 +25,11 @@ from appliance.flows import (
     COLUMN,
     COLUMNS,
     UNKNOWN_DIRECTION,
+    Column,
     RawElement,
     RecordKind,
+    constant,
+    is_constant,
     octets_column,
 )
 from appliance.wire.plan import DecodePlan
@@ -59,7 +62,14 @@ _SPECIAL = {
     "destination_prefix_length",
     "icmp_type_code",
 }
-_DIRECT = tuple(c for c in COLUMNS if c.elements and c.name not in _SPECIAL and c.dtype != object)
+_ABSENT = {column.name: column.absent for column in COLUMNS}
+_OPTION, _REVERSE = np.array([RecordKind.OPTION], np.uint8), np.array([1], np.uint8)
+_DIRECT_FROM: dict[int, list[tuple[int, Column]]] = {}
+"""Element to the columns that it fills as it is, and its rank among the elements of each."""
+for _column in COLUMNS:
+    if _column.name not in _SPECIAL and _column.dtype != object:
+        for _rank, _element in enumerate(_column.elements):
+            _DIRECT_FROM.setdefault(_element, []).append((_rank, _column))
 
 _SWAPPED = (
     ("source_address_hi", "destination_address_hi"),
@@ -111,7 +121,7 @@ def option_columns(group: RecordGroup) -> Columns:
     columns = _origin(group)
     columns.update(_direct(group))
     columns.update(_application(group))
-    columns["record_kind"] = _constant(np.uint8(RecordKind.OPTION), group.n_records)
+    columns["record_kind"] = constant(_OPTION, group.n_records)
     for column in COLUMNS:
         if column.options_only and column.dtype == object:
             at = next((i for e in column.elements if (i := group.index(e)) is not None), None)
@@ -124,17 +134,19 @@ def compact(columns: Columns) -> Columns:
     """Leave out columns that hold nothing; make constant ones stride-0 arrays."""
     kept: Columns = {}
     for name, values in columns.items():
-        if not len(values):
-            continue
-        first = values[0]
-        if values.strides == (0,) or (
-            values.dtype != object and first == values[-1] and bool((values == first).all())
-        ):
-            if first != COLUMN[name].absent:
-                kept[name] = _constant(first, len(values))
-        else:
+        if is_constant(values):
+            if values.item(0) != _ABSENT[name]:
+                kept[name] = values
+        elif values.dtype == object or not _is_uniform(values):
             kept[name] = values
+        elif values.item(0) != _ABSENT[name]:
+            kept[name] = constant(values[:1].copy(), len(values))
     return kept
+
+
+def _is_uniform(values: NDArray[Any]) -> bool:
+    first = values[0]
+    return bool(first == values[-1] and (values == first).all())
 
 
 def octet_columns(group: RecordGroup, elements: tuple[RawElement, ...]) -> Columns:
@@ -180,14 +192,13 @@ def application_key(octets: bytes) -> int:
     return octets[0] << 56 | rest
 
 
-def _constant(value: Any, n: int) -> NDArray[Any]:
-    return np.broadcast_to(np.asarray(value), (n,))
+def _version(plan: DecodePlan) -> NDArray[Any]:
+    return np.array([plan.version], np.uint8)
 
 
 def _origin(group: RecordGroup) -> Columns:
-    version = _constant(np.uint8(group.plan.version), group.n_records)
-    senders = group.per_record("address_hi"), group.per_record("address_lo")
-    hi, lo = group.exporters or senders
+    version = constant(group.plan.remembered(_version), group.n_records)
+    hi, lo = group.exporters or (group.per_record("address_hi"), group.per_record("address_lo"))
     return {
         "collection_time_milliseconds": group.per_record("received_ms"),
         "exporter_address_hi": hi,
@@ -200,14 +211,13 @@ def _origin(group: RecordGroup) -> Columns:
 
 
 def _direct_fields(plan: DecodePlan) -> tuple[tuple[str, np.dtype[Any], int], ...]:
-    found = []
-    for column in _DIRECT:
-        if column.options_only and not plan.options:
-            continue
-        at = next((i for e in column.elements if (i := plan.index(e)) is not None), None)
-        if at is not None:
-            found.append((column.name, column.dtype, at))
-    return tuple(found)
+    choices: dict[str, tuple[int, Column, int]] = {}
+    for (enterprise, element), at in plan.first_index.items():
+        for rank, column in _DIRECT_FROM.get(element, ()) if enterprise == 0 else ():
+            choice = choices.get(column.name)
+            if (choice is None or rank < choice[0]) and (plan.options or not column.options_only):
+                choices[column.name] = rank, column, at
+    return tuple((name, column.dtype, at) for name, (_, column, at) in choices.items())
 
 
 def _direct(group: RecordGroup) -> Columns:
@@ -299,7 +309,7 @@ def _reverse_columns(
     octets: NDArray[Any] | None,
     packets: NDArray[Any] | None,
 ) -> Columns:
-    found: Columns = {"reverse": _constant(np.uint8(1), len(rows))}
+    found: Columns = {"reverse": constant(_REVERSE, len(rows))}
     counters = (("octet_delta_count", octets), ("packet_delta_count", packets))
     told = (
         (name, group.unsigned(element, REVERSE_PEN))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.decoding.groups import RecordGroup
-from appliance.flows import RecordKind
+from appliance.flows import RecordKind, constant
 from appliance.wire.plan import DecodePlan
 from appliance.wire.template import REVERSE_PEN
 
@@ -39,6 +39,7 @@ _FIREWALL_EVENT_V9 = 40005
 """What ASA called element 233 before IANA numbered it."""
 
 _NO_EVENT, _FIREWALL_DELETED = 0, 2
+_EVENT = np.array([RecordKind.EVENT], np.uint8)
 
 
 def counter_columns(group: RecordGroup) -> Columns:
@@ -59,7 +60,7 @@ def kind_columns(group: RecordGroup, columns: Columns) -> Columns:
     """Tell traffic from events, by the rule above."""
     counters = [columns.get(name) for name in ("octet_delta_count", "packet_delta_count")]
     if all(counter is None for counter in counters):
-        return {"record_kind": np.broadcast_to(np.uint8(RecordKind.EVENT), (group.n_records,))}
+        return {"record_kind": constant(_EVENT, group.n_records)}
     firewall, nat = _firewall_event(group, columns), columns.get("nat_event")
     if firewall is None and nat is None:
         return {}

@@ -13,6 +13,7 @@ from appliance.decoding.groups import RecordGroup
 from appliance.decoding.tunnels import headers_of, innermost, of_header
 from appliance.flows import COLUMN, UNKNOWN_PROTOCOL
 from appliance.wire.block import V4_MAPPED
+from appliance.wire.plan import DecodePlan
 
 Columns = dict[str, NDArray[Any]]
 
@@ -25,6 +26,7 @@ ADDRESSES = {
     "post_nat_source_address": (281, 225),
     "post_nat_destination_address": (282, 226),
 }
+_ANY_ADDRESS = frozenset(element for pair in ADDRESSES.values() for element in pair)
 _ENDS = ("source_address", "destination_address")
 _IPV4_BITS = np.uint64(0xFFFF_FFFF)
 _OF_HEADER = (
@@ -32,8 +34,16 @@ _OF_HEADER = (
     "flow_label_ipv6",
 )
 _ICMP_TYPE_AND_CODE = ((176, 177), (178, 179))
+_ANY_ICMP = frozenset(element for pair in _ICMP_TYPE_AND_CODE for element in pair)
 _PORTS = ("source_transport_port", "destination_transport_port")
 _ICMP, _ICMP_V6, _TCP, _UDP = 1, 58, 6, 17
+_PREFIX_LENGTHS = ("source_prefix_length", "destination_prefix_length")
+_FILLED = {
+    element: name
+    for name in (*_OF_HEADER, *_PREFIX_LENGTHS, *_PORTS, "icmp_type_code")
+    for element in COLUMN[name].elements
+}
+"""Elements, each of one column only, and that column."""
 _ONLY_IN = (
     (_ICMP, (32, 176, 177)),
     (_ICMP_V6, (139, 178, 179)),
@@ -41,6 +51,7 @@ _ONLY_IN = (
     (_UDP, (180, 181)),
 )
 """Protocols, and the elements that no other one has; the first that a record fills decides."""
+_ANY_ONLY_IN = frozenset(element for _, elements in _ONLY_IN for element in elements)
 
 
 def endpoint_columns(group: RecordGroup) -> Columns:
@@ -70,7 +81,7 @@ def _other_columns(group: RecordGroup) -> Columns:
 
 def _addresses(group: RecordGroup) -> Columns:
     columns: Columns = {}
-    for name, (v6, v4) in ADDRESSES.items():
+    for name, (v6, v4) in ADDRESSES.items() if group.has_any(_ANY_ADDRESS) else ():
         at6, at4 = group.index(v6), group.index(v4)
         short = None if at4 is None else _mapped(group, at4, name)
         if at6 is None:
@@ -98,8 +109,11 @@ def _mapped(group: RecordGroup, field: int, name: str) -> NDArray[Any]:
 
 
 def _prefix_lengths(group: RecordGroup) -> Columns:
-    names = ("source_prefix_length", "destination_prefix_length")
-    return {name: _first_not_zero(lengths) for name in names if (lengths := _all_of(group, name))}
+    return {
+        name: _first_not_zero(lengths)
+        for name in _PREFIX_LENGTHS
+        if (lengths := _all_of(group, name))
+    }
 
 
 def _ports(group: RecordGroup) -> Columns:
@@ -108,7 +122,7 @@ def _ports(group: RecordGroup) -> Columns:
 
 def _icmp(group: RecordGroup, columns: Columns) -> Columns:
     found = _all_of(group, "icmp_type_code")
-    for pair in _ICMP_TYPE_AND_CODE:
+    for pair in _ICMP_TYPE_AND_CODE if group.has_any(_ANY_ICMP) else ():
         kind, code = (group.unsigned(element) for element in pair)
         if kind is not None:
             high = kind.astype(np.uint16) << np.uint16(8)
@@ -127,6 +141,8 @@ def _protocol(group: RecordGroup, columns: Columns) -> Columns:
     """Tell the protocol of a layout without element 4 by elements that only one protocol has."""
     if group.index(4) is not None:
         return {}
+    if not group.has_any(_ANY_ONLY_IN):
+        return {}
     protocol = np.full(group.n_records, UNKNOWN_PROTOCOL, np.uint8)
     has_ports = any(name in columns for name in _PORTS)
     for number, elements in reversed(_ONLY_IN):
@@ -139,9 +155,20 @@ def _protocol(group: RecordGroup, columns: Columns) -> Columns:
 
 def _all_of(group: RecordGroup, name: str) -> list[NDArray[Any]]:
     """Return every element of the layout that can fill a column, the most wanted first."""
-    column = COLUMN[name]
-    values = (group.unsigned(element) for element in column.elements)
-    return [v.astype(column.dtype, copy=False) for v in values if v is not None]
+    dtype = COLUMN[name].dtype
+    fields = group.plan.remembered(_fields_of_column).get(name, ())
+    return [group.records.unsigned(field).astype(dtype, copy=False) for field in fields]
+
+
+def _fields_of_column(plan: DecodePlan) -> dict[str, list[int]]:
+    """Return the fields that can fill a column, the most wanted first, of those in `_FILLED`."""
+    found: dict[str, list[int]] = {}
+    for element in _FILLED.keys() & plan.elements:
+        found.setdefault(_FILLED[element], []).append(plan.first_index[0, element])
+    for name, fields in found.items():
+        rank = COLUMN[name].elements.index
+        fields.sort(key=lambda field: rank(plan.fields[field].element))
+    return found
 
 
 def _first_not_zero(choices: list[NDArray[Any]]) -> NDArray[Any]:

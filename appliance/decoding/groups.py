@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.flows import constant
 from appliance.wire.block import DatagramBlock
 from appliance.wire.message import Headers
 from appliance.wire.plan import DecodePlan, Records
@@ -107,6 +108,10 @@ class RecordGroup:
         at = self.plan.first_index.get((enterprise, element))
         return None if at is None else self.records.unsigned(at)
 
+    def has_any(self, elements: frozenset[int]) -> bool:
+        """Tell whether the layout has one of these elements of IANA."""
+        return not self.plan.elements.isdisjoint(elements)
+
     def first_unsigned(self, elements: tuple[int, ...], enterprise: int = 0) -> NDArray[Any] | None:
         """Return the first of these elements that the layout has."""
         for element in elements:
@@ -126,6 +131,7 @@ class RecordGroup:
 
 def spread(values: NDArray[Any], counts: Int, total: int) -> NDArray[Any]:
     """Repeat one value for each Set over its records, without copying when all are equal."""
-    if len(values) and values[0] == values[-1] and (values == values[0]).all():
-        return np.broadcast_to(values[0], (total,))
+    n_sets = len(values)
+    if n_sets == 1 or (n_sets and values[0] == values[-1] and (values == values[0]).all()):
+        return constant(values, total)
     return np.repeat(values, counts)

@@ -12,27 +12,23 @@ from numpy.typing import NDArray
 
 from appliance.decoding.groups import RecordGroup
 from appliance.decoding.results import ExporterTrust
-from appliance.decoding.sampling import SamplingTimelines, SetContext, record_moments
+from appliance.decoding.sampling import Moments
 from appliance.wire.exporter_address import exporter_halves
 
 Halves = tuple[NDArray[np.uint64], NDArray[np.uint64]]
-_LOW = (1 << 64) - 1
 
 
-def exporter_addresses(
-    group: RecordGroup, context: SetContext, timelines: SamplingTimelines
-) -> Halves | None:
+def exporter_addresses(group: RecordGroup, moments: Moments, trust: ExporterTrust) -> Halves | None:
     """Return the exporter of each record, halves of shape (n_records,); None: all are the senders.
 
     Parameters
     ----------
-    timelines
-        What sessions told in options records, and whether that is trusted.
+    moments
+        What sessions told in options records.
     """
-    trust = timelines.options.trust_exporter_address
     if trust is ExporterTrust.OFF:
         return None
-    named = _named_by_options(group, context, timelines)
+    named = _named_by_options(group, moments)
     own = exporter_halves(group.plan, group.records) if trust is ExporterTrust.RECORDS else None
     if own is not None:
         named = own if named is None else _first_known(own, named)
@@ -41,22 +37,13 @@ def exporter_addresses(
     return _first_known(named, (group.per_record("address_hi"), group.per_record("address_lo")))
 
 
-def _named_by_options(
-    group: RecordGroup, context: SetContext, timelines: SamplingTimelines
-) -> Halves | None:
-    if not any(learning.has("exporter") for learning in timelines.learning.values()):
+def _named_by_options(group: RecordGroup, moments: Moments) -> Halves | None:
+    if moments.exporters is None:
         return None
-    moments = record_moments(context, timelines)
-    numbers = [
-        int(timelines.learning[scope.session].of_domain("exporter", scope.domain, moment) or 0)
-        for scope, moment in moments.pairs
-    ]
-    if not any(numbers):
+    hi, lo = (half[moments.of_set] for half in moments.exporters)
+    if not (hi | lo).any():
         return None
-    rows = np.repeat(moments.of_set, group.counts)
-    hi = np.array([number >> 64 for number in numbers], np.uint64)
-    lo = np.array([number & _LOW for number in numbers], np.uint64)
-    return hi[rows], lo[rows]
+    return np.repeat(hi, group.counts), np.repeat(lo, group.counts)
 
 
 def _first_known(first: Halves, second: Halves) -> Halves:

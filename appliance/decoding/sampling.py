@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ Rates = NDArray[np.float64]
 NOT_TOLD = -1
 """Stands for the boot time of a record whose exporter told none."""
 
+_LOW = (1 << 64) - 1
+
 _FINER = (("interface", (14, 10)), ("selector", SELECTOR_ELEMENTS))
 """What is sampled by itself, the most wanted last, with the elements that name it in a flow."""
 
@@ -34,6 +37,11 @@ class SamplingTimelines:
 
     options: DecodeOptions
     learning: dict[Session, Learning] = field(default_factory=dict)
+
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of which any session told; to be read when all is learned."""
+        return frozenset().union(*(learning.kinds for learning in self.learning.values()))
 
     def fallback(self, exporter: Exporter) -> float:
         """Return the rate from the settings."""
@@ -62,78 +70,126 @@ class SetContext:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """The distinct (scope, moment) pairs of a group's Sets, and the number of each Set's pair."""
+    """At which moments some Sets are to be looked up, as few as will do.
+
+    Attributes
+    ----------
+    pairs
+        Distinct (scope, moment) pairs.
+    rates
+        float64, shape (n_pairs,): the sampling rate of each domain then, or of the settings.
+    boot_ms
+        int64, shape (n_pairs,): boot times, `NOT_TOLD` where none is known; None: of none.
+    exporters
+        uint64, shape (n_pairs,) each: halves of the addresses that the domains are of, 0 where
+        options records name none; None: of none.
+    of_set
+        shape (n_sets,): index of each Set's pair.
+    """
 
     pairs: list[tuple[Scope, int]]
+    rates: Rates
+    boot_ms: Int | None
+    exporters: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None
     of_set: NDArray[np.intp]
+
+    def of_sets(self, sets: slice) -> Moments:
+        """Return those of some of the Sets."""
+        of_set = self.of_set[sets]
+        return Moments(self.pairs, self.rates, self.boot_ms, self.exporters, of_set)
 
 
 def record_rates(
-    group: RecordGroup, context: SetContext, timelines: SamplingTimelines
+    group: RecordGroup, moments: Moments, timelines: SamplingTimelines
 ) -> Rates | None:
     """Return the rate of each record, shape (n_records,); None when it is known of none."""
     own = sampling_rates(group.plan, group.records)
     if own is not None and own.all():
         return own
-    rates = _from_exporters(group, context, timelines)
+    rates = _from_exporters(group, moments, timelines)
     if own is None or rates is None:
         return rates if own is None else own
     return np.where(own > 0, own, rates)
 
 
-def boot_times(group: RecordGroup, context: SetContext, timelines: SamplingTimelines) -> Int | None:
+def boot_times(group: RecordGroup, moments: Moments) -> Int | None:
     """Return each record's boot time as options records told it, `NOT_TOLD` where they did not.
 
     None stands for an array of `NOT_TOLD` only.
     """
-    if not any(learning.has("init") for learning in timelines.learning.values()):
+    if moments.boot_ms is None:
         return None
-    moments = record_moments(context, timelines)
-    found = [
-        timelines.learning[scope.session].value(Subject("init", scope.domain), moment)
-        for scope, moment in moments.pairs
+    return spread(moments.boot_ms[moments.of_set], group.counts, group.n_records)
+
+
+def set_moments(context: SetContext, timelines: SamplingTimelines) -> Moments:
+    """Return at which moments the Sets of a section are to be looked up."""
+    changes = [bool(timelines.learning[scope.session].moments) for scope in context.scopes]
+    # Where nothing was learned in the block, any moment tells the same.
+    order = np.where(np.array(changes, np.bool_)[context.scope], context.order, 0)
+    numbers, of_number = _distinct(context.scope)
+    orders, of_order = _distinct(order)
+    places, of_set = _distinct(of_number * len(orders) + of_order)
+    pairs = [
+        (context.scopes[numbers[place // len(orders)]], orders[place % len(orders)])
+        for place in places
     ]
-    times = np.array([NOT_TOLD if time is None else int(time) for time in found], np.int64)
-    return spread(times[moments.of_set], group.counts, group.n_records)
+    rates = [_domain_rate(timelines, scope, moment) for scope, moment in pairs]
+    boots, exporters = _boot_times(pairs, timelines), _exporters(pairs, timelines)
+    return Moments(pairs, np.array(rates, np.float64), boots, exporters, of_set)
 
 
-def record_moments(context: SetContext, timelines: SamplingTimelines) -> Moments:
-    """Return at which moments the records of a group are to be looked up, as few as will do."""
-    numbers, inverse = np.unique(context.scope, return_inverse=True)
-    scopes = [context.scopes[number] for number in numbers.tolist()]
-    changes = [timelines.learning[scope.session].moments for scope in scopes]
-    if not any(changes):
-        return Moments([(scope, 0) for scope in scopes], inverse)
-    orders, of_order = np.unique(context.order, return_inverse=True)
-    pairs, of_set = np.unique(inverse * len(orders) + of_order, return_inverse=True)
-    found = [(scopes[p // len(orders)], int(orders[p % len(orders)])) for p in pairs.tolist()]
-    return Moments(found, of_set)
+def _distinct(values: Int) -> tuple[list[int], NDArray[np.intp]]:
+    """Return the distinct values, ascending, and the place of each value among them."""
+    if len(values) and (values == values[0]).all():
+        return values[:1].tolist(), np.zeros(len(values), np.intp)
+    distinct, places = np.unique(values, return_inverse=True)
+    return distinct.tolist(), places
+
+
+def _domain_rate(timelines: SamplingTimelines, scope: Scope, moment: int) -> float:
+    rate = timelines.learning[scope.session].value(Subject("domain", scope.domain), moment) or 0.0
+    return rate if rate > 0 else timelines.fallback(scope.exporter)
+
+
+def _boot_times(pairs: list[tuple[Scope, int]], timelines: SamplingTimelines) -> Int | None:
+    if "init" not in timelines.kinds:
+        return None
+    times = [
+        timelines.learning[scope.session].value(Subject("init", scope.domain), moment)
+        for scope, moment in pairs
+    ]
+    return np.array([NOT_TOLD if time is None else int(time) for time in times], np.int64)
+
+
+def _exporters(
+    pairs: list[tuple[Scope, int]], timelines: SamplingTimelines
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
+    if "exporter" not in timelines.kinds:
+        return None
+    numbers = [
+        int(timelines.learning[scope.session].of_domain("exporter", scope.domain, moment) or 0)
+        for scope, moment in pairs
+    ]
+    hi = np.array([number >> 64 for number in numbers], np.uint64)
+    return hi, np.array([number & _LOW for number in numbers], np.uint64)
 
 
 def _from_exporters(
-    group: RecordGroup, context: SetContext, timelines: SamplingTimelines
+    group: RecordGroup, moments: Moments, timelines: SamplingTimelines
 ) -> Rates | None:
-    moments = record_moments(context, timelines)
-    fallback = np.array([timelines.fallback(scope.exporter) for scope, _ in moments.pairs])
-    told = [
-        timelines.learning[scope.session].value(Subject("domain", scope.domain), moment)
-        for scope, moment in moments.pairs
-    ]
-    base = np.array([rate or 0.0 for rate in told])
-    base = np.where(base > 0, base, fallback)
-    sessions = {scope.session for scope, _ in moments.pairs}
     finer = [
         (kind, numbers)
         for kind, elements in _FINER
+        if kind in timelines.kinds
         for element in elements
         if (numbers := group.unsigned(element)) is not None
-        and any(timelines.learning[session].has(kind) for session in sessions)
     ]
+    of_set = moments.rates[moments.of_set]
     if not finer:
-        known = base.any()
-        return spread(base[moments.of_set], group.counts, group.n_records) if known else None
+        return spread(of_set, group.counts, group.n_records) if of_set.any() else None
     of_record = np.repeat(moments.of_set, group.counts)
-    rates = base[of_record]
+    rates = moments.rates[of_record]
     for kind, numbers in finer:
         distinct, inverse = np.unique(numbers, return_inverse=True)
         pairs, of_pair = np.unique(of_record * len(distinct) + inverse, return_inverse=True)

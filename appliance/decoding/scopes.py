@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,23 +78,39 @@ def senders_of(block: DatagramBlock, scopes: Sequence[Scope]) -> Senders:
 
 
 def tally(
-    result: DecodeResult, group: RecordGroup, scopes: Sequence[Scope], scope_of_set: Int
+    result: DecodeResult, groups: Iterable[tuple[RecordGroup, Int]], scopes: Sequence[Scope]
 ) -> None:
-    """Count a group's records for each session, and those whose figures need an assumption."""
-    words = {"options_records" if group.plan.options else "records": group.counts}
-    if not group.plan.options:
-        if has_only_totals(group.plan):
-            words["total_counters"] = group.counts
-        if group.sampling is None:
-            words["sampling_assumed"] = group.counts
-        elif not group.sampling.all():
-            of_record = np.repeat(np.arange(len(group.counts)), group.counts)
-            assumed = np.bincount(of_record[group.sampling == 0], minlength=len(group.counts))
-            words["sampling_assumed"] = assumed.astype(np.int64)
-    for word, counts in words.items():
+    """Count the records of each session, and those whose figures need an assumption.
+
+    Parameters
+    ----------
+    groups
+        Records, and int64, shape (n_sets,): the scope of each Set of theirs.
+    """
+    tallied: dict[str, list[tuple[Int, Int]]] = {}
+    for group, scope_of_set in groups:
+        for word, counts in _tallied_words(group):
+            tallied.setdefault(word, []).append((scope_of_set, counts))
+    for word, parts in tallied.items():
+        scope_of_set, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         sums = np.bincount(scope_of_set, counts, len(scopes))
         for number in np.flatnonzero(sums).tolist():
             result.tallies[scopes[number].session, word] += int(sums[number])
+
+
+def _tallied_words(group: RecordGroup) -> Iterator[tuple[str, Int]]:
+    if group.plan.options:
+        yield "options_records", group.counts
+        return
+    yield "records", group.counts
+    if has_only_totals(group.plan):
+        yield "total_counters", group.counts
+    if group.sampling is None:
+        yield "sampling_assumed", group.counts
+    elif not group.sampling.all():
+        of_record = np.repeat(np.arange(len(group.counts)), group.counts)
+        assumed = np.bincount(of_record[group.sampling == 0], minlength=len(group.counts))
+        yield "sampling_assumed", assumed.astype(np.int64)
 
 
 def find_restarts(traffic: Traffic, state: DecoderState, window_units: int) -> dict[Scope, Int]:

@@ -8,7 +8,9 @@ given.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ from appliance.decoding.columns import (
 from appliance.decoding.costs import LayoutSets, check_layouts, check_templates, drop_excess_layouts
 from appliance.decoding.groups import Arrivals, RecordGroup
 from appliance.decoding.identity import exporter_addresses
-from appliance.decoding.option_facts import Facts, collect_facts
+from appliance.decoding.option_facts import collect_facts
 from appliance.decoding.results import (
     DecodeOptions,
     DecodeResult,
@@ -33,7 +35,14 @@ from appliance.decoding.results import (
     Element,
     WaitingSet,
 )
-from appliance.decoding.sampling import SamplingTimelines, SetContext, boot_times, record_rates
+from appliance.decoding.sampling import (
+    Moments,
+    SamplingTimelines,
+    SetContext,
+    boot_times,
+    record_rates,
+    set_moments,
+)
 from appliance.decoding.scopes import (
     Traffic,
     find_restarts,
@@ -67,7 +76,7 @@ from appliance.wire.plan import (
 )
 from appliance.wire.sequence import UNKNOWN_UNITS
 from appliance.wire.template import REVERSE_PEN, V9_SCOPE
-from appliance.wire.timeline import Assignment, Timelines, assign_templates, grouped
+from appliance.wire.timeline import Assignment, Timelines, assign_templates
 
 _LONG_PADDING = 7
 
@@ -150,34 +159,36 @@ def _note_restarts(work: Work) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Records of one layout of one section."""
+    """Records of one layout."""
 
     group: RecordGroup
-    context: SetContext
+    sets: LayoutSets
 
 
 def _decode_sections(work: Work, sections: list[Section]) -> None:
-    layouts = [layout for section in sections for layout in _layouts(work, section)]
-    check_layouts(work, layouts)
-    parts = [_part(work, layout.section, layout.plan, layout.rows) for layout in layouts]
+    layouts = [_layouts(work, section) for section in sections]
+    check_layouts(work, list(chain(*layouts)))
+    parts = [[_part(work, sets) for sets in of_section] for of_section in layouts]
+    sampling = _learn(work, [part for part in chain(*parts) if part.group.plan.options])
+    work.result.arrivals = work.arrivals
+    for of_section, own in zip(layouts, parts, strict=True):
+        if of_section:
+            _append_section(work, of_section[0].section, own, sampling)
+
+
+def _learn(work: Work, parts: Sequence[_Part]) -> SamplingTimelines:
+    """Take in what options records tell."""
     version, senders = work.protocol.version, work.timelines.senders
     sampling = SamplingTimelines(work.options)
     for session in {scope.session for scope in work.scopes}:
         own = work.state.sampling(session, version)
         lent = own if own.told else work.state.lent_sampling(session, version, senders)
         sampling.learning[session] = Learning(own, lent)
-    facts: Facts = []
-    for part in parts:
-        if part.group.plan.options:
-            facts += collect_facts(part.group, part.context)
-    _learn(work, facts, sampling)
-    work.result.arrivals = work.arrivals
-    for part in parts:
-        if part.group.n_records:
-            _append_batches(work, part, sampling)
-
-
-def _learn(work: Work, facts: Facts, sampling: SamplingTimelines) -> None:
+    facts = [
+        fact
+        for part in parts
+        for fact in collect_facts(part.group, _context(work, part.sets.section, part.sets.rows))
+    ]
     for fact in sorted(facts, key=lambda f: f.order):
         if fact.name is not None:
             work.result.names.append(fact.name)
@@ -185,12 +196,14 @@ def _learn(work: Work, facts: Facts, sampling: SamplingTimelines) -> None:
             sampling.learning[fact.session].learn(fact.order[0], fact.sampling)
     for session, learning in sampling.learning.items():
         if learning.moments:
-            work.result.sampling[session, work.protocol.version] = learning.after()
+            work.result.sampling[session, version] = learning.after()
         if learning.refused:
             work.result.counts["sampling_refused"] += learning.refused
+    return sampling
 
 
 def _layouts(work: Work, section: Section) -> list[LayoutSets]:
+    """Return the Sets of each layout, in a section that is sorted by layouts."""
     numbers: dict[DecodePlan, int] = {}
     of_template = []
     for template in section.templates:
@@ -199,14 +212,21 @@ def _layouts(work: Work, section: Section) -> list[LayoutSets]:
         )
         of_template.append(numbers.setdefault(plan, len(numbers)))
     plans = list(numbers)
-    of_set = np.array(of_template, np.int64)[section.template] if plans else section.template
-    everything = np.arange(len(of_set))
+    if len(plans) < 2:
+        return [LayoutSets(section, plan, slice(None)) for plan in plans if len(section.lengths)]
+    of_set = np.array(of_template, np.int64)[section.template]
+    order = np.argsort(of_set, kind="stable")
+    section = section.reordered(order)
+    ends = np.cumsum(np.bincount(of_set, minlength=len(plans))).tolist()
     return [
-        LayoutSets(section, plans[number], everything[rows]) for number, rows in grouped(of_set)
+        LayoutSets(section, plan, slice(begin, end))
+        for plan, begin, end in zip(plans, [0, *ends], ends, strict=False)
+        if begin < end
     ]
 
 
-def _part(work: Work, section: Section, plan: DecodePlan, rows: NDArray[np.intp]) -> _Part:
+def _part(work: Work, sets: LayoutSets) -> _Part:
+    section, plan, rows = sets.section, sets.plan, sets.rows
     starts, lengths = section.starts[rows], section.lengths[rows]
     arrival = section.arrival[rows]
     records: Records
@@ -217,22 +237,24 @@ def _part(work: Work, section: Section, plan: DecodePlan, rows: NDArray[np.intp]
         padded = np.count_nonzero(lengths - counts * plan.minimum_length > _LONG_PADDING)
         if padded:
             work.result.counts["long_padding"] += int(padded)
-    _count_units(work, section, rows, counts)
     if records.n_records:
         for name in plan.remembered(_unknown_elements):
             work.result.unknown_elements[name] += records.n_records
-    context = SetContext(work.scopes, section.scope[rows], section.order[rows], section.turn[rows])
     identifiers = section.template_ids[rows]
     offsets = section.offsets[rows]
     group = RecordGroup(plan, records, work.arrivals, arrival, counts, identifiers, offsets)
-    return _Part(group, context)
+    return _Part(group, sets)
 
 
-def _count_units(work: Work, section: Section, rows: NDArray[np.intp], counts: Int) -> None:
+def _context(work: Work, section: Section, rows: slice) -> SetContext:
+    return SetContext(work.scopes, section.scope[rows], section.order[rows], section.turn[rows])
+
+
+def _count_units(work: Work, section: Section, counts: Int) -> None:
     """Add up the records of each datagram, as far as they were decodable when it came."""
-    arrival, belated = section.arrival[rows], section.belated[rows]
-    own = arrival < len(work.unit_counts)
-    np.add.at(work.unit_counts, arrival[own], np.where(belated, UNCOUNTABLE, counts)[own])
+    own = section.arrival < len(work.unit_counts)
+    units = np.where(section.belated, UNCOUNTABLE, counts)
+    np.add.at(work.unit_counts, section.arrival[own], units[own])
 
 
 def _unknown_elements(plan: DecodePlan) -> tuple[Element, ...]:
@@ -245,12 +267,10 @@ def _unknown_elements(plan: DecodePlan) -> tuple[Element, ...]:
     return tuple(names)
 
 
-def _careful(
-    work: Work, plan: DecodePlan, section: Section, rows: NDArray[np.intp]
-) -> tuple[Records, Int]:
+def _careful(work: Work, plan: DecodePlan, section: Section, rows: slice) -> tuple[Records, Int]:
     records: list[list[bytes]] = []
     counts = []
-    for row in rows.tolist():
+    for row in range(*rows.indices(len(section.starts))):
         start, length = int(section.starts[row]), int(section.lengths[row])
         body = memoryview(section.flat[start : start + length].tobytes())
         try:
@@ -272,22 +292,39 @@ def _careful(
     return CarefulRecords(plan, records), np.array(counts, np.int64)
 
 
-def _append_batches(work: Work, part: _Part, sampling: SamplingTimelines) -> None:
-    group = replace(part.group, exporters=exporter_addresses(part.group, part.context, sampling))
+def _append_section(
+    work: Work, section: Section, parts: Sequence[_Part], sampling: SamplingTimelines
+) -> None:
+    _count_units(work, section, np.concatenate([part.group.counts for part in parts]))
+    moments = set_moments(_context(work, section, slice(None)), sampling)
+    groups = []
+    for part in parts:
+        if part.group.n_records:
+            rows = part.sets.rows
+            group = _append_batches(work, part.group, moments.of_sets(rows), sampling)
+            groups.append((group, section.scope[rows]))
+    tally(work.result, groups, work.scopes)
+
+
+def _append_batches(
+    work: Work, group: RecordGroup, moments: Moments, sampling: SamplingTimelines
+) -> RecordGroup:
+    exporters = exporter_addresses(group, moments, work.options.trust_exporter_address)
     if group.plan.options:
-        tally(work.result, group, work.scopes, part.context.scope)
+        group = replace(group, exporters=exporters)
         _append(work, group, option_columns(group), None)
-        return
+        return group
     group = replace(
         group,
-        sampling=record_rates(group, part.context, sampling),
-        init_ms=boot_times(group, part.context, sampling) if group.needs_boot_time else None,
+        exporters=exporters,
+        sampling=record_rates(group, moments, sampling),
+        init_ms=boot_times(group, moments) if group.needs_boot_time else None,
     )
-    tally(work.result, group, work.scopes, part.context.scope)
     halves = flow_columns(group)
     _append(work, group, halves.forward, None)
     if halves.reverse is not None and halves.reverse_rows is not None and len(halves.reverse_rows):
         _append(work, group, halves.reverse, halves.reverse_rows)
+    return group
 
 
 def _append(

@@ -23,6 +23,7 @@ _DAY_MS = 86_400_000
 _START = (("ms", 152), ("ntp_us", 154), ("ntp_ns", 156), ("s", 150))
 _END = (("ms", 153), ("ntp_us", 155), ("ntp_ns", 157), ("s", 151))
 _OBSERVED = (("ms", 323), ("ntp_us", 324), ("ntp_ns", 325), ("s", 322))
+_ABSOLUTE = frozenset(element for _, element in (*_START, *_END, *_OBSERVED))
 _UPTIME_START, _UPTIME_END = 22, 21
 _BEFORE_EXPORT_START, _BEFORE_EXPORT_END = 158, 159
 _DURATION_MS, _DURATION_US = 161, 162
@@ -86,7 +87,7 @@ def from_uptime(uptime_at: Int, header_uptime: Int, export_ms: Int, unit_ms: int
 
 
 def _absolute(group: RecordGroup, choices: tuple[tuple[str, int], ...]) -> Int | None:
-    for encoding, element in choices:
+    for encoding, element in choices if group.has_any(_ABSOLUTE) else ():
         values = group.unsigned(element)
         if values is not None:
             return milliseconds(values, encoding)

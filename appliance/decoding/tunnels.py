@@ -40,6 +40,9 @@ _SINGLES = (4, 7, 11, 180, 181, 182, 183)
 _WITH_THEM = (5, 6, 31, 32, 139, 176, 177, 178, 179, 60, 9, 13, 29, 30)
 """These go with the header, but make none."""
 
+_FIRST_OF = {e: e for e in _SINGLES} | {e: ends[0] for ends in _ADDRESSES for e in ends}
+"""What a header has one of, by one element that stands for all that it can be in."""
+
 _ONLY_V4, _ONLY_V6 = (9, 13), (29, 30)
 _PROTOCOL, _VERSION = 4, 60
 
@@ -120,6 +123,14 @@ def _rank(columns: Columns, n: int, plan: DecodePlan) -> NDArray[np.int8]:
 
 
 def _headers(plan: DecodePlan) -> Headers:
+    ends = [_FIRST_OF.get(f.element) for f in plan.fields if f.enterprise == 0 and f.length]
+    of_header = [end for end in ends if end is not None]
+    if len(of_header) == len(set(of_header)):
+        return Headers((plan,))
+    return _several_headers(plan)
+
+
+def _several_headers(plan: DecodePlan) -> Headers:
     places: dict[int, list[int]] = {}
     for place, field in enumerate(plan.fields):
         if field.enterprise == 0 and field.length:
@@ -129,14 +140,14 @@ def _headers(plan: DecodePlan) -> Headers:
         for family in _ADDRESSES
     ]
     repeated = any(len(places.get(e, ())) > 1 for e in (*_SINGLES, *_ADDRESSES[0], *_ADDRESSES[1]))
-    n_headers = max(1, *map(len, ends), *(len(places.get(e, ())) for e in _SINGLES))
-    if n_headers == 1:
-        return Headers((plan,))
+    n_headers = max(*map(len, ends), *(len(places.get(e, ())) for e in _SINGLES))
     plans = tuple(
         _plan_of_header(plan, places, ends, behind)
         for behind in range(min(n_headers, MAX_HEADERS) - 1, -1, -1)
     )
-    families = [plan.index(27) is not None for plan in plans]
+    # Of the two ends one may be of a single family, or not be there.
+    v6 = 27 if len(ends[0]) > 1 else 28
+    families = [plan.index(v6) is not None for plan in plans]
     by_version = None if repeated else (families.index(False), families.index(True))
     return Headers(plans, by_version)
 

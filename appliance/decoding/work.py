@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,11 @@ class Section:
     belated: NDArray[np.bool_]
     template_ids: Int
     offsets: Int
+
+    def reordered(self, order: NDArray[np.intp]) -> Section:
+        """Return the same Sets in another order."""
+        per_set = {f.name: getattr(self, f.name)[order] for f in fields(self)[2:]}
+        return Section(self.flat, self.templates, **per_set)
 
 
 @dataclass

@@ -59,7 +59,7 @@ class NetflowV5Decoder:
         result.arrivals = group.arrivals
         if group.n_records:
             group = self._with_sampling(block, group)
-            tally(result, group, scopes, scope_of[group.arrival])
+            tally(result, [(group, scope_of[group.arrival])], scopes)
             of_header = header_columns(group, self.options.header_columns)
             columns = compact({**flow_columns(group).forward, **of_header})
             datagrams = np.repeat(group.arrival, group.counts)

@@ -17,6 +17,8 @@ from appliance.wire.plan import NATIVE, DecodePlan, Unsigned, as_objects
 
 Int = NDArray[np.int64]
 
+_WIRE = {length: np.dtype(f">u{length}") for length in NATIVE}
+
 
 @dataclass(frozen=True, slots=True)
 class FixedRecords:
@@ -39,15 +41,8 @@ class FixedRecords:
     def _big_endian(self, field: int, length: int) -> NDArray[Any]:
         """View a field of 1, 2, 4 or 8 octets in the records; wire dtype, not copied."""
         at = self.plan.offsets[field]
-        wire = np.dtype(
-            {
-                "names": ["v"],
-                "formats": [f">u{length}"],
-                "offsets": [at],
-                "itemsize": self.raw.shape[1],
-            }
-        )
-        return self.raw.reshape(-1).view(wire)["v"]
+        column: NDArray[Any] = self.raw[:, at : at + length].view(_WIRE[length])[:, 0]
+        return column
 
     def unsigned(self, field: int) -> Unsigned:
         """Return the field as a native unsigned integer (reduced-size encoding included)."""
@@ -61,16 +56,8 @@ class FixedRecords:
         """Return the last 16 octets of the field as two numbers."""
         at, length = self.plan.offsets[field], self.plan.fields[field].length
         if length == 16:
-            wire = np.dtype(
-                {
-                    "names": ["hi", "lo"],
-                    "formats": [">u8", ">u8"],
-                    "offsets": [at, at + 8],
-                    "itemsize": self.raw.shape[1],
-                }
-            )
-            both = self.raw.reshape(-1).view(wire)
-            return both["hi"].astype(np.uint64), both["lo"].astype(np.uint64)
+            both = self.raw[:, at : at + 16].view(_WIRE[8])
+            return both[:, 0].astype(np.uint64), both[:, 1].astype(np.uint64)
         padded = np.zeros((self.n_records, 16), np.uint8)
         used = min(length, 16)
         padded[:, 16 - used :] = self.raw[:, at + length - used : at + length]
@@ -128,6 +115,9 @@ def fixed_records(
         body = size * int(counts[0])
         if not body:
             return FixedRecords(plan, np.zeros((0, size), np.uint8)), counts
+        if len(starts) == 1:
+            start = int(starts[0])
+            return FixedRecords(plan, flat[start : start + body].reshape(-1, size).copy()), counts
         bodies = np.ndarray((flat.size - body + 1,), f"V{body}", flat, 0, (1,))[starts]
         return FixedRecords(plan, bodies.view(np.uint8).reshape(-1, size)), counts
     first = np.cumsum(counts) - counts

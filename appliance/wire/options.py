@@ -24,6 +24,7 @@ from appliance.wire.template import V9_SCOPE
 SELECTOR_ELEMENTS = (48, 302)
 INTERFACE_ELEMENTS = (10, 14, 252, 253)
 SYSTEM_INIT_ELEMENT = 160
+_RATE_ELEMENTS = frozenset((34, 50, 305, 306, 309, 310, 311, 396, 397))
 DOMAIN_ELEMENT = 149
 V9_SCOPE_INTERFACE = 2
 
@@ -82,12 +83,9 @@ class Sampling:
         found = self.told.get(subject)
         return self.told.get(any_domain(subject)) if found is None else found
 
-    def has(self, kind: str) -> bool:
-        """Tell whether anything of a kind was told."""
-        return kind in self._kinds
-
     @cached_property
-    def _kinds(self) -> frozenset[str]:
+    def kinds(self) -> frozenset[str]:
+        """The kinds of which anything was told."""
         return frozenset(subject.kind for subject in self.told)
 
     @property
@@ -167,9 +165,10 @@ class Learning:
         value = self._exactly(subject, moment)
         return self.lent.told.get(subject) if value is None else value
 
-    def has(self, kind: str) -> bool:
-        """Tell whether anything of a kind was ever told."""
-        return kind in self._kinds or self.before.has(kind) or self.lent.has(kind)
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of which anything was ever told."""
+        return self.before.kinds | self.lent.kinds | self._kinds
 
     def after(self) -> Sampling:
         """Return what is known in the end; the very same as before when nothing new was told."""
@@ -229,6 +228,8 @@ def sampling_rates(plan: DecodePlan, records: Records) -> NDArray[np.float64] | 
     write N as the spacing; RFC 7014 would have N - 1.
     """
     index = plan.first_index
+    if plan.elements.isdisjoint(_RATE_ELEMENTS):
+        return None
 
     def number(element: int) -> NDArray[np.float64] | None:
         at = index.get((0, element))

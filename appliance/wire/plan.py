@@ -111,6 +111,11 @@ class DecodePlan:
                 found.setdefault((field.enterprise, field.element), index)
         return found
 
+    @cached_property
+    def elements(self) -> frozenset[int]:
+        """IANA's elements that `index` finds."""
+        return frozenset(element for enterprise, element in self.first_index if not enterprise)
+
     def with_index(self, first_index: dict[tuple[int, int], int]) -> DecodePlan:
         """Return the same layout, in which elements are found at other fields."""
         plan = DecodePlan(self.version, self.fields, self.scope_count, self.options)

@@ -126,6 +126,19 @@ def test_families_when_the_version_is_told_then_that_unless_it_is_empty(
     assert found.column("source_address") == ["10.0.0.1", six, six, six]
 
 
+@both
+@pytest.mark.parametrize("elements", [(12, 28), (28, 12), (8, 12, 28), (8, 27), (8, 27, 12)])
+def test_families_when_only_one_end_has_both_then_its_filled_one(
+    protocol: Exporter, elements: tuple[int, ...]
+) -> None:
+    four = {8: "10.0.0.1", 12: "10.0.0.2", 27: "::", 28: "::"}
+    six = {8: "0.0.0.0", 12: "0.0.0.0", 27: "2001:db8::1", 28: "2001:db8::2"}
+    double, name = ((12, 28), ENDS[1]) if 28 in elements else ((8, 27), ENDS[0])
+    rows = [(*(values[e] for e in elements), n) for values, n in ((four, 4), (six, 6), (six, 4))]
+    found = one_layout(protocol, (*elements, 60), *rows)
+    assert found.column(name) == [four[double[0]], six[double[1]], six[double[1]]]
+
+
 @given(st.lists(st.tuples(st.sampled_from([*LENGTHS, 7, 11, 180]), st.booleans()), max_size=40))
 @settings(max_examples=100, deadline=None)
 def test_tunnel_when_layouts_repeat_anything_then_rows_of_right_columns(
