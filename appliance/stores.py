@@ -188,7 +188,8 @@ class FlowStore(Protocol):
         ...
 
     def expire(self, now: float) -> int:
-        """Delete bins past their time; return the number of rows."""
+        """Delete bins past their time and forget exporters that sent next to nothing; return the
+        number of rows."""
         ...
 
     # Read side.
@@ -235,13 +236,26 @@ class FlowStore(Protocol):
         ...
 
     def exporters(self) -> list[ExporterRecord]:
-        """Return every exporter that ever sent a flow record, by identifier."""
+        """Return every exporter that sent a flow record and was not forgotten, by identifier."""
         ...
 
     def change_exporter(
         self, exporter: int, *, name: str | None = None, info: str | None = None
     ) -> None:
         """Set an exporter's name or info.
+
+        Raises
+        ------
+        KeyError
+            There is no such exporter.
+        """
+        ...
+
+    def forget_exporter(self, exporter: int) -> None:
+        """Forget an exporter and what is stored of it alone; sums over all exporters stay.
+
+        It is gone at once; the loader deletes its sums. When it sends again, it is a new exporter
+        under a new identifier.
 
         Raises
         ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 
 import click
 
-from appliance.cli.options import Invocation
+from appliance.app import App
+from appliance.cli.options import Invocation, pass_app
 from appliance.collector.exporter_rows import ExporterRow, exporter_rows, is_current
 from appliance.collector.status import read_status
 from appliance.errors import ApplianceError
+from appliance.stores import store_factory
+from appliance.web.parameters import find_device
 
 FORMATS = ("table", "csv", "json")
 
@@ -30,7 +34,7 @@ TMPL: templates. WAIT: sets of flows that wait for one. SAMPLING: one packet of 
 the exporter, set in the settings, or assumed."""
 
 
-@click.command("exporters", epilog=_EPILOG)
+@click.group("exporters", invoke_without_command=True, epilog=_EPILOG)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file."
@@ -41,6 +45,32 @@ def command(ctx: click.Context, /, form: str, output: Path | None) -> None:
 
     Reads what the collector wrote last, so it also works after it has stopped.
     """
+    if ctx.invoked_subcommand is None:
+        _show(ctx, form, output)
+
+
+@command.command("forget")
+@click.argument("exporter", metavar="ADDRESS_OR_ID")
+@pass_app
+def forget(app: App, exporter: str) -> None:
+    """Forget an exporter: its name, its info and its sums.
+
+    Sums over all exporters and the flow log keep what it sent. When it sends again, it is listed
+    again, as a new exporter.
+    """
+    opener = store_factory(app.stores or {}, app.settings)
+    if opener is None:
+        raise ApplianceError("no plugin keeps exporters")
+    with closing(opener()) as store:
+        record = find_device(store.exporters(), exporter)
+        try:
+            store.forget_exporter(record.id)
+        except KeyError:
+            raise ApplianceError(f"no exporter {record.id}") from None
+    click.echo(f"exporter {record.id}, {record.address}, is forgotten")
+
+
+def _show(ctx: click.Context, form: str, output: Path | None) -> None:
     from appliance.collector.service import CollectorPaths
 
     settings = ctx.ensure_object(Invocation).app.settings

@@ -19,6 +19,7 @@ from appliance.errors import RequestError
 from appliance.hookspecs import hookimpl
 from appliance.settings import Settings
 from appliance.stores import ExporterRecord, FlowStore, Measure, Selection
+from appliance.web.audit import Act
 from appliance.web.bodies import Body
 from appliance.web.openapi import operation
 from appliance.web.parameters import Query, find_device
@@ -31,6 +32,7 @@ from appliance.web.times import (
 )
 
 PREFIX = "/v1/api"
+FORGET = "/api/v1/exporters/<device>"
 TAG = "Netflow collector"
 FLOW_LOG_FOLDER = "flowlog"
 MAX_NAME_LETTERS = 255
@@ -66,7 +68,7 @@ def api_status() -> dict[str, str]:
 
 
 def all_devices(store: FlowStore, query: Query, zone: tzinfo) -> Answer:
-    """Return every exporter with at least one flow record ever."""
+    """Return every exporter that sent a flow record and was not forgotten."""
     exporters, headers = _page(store.exporters(), query, f"{PREFIX}/device/get/all")
     return Answer([_device(exporter, zone) for exporter in exporters], headers=headers)
 
@@ -92,6 +94,17 @@ def change_device(device: str, body: Body, store: FlowStore, zone: tzinfo) -> di
     except KeyError:
         raise RequestError(404, f"No device {exporter.id}") from None
     return _device(find_device(store.exporters(), str(exporter.id)), zone)
+
+
+def forget_device(device: str, store: FlowStore, act: Act) -> dict[str, str]:
+    """Forget an exporter and its sums; those over all exporters keep what it sent."""
+    exporter = find_device(store.exporters(), device)
+    act.note(f"exporter {exporter.id} {exporter.address}")
+    try:
+        store.forget_exporter(exporter.id)
+    except KeyError:
+        raise RequestError(404, f"No device {exporter.id}") from None
+    return {"message": f"Exporter {exporter.address} is forgotten"}
 
 
 def summaries(interval: str, store: FlowStore, query: Query, now: float, zone: tzinfo) -> Answer:
@@ -249,4 +262,13 @@ def register_routes() -> list[Route]:
         ]
     schema = operation("Set name or info of a device", _DEVICE, body=name, tag=TAG)
     path = f"{PREFIX}/device/set/by/<device>"
-    return [*routes, Route("POST", path, change_device, role=ADMINISTRATOR, schema=schema)]
+    gone = operation(
+        "Forget an exporter, by ID or address",
+        {"message": "Exporter 127.0.0.1 is forgotten"},
+        tag=TAG,
+    )
+    return [
+        *routes,
+        Route("POST", path, change_device, role=ADMINISTRATOR, schema=schema),
+        Route("DELETE", FORGET, forget_device, role=ADMINISTRATOR, schema=gone),
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from appliance.collector.exporter_rows import exporter_rows
 from appliance.collector.sessions import SILENCE_MS
 from appliance.collector.status import exporter_facts, write_status
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
+from appliance.flows import address_halves
+from appliance.plugins.sql_store.configuration import SETTINGS
+from appliance.plugins.sql_store.store import SqlStore
+from appliance.settings import SettingsFile
 from appliance.wire.block import Datagram
 from tests.decoding.building import (
     BASIC,
@@ -187,6 +192,27 @@ def test_exporters_when_no_collector_ran_then_one_sentence_and_exit_code(
     (tmp_path / "data" / "collector.json").unlink()
     assert run(conf, "exporters") == 1
     assert capsys.readouterr().err.startswith("appliance: no collector has run here: ")
+
+
+@pytest.mark.parametrize("device", ["192.0.2.7", "2"])
+def test_forget_when_the_exporter_is_listed_then_it_is_no_more(
+    collected: Callable[..., Path], capsys: pytest.CaptureFixture[str], device: str
+) -> None:
+    conf = collected()
+    with closing(opened_store(conf)) as store:
+        store._exporters.ids([address_halves(f"192.0.2.{last}") for last in (1, 7)], 1.0)
+        assert run(conf, "exporters", "forget", device) == 0
+        assert capsys.readouterr().out == "exporter 2, 192.0.2.7, is forgotten\n"
+        assert [record.address for record in store.exporters()] == ["192.0.2.1"]
+        assert run(conf, "exporters", "forget", device) == 1
+        assert capsys.readouterr().err == f"appliance: No device {device}\n"
+
+
+def opened_store(conf: Path) -> SqlStore:
+    """Return the store in the data directory of `collected`."""
+    tree = {"data_directory": str(conf.parent / "data")}
+    settings = SettingsFile(None, conf, tree).settings(SETTINGS)
+    return SqlStore("sqlite:flows.sqlite", settings)
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,13 @@ class FakeStore:
                 return
         raise KeyError(exporter)
 
+    def forget_exporter(self, exporter: int) -> None:
+        self._called("forget_exporter")
+        kept = [record for record in self.records if record.id != exporter]
+        if len(kept) == len(self.records):
+            raise KeyError(exporter)
+        self.records = kept
+
     def health(self) -> Mapping[str, Any]:
         self._called("health")
         return self.facts

@@ -6,6 +6,7 @@ import pytest
 
 from appliance.contracts import PUBLIC, Answer, Route
 from appliance.errors import QueryError, RequestError, StartupError, StorageError
+from appliance.stores import ExporterRecord
 from appliance.web.application import SECURITY_HEADERS
 from appliance.web.cors import Cors
 from tests.web.building import Client
@@ -105,6 +106,22 @@ def test_database_when_away_for_long_then_logged_once_a_minute(client_of, caplog
     for _ in range(3):
         client("GET", "/x")
     assert [record.getMessage() for record in caplog.records] == ["storage is not available: gone"]
+
+
+@pytest.mark.parametrize("device", ["2", "192.0.2.2"])
+def test_exporter_when_deleted_then_no_device_any_more(client, store, device):
+    store.records = [
+        ExporterRecord(number, f"192.0.2.{number}", "", "", 1.0, 1.0) for number in (1, 2)
+    ]
+    path = f"/api/v1/exporters/{device}"
+    assert is_error(client("DELETE", path, token="user"), 403)
+    assert is_error(client("DELETE", path), 401)
+    reply = client("DELETE", path, token="administrator")
+    assert (reply.status, reply.json) == (200, {"message": "Exporter 192.0.2.2 is forgotten"})
+    assert [row["ID"] for row in client("GET", GET_ALL, token="user").json] == [1]
+    again = client("DELETE", path, token="administrator")
+    assert is_error(again, 404)
+    assert again.json["message"] == f"No device {device}"
 
 
 def test_path_when_unknown_then_404_in_json(client):

@@ -103,6 +103,11 @@ class Applications:
             rows.append((exporter, str(application), cleaned))
         return rows
 
+    def forget(self, exporters: Iterable[str]) -> None:
+        """Let go of the names that some exporters gave."""
+        for exporter in exporters:
+            self._known -= len(self.names.pop(exporter, {}))
+
     def of(self, groups: Groups, addresses: Mapping[int, str]) -> tuple[IntArray, list[str]]:
         """Return the name of each group, as its place in a list of names."""
         places = self.services.named(groups.columns[_PROTOCOL], groups.columns[_PORT])

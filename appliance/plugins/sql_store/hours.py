@@ -23,7 +23,7 @@ from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, LARGEST_ONLY, 
 from appliance.plugins.sql_store.grouping import Groups, IntArray, regrouped
 from appliance.plugins.sql_store.minutes import NamesByMinute
 from appliance.plugins.sql_store.stored_tops import BinKey, read_tops, read_totals, write_tops
-from appliance.plugins.sql_store.tops import Tops, cells, merged, tops_from_groups
+from appliance.plugins.sql_store.tops import Tops, cells, merged, tops_from_groups, tops_from_rows
 
 MOST_HOURS = 2
 """So many hours are in memory: the running one, and the one before until it is made."""
@@ -102,10 +102,16 @@ class OpenHour:
             if cell not in wanted:
                 continue
             key = (cell // 2, cell % 2, self.start)
+            together = key[0] == ALL_EXPORTERS
+            if key not in totals and not together:
+                continue  # The exporter was forgotten.
             total = totals.get(key, np.zeros(3, np.int64))
             unseen = accumulator.unseen_of(cell, total)
-            together = key[0] == ALL_EXPORTERS
             most = self.limits.top if together else self.limits.top_per_exporter
+            if (accumulator.seen[cell] > total).any():
+                # Forgotten and heard again: which of these names came after that is not known.
+                yield key, merged([tops_from_rows(())], most, total)
+                continue
             tops = tops_from_groups(dimension, names, most, unseen, total)
             if (accumulator.seen[cell] < total).any():
                 tops = _better(database, dimension, key, tops)

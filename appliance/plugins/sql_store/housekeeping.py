@@ -13,6 +13,7 @@ from appliance.plugins.sql_store.bins import Size, bin_start
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, DIRECTIONS, Dimension
+from appliance.plugins.sql_store.forgetting import chunks, number_list
 from appliance.plugins.sql_store.places import SQLITE
 from appliance.plugins.sql_store.progress import read_progress
 from appliance.plugins.sql_store.schema import schema_version
@@ -36,20 +37,18 @@ def expire(database: SqlDatabase, limits: StoreLimits, now: float) -> int:
         oldest = int(now) - limits.kept(size)
         if oldest <= 0:
             continue
-        places = [
-            (int(dimension), int(size), exporter, direction, bin_start(size, oldest))
-            for dimension in Dimension
-            for exporter in exporters
-            for direction in DIRECTIONS
-        ]
         with database.transaction(write=True):
-            deleted += database.executemany(
-                "DELETE FROM rollup WHERE dimension = ? AND size = ? AND exporter = ?"
-                " AND direction = ? AND bin_start < ?",
-                places,
-            )
+            for dimension in Dimension:
+                for part in chunks(exporters):
+                    deleted += database.execute(
+                        "DELETE FROM rollup WHERE dimension = ? AND size = ?"  # noqa: S608 - numbers
+                        f" AND exporter IN ({number_list(part)})"
+                        f" AND direction IN ({number_list(DIRECTIONS)}) AND bin_start < ?",
+                        (int(dimension), int(size), bin_start(size, oldest)),
+                    ).rowcount
             database.execute(
-                "DELETE FROM work WHERE size = ? AND bin_start < ?", (places[0][1], places[0][4])
+                "DELETE FROM work WHERE size = ? AND bin_start < ?",
+                (int(size), bin_start(size, oldest)),
             )
     if database.kind == SQLITE:
         database.vacuum(VACUUM_PAGES)

@@ -170,11 +170,14 @@ class LargestQuestions:
                 return nothing
             asked = Range(parts, selection.exporter, _directions(selection))
             total = self.exact.totals(asked)
-            (address,) = self.database.rows(
+            addresses = self.database.rows(
                 "SELECT address FROM known_exporter WHERE id = ?", (selection.exporter,)
-            )[0]
+            )
+            if not addresses:
+                return nothing  # It was forgotten meanwhile.
         names = [
-            self.log.names(dimension, str(address), asked.directions, span, by) for span in parts
+            self.log.names(dimension, str(addresses[0][0]), asked.directions, span, by)
+            for span in parts
         ]
         known = added_up([part.total for part in names])
         return PartHours(whole, parts, names, np.maximum(saturated(total) - known, 0))

@@ -15,24 +15,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from appliance.collector.memory import return_freed_memory
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, FlowLogReader, Rows
-from appliance.flows import address_text
 from appliance.plugins.sql_store.bins import Size, bin_start
 from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier, Flows
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS
 from appliance.plugins.sql_store.exact import Applications, add_rows, exact_rows, piece_groups
-from appliance.plugins.sql_store.exporters import Exporters
+from appliance.plugins.sql_store.exporters import MOST_EXPORTERS, Exporters
+from appliance.plugins.sql_store.forgetting import delete_exporters
 from appliance.plugins.sql_store.grouping import Groups
 from appliance.plugins.sql_store.hours import OpenHour, OpenHours
-from appliance.plugins.sql_store.log_pieces import read_piece
+from appliance.plugins.sql_store.log_pieces import OPTION_COLUMNS, application_names, read_piece
 from appliance.plugins.sql_store.minutes import (
     NamesByMinute,
     OpenMinutes,
@@ -42,6 +41,7 @@ from appliance.plugins.sql_store.minutes import (
     stored_minutes,
 )
 from appliance.plugins.sql_store.progress import Progress, read_progress, write_progress
+from appliance.plugins.sql_store.rebuild import note
 from appliance.plugins.sql_store.work import (
     WorkItem,
     finish,
@@ -55,12 +55,6 @@ from appliance.stores import LoadReport
 
 PIECE_ROWS = 400_000
 OPTIONS_ROWS = 50_000
-OPTION_COLUMNS = (
-    "exporter_address_hi",
-    "exporter_address_lo",
-    "application_id",
-    "application_name",
-)
 
 
 class ChangedByOther(StorageError):  # noqa: N818 - nothing is wrong, somebody else was first
@@ -98,6 +92,7 @@ class RollupLoader:
         self._minutes = OpenMinutes(limits)
         self._applications = Applications(classifier.services)
         self._hours = OpenHours(limits)
+        self._behind, self._gave_way = True, 0
 
     def load_once(self, now: float) -> LoadReport:
         """Store what is new, at most one piece, and work on what is to be made.
@@ -111,8 +106,7 @@ class RollupLoader:
         if not (self._log / "flows").is_dir():
             return report
         try:
-            progress = self._current(now)
-            progress = self._load_options(progress)
+            progress = self._load_options(self._delete_forgotten(self._current(now)))
             piece = self._next_piece(progress, now)
             due = self._minutes.due(now) or self._hours.due(now, progress.flows)
             if piece is not None or due:
@@ -122,7 +116,27 @@ class RollupLoader:
         except BaseException:
             self.forget()
             raise
+        self._behind = report.busy
         return report
+
+    def forget_silent(self, now: float) -> None:
+        """Forget exporters that sent next to nothing and are silent; note who gave way since."""
+        if self._progress is None or self._behind:
+            return  # What they sent is not all stored.
+        texts = []
+        if silent := self.exporters.silent(now):
+            self.exporters.delete_unnamed(silent, now)
+            self._delete_forgotten(self._progress)
+            texts.append(f"{len(silent)} exporters that sent next to nothing are forgotten")
+        if self._gave_way:
+            texts.append(
+                f"{self._gave_way} exporters gave way to others, there is room for"
+                f" {MOST_EXPORTERS}: set collector.allowed_exporters"
+            )
+            self._gave_way = 0
+        with self.database.transaction(write=True):
+            for text in texts:
+                note(self.database, now, text)
 
     def cursor(self) -> Cursor | None:
         """Return the position in the log before which nothing is needed any more."""
@@ -141,7 +155,7 @@ class RollupLoader:
         self._progress = None
         self._minutes, self._hours = OpenMinutes(self.limits), OpenHours(self.limits)
         self._applications = Applications(self.classifier.services)
-        self.exporters.forget()
+        self.exporters.reset()
 
     def _current(self, now: float) -> Progress:
         """Return the progress; when it is not what this loader wrote last, take it over."""
@@ -169,7 +183,7 @@ class RollupLoader:
                 self._reader, cursor, self.piece_rows, FLOW_COLUMNS, progress.flows
             )
             if rows:
-                piece = self._summed(rows, cursor, after, now)
+                piece = self._stored_piece(rows, cursor, after, now)
                 self._minutes.add(piece.names)
             cursor = after
 
@@ -178,7 +192,7 @@ class RollupLoader:
         tables, after = self._reader.follow(progress.options, OPTIONS_ROWS, True, OPTION_COLUMNS)
         if after == progress.options:
             return progress
-        found = [name for table in tables for name in _application_names(table)]
+        found = [name for table in tables for name in application_names(table)]
         before = self._applications.refused
         learned = self._applications.learn(found)
         changed = copy.deepcopy(progress)
@@ -199,18 +213,38 @@ class RollupLoader:
         rows, after = read_piece(self._reader, progress.flows, self.piece_rows, FLOW_COLUMNS, end)
         if after == progress.flows:
             return None
-        return self._summed(rows, progress.flows, after, now, progress.floor if refilling else 0)
-
-    def _summed(
-        self, rows: list[Rows], first: Cursor, after: Cursor, now: float, floor: int = 0
-    ) -> Piece:
         flows = self.classifier.flows(rows)
-        if floor:
-            flows = flows.where(np.flatnonzero(flows.minutes >= floor))
+        if refilling:
+            flows = flows.where(np.flatnonzero(flows.minutes >= progress.floor))
+        elif leaving := self.exporters.giving_way(flows.exporters):
+            self.exporters.delete_unnamed(leaving, now)
+            self._delete_forgotten(progress)
+            self._gave_way += len(leaving)
         ids = self.exporters.ids(flows.exporters, now)
-        groups = piece_groups(flows, ids)
-        read = sum(piece.n_rows for piece in rows)
-        return Piece(first, after, read, flows, groups, piece_names(flows, groups, ids))
+        return _summed(rows, progress.flows, after, flows, ids)
+
+    def _stored_piece(self, rows: list[Rows], first: Cursor, after: Cursor, now: float) -> Piece:
+        """Sum up a piece that is stored already."""
+        flows = self.classifier.flows(rows)
+        ids = self.exporters.ids(flows.exporters, now, make=False)
+        return _summed(rows, first, after, flows, ids)
+
+    def _delete_forgotten(self, progress: Progress) -> Progress:
+        """Delete what is stored of exporters that were forgotten, here or by the API."""
+        forgotten = self.exporters.pending_deletions()
+        if not forgotten:
+            return progress
+        changed = copy.deepcopy(progress)
+        changed.highest_exporter = max(changed.highest_exporter, *forgotten)
+        changed.generation += 1
+        changed.count("exporters_forgotten", len(forgotten))
+        with self._writing():
+            delete_exporters(self.database, forgotten)
+            write_progress(self.database, changed)
+        self._progress = changed
+        self._applications.forget(forgotten.values())
+        self.exporters.finish_deletions(forgotten)
+        return changed
 
     def _store(self, piece: Piece | None, now: float, report: LoadReport) -> None:
         progress = copy.deepcopy(self._known())
@@ -328,7 +362,7 @@ class RollupLoader:
         # A cursor behind `end` says the same in other words.
         after = min(after, end)
         if rows:
-            hour.take(self._summed(rows, hour.position, after, now).names, after)
+            hour.take(self._stored_piece(rows, hour.position, after, now).names, after)
         hour.position = after
 
     @contextmanager
@@ -348,8 +382,7 @@ class RollupLoader:
         return self._progress
 
 
-def _application_names(table: Any) -> Iterator[tuple[str, int, str]]:
-    columns = [table.column(name).to_pylist() for name in OPTION_COLUMNS]
-    for hi, lo, application, name in zip(*columns, strict=True):
-        if application and name:
-            yield address_text(hi or 0, lo or 0), application, name
+def _summed(rows: list[Rows], first: Cursor, after: Cursor, flows: Flows, ids: list[int]) -> Piece:
+    groups = piece_groups(flows, ids)
+    read = sum(piece.n_rows for piece in rows)
+    return Piece(first, after, read, flows, groups, piece_names(flows, groups, ids))

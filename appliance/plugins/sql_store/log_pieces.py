@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from appliance.flowlog import Cursor, FlowLogReader, Rows
+from appliance.flows import address_text
+
+OPTION_COLUMNS = (
+    "exporter_address_hi",
+    "exporter_address_lo",
+    "application_id",
+    "application_name",
+)
 
 
 def read_piece(
@@ -34,3 +43,11 @@ def read_piece(
         if most == 1 or not found:
             return [], end
         most = max(1, min(most, sum(rows.n_rows for rows in found)) // 2)
+
+
+def application_names(table: Any) -> Iterator[tuple[str, int, str]]:
+    """Return (exporter, application_id, name) of options records with `OPTION_COLUMNS`."""
+    columns = [table.column(name).to_pylist() for name in OPTION_COLUMNS]
+    for hi, lo, application, name in zip(*columns, strict=True):
+        if application and name:
+            yield address_text(hi or 0, lo or 0), application, name

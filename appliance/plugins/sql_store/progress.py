@@ -40,6 +40,8 @@ class Progress:
         Grows when bins that were final change.
     counters
         What was left out, by name.
+    highest_exporter
+        The highest identifier of an exporter that was forgotten.
     """
 
     flows: Cursor = START
@@ -53,6 +55,7 @@ class Progress:
     until: Cursor = START
     generation: int = 0
     counters: dict[str, int] = field(default_factory=dict)
+    highest_exporter: int = 0
 
     def text(self) -> str:
         """Return it as JSON."""

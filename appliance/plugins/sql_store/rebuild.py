@@ -76,6 +76,7 @@ def begin_rebuild(database: SqlDatabase, folder: Path, classifier: Classifier, n
             until=until,
             generation=before.generation + 1,
             counters=before.counters,
+            highest_exporter=before.highest_exporter,
         )
         write_progress(database, after)
         text = f"sums from {_utc(floor)} on are filled again from the flow log"

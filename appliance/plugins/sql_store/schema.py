@@ -28,6 +28,9 @@ Appliance database
 ------------------
 exporter
     Identifier, address, name, info, and when they were made and changed.
+forgotten_exporter
+    Exporters that were forgotten while something may be stored of them (`pending`), and the one
+    with the highest identifier, as none is used again.
 account, role, account_role, api_token, sign_in_attempts, sign_in_client, audit
     Users and what belongs to them; see `account_models`. An identifier of a user is never used
     again, so nothing of a deleted one can come back with a new one.
@@ -128,6 +131,12 @@ APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
     (
         "ALTER TABLE audit ADD COLUMN room VARCHAR(14) NOT NULL DEFAULT 'administrators'",
         "UPDATE audit SET room = 'strangers' WHERE status BETWEEN 400 AND 499",
+    ),
+    (
+        """CREATE TABLE IF NOT EXISTS forgotten_exporter (
+            id INTEGER NOT NULL PRIMARY KEY, address VARCHAR(45) NOT NULL,
+            forgotten DOUBLE NOT NULL, pending TINYINT NOT NULL
+        )""",
     ),
 )
 

@@ -103,7 +103,8 @@ class SqlStore:
         return self.loader.cursor()
 
     def expire(self, now: float) -> int:
-        """Delete bins past their time; return the number of rows."""
+        """Delete bins past their time and forget exporters; return the number of bins' rows."""
+        self.loader.forget_silent(now)
         return expire(self.flows, self.limits, now)
 
     # Read side.
@@ -162,6 +163,10 @@ class SqlStore:
     ) -> None:
         """Set an exporter's name or info."""
         self._exporters.change(exporter, name, info, self._clock())
+
+    def forget_exporter(self, exporter: int) -> None:
+        """Forget an exporter; the loader deletes what is stored of it."""
+        self._exporters.delete(exporter, self._clock())
 
     def health(self) -> Mapping[str, Any]:
         """Return what an operator wants to know."""
