@@ -25,7 +25,7 @@ ACTING = frozenset(
         *("sql_table_schema", "sql_table_version", "sql_table_type", "sql_refresh_time"),
         *("sql_startup_delay", "sql_history", "sql_history_roundoff", "sql_optimize_clauses"),
         *("sql_dont_try_update", "sql_multi_values", "sql_cache_entries", "sql_num_hosts"),
-        *("sql_num_protos", "timestamps_secs"),
+        *("sql_num_protos", "sql_conn_ca_file", "timestamps_secs"),
         *("print_output", "print_output_separator", "print_output_file"),
         *("print_output_file_append", "print_refresh_time", "print_startup_delay"),
         *("print_history", "print_history_roundoff", "print_markers", "print_num_protos"),
