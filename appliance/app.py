@@ -21,11 +21,13 @@ from appliance.errors import ApplianceError, SettingsError, StartupError
 from appliance.nfacctd.in_force import config_in_force
 from appliance.nfacctd.overrides import decided
 from appliance.plugin_manager import build_plugin_manager
+from appliance.ratelimit import RateLimited
 from appliance.settings import CORE_SETTINGS, Setting, Settings, SettingsFile, read_settings_file
 from appliance.stores import LogLoader
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
+# Of the process: a hook that fails may be called for each exporter that appears.
+log = RateLimited(logging.getLogger(__name__))
 
 THE_CORE = "the appliance itself"
 

@@ -89,3 +89,22 @@ def test_levels_when_written_then_as_asked(
     limited.info("one")
     limited.warning("two")
     assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
+
+
+def test_message_when_about_errors_that_read_alike_then_once_a_minute(
+    limited: RateLimited, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        limited.error("cannot be written: %s", OSError("no space"))
+    assert lines(caplog) == ["cannot be written: no space"]
+
+
+def test_message_when_there_were_many_others_an_hour_ago_then_written(
+    limited: RateLimited, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(limited.limit + 5):
+        limited.warning("damaged: %s", number)
+    assert len(lines(caplog)) == limited.limit
+    clock.now += 3600
+    limited.warning("damaged: %s", "another")
+    assert lines(caplog)[-1] == "damaged: another"

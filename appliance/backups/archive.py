@@ -2,7 +2,7 @@
 
 The manifest names every other member with its size and SHA-256. What is read is untrusted: nothing
 is written outside the given folder, nothing but plain files is taken, and nothing that the manifest
-does not name; the folder is complete and checked when `unpack` returns.
+does not name, nor more than it says; the folder is complete and checked when `unpack` returns.
 """
 
 from __future__ import annotations
@@ -11,20 +11,27 @@ import hashlib
 import io
 import json
 import os
+import re
+import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from appliance import __version__
+from appliance.backups.rights import own_rights
 from appliance.errors import ApplianceError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 MAX_MANIFEST_OCTETS = 16 * 1024 * 1024
+MAX_ENTRY_OCTETS = 8 * 1024
+"""What a member may take beside its content."""
+
 _CHUNK_OCTETS = 1024 * 1024
+_VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,5}[A-Za-z0-9.+-]{0,60}", re.ASCII)
 _OWNER_ONLY = 0o600
 
 
@@ -78,28 +85,49 @@ def pack(folder: Path, archive: Path, made: str) -> Manifest:
             for name in names:
                 with (folder / name).open("rb") as file:
                     tar.addfile(_entry(name, manifest.files[name][0]), file)
-        os.replace(beside, archive)
+        with own_rights():
+            os.replace(beside, archive)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with own_rights():
+            beside.unlink(missing_ok=True)
         raise BackupError(archive, f"cannot be written: {_reason(error)}") from None
     return manifest
 
 
-def unpack(archive: Path, folder: Path) -> Manifest:
+def unpack(
+    archive: Path, folder: Path, belongs: Callable[[str], bool] = lambda name: True
+) -> Manifest:
     """Write what an archive holds to an empty folder, and check all of it.
+
+    Parameters
+    ----------
+    belongs
+        Whether a backup can hold a file of that name.
 
     Raises
     ------
     BackupError
-        It cannot be read, is damaged, or was made by a newer version.
+        It cannot be read, is damaged, was made by a newer version, or needs more than is free.
     """
     try:
-        with _opened(archive) as tar:
+        with _opened(archive) as (tar, stream):
             manifest = _manifest(archive, tar.next(), tar)
+            for name in manifest.files:
+                if not belongs(name):
+                    raise BackupError(archive, f"{name[:200]!r} does not belong into a backup")
+            octets = sum(octets for octets, _ in manifest.files.values())
+            _check_space(archive, folder, octets)
+            stream.left += octets + MAX_ENTRY_OCTETS * (len(manifest.files) + 16)
             _extract_all(archive, tar, folder, manifest)
     except (OSError, EOFError, tarfile.TarError) as error:
         raise BackupError(archive, f"is no whole backup: {_reason(error)}") from None
     return manifest
+
+
+def _check_space(archive: Path, folder: Path, octets: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if octets > free:
+        raise BackupError(archive, f"needs {octets} octets in {folder.parent}, {free} are free")
 
 
 def _manifest(archive: Path, member: tarfile.TarInfo | None, tar: tarfile.TarFile) -> Manifest:
@@ -123,13 +151,15 @@ def _checked(content: Any) -> Manifest:
     version, made, number = content["version"], content["made"], content["format"]
     if not isinstance(version, str) or not isinstance(made, str) or type(number) is not int:
         raise TypeError("version, made or format is something else than it should be")
+    if not _VERSION.fullmatch(version):
+        raise ValueError("its version is none")
     files = {}
     for name, (octets, digest) in content["files"].items():
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or str(path) != name or name == MANIFEST:
-            raise ValueError(f"{name!r} is no name for a file of a backup")
+            raise ValueError(f"{name[:200]!r} is no name for a file of a backup")
         if type(octets) is not int or octets < 0 or not isinstance(digest, str):
-            raise TypeError(f"size or checksum of {name!r} is none")
+            raise TypeError(f"size or checksum of {name[:200]!r} is none")
         files[name] = (octets, digest)
     return Manifest(version, made, files, number)
 
@@ -139,7 +169,7 @@ def _extract_all(archive: Path, tar: tarfile.TarFile, folder: Path, manifest: Ma
     while (member := tar.next()) is not None:
         expected = missing.pop(member.name, None)
         if expected is None or not member.isreg():
-            raise BackupError(archive, f"{member.name!r} does not belong into a backup")
+            raise BackupError(archive, f"{member.name[:200]!r} does not belong into a backup")
         _extract(archive, tar, member, folder, expected)
     if missing:
         raise BackupError(archive, f"is damaged: {next(iter(missing))} is missing")
@@ -172,23 +202,43 @@ def _extract(
 def _written(path: Path) -> Iterator[tarfile.TarFile]:
     import pyarrow as pa
 
-    os.close(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, _OWNER_ONLY))
+    with own_rights():
+        # Never one that is there, or where a link leads to: the folder may be another user's.
+        path.unlink(missing_ok=True)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        file = os.fdopen(os.open(path, flags, _OWNER_ONLY), "wb")
     with (
-        pa.output_stream(str(path), compression="zstd") as stream,
+        file,
+        pa.output_stream(file, compression="zstd") as stream,
         tarfile.open(fileobj=stream, mode="w|") as tar,
     ):
         yield tar
 
 
+class _Bounded:
+    """A stream that ends with an error when more comes out of it than there may be."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.left = stream, MAX_MANIFEST_OCTETS + 16 * MAX_ENTRY_OCTETS
+
+    def read(self, octets: int) -> bytes:
+        content = bytes(self.stream.read(octets))
+        self.left -= len(content)
+        if self.left < 0:
+            raise tarfile.ReadError("more comes out of it than its manifest says")
+        return content
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+def _opened(path: Path) -> Iterator[tuple[tarfile.TarFile, _Bounded]]:
     import pyarrow as pa
 
-    with (
-        pa.input_stream(str(path), compression="zstd") as stream,
-        tarfile.open(fileobj=stream, mode="r|") as tar,
-    ):
-        yield tar
+    with own_rights():
+        file = path.open("rb")
+    with file, pa.input_stream(file, compression="zstd") as stream:
+        bounded: Any = _Bounded(stream)  # all of a file that is needed
+        with tarfile.open(fileobj=bounded, mode="r|") as tar:
+            yield tar, bounded
 
 
 def _entry(name: str, octets: int) -> tarfile.TarInfo:

@@ -12,9 +12,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from appliance.flowlog.names import FAMILIES, highest_number, list_files
+from appliance.backups.rights import owner_rights
+from appliance.flowlog.names import FAMILIES, highest_number, list_files, parse
 from appliance.flowlog.writer import STATE_FILE
 from appliance.settings import Settings
 from appliance.whole_files import PRIVATE, replacing
@@ -24,6 +26,17 @@ STATE, SETTINGS = "state", "settings"
 _STATE_FILES = ("secret", "exporters.json", "*.conf", "*.lst", "tls/*.pem")
 _SETTINGS_FILES = ("*.yml", "*.conf", "*.lst")
 _TRIES = 5
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether `save_files` makes files of that name."""
+    folder, _, rest = name.partition("/")
+    patterns = {STATE: _STATE_FILES, SETTINGS: _SETTINGS_FILES}.get(folder, ())
+    if any(p.count("/") == rest.count("/") and fnmatchcase(rest, p) for p in patterns):
+        return True
+    family, _, file = rest.partition("/")
+    is_of_log = rest == STATE_FILE or (family in FAMILIES and parse(Path(file)) is not None)
+    return folder == FLOW_LOG and is_of_log and "/" not in file
 
 
 def save_files(settings: Settings, folder: Path, *, flow_log: bool) -> None:
@@ -68,10 +81,14 @@ def restore_files(
 
 
 def _copy_all(source: Path, patterns: tuple[str, ...], target: Path) -> None:
-    for path in _matching(source, patterns):
+    if not source.is_dir():
+        return
+    with owner_rights(source):
+        contents = {path: path.read_bytes() for path in _matching(source, patterns)}
+    for path, content in contents.items():
         to = target / path.relative_to(source)
         to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, to)
+        to.write_bytes(content)
 
 
 def _matching(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
@@ -133,16 +150,13 @@ def _move_all(source: Path, target: Path) -> None:
     for path in (source, *sorted(source.rglob("*"))):
         to = target / path.relative_to(source)
         if path.is_dir():
-            if not to.exists():
-                to.mkdir(mode=0o700)
-                _give(to)
+            with owner_rights(target if target.exists() else target.parent):
+                if not to.exists():
+                    to.mkdir(mode=0o700)
             continue
-        with replacing(to, PRIVATE, keep=True) as file, path.open("rb") as content:
+        with (
+            path.open("rb") as content,
+            owner_rights(target),
+            replacing(to, PRIVATE, keep=True) as file,
+        ):
             shutil.copyfileobj(content, file)
-
-
-def _give(folder: Path) -> None:
-    """Let root's folder belong to whom the one that it is in belongs."""
-    if os.geteuid() == 0:
-        found = folder.parent.stat()
-        os.chown(folder, found.st_uid, found.st_gid)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from appliance.app import App, collect, refuse_duplicates
 from appliance.backups.archive import BackupError, Manifest, pack, unpack
-from appliance.backups.files import restore_files, save_files
+from appliance.backups.files import is_file_name, restore_files, save_files
+from appliance.backups.rights import owner_rights
 from appliance.collector.supervision import AlreadyRunning, PidFile
 from appliance.collector.supervision.choice import pid_file_path
 from appliance.contracts import BackupPart
@@ -74,9 +75,13 @@ def restore(app: App, archive: Path, *, with_settings: bool) -> Restored:
     ApplianceError
         Collector or API run, or the archive cannot be used.
     """
-    with _nothing_runs(app, archive), _scratch(app, archive) as folder:
-        manifest = unpack(archive, folder)
-        for part in _parts(app):
+    with _scratch(app, archive) as folder, _nothing_runs(app, archive):
+        parts = _parts(app)
+        names = {part.name for part in parts}
+        manifest = unpack(
+            *(archive, folder), lambda name: name.split("/")[0] in names or is_file_name(name)
+        )
+        for part in parts:
             (folder / part.name).mkdir(exist_ok=True)
             part.restore(folder / part.name)
         aside = restore_files(app.settings, folder, with_settings=with_settings, now=time.time())
@@ -91,18 +96,23 @@ def _parts(app: App) -> Sequence[BackupPart]:
 
 @contextmanager
 def _scratch(app: App, archive: Path) -> Iterator[Path]:
-    """Work in the data directory: the flow log can be linked there, and its disk has space."""
+    """Work in the data directory: the flow log can be linked there, and its disk has space.
+
+    All of the block has the rights of its owner.
+    """
     data: Path = app.settings["data_directory"]
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".backup-", dir=data))
-    except OSError as error:
-        problem = f"{data} cannot be written: {(error.strerror or '').lower()}"
-        raise BackupError(archive, problem) from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as rights:
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+            rights.enter_context(owner_rights(data))
+            folder = Path(tempfile.mkdtemp(prefix=".backup-", dir=data))
+        except OSError as error:
+            problem = f"{data} cannot be written: {(error.strerror or '').lower()}"
+            raise BackupError(archive, problem) from None
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -24,8 +24,10 @@ from appliance.errors import QueryError, StorageError
 from appliance.feeds import FeedBin, FlowFeed
 from appliance.flowlog import FlowLogWriter
 from appliance.flows import FlowBatch
+from appliance.ratelimit import RateLimited
 
-log = logging.getLogger(__name__)
+# Of the process, which has one feed.
+log = RateLimited(logging.getLogger(__name__))
 
 POLL_SECONDS = 5.0
 NAMES_SECONDS = 60.0
@@ -175,7 +177,7 @@ class FeedCollector:
                 self._names_at = time.monotonic() + NAMES_SECONDS
                 self._take_names()
         except (StorageError, QueryError) as error:
-            log.warning("%s; trying again in %.0f s", error, pause)
+            log.warning("%s; trying again soon", error)
             return min(pause * 2, _LONGEST_PAUSE_SECONDS)
         return POLL_SECONDS
 

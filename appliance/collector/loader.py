@@ -21,10 +21,12 @@ from appliance.collector.parent import parent_watch
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, Maintainer
+from appliance.ratelimit import RateLimited
 from appliance.settings import Settings
 from appliance.stores import FlowStore, LogLoader
 
-log = logging.getLogger(__name__)
+# Of the process: what fails for one store mostly fails for all.
+log = RateLimited(logging.getLogger(__name__))
 
 _NICENESS = 5
 _INTERVAL_SECONDS = 1.0
@@ -145,7 +147,7 @@ class StoreFiller:
                 self.store.expire(now)
             found = self.store.cursor()
         except StorageError as error:
-            log.warning("%s; trying again in %.0f s", error, self._pause_seconds)
+            log.warning("%s; trying again soon", error)
             self._again_at = monotonic + self._pause_seconds
             self._pause_seconds = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
             return False

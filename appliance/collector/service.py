@@ -36,10 +36,12 @@ from appliance.decoding.results import Exporter
 from appliance.errors import StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
+from appliance.ratelimit import RateLimited
 from appliance.setting_types import ListenAddress
 from appliance.settings import Settings
 
-log = logging.getLogger(__name__)
+# Of the process, which has one collector.
+log = RateLimited(logging.getLogger(__name__))
 
 STATES_FILE = "exporters.json"
 STATUS_FILE = "collector.json"

@@ -4,7 +4,8 @@ A journal is a row of frames, each a header of 64 octets and a payload padded to
 holds one Arrow IPC stream of one record batch: the columns that vary; those that do not stand as
 JSON in the schema's metadata. A COMMIT frame, only in the journals of flows, ends a group: JSON
 with the state changes of the group, and how far this journal and that of the options records now
-count. Whatever follows the last COMMIT is a torn group, and nobody reads it. Plain octets,
+count. Whatever follows the last COMMIT is a torn group, and nobody reads it. A frame's header has a
+CRC-32 of its payload; journals of former versions have none for rows. Plain octets,
 measured: lz4 costs five times the time, and a journal lives for a minute.
 """
 
@@ -25,7 +26,8 @@ from appliance.errors import StorageError
 from appliance.flowlog.schema import Rows, arrow_type
 from appliance.flows import COLUMN
 
-ROWS, COMMIT = 1, 2
+UNCHECKED_ROWS, COMMIT, ROWS = 1, 2, 3
+"""The first is that of former versions."""
 
 _HEADER = struct.Struct(
     "<4sB3xQQI"
@@ -60,11 +62,21 @@ class DamagedFile(StorageError):  # noqa: N818 - the name says what the file is
 
 
 class Frame(NamedTuple):
-    """Where a frame of rows lies in its journal: the payload, and how many rows it holds."""
+    """Where a frame of rows lies in its journal: the payload, and how many rows it holds.
+
+    Attributes
+    ----------
+    header
+        CRC-32 of the bare header, which that of the payload begins with.
+    checksum
+        CRC-32 of both; None for an old frame, which has none.
+    """
 
     offset: int
     length: int
     rows: int
+    header: int = 0
+    checksum: int | None = None
 
 
 @dataclass
@@ -112,13 +124,13 @@ class _Sink:
 
     closed = False
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor, self.written = descriptor, 0
+    def __init__(self, descriptor: int, checksum: int) -> None:
+        self.descriptor, self.checksum = descriptor, checksum
 
     def write(self, octets: Any) -> None:
         view = memoryview(octets)
         write_all(self.descriptor, view)
-        self.written += view.nbytes
+        self.checksum = zlib.crc32(view, self.checksum)
 
     def flush(self) -> None: ...
 
@@ -141,9 +153,13 @@ def write_rows(descriptor: int, rows: Rows) -> int:
     mock = pa.MockOutputStream()
     _write_stream(mock, batch)
     length = int(mock.size())
-    write_all(descriptor, _header(ROWS, rows.n_rows, length))
-    sink = _Sink(descriptor)
+    # The header, which has the checksum, is written last: its room is left until then.
+    start = os.lseek(descriptor, 0, os.SEEK_CUR)
+    os.lseek(descriptor, ALIGNMENT, os.SEEK_CUR)
+    bare = _HEADER.pack(_MAGIC, ROWS, rows.n_rows, length, 0)
+    sink = _Sink(descriptor, zlib.crc32(bare))
     _write_stream(pa.PythonFile(sink, mode="w"), batch)
+    _write_all_at(descriptor, _whole_header(ROWS, rows.n_rows, length, sink.checksum), start)
     padding = -length % ALIGNMENT
     write_all(descriptor, bytes(padding))
     return ALIGNMENT + length + padding
@@ -165,9 +181,17 @@ def write_commit(descriptor: int, commit: dict[str, Any]) -> int:
 
 def _header(kind: int, rows: int, length: int, checked: bytes = b"") -> bytes:
     bare = _HEADER.pack(_MAGIC, kind, rows, length, 0)
-    return _HEADER.pack(_MAGIC, kind, rows, length, zlib.crc32(checked, zlib.crc32(bare))).ljust(
-        ALIGNMENT, b"\0"
-    )
+    return _whole_header(kind, rows, length, zlib.crc32(checked, zlib.crc32(bare)))
+
+
+def _whole_header(kind: int, rows: int, length: int, checksum: int) -> bytes:
+    return _HEADER.pack(_MAGIC, kind, rows, length, checksum).ljust(ALIGNMENT, b"\0")
+
+
+def _write_all_at(descriptor: int, octets: bytes, offset: int) -> None:
+    while octets:
+        written = os.pwrite(descriptor, octets, offset)
+        octets, offset = octets[written:], offset + written
 
 
 def scan(path: Path, known: Committed | None = None) -> Committed:
@@ -182,7 +206,7 @@ def scan(path: Path, known: Committed | None = None) -> Committed:
     pending: list[Frame] = []
     with path.open("rb") as file:
         for kind, frame, payload in _frames(file, result.end, os.fstat(file.fileno()).st_size):
-            if kind == ROWS:
+            if kind != COMMIT:
                 pending.append(frame)
             elif not _apply(result, payload):
                 break
@@ -198,7 +222,7 @@ def scan_options(path: Path, end: int | None = None) -> list[Frame]:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         limit = size if end is None else min(end, size)
-        return [frame for kind, frame, _ in _frames(file, 0, limit) if kind == ROWS]
+        return [frame for kind, frame, _ in _frames(file, 0, limit) if kind != COMMIT]
 
 
 def _frames(file: Any, offset: int, size: int) -> Iterator[tuple[int, Frame, bytes]]:
@@ -210,15 +234,15 @@ def _frames(file: Any, offset: int, size: int) -> Iterator[tuple[int, Frame, byt
             return
         magic, kind, rows, length, checksum = _HEADER.unpack_from(octets)
         start = offset + ALIGNMENT
-        if magic != _MAGIC or kind not in (ROWS, COMMIT) or rows > MAX_FRAME_ROWS:
+        if magic != _MAGIC or kind not in (UNCHECKED_ROWS, COMMIT, ROWS) or rows > MAX_FRAME_ROWS:
             return
         if length + -length % ALIGNMENT > size - start or length > MAX_COMMIT_OCTETS << 8:
             return
         payload = file.read(length) if kind == COMMIT and length <= MAX_COMMIT_OCTETS else b""
-        bare = _HEADER.pack(magic, kind, rows, length, 0)
-        if zlib.crc32(payload, zlib.crc32(bare)) != checksum:
+        header = zlib.crc32(_HEADER.pack(magic, kind, rows, length, 0))
+        if kind != ROWS and zlib.crc32(payload, header) != checksum:
             return
-        yield kind, Frame(start, length, rows), payload
+        yield kind, Frame(start, length, rows, header, checksum if kind == ROWS else None), payload
         offset = start + length + -length % ALIGNMENT
 
 
@@ -289,6 +313,8 @@ def _read_frame(mapped: Any, frame: Frame) -> Rows:
     payload = mapped.read_buffer(frame.length)
     if payload.size != frame.length:
         raise ValueError(f"frame of {frame.length} octets, {payload.size} left")
+    if frame.checksum is not None and zlib.crc32(payload, frame.header) != frame.checksum:
+        raise ValueError("the checksum of a frame is wrong")
     with pa.ipc.open_stream(pa.BufferReader(payload)) as stream:
         metadata = stream.schema.metadata or {}
         rows = Rows(int(metadata[b"rows"]), constants=_constants(metadata[b"constants"]))

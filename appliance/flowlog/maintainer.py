@@ -31,8 +31,7 @@ from appliance.flowlog.names import (
 )
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.seal import TMP, SealedPart, merge, seal
-
-logger = logging.getLogger(__name__)
+from appliance.ratelimit import RateLimited
 
 LOCK_FILE = "maintainer.lock"
 HOUR_MS = 3_600_000
@@ -85,6 +84,7 @@ class Maintainer:
         cursor_floor: Callable[[], Cursor | None] = lambda: None,
     ) -> None:
         self.directory, self.limits, self.cursor_floor = directory, limits, cursor_floor
+        self._log = RateLimited(logging.getLogger(__name__))
 
     def run_once(self, now_ms: int, patient: bool = False) -> MaintenanceReport:
         """Do all that is to be done now.
@@ -179,7 +179,7 @@ class Maintainer:
     def _set_aside(self, error: DamagedFile, report: MaintenanceReport) -> None:
         aside = set_aside(error.path)
         report.damaged.append(str(error))
-        logger.error("damaged file set aside as %s: %s", aside, error.problem)
+        self._log.error("damaged file set aside as %s: %s", aside, error.problem)
 
     def _merge(self, options: bool, now_ms: int, report: MaintenanceReport) -> None:
         while parts := self._next_merge(options, now_ms):
@@ -260,7 +260,7 @@ class Maintainer:
         )
         report.rows_lost += lost
         if lost:
-            logger.error(
+            self._log.error(
                 "disk budget: %s expired with %d rows not yet loaded", file.path.name, lost
             )
 

@@ -20,8 +20,10 @@ from appliance.flowlog.limits import Cursor
 from appliance.flowlog.names import LogFile, journal_path, list_files
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.schema import Rows
+from appliance.ratelimit import RateLimited
 
-logger = logging.getLogger(__name__)
+# Of the process, not of a reader: one is made for each question.
+logger = RateLimited(logging.getLogger(__name__))
 
 TRIES = 20
 Result = TypeVar("Result")

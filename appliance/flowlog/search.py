@@ -34,8 +34,10 @@ from appliance.flowlog.questions import (
 )
 from appliance.flowlog.reader import FlowLogReader, LogSnapshot
 from appliance.flowlog.schema import Rows, arrow_type, family_schema
+from appliance.ratelimit import RateLimited
 
-logger = logging.getLogger(__name__)
+# Of the process, not of a reader: one is made for each question.
+logger = RateLimited(logging.getLogger(__name__))
 
 TRIES = 10
 PINNED_FILES = 256

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from appliance.flowlog import journal
-from appliance.flowlog.names import journal_path
+from appliance.flowlog.names import journal_path, set_aside
 from appliance.flowlog.schema import COLLECTION_TIME, rows_from_batch
 from appliance.flows import FlowBatch, is_constant
 
@@ -36,8 +37,7 @@ class OpenSegment:
     def _descriptor(self, options: bool) -> int:
         if self._descriptors[options] < 0:
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-            path = journal_path(self.directory, options, self.number, "open")
-            self._descriptors[options] = os.open(path, flags, 0o640)
+            self._descriptors[options] = os.open(self._path(options), flags, 0o640)
         return self._descriptors[options]
 
     def write(self, batches: list[FlowBatch], changes: Mapping[str, Any]) -> int:
@@ -78,6 +78,17 @@ class OpenSegment:
                 os.lseek(descriptor, end, os.SEEK_SET)
         self._torn = False
 
+    def missing_rows(self) -> int | None:
+        """Return the rows of journals that were deleted or replaced; None while there are none.
+
+        One that was cut off counts as well: what is written behind a gap cannot be read.
+        """
+        changed = [options for options in (False, True) if not self._is_whole(options)]
+        if not changed:
+            return None
+        rows = (self.rows - self._options_rows, self._options_rows)
+        return sum(rows[options] for options in changed)
+
     def close(self) -> None:
         """Give the journals their closed names, options first.
 
@@ -87,10 +98,32 @@ class OpenSegment:
         self._undo_torn()
         for options in (True, False):
             if self._descriptors[options] >= 0:
-                path = journal_path(self.directory, options, self.number, "open")
-                os.replace(path, journal_path(self.directory, options, self.number, "journal"))
+                path = self._path(options)
+                if self._is_ours(options):
+                    os.replace(path, journal_path(self.directory, options, self.number, "journal"))
+                else:
+                    with suppress(FileNotFoundError):
+                        set_aside(path)
                 os.close(self._descriptors[options])
                 self._descriptors[options] = -1
+
+    def _path(self, options: bool) -> Path:
+        return journal_path(self.directory, options, self.number, "open")
+
+    def _is_ours(self, options: bool) -> bool:
+        """Tell whether a journal's name still is that of the open file."""
+        own = os.fstat(self._descriptors[options])
+        try:
+            named = os.lstat(self._path(options))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (own.st_dev, own.st_ino) == (named.st_dev, named.st_ino)
+
+    def _is_whole(self, options: bool) -> bool:
+        if self._descriptors[options] < 0:
+            return True
+        size = os.fstat(self._descriptors[options]).st_size
+        return self._is_ours(options) and size >= self._ends[options]
 
 
 def _widened(times: tuple[int, int] | None, batch: FlowBatch) -> tuple[int, int]:

@@ -31,15 +31,15 @@ from appliance.flowlog.names import (
 from appliance.flowlog.schema import octets_names
 from appliance.flowlog.segment import OpenSegment, joined
 from appliance.flows import FlowBatch, RawElement
+from appliance.ratelimit import RateLimited
 from appliance.whole_files import replacing
-
-logger = logging.getLogger(__name__)
 
 MAX_BUFFERED_ROWS = 100_000
 STATE_FILE = "state.json"
 LOCK_FILE = "writer.lock"
 MAX_SEGMENT = 10**9
 MAX_STATE_OCTETS = 256 * 1024 * 1024
+_CLOSE_AGAIN_MS = 1000
 
 
 class FlowLogWriter:
@@ -59,7 +59,10 @@ class FlowLogWriter:
     rows_written, octets_written, groups_written, segments_closed
         Since start; rows count when their group is committed.
     rows_dropped
-        Rows that could not be written: the disk is full or failing.
+        Rows that could not be written, as the disk is full or failing, and those of journals that
+        somebody deleted while they were open.
+    files_missing
+        Open journals and folders that were deleted or replaced.
     write_errors, state_warnings
         Failed groups, and state files or journals that were damaged.
     """
@@ -79,7 +82,9 @@ class FlowLogWriter:
         self._segment = 0
         self._open: OpenSegment | None = None
         self._lock = -1
-        self._space_checked_ms = 0
+        self._log = RateLimited(logging.getLogger(__name__))
+        self._space_checked_ms = self._closing_failed_ms = 0
+        self.files_missing = 0
         self._has_space = True
 
     def start(self) -> dict[str, Any]:
@@ -91,8 +96,7 @@ class FlowLogWriter:
             The directory cannot be used, or another writer has it.
         """
         try:
-            for name in FAMILIES:
-                (self.directory / name).mkdir(parents=True, exist_ok=True)
+            self._make_folders()
             self._take_lock()
             self._state = self._load_state()
             self._recover()
@@ -139,10 +143,11 @@ class FlowLogWriter:
         self._buffer, self._buffered_rows, self._waiting_since_ms = [], 0, None
         if not batches and not self._pending:
             return 0
-        if not self._space(now_ms):
-            self.rows_dropped += n_rows
-            return n_rows
         try:
+            self._check_files()
+            if not self._space(now_ms):
+                self.rows_dropped += n_rows
+                return n_rows
             self._write_group(batches, now_ms)
         except OSError as error:
             self._undo(error)
@@ -158,8 +163,9 @@ class FlowLogWriter:
         if segment is None:
             return
         old = abs(now_ms - segment.since_ms) >= self.limits.segment_seconds * 1000
-        if old or segment.rows >= self.limits.segment_rows:
-            self._close_segment()
+        failing = abs(now_ms - self._closing_failed_ms) < _CLOSE_AGAIN_MS
+        if (old or segment.rows >= self.limits.segment_rows) and not failing:
+            self._close_segment(now_ms)
 
     def close(self, now_ms: int = 0) -> None:
         """Write what waits, close the segment and let the directory go."""
@@ -167,9 +173,43 @@ class FlowLogWriter:
             return
         if self._buffer or self._pending:
             self.flush({}, now_ms)
-        self._close_segment()
+        self._close_segment(now_ms)
         os.close(self._lock)
         self._lock = -1
+
+    def _make_folders(self) -> None:
+        for name in FAMILIES:
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+
+    def _check_files(self) -> None:
+        """Begin anew where the open journals, or the folders, are no longer there.
+
+        Whoever writes to a deleted file gets no error: the rows would be lost for as long as the
+        segment lasts.
+        """
+        missing = [name for name in FAMILIES if not (self.directory / name).is_dir()]
+        if missing:
+            self.files_missing += len(missing)
+            folders = " and ".join(missing)
+            self._log.error(
+                "flow log %s: folder %s was deleted while in use, with all that was in it: made"
+                " anew",
+                *(self.directory, folders),
+            )
+            self._make_folders()
+            os.close(self._lock)
+            self._lock = -1
+            self._take_lock()
+        if self._open is not None and (rows := self._open.missing_rows()) is not None:
+            self.files_missing += 1
+            self.rows_dropped += rows
+            self._log.error(
+                "flow log %s: the open journal was deleted or replaced while in use: a new segment"
+                " begins, %d records of number %d are lost unless they were loaded",
+                *(self.directory, rows, self._open.number),
+            )
+            self._open.close()
+            self._open = None
 
     def _take_lock(self) -> None:
         flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
@@ -230,7 +270,7 @@ class FlowLogWriter:
 
     def _warn(self, text: str) -> None:
         self.state_warnings += 1
-        logger.warning("%s", text)
+        self._log.warning("%s", text)
 
     def _space(self, now_ms: int) -> bool:
         """Tell whether the disk has room; asked at most once a second."""
@@ -241,7 +281,7 @@ class FlowLogWriter:
             if (free >= self.limits.minimum_free_octets) != self._has_space:
                 self._has_space = not self._has_space
                 word = "resumes" if self._has_space else "stops"
-                logger.warning("flow log %s: %d octets free on %s", word, free, self.directory)
+                self._log.warning("flow log %s: %d octets free on %s", word, free, self.directory)
         return self._has_space
 
     def _write_group(self, batches: list[FlowBatch], now_ms: int) -> None:
@@ -261,23 +301,25 @@ class FlowLogWriter:
         """Cut the journals back to the last commit."""
         self.write_errors += 1
         self._has_space, self._space_checked_ms = False, 0
-        logger.warning("flow log cannot be written: %s", error)
+        self._log.warning("flow log cannot be written: %s", error)
         if self._open is not None:
             try:
                 self._open.undo()
             except OSError as second:  # tried again before the next group
-                logger.warning("torn group stays in the journal for now: %s", second)
+                self._log.warning("torn group stays in the journal for now: %s", second)
 
-    def _close_segment(self) -> None:
-        if self._open is None:
-            return
+    def _close_segment(self, now_ms: int = 0) -> None:
         try:
+            self._check_files()
+            if self._open is None:
+                return
             # Before the maintainer may seal the journal that has it: sealed files have no state.
             self._save_state()
             self._open.close()
-        except OSError as error:  # tried again after the next group
+        except OSError as error:  # tried again a second later
             self.write_errors += 1
-            logger.warning("segment %d cannot be closed now: %s", self._open.number, error)
+            self._closing_failed_ms = now_ms
+            self._log.warning("flow log %s: a segment cannot be closed: %s", self.directory, error)
             return
         self._open = None
         self.segments_closed += 1

@@ -88,7 +88,11 @@ def database_url(config: EffectiveConfig, plugin: PluginName) -> str:
     database = quote(config.text("sql_db", name, "pmacct"), safe="")
     address = "localhost" if socket else (f"[{host}]" if ":" in host else host)
     port = config.number("sql_port", name, 3306)
-    query = f"?{urlencode({'socket': socket})}" if socket else ""
+    authorities = config.text("sql_conn_ca_file", name)
+    parameters = {"socket": socket} if socket else {}
+    if authorities and not socket:
+        parameters = {"ssl": "verify", "ca": authorities}
+    query = f"?{urlencode(parameters)}" if parameters else ""
     return f"mysql://{user}:{password}@{address}:{port}/{database}{query}"
 
 

@@ -146,3 +146,36 @@ def test_frame_when_a_damaged_one_is_sealed_then_the_rest_is_kept_and_the_journa
     assert len(report.damaged) == 1
     assert sum(batch.n_records for batch in log.read()) == 12
     assert [name for name in log.files() if name.endswith(".journal.damaged")]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_frame_when_any_octet_of_its_rows_changed_then_damaged(
+    data: st.DataObject, whole: dict[str, Any], new_log: Any, make_batch: Any
+) -> None:
+    if not whole:
+        log = new_log()
+        whole["log"], whole["octets"] = log, groups(log, make_batch)[0]
+    log, octets = whole["log"], bytearray(whole["octets"])
+    path = log.directory / "flows" / "0000000001.journal"
+    path.write_bytes(octets)
+    frame = data.draw(st.sampled_from(journal.scan(path).frames))
+    octets[frame.offset + data.draw(st.integers(0, frame.length - 1))] ^= data.draw(
+        st.integers(1, 255)
+    )
+    path.write_bytes(octets)
+    with pytest.raises(DamagedFile):
+        journal.read_frames(path, [frame])
+
+
+def test_journal_when_of_a_former_version_then_its_rows_are_read(log: Any, make_batch: Any) -> None:
+    log.write([make_batch(5, 1), make_batch(6, 2)])
+    path = log.only_file()
+    octets = bytearray(path.read_bytes())
+    for frame in journal.scan(path).frames:
+        old = journal._header(journal.UNCHECKED_ROWS, frame.rows, frame.length)
+        octets[frame.offset - journal.ALIGNMENT : frame.offset] = old
+    path.write_bytes(octets)
+    assert sum(batch.n_records for batch in log.read()) == 11
+    log.maintain()
+    assert sum(batch.n_records for batch in log.read()) == 11

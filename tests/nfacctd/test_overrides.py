@@ -78,6 +78,10 @@ def test_allow_file_when_empty_then_nobody_is_allowed(tmp_path):
         ),
         ("sql_port: 3307\n", "mysql://pmacct:arealsmartpwd@localhost:3307/pmacct"),
         (
+            "sql_host: db.example\nsql_passwd: x\nsql_conn_ca_file: /etc/ca.pem\n",
+            "mysql://pmacct:x@db.example:3306/pmacct?ssl=verify&ca=%2Fetc%2Fca.pem",
+        ),
+        (
             "sql_host: unix:/run/mysqld/mysqld.sock\nsql_passwd: x\n",
             "mysql://pmacct:x@localhost:3306/pmacct?socket=%2Frun%2Fmysqld%2Fmysqld.sock",
         ),

@@ -21,10 +21,12 @@ from appliance.plugins.metrics.figures import (
     numbers_of,
     store_figures,
 )
+from appliance.ratelimit import RateLimited
 from appliance.settings import Settings
 from appliance.stores import FlowStore
 
-log = logging.getLogger(__name__)
+# Of the process: the same collector fails at each scrape.
+log = RateLimited(logging.getLogger(__name__))
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -71,7 +73,9 @@ METRICS: Mapping[str, Metric] = {
         ("throttled", "datagrams_dropped"),
     ),
     "appliance_records_dropped_by_log": Metric(
-        "counter", "Records that the flow log had no room for.", ("records_dropped_by_log",)
+        "counter",
+        "Records that the flow log had no room for, or whose open journal was deleted.",
+        ("records_dropped_by_log",),
     ),
     "appliance_records_written": Metric(
         "counter", "Records written to the flow log.", ("log", "records_written")

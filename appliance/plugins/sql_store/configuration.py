@@ -43,7 +43,8 @@ DATABASE = Setting(
     DatabaseUrl(),
     "sqlite:appliance.sqlite",
     "The database of accounts and exporters: sqlite:FILE (in data_directory, or a whole path) or"
-    " mysql://user:password@host:port/name.",
+    " mysql://user:password@host:port/name. ?ssl=verify behind it asks for TLS and a certificate of"
+    " that host, &ca=/path.pem names who may sign it.",
 )
 FLOW_DATABASE = Setting(
     "flows.database",

@@ -32,6 +32,9 @@ _DUMP_OPTIONS = (
     *("--default-character-set=utf8mb4", "--hex-blob", "--add-drop-table"),
 )
 
+# MariaDB's programs know the one, MySQL's the other.
+_VERIFY = {"loose-ssl-verify-server-cert": 1, "loose-ssl-mode": "VERIFY_IDENTITY"}
+
 
 def database_backups(settings: Settings) -> list[BackupPart]:
     """Return a part for each database; one that is both is saved once."""
@@ -159,7 +162,11 @@ def _options_file(place: Place) -> Iterator[str]:
     if place.socket:
         given = {"socket": place.socket, "protocol": "socket"}
     given |= {"user": place.user, "password": place.password}
+    if place.verify:
+        given |= _VERIFY | {"ssl-ca": place.ca}
     lines = [f"{key}={_quoted(str(value))}" for key, value in given.items() if value]
+    # The server may not ask for files of who runs these programs.
+    lines.append("loose-local-infile=0")
     with tempfile.NamedTemporaryFile("w", prefix="appliance-", suffix=".cnf") as file:
         file.write("\n".join(["[client]", *lines, ""]))
         file.flush()

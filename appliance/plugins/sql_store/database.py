@@ -274,8 +274,8 @@ class SqlDatabase:
     def _translated(self, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
             return error
-        # A full SQLite has rolled back by itself; what matters is why.
-        while "cannot rollback" in str(error) and isinstance(error.__context__, Exception):
+        # A full SQLite has rolled back by itself, a closed connection cannot; what matters is why.
+        while _cannot_roll_back(error) and isinstance(error.__context__, Exception):
             error = error.__context__
         text = " ".join(str(error).split()) or type(error).__name__
         if self.kind == SQLITE and any(word in text for word in _DAMAGE):
@@ -284,6 +284,10 @@ class SqlDatabase:
         if self.kind == MYSQL and is_silent(error):
             self._silent_until, self._silence = time.monotonic() + SILENT_SECONDS, problem
         return StorageError(problem)
+
+
+def _cannot_roll_back(error: Exception) -> bool:
+    return "cannot rollback" in str(error) or error.args == (0, "")
 
 
 def _sqlite(path: Path) -> Any:

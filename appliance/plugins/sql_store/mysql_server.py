@@ -1,8 +1,11 @@
-"""Connections to MySQL and MariaDB that notice a server which takes them and never answers.
+"""Connections to MySQL and MariaDB that do not trust the server.
 
-A statement may take a minute. Whether the server answers at all is asked with little patience:
-when a connection is made, and by a ping before it is used again. PyMySQL looks at `_read_timeout`
-before each read.
+One may take connections and never answer. A statement may take a minute. Whether the server
+answers at all is asked with little patience: when a connection is made, and by a ping before it is
+used again. PyMySQL looks at `_read_timeout` before each read.
+
+One may answer any statement with a request for any file of ours, as the protocol of LOAD DATA
+LOCAL lets it. It gets the file that `load_file` offers, while that statement runs, and no other.
 """
 
 from __future__ import annotations
@@ -13,17 +16,65 @@ from typing import Any
 
 import peewee
 import pymysql
+from pymysql.connections import Connection, MySQLResult
+from pymysql.constants import CR
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 4
 STATEMENT_SECONDS = 60
 
 
+class MysqlConnection(Connection):  # type: ignore[misc] # PyMySQL has no types
+    """A connection that hands over the file of its own statement only."""
+
+    offered_file = b""
+
+    def load_file(self, path: str, sql: str) -> int:
+        """Run the LOAD DATA LOCAL statement that names a file; return the rows it wrote.
+
+        Raises
+        ------
+        pymysql.MySQLError
+            The server refuses, or asks for another file.
+        """
+        self.offered_file = path.encode()
+        try:
+            with self.cursor() as cursor:
+                return int(cursor.execute(sql))
+        finally:
+            self.offered_file = b""
+
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        # As PyMySQL has it, but for the class of the result.
+        self._result = None
+        result = _Result(self)
+        if unbuffered:
+            result.init_unbuffered_query()
+        else:
+            result.read()
+        self._result = result
+        if result.server_status is not None:
+            self.server_status = result.server_status
+        return result.affected_rows
+
+
+class _Result(MySQLResult):  # type: ignore[misc] # PyMySQL has no types
+    def _read_load_local_packet(self, first_packet: Any) -> None:
+        connection = self.connection
+        path = first_packet.get_all_data()[1:]
+        if not connection.offered_file or path != connection.offered_file:
+            connection._force_close()
+            name = path[:200].decode(errors="replace")
+            problem = f"the server asks for the file {name!r}, which no statement of ours names"
+            raise pymysql.OperationalError(CR.CR_MALFORMED_PACKET, problem)
+        super()._read_load_local_packet(first_packet)
+
+
 class MysqlDatabase(peewee.MySQLDatabase):
     """A database of a MySQL server, as peewee sees it."""
 
     def _connect(self) -> Any:
-        connection = super()._connect()  # type: ignore[misc] # its types leave this out
+        connection = MysqlConnection(database=self.database, autocommit=True, **self.connect_params)
         connection._read_timeout = STATEMENT_SECONDS
         return connection
 
@@ -45,7 +96,7 @@ def connected(**options: Any) -> Any:
     pymysql.MySQLError
         The server is away, refuses, or does not answer.
     """
-    connection = pymysql.connect(**options, **timeouts())
+    connection = MysqlConnection(**options, **timeouts())
     connection._read_timeout = STATEMENT_SECONDS
     return connection
 

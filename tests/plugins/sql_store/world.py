@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,8 +45,8 @@ Key = tuple[Any, ...]
 class MariaDb:
     """A server on loopback with its files in a directory of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+        self.folder, self.options = folder, options
         self.user = ["--user=mysql"] if os.getuid() == 0 else []
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -74,6 +74,7 @@ class MariaDb:
                 *("--bind-address=127.0.0.1", f"--pid-file={self.folder}/pid"),
                 *("--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M"),
                 *("--skip-name-resolve", "--skip-log-bin"),
+                *self.options,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -119,12 +120,12 @@ class MariaDb:
 
 
 @contextmanager
-def running_mariadb() -> Iterator[MariaDb]:
+def running_mariadb(options: Sequence[str] = ()) -> Iterator[MariaDb]:
     """Have a server in a folder of its own, with a user who may do everything."""
     if shutil.which("mariadbd") is None or shutil.which("mariadb-install-db") is None:
         pytest.skip("MariaDB is not installed: apt-get install mariadb-server")
     folder = Path(tempfile.mkdtemp(prefix="appliance-mariadb-"))
-    server = MariaDb(folder)
+    server = MariaDb(folder, options)
     try:
         server.install()
         server.start()

@@ -231,7 +231,7 @@ class Destination(SqlDatabase):
             )
             sql += f" SET {', '.join(sets)}" if sets else ""
             try:
-                return int(connection.cursor().execute(sql))
+                return int(connection.load_file(file.name, sql))
             except pymysql.MySQLError as error:
                 if error.args[:1] and error.args[0] in _LOCAL_REFUSED:
                     self.local_data = False
