@@ -171,7 +171,11 @@ class FilePath:
         """Return the path, absolute."""
         if not _scalar(raw):
             raise ValueError(raw)
-        return Path(os.path.abspath(folder / Path(_scalar(raw)).expanduser()))
+        try:
+            path = Path(_scalar(raw)).expanduser()
+        except RuntimeError as error:  # the home of a user that this machine does not have
+            raise ValueError(raw) from error
+        return Path(os.path.abspath(folder / path))
 
 
 @dataclass(frozen=True, slots=True)

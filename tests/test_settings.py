@@ -277,3 +277,9 @@ def test_settings_when_imported_then_no_heavy_library():
     code = "import sys, appliance.settings; print({'numpy', 'pyarrow'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
+
+
+def test_path_when_in_the_home_of_nobody_then_refused(tmp_path: Path) -> None:
+    (tmp_path / "appliance.yml").write_text('data_directory: "~no such user/var"')
+    with pytest.raises(SettingsError, match="data_directory"):
+        read_settings_file(tmp_path).settings()
