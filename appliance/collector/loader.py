@@ -21,6 +21,7 @@ from appliance.collector.parent import parent_watch
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, Maintainer
+from appliance.flowlog.expiry_clock import ExpiryClock
 from appliance.ratelimit import RateLimited
 from appliance.settings import Settings
 from appliance.stores import FlowStore, LogLoader
@@ -61,7 +62,9 @@ class Loader:
         filled: list[FlowStore | LogLoader] = [store] if store is not None else []
         self.fillers = [StoreFiller(each) for each in (*filled, *loaders)]
         self._loaders = loaders
-        self.maintainer = Maintainer(paths.flow_log, flow_log_limits(settings), self.floor)
+        self.maintainer = Maintainer(
+            paths.flow_log, flow_log_limits(settings), self.floor, ExpiryClock()
+        )
         self._stopping = threading.Event()
 
     def floor(self) -> Cursor | None:

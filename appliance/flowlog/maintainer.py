@@ -18,6 +18,7 @@ from pathlib import Path
 
 from appliance.errors import StorageError
 from appliance.flowlog import journal
+from appliance.flowlog.expiry_clock import ExpiryClock
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import Cursor, FlowLogLimits
 from appliance.flowlog.names import (
@@ -75,6 +76,8 @@ class Maintainer:
     cursor_floor
         The position of the slowest loader, None when there is none: age never expires what it has
         still to read; the disk budget does, and that is counted.
+    clock
+        Whether the time is believed when files expire by age; None: always.
     """
 
     def __init__(
@@ -82,8 +85,10 @@ class Maintainer:
         directory: Path,
         limits: FlowLogLimits,
         cursor_floor: Callable[[], Cursor | None] = lambda: None,
+        clock: ExpiryClock | None = None,
     ) -> None:
         self.directory, self.limits, self.cursor_floor = directory, limits, cursor_floor
+        self._clock = clock
         self._log = RateLimited(logging.getLogger(__name__))
 
     def run_once(self, now_ms: int, patient: bool = False) -> MaintenanceReport:
@@ -223,7 +228,7 @@ class Maintainer:
     def _expire(self, now_ms: int, report: MaintenanceReport) -> None:
         floor = self.cursor_floor()
         oldest_ms = now_ms - int(self.limits.retention_seconds * 1000)
-        ages = self.limits.retention_seconds > 0
+        ages = self.limits.retention_seconds > 0 and self._believes(now_ms)
         for options in (False, True) if ages else ():
             for file in list_files(self.directory, options)[0]:
                 if file.kind == "parquet" and (floor is None or file.last < floor.segment):
@@ -231,6 +236,12 @@ class Maintainer:
                     if max(file.to_ms, written_ms) < oldest_ms:
                         self._delete(file, report, None)
         self._expire_by_octets(floor, report)
+
+    def _believes(self, now_ms: int) -> bool:
+        if self._clock is None:
+            return True
+        newest_ms = max((file.to_ms for file in list_files(self.directory, False)[0]), default=0)
+        return self._clock.is_believed(now_ms, newest_ms)
 
     def _expire_by_octets(self, floor: Cursor | None, report: MaintenanceReport) -> None:
         """Delete files until the budget is kept: those set aside first, then the oldest."""
