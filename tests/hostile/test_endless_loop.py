@@ -1,25 +1,16 @@
-"""One datagram sends nfacctd into an endless loop; the engine notices and begins anew."""
+"""A daemon that only computes is noticed: one datagram sends nfacctd into an endless loop."""
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from appliance.app import open_app
 from appliance.collector import endless_loop
 from appliance.collector.endless_loop import EndlessLoopWatch, Times, only_computes
-from appliance.collector.engines import engine_of
-from appliance.errors import ApplianceError
-from tests.collector.nfacctd import NFACCTD, use_nfacctd
-from tests.collector.running import RunningCollector
-from tests.decoding.building import a_set, template, v9
 
 IDLE = Times(0.0, 1.0, 1.0, 5)
 
@@ -66,41 +57,3 @@ def test_watch_when_a_program_only_computes_then_it_is_noticed(
             assert endless_within(EndlessLoopWatch(process.pid), 20 if endless else 5) is endless
         finally:
             process.kill()
-
-
-@pytest.fixture
-def with_nfacctd(tmp_path: Path) -> Iterator[RunningCollector]:
-    running = RunningCollector(tmp_path)
-    use_nfacctd(running)
-    yield running
-    running.close()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(NFACCTD is None, reason="pmacct is not installed")
-def test_nfacctd_when_a_datagram_hangs_it_then_it_is_ended_and_said(
-    short: None, with_nfacctd: RunningCollector
-) -> None:
-    collector = engine_of(open_app(with_nfacctd.conf), (), None)
-    collector.start()
-    caught: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            collector.run()
-        except ApplianceError as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        hanging = v9(a_set(0, template(300, (1, 0), (2, 0))), a_set(300, bytes(8)))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.sendto(hanging, ("127.0.0.1", with_nfacctd.port))
-        thread.join(60)
-        assert [str(error) for error in caught] == [
-            "nfacctd took no datagram and only computed for 2 seconds: it was ended"
-        ]
-    finally:
-        collector.stop()
-        thread.join()
