@@ -199,7 +199,7 @@ def test_readme_when_it_names_a_benchmark_then_there_is_one() -> None:
 
 
 def test_readme_when_it_shows_settings_then_they_are_accepted(tmp_path: Path) -> None:
-    (block,) = [block for block in blocks() if block[0] == "collector:"]
+    block = next(block for block in blocks() if block[0] == "collector:")
     (tmp_path / "appliance.yml").write_text("\n".join(block))
     settings = read_settings_file(tmp_path).settings()
     assert settings["flow_log.retention_octets"] == 200 * 10**9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ from appliance.plugins.sql_store.pmacct.source import SourceTable
 from appliance.stores import FlowStore, Selection
 
 START = 1_700_000_040
-UTC = FeedPlan(bin_seconds=60, margin_seconds=10.0, utc=True)
+UTC = FeedPlan(bin_seconds=60, margin_seconds=10.0, zone=datetime.UTC)
 TABLE = (
     "CREATE TABLE acct (peer_ip_src TEXT, ip_src TEXT, ip_dst TEXT, ip_proto TEXT,"
     " packets BIGINT, bytes BIGINT, flows BIGINT, stamp_inserted DATETIME)"

@@ -34,7 +34,7 @@ def appliance(folder: Path, *arguments: object) -> int:
 def rooms(conf, tmp_path):
     """A configuration of root's, the data folder of a service, and a file that only root reads."""
     data, only_root = tmp_path / "data", tmp_path / "root"
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
+    for path in (tmp_path, *list(tmp_path.parents)[:-2]):
         path.chmod(0o755)
     only_root.mkdir(mode=0o700)
     (only_root / "shadow").write_text("of root")

@@ -106,7 +106,7 @@ def test_server_when_it_asked_for_a_file_once_then_the_next_transaction_is_sound
 def tls_mariadb(tmp_path_factory) -> Iterator[MariaDb]:
     folder = tmp_path_factory.mktemp("tls")
     files = make_certificate(folder)
-    for path in (files.certificate, files.key, folder, *list(folder.parents)[:2]):
+    for path in (files.certificate, files.key, folder, *list(folder.parents)[:-2]):
         path.chmod(0o755)
     options = (f"--ssl-cert={files.certificate}", f"--ssl-key={files.key}")
     with running_mariadb(options) as server:
