@@ -75,6 +75,7 @@ class Settings:
     _values: Mapping[str, object]
     _effective: tuple[EffectiveSetting, ...]
     _types: Mapping[str, SettingType[Any]] = field(default_factory=dict)
+    _changed: frozenset[str] = frozenset()
 
     @overload
     def __getitem__(self, key: Setting[T]) -> T: ...
@@ -85,6 +86,13 @@ class Settings:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    def is_changed(self, name: str) -> bool:
+        """Tell whether `appliance.yml` has another value than the default.
+
+        A default that is written there is no decision: the sample file writes all of them.
+        """
+        return name in self._changed
 
     def decided_by(self, file: Path, raw: Mapping[str, object]) -> Settings:
         """Return these settings with values that another file has, written as in `appliance.yml`.
@@ -111,7 +119,7 @@ class Settings:
             else e
             for e in self._effective
         )
-        return Settings(self.file, MappingProxyType(values), effective, self._types)
+        return Settings(self.file, MappingProxyType(values), effective, self._types, self._changed)
 
     def describe(self) -> Iterator[EffectiveSetting]:
         """Yield each setting with its value and origin (a file, or `default`), in table order."""
@@ -155,7 +163,12 @@ class SettingsFile:
             origin = str(self.path) if name in written else "default"
             effective.append(EffectiveSetting(name, text, origin))
         types = {name: setting.type for name, setting in table.items()}
-        return Settings(self.path, MappingProxyType(values), tuple(effective), types)
+        changed = frozenset(
+            name
+            for name in written
+            if values[name] != self._parsed(table[name], self._default(table[name]))
+        )
+        return Settings(self.path, MappingProxyType(values), tuple(effective), types, changed)
 
     def disabled_plugins(self) -> tuple[str, ...]:
         """Return `plugins.disabled`, which must be known before any plugin is loaded."""

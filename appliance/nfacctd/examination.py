@@ -9,6 +9,7 @@ from appliance.nfacctd.config import read_config
 from appliance.nfacctd.effective import EffectiveConfig, effective
 from appliance.nfacctd.in_force import config_file, ignorable_keys
 from appliance.nfacctd.messages import shown_value
+from appliance.nfacctd.overrides import has_own_flow_database
 from appliance.settings import EffectiveSetting, Settings
 
 WHAT = "collector configuration"
@@ -30,7 +31,7 @@ def examine_collector_config(settings: Settings) -> tuple[list[EffectiveSetting]
         config = effective(read_config(path), ignorable_keys(settings))
     except SettingsError as error:
         return [], [Finding(FAIL, WHAT, str(error))]
-    return _values(config), _findings(config)
+    return _values(config), [*_findings(config), *_own_database(settings, config)]
 
 
 def configuration_hints(settings: Settings) -> list[str]:
@@ -62,3 +63,12 @@ def _findings(config: EffectiveConfig) -> list[Finding]:
         place = f"[{config.path}:{entry.line.number}]"
         found.append(Finding(HINT, WHAT, f"{place} {written}: {entry.reason}"))
     return found
+
+
+def _own_database(settings: Settings, config: EffectiveConfig) -> list[Finding]:
+    """Say where sums are when the settings decide that in spite of a configuration's database."""
+    if not config.sql_plugins or not has_own_flow_database(settings):
+        return []
+    url = next(s.value for s in settings.describe() if s.name == "flows.database")
+    text = f"sums are kept in flows.database of {settings.file}: {url}"
+    return [Finding(OK, WHAT, f"{text}; {config.path} names the database of its own tables only")]

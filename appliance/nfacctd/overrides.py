@@ -64,10 +64,19 @@ def decided(settings: Settings, config: EffectiveConfig | None) -> Settings:
     found = dict(overrides(config))
     if "collector.listen" in found and _is_made_here(settings):
         found["collector.listen"] = [*_listen_with_others(found["collector.listen"], settings)]
-    if settings["collector.engine"] == NFACCTD and is_file(found.get("flows.database")):
-        # nfacctd gives up on a file that somebody else writes to at the moment.
-        del found["flows.database"]
+    # nfacctd gives up on a file that somebody else writes to at the moment.
+    is_locked = settings["collector.engine"] == NFACCTD and is_file(found.get("flows.database"))
+    if is_locked or has_own_flow_database(settings):
+        found.pop("flows.database", None)
     return settings.decided_by(config.path, found)
+
+
+def has_own_flow_database(settings: Settings) -> bool:
+    """Tell whether sums are kept where `flows.database` says, whatever the configuration names.
+
+    Not beside a configuration that the API made: it was told the database later than the settings.
+    """
+    return not _is_made_here(settings) and settings.is_changed("flows.database")
 
 
 def is_file(url: object) -> bool:

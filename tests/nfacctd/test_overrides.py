@@ -11,10 +11,14 @@ from appliance.app import App, build_app, registered_loaders
 from appliance.decoding.options import decode_options, raw_elements
 from appliance.errors import SettingsError
 from appliance.nfacctd.effective import read_effective
+from appliance.nfacctd.examination import examine_collector_config
 from appliance.nfacctd.overrides import decided, overrides
 from appliance.plugin_manager import build_plugin_manager
+from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.places import place_at
 from appliance.setting_types import ListenAddress
 from appliance.settings import SettingsFile
+from appliance.web.store_access import configured_store
 
 PLUGIN = "plugins: sqlite3[p]\naggregate: src_host\n"
 
@@ -60,6 +64,73 @@ def test_settings_when_the_configuration_decides_then_shown_with_its_file(tmp_pa
     assert origins["flows.database"] == origins["collector.receive_buffer"]
     assert origins["flows.database"].endswith("c.conf")
     assert settings["flows.database"] == f"sqlite:{tmp_path}/flows.db"
+
+
+def app_beside_database(folder: Path, plugin: str, flows: str, **collector: str) -> App:
+    """An appliance whose settings and collector configuration both name a database."""
+    (folder / "c.conf").write_text(f"plugins: {plugin}\naggregate: src_host\nsql_db: theirs\n")
+    tree = {
+        "data_directory": str(folder / "var"),
+        "collector": {"config": "c.conf", **collector},
+        "flows": {"database": flows},
+    }
+    return build_app(build_plugin_manager(entry_points=()), SettingsFile(None, folder, tree))
+
+
+@pytest.mark.parametrize("plugin", ["mysql[p]", "sqlite3[p]"])
+@pytest.mark.parametrize("engine", ["builtin", "nfacctd"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:ours.sqlite", "sqlite:./flows.sqlite", "mysql://u:s3cret@127.0.0.1:3307/ours"]
+)
+def test_flow_database_when_set_beside_a_configuration_then_it_counts_and_check_says_so(
+    tmp_path, plugin, engine, url
+):
+    app = app_beside_database(tmp_path, plugin, url, engine=engine)
+    assert app.settings["flows.database"] == url
+    (text,) = (f.text for f in examine_collector_config(app.settings)[1] if "sums" in f.text)
+    assert url.replace("s3cret", "***") in text
+    assert f"{tmp_path}/c.conf names the database of its own tables only" in text
+    assert "s3cret" not in text
+
+
+def test_flow_database_when_the_sample_writes_its_default_then_the_configuration_counts(tmp_path):
+    app = app_beside_database(tmp_path, "mysql[p]", "sqlite:flows.sqlite")
+    assert app.settings["flows.database"].endswith("@localhost:3306/theirs")
+    assert not any("sums" in f.text for f in examine_collector_config(app.settings)[1])
+
+
+def test_flow_database_when_the_api_made_the_configuration_then_that_counts(tmp_path):
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "mysql-nfacctd.conf").write_text("plugins: mysql[p]\nsql_db: later\n")
+    tree = {"data_directory": str(tmp_path / "var"), "flows": {"database": "mysql://u:p@h/first"}}
+    app = build_app(build_plugin_manager(entry_points=()), SettingsFile(None, tmp_path, tree))
+    assert app.settings["flows.database"].endswith("/later")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "mysql"])
+def test_sums_when_the_flow_database_is_set_then_none_of_our_tables_is_in_the_other(
+    tmp_path, mariadb, kind
+):
+    ours, theirs = mariadb.new_database(), mariadb.new_database()
+    if kind == "sqlite":
+        ours = "sqlite:ours.sqlite"
+    place = place_at(theirs, tmp_path)
+    app = app_beside_database(tmp_path, "mysql[p]", ours)
+    with (tmp_path / "c.conf").open("a") as file:
+        file.write(f"sql_host: {place.host}\nsql_port: {place.port}\nsql_user: {place.user}\n")
+    text = (tmp_path / "c.conf").read_text().replace("sql_db: theirs", f"sql_db: {place.name}")
+    (tmp_path / "c.conf").write_text(text)
+    store = configured_store(app)()
+    assert store.health()
+    store.close()
+    tables = "SELECT 1 FROM information_schema.tables WHERE table_schema = ?"
+    database = SqlDatabase(place, lambda _: None)
+    with database.transaction():
+        assert database.rows(tables, (place.name,)) == []
+        if kind == "mysql":
+            assert database.rows(tables, (place_at(ours, tmp_path).name,))
+    database.close()
+    assert (tmp_path / "var" / "ours.sqlite").exists() == (kind == "sqlite")
 
 
 def test_allow_file_when_empty_then_nobody_is_allowed(tmp_path):

@@ -50,7 +50,10 @@ FLOW_DATABASE = Setting(
     "flows.database",
     DatabaseUrl(),
     "sqlite:flows.sqlite",
-    "The database of sums over flows, written likewise; the two may be one in MySQL.",
+    "The database of sums over flows, written likewise; the two may be one in MySQL. Another value"
+    " than the default goes before the database that the file of collector.config names; with"
+    " sqlite:flows.sqlite sums are beside its tables (sqlite:./flows.sqlite is that file"
+    " nevertheless).",
 )
 TOP = Setting(
     "flows.top",
