@@ -8,7 +8,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["appliance"]):
-    from tests.fuzz.targets import MAX_SEED_OCTETS, TARGETS
+    from tests.fuzz.targets import TARGETS
 
 
 def main() -> None:
@@ -17,10 +17,10 @@ def main() -> None:
     target, corpus = TARGETS[name], folder / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds()):
-        (corpus / f"seed-{number:04}").write_bytes(seed[:MAX_SEED_OCTETS])
+        (corpus / f"seed-{number:04}").write_bytes(seed[: target.max_octets])
     options = [
         f"-max_total_time={seconds}",
-        f"-max_len={MAX_SEED_OCTETS}",
+        f"-max_len={target.max_octets}",
         f"-artifact_prefix={folder}/{name}-",
         "-timeout=60",
         "-rss_limit_mb=4096",

@@ -23,6 +23,7 @@ from appliance.collector.captures import CaptureError, CaptureReader
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.saved_state import load_states, save_states
+from appliance.contracts import Decoder
 from appliance.errors import ApplianceError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, journal
 from appliance.flowlog.conditions import parse_condition, where_branches
@@ -48,10 +49,11 @@ MAX_SEED_OCTETS = 60_000
 
 
 class Target(NamedTuple):
-    """A reader: what runs it, and octets to begin with."""
+    """A reader: what runs it, octets to begin with, and the longest input that is of use."""
 
     run: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]
+    max_octets: int = MAX_SEED_OCTETS
 
 
 @cache
@@ -76,6 +78,10 @@ def written(octets: bytes, name: str = "input") -> Path:
 # Datagrams: [port and time, 1 octet] [length, 2 octets] [payload], again and again.
 
 
+# A whole capture takes a second and teaches the fuzzer nothing that a few datagrams do not.
+MAX_DATAGRAMS_OCTETS = 6_000
+
+
 class _Records:
     def __init__(self) -> None:
         self.n = 0
@@ -85,8 +91,12 @@ class _Records:
 
 
 def framed(payloads: list[bytes]) -> bytes:
-    """Lay datagrams into one input."""
-    return b"".join(b"\0" + len(p).to_bytes(2, "big") + p for p in payloads)[:MAX_SEED_OCTETS]
+    """Lay datagrams into one input, as many as fit."""
+    octets = b""
+    for payload in payloads:
+        if len(octets) + len(payload) + 3 <= MAX_DATAGRAMS_OCTETS:
+            octets += b"\0" + len(payload).to_bytes(2, "big") + payload
+    return octets
 
 
 def _datagrams(octets: bytes) -> Iterator[Datagram]:
@@ -99,14 +109,19 @@ def _datagrams(octets: bytes) -> Iterator[Datagram]:
         at += 3 + length
 
 
+@cache
+def _decoders() -> tuple[Decoder, ...]:
+    return an_app().decoders
+
+
 def read_datagrams(octets: bytes) -> None:
     """Decode one by one and as a block: no decoder fails, and both give as many records."""
-    given, records = list(_datagrams(octets)), []
-    if not given:
+    datagrams, records = list(_datagrams(octets)), []
+    if not datagrams:
         return
-    for parts in ([given], [[one] for one in given]):
+    for parts in ([datagrams], [[one] for one in datagrams]):
         sink, states = _Records(), ExporterStates(ExporterLimits())
-        pipeline = Pipeline(an_app().decoders, states, sink)
+        pipeline = Pipeline(_decoders(), states, sink)
         for part in parts:
             pipeline.take(block_of(part), part[-1].received_ms)
         assert not pipeline.counts["decoder_failures"]
@@ -115,11 +130,9 @@ def read_datagrams(octets: bytes) -> None:
 
 
 def _datagram_seeds() -> list[bytes]:
-    captured = [
-        framed([d.datagram.payload for d in CaptureReader(path, {2055, 4739, 9995, 9996})])
-        for path in CAPTURES
-    ]
-    return [*captured, *(framed(payloads) for _, _, payloads in all_cases())]
+    captures = [CaptureReader(path, {2055, 4739, 9995, 9996}) for path in CAPTURES]
+    payloads = [[d.datagram.payload for d in capture] for capture in captures]
+    return [framed(each) for each in payloads + [costly for _, _, costly in all_cases()]]
 
 
 # Files.
@@ -295,7 +308,7 @@ def _texts(*names: str) -> Callable[[], list[bytes]]:
 
 
 TARGETS = {
-    "datagrams": Target(read_datagrams, _datagram_seeds),
+    "datagrams": Target(read_datagrams, _datagram_seeds, MAX_DATAGRAMS_OCTETS),
     "capture": Target(read_capture, lambda: [path.read_bytes() for path in CAPTURES[:40]]),
     "saved_states": Target(read_saved_states, _saved_states),
     "templates_file": Target(
