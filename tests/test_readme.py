@@ -131,20 +131,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
 
 
 def environment_in(folder: Path, running: RunningCollector) -> dict[str, str]:
-    """Return an environment with `appliance` and `duckdb`, where curl finds the test's ports."""
+    """Return an environment with `appliance`, where curl finds the test's ports."""
     api_port = int(re.findall(r"port: (\d+)", (running.conf / "api_server.yml").read_text())[0])
     ports = {8443: running.api_port, 9999: api_port}
     lines = [f'connect-to = "127.0.0.1:{a}:127.0.0.1:{b}"' for a, b in ports.items()]
     (folder / ".curlrc").write_text("\n".join([*lines, "fail", "silent", "show-error", ""]))
-    programs = folder / "programs"
-    programs.mkdir()
-    duckdb = programs / "duckdb"
-    duckdb.write_text(
-        f"#!{sys.executable}\nimport duckdb, sys\nassert sys.argv[1] == '-c'\n"
-        "print(duckdb.sql(sys.argv[2]).fetchall())\n"
-    )
-    duckdb.chmod(0o755)
-    path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return {**os.environ, "CURL_HOME": str(folder), "PATH": path}
 
 

@@ -27,6 +27,7 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
         "cert": CoreCommand("appliance.cli.cert", "Make a self-signed certificate for HTTPS."),
         "top": CoreCommand("appliance.cli.top", "Show who and what made the most traffic."),
         "flows": CoreCommand("appliance.cli.flows", "Search single flows."),
+        "sql": CoreCommand("appliance.cli.sql", "Ask the flow log in SQL."),
         "exporters": CoreCommand(
             "appliance.cli.exporters", "Show who sends flows, what is lost, how it is sampled."
         ),

@@ -21,11 +21,13 @@ FORMATS = ("table", "csv", "json", "parquet")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_SEARCH_OPTIONS = (
+_CONDITION_OPTION = click.option(
+    "--where", multiple=True, metavar="CONDITION", help="A condition; repeatable."
+)
+_RANGE_AND_ANSWER_OPTIONS = (
     click.option("--last", metavar="SPAN", help="The time up to now, such as 15m, 1h or 7d."),
     click.option("--from", "since", metavar="TIME", help="ISO 8601, or seconds since 1970."),
     click.option("--to", "until", metavar="TIME", help="End of the range, not included."),
-    click.option("--where", multiple=True, metavar="CONDITION", help="A condition; repeatable."),
     click.option(
         "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True
     ),
@@ -43,11 +45,16 @@ _SEARCH_OPTIONS = (
 )
 
 
-def search_options(command: Command) -> Command:
-    """Add the options that `flows` and `top` share."""
-    for option in reversed(_SEARCH_OPTIONS):
+def log_options(command: Command) -> Command:
+    """Add the options of every command that asks the flow log: range, format, limits."""
+    for option in reversed(_RANGE_AND_ANSWER_OPTIONS):
         command = option(command)
     return command
+
+
+def search_options(command: Command) -> Command:
+    """Add the options that `flows` and `top` share."""
+    return log_options(_CONDITION_OPTION(command))
 
 
 @click.command("flows", epilog=HELP)
@@ -111,7 +118,7 @@ def answer(
     Parameters
     ----------
     given
-        The values of `search_options` and the conditions.
+        The values of `log_options`, and the conditions where the command takes some.
     ask
         Called with a `FlowSearch` and the fields that questions share; returns a pyarrow table.
     tabulate
@@ -119,7 +126,8 @@ def answer(
     """
     now_ms = int(time.time() * 1000)
     since_ms, until_ms = time_range(given["last"], given["since"], given["until"], now_ms)
-    conditions = tuple(parse_condition(text) for text in (*given["conditions"], *given["where"]))
+    texts = (*given.get("conditions", ()), *given.get("where", ()))
+    conditions = tuple(parse_condition(text) for text in texts)
     common = {"since_ms": since_ms, "until_ms": until_ms, "conditions": conditions}
     directory, limits = _where_and_how(ctx, given)
 

@@ -76,17 +76,25 @@ def terminal_width(output: Path | None) -> int | None:
     return shutil.get_terminal_size().columns
 
 
-def wide_table(answer: Any) -> str:
+def _heading(name: str) -> str:
+    for long, short in _SHORTER:
+        name = name.removesuffix(long) + short if name.endswith(long) else name
+    return name.removeprefix("bgp_").replace("_", " ")
+
+
+def wide_table(answer: Any, heading: Callable[[str], str] = _heading) -> str:
     """Return every column of an answer, one row each, times in full.
 
     Parameters
     ----------
     answer
         A pyarrow table whose times and octets are texts already.
+    heading
+        Makes the heading of a column from its name.
     """
     rows = answer.to_pylist()
     columns = [
-        Column(_heading(name), tuple(_cell(name, row[name]) for row in rows), is_number)
+        Column(heading(name), tuple(_cell(name, row[name]) for row in rows), is_number)
         for name, is_number in _numbers(answer)
     ]
     return aligned(columns)
@@ -225,12 +233,6 @@ def _numbers(answer: Any) -> Iterable[tuple[str, bool]]:
     for field in answer.schema:
         is_name = field.name in ("protocol_identifier", "application_id")
         yield field.name, not is_name and not pa.types.is_string(field.type)
-
-
-def _heading(name: str) -> str:
-    for long, short in _SHORTER:
-        name = name.removesuffix(long) + short if name.endswith(long) else name
-    return name.removeprefix("bgp_").replace("_", " ")
 
 
 def _key(name: str, value: Any) -> str:

@@ -75,8 +75,32 @@ def answer_texts(table: Any) -> Any:
         elif pa.types.is_binary(field.type):
             octets = [None if value is None else value.hex() for value in column.to_pylist()]
             column = pa.array(octets, pa.string())
+        elif pa.types.is_decimal(field.type) and field.type.scale == 0:
+            column = _integers(column)
+        elif not _is_plain(field.type):
+            texts = [None if value is None else str(value) for value in column.to_pylist()]
+            column = pa.array(texts, pa.string())
         table = table.set_column(place, field.name, column)
     return table
+
+
+def _integers(column: Any) -> Any:
+    """Return sums, which SQL makes 128 bits wide, as integers; as text where one does not fit."""
+    try:
+        return pc.cast(column, pa.int64())
+    except pa.ArrowInvalid:
+        return pc.cast(column, pa.string())
+
+
+def _is_plain(kind: Any) -> bool:
+    """Tell whether CSV and JSON have a form for a type: text, truth, a number."""
+    types = pa.types
+    return bool(
+        types.is_string(kind)
+        or types.is_boolean(kind)
+        or types.is_integer(kind)
+        or types.is_floating(kind)
+    )
 
 
 def _json_lines(table: Any) -> Iterator[bytes]:

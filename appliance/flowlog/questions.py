@@ -169,14 +169,14 @@ def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> State
     """Return the statement that lists records."""
     if question.order is not None and question.order not in ORDERS:
         raise InvalidQueryError(f"cannot order by {question.order!r}, expected {', '.join(ORDERS)}")
-    shown = question.columns or _all_columns(question.options, octets)
+    shown = question.columns or shown_columns(question.options, octets)
     stored = frozenset(name for item in shown for name in _stored(item))
     order = ORDERS.get(question.order or "")
     reads = stored | condition_columns(question.conditions) | {COLLECTION_TIME}
     if order:
         reads |= {name for name in COLUMN if name in order}
     inner, parameters = _matching(question, reads)
-    projection = ", ".join(_printed(item) for item in shown)
+    projection = ", ".join(printed(item) for item in shown)
     sql = f"SELECT {projection} FROM (SELECT * FROM ({inner})"
     if order:
         sql += f" ORDER BY {order}"
@@ -208,7 +208,7 @@ def top_statement(question: TopQuestion) -> Statement:
     sql = f"""
         , {ctes},
         best AS MATERIALIZED (SELECT * FROM grouped ORDER BY {order} LIMIT $row_limit)
-        SELECT {", ".join(_printed(item) for item in items)}, {_MEASURED}
+        SELECT {", ".join(printed(item) for item in items)}, {_MEASURED}
         FROM (SELECT *, 0 AS last FROM best
             {_other(keys) if question.other else ""} {_total(keys, once) if question.total else ""})
         ORDER BY last, {order}"""
@@ -354,7 +354,8 @@ def _read(name: str) -> str:
     return name
 
 
-def _all_columns(options: bool, octets: Iterable[str]) -> tuple[str, ...]:
+def shown_columns(options: bool, octets: Iterable[str]) -> tuple[str, ...]:
+    """Return all that a family can show: its columns, the halves of an address as one."""
     names = [column.name for column in (COLUMNS if options else FLOW_COLUMNS)]
     folded = [name.removesuffix("_hi") for name in names if not name.endswith("_lo")]
     return (*folded, *sorted(octets))
@@ -369,11 +370,11 @@ def _stored(item: str) -> tuple[str, ...]:
     if item in COLUMN or item.startswith("octets_"):
         return (item,)
     raise InvalidQueryError(
-        f"unknown column {item!r}, expected one of {', '.join(_all_columns(False, ()))}"
+        f"unknown column {item!r}, expected one of {', '.join(shown_columns(False, ()))}"
     )
 
 
-def _printed(item: str) -> str:
+def printed(item: str) -> str:
     """Return the expression that shows a column the way people read it."""
     if item in ADDRESSES or SIDES.get(item, ("",))[0] in ADDRESSES:
         return f"address({item}_hi, {item}_lo) AS {item}"

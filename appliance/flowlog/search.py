@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from appliance.errors import QueryError, StorageError
+from appliance.errors import InvalidQueryError, QueryError, StorageError
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.macros import MACROS
 from appliance.flowlog.names import LogFile
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.questions import (
+    LAST_MS,
     FlowQuestion,
     Statement,
     TopQuestion,
@@ -34,6 +35,7 @@ from appliance.flowlog.questions import (
 )
 from appliance.flowlog.reader import FlowLogReader, LogSnapshot
 from appliance.flowlog.schema import Rows, arrow_type, family_schema
+from appliance.flowlog.views import stored_columns, view_statements
 from appliance.ratelimit import RateLimited
 
 # Of the process, not of a reader: one is made for each question.
@@ -54,6 +56,13 @@ class Totals(NamedTuple):
     flows: int
     packets: int
     octets: int
+
+
+class Source(NamedTuple):
+    """Where the records of a family are: paths of sealed files, and rows of journals."""
+
+    paths: list[str]
+    rows: list[Rows]
 
 
 class FlowSearch:
@@ -110,24 +119,66 @@ class FlowSearch:
         StorageError
             The log cannot be read.
         """
+
+        def ask(connection: Any, sources: dict[bool, Source]) -> Any:
+            relation = _relation(connection, sources[options], sorted(statement.columns), options)
+            sql = f"WITH log AS NOT MATERIALIZED ({relation}) {statement.sql}"
+            return connection.sql(sql, params=statement.parameters).to_arrow_table()
+
+        return self._retried((options,), question.since_ms, question.until_ms, ask)
+
+    def sql(self, text: str, since_ms: int = 0, until_ms: int = LAST_MS) -> Any:
+        """Return what a statement in DuckDB's SQL selects, as a pyarrow table.
+
+        Parameters
+        ----------
+        text
+            May read the views of `appliance.flowlog.views`; of several statements the last counts.
+        since_ms, until_ms
+            What the views hold: records received in this range, half open, milliseconds UTC.
+
+        Raises
+        ------
+        InvalidQueryError
+            It is not understood, or no SELECT.
+        QueryError
+            It ran into a limit.
+        StorageError
+            The log cannot be read.
+        """
+
+        def ask(connection: Any, sources: dict[bool, Source]) -> Any:
+            for options, source in sources.items():
+                columns = stored_columns(options, self._octets_columns(options))
+                relation = _relation(connection, source, columns, options)
+                for statement in view_statements(relation, columns, options, since_ms, until_ms):
+                    connection.execute(statement)
+            return _selected(connection, text)
+
+        return self._retried((False, True), since_ms, until_ms, ask)
+
+    def _retried(
+        self,
+        families: tuple[bool, ...],
+        since_ms: int,
+        until_ms: int,
+        ask: Callable[[Any, dict[bool, Source]], Any],
+    ) -> Any:
+        """Ask, again where files went or are damaged; `ask` gets the sources by family."""
         if not (self.directory / "flows").is_dir():
             raise StorageError(f"no flow log in {self.directory}: has the collector run yet?")
         self.damaged = []
         without: set[Path] = set()
         for _ in range(TRIES):
-            snapshot = self._reader.snapshot(options)
-            self.damaged += [text for text in snapshot.damaged if text not in self.damaged]
-            files = [
-                file
-                for file in snapshot.files
-                if file.path not in without
-                and file.from_ms < question.until_ms
-                and file.to_ms >= question.since_ms
-            ]
+            files: list[LogFile] = []
             try:
-                with ExitStack() as held:
-                    paths = _pinned(files, held)
-                    return self._run(statement, paths, snapshot, options)
+                with ExitStack() as held, self._connection() as connection:
+                    sources = {}
+                    for options in families:
+                        snapshot = self._snapshot(options, since_ms, until_ms, without)
+                        files += snapshot.files
+                        sources[options] = Source(_pinned(snapshot.files, held), snapshot.rows)
+                    return ask(connection, sources)
             except FileNotFoundError:
                 continue
             except duckdb.IOException as error:
@@ -137,18 +188,18 @@ class FlowSearch:
                 self._leave_out_damaged(files, without, error)
         raise StorageError(f"flow log {self.directory} changes faster than it can be read")
 
-    def _run(
-        self, statement: Statement, paths: list[str], snapshot: LogSnapshot, options: bool
-    ) -> Any:
-        with self._connection() as connection:
-            columns = sorted(statement.columns)
-            parts = [f"SELECT {', '.join(columns)} FROM journal_rows"]  # noqa: S608
-            parameters = dict(statement.parameters)
-            connection.register("journal_rows", _journal_table(snapshot.rows, columns, options))
-            if paths:
-                parts.append(_sealed(paths, columns, connection, parameters))
-            sql = f"WITH log AS NOT MATERIALIZED ({' UNION ALL '.join(parts)}) {statement.sql}"
-            return connection.sql(sql, params=parameters).to_arrow_table()
+    def _snapshot(
+        self, options: bool, since_ms: int, until_ms: int, without: set[Path]
+    ) -> LogSnapshot:
+        """Return a family's files and rows, of the files only those that a range needs."""
+        snapshot = self._reader.snapshot(options)
+        self.damaged += [text for text in snapshot.damaged if text not in self.damaged]
+        snapshot.files = [
+            file
+            for file in snapshot.files
+            if file.path not in without and file.from_ms < until_ms and file.to_ms >= since_ms
+        ]
+        return snapshot
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
@@ -219,6 +270,17 @@ class FlowSearch:
         return {name for name in names if name.startswith("octets_")}
 
 
+def _selected(connection: Any, text: str) -> Any:
+    """Run a user's SQL and return what its last statement selects."""
+    try:
+        statements = connection.extract_statements(text)
+        if not statements or statements[-1].type != duckdb.StatementType.SELECT:
+            raise InvalidQueryError("expected a SELECT")
+        return connection.sql(text).to_arrow_table()
+    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
+        raise InvalidQueryError(str(error).partition("\n")[0]) from error
+
+
 def _interrupt_after(seconds: float, over: threading.Event, connection: Any) -> None:
     """Interrupt a question when its time is up, again and again: one may come between two steps."""
     pause = seconds
@@ -237,18 +299,22 @@ def _pinned(files: list[LogFile], held: ExitStack) -> list[str]:
     return paths
 
 
-def _sealed(
-    paths: list[str], columns: list[str], connection: Any, parameters: dict[str, Any]
-) -> str:
-    """Return the SELECT over sealed files; columns that none of them has are null."""
-    parameters["files"] = paths
-    source = "read_parquet($files, union_by_name = true)"
-    connection.execute(f"DESCRIBE SELECT * FROM {source}", {"files": paths})  # noqa: S608
+def _relation(connection: Any, source: Source, columns: list[str], options: bool) -> str:
+    """Return the SELECT over journals and sealed files; columns that none of them has are null."""
+    journal_rows = f"journal_rows_{options:d}"
+    connection.register(journal_rows, _journal_table(source.rows, columns, options))
+    select = f"SELECT {', '.join(columns)} FROM {journal_rows}"  # noqa: S608
+    if not source.paths:
+        return select
+    # Written out, since a view takes no parameters.
+    files = ", ".join("'" + path.replace("'", "''") + "'" for path in source.paths)
+    sealed = f"read_parquet([{files}], union_by_name = true)"
+    connection.execute(f"DESCRIBE SELECT * FROM {sealed}")  # noqa: S608
     present = {row[0] for row in connection.fetchall()}
     selected = [
         name if name in present else f"NULL::{_sql_type(name)} AS {name}" for name in columns
     ]
-    return f"SELECT {', '.join(selected)} FROM {source}"  # noqa: S608
+    return f"{select} UNION ALL SELECT {', '.join(selected)} FROM {sealed}"  # noqa: S608
 
 
 def _sql_type(name: str) -> str:
