@@ -15,6 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,7 +120,10 @@ def read_datagrams(octets: bytes) -> None:
     datagrams, records = list(_datagrams(octets)), []
     if not datagrams:
         return
-    for parts in ([datagrams], [[one] for one in datagrams]):
+    # A block holds what comes at one moment: who is silent, and so may lend templates, is told
+    # between blocks.
+    blocks = [list(block) for _, block in groupby(datagrams, lambda one: one.received_ms)]
+    for parts in (blocks, [[one] for one in datagrams]):
         sink, states = _Records(), ExporterStates(ExporterLimits())
         pipeline = Pipeline(_decoders(), states, sink)
         for part in parts:
