@@ -18,6 +18,7 @@ from tests.benchmarks.api import api
 from tests.benchmarks.decode import decode
 from tests.benchmarks.fresh import fresh
 from tests.benchmarks.highest import highest
+from tests.benchmarks.parquet import parquet
 from tests.benchmarks.pmacct import pmacct
 from tests.benchmarks.rollups import rollups
 from tests.benchmarks.tables import (
@@ -30,7 +31,7 @@ from tests.benchmarks.tables import (
 )
 from tests.benchmarks.whole import whole
 
-PARTS = ("decode", "whole", "highest", "rollups", "pmacct", "api", "fresh")
+PARTS = ("decode", "whole", "highest", "rollups", "pmacct", "api", "fresh", "parquet")
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
 PROBE_SECONDS = 6.0
@@ -60,7 +61,8 @@ def main(
     json_file: Path | None,
 ) -> None:
     """Measure decoding alone, the whole way (also into roll-ups), the highest rate without loss,
-    rows into tables of pmacct, the answers of the API, and the time from a datagram to its answer.
+    rows into tables of pmacct, the answers of the API, the time from a datagram to its answer, and
+    Parquet by hand next to pyarrow.
     """
     console = Console()
     parts = PARTS if part == "all" else (part,)
@@ -82,6 +84,7 @@ def main(
             "pmacct": (lambda: pmacct(folder / "pmacct", PMACCT_ROWS), print_pmacct),
             "api": (lambda: api((keep or folder).resolve() / "api", flows), print_api),
             "fresh": (lambda: fresh(folder / "fresh"), print_fresh),
+            "parquet": (lambda: parquet(folder / "parquet"), _print_parquet),
         }
         for chosen in parts:
             run, show = runs[chosen]
@@ -124,6 +127,16 @@ def _print_highest(console: Console, report: dict[str, Any]) -> None:
         buffer = found["receive_buffer_octets"]
         rate = f"{found['flows_per_second']:,.0f}"
         table.add_row(name, rate, "-" if buffer is None else f"{buffer:,}", note)
+    console.print(table)
+
+
+def _print_parquet(console: Console, report: dict[str, Any]) -> None:
+    table = Table("a million flows", "", "write, CPU ms", "join, CPU ms", "octets a flow")
+    for shape, ways in report.items():
+        for name, found in ways.items():
+            # Nanoseconds a flow are milliseconds a million.
+            cost = (f"{found['write_ns']:.0f}", f"{found['join_ns']:.0f}")
+            table.add_row(shape, name, *cost, f"{found['octets']:.1f}")
     console.print(table)
 
 

@@ -44,11 +44,11 @@ def zipf(random: np.random.Generator, n: int, values: int) -> Any:
     return np.searchsorted(weights, random.random(n) * weights[-1])
 
 
-def columns(n: int, rich: bool) -> dict[str, Any]:
+def columns(n: int, rich: bool, n_hosts: int = HOSTS) -> dict[str, Any]:
     """Make n flows of four exporters at 500,000 flows/s."""
     random = np.random.default_rng(1)
-    hosts = random.integers(0x0A000000, 0xDF000000, HOSTS).astype("u8") | V4_MAPPED
-    source, destination = hosts[zipf(random, n, HOSTS)], hosts[::-1][zipf(random, n, HOSTS)]
+    hosts = random.integers(0x0A000000, 0xDF000000, n_hosts).astype("u8") | V4_MAPPED
+    source, destination = hosts[zipf(random, n, n_hosts)], hosts[::-1][zipf(random, n, n_hosts)]
     datagram = np.arange(n) // 30
     collected = START_MS + datagram * 30 // 500
     ended = collected - random.integers(0, 15_000, n)

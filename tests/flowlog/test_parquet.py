@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.flowlog.encoding import SAMPLE_ROWS
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.parquet import ParquetFile, ParquetWriter
+from appliance.flowlog.parquet.encoding import SAMPLE_ROWS
+from appliance.flowlog.parquet.thrift import read_struct, write_struct
 from appliance.flowlog.schema import Rows, arrow_type, family_schema
-from appliance.flowlog.thrift import read_struct, write_struct
 from appliance.flows import COLUMN
 
 N = 5003

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from appliance.flowlog.thrift import (
+from appliance.flowlog.parquet.thrift import (
     BINARY,
     I32,
     LIST,

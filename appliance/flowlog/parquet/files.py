@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from appliance.flowlog.chunks import (
+from appliance.flowlog.journal import DamagedFile, write_all
+from appliance.flowlog.parquet.chunks import (
     META_DATA_PAGE,
     META_DICTIONARY_PAGE,
     META_OCTETS,
@@ -36,10 +37,8 @@ from appliance.flowlog.chunks import (
     Chunk,
     run_chunk,
 )
-from appliance.flowlog.encoding import encode_columns
-from appliance.flowlog.journal import DamagedFile, write_all
-from appliance.flowlog.schema import Rows
-from appliance.flowlog.thrift import (
+from appliance.flowlog.parquet.encoding import encode_columns
+from appliance.flowlog.parquet.thrift import (
     BINARY,
     I16,
     LIST,
@@ -51,6 +50,7 @@ from appliance.flowlog.thrift import (
     read_struct,
     write_struct,
 )
+from appliance.flowlog.schema import Rows
 
 MAGIC = b"PAR1"
 MAX_FOOTER_OCTETS = 64 * 1024 * 1024

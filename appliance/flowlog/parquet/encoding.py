@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from appliance.flowlog.chunks import (
+from appliance.flowlog.parquet.chunks import (
     META_DATA_PAGE,
     META_DICTIONARY_PAGE,
     META_OCTETS,
@@ -25,8 +25,8 @@ from appliance.flowlog.chunks import (
     dictionary_chunk,
     run_chunk,
 )
+from appliance.flowlog.parquet.thrift import Struct, i64, read_struct
 from appliance.flowlog.schema import COLLECTION_TIME, Rows, arrow_type
-from appliance.flowlog.thrift import Struct, i64, read_struct
 from appliance.flows import AnyArray
 
 SAMPLE_ROWS = 4096
@@ -112,7 +112,7 @@ def _looks_few(values: AnyArray, most: int = MAX_DICTIONARY) -> bool:
 
 
 def _by_pyarrow(varying: dict[str, Any], n_rows: int) -> Iterator[tuple[str, Chunk]]:
-    chosen = {name: _encoding(name, column) for name, column in varying.items()}
+    chosen = {name: encoding_of_varying(name, column) for name, column in varying.items()}
     dictionaries = [name for name, (encoding, _) in chosen.items() if encoding == "dictionary"]
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -129,7 +129,7 @@ def _by_pyarrow(varying: dict[str, Any], n_rows: int) -> Iterator[tuple[str, Chu
     return _cut(memoryview(sink.getvalue()))
 
 
-def _encoding(name: str, column: Any) -> tuple[str, str]:
+def encoding_of_varying(name: str, column: Any) -> tuple[str, str]:
     """Choose encoding and compression of a column that varies."""
     if pa.types.is_int64(column.type):
         return "DELTA_BINARY_PACKED", "none"
