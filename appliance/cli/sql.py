@@ -25,10 +25,10 @@ Views:
 @log_options
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
-    """Ask the flow log in SQL, in DuckDB's dialect, such as:
+    """Ask the flow log in SQL.
 
-    appliance sql "select source_address, sum(octets) from flows group by all order by 2 desc
-    limit 10" --last 1h
+    The dialect is DuckDB's, such as: appliance sql "select source_address, sum(octets) from flows
+    group by all order by 2 desc limit 10" --last 1h
 
     Addresses are text, times are timestamps in UTC. Without STATEMENT it is read from standard
     input.
