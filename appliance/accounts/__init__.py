@@ -98,7 +98,6 @@ class Why(Enum):
     """Why an account cannot be changed as asked; the value is the sentence about it."""
 
     NO_USER = "No User found with that ID"
-    NO_USERNAME = "No User found with name - {user}"
     NAME_TAKEN = "Username already exists"
     NO_ROLE = "No role found with name - {role}"
     HAS_ROLE = "User - {user} already has role - {role}"

@@ -259,12 +259,7 @@ class FeedCollector:
                 "rows": self.n_rows,
                 "late_rows": self.n_late,
             },
-            "log": {
-                "records_written": self.writer.rows_written,
-                "octets_written": self.writer.octets_written,
-                "segments_closed": self.writer.segments_closed,
-                "write_errors": self.writer.write_errors,
-            },
+            "log": self.writer.figures(),
             "counts": {},
             "exporters": {},
         }

@@ -71,7 +71,7 @@ class ReceiverCounters:
 class Receiver:
     """UDP sockets, and the memory that their datagrams land in.
 
-    One thread uses it; `wake` and `wake_fd` are also for signal handlers and other threads.
+    One thread uses it; `wake` is also for signal handlers and other threads.
 
     Attributes
     ----------
@@ -192,11 +192,6 @@ class Receiver:
         """Make the present or next `receive` return early; safe in a signal handler."""
         with contextlib.suppress(BlockingIOError):
             self._wake_in.send(b"\0")
-
-    @property
-    def wake_fd(self) -> int:
-        """The descriptor that `wake` writes to, for `signal.set_wakeup_fd`."""
-        return self._wake_in.fileno()
 
     def receive(self, timeout_seconds: float) -> DatagramBlock | None:
         """Wait for datagrams and return what has come, as far as it fits a block.

@@ -25,11 +25,6 @@ from appliance.collector.mmsghdr import (
 _sendmmsg = c_function("sendmmsg", ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
 
 
-def has_sendmmsg() -> bool:
-    """Tell whether the C library has sendmmsg(2)."""
-    return _sendmmsg is not None
-
-
 class DatagramSender:
     """Sends rows of an array through a connected UDP socket.
 

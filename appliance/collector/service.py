@@ -121,7 +121,6 @@ class Collector:
             block_datagrams=BLOCK_DATAGRAMS,
         )
         self._templates_file: Path | None = settings["collector.templates_file"]
-        self._flush_seconds = settings["flow_log.flush_seconds"]
         self._before: Mapping[str, int] = {}
         self._stopping = False
         self._saved_news = 0

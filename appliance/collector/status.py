@@ -52,12 +52,7 @@ def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
         "truncated_datagrams": figures.truncated_datagrams,
         "lost": sum(sequence.lost for _, sequence in states.scopes()),
         **collector.counters(),
-        "log": {
-            "records_written": writer.rows_written,
-            "octets_written": writer.octets_written,
-            "segments_closed": writer.segments_closed,
-            "write_errors": writer.write_errors,
-        },
+        "log": writer.figures(),
         "counts": dict(collector.pipeline.counts + states.counts),
         "unknown_elements": {_element(e): number for e, number in elements},
         "newcomers": {

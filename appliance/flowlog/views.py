@@ -15,8 +15,6 @@ from appliance.flowlog.schema import COLLECTION_TIME, family_schema
 from appliance.flows import UNKNOWN_PROTOCOL, RecordKind
 from appliance.protocols import PROTOCOL_NAMES
 
-VIEWS = ("flows", "records", "options")
-
 _SCALED = (
     "octet_delta_count * rate(sampling_rate) AS octets",
     "packet_delta_count * rate(sampling_rate) AS packets",

@@ -56,7 +56,7 @@ class FlowLogWriter:
 
     Attributes
     ----------
-    rows_written, octets_written, groups_written, segments_closed
+    rows_written, octets_written, segments_closed
         Since start; rows count when their group is committed.
     rows_dropped
         Rows that could not be written, as the disk is full or failing, and those of journals that
@@ -72,7 +72,7 @@ class FlowLogWriter:
     ) -> None:
         self.directory, self.limits = directory, limits
         self.octets_columns = frozenset(octets_names(primitives))
-        self.rows_written = self.octets_written = self.groups_written = self.segments_closed = 0
+        self.rows_written = self.octets_written = self.segments_closed = 0
         self.rows_dropped = self.write_errors = self.state_warnings = 0
         self._buffer: list[FlowBatch] = []
         self._buffered_rows = 0
@@ -86,6 +86,16 @@ class FlowLogWriter:
         self._space_checked_ms = self._closing_failed_ms = 0
         self.files_missing = 0
         self._has_space = True
+
+    def figures(self) -> dict[str, int]:
+        """Return what the collector's status tells of the log."""
+        return {
+            "records_written": self.rows_written,
+            "octets_written": self.octets_written,
+            "segments_closed": self.segments_closed,
+            "write_errors": self.write_errors,
+            "files_missing": self.files_missing,
+        }
 
     def start(self) -> dict[str, Any]:
         """Take the directory over from a former writer; return the state of its last whole group.
@@ -295,7 +305,6 @@ class FlowLogWriter:
         self.octets_written += self._open.write(joined(batches, self.octets_columns), changes)
         merge_state(self._state, self._pending)
         self._pending = {}
-        self.groups_written += 1
 
     def _undo(self, error: OSError) -> None:
         """Cut the journals back to the last commit."""

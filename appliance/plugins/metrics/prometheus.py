@@ -86,6 +86,11 @@ METRICS: Mapping[str, Metric] = {
     "appliance_log_write_errors": Metric(
         "counter", "Failed writes of the flow log.", ("log", "write_errors")
     ),
+    "appliance_log_files_missing": Metric(
+        "counter",
+        "Open journals and folders of the flow log that somebody deleted.",
+        ("log", "files_missing"),
+    ),
     "appliance_receive_buffer_octets": Metric(
         "gauge", "Kernel memory of each listening port.", ("receive_buffer_octets",)
     ),
