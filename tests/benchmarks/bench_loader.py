@@ -153,14 +153,14 @@ def repeat(store: SqlStore, days: int) -> None:
     columns = "flags, name, octets, packets, flows"
     with database.transaction(write=True):
         database.execute(
-            f"CREATE TEMPORARY TABLE copied AS SELECT * FROM rollup WHERE bin_start >= {START}"
-            f" AND bin_start < {START + DAY} AND (size IN (1, 3) OR"
+            f"CREATE TEMPORARY TABLE copied AS SELECT * FROM appliance_rollup"
+            f" WHERE bin_start >= {START} AND bin_start < {START + DAY} AND (size IN (1, 3) OR"
             f" size = 2 AND (dimension < 3 OR exporter IN (0, {ASKED})))"
         )
     for day in range(1, days):
         with database.transaction(write=True):
             database.execute(
-                "INSERT INTO rollup SELECT dimension, size, exporter, direction,"
+                "INSERT INTO appliance_rollup SELECT dimension, size, exporter, direction,"
                 f" bin_start - {day * DAY}, {columns} FROM copied"
             )
     months = {bin_start(Size.MONTH, moment) for moment in range(first, START + DAY, DAY)}
@@ -168,10 +168,10 @@ def repeat(store: SqlStore, days: int) -> None:
     for month in sorted(months):
         item = WorkItem(Size.MONTH, month, Cursor(), Cursor())
         with database.transaction(write=True):
-            database.execute(f"DELETE FROM rollup WHERE size = 4 AND bin_start = {month}")
+            database.execute(f"DELETE FROM appliance_rollup WHERE size = 4 AND bin_start = {month}")
             database.execute(
-                "INSERT INTO rollup SELECT dimension, 4, exporter, direction, ?, 0, name,"
-                " SUM(octets), SUM(packets), SUM(flows) FROM rollup WHERE size = 3 AND"
+                "INSERT INTO appliance_rollup SELECT dimension, 4, exporter, direction, ?, 0, name,"
+                " SUM(octets), SUM(packets), SUM(flows) FROM appliance_rollup WHERE size = 3 AND"
                 " dimension < 3 AND bin_start >= ? AND bin_start < ?"
                 " GROUP BY dimension, exporter, direction, name",
                 (month, month, item.end),

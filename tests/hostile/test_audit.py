@@ -64,13 +64,13 @@ def test_trail_when_of_an_older_version_then_refused_entries_are_strangers(tmp_p
     with older.transaction(write=True):
         for status in (200, 401, None):
             older.execute(
-                "INSERT INTO audit (happened, who, address, action, detail, status)"
+                "INSERT INTO appliance_audit (happened, who, address, action, detail, status)"
                 " VALUES (1, 'x', '', 'y', '', ?)",
                 (status,),
             )
     older.close()
     database = appliance_database("sqlite:appliance.sqlite", tmp_path)
     with database.transaction():
-        rows = database.rows("SELECT room FROM audit ORDER BY id")
+        rows = database.rows("SELECT room FROM appliance_audit ORDER BY id")
     database.close()
     assert rows == [(ADMINISTRATORS,), (STRANGERS,), (ADMINISTRATORS,)]

@@ -87,8 +87,8 @@ def test_collect_when_tables_are_asked_for_then_filled_beside_the_roll_ups(colle
     )
     sums = rows(running.conf, "SELECT appid, sum(bytes) FROM netflow GROUP BY 1 HAVING sum(bytes)")
     assert sums == [("01-00-00-01", 88), ("03-00-00-7B", 76), ("05-00-00-26", 2900)]
-    assert rows(running.conf, "SELECT sum(octets) FROM rollup WHERE dimension = 0 AND size = 0"
-                " AND exporter = 0") == [(3064,)]  # fmt: skip
+    assert rows(running.conf, "SELECT sum(octets) FROM appliance_rollup WHERE dimension = 0"
+                " AND size = 0 AND exporter = 0") == [(3064,)]  # fmt: skip
 
 
 def test_collect_when_the_configuration_is_wrong_then_one_sentence(collector):

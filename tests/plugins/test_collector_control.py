@@ -504,7 +504,7 @@ def test_put_when_a_server_is_named_then_the_next_start_fills_it(
     assert control.get("start").status == 200
     assert control.stores.store().cursor() is not None
     deadline = time.monotonic() + 20
-    query = f"SHOW TABLES FROM `{database}` LIKE 'rollup'"
+    query = f"SHOW TABLES FROM `{database}` LIKE 'appliance_rollup'"
     while not mariadb.rows(query):
         assert time.monotonic() < deadline
         time.sleep(0.1)

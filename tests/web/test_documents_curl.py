@@ -22,6 +22,7 @@ from appliance.contracts import ADMINISTRATOR, USER
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import FlowBatch, address_halves
 from appliance.plugins.auth.tokens import role_token
+from appliance.plugins.sql_store.table_names import ACCOUNT, ACCOUNT_ROLE, SIGN_IN_ATTEMPTS
 from appliance.stores import store_factory
 from tests.web.appliance import PASSWORD, PASSWORD_HASH
 from tests.web.documented import Example, answer_of, command_of, run_curl, sections, shape
@@ -190,9 +191,9 @@ def set_users(app: App, state: str) -> None:
     """Have exactly these users, numbered from 1."""
     store = configured_accounts(app)()
     with sqlite3.connect(app.settings["data_directory"] / "appliance.sqlite") as database:
-        for table in ("account", "account_role", "sign_in_attempts"):
+        for table in (ACCOUNT, ACCOUNT_ROLE, SIGN_IN_ATTEMPTS):
             database.execute(f"DELETE FROM {table}")
-        database.execute("DELETE FROM sqlite_sequence WHERE name = 'account'")
+        database.execute("DELETE FROM sqlite_sequence WHERE name = ?", (ACCOUNT,))
     database.close()
     for username, roles, (first, last, email) in USERS[state]:
         names = {"firstname": first, "lastname": last, "email": email}

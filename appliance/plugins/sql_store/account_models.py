@@ -10,6 +10,8 @@ from typing import Any
 
 import peewee
 
+from appliance.plugins.sql_store import table_names
+
 
 class Account(peewee.Model):
     """A user."""
@@ -26,7 +28,7 @@ class Account(peewee.Model):
     class Meta:
         """Which table."""
 
-        table_name = "account"
+        table_name = table_names.ACCOUNT
 
 
 class Role(peewee.Model):
@@ -37,7 +39,7 @@ class Role(peewee.Model):
     class Meta:
         """Which table."""
 
-        table_name = "role"
+        table_name = table_names.ROLE
 
 
 class AccountRole(peewee.Model):
@@ -49,7 +51,7 @@ class AccountRole(peewee.Model):
     class Meta:
         """Which table."""
 
-        table_name = "account_role"
+        table_name = table_names.ACCOUNT_ROLE
 
 
 class Token(peewee.Model):
@@ -65,7 +67,7 @@ class Token(peewee.Model):
     class Meta:
         """Which table."""
 
-        table_name = "api_token"
+        table_name = table_names.API_TOKEN
 
 
 class Attempts(peewee.Model):
@@ -79,7 +81,7 @@ class Attempts(peewee.Model):
     class Meta:
         """Which table."""
 
-        table_name = "sign_in_attempts"
+        table_name = table_names.SIGN_IN_ATTEMPTS
 
 
 class SignInClient(peewee.Model):
@@ -92,7 +94,7 @@ class SignInClient(peewee.Model):
     class Meta:
         """Which table."""
 
-        table_name = "sign_in_client"
+        table_name = table_names.SIGN_IN_CLIENT
         primary_key = peewee.CompositeKey("account", "client")
 
 
@@ -110,7 +112,7 @@ class Audit(peewee.Model):
     class Meta:
         """Which table."""
 
-        table_name = "audit"
+        table_name = table_names.AUDIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.schema import (
     APPLIANCE_MIGRATIONS,
-    has_version,
     migrate,
-    schema_version,
+    version_in_file,
 )
+from appliance.plugins.sql_store.table_names import ACCOUNT_ROLE
 
 WHAT = "appliance"
 _OWNER_ONLY = 0o600
@@ -41,7 +41,7 @@ def accounts_database(url: str, folder: Path) -> SqlDatabase:
 
     def prepare(database: SqlDatabase) -> None:
         _prepare(database)
-        query = "SELECT 1 FROM account_role WHERE role = ? LIMIT 1"
+        query = f"SELECT 1 FROM {ACCOUNT_ROLE} WHERE role = ? LIMIT 1"
         if opened and not database.rows(query, (ADMINISTRATOR,)):
             raise LostAccountsError(database.name)
         opened.append(True)
@@ -55,7 +55,7 @@ def _prepare(database: SqlDatabase) -> None:
         for end in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.chmod(f"{database.path}{end}", _OWNER_ONLY)
-        version = schema_version(database, WHAT) if has_version(database) else 0
+        version = version_in_file(database, WHAT)
         if 0 < version < len(APPLIANCE_MIGRATIONS):
             _copy(database.path, Path(f"{database.path}.before-{len(APPLIANCE_MIGRATIONS)}"))
     migrate(database, APPLIANCE_MIGRATIONS, WHAT)

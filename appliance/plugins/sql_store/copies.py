@@ -18,6 +18,7 @@ from appliance.contracts import BackupPart
 from appliance.errors import StorageError
 from appliance.plugins.sql_store.configuration import DATABASE, FLOW_DATABASE
 from appliance.plugins.sql_store.places import SQLITE, Place, place_at
+from appliance.plugins.sql_store.table_names import MIGRATION_TABLES
 from appliance.settings import Settings
 from appliance.whole_files import PRIVATE, replacing
 
@@ -31,6 +32,8 @@ _DUMP_OPTIONS = (
     *("--single-transaction", "--quick", "--skip-lock-tables", "--no-tablespaces"),
     *("--default-character-set=utf8mb4", "--hex-blob", "--add-drop-table"),
 )
+
+_DROP = f"DROP TABLE IF EXISTS {', '.join(MIGRATION_TABLES)}"
 
 # MariaDB's programs know the one, MySQL's the other.
 _VERIFY = {"loose-ssl-verify-server-cert": 1, "loose-ssl-mode": "VERIFY_IDENTITY"}
@@ -121,7 +124,7 @@ class MysqlDump:
         _check_complete(folder / _DUMP_FILE)
 
     def restore(self, folder: Path) -> None:
-        """Run the dump, which replaces each table.
+        """Run the dump, which replaces each table; ours that it does not have are dropped.
 
         Raises
         ------
@@ -137,6 +140,8 @@ class MysqlDump:
         with _options_file(self.place) as options, dump.open("rb") as source:
             # Without it the client would carry out lines of the dump that begin with `\\!`.
             command = [_program(_CLIENTS), options, "--batch", "--binary-mode", name]
+            # Of a dump made before they had a prefix, tables would be beside those of now.
+            _run([*command, "--execute", _DROP], name)
             _run(command, name, stdin=source.fileno())
 
 

@@ -27,6 +27,7 @@ from appliance.plugins.sql_store.grouping import (
 )
 from appliance.plugins.sql_store.schema import NAME_CHARACTERS, ROLLUP_KEY
 from appliance.plugins.sql_store.services import Services
+from appliance.plugins.sql_store.table_names import ROLLUP
 
 MOST_APPLICATIONS = 65_536
 """Names that one exporter may give; flows with further ones count by their port."""
@@ -173,7 +174,7 @@ def add_rows(database: SqlDatabase, rows: Sequence[Row]) -> None:
     )
     conflict = database.dialect.conflict.format(", ".join(ROLLUP_KEY))
     database.executemany(
-        f"INSERT INTO rollup ({', '.join(ROLLUP_KEY)}, octets, packets, flows)"  # noqa: S608
+        f"INSERT INTO {ROLLUP} ({', '.join(ROLLUP_KEY)}, octets, packets, flows)"
         f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {conflict} {changes}",
         rows,
     )

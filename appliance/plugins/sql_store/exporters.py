@@ -22,6 +22,7 @@ from appliance.plugins.sql_store.forgetting import (
     silent_exporters,
 )
 from appliance.plugins.sql_store.progress import read_progress
+from appliance.plugins.sql_store.table_names import EXPORTER, FORGOTTEN_EXPORTER, KNOWN_EXPORTER
 from appliance.stores import ExporterRecord
 
 MOST_EXPORTERS = 65_536
@@ -48,7 +49,7 @@ class Exporters:
     def all(self) -> list[ExporterRecord]:
         """Return every exporter, by identifier."""
         with self.appliance.transaction():
-            rows = self.appliance.rows(f"SELECT {_COLUMNS} FROM exporter ORDER BY id")  # noqa: S608
+            rows = self.appliance.rows(f"SELECT {_COLUMNS} FROM {EXPORTER} ORDER BY id")
         return [ExporterRecord(*row) for row in rows]
 
     def change(self, exporter: int, name: str | None, info: str | None, now: float) -> None:
@@ -60,13 +61,15 @@ class Exporters:
             There is no such exporter.
         """
         with self.appliance.transaction(write=True):
-            found = self.appliance.rows("SELECT name, info FROM exporter WHERE id = ?", (exporter,))
+            found = self.appliance.rows(
+                f"SELECT name, info FROM {EXPORTER} WHERE id = ?", (exporter,)
+            )
             if not found:
                 raise KeyError(exporter)
             wanted = (found[0][0] if name is None else name, found[0][1] if info is None else info)
             if wanted != tuple(found[0]):
                 self.appliance.execute(
-                    "UPDATE exporter SET name = ?, info = ?, updated = ? WHERE id = ?",
+                    f"UPDATE {EXPORTER} SET name = ?, info = ?, updated = ? WHERE id = ?",
                     (*wanted, now, exporter),
                 )
 
@@ -91,7 +94,9 @@ class Exporters:
     def pending_deletions(self) -> dict[int, str]:
         """Return the addresses, by identifier, of exporters of which something may be stored."""
         with self.appliance.transaction():
-            rows = self.appliance.rows("SELECT id, address FROM forgotten_exporter WHERE pending")
+            rows = self.appliance.rows(
+                f"SELECT id, address FROM {FORGOTTEN_EXPORTER} WHERE pending"
+            )
         return {int(number): str(address) for number, address in rows}
 
     def finish_deletions(self, exporters: Mapping[int, str]) -> None:
@@ -102,11 +107,11 @@ class Exporters:
         with self.appliance.transaction(write=True):
             for part in chunks(exporters):
                 self.appliance.execute(
-                    f"UPDATE forgotten_exporter SET pending = 0 WHERE id IN ({number_list(part)})"  # noqa: S608 - numbers
+                    f"UPDATE {FORGOTTEN_EXPORTER} SET pending = 0 WHERE id IN ({number_list(part)})"
                 )
-            highest = self.appliance.rows("SELECT MAX(id) FROM forgotten_exporter")[0][0]
+            highest = self.appliance.rows(f"SELECT MAX(id) FROM {FORGOTTEN_EXPORTER}")[0][0]
             self.appliance.execute(
-                "DELETE FROM forgotten_exporter WHERE pending = 0 AND id < ?", (highest or 0,)
+                f"DELETE FROM {FORGOTTEN_EXPORTER} WHERE pending = 0 AND id < ?", (highest or 0,)
             )
         for number, text in exporters.items():
             self.addresses.pop(number, None)
@@ -168,9 +173,9 @@ class Exporters:
         return [self._ids.get(address, ALL_EXPORTERS) for address in wanted]
 
     def _move(self, exporters: Sequence[int], now: float, condition: str = "") -> int:
-        which = f"FROM exporter WHERE id IN ({number_list(exporters)}){condition}"
+        which = f"FROM {EXPORTER} WHERE id IN ({number_list(exporters)}){condition}"
         self.appliance.execute(
-            "REPLACE INTO forgotten_exporter (id, address, forgotten, pending)"
+            f"REPLACE INTO {FORGOTTEN_EXPORTER} (id, address, forgotten, pending)"
             f" SELECT id, address, ?, 1 {which}",
             (now,),
         )
@@ -180,13 +185,13 @@ class Exporters:
         """Return when exporters without name and info were changed last, by identifier."""
         with self.appliance.transaction():
             rows = self.appliance.rows(
-                "SELECT id, updated FROM exporter WHERE name = '' AND info = ''"
+                f"SELECT id, updated FROM {EXPORTER} WHERE name = '' AND info = ''"
             )
         return {int(number): float(updated) for number, updated in rows}
 
     def _read(self) -> None:
         with self.appliance.transaction():
-            rows = self.appliance.rows("SELECT id, address FROM exporter")
+            rows = self.appliance.rows(f"SELECT id, address FROM {EXPORTER}")
         self._ids = {address_halves(address): int(number) for number, address in rows}
         self.addresses = {int(number): str(address) for number, address in rows}
 
@@ -195,10 +200,10 @@ class Exporters:
         if not addresses or room <= 0:
             return
         with self.flows.transaction():
-            copy = {str(a): int(n) for n, a in self.flows.rows("SELECT * FROM known_exporter")}
+            copy = {str(a): int(n) for n, a in self.flows.rows(f"SELECT * FROM {KNOWN_EXPORTER}")}
             used = read_progress(self.flows).highest_exporter
         with self.appliance.transaction(write=True):
-            forgotten = self.appliance.rows("SELECT id FROM forgotten_exporter")
+            forgotten = self.appliance.rows(f"SELECT id FROM {FORGOTTEN_EXPORTER}")
             gone = {int(number) for (number,) in forgotten}
             highest = max([used, *gone, *copy.values(), *self._ids.values()])
             # The copy has those that were forgotten until the loader comes to them.
@@ -211,7 +216,7 @@ class Exporters:
                 highest += text not in copy
                 rows.append((copy.get(text, highest), text, "", "", now, now))
             self.appliance.executemany(
-                f"{self.appliance.dialect.ignore} INTO exporter ({_COLUMNS})"
+                f"{self.appliance.dialect.ignore} INTO {EXPORTER} ({_COLUMNS})"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
@@ -225,6 +230,6 @@ class Exporters:
         if rows:
             with self.flows.transaction(write=True):
                 self.flows.executemany(
-                    "REPLACE INTO known_exporter (id, address) VALUES (?, ?)", rows
+                    f"REPLACE INTO {KNOWN_EXPORTER} (id, address) VALUES (?, ?)", rows
                 )
         self._copied = set(self.addresses)

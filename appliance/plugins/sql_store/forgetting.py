@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from appliance.plugins.sql_store.bins import SECONDS, Size
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import Dimension
+from appliance.plugins.sql_store.table_names import APPLICATION, KNOWN_EXPORTER, ROLLUP
 
 FEW_FLOWS = 100
 """An exporter with fewer in all has sent next to nothing."""
@@ -126,17 +127,15 @@ def delete_exporters(database: SqlDatabase, exporters: Mapping[int, str]) -> Non
         for dimension in Dimension:
             for size in Size:
                 database.execute(
-                    "DELETE FROM rollup WHERE dimension = ? AND size = ?"  # noqa: S608 - numbers
+                    f"DELETE FROM {ROLLUP} WHERE dimension = ? AND size = ?"
                     f" AND exporter IN ({number_list(part)})",
                     (int(dimension), int(size)),
                 )
-        database.execute(
-            f"DELETE FROM known_exporter WHERE id IN ({number_list(part)})"  # noqa: S608 - numbers
-        )
+        database.execute(f"DELETE FROM {KNOWN_EXPORTER} WHERE id IN ({number_list(part)})")
         addresses = [exporters[number] for number in part]
         marks = ", ".join("?" * len(addresses))
         database.execute(
-            f"DELETE FROM application WHERE exporter IN ({marks})",  # noqa: S608 - question marks
+            f"DELETE FROM {APPLICATION} WHERE exporter IN ({marks})",
             addresses,
         )
 
@@ -158,7 +157,7 @@ def _totals(
 ) -> Iterator[tuple[Any, ...]]:
     for part in chunks(exporters):
         for number, *values in database.rows(
-            f"SELECT exporter, {what} FROM rollup WHERE dimension = ? AND size = ?"  # noqa: S608
+            f"SELECT exporter, {what} FROM {ROLLUP} WHERE dimension = ? AND size = ?"
             f" AND exporter IN ({number_list(part)}) AND direction IN (0, 1) GROUP BY exporter",
             (int(Dimension.TOTAL), int(size)),
         ):

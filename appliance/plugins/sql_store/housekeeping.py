@@ -17,6 +17,7 @@ from appliance.plugins.sql_store.forgetting import chunks, number_list
 from appliance.plugins.sql_store.places import SQLITE
 from appliance.plugins.sql_store.progress import read_progress
 from appliance.plugins.sql_store.schema import schema_version
+from appliance.plugins.sql_store.table_names import EVENT, KNOWN_EXPORTER, ROLLUP, WORK
 from appliance.plugins.sql_store.work import pending_work
 
 COUNTED_OCTETS = 64 * 1024 * 1024
@@ -31,7 +32,7 @@ def expire(database: SqlDatabase, limits: StoreLimits, now: float) -> int:
     """Delete bins past their time; return the number of rows."""
     deleted = 0
     with database.transaction():
-        rows = database.rows("SELECT id FROM known_exporter")
+        rows = database.rows(f"SELECT id FROM {KNOWN_EXPORTER}")
     exporters = [ALL_EXPORTERS, *(int(row[0]) for row in rows)]
     for size in Size:
         oldest = int(now) - limits.kept(size)
@@ -41,13 +42,13 @@ def expire(database: SqlDatabase, limits: StoreLimits, now: float) -> int:
             for dimension in Dimension:
                 for part in chunks(exporters):
                     deleted += database.execute(
-                        "DELETE FROM rollup WHERE dimension = ? AND size = ?"  # noqa: S608 - numbers
+                        f"DELETE FROM {ROLLUP} WHERE dimension = ? AND size = ?"
                         f" AND exporter IN ({number_list(part)})"
                         f" AND direction IN ({number_list(DIRECTIONS)}) AND bin_start < ?",
                         (int(dimension), int(size), bin_start(size, oldest)),
                     ).rowcount
             database.execute(
-                "DELETE FROM work WHERE size = ? AND bin_start < ?",
+                f"DELETE FROM {WORK} WHERE size = ? AND bin_start < ?",
                 (int(size), bin_start(size, oldest)),
             )
     if database.kind == SQLITE:
@@ -66,11 +67,11 @@ def health(database: SqlDatabase, log: Path, now: float) -> Mapping[str, Any]:
     with database.transaction():
         progress = read_progress(database)
         pending = pending_work(database)
-        events = database.rows("SELECT happened, content FROM event ORDER BY happened DESC")
+        events = database.rows(f"SELECT happened, content FROM {EVENT} ORDER BY happened DESC")
         octets = database.octets()
         version = schema_version(database, "flow")
         counted = octets <= COUNTED_OCTETS
-        rows = database.rows("SELECT count(*) FROM rollup")[0][0] if counted else 0
+        rows = database.rows(f"SELECT count(*) FROM {ROLLUP}")[0][0] if counted else 0
     return {
         "database": database.kind,
         "name": database.name,

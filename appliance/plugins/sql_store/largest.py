@@ -41,6 +41,7 @@ from appliance.plugins.sql_store.questions import (
     bounds,
     kept_from,
 )
+from appliance.plugins.sql_store.table_names import KNOWN_EXPORTER
 from appliance.plugins.sql_store.tops import BY
 from appliance.plugins.sql_store.work import pending_work
 from appliance.stores import (
@@ -171,7 +172,7 @@ class LargestQuestions:
             asked = Range(parts, selection.exporter, _directions(selection))
             total = self.exact.totals(asked)
             addresses = self.database.rows(
-                "SELECT address FROM known_exporter WHERE id = ?", (selection.exporter,)
+                f"SELECT address FROM {KNOWN_EXPORTER} WHERE id = ?", (selection.exporter,)
             )
             if not addresses:
                 return nothing  # It was forgotten meanwhile.

@@ -42,6 +42,7 @@ from appliance.plugins.sql_store.minutes import (
 )
 from appliance.plugins.sql_store.progress import Progress, read_progress, write_progress
 from appliance.plugins.sql_store.rebuild import note
+from appliance.plugins.sql_store.table_names import APPLICATION
 from appliance.plugins.sql_store.work import (
     WorkItem,
     finish,
@@ -165,7 +166,7 @@ class RollupLoader:
             return self._progress
         self.forget()
         with self.database.transaction():
-            rows = self.database.rows("SELECT exporter, application_id, name FROM application")
+            rows = self.database.rows(f"SELECT exporter, application_id, name FROM {APPLICATION}")
         self._applications.learn((str(e), int(a), str(name)) for e, a, name in rows)
         self._reopen(stored, now)
         self._progress = stored
@@ -200,7 +201,7 @@ class RollupLoader:
         changed.count("applications_refused", self._applications.refused - before)
         with self._writing():
             self.database.executemany(
-                "REPLACE INTO application (exporter, application_id, name) VALUES (?, ?, ?)",
+                f"REPLACE INTO {APPLICATION} (exporter, application_id, name) VALUES (?, ?, ?)",
                 learned,
             )
             write_progress(self.database, changed)

@@ -31,6 +31,7 @@ from appliance.plugins.sql_store.dimensions import (
 from appliance.plugins.sql_store.exact import port_groups
 from appliance.plugins.sql_store.grouping import Groups, IntArray, added_up, grouped, regrouped
 from appliance.plugins.sql_store.stored_tops import read_tops, write_tops
+from appliance.plugins.sql_store.table_names import ROLLUP
 from appliance.plugins.sql_store.tops import cells, merged, tops_from_groups
 
 OPEN = 3
@@ -190,7 +191,7 @@ def stored_minutes(database: SqlDatabase, starts: list[int]) -> set[int]:
         some = starts[at : at + 500]
         marks = ", ".join("?" * len(some))
         rows = database.rows(
-            "SELECT DISTINCT bin_start FROM rollup WHERE dimension = 0 AND size = 0"  # noqa: S608
+            f"SELECT DISTINCT bin_start FROM {ROLLUP} WHERE dimension = 0 AND size = 0"
             f" AND exporter = 0 AND direction IN (0, 1) AND bin_start IN ({marks})",
             some,
         )
@@ -200,7 +201,7 @@ def stored_minutes(database: SqlDatabase, starts: list[int]) -> set[int]:
 
 def _totals(database: SqlDatabase, start: int) -> dict[int, IntArray]:
     rows = database.rows(
-        "SELECT direction, octets, packets, flows FROM rollup WHERE dimension = 0 AND size = 0"
+        f"SELECT direction, octets, packets, flows FROM {ROLLUP} WHERE dimension = 0 AND size = 0"
         " AND exporter = 0 AND direction IN (0, 1) AND bin_start = ?",
         (start,),
     )

@@ -13,6 +13,7 @@ from typing import Any
 from appliance.flowlog import Cursor
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import MYSQL
+from appliance.plugins.sql_store.table_names import ROLLUP_PROGRESS
 
 START = Cursor()
 
@@ -81,10 +82,12 @@ def read_progress(database: SqlDatabase, *, for_update: bool = False) -> Progres
     """Return what the database says; `for_update` keeps others from changing it meanwhile."""
     # A writing transaction of SQLite is alone from its beginning.
     lock = " FOR UPDATE" if for_update and database.kind == MYSQL else ""
-    found = database.rows(f"SELECT content FROM progress WHERE id = 1{lock}")  # noqa: S608 - fixed
+    found = database.rows(f"SELECT content FROM {ROLLUP_PROGRESS} WHERE id = 1{lock}")
     return progress_from_text(found[0][0]) if found else Progress()
 
 
 def write_progress(database: SqlDatabase, progress: Progress) -> None:
     """Store it."""
-    database.execute("REPLACE INTO progress (id, content) VALUES (1, ?)", (progress.text(),))
+    database.execute(
+        f"REPLACE INTO {ROLLUP_PROGRESS} (id, content) VALUES (1, ?)", (progress.text(),)
+    )

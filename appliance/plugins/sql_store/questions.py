@@ -20,6 +20,7 @@ from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, Dimension
 from appliance.plugins.sql_store.grouping import LARGEST_SUM
 from appliance.plugins.sql_store.progress import Progress, read_progress
+from appliance.plugins.sql_store.table_names import KNOWN_EXPORTER, ROLLUP
 from appliance.stores import KeyedMeasure, Measure, MeasureName, Selection, TopAnswer
 
 EXACT_SIZES = tuple(Size)
@@ -102,7 +103,7 @@ class ExactQuestions:
 
     def totals_by_exporter(self, asked: Range) -> dict[int, Measure]:
         """Return the sums of each exporter; one query."""
-        which = "exporter IN (SELECT id FROM known_exporter)"
+        which = f"exporter IN (SELECT id FROM {KNOWN_EXPORTER})"
         if asked.exporter != ALL_EXPORTERS:
             which = "exporter = ?"
         found = self.read(f"SELECT exporter, {SUMS}", Dimension.TOTAL, asked, which, "exporter")
@@ -203,7 +204,7 @@ class ExactQuestions:
             return None
         marks = ", ".join("?" * len(asked.directions))
         one = (
-            f"{select} FROM rollup WHERE dimension = {int(dimension)} AND size = ? AND {which}"
+            f"{select} FROM {ROLLUP} WHERE dimension = {int(dimension)} AND size = ? AND {which}"
             f" AND direction IN ({marks}) AND bin_start >= ? AND bin_start < ?"
             + (f" AND (flags & {flags}) <> 0" if flags else "")
             + (f" GROUP BY {group}" if group else "")

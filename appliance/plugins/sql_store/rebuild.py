@@ -23,9 +23,18 @@ from appliance.plugins.sql_store.bins import Size, bin_start
 from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import EXACT, Dimension
+from appliance.plugins.sql_store.prefixing import name_in_file
 from appliance.plugins.sql_store.progress import Progress, read_progress, write_progress
 from appliance.plugins.sql_store.questions import SATURATED_SUMS
 from appliance.plugins.sql_store.schema import ROLLUP_KEY
+from appliance.plugins.sql_store.table_names import (
+    APPLICATION,
+    EVENT,
+    KNOWN_EXPORTER,
+    ROLLUP,
+    ROLLUP_PROGRESS,
+    WORK,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +42,11 @@ _BATCH = 5_000
 _SEARCHED_ROWS = 100_000
 _KEY = ", ".join(ROLLUP_KEY)
 _TABLES = {
-    "known_exporter": ("id, address", 2),
-    "application": ("exporter, application_id, name", 3),
-    "work": ("size, bin_start, first_segment, first_row, last_segment, last_row, done", 7),
-    "event": ("happened, content", 2),
-    "progress": ("id, content", 2),
+    KNOWN_EXPORTER: ("id, address", 2),
+    APPLICATION: ("exporter, application_id, name", 3),
+    WORK: ("size, bin_start, first_segment, first_row, last_segment, last_row, done", 7),
+    EVENT: ("happened, content", 2),
+    ROLLUP_PROGRESS: ("id, content", 2),
 }
 
 
@@ -65,7 +74,7 @@ def begin_rebuild(database: SqlDatabase, folder: Path, classifier: Classifier, n
         if not before.oldest and floor > bin_start(Size.HOUR, first):
             until = Cursor(last_segment(folder) + 1, 0)
         stored = database.rows(
-            "SELECT min(bin_start) FROM rollup WHERE dimension = 0 AND size = ? AND exporter = 0"
+            f"SELECT min(bin_start) FROM {ROLLUP} WHERE dimension = 0 AND size = ? AND exporter = 0"
             " AND direction IN (0, 1)",
             (int(Size.HOUR),),
         )[0][0]
@@ -86,7 +95,7 @@ def begin_rebuild(database: SqlDatabase, folder: Path, classifier: Classifier, n
 
 def note(database: SqlDatabase, now: float, text: str) -> None:
     """Keep what happened to the database, for `health`."""
-    database.execute("INSERT INTO event VALUES (?, ?)", (int(now), text[:500]))
+    database.execute(f"INSERT INTO {EVENT} VALUES (?, ?)", (int(now), text[:500]))
 
 
 def salvage(database: SqlDatabase, folder: Path, classifier: Classifier, now: float) -> str:
@@ -131,7 +140,7 @@ def _floor(database: SqlDatabase, first: int) -> int:
     """Return from when on the log has everything that the database should have."""
     hour = bin_start(Size.HOUR, first)
     found = database.rows(
-        "SELECT count(*) FROM rollup WHERE dimension = 0 AND size = ? AND exporter = 0"
+        f"SELECT count(*) FROM {ROLLUP} WHERE dimension = 0 AND size = ? AND exporter = 0"
         " AND direction IN (0, 1) AND bin_start >= ? AND bin_start < ?",
         (int(Size.QUARTER), hour, hour + 3600),
     )[0][0]
@@ -139,23 +148,25 @@ def _floor(database: SqlDatabase, first: int) -> int:
 
 
 def _drop(database: SqlDatabase, floor: int) -> None:
-    database.execute("DELETE FROM rollup WHERE bin_start >= ?", (floor,))
-    database.execute("DELETE FROM work WHERE bin_start >= ?", (floor,))
+    database.execute(f"DELETE FROM {ROLLUP} WHERE bin_start >= ?", (floor,))
+    database.execute(f"DELETE FROM {WORK} WHERE bin_start >= ?", (floor,))
     exact = ", ".join(str(int(dimension)) for dimension in EXACT)
     for size in (Size.DAY, Size.MONTH):
         start = bin_start(size, floor)
         if start == floor:
             continue
-        database.execute("DELETE FROM rollup WHERE size = ? AND bin_start = ?", (int(size), start))
         database.execute(
-            f"INSERT INTO rollup ({_KEY}, octets, packets, flows)"  # noqa: S608
+            f"DELETE FROM {ROLLUP} WHERE size = ? AND bin_start = ?", (int(size), start)
+        )
+        database.execute(
+            f"INSERT INTO {ROLLUP} ({_KEY}, octets, packets, flows)"
             f" SELECT dimension, ?, exporter, direction, ?, 0, name, {SATURATED_SUMS}"
-            f" FROM rollup WHERE size = ? AND dimension IN ({exact})"
+            f" FROM {ROLLUP} WHERE size = ? AND dimension IN ({exact})"
             " AND bin_start >= ? AND bin_start < ? GROUP BY dimension, exporter, direction, name",
             (int(size), start, int(Size.QUARTER), start, floor),
         )
         database.execute(
-            "REPLACE INTO work (size, bin_start, first_segment, first_row, last_segment,"
+            f"REPLACE INTO {WORK} (size, bin_start, first_segment, first_row, last_segment,"
             " last_row, done) VALUES (?, ?, 0, 0, 0, 0, 0)",
             (int(size), start),
         )
@@ -188,13 +199,10 @@ def _copied(
     """Copy a small table as far as it can be read."""
     rows: list[Sequence[Any]] = []
     with suppress(sqlite3.Error):
-        rows.extend(damaged.execute(f"SELECT {columns} FROM {table}"))  # noqa: S608
+        rows.extend(damaged.execute(f"SELECT {columns} FROM {name_in_file(damaged, table)}"))
     marks = ", ".join("?" * width)
     with database.transaction(write=True):
-        database.executemany(
-            f"REPLACE INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608
-            rows,
-        )
+        database.executemany(f"REPLACE INTO {table} ({columns}) VALUES ({marks})", rows)
     return len(rows)
 
 
@@ -202,16 +210,16 @@ def _copied_rollup(database: SqlDatabase, damaged: sqlite3.Connection) -> int:
     """Copy each part of the key from its start to the damage, and from its end back to it."""
     marks = ", ".join("?" * (len(ROLLUP_KEY) + 3))
     insert = (
-        f"{database.dialect.ignore} INTO rollup ({_KEY}, octets, packets, flows) VALUES ({marks})"
+        f"{database.dialect.ignore} INTO {ROLLUP} ({_KEY}, octets, packets, flows) VALUES ({marks})"
     )
-    copied = 0
+    source, copied = name_in_file(damaged, ROLLUP), 0
     for dimension in Dimension:
         for size in Size:
             for order in ("", " DESC"):
                 turned = ", ".join(f"{column}{order}" for column in ROLLUP_KEY)
                 rows = _readable(
                     damaged,
-                    f"SELECT {_KEY}, octets, packets, flows FROM rollup"  # noqa: S608
+                    f"SELECT {_KEY}, octets, packets, flows FROM {source}"
                     f" WHERE dimension = ? AND size = ? ORDER BY {turned}",
                     (int(dimension), int(size)),
                 )

@@ -12,13 +12,14 @@ from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import Dimension
 from appliance.plugins.sql_store.grouping import IntArray
 from appliance.plugins.sql_store.schema import ROLLUP_KEY
+from appliance.plugins.sql_store.table_names import KNOWN_EXPORTER, ROLLUP
 from appliance.plugins.sql_store.tops import StoredRow, Tops, tops_from_rows
 
 BinKey = tuple[int, int, int]
 """Exporter, direction and start of a bin."""
 
 _BIN = (
-    "FROM rollup WHERE dimension = ? AND size = ? AND exporter = ? AND direction = ?"
+    f"FROM {ROLLUP} WHERE dimension = ? AND size = ? AND exporter = ? AND direction = ?"
     " AND bin_start >= ? AND bin_start < ?"
 )
 
@@ -34,8 +35,7 @@ def write_tops(
         (*key, *row) for key, tops in zip(keys, bins.values(), strict=True) for row in tops.rows()
     ]
     database.executemany(
-        f"INSERT INTO rollup ({', '.join(ROLLUP_KEY)}, octets, packets, flows)"  # noqa: S608
-        f" VALUES ({marks})",
+        f"INSERT INTO {ROLLUP} ({', '.join(ROLLUP_KEY)}, octets, packets, flows) VALUES ({marks})",
         rows,
     )
 
@@ -70,9 +70,9 @@ def read_totals(
 ) -> dict[BinKey, IntArray]:
     """Return the exact totals by (exporter, direction, start of bin) of a short range."""
     rows = database.rows(
-        "SELECT exporter, direction, bin_start, octets, packets, flows FROM rollup"
+        f"SELECT exporter, direction, bin_start, octets, packets, flows FROM {ROLLUP}"
         " WHERE dimension = 0 AND size = ? AND exporter IN"
-        " (SELECT 0 UNION ALL SELECT id FROM known_exporter)"
+        f" (SELECT 0 UNION ALL SELECT id FROM {KNOWN_EXPORTER})"
         " AND direction IN (0, 1) AND bin_start >= ? AND bin_start < ?",
         (int(size), since, until),
     )

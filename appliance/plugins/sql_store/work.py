@@ -17,6 +17,7 @@ from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, LARGEST_ONLY, Dimension
 from appliance.plugins.sql_store.stored_tops import read_tops, read_totals, write_tops
+from appliance.plugins.sql_store.table_names import ROLLUP, WORK
 from appliance.plugins.sql_store.tops import merged, tops_from_rows
 
 _COLUMNS = "size, bin_start, first_segment, first_row, last_segment, last_row"
@@ -52,7 +53,7 @@ def mark_work(database: SqlDatabase, minutes: Iterable[int], first: Cursor, last
         for size in (Size.HOUR, Size.DAY, Size.MONTH)
     }
     database.executemany(
-        f"INSERT INTO work ({_COLUMNS}, done)"  # noqa: S608
+        f"INSERT INTO {WORK} ({_COLUMNS}, done)"
         f" VALUES (?, ?, ?, ?, ?, ?, 0) {conflict} last_segment = {given.format('last_segment')},"
         f" last_row = {given.format('last_row')}, done = 0",
         [(*bin, *first, *last) for bin in sorted(starts)],
@@ -61,10 +62,7 @@ def mark_work(database: SqlDatabase, minutes: Iterable[int], first: Cursor, last
 
 def pending_work(database: SqlDatabase) -> list[WorkItem]:
     """Return the bins that are not made, small ones first, then by time."""
-    rows = database.rows(
-        f"SELECT {_COLUMNS} FROM work"  # noqa: S608
-        " WHERE done = 0 ORDER BY size, bin_start"
-    )
+    rows = database.rows(f"SELECT {_COLUMNS} FROM {WORK} WHERE done = 0 ORDER BY size, bin_start")
     return [
         WorkItem(Size(int(s)), int(start), Cursor(int(a), int(b)), Cursor(int(c), int(d)))
         for s, start, a, b, c, d in rows
@@ -90,7 +88,7 @@ def ready(items: list[WorkItem], open_minutes: Iterable[int], now: float) -> Wor
 def was_made(database: SqlDatabase, item: WorkItem) -> bool:
     """Tell whether a bin was final before, so that somebody may have kept it."""
     rows = database.rows(
-        "SELECT 1 FROM rollup WHERE dimension = ? AND size = ? AND exporter = 0"
+        f"SELECT 1 FROM {ROLLUP} WHERE dimension = ? AND size = ? AND exporter = 0"
         " AND direction IN (0, 1) AND bin_start = ? LIMIT 1",
         (int(Dimension.PORT), int(item.size), item.start),
     )
@@ -100,7 +98,7 @@ def was_made(database: SqlDatabase, item: WorkItem) -> bool:
 def finish(database: SqlDatabase, item: WorkItem) -> None:
     """Note that a bin is made."""
     database.execute(
-        "UPDATE work SET done = 1 WHERE size = ? AND bin_start = ?", (int(item.size), item.start)
+        f"UPDATE {WORK} SET done = 1 WHERE size = ? AND bin_start = ?", (int(item.size), item.start)
     )
 
 

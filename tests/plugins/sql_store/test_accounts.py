@@ -263,7 +263,7 @@ def test_clients_when_a_user_signs_in_then_known_for_that_user_until_deleted(
     assert not accounts.knows_client("nobody", "192.0.2.1", 0.0)
     accounts.delete_user(two)
     with accounts.database.transaction():
-        rows = accounts.database.rows("SELECT DISTINCT account FROM sign_in_client")
+        rows = accounts.database.rows("SELECT DISTINCT account FROM appliance_sign_in_client")
     assert rows == [(one,)]
 
 
@@ -272,7 +272,7 @@ def test_attempts_when_of_too_many_names_then_the_oldest_go(accounts: SqlAccount
     for second in range(6):
         assert accounts.begin_attempts({f"n{second}": wait}, 100.0 + second, HOUR) == 0.0
     with accounts.database.transaction():
-        rows = accounts.database.rows("SELECT name FROM sign_in_attempts ORDER BY name")
+        rows = accounts.database.rows("SELECT name FROM appliance_sign_in_attempts ORDER BY name")
     assert [name for (name,) in rows] == ["n3", "n4", "n5"]
 
 

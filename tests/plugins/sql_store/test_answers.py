@@ -308,14 +308,14 @@ class TestAnswers:
             world.store.totals(Selection(since=START + 60))
             world.store.top("source", Selection(since=START + 60), limit=15)
             world.store.totals_by_exporter(Selection(since=START + 60))
-            read = [query for query in queries if "rollup" in query[0]]
+            read = [query for query in queries if "appliance_rollup WHERE" in query[0]]
         assert len(read) == 4
         for sql, parameters in read:
             with world.store.flows.transaction():
                 plan = world.store.flows.rows(f"EXPLAIN {explain(world)} {sql}", parameters)
             text = " ".join(str(row) for row in plan)
             assert "PRIMARY" in text
-            assert "SCAN rollup" not in text
+            assert "SCAN appliance_rollup" not in text
             assert "'ALL'" not in text.replace("<derived2>', 'ALL'", "").replace(
                 "<derived2>', None, 'ALL'", ""
             )

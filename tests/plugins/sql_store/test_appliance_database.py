@@ -16,7 +16,8 @@ from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.schema import APPLIANCE_MIGRATIONS, migrate, schema_version
 
 ROW = (
-    "INSERT INTO exporter (id, address, name, created, updated) VALUES (7, '192.0.2.1', 'a', 1, 2)"
+    "INSERT INTO appliance_exporter (id, address, name, created, updated)"
+    " VALUES (7, '192.0.2.1', 'a', 1, 2)"
 )
 
 
@@ -44,7 +45,7 @@ def test_database_when_of_an_older_version_then_upgraded_with_its_data(url, tmp_
     assert accounts.users() == []
     assert accounts.roles() == [ADMINISTRATOR, USER]
     with database.transaction():
-        assert database.rows("SELECT id, name, info FROM exporter") == [(7, "a", "")]
+        assert database.rows("SELECT id, name, info FROM appliance_exporter") == [(7, "a", "")]
         assert schema_version(database, "appliance") == len(APPLIANCE_MIGRATIONS)
     accounts.close()
 
@@ -55,8 +56,10 @@ def test_database_when_upgraded_on_sqlite_then_a_copy_of_before_stays(tmp_path):
     copy = tmp_path / f"appliance.sqlite.before-{len(APPLIANCE_MIGRATIONS)}"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with sqlite3.connect(copy) as found:
-        assert found.execute("SELECT version FROM schema_version").fetchall() == [(2,)]
-        assert found.execute("SELECT id, name, info FROM exporter").fetchall() == [(7, "a", "")]
+        assert found.execute("SELECT version FROM appliance_schema_version").fetchall() == [(2,)]
+        assert found.execute("SELECT id, name, info FROM appliance_exporter").fetchall() == [
+            (7, "a", "")
+        ]
         tables = found.execute("SELECT name FROM sqlite_master WHERE name = 'account'").fetchall()
     found.close()
     assert tables == []

@@ -190,15 +190,19 @@ def test_store_when_a_million_sources_are_spoofed_then_it_does_not_grow(sqlite_w
     world.limit(top=100, top_per_exporter=20, group_names=20_000)
     world.write(world.flows(5_000, sources=5_000))
     world.load()
-    before = world.stored("SELECT count(*) FROM rollup WHERE dimension >= 3")[0][0]
+    before = world.stored("SELECT count(*) FROM appliance_rollup WHERE dimension >= 3")[0][0]
     for piece in range(10):
         spoofed = BASE - (1 << 24) * 5 + np.arange(100_000, dtype=np.uint64) + 100_000 * piece
         world.write(world.flows(100_000, source_address_lo=spoofed.astype(np.uint64)))
         world.load()
     world.load(START + 3900)
-    rows_of_minute = world.stored("SELECT count(*) FROM rollup WHERE dimension = 3 AND size = 0")
+    rows_of_minute = world.stored(
+        "SELECT count(*) FROM appliance_rollup WHERE dimension = 3 AND size = 0"
+    )
     assert rows_of_minute[0][0] <= 2 * (3 * 100 + 4)
-    after = world.stored("SELECT count(*) FROM rollup WHERE dimension >= 3 AND size = 0")[0][0]
+    after = world.stored("SELECT count(*) FROM appliance_rollup WHERE dimension >= 3 AND size = 0")[
+        0
+    ][0]
     assert after <= before + 2 * 3 * 200
     found = world.top("source")
     assert found.total.flows == 1_005_000
@@ -224,7 +228,7 @@ def test_rows_when_sixty_days_pass_then_within_the_budget(sqlite_world: Any):
         world.write(*(world.flows(40, at + hour * 3600, sources=500) for hour in range(0, 24, 4)))
         world.load(at + 86400)
         world.store.expire(world.now)
-        most = max(most, world.stored("SELECT count(*) FROM rollup")[0][0])
+        most = max(most, world.stored("SELECT count(*) FROM appliance_rollup")[0][0])
     assert most <= budget
     assert world.store.totals(Selection()).flows == 60 * 6 * 40
     world.check_sums()

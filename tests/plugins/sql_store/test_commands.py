@@ -27,7 +27,7 @@ def test_rebuild_when_called_then_the_log_is_stored_again(sqlite_world: Any, con
     world.write(world.flows(50))
     world.load()
     with world.store.flows.transaction(write=True):
-        world.store.flows.execute("DELETE FROM rollup")
+        world.store.flows.execute("DELETE FROM appliance_rollup")
     folder = conf(f"data_directory: {world.folder}\n")
     arguments = ["-confPath", f"{folder}/", "rebuild"]
     refused = CliRunner().invoke(group, arguments, input="n\n")

@@ -9,6 +9,7 @@ import pytest
 
 from appliance.flows import address_halves
 from appliance.plugins.sql_store.store import SqlStore
+from appliance.plugins.sql_store.table_names import EXPORTER, FORGOTTEN_EXPORTER, ROLLUP_PROGRESS
 from appliance.stores import Selection
 from tests.collector.running import soak_rounds
 from tests.plugins.sql_store.world import HOUR, START
@@ -57,8 +58,8 @@ class TestSilent:
         world.store.expire(world.now)
         assert listed(world).keys() == {"192.0.2.1", "192.0.2.3"}
         gone = numbers["192.0.2.2"]
-        assert not world.stored("SELECT * FROM rollup WHERE exporter = ?", gone)
-        assert not world.stored("SELECT id FROM known_exporter WHERE id = ?", gone)
+        assert not world.stored("SELECT * FROM appliance_rollup WHERE exporter = ?", gone)
+        assert not world.stored("SELECT id FROM appliance_known_exporter WHERE id = ?", gone)
         assert (world.store.totals(Selection()), world.top("source").rows) == before
         assert world.store.health()["counters"]["exporters_forgotten"] == 1
         (event,) = world.store.health()["events"]
@@ -80,12 +81,16 @@ class TestSilent:
         sent(world, "192.0.2.1", 3)
         world.load()
         with world.store.flows.transaction(write=True):
-            world.store.flows.execute("INSERT INTO application VALUES ('192.0.2.1', '7', 'voice')")
-            world.store.flows.execute("INSERT INTO application VALUES ('192.0.2.9', '7', 'voice')")
+            world.store.flows.execute(
+                "INSERT INTO appliance_application VALUES ('192.0.2.1', '7', 'voice')"
+            )
+            world.store.flows.execute(
+                "INSERT INTO appliance_application VALUES ('192.0.2.9', '7', 'voice')"
+            )
         world.restart()
         world.load(START + 2 * DAY)
         world.store.expire(world.now)
-        assert world.stored("SELECT exporter FROM application") == [("192.0.2.9",)]
+        assert world.stored("SELECT exporter FROM appliance_application") == [("192.0.2.9",)]
 
 
 class TestForgotten:
@@ -104,7 +109,7 @@ class TestForgotten:
         assert {number: measure.flows for number, measure in sums.items()} == {1: 20, 3: 7}
         assert world.store.totals(Selection()).flows == 57
         world.load(START + 3 * HOUR)
-        assert not world.stored("SELECT * FROM rollup WHERE exporter = 2")
+        assert not world.stored("SELECT * FROM appliance_rollup WHERE exporter = 2")
         world.check_sums()
 
     def test_hour_when_read_again_after_a_restart_then_without_what_was_forgotten(self, world: Any):
@@ -136,7 +141,7 @@ class TestForgotten:
         world.load()
         world.store.forget_exporter(2)
         world.load()
-        tables = {"appliance": ("exporter", "forgotten_exporter"), "flows": ("progress",)}
+        tables = {"appliance": (EXPORTER, FORGOTTEN_EXPORTER), "flows": (ROLLUP_PROGRESS,)}
         for table in tables.get(lost, ()):
             database = getattr(world.store, lost)
             with database.transaction(write=True):
@@ -249,4 +254,4 @@ class TestNoRoom:
         world.store.expire(world.now)
         assert listed(world).keys() == {"192.0.2.2"}
         assert world.store.totals(Selection()).flows == 2 * each + 507
-        assert world.stored("SELECT DISTINCT exporter FROM rollup") == [(0,), (2,)]
+        assert world.stored("SELECT DISTINCT exporter FROM appliance_rollup") == [(0,), (2,)]

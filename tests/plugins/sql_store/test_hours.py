@@ -91,7 +91,9 @@ class TestRunningHour:
             world.write(world.flows(20, START + 60 * minute))
             world.load(START + 60 * minute + 1)
         world.load(START + HOUR + 300)
-        assert not world.stored("SELECT 1 FROM work WHERE done = 0 AND size = ?", int(Size.HOUR))
+        assert not world.stored(
+            "SELECT 1 FROM appliance_work WHERE done = 0 AND size = ?", int(Size.HOUR)
+        )
         assert shown(world.top("source", exporter=1)) == expected_of(world, 1)
         assert shown(world.top("source")) == world.expected(lambda r: r["source"])
 
@@ -122,7 +124,9 @@ class TestRunningHour:
             world.write(world.flows(30, at))
             world.load(now)
             assert shown(world.top("source", exporter=1)) == expected_of(world, 1)
-        assert not world.stored("SELECT 1 FROM work WHERE done = 0 AND size = ?", int(Size.HOUR))
+        assert not world.stored(
+            "SELECT 1 FROM appliance_work WHERE done = 0 AND size = ?", int(Size.HOUR)
+        )
         with monkeypatch.context() as patched:
             patched.setattr(loading, "ready", lambda *_: None)
             world.write(world.flows(30, START + 20))

@@ -18,7 +18,9 @@ class TestHousekeeping:
         assert world.store.expire(world.now) > 0
         assert world.store.expire(world.now) == 0
         oldest = dict(
-            world.stored("SELECT size, MIN(bin_start) FROM rollup GROUP BY size ORDER BY size")
+            world.stored(
+                "SELECT size, MIN(bin_start) FROM appliance_rollup GROUP BY size ORDER BY size"
+            )
         )
         assert world.now - oldest[0] <= 2 * HOUR + 60
         assert world.now - oldest[1] <= 5 * HOUR + 900
@@ -34,7 +36,7 @@ class TestHousekeeping:
         world.fill_hours(4)
         names = [(r.id, r.address) for r in world.store.exporters()]
         with world.store.flows.transaction(write=True):
-            world.store.flows.execute("UPDATE rollup SET octets = 1 WHERE bin_start >= 0")
+            world.store.flows.execute("UPDATE appliance_rollup SET octets = 1 WHERE bin_start >= 0")
         world.store.rebuild(world.now)
         world.load()
         assert [(r.id, r.address) for r in world.store.exporters()] == names
@@ -63,7 +65,7 @@ class TestHousekeeping:
         assert found["lag_seconds"] == 7
         assert found["rows"] > 0
         assert found["octets"] > 0
-        assert found["schema_version"] == 2
+        assert found["schema_version"] == 3
         assert found["bins_to_make"] == 3
         assert found["cursor"] == [1, 10]
         world.load()
@@ -73,7 +75,7 @@ class TestHousekeeping:
 def dump(world: Any, size: int) -> dict[Any, Any]:
     rows = world.stored(
         "SELECT dimension, exporter, direction, bin_start, name, octets, packets, flows"
-        " FROM rollup WHERE size = ? AND flags < 8",
+        " FROM appliance_rollup WHERE size = ? AND flags < 8",
         size,
     )
     return {row[:5]: row[5:] for row in rows}

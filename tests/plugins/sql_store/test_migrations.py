@@ -34,19 +34,21 @@ def test_migrations_when_both_databases_are_of_version_1_then_upgraded_with_thei
     with flows.transaction(write=True):
         for direction in (0, 1):
             flows.execute(
-                "INSERT INTO rollup VALUES (0, 4, 0, ?, ?, 0, '', 5, 6, 7)",
+                "INSERT INTO appliance_rollup VALUES (0, 4, 0, ?, ?, 0, '', 5, 6, 7)",
                 (direction, 1_798_761_600),
             )
-        flows.execute("INSERT INTO application VALUES ('192.0.2.1', '17', 'webex')")
+        flows.execute("INSERT INTO appliance_application VALUES ('192.0.2.1', '17', 'webex')")
         flows.execute(
-            "INSERT INTO progress VALUES (1, ?)",
+            "INSERT INTO appliance_rollup_progress VALUES (1, ?)",
             ('{"flows": [0, 0], "options": [0, 0], "oldest": 1798761600, "newest": 1798761660}',),
         )
         assert schema_version(flows, "flow") == 1
     flows.close()
     appliance = older(world, appliance_url(world), "appliance", APPLIANCE_MIGRATIONS)
     with appliance.transaction(write=True):
-        appliance.execute("INSERT INTO exporter VALUES (7, '192.0.2.1', 'core', 10.5, 11.5)")
+        appliance.execute(
+            "INSERT INTO appliance_exporter VALUES (7, '192.0.2.1', 'core', 10.5, 11.5)"
+        )
     appliance.close()
 
     (record,) = world.store.exporters()
@@ -63,7 +65,7 @@ def test_migrations_when_both_databases_are_of_version_1_then_upgraded_with_thei
 def test_migrations_when_interrupted_then_done_again(world: Any):
     appliance = older(world, appliance_url(world), "appliance", APPLIANCE_MIGRATIONS)
     with appliance.transaction(write=True):
-        appliance.execute("INSERT INTO exporter VALUES (1, '192.0.2.1', '', 1.0, 1.0)")
+        appliance.execute("INSERT INTO appliance_exporter VALUES (1, '192.0.2.1', '', 1.0, 1.0)")
         if world.url.startswith("mysql"):
             appliance.execute(APPLIANCE_MIGRATIONS[1][0])
     appliance.close()
@@ -72,7 +74,9 @@ def test_migrations_when_interrupted_then_done_again(world: Any):
 
 def test_migrations_when_the_database_is_newer_then_refused(world: Any):
     with world.store.flows.transaction(write=True):
-        world.store.flows.execute("UPDATE schema_version SET version = 99 WHERE what = 'flow'")
+        world.store.flows.execute(
+            "UPDATE appliance_schema_version SET version = 99 WHERE what = 'flow'"
+        )
     world.restart()
     with pytest.raises(StorageError, match="version 99"):
         world.store.totals(Selection())

@@ -18,7 +18,7 @@ def saturated(world: Any) -> None:
     world.load(START + 60 * MINUTES + 30)
     with world.store.flows.transaction():
         world.store.flows.execute(
-            "UPDATE rollup SET octets = ?, packets = ?", (LARGEST_SUM, LARGEST_SUM)
+            "UPDATE appliance_rollup SET octets = ?, packets = ?", (LARGEST_SUM, LARGEST_SUM)
         )
     world.restart()
 
@@ -46,4 +46,4 @@ def test_loading_when_bins_are_full_then_goes_on(world: Any) -> None:
     saturated(world)
     world.write(world.flows(50, START + 30), world.flows(50, START + 60 * MINUTES + 40))
     assert world.load(START + 60 * MINUTES + 90) == 100
-    assert all(row[0] <= LARGEST_SUM for row in world.stored("SELECT octets FROM rollup"))
+    assert all(row[0] <= LARGEST_SUM for row in world.stored("SELECT octets FROM appliance_rollup"))

@@ -154,7 +154,7 @@ class TestRollups:
             world.restart()
         (row,) = world.top("application").rows
         assert (row.key, row.flows) == (name, 4)
-        assert world.stored("SELECT name FROM application") == [(told,)]
+        assert world.stored("SELECT name FROM appliance_application") == [(told,)]
 
     @pytest.mark.parametrize("what", ["options", "flows"])
     def test_loaders_when_an_orphaned_one_is_still_at_work_then_nothing_counts_twice(
@@ -217,7 +217,7 @@ class TestRollups:
         world.load()
         before = [(record.id, record.address) for record in world.store.exporters()]
         with world.store.appliance.transaction(write=True):
-            world.store.appliance.execute("DELETE FROM exporter")
+            world.store.appliance.execute("DELETE FROM appliance_exporter")
         world.restart()
         world.write(world.flows(50, exporter_address_lo=address_halves("192.0.2.99")[1]))
         world.write(world.flows(50))
@@ -287,4 +287,6 @@ class TestRollups:
 
 
 def pending(world: Any, size: Size) -> int:
-    return world.stored("SELECT count(*) FROM work WHERE done = 0 AND size = ?", int(size))[0][0]
+    return world.stored(
+        "SELECT count(*) FROM appliance_work WHERE done = 0 AND size = ?", int(size)
+    )[0][0]

@@ -295,7 +295,7 @@ class World:
                 row[:5]: list(row[5:])
                 for row in self.stored(
                     "SELECT dimension, exporter, direction, bin_start, name, octets, packets, flows"
-                    " FROM rollup WHERE dimension < 3 AND size = ?",
+                    " FROM appliance_rollup WHERE dimension < 3 AND size = ?",
                     size,
                 )
             }
@@ -307,14 +307,14 @@ class World:
         """Rows + other = total, for each bin of the largest names that is stored."""
         sums = self.stored(
             "SELECT dimension, size, exporter, direction, bin_start, SUM(octets), SUM(packets),"
-            " SUM(flows) FROM rollup WHERE dimension >= 3 AND flags < 16"
+            " SUM(flows) FROM appliance_rollup WHERE dimension >= 3 AND flags < 16"
             " GROUP BY dimension, size, exporter, direction, bin_start"
         )
         totals = {
             row[:4]: row[4:]
             for row in self.stored(
-                "SELECT size, exporter, direction, bin_start, octets, packets, flows FROM rollup"
-                " WHERE dimension = 0"
+                "SELECT size, exporter, direction, bin_start, octets, packets, flows"
+                " FROM appliance_rollup WHERE dimension = 0"
             )
         }
         assert sums

@@ -29,14 +29,12 @@ from appliance.plugins.sql_store.pmacct.tables import Target, create_statements,
 from appliance.plugins.sql_store.pmacct.triggers import PurgeCounts
 from appliance.plugins.sql_store.pmacct.waiting import (
     COUNTERS,
-    WAITING,
     drop_waiting,
     make_waiting,
     merge_waiting,
     set_clause,
 )
-
-PROGRESS = "appliance_progress"
+from appliance.plugins.sql_store.table_names import PURGED_ROWS, TABLE_PROGRESS
 
 _ROWS_A_STATEMENT = 10
 _NO_SUCH_PRIVILEGE = (1044, 1142, 1227)
@@ -71,7 +69,7 @@ class Destination(SqlDatabase):
 
     def position(self, plugin: str) -> Position | None:
         """Return how far a plugin's table is; None when it was never written."""
-        query = f"SELECT content FROM {PROGRESS} WHERE plugin = ?"  # noqa: S608 - fixed
+        query = f"SELECT content FROM {TABLE_PROGRESS} WHERE plugin = ?"
         found = self.rows(query, (plugin,))
         if not found:
             return None
@@ -99,7 +97,7 @@ class Destination(SqlDatabase):
                 for target in targets:
                     warnings += self._write(plan, target)
                 self.execute(
-                    f"REPLACE INTO {PROGRESS} (plugin, content) VALUES (?, ?)",  # noqa: S608
+                    f"REPLACE INTO {TABLE_PROGRESS} (plugin, content) VALUES (?, ?)",
                     (plan.plugin, json.dumps(position.content())),
                 )
         except BaseException:
@@ -160,10 +158,10 @@ class Destination(SqlDatabase):
             return None
         name = quoted(target.name, self.is_mysql)
         if plan.history is None:
-            found = self.rows(f"SELECT 1 FROM {name} LIMIT 1")  # noqa: S608 - quoted
+            found = self.rows(f"SELECT 1 FROM {name} LIMIT 1")
             return set() if found else None
         mark = _marks(plan, (STAMPS[0],), self.is_mysql)[0]
-        query = f"SELECT 1 FROM {name} WHERE {STAMPS[0]} = {mark} LIMIT 1"  # noqa: S608 - quoted
+        query = f"SELECT 1 FROM {name} WHERE {STAMPS[0]} = {mark} LIMIT 1"
         stamps = target.columns[STAMPS[0]].unique().to_pylist()
         return {stamp for stamp in stamps if self.rows(query, (stamp,))} or None
 
@@ -175,7 +173,7 @@ class Destination(SqlDatabase):
         if written is None:
             written = self._insert_rows(plan, target, table)
         refused = target.n_rows - written
-        if table != WAITING:
+        if table != PURGED_ROWS:
             self.counts.inserted += written
         reason = self._reason(refused)
         if refused > 0:
@@ -223,7 +221,7 @@ class Destination(SqlDatabase):
             options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
             pa_csv.write_csv(pa.table(columns), file.name, options)
             path = file.name.replace("'", "''")
-            ignored = "" if table == WAITING else "IGNORE "
+            ignored = "" if table == PURGED_ROWS else "IGNORE "
             sql = (
                 f"LOAD DATA LOCAL INFILE '{path}' {ignored}INTO TABLE {quoted(table, True)}"
                 " CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"'"
@@ -245,7 +243,7 @@ class Destination(SqlDatabase):
         if not self._make_waiting(plan, target):
             return self._update_rows(plan, target)
         try:
-            self._insert(plan, target, WAITING)
+            self._insert(plan, target, PURGED_ROWS)
             keys = _key_names(plan, target)
             flags = _flag_names(plan)
             inserted = merge_waiting(self, target.name, list(target.columns), keys, flags)
@@ -279,7 +277,7 @@ class Destination(SqlDatabase):
         new = dict(zip(self._all_quoted(sums), _marks(plan, sums, self.is_mysql), strict=True))
         flags = _flag_names(plan)
         changes = set_clause(target.columns, flags, new.__getitem__, self.is_mysql, old="{0}")
-        sql = f"UPDATE {table} SET {changes} WHERE {equal}"  # noqa: S608 - quoted
+        sql = f"UPDATE {table} SET {changes} WHERE {equal}"
         there = []
         columns = {name: column.to_pylist() for name, column in target.columns.items()}
         for row in range(target.n_rows):
@@ -378,6 +376,6 @@ def _octets(text: str) -> bytes:
 
 def _prepare(database: SqlDatabase) -> None:
     database.execute(
-        f"CREATE TABLE IF NOT EXISTS {PROGRESS}"
+        f"CREATE TABLE IF NOT EXISTS {TABLE_PROGRESS}"
         " (plugin VARCHAR(190) NOT NULL PRIMARY KEY, content VARCHAR(1000) NOT NULL)"
     )

@@ -102,7 +102,7 @@ class SourceTable:
         The second is what the server takes the stamp for; None in SQLite.
         """
         query = (
-            f"SELECT DISTINCT stamp_inserted, {self._second()}"  # noqa: S608 - quoted
+            f"SELECT DISTINCT stamp_inserted, {self._second()}"
             f" FROM {self._quoted()}"
             f" ORDER BY stamp_inserted DESC LIMIT {int(count)}"
         )
@@ -119,7 +119,7 @@ class SourceTable:
         names = ", ".join((*map(self._name, columns), self._second()))
         mark = "%s" if self.is_mysql else "?"
         query = (
-            f"SELECT {names} FROM {self._quoted()}"  # noqa: S608 - quoted
+            f"SELECT {names} FROM {self._quoted()}"
             f" WHERE stamp_inserted > {mark} AND stamp_inserted <= {mark} ORDER BY stamp_inserted"
         )
         with self._guarded(), closing(self._cursor()) as cursor:
@@ -130,7 +130,7 @@ class SourceTable:
     def distinct(self, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """Return every combination of some columns."""
         names = ", ".join(map(self._name, columns))
-        query = f"SELECT DISTINCT {names} FROM {self._quoted()}"  # noqa: S608 - quoted
+        query = f"SELECT DISTINCT {names} FROM {self._quoted()}"
         with self._guarded():
             return self._all(query)
 

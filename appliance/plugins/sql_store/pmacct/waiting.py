@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.pmacct.plan import STAMPS
 from appliance.plugins.sql_store.pmacct.tables import quoted
+from appliance.plugins.sql_store.table_names import PURGED_ROWS
 
-WAITING = "appliance_purge"
 COUNTERS = ("packets", "bytes", "flows")
 
 _FOUND = "appliance_found"
@@ -33,19 +33,19 @@ def make_waiting(
     # In MySQL an index that is added later would end the transaction.
     index = f"(INDEX ({_index_parts(database, table, keys)}))" if mysql and keys else ""
     database.execute(
-        f"CREATE TEMPORARY TABLE {quoted(WAITING, mysql)} {index} AS"  # noqa: S608 - quoted
+        f"CREATE TEMPORARY TABLE {quoted(PURGED_ROWS, mysql)} {index} AS"
         f" SELECT {names}, 0 AS {_FOUND} FROM {quoted(table, mysql)} LIMIT 0"
     )
     if not mysql and keys:
         chosen = ", ".join(quoted(key, mysql) for key in keys)
-        database.execute(f"CREATE INDEX temp.{WAITING}_keys ON {WAITING} ({chosen})")
+        database.execute(f"CREATE INDEX temp.{PURGED_ROWS}_keys ON {PURGED_ROWS} ({chosen})")
 
 
 def drop_waiting(database: SqlDatabase) -> None:
     """Drop it; no statement here ends the transaction."""
     mysql = database.path is None
     kind = "TEMPORARY TABLE" if mysql else "TABLE"
-    database.execute(f"DROP {kind} IF EXISTS {quoted(WAITING, mysql)}")
+    database.execute(f"DROP {kind} IF EXISTS {quoted(PURGED_ROWS, mysql)}")
 
 
 def merge_waiting(
@@ -67,7 +67,7 @@ def merge_waiting(
         Those that are joined bit by bit.
     """
     mysql = database.path is None
-    into, waiting = quoted(table, mysql), quoted(WAITING, mysql)
+    into, waiting = quoted(table, mysql), quoted(PURGED_ROWS, mysql)
     equal = " AND ".join(f"t.{k} = p.{k}" for k in (quoted(key, mysql) for key in keys)) or "1 = 1"
     if mysql:
         changes = set_clause(columns, flags, "p.{0}".format, mysql, left="t.{0}")
@@ -76,19 +76,15 @@ def merge_waiting(
             first, second = second, first
         # The server knows nothing of a table just loaded, so the order is told.
         database.execute(
-            f"UPDATE {first} STRAIGHT_JOIN {second} ON {equal} SET {changes}, p.{_FOUND} = 1"  # noqa: S608
+            f"UPDATE {first} STRAIGHT_JOIN {second} ON {equal} SET {changes}, p.{_FOUND} = 1"
         )
     else:
         changes = set_clause(columns, flags, "p.{0}".format, mysql)
-        database.execute(
-            f"UPDATE {into} AS t SET {changes} FROM {waiting} AS p WHERE {equal}"  # noqa: S608
-        )
-        database.execute(
-            f"UPDATE {waiting} AS p SET {_FOUND} = 1 FROM {into} AS t WHERE {equal}"  # noqa: S608
-        )
+        database.execute(f"UPDATE {into} AS t SET {changes} FROM {waiting} AS p WHERE {equal}")
+        database.execute(f"UPDATE {waiting} AS p SET {_FOUND} = 1 FROM {into} AS t WHERE {equal}")
     names = ", ".join(quoted(name, mysql) for name in columns)
     inserted = database.execute(
-        f"INSERT INTO {into} ({names}) SELECT {names} FROM {waiting}"  # noqa: S608
+        f"INSERT INTO {into} ({names}) SELECT {names} FROM {waiting}"
         f" WHERE COALESCE({_FOUND}, 0) = 0"
     )
     return int(inserted.rowcount)

@@ -13,7 +13,8 @@ from appliance.nfacctd.overrides import overrides
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.pmacct import destination
-from appliance.plugins.sql_store.pmacct.destination import PROGRESS, Destination
+from appliance.plugins.sql_store.pmacct.destination import Destination
+from appliance.plugins.sql_store.table_names import TABLE_PROGRESS
 from tests.plugins.sql_store.pmacct.world import START, local
 
 OWN = "sql_optimize_clauses: true\n"
@@ -206,7 +207,7 @@ def test_crash_when_in_a_purge_then_all_of_it_or_nothing(world, monkeypatch, ste
 
     def failing(self, *arguments):
         found = whole(self, *arguments)
-        if step != "execute" or PROGRESS in arguments[0]:
+        if step != "execute" or TABLE_PROGRESS in arguments[0]:
             raise StorageError("killed")
         return found
 
@@ -262,7 +263,7 @@ def test_log_when_another_than_before_then_from_its_beginning(world):
     world.configure(OWN)
     world.flows(1)
     world.purge()
-    world.sql(f'UPDATE {PROGRESS} SET content = \'{{"flows": [90, 0], "options": [90, 0]}}\'')
+    world.sql(f'UPDATE {TABLE_PROGRESS} SET content = \'{{"flows": [90, 0], "options": [90, 0]}}\'')
     world.restart()
     world.purge()
     assert world.rows("bytes") == [(200,)]

@@ -1,0 +1,40 @@
+"""The names of our own tables, in both databases; those of pmacct are what its configuration says.
+
+Each begins with `appliance_`: a database can be pmacct's too, or another application's.
+"""
+
+from __future__ import annotations
+
+PREFIX = "appliance_"
+
+SCHEMA_VERSION = "appliance_schema_version"
+
+# The flow database.
+ROLLUP = "appliance_rollup"
+WORK = "appliance_work"
+ROLLUP_PROGRESS = "appliance_rollup_progress"
+APPLICATION = "appliance_application"
+KNOWN_EXPORTER = "appliance_known_exporter"
+EVENT = "appliance_event"
+
+# The appliance database.
+EXPORTER = "appliance_exporter"
+FORGOTTEN_EXPORTER = "appliance_forgotten_exporter"
+ACCOUNT = "appliance_account"
+ROLE = "appliance_role"
+ACCOUNT_ROLE = "appliance_account_role"
+API_TOKEN = "appliance_api_token"  # noqa: S105 - the name of a table
+SIGN_IN_ATTEMPTS = "appliance_sign_in_attempts"
+SIGN_IN_CLIENT = "appliance_sign_in_client"
+AUDIT = "appliance_audit"
+
+# A database with tables of pmacct: how far each is, and rows on their way into one.
+TABLE_PROGRESS = "appliance_progress"
+PURGED_ROWS = "appliance_purge"
+
+MIGRATION_TABLES = (
+    *(SCHEMA_VERSION, ROLLUP, WORK, ROLLUP_PROGRESS, APPLICATION, KNOWN_EXPORTER, EVENT),
+    *(EXPORTER, FORGOTTEN_EXPORTER, ACCOUNT, ROLE, ACCOUNT_ROLE, API_TOKEN),
+    *(SIGN_IN_ATTEMPTS, SIGN_IN_CLIENT, AUDIT),
+)
+"""The tables that the migrations make."""
