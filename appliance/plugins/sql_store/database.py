@@ -31,6 +31,7 @@ from appliance.plugins.sql_store.mysql_server import (
     timeouts,
 )
 from appliance.plugins.sql_store.places import MYSQL, SQLITE, Place
+from appliance.plugins.sql_store.table_names import PREFIX
 
 BUSY_SECONDS = 10.0
 SILENT_SECONDS = 10.0
@@ -187,15 +188,15 @@ class SqlDatabase:
             self.connection.close()
 
     def octets(self) -> int:
-        """Return the size on disk."""
+        """Return the size on disk; in MySQL, of our own tables."""
         if self.path is not None:
             names = (self.path, *(Path(f"{self.path}{end}") for end in ("-wal", "-shm")))
             return sum(path.stat().st_size for path in names if path.exists())
         query = (
             "SELECT sum(data_length + index_length) FROM information_schema.tables"
-            " WHERE table_schema = ?"
+            " WHERE table_schema = ? AND left(table_name, ?) = ?"
         )
-        return int(self.rows(query, (self.name,))[0][0] or 0)
+        return int(self.rows(query, (self.name, len(PREFIX), PREFIX))[0][0] or 0)
 
     def check(self) -> None:
         """Read through a SQLite file.

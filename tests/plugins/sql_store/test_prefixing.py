@@ -245,6 +245,16 @@ def test_appliance_file_when_its_tables_are_renamed_then_a_copy_of_before_stays(
     assert content(sqlite_world) == CONTENT
 
 
+def test_size_when_another_application_shares_the_database_then_of_ours_only(world: Any):
+    if world.url.startswith("sqlite"):
+        pytest.skip("the size of a file is that of all in it")
+    (place,) = places(world)
+    before = world.store.health()["octets"]
+    run_script(place, "CREATE TABLE bills (text LONGTEXT)")
+    run_script(place, "INSERT INTO bills VALUES (REPEAT('x', 1000000))")
+    assert world.store.health()["octets"] == before > 0
+
+
 def test_tables_when_made_by_the_migrations_then_all_begin_with_the_prefix(world: Any):
     world.store.health()
     world.store.exporters()
