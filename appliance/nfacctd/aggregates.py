@@ -196,6 +196,19 @@ _TABLE: tuple[BuiltIn, ...] = (
     BuiltIn("class", "class_id", Kind.NONE, sql_type="CHAR(16)"),
     BuiltIn("flows", "flows", Kind.FLOWS, sql_type=_LONG),
 )  # fmt: skip
+STITCHED = (
+    BuiltIn(
+        *("timestamp_min", "timestamp_min", Kind.TIME, "flow_start_milliseconds"),
+        sql_type="DATETIME",
+    ),
+    BuiltIn(
+        *("timestamp_max", "timestamp_max", Kind.TIME, "flow_end_milliseconds"),
+        sql_type="DATETIME",
+    ),
+)
+"""What `nfacctd_stitching` adds to a row: its earliest start and its latest end. An `aggregate`
+line cannot name them."""
+
 BOTH_WAYS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {f"sum_{what}": (f"src_{what}", f"dst_{what}") for what in ("host", "net", "as", "port", "mac")}
 )

@@ -78,6 +78,13 @@ def _check_table(config: EffectiveConfig, plugin: PluginName, names: tuple[str, 
         config.error("invalid 'sql_table_version' value.")
     table_type = config.text("sql_table_type", plugin.name)
     own = config.flag("sql_optimize_clauses", plugin.name)
+    if config.flag("nfacctd_stitching", plugin.name) and not config.flag(
+        "sql_dont_try_update", plugin.name
+    ):
+        config.warn(
+            f"( {plugin.name}/{plugin.type} ): stitching (ie. nfacctd_stitching) behaviour is"
+            " undefined when sql_dont_try_update is set to false."
+        )
     problem = aggregate_problem(names, version, table_type, own)
     if problem is not None:
         config.error(problem)

@@ -24,6 +24,9 @@ from appliance.plugins.sql_store.pmacct.row_selection import (
 from appliance.plugins.sql_store.pmacct.values import Value, column_of, key_columns
 
 BIN, OCTETS, PACKETS, FLOWS = "bin", "octets", "packets", "flows"
+EARLIEST, LATEST = "earliest", "latest"
+"""The earliest start and the latest end of the flows of a row, in milliseconds since 1970."""
+
 FLAG_BITS = tuple(f"flag{bit}" for bit in range(8))
 LARGEST_SUM = 1 << 60
 """No sum is larger; what would be stays there."""
@@ -62,6 +65,8 @@ def _aggregate(
     if plan.history is not None:
         columns[BIN] = bins(_seconds(rows, plan), grid, plan.history)
     columns.update(_counters(rows, plan, options))
+    if plan.is_stitched:
+        columns.update(_extremes(rows, plan))
     varying = {name: value for name, value in columns.items() if _varies(value)}
     table = pa.table({name: pa.array(v) for name, v in varying.items()} | _row_numbers(rows))
     if not np.all(mask):
@@ -94,8 +99,8 @@ def selected(table: Any, plan: TablePlan) -> Any:
 
 
 def _key_names(columns: dict[str, Value]) -> list[str]:
-    sums = (OCTETS, PACKETS, FLOWS, *FLAG_BITS)
-    return [name for name in columns if name not in sums]
+    others = (OCTETS, PACKETS, FLOWS, EARLIEST, LATEST, *FLAG_BITS)
+    return [name for name in columns if name not in others]
 
 
 def _row_numbers(rows: Rows) -> dict[str, Any]:
@@ -109,6 +114,21 @@ def _seconds(rows: Rows, plan: TablePlan) -> np.ndarray[Any, np.dtype[np.int64]]
         start = np.asarray(column_of(rows, "flow_start_milliseconds"), np.int64)
         arrival = np.where(start > 0, start, arrival)
     return np.atleast_1d(arrival // 1000)
+
+
+def _extremes(rows: Rows, plan: TablePlan) -> dict[str, Value]:
+    """Return start and end of each flow; the second of its arrival where it tells none."""
+    arrival = np.asarray(column_of(rows, "collection_time_milliseconds"), np.int64) // 1000 * 1000
+    if plan.arrival_time:
+        return {EARLIEST: arrival, LATEST: arrival}
+    start, end = (
+        np.asarray(column_of(rows, f"flow_{what}_milliseconds"), np.int64)
+        for what in ("start", "end")
+    )
+    return {
+        EARLIEST: np.where(start > 0, start, arrival),
+        LATEST: np.where(end > 0, end, arrival),
+    }
 
 
 def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
@@ -154,7 +174,8 @@ def _plain(value: Value) -> Any:
 def _summed(table: Any, keys: list[str], columns: dict[str, Value]) -> Any:
     """Group a table by its keys; sums of constants are taken by counting rows."""
     sums = [(n, "sum") for n in (OCTETS, PACKETS, FLOWS) if n in table.column_names]
-    sums += [(n, "max") for n in FLAG_BITS if n in table.column_names]
+    sums += [(n, "max") for n in (LATEST, *FLAG_BITS) if n in table.column_names]
+    sums += [(n, "min") for n in (EARLIEST,) if n in table.column_names]
     constant = [n for n in (OCTETS, PACKETS, FLOWS) if n in columns and n not in table.column_names]
     counted = [("rows", "count")] if constant or not sums else []
     wide = _widened(table, [name for name, how in sums if how == "sum"])
@@ -204,7 +225,7 @@ def _type(name: str, value: Any) -> Any:
         return pa.string()
     if name in FLAG_BITS:
         return pa.uint8()
-    return pa.int64() if name == BIN else pa.uint64()
+    return pa.int64() if name in (BIN, EARLIEST, LATEST) else pa.uint64()
 
 
 def _ordered(table: Any) -> Any:
@@ -223,6 +244,6 @@ def _ordered(table: Any) -> Any:
 def _wanted_type(name: str, found: Any) -> Any:
     if pa.types.is_string(found):
         return found
-    if name in (OCTETS, PACKETS, FLOWS, BIN):
+    if name in (OCTETS, PACKETS, FLOWS, BIN, EARLIEST, LATEST):
         return pa.int64()
     return pa.uint8() if name in FLAG_BITS else pa.uint64()

@@ -12,6 +12,7 @@ from pathlib import Path
 from appliance.nfacctd.aggregates import (
     BOTH_WAYS,
     BUILT_IN,
+    STITCHED,
     BuiltIn,
     Kind,
     column_name,
@@ -106,7 +107,8 @@ class TablePlan:
     table
         Its name, perhaps with variables; of `print` the file's, empty for standard output.
     columns
-        What the rows are told apart by, then TCP flags and flows where asked for.
+        What the rows are told apart by, TCP flags and flows where asked for, and the earliest start
+        and the latest end of the flows in a row (`nfacctd_stitching`).
     own
         The table is the site's own; else it has the columns of pmacct's, with its primary key.
     post_tags
@@ -150,16 +152,27 @@ class TablePlan:
 
     @property
     def keys(self) -> tuple[ColumnPlan, ...]:
-        """Return the columns that rows are told apart by."""
-        return tuple(c for c in self.columns if c.kind not in (Kind.FLAGS, Kind.FLOWS))
+        """Return the columns that flows are told apart by."""
+        others = (Kind.FLAGS, Kind.FLOWS)
+        return tuple(c for c in self.columns if c.kind not in others and c.built_in not in STITCHED)
+
+    @property
+    def is_stitched(self) -> bool:
+        """Whether rows have the earliest start and the latest end of their flows."""
+        return any(c.built_in in STITCHED for c in self.columns)
 
     @property
     def ways(self) -> tuple[TablePlan, ...]:
         """Return the plan, and the one by which each flow counts a second time."""
         if self.mirror is None:
             return (self,)
-        other = (replace(c, built_in=self.mirror) if c.filler is None else c for c in self.columns)
-        return (self, replace(self, columns=tuple(other), mirror=None))
+        others = tuple(
+            replace(column, built_in=self.mirror)
+            if column.filler is None and column in self.keys
+            else column
+            for column in self.columns
+        )
+        return (self, replace(self, columns=others, mirror=None))
 
     @property
     def needs_tags(self) -> bool:
@@ -216,7 +229,7 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         place=place or _output(config, name),
         table=config.text("print_output_file", name) if printed else table,
         schema=config.file("sql_table_schema", name),
-        columns=tuple(_columns(config, names, version, bgp, own)),
+        columns=(*_columns(config, names, version, bgp, own), *_stitched_columns(config, name)),
         own=own,
         history=history,
         roundoff=roundoff,
@@ -326,6 +339,11 @@ def _columns(
         host = BUILT_IN["src_host"].sql_type
         kind = host if column in ("ip_src", "ip_dst") else built_in.sql_type
         yield ColumnPlan(column, built_in.kind, kind, built_in, filler=filler)
+
+
+def _stitched_columns(config: EffectiveConfig, name: str) -> Iterator[ColumnPlan]:
+    for built_in in STITCHED if config.flag("nfacctd_stitching", name) else ():
+        yield ColumnPlan(built_in.column, built_in.kind, built_in.sql_type, built_in)
 
 
 def _both_ways(names: tuple[str, ...]) -> tuple[str, str] | None:

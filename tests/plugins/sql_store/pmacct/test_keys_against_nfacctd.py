@@ -141,9 +141,8 @@ def assert_same(theirs: KeySide, ours: KeySide, forms: tuple[str, ...] = FORMATS
         assert got_lines == want_lines
 
 
-TIMES = "aggregate: src_host, timestamp_start, timestamp_end, timestamp_export\n" + "".join(
-    f"{kind}_history: 1m\n{kind}_history_roundoff: m\n" for kind in ("sql", "print")
-)
+HISTORY = "".join(f"{kind}_history: 1m\n{kind}_history_roundoff: m\n" for kind in ("sql", "print"))
+TIMES = "aggregate: src_host, timestamp_start, timestamp_end, timestamp_export\n" + HISTORY
 
 
 @pytest.mark.parametrize(
@@ -185,7 +184,7 @@ NO_ADDRESS = (
 
 def capture_of(folder: Path, records: tuple[tuple[tuple[int, bytes], ...], ...]) -> Path:
     """Write a capture of v9 and IPFIX in which each record has a layout, and a port, of its own."""
-    sent = [v5(v5_record(protocol=17, flags=0x10, first=900, last=950), uptime=1000)]
+    sent = [v5(v5_record(protocol=17, flags=0x10, first=0, last=1000), uptime=1000)]
     for protocol in (V9, IPFIX):
         for place, record in enumerate(records):
             fields = (*record, (7, number(1000 + place, 2)))
@@ -204,6 +203,26 @@ def test_records_when_without_addresses_then_those_that_nfacctd_keeps(both_sides
     # Of events nfacctd prints no counters, or those of another row.
     text = "aggregate: src_host, src_port, proto, flows"
     assert_same(*both_sides(text, capture_of(tmp_path, NO_ADDRESS)), ())
+
+
+@pytest.mark.parametrize(
+    "keys", ["", "timestamps_secs: true", "timestamps_since_epoch: true\nsql_dont_try_update: true"]
+)
+def test_rows_when_stitched_then_the_same_starts_and_ends(both_sides, tmp_path, keys):
+    # nfacctd takes an end where seconds and microseconds are both greater, and the first start.
+    times = ((5123, 1456), (4100, 400), (5100, 1200), (4000, 100), (3000, 3000))
+    records = tuple(
+        (
+            (8, v4(f"10.1.1.{place // 2}")),
+            (152, number(EXPORT_SECONDS * 1000 - start, 8)),
+            (153, number(EXPORT_SECONDS * 1000 - end, 8)),
+            *COUNTS,
+        )
+        for place, (start, end) in enumerate(times)
+    )
+    text = "aggregate: src_host, proto, export_proto_version, timestamp_export\n"
+    text += "nfacctd_stitching: true\n" + HISTORY
+    assert_same(*both_sides(text + keys, capture_of(tmp_path, records)))
 
 
 @pytest.mark.parametrize(
