@@ -10,7 +10,7 @@ from pathlib import Path
 from appliance.decoding.results import DecodeOptions, Exporter, ExporterTrust
 from appliance.errors import SettingsError
 from appliance.flows import RawElement, address_halves, address_text
-from appliance.nfacctd.aggregates import needed_elements, needed_headers
+from appliance.nfacctd.effective import EffectiveConfig
 from appliance.nfacctd.in_force import config_in_force
 from appliance.nfacctd.primitives import read_primitives
 from appliance.setting_types import Network
@@ -53,12 +53,13 @@ def decode_options(settings: Settings) -> DecodeOptions:
         address_halves(str(exporter)): dict(names)
         for exporter, names in settings["collector.renamed_elements"].items()
     }
+    config = _collector_config(settings)
     return DecodeOptions(
         default_rate=float(settings["collector.default_sampling_rate"]),
         rates=RatesByNetwork(settings["collector.sampling_overrides"]),
         renamed=renamed,
         raw_elements=raw_elements(settings),
-        header_columns=needed_headers(_aggregated(settings)),
+        header_columns=config.header_columns if config is not None else (),
         trust_exporter_address=ExporterTrust(settings["collector.trust_exporter_address"]),
         v5_uptime_unit_ms=1000 if settings["collector.netflow_v5_seconds"] else 1,
     )
@@ -69,15 +70,11 @@ def raw_elements(settings: Settings) -> tuple[RawElement, ...]:
     aggregate_primitives file names, and those that a table of pmacct needs."""
     file: Path | None = settings["collector.primitives_file"]
     named = read_primitives(file).elements if file is not None else ()
-    return tuple(dict.fromkeys((*named, *needed_elements(_aggregated(settings)))))
+    config = _collector_config(settings)
+    return tuple(dict.fromkeys((*named, *(config.kept_elements if config is not None else ()))))
 
 
-def _aggregated(settings: Settings) -> tuple[str, ...]:
-    """Return the primitives that tables and output of the collector configuration are made of."""
+def _collector_config(settings: Settings) -> EffectiveConfig | None:
     with suppress(SettingsError):
-        config = config_in_force(settings)
-        if config is not None:
-            plugins = config.filled_plugins
-            names = (name for plugin in plugins for name in config.aggregate(plugin.name))
-            return tuple(dict.fromkeys(names))
-    return ()
+        return config_in_force(settings)
+    return None

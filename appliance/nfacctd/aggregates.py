@@ -209,6 +209,9 @@ STITCHED = (
 """What `nfacctd_stitching` adds to a row: its earliest start and its latest end. An `aggregate`
 line cannot name them."""
 
+RESPONDER_OCTETS, INITIATOR_PACKETS = 232, 298
+"""Elements of firewalls that count both directions of a flow in one record."""
+
 BOTH_WAYS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {f"sum_{what}": (f"src_{what}", f"dst_{what}") for what in ("host", "net", "as", "port", "mac")}
 )

@@ -14,7 +14,11 @@ from pathlib import Path
 from appliance.errors import SettingsError
 from appliance.nfacctd.aggregates import (
     BUILT_IN,
+    INITIATOR_PACKETS,
+    RESPONDER_OCTETS,
     aggregate_names,
+    needed_elements,
+    needed_headers,
 )
 from appliance.nfacctd.config import CollectorConfig, ConfigLine, PluginName, read_config
 from appliance.nfacctd.config_checks import check_config
@@ -111,6 +115,22 @@ class EffectiveConfig:
     def filled_plugins(self) -> tuple[PluginName, ...]:
         """Return the plugins that are offered: those that fill tables, and `print`."""
         return tuple(plugin for plugin in self.plugins if plugin.type in FILLED_PLUGINS)
+
+    @property
+    def kept_elements(self) -> tuple[tuple[int, int], ...]:
+        """Return the elements whose octets tables and output are made of, (enterprise, id)."""
+        elements: list[tuple[int, int]] = []
+        for plugin in self.filled_plugins:
+            elements += needed_elements(self.aggregate(plugin.name))
+            if self.flag("tmp_asa_bi_flow", plugin.name):
+                elements += ((0, RESPONDER_OCTETS), (0, INITIATOR_PACKETS))
+        return tuple(dict.fromkeys(elements))
+
+    @property
+    def header_columns(self) -> tuple[str, ...]:
+        """Return the columns of message headers that tables and output are made of."""
+        plugins = (self.aggregate(plugin.name) for plugin in self.filled_plugins)
+        return tuple(dict.fromkeys(name for names in plugins for name in needed_headers(names)))
 
     def aggregate(self, plugin: str) -> tuple[str, ...]:
         """Return the primitives that a plugin aggregates by; nfacctd's default is the source."""

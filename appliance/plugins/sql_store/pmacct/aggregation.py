@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.flowlog import Rows
+from appliance.flows import RecordKind
+from appliance.nfacctd.aggregates import INITIATOR_PACKETS, RESPONDER_OCTETS
 from appliance.nfacctd.pre_tag_map import Tags
 from appliance.plugins.sql_store.pmacct.history import bins
 from appliance.plugins.sql_store.pmacct.plan import TablePlan
@@ -21,7 +23,12 @@ from appliance.plugins.sql_store.pmacct.row_selection import (
     tags_of,
     taken,
 )
-from appliance.plugins.sql_store.pmacct.values import Value, column_of, key_columns
+from appliance.plugins.sql_store.pmacct.values import (
+    Value,
+    column_of,
+    key_columns,
+    number_of,
+)
 
 BIN, OCTETS, PACKETS, FLOWS = "bin", "octets", "packets", "flows"
 EARLIEST, LATEST = "earliest", "latest"
@@ -138,6 +145,8 @@ def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
         return found | (dict.fromkeys(FLAG_BITS, 0) if plan.has_flags else {})
     octets = np.asarray(column_of(rows, "octet_delta_count"))
     packets = np.asarray(column_of(rows, "packet_delta_count"))
+    if plan.responder_octets:
+        packets = _with_responder_octets(rows, packets)
     if plan.renormalize:
         told = np.asarray(column_of(rows, "sampling_rate"), np.float64)
         rate = np.maximum(plan.resolution.external_rate or told, 1.0)
@@ -152,6 +161,15 @@ def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
         flags = np.where(kept, np.asarray(column_of(rows, "tcp_control_bits")), 0).astype(np.uint8)
         found |= {name: (flags >> bit) & 1 for bit, name in enumerate(FLAG_BITS)}
     return {name: v.item() if v.ndim == 0 else v for name, v in found.items()}
+
+
+def _with_responder_octets(rows: Rows, packets: Any) -> Any:
+    """Return packets; of a flow that counts none but its initiator's, the responder's octets."""
+    initiator, responder = (
+        np.asarray(number_of(rows, element)) for element in (INITIATOR_PACKETS, RESPONDER_OCTETS)
+    )
+    traffic = np.asarray(column_of(rows, "record_kind")) == RecordKind.FLOW
+    return np.where(traffic & (packets == initiator), responder, packets)
 
 
 def _bounded(values: Any) -> Any:

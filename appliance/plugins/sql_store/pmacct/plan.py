@@ -113,6 +113,8 @@ class TablePlan:
         The table is the site's own; else it has the columns of pmacct's, with its primary key.
     post_tags
         What stands in place of tag and second tag; None: what the rules gave.
+    responder_octets
+        A firewall's flow has the octets of its responder in place of packets (`tmp_asa_bi_flow`).
     mirror
         What is counted a second time in place of the only column (`sum_host` and the like).
     """
@@ -141,6 +143,7 @@ class TablePlan:
     selection: Selection
     resolution: Resolution
     post_tags: tuple[int | None, int | None]
+    responder_octets: bool = False
     preprocess: Preprocess = field(default_factory=Preprocess)
     trigger: Trigger | None = None
     mirror: BuiltIn | None = None
@@ -249,6 +252,7 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         selection=config.selection(name),
         resolution=config.resolution(name)[0],
         post_tags=(_post_tag(config, "post_tag", name), _post_tag(config, "post_tag2", name)),
+        responder_octets=config.flag("tmp_asa_bi_flow", name),
         preprocess=config.preprocess(plugin)[0],
         trigger=_trigger(config, name, keys),
         mirror=BUILT_IN[both[1]] if (both := _both_ways(names)) is not None else None,

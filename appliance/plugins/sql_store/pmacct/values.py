@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from appliance.flowlog import Rows
 from appliance.flows import COLUMN, UNKNOWN_PROTOCOL, octets_column
-from appliance.nfacctd.aggregates import BuiltIn, Kind
+from appliance.nfacctd.aggregates import INITIATOR_PACKETS, RESPONDER_OCTETS, BuiltIn, Kind
 from appliance.nfacctd.pre_tag_map import Tags
 from appliance.nfacctd.primitives import Primitive
 from appliance.nfacctd.resolution import RESOLVED
@@ -42,6 +42,8 @@ def source_columns(plan: TablePlan) -> tuple[str, ...]:
     names += [f"{side}_address_{half}" for side in ("source", "destination") for half in HALVES]
     names += ["delta_flow_count"] if plan.has_flows else []
     names += ["ip_version", "nat_event", "export_protocol_version", "protocol_identifier"]
+    if plan.responder_octets:
+        names += (octets_column(0, element) for element in (RESPONDER_OCTETS, INITIATOR_PACKETS))
     names += plan.rules.columns if plan.needs_tags else ()
     names += (*plan.selection.columns, *plan.resolution.columns)
     for column in (column for way in plan.ways for column in way.columns):
@@ -60,6 +62,14 @@ def column_of(rows: Rows, name: str) -> Value:
     if found.null_count:
         found = found.fill_null(absent)
     return found.to_numpy(zero_copy_only=False)
+
+
+def number_of(rows: Rows, element: int) -> Value:
+    """Return an element that is kept with its octets as uint64; 0 where it is absent."""
+    octets = rows.arrays.get(octets_column(0, element))
+    if octets is None:
+        return 0
+    return _mapped(octets, lambda value: int.from_bytes(value[-8:], "big"), 0).to_numpy()
 
 
 def key_columns(rows: Rows, plan: TablePlan, tags: Tags | None) -> Keys:

@@ -166,6 +166,18 @@ def test_times_when_written_by_both_then_the_same(both_sides, mariadb, new_york,
 COUNTS = ((1, number(100, 4)), (2, number(2, 4)))
 ENDS = ((8, v4("10.1.1.1")), (12, v4("10.1.1.2")))
 FLAGS = tuple((*ENDS, (4, number(p, 1)), (6, b"\x12"), *COUNTS) for p in (1, 6, 17, 47))
+INITIATOR, RESPONDER = (231, number(1000, 4)), (232, number(2000, 8))
+BOTH_DIRECTIONS = (
+    (INITIATOR, RESPONDER),
+    ((298, number(5, 4)), INITIATOR, RESPONDER, (299, number(7, 4))),
+    ((231, number(0, 4)), RESPONDER),
+    (INITIATOR, (232, number(0, 4))),
+    (INITIATOR, (2, number(3, 4))),
+    ((1, number(111, 4)), INITIATOR, RESPONDER),
+    ((233, b"\2"), INITIATOR, RESPONDER),
+    (*COUNTS, INITIATOR, RESPONDER),
+    COUNTS,
+)
 NO_ADDRESS = (
     ((60, b"\4"), (4, b"\x11"), *COUNTS),
     ((60, b"\6"), *COUNTS),
@@ -223,6 +235,15 @@ def test_rows_when_stitched_then_the_same_starts_and_ends(both_sides, tmp_path, 
     text = "aggregate: src_host, proto, export_proto_version, timestamp_export\n"
     text += "nfacctd_stitching: true\n" + HISTORY
     assert_same(*both_sides(text + keys, capture_of(tmp_path, records)))
+
+
+@pytest.mark.parametrize("rates", ["", "nfacctd_renormalize: true\nnfacctd_ext_sampling_rate: 10"])
+def test_counters_when_of_both_directions_then_the_responders_octets_are_packets(
+    both_sides, tmp_path, rates
+):
+    records = tuple((*ENDS, *record) for record in BOTH_DIRECTIONS)
+    text = f"aggregate: src_host, src_port, flows\ntmp_asa_bi_flow: true\n{rates}"
+    assert_same(*both_sides(text, capture_of(tmp_path, records)))
 
 
 @pytest.mark.parametrize(

@@ -326,3 +326,13 @@ def test_rows_when_stitched_in_a_table_of_pmacct_then_none_is_refused(world):
         world.purge()
     assert world.warnings == []
     assert len(world.rows("ip_src", "acct")) == 2
+
+
+def test_packets_when_a_firewall_updates_a_flow_then_only_its_end_has_the_responders_octets(world):
+    # An update counts what the end of the flow counts once more; nfacctd counts both.
+    world.configure(OWN + "aggregate: src_host\ntmp_asa_bi_flow: true\n")
+    kinds = [int(RecordKind.EVENT), int(RecordKind.FLOW)]
+    responder = {(0, 232): (2000).to_bytes(8, "big")}
+    world.flows(2, responder, record_kind=kinds, octet_delta_count=[0, 100], packet_delta_count=0)
+    world.purge()
+    assert world.rows("packets, bytes") == [(2000, 100)]
