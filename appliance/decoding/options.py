@@ -10,7 +10,6 @@ from pathlib import Path
 from appliance.decoding.results import DecodeOptions, Exporter, ExporterTrust
 from appliance.errors import SettingsError
 from appliance.flows import RawElement, address_halves, address_text
-from appliance.nfacctd.effective import EffectiveConfig
 from appliance.nfacctd.in_force import config_in_force
 from appliance.nfacctd.primitives import read_primitives
 from appliance.setting_types import Network
@@ -53,13 +52,12 @@ def decode_options(settings: Settings) -> DecodeOptions:
         address_halves(str(exporter)): dict(names)
         for exporter, names in settings["collector.renamed_elements"].items()
     }
-    config = _collector_config(settings)
     return DecodeOptions(
         default_rate=float(settings["collector.default_sampling_rate"]),
         rates=RatesByNetwork(settings["collector.sampling_overrides"]),
         renamed=renamed,
         raw_elements=raw_elements(settings),
-        header_columns=config.header_columns if config is not None else (),
+        header_columns=_header_columns(settings),
         trust_exporter_address=ExporterTrust(settings["collector.trust_exporter_address"]),
         v5_uptime_unit_ms=1000 if settings["collector.netflow_v5_seconds"] else 1,
     )
@@ -70,11 +68,16 @@ def raw_elements(settings: Settings) -> tuple[RawElement, ...]:
     aggregate_primitives file names, and those that a table of pmacct needs."""
     file: Path | None = settings["collector.primitives_file"]
     named = read_primitives(file).elements if file is not None else ()
-    config = _collector_config(settings)
-    return tuple(dict.fromkeys((*named, *(config.kept_elements if config is not None else ()))))
-
-
-def _collector_config(settings: Settings) -> EffectiveConfig | None:
+    kept: tuple[RawElement, ...] = ()
     with suppress(SettingsError):
-        return config_in_force(settings)
-    return None
+        config = config_in_force(settings)
+        kept = config.kept_elements if config is not None else ()
+    return tuple(dict.fromkeys((*named, *kept)))
+
+
+def _header_columns(settings: Settings) -> tuple[str, ...]:
+    """Return the columns of message headers that a table of pmacct needs."""
+    with suppress(SettingsError):
+        config = config_in_force(settings)
+        return config.header_columns if config is not None else ()
+    return ()

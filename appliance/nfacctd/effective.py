@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.errors import SettingsError
+from appliance.flows import element_of
 from appliance.nfacctd.aggregates import (
     BUILT_IN,
     INITIATOR_PACKETS,
@@ -118,10 +119,18 @@ class EffectiveConfig:
 
     @property
     def kept_elements(self) -> tuple[tuple[int, int], ...]:
-        """Return the elements whose octets tables and output are made of, (enterprise, id)."""
+        """Return the elements whose octets tables and output are made of, (enterprise, id).
+
+        Raises
+        ------
+        SettingsError
+            A file of rules cannot be read.
+        """
         elements: list[tuple[int, int]] = []
         for plugin in self.filled_plugins:
             elements += needed_elements(self.aggregate(plugin.name))
+            columns = map(element_of, sorted(self.tag_rules(plugin.name).columns))
+            elements += [element for element in columns if element is not None]
             if self.flag("tmp_asa_bi_flow", plugin.name):
                 elements += ((0, RESPONDER_OCTETS), (0, INITIATOR_PACKETS))
         return tuple(dict.fromkeys(elements))

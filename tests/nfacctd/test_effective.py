@@ -186,7 +186,7 @@ def test_filter_when_it_cannot_be_read_then_no_start_and_its_line(read, line, re
 
 def test_map_when_nfacctd_would_act_upon_a_line_then_no_start_and_its_line(read):
     found = read(PLUGIN + "pre_tag_map: m.map\n", m_map="set_tag=1\nset_tag=2 flowset_id=3\n")
-    assert [error[:25] for error in found.errors] == ["[m.map:2] flowset_id: thi"]
+    assert [error[:25] for error in found.errors] == ["[m.map:2] flowset_id: whi"]
 
 
 def test_filter_when_it_is_for_all_plugins_then_not_loaded_as_in_nfacctd(read):

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.flowlog import Rows
-from appliance.flows import RecordKind
+from appliance.flows import RecordKind, octets_column
 from appliance.nfacctd.aggregates import INITIATOR_PACKETS, RESPONDER_OCTETS
 from appliance.nfacctd.pre_tag_map import Tags
 from appliance.plugins.sql_store.pmacct.history import bins
@@ -22,12 +22,12 @@ from appliance.plugins.sql_store.pmacct.row_selection import (
     resolved_rows,
     tags_of,
     taken,
+    with_set_tos,
 )
 from appliance.plugins.sql_store.pmacct.values import (
     Value,
     column_of,
     key_columns,
-    number_of,
 )
 
 BIN, OCTETS, PACKETS, FLOWS = "bin", "octets", "packets", "flows"
@@ -61,6 +61,7 @@ def aggregate(rows: Rows, plan: TablePlan, grid: int, options: bool = False) -> 
     mask = taken(rows, plan, tags, options)
     if not np.any(mask):
         return None
+    resolved = with_set_tos(resolved, tags)
     parts = [_aggregate(resolved, way, grid, options, tags, mask) for way in plan.ways]
     return joined(parts)
 
@@ -166,7 +167,8 @@ def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
 def _with_responder_octets(rows: Rows, packets: Any) -> Any:
     """Return packets; of a flow that counts none but its initiator's, the responder's octets."""
     initiator, responder = (
-        np.asarray(number_of(rows, element)) for element in (INITIATOR_PACKETS, RESPONDER_OCTETS)
+        np.asarray(column_of(rows, octets_column(0, element)))
+        for element in (INITIATOR_PACKETS, RESPONDER_OCTETS)
     )
     traffic = np.asarray(column_of(rows, "record_kind")) == RecordKind.FLOW
     return np.where(traffic & (packets == initiator), responder, packets)

@@ -179,8 +179,13 @@ class TablePlan:
 
     @property
     def needs_tags(self) -> bool:
-        """Whether rows are told apart, or taken, by their tags or labels."""
-        kept = any(c.kind in (Kind.TAG, Kind.LABEL) and c.filler is None for c in self.keys)
+        """Whether rows are told apart, or taken, by what rules give them."""
+        kinds = (Kind.TAG, Kind.LABEL)
+        kept = any(
+            c.kind in kinds or (self.rules.set_tos and c.built_in is BUILT_IN["tos"])
+            for c in self.keys
+            if c.filler is None
+        )
         return self.selection.needs_tags or (kept and bool(self.rules.rules))
 
     @property

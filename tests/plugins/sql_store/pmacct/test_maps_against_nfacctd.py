@@ -47,6 +47,9 @@ LINES = (
     *("bgp_nexthop=10.0.0.253", "direction=1", "direction=-1", "vlan=10", "vlan=-10", "vlan=0"),
     *("engine_type=3", "engine_type=0", "engine_id=7", "source_id=0", "sample_type=flow-ipv6"),
     *("src_mac=00:11:22:33:44:55", "is_multicast=true", "is_multicast=false", "nat_event=1"),
+    *("cvlan=10", "cvlan=-10", "cvlan=0", "mpls_pw_id=4711", "mpls_pw_id=-0", "is_bi_flow=true"),
+    *("is_bi_flow=false", "is_bi_flow=-true", "set_tos=32 vlan=10", "set_tos=300", "set_tos=x"),
+    *("set_tos=0 in=1 jeq=next\nset_tos=8 out=1 jeq=next\nset_tag=6", "sample_type=-flow-ipv6"),
     *("out=1 jeq=next\nset_tag=6 in=1 jeq=n\nset_tag=7 label=n stack=sum", "fwdstatus=64"),
 )
 PER_RUN = 24
