@@ -22,6 +22,7 @@ from appliance.nfacctd.keys import FILLED_PLUGINS, PRINT, PRINT_OUTPUTS
 from appliance.nfacctd.pre_tag_map import read_rules
 from appliance.nfacctd.preprocess import unsupported_words
 from appliance.nfacctd.primitives import read_primitives
+from appliance.nfacctd.time_slots import parse_history
 
 if TYPE_CHECKING:
     from appliance.nfacctd.effective import EffectiveConfig
@@ -61,6 +62,7 @@ def _check_plugin(config: EffectiveConfig, plugin: PluginName) -> None:
     for key, text in config.selection(plugin.name).unsupported:
         config.refuse(key, text)
     _check_preprocess(config, plugin)
+    _check_history(config, plugin)
     for name in unfilled(names):
         config.warn(f"plugin {plugin.name}: {name} is not in NetFlow, its column stays empty")
     _check_rules(config, plugin)
@@ -96,6 +98,14 @@ def _check_preprocess(config: EffectiveConfig, plugin: PluginName) -> None:
     key = "print_preprocess" if plugin.type == PRINT else "sql_preprocess"
     for word in unsupported_words(config.text(key, plugin.name)):
         config.error(f"{key}: {word} changes what tables hold and is not supported: take it out")
+
+
+def _check_history(config: EffectiveConfig, plugin: PluginName) -> None:
+    keys = "print" if plugin.type == PRINT else "sql"
+    offset = config.number(f"{keys}_history_offset", plugin.name)
+    history, _ = parse_history(config.text(f"{keys}_history", plugin.name))
+    if history is not None and offset >= history.seconds:
+        config.error("History offset (ie. sql_history_offset) must be < history (ie. sql_history).")
 
 
 def _check_output(config: EffectiveConfig, plugin: PluginName, names: tuple[str, ...]) -> None:

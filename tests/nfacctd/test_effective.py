@@ -173,6 +173,23 @@ def test_key_when_it_would_change_rows_and_is_false_then_only_a_hint(read):
 
 
 @pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (
+            "sql_history: 10m\nsql_history_offset: 600",
+            "History offset (ie. sql_history_offset) must be < history (ie. sql_history).",
+        ),
+        ("nfacctd_net: mask", "'mask' needs a networks_mask"),
+        ("nfacctd_net: mask\nnetworks_mask: 0", "'mask' needs a networks_mask"),
+    ],
+)
+def test_keys_when_nfacctd_does_not_start_with_them_together_then_neither_here(
+    read, lines, problem
+):
+    assert read(f"{PLUGIN}{lines}\n").errors == [problem]
+
+
+@pytest.mark.parametrize(
     ("line", "reason"),
     [
         ("aggregate_filter[p]: len > 60", "aggregate_filter: a flow cannot answer 'len'"),

@@ -28,8 +28,8 @@ from appliance.nfacctd.preprocess import Preprocess
 from appliance.nfacctd.primitives import Primitive
 from appliance.nfacctd.resolution import Resolution
 from appliance.nfacctd.selection import Selection
+from appliance.nfacctd.time_slots import History, parse_history, unknown_roundoffs
 from appliance.plugins.sql_store.places import Place, place_at
-from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
 from appliance.plugins.sql_store.pmacct.time_format import TimeFormat
 from appliance.plugins.sql_store.pmacct.triggers import Trigger
 
@@ -226,7 +226,8 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
     version = NEWEST_VERSION if printed else config.number("sql_table_version", name, 1)
     own = printed or config.flag("sql_optimize_clauses", name)
     bgp = is_bgp_table(config.text("sql_table_type", name), names)
-    history, unit_problem = parse_history(config.text(f"{keys}_history", name))
+    offset = config.number(f"{keys}_history_offset", name)
+    history, unit_problem = parse_history(config.text(f"{keys}_history", name), offset)
     roundoff = config.text(f"{keys}_history_roundoff", name)
     problems = [unit_problem] if unit_problem else []
     problems += [f"ignoring unknown round off value: {x}" for x in unknown_roundoffs(roundoff)]

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from appliance.nfacctd.aggregates import STITCHED, Kind
+from appliance.nfacctd.aggregates import BUILT_IN, STITCHED, Kind
 from appliance.plugins.sql_store.pmacct.aggregation import (
     BIN,
     EARLIEST,
@@ -117,7 +117,9 @@ def _written(table: Any, column: ColumnPlan, key: str, plan: TablePlan) -> TextC
     if column.kind in (Kind.ADDRESS, Kind.NET):
         hi, lo = (table[f"{key}{half}"].to_numpy() for half in ("hi", "lo"))
         texts = address_texts(hi, lo)
-        if column.kind is Kind.NET:
+        # No peer is 0.0.0.0 in nfacctd's tables, and empty in what it prints.
+        is_peer = column.built_in is BUILT_IN["peer_dst_ip"] and plan.database is not None
+        if column.kind is Kind.NET or is_peer:
             texts = pc.if_else(pc.equal(texts, ""), "0.0.0.0", texts)  # noqa: S104 - no address
         return {column.name: texts}
     values = table[key]

@@ -194,9 +194,14 @@ NO_ADDRESS = (
 )
 
 
-def capture_of(folder: Path, records: tuple[tuple[tuple[int, bytes], ...], ...]) -> Path:
+V5 = (v5(v5_record(protocol=17, flags=0x10, first=0, last=1000), uptime=1000),)
+
+
+def capture_of(
+    folder: Path, records: tuple[tuple[tuple[int, bytes], ...], ...], before: tuple[bytes, ...] = V5
+) -> Path:
     """Write a capture of v9 and IPFIX in which each record has a layout, and a port, of its own."""
-    sent = [v5(v5_record(protocol=17, flags=0x10, first=0, last=1000), uptime=1000)]
+    sent = [*before]
     for protocol in (V9, IPFIX):
         for place, record in enumerate(records):
             fields = (*record, (7, number(1000 + place, 2)))
@@ -235,6 +240,28 @@ def test_rows_when_stitched_then_the_same_starts_and_ends(both_sides, tmp_path, 
     text = "aggregate: src_host, proto, export_proto_version, timestamp_export\n"
     text += "nfacctd_stitching: true\n" + HISTORY
     assert_same(*both_sides(text + keys, capture_of(tmp_path, records)))
+
+
+@pytest.mark.parametrize("offset", [15, 59])
+def test_bins_when_an_offset_is_configured_then_they_begin_earlier(both_sides, offset):
+    text = "aggregate: src_host\n" + HISTORY
+    text += f"sql_history_offset: {offset}\nprint_history_offset: {offset}"
+    assert_same(*both_sides(text))
+
+
+NEXT_HOPS = (
+    ((15, v4("192.0.2.7")), *COUNTS),
+    ((15, v4("192.0.2.7")), (18, v4("192.0.2.8")), *COUNTS),
+)
+
+
+@pytest.mark.parametrize("key", ["false", "true"])
+def test_next_hop_when_bgp_has_none_then_of_the_flow_where_configured(both_sides, tmp_path, key):
+    records = tuple((*ENDS, *record) for record in NEXT_HOPS)
+    # nfacctd takes none of NetFlow v5, and 0.0.0.0 as an address.
+    capture = capture_of(tmp_path, records, ())
+    text = f"aggregate: src_port, peer_dst_ip\nuse_ip_next_hop: {key}"
+    assert_same(*both_sides(text, capture))
 
 
 @pytest.mark.parametrize("rates", ["", "nfacctd_renormalize: true\nnfacctd_ext_sampling_rate: 10"])

@@ -106,6 +106,22 @@ def _groups() -> dict[str, tuple[str, list[str]]]:
         "networks_file_filter: true",
         networks[1:2],
     )
+    groups["one mask"] = (
+        "networks_file: networks.lst\nnfacctd_net: mask\nnfacctd_as: file\nnetworks_mask: 20",
+        [
+            f"aggregate[p]: {names}"
+            for names in (
+                *("src_net, src_mask, dst_net, dst_mask", "src_host, dst_mask, peer_dst_ip"),
+                "src_mask, src_net, src_as, peer_src_as",
+            )
+        ],
+    )
+    groups["a mask that does nothing"] = ("networks_mask: 20", ["aggregate[p]: src_net, src_mask"])
+    for method in ("netflow", "file", "longest"):
+        groups[f"AS numbers of peers, {method}"] = (
+            f"networks_file: networks.lst\nnfacctd_peer_as: true\nnfacctd_as: {method}",
+            ["aggregate[p]: src_as, dst_as, peer_src_as, peer_dst_as", "aggregate[p]: src_as"],
+        )
     groups["hosts kept"] = ("networks_no_mask_if_zero: true", [f"aggregate[p]: {ENDS}, src_net"])
     return groups
 
