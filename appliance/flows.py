@@ -170,6 +170,12 @@ def octets_column(enterprise: int, element: int, repeat: int = 0) -> str:
     return f"octets_{enterprise}_{element}" + (f"_{repeat}" if repeat else "")
 
 
+def element_of(column: str) -> tuple[int, int] | None:
+    """Return the element (enterprise, identifier) of an octets column; None for another column."""
+    kind, *numbers = column.split("_")
+    return (int(numbers[0]), int(numbers[1])) if kind == "octets" else None
+
+
 @dataclass(slots=True)
 class FlowBatch:
     """Records of one kind family (flows and events, or options) as columns of equal length.

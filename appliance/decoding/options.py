@@ -10,7 +10,6 @@ from pathlib import Path
 from appliance.decoding.results import DecodeOptions, Exporter, ExporterTrust
 from appliance.errors import SettingsError
 from appliance.flows import RawElement, address_halves, address_text
-from appliance.nfacctd.aggregates import needed_elements, needed_headers
 from appliance.nfacctd.in_force import config_in_force
 from appliance.nfacctd.primitives import read_primitives
 from appliance.setting_types import Network
@@ -58,7 +57,7 @@ def decode_options(settings: Settings) -> DecodeOptions:
         rates=RatesByNetwork(settings["collector.sampling_overrides"]),
         renamed=renamed,
         raw_elements=raw_elements(settings),
-        header_columns=needed_headers(_aggregated(settings)),
+        header_columns=_header_columns(settings),
         trust_exporter_address=ExporterTrust(settings["collector.trust_exporter_address"]),
         v5_uptime_unit_ms=1000 if settings["collector.netflow_v5_seconds"] else 1,
     )
@@ -69,15 +68,16 @@ def raw_elements(settings: Settings) -> tuple[RawElement, ...]:
     aggregate_primitives file names, and those that a table of pmacct needs."""
     file: Path | None = settings["collector.primitives_file"]
     named = read_primitives(file).elements if file is not None else ()
-    return tuple(dict.fromkeys((*named, *needed_elements(_aggregated(settings)))))
-
-
-def _aggregated(settings: Settings) -> tuple[str, ...]:
-    """Return the primitives that tables and output of the collector configuration are made of."""
+    kept: tuple[RawElement, ...] = ()
     with suppress(SettingsError):
         config = config_in_force(settings)
-        if config is not None:
-            plugins = config.filled_plugins
-            names = (name for plugin in plugins for name in config.aggregate(plugin.name))
-            return tuple(dict.fromkeys(names))
+        kept = config.kept_elements if config is not None else ()
+    return tuple(dict.fromkeys((*named, *kept)))
+
+
+def _header_columns(settings: Settings) -> tuple[str, ...]:
+    """Return the columns of message headers that a table of pmacct needs."""
+    with suppress(SettingsError):
+        config = config_in_force(settings)
+        return config.header_columns if config is not None else ()
     return ()

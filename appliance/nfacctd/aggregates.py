@@ -102,6 +102,11 @@ empty."""
 MPLS_LABELS = tuple(range(70, 80))
 """mplsTopLabelStackSection to mplsLabelStackSection10."""
 
+INITIATOR_OCTETS, RESPONDER_OCTETS, INITIATOR_PACKETS = 231, 232, 298
+"""Elements of firewalls that count both directions of a flow in one record."""
+
+ROUTE_DISTINGUISHER, INGRESS_VRF, EGRESS_VRF, CUSTOMER_VLAN, PSEUDOWIRE = 90, 234, 235, 245, 249
+
 _TABLE: tuple[BuiltIn, ...] = (
     BuiltIn("src_mac", "mac_src", Kind.MAC, "source_mac_address", sql_type=_MAC),
     BuiltIn("dst_mac", "mac_dst", Kind.MAC, "destination_mac_address", sql_type=_MAC),
@@ -164,10 +169,11 @@ _TABLE: tuple[BuiltIn, ...] = (
     BuiltIn("mpls_label_bottom", "mpls_label_bottom", Kind.LABEL_STACK, elements=MPLS_LABELS),
     BuiltIn("mpls_stack_depth", "mpls_stack_depth", Kind.LABEL_STACK, elements=MPLS_LABELS),
     BuiltIn(
-        *("mpls_vpn_rd", "mpls_vpn_rd", Kind.DISTINGUISHER), elements=(234, 235, 90),
+        *("mpls_vpn_rd", "mpls_vpn_rd", Kind.DISTINGUISHER),
+        elements=(INGRESS_VRF, EGRESS_VRF, ROUTE_DISTINGUISHER),
         sql_type="CHAR(18)",
     ),
-    BuiltIn("mpls_pw_id", "mpls_pw_id", Kind.OCTETS, elements=(249,)),
+    BuiltIn("mpls_pw_id", "mpls_pw_id", Kind.OCTETS, elements=(PSEUDOWIRE,)),
     BuiltIn("vxlan", "vxlan", Kind.OCTETS, elements=(351,)),
     BuiltIn(
         "timestamp_start", "timestamp_start", Kind.TIME, "flow_start_milliseconds",
@@ -196,6 +202,19 @@ _TABLE: tuple[BuiltIn, ...] = (
     BuiltIn("class", "class_id", Kind.NONE, sql_type="CHAR(16)"),
     BuiltIn("flows", "flows", Kind.FLOWS, sql_type=_LONG),
 )  # fmt: skip
+STITCHED = (
+    BuiltIn(
+        *("timestamp_min", "timestamp_min", Kind.TIME, "flow_start_milliseconds"),
+        sql_type="DATETIME",
+    ),
+    BuiltIn(
+        *("timestamp_max", "timestamp_max", Kind.TIME, "flow_end_milliseconds"),
+        sql_type="DATETIME",
+    ),
+)
+"""What `nfacctd_stitching` adds to a row: its earliest start and its latest end. An `aggregate`
+line cannot name them."""
+
 BOTH_WAYS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {f"sum_{what}": (f"src_{what}", f"dst_{what}") for what in ("host", "net", "as", "port", "mac")}
 )

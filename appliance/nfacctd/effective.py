@@ -6,28 +6,29 @@ changes nothing why it does not, in nfacctd's words. What keeps nfacctd from sta
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.errors import SettingsError
+from appliance.flows import element_of
 from appliance.nfacctd.aggregates import (
     BUILT_IN,
-    VARIABLE_LENGTH,
+    INITIATOR_PACKETS,
+    RESPONDER_OCTETS,
     aggregate_names,
-    aggregate_problem,
-    unfilled,
+    needed_elements,
+    needed_headers,
 )
 from appliance.nfacctd.config import CollectorConfig, ConfigLine, PluginName, read_config
+from appliance.nfacctd.config_checks import check_config
 from appliance.nfacctd.keys import (
     ACTS,
     FILLED_PLUGINS,
     PLUGIN,
     PLUGIN_TYPES,
     PRINT,
-    PRINT_OUTPUTS,
     SQL_PLUGINS,
     known_keys,
     leading_number,
@@ -37,8 +38,8 @@ from appliance.nfacctd.lookups import read_resolution
 from appliance.nfacctd.map_lines import REFUSABLE
 from appliance.nfacctd.messages import Inert, Message
 from appliance.nfacctd.pre_tag_map import TagRules, read_rules
-from appliance.nfacctd.preprocess import Preprocess, parse_preprocess, unsupported_words
-from appliance.nfacctd.primitives import Primitive, PrimitivesFile, read_primitives
+from appliance.nfacctd.preprocess import Preprocess, parse_preprocess
+from appliance.nfacctd.primitives import Primitive, PrimitivesFile
 from appliance.nfacctd.resolution import Resolution
 from appliance.nfacctd.selection import FILTERS, Selection, read_selection
 
@@ -116,6 +117,30 @@ class EffectiveConfig:
         """Return the plugins that are offered: those that fill tables, and `print`."""
         return tuple(plugin for plugin in self.plugins if plugin.type in FILLED_PLUGINS)
 
+    @property
+    def kept_elements(self) -> tuple[tuple[int, int], ...]:
+        """Return the elements whose octets tables and output are made of, (enterprise, id).
+
+        Raises
+        ------
+        SettingsError
+            A file of rules cannot be read.
+        """
+        elements: list[tuple[int, int]] = []
+        for plugin in self.filled_plugins:
+            elements += needed_elements(self.aggregate(plugin.name))
+            columns = map(element_of, sorted(self.tag_rules(plugin.name).columns))
+            elements += [element for element in columns if element is not None]
+            if self.flag("tmp_asa_bi_flow", plugin.name):
+                elements += ((0, RESPONDER_OCTETS), (0, INITIATOR_PACKETS))
+        return tuple(dict.fromkeys(elements))
+
+    @property
+    def header_columns(self) -> tuple[str, ...]:
+        """Return the columns of message headers that tables and output are made of."""
+        plugins = (self.aggregate(plugin.name) for plugin in self.filled_plugins)
+        return tuple(dict.fromkeys(name for names in plugins for name in needed_headers(names)))
+
     def aggregate(self, plugin: str) -> tuple[str, ...]:
         """Return the primitives that a plugin aggregates by; nfacctd's default is the source."""
         return aggregate_names(self.text("aggregate", plugin)) or ("src_host",)
@@ -163,6 +188,26 @@ class EffectiveConfig:
             if not name or line.number not in whole:
                 yield key, name, line
 
+    def warn(self, text: str, line: ConfigLine | None = None) -> None:
+        """Keep a warning of nfacctd's, and that a line of the file changes nothing."""
+        self.messages.append(Message("WARN", text))
+        if line is not None:
+            self.inert.append(Inert(line, "nfacctd ignores it as well"))
+
+    def error(self, text: str) -> None:
+        """Keep what keeps nfacctd from starting."""
+        message = Message("ERROR", text, fatal=True)
+        if message not in self.messages:
+            self.messages.append(message)
+
+    def refuse(self, name: str, what: str) -> None:
+        """Keep the collector from starting, unless the site allows that something is ignored."""
+        if name not in self.ignorable:
+            self.error(
+                f"{what}: this changes what tables hold and is not supported: take it out, or allow"
+                f" that it is ignored with collector.ignore_unsupported: [{name}]"
+            )
+
     def raise_errors(self) -> None:
         """Refuse what nfacctd would not start with.
 
@@ -202,23 +247,17 @@ def effective(config: CollectorConfig, ignorable: Collection[str] = ()) -> Effec
             continue
         if line.key == "plugins":
             if seen_plugins:
-                _warn(found, f"{_at(line, config)} Unable to handle key: plugins. Ignored.", line)
+                found.warn(f"{_at(line, config)} Unable to handle key: plugins. Ignored.", line)
             seen_plugins = True
             found._values.setdefault(("plugins", ""), line)
             continue
         _apply(found, line, names)
-    _check(found)
+    check_config(found)
     return found
 
 
 def _at(line: ConfigLine, config: CollectorConfig) -> str:
     return f"[{config.path}:{line.number}]"
-
-
-def _warn(found: EffectiveConfig, text: str, line: ConfigLine | None = None) -> None:
-    found.messages.append(Message("WARN", text))
-    if line is not None:
-        found.inert.append(Inert(line, "nfacctd ignores it as well"))
 
 
 def _start_plugins(found: EffectiveConfig) -> None:
@@ -236,15 +275,14 @@ def _start_plugins(found: EffectiveConfig) -> None:
             text = f"{place} Unknown plugin type: {kind}. Ignoring."
             found.messages.append(Message("ERROR", text))
         elif name in plugins:
-            _warn(
-                found,
+            found.warn(
                 f"{place} another plugin with the same name '{name}' already exists."
                 " Preserving first.",
             )
         else:
             plugins[name] = PluginName(kind, name)
     if not plugins:
-        _warn(found, f"{place} No plugin has been activated; defaulting to in-memory table.")
+        found.warn(f"{place} No plugin has been activated; defaulting to in-memory table.")
         plugins["default_memory"] = PluginName("memory", "default_memory")
     found.plugins = tuple(plugins.values())
 
@@ -254,24 +292,24 @@ def _apply(found: EffectiveConfig, line: ConfigLine, names: set[str]) -> None:
     place = _at(line, found.config)
     key = known_keys().get(line.key)
     if key is None:
-        _warn(found, f"{place} Unknown key: {line.key}. Ignored.", line)
+        found.warn(f"{place} Unknown key: {line.key}. Ignored.", line)
         return
     if line.plugin and not key.is_global and line.plugin not in names:
-        _warn(found, f"{place} Unknown symbol '{line.plugin}'. Ignored.", line)
+        found.warn(f"{place} Unknown symbol '{line.plugin}'. Ignored.", line)
         return
     problem = value_problem(key, line.value)
     if problem is not None:
         if problem:
-            _warn(found, f"[{found.path}] {problem}")
-        _warn(found, f"{place} Invalid value. Ignored.", line)
+            found.warn(f"[{found.path}] {problem}")
+        found.warn(f"{place} Invalid value. Ignored.", line)
         return
     if line.plugin and key.is_global:
-        _warn(found, f"[{found.path}] plugin name not supported for key '{line.key}'. Globalized.")
+        found.warn(f"[{found.path}] plugin name not supported for key '{line.key}'. Globalized.")
     if key.scope == PLUGIN and not line.plugin:
-        _warn(found, f"{place} {line.key} cannot be global. Not loaded.", line)
+        found.warn(f"{place} {line.key} cannot be global. Not loaded.", line)
         return
     if key.changes_rows(line.value):
-        _refuse(found, line.key, f"{place} {line.key}: {line.value}")
+        found.refuse(line.key, f"{place} {line.key}: {line.value}")
         if line.key in found.ignorable:
             found.inert.append(Inert(line, IGNORED))
     elif key.effect != ACTS:
@@ -281,129 +319,3 @@ def _apply(found: EffectiveConfig, line: ConfigLine, names: set[str]) -> None:
         return
     for name in ("", *names):
         found._values[line.key, name] = line
-
-
-def _refuse(found: EffectiveConfig, name: str, what: str) -> None:
-    """Keep the collector from starting, unless the site allows that something is ignored."""
-    if name not in found.ignorable:
-        _error(
-            found,
-            f"{what}: this changes what tables hold and is not supported: take it out, or allow"
-            f" that it is ignored with collector.ignore_unsupported: [{name}]",
-        )
-
-
-def _check(found: EffectiveConfig) -> None:
-    address = found.text("nfacctd_ip")
-    if address and not _is_address(address):
-        _error(found, "'nfacctd_ip' value is not valid. Exiting.")
-    file = found.file("aggregate_primitives")
-    if file is not None:
-        try:
-            found.primitives = read_primitives(file)
-        except SettingsError as error:
-            _error(found, f"[{file}] {error.problem}.")
-        else:
-            for text in found.primitives.warnings:
-                _warn(found, text)
-    for plugin in found.plugins:
-        _check_plugin(found, plugin)
-
-
-def _check_plugin(found: EffectiveConfig, plugin: PluginName) -> None:
-    if plugin.type not in FILLED_PLUGINS:
-        found.messages.append(
-            Message("WARN", f"plugin {plugin.type}[{plugin.name}] is not offered here: not started")
-        )
-        return
-    if not found.text("aggregate", plugin.name):
-        _warn(found, f"[{found.path}] defaulting to SRC HOST aggregation.")
-    names = found.aggregate(plugin.name)
-    for name in names:
-        if name not in BUILT_IN and found.custom(name) is None:
-            _error(found, f"Unknown primitive '{name}'")
-    for name in dict.fromkeys(n for n in names if names.count(n) > 1):
-        _error(found, f"'{name}' repeated in 'aggregate'")
-    (_check_output if plugin.type == PRINT else _check_table)(found, plugin, names)
-    for key, text in found.selection(plugin.name).unsupported:
-        _refuse(found, key, text)
-    _check_preprocess(found, plugin)
-    for name in unfilled(names):
-        _warn(found, f"plugin {plugin.name}: {name} is not in NetFlow, its column stays empty")
-    _check_rules(found, plugin)
-    try:
-        _, warnings = found.resolution(plugin.name)
-    except SettingsError as error:
-        _error(found, f"{error.file}: {error.problem}" if error.file else error.problem)
-    else:
-        _warn_once(found, warnings)
-
-
-def _check_table(found: EffectiveConfig, plugin: PluginName, names: tuple[str, ...]) -> None:
-    version = found.number("sql_table_version", plugin.name, 1)
-    if version < 1:
-        _error(found, "invalid 'sql_table_version' value.")
-    table_type = found.text("sql_table_type", plugin.name)
-    own = found.flag("sql_optimize_clauses", plugin.name)
-    problem = aggregate_problem(names, version, table_type, own)
-    if problem is not None:
-        _error(found, problem)
-
-
-def _check_preprocess(found: EffectiveConfig, plugin: PluginName) -> None:
-    for text in found.preprocess(plugin)[1]:
-        _warn(found, f"( {plugin.name}/{plugin.type} ): {text}")
-    key = "print_preprocess" if plugin.type == PRINT else "sql_preprocess"
-    for word in unsupported_words(found.text(key, plugin.name)):
-        _error(found, f"{key}: {word} changes what tables hold and is not supported: take it out")
-
-
-def _check_output(found: EffectiveConfig, plugin: PluginName, names: tuple[str, ...]) -> None:
-    output = found.text("print_output", plugin.name, PRINT_OUTPUTS[0]).lower()
-    if output.endswith(PRINT_OUTPUTS[0]) and VARIABLE_LENGTH.intersection(names):
-        _error(
-            found,
-            "variable-length primitives, ie. label as_path std_comm etc., are not supported in"
-            " print plugin with formatted output.",
-        )
-    if output not in PRINT_OUTPUTS:
-        _warn(
-            found,
-            f"[{found.path}] print_output set to {output} but will produce no output"
-            f" (missing --enable-{output}).",
-        )
-
-
-def _check_rules(found: EffectiveConfig, plugin: PluginName) -> None:
-    file = found.file("pre_tag_map", plugin.name)
-    if file is None:
-        return
-    try:
-        rules = read_rules(file)
-    except SettingsError as error:
-        _error(found, f"[{file}] {error.problem}.")
-        return
-    for key, text in rules.unsupported:
-        _refuse(found, key, text)
-    _warn_once(found, rules.warnings)
-
-
-def _warn_once(found: EffectiveConfig, warnings: Iterable[str]) -> None:
-    known = {message.text for message in found.messages}
-    for text in warnings:
-        if text not in known:
-            _warn(found, text)
-
-
-def _error(found: EffectiveConfig, text: str) -> None:
-    message = Message("ERROR", text, fatal=True)
-    if message not in found.messages:
-        found.messages.append(message)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

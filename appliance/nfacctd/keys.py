@@ -67,7 +67,7 @@ class Key:
 
 _METHODS = {
     "nfacctd_as": ("false", "netflow", "file", "longest", "fallback"),
-    "nfacctd_net": ("netflow", "file", "longest", "fallback"),
+    "nfacctd_net": ("netflow", "file", "longest", "fallback", "mask"),
 }
 """Where AS numbers and networks may come from: not from BGP, BMP or IS-IS."""
 
@@ -92,6 +92,9 @@ _LIMITS: dict[str, tuple[Callable[[int], bool], str]] = {
     "nfacctd_pipe_size": (_range(1, 2**31 - 1), "> 0 and <= INT_MAX"),
     "sampling_rate": (_range(1, None), ">= 1"),
     "nfacctd_ext_sampling_rate": (_range(1, None), ">= 1"),
+    "networks_mask": (_range(1, 255), "> 0"),
+    "sql_history_offset": (_range(0, None), ">= 0"),
+    "print_history_offset": (_range(0, None), ">= 0"),
     "sql_port": (_range(1, None), "> 0"),
     "sql_refresh_time": (_range(1, None), "> 0"),
     "sql_cache_entries": (_range(1, None), "> 0"),

@@ -9,11 +9,13 @@ from appliance.errors import SettingsError
 from appliance.nfacctd.config import at_line, is_comment, read_lines
 from appliance.nfacctd.keys import leading_number
 from appliance.nfacctd.networks import read_networks
-from appliance.nfacctd.resolution import FILE, LONGEST, NETFLOW, Resolution
+from appliance.nfacctd.resolution import FILE, LONGEST, MASK, NETFLOW, Resolution
 from appliance.nfacctd.sampling_map import SamplingMap, read_sampling_map
 
 _SOURCE, _DESTINATION = "source_prefix_length", "destination_prefix_length"
-METHODS = {"file": FILE, "longest": LONGEST, "fallback": LONGEST}
+METHODS = {"file": FILE, "longest": LONGEST, "fallback": LONGEST, "mask": MASK}
+
+_BY_FLOW = (NETFLOW, LONGEST)
 
 
 def read_resolution(
@@ -47,6 +49,9 @@ def read_resolution(
     )
     if networks_file is None and FILE in (as_method, net_method):
         raise SettingsError("'file' needs a networks_file")
+    mask = leading_number(text("networks_mask"))
+    if net_method == MASK and not mask:
+        raise SettingsError("'mask' needs a networks_mask")
     networks = read_networks(networks_file) if networks_file is not None else None
     ports, ignored = read_ports(ports_file) if ports_file is not None else (None, [])
     sampling = read_sampling_map(map_file) if map_file is not None else SamplingMap()
@@ -58,17 +63,21 @@ def read_resolution(
         zeroes_others=text("networks_file_filter").lower() == "true",
         file_first=text("networks_file_no_lpm").lower() == "true",
         keeps_hosts=text("networks_no_mask_if_zero").lower() == "true",
+        mask=mask,
+        moves_as=text("nfacctd_peer_as").lower() == "true",
+        takes_ip_next_hop=text("use_ip_next_hop").lower() == "true" and net_method in _BY_FLOW,
         ports=ports,
         sampling=sampling,
-        lengths=_lengths(names, as_method),
+        lengths=_lengths(names, as_method, net_method),
         external_rate=leading_number(text("nfacctd_ext_sampling_rate")),
     )
     return resolution, warnings
 
 
-def _lengths(names: Sequence[str], as_method: str) -> frozenset[str]:
+def _lengths(names: Sequence[str], as_method: str, net_method: str) -> frozenset[str]:
     """Return the columns of the prefix lengths that nfacctd knows with these primitives."""
-    kinds = ("net", "mask", "as") if as_method == LONGEST else ("net", "mask")
+    kinds = ["mask"] if net_method == MASK else ["net", "mask"]
+    kinds += ["as"] if as_method == LONGEST else []
     sides = {"src": (_SOURCE,), "dst": (_DESTINATION,), "sum": (_SOURCE, _DESTINATION)}
     parts = (name.split("_", 1) for name in names if "_" in name)
     lengths = (sides[side] for side, kind in parts if side in sides and kind in kinds)

@@ -11,7 +11,17 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from appliance.flows import RecordKind
+from appliance.flows import UNKNOWN_DIRECTION, RecordKind, octets_column
+from appliance.nfacctd.aggregates import (
+    CUSTOMER_VLAN,
+    EGRESS_VRF,
+    INGRESS_VRF,
+    INITIATOR_OCTETS,
+    MPLS_LABELS,
+    PSEUDOWIRE,
+    RESPONDER_OCTETS,
+    ROUTE_DISTINGUISHER,
+)
 from appliance.nfacctd.filter_language import read_filter
 from appliance.nfacctd.keys import leading_number
 from appliance.nfacctd.predicates import (
@@ -20,7 +30,7 @@ from appliance.nfacctd.predicates import (
     Predicate,
     everything,
     has_bits,
-    is_between,
+    has_element,
     is_inside,
     is_ip,
     is_one_of,
@@ -34,12 +44,13 @@ _VERSION, _KIND = "export_protocol_version", "record_kind"
 _GROUP = 1 << 40
 """The bit of an Ethernet address that says group (IEEE 802 section 8)."""
 
-UNSUPPORTED = frozenset(
-    ("set_tos", "flowset_id", "is_bi_flow", "cvlan", "mpls_pw_id", "mpls_vpn_rd")
-)
-"""Keys that nfacctd acts upon and the appliance does not."""
+_RD_BITS = {"0": (16, 32), "1": (32, 16), "2": (32, 16)}
+"""How long the two numbers of a route distinguisher are, by its type."""
 
-REFUSABLE = UNSUPPORTED | {"filter", "sample_type", "set_tag++", "set_tag2++"}
+UNSUPPORTED = MappingProxyType({"flowset_id": "which template a record had is not kept"})
+"""Keys that nfacctd acts upon and the appliance does not, and why."""
+
+REFUSABLE = frozenset((*UNSUPPORTED, "filter", "set_tag++", "set_tag2++"))
 """What an `UnsupportedKeyError` may name."""
 
 BGP_ONLY = frozenset(
@@ -75,7 +86,7 @@ def line_values(text: str, known: frozenset[str]) -> dict[str, str]:
         if not equals:
             raise ValueError(f"malformed line: {text.strip()}. Line ignored.")
         if key in UNSUPPORTED:
-            raise UnsupportedKeyError(key)
+            raise UnsupportedKeyError(key, UNSUPPORTED[key])
         if key in BGP_ONLY:
             raise ValueError(f"key '{key}' needs a BGP daemon. Line ignored.")
         if key not in known:
@@ -146,6 +157,10 @@ def _number(column: str) -> Callable[[str], Predicate]:
     return lambda value: is_one_of(column, (leading_number(value),))
 
 
+def _element(element: int) -> Callable[[str], Predicate]:
+    return _number(octets_column(0, element))
+
+
 def _engine(what: str, shift: int) -> Callable[[str], Predicate]:
     """Return a reader of an engine of NetFlow v5, whose domain here is type and identifier."""
 
@@ -183,20 +198,50 @@ def _multicast(value: str) -> Predicate:
 
 
 def _direction(value: str) -> Predicate:
-    # 255: the record does not say, so that neither a direction nor its opposite fits.
-    negated = value.startswith("-")
-    same = is_one_of("flow_direction", (leading_number(value.removeprefix("-")),))
-    return (~same if negated else same) & is_between("flow_direction", 0, 254)
+    number = leading_number(value)
+    # To nfacctd a record that does not say came in.
+    return is_one_of("flow_direction", (number,) if number else (0, UNKNOWN_DIRECTION))
 
 
 def _sample_type(value: str) -> Predicate:
-    if value.startswith("flow-mpls"):
-        raise UnsupportedKeyError("sample_type", value)
     kind, _, family = value.partition("-")
-    if kind not in SAMPLE_TYPES or (family and (kind != "flow" or family not in ("ipv4", "ipv6"))):
+    families = ("ipv4", "ipv6", "mpls-ipv4", "mpls-ipv6")
+    if kind not in SAMPLE_TYPES or (family and (kind != "flow" or family not in families)):
         raise ValueError("Invalid NetFlow/IPFIX 'sample_type' value. Line ignored.")
     predicate = is_one_of(_KIND, (SAMPLE_TYPES[kind],))
-    return predicate & is_ip(int(family[-1])) if family else predicate
+    if not family:
+        return predicate
+    labelled = has_element(MPLS_LABELS[0])
+    by_label = labelled if family.startswith("mpls-") else ~labelled
+    return predicate & is_ip(int(family[-1])) & by_label
+
+
+def _is_bi_flow(value: str) -> Predicate:
+    both = has_element(INITIATOR_OCTETS) & has_element(RESPONDER_OCTETS)
+    if value.lower() not in ("true", "false"):
+        raise ValueError(f"bad 'is_bi_flow' value: '{value}'. Line ignored.")
+    return both if value.lower() == "true" else ~both
+
+
+def _route_distinguisher(value: str) -> Predicate:
+    """Return a predicate of `vrfid:7`, or of a distinguisher as RFC 4364 section 4.2 has it."""
+    kind, *parts = value.split(":")
+    if kind == "vrfid" and len(parts) == 1 and parts[0].isdecimal():
+        return _element(INGRESS_VRF)(parts[0]) | _element(EGRESS_VRF)(parts[0])
+    problem = ValueError(f"Invalid RD type specified '{value}'. Line ignored.")
+    try:
+        first, second = (_administrator(kind, part) for part in parts)
+    except ValueError:
+        raise problem from None
+    bits = _RD_BITS.get(kind)
+    if bits is None or first >> bits[0] or second >> bits[1]:
+        raise problem
+    number = int(kind) << 48 | first << bits[1] | second
+    return is_one_of(octets_column(0, ROUTE_DISTINGUISHER), (number,))
+
+
+def _administrator(kind: str, text: str) -> int:
+    return int(ipaddress.IPv4Address(text)) if kind == "1" and "." in text else int(text)
 
 
 def _filter(value: str) -> Predicate:
@@ -222,12 +267,16 @@ CONDITIONS: Mapping[str, Callable[[str], Predicate]] = MappingProxyType(
         "engine_id": _negated(_engine("engine_id", 0)),
         "source_id": _negated(_engine("engine_id", 0)),
         "vlan": _in_templates(_negated(_number("vlan_id"))),
-        "direction": _in_templates(_direction),
+        "direction": _in_templates(_negated(_direction)),
         "nat_event": _in_templates(_negated(_number("nat_event"))),
         "fwdstatus": _in_templates(_negated(_number("forwarding_status"))),
         "src_mac": _in_templates(_negated(_mac("source", "source_mac_address"))),
         "dst_mac": _in_templates(_negated(_mac("destination", "destination_mac_address"))),
         "is_multicast": _multicast,
+        "cvlan": _in_templates(_negated(_element(CUSTOMER_VLAN))),
+        "mpls_pw_id": _in_templates(_negated(_element(PSEUDOWIRE))),
+        "mpls_vpn_rd": _negated(_route_distinguisher),
+        "is_bi_flow": _negated(_is_bi_flow),
         "sample_type": _negated(_sample_type),
         "filter": _filter,
     }

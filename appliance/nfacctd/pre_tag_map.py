@@ -22,7 +22,10 @@ LARGEST_TAG = 2**64 - 1
 NEXT = "next"
 """What `jeq` calls the rule that follows."""
 
-_SETTERS = {"set_tag", "id", "set_tag2", "id2", "set_label", "jeq", "label", "stack"}
+UNSET = -1
+"""The class of service of a row whose rules set none."""
+
+_SETTERS = {"set_tag", "id", "set_tag2", "id2", "set_label", "set_tos", "jeq", "label", "stack"}
 _KNOWN = frozenset((*_SETTERS, *CONDITIONS))
 _STACKS = {"": None, "sum": np.add, "or": np.bitwise_or}
 
@@ -43,6 +46,7 @@ class Rule:
     tag: int | None = None
     tag2: int | None = None
     label: str | None = None
+    tos: int | None = None
     stack: str = ""
     jump: str = ""
     name: str = ""
@@ -50,18 +54,28 @@ class Rule:
 
 @dataclass(slots=True)
 class Tags:
-    """What rules gave to rows; `labels` numbers into `label_texts`, of which the first is empty."""
+    """What rules gave to rows.
+
+    Attributes
+    ----------
+    labels
+        Numbers into `label_texts`, of which the first is empty.
+    tos
+        The class of service in place of the flow's own; `UNSET`: none.
+    """
 
     tag: NDArray[np.uint64]
     tag2: NDArray[np.uint64]
     labels: NDArray[np.int64]
+    tos: NDArray[np.int16]
     label_texts: list[str] = field(default_factory=lambda: [""])
 
     @classmethod
     def none(cls, n_rows: int = 0) -> Tags:
         """Return the tags of rows that no rule has matched."""
         numbers = np.zeros(n_rows, np.uint64)
-        return cls(numbers, numbers.copy(), np.zeros(n_rows, np.int64))
+        tos = np.full(n_rows, UNSET, np.int16)
+        return cls(numbers, numbers.copy(), np.zeros(n_rows, np.int64), tos)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,11 @@ class TagRules:
     def columns(self) -> frozenset[str]:
         """The columns that they look at."""
         return frozenset().union(*(rule.condition.columns for rule in self.rules))
+
+    @property
+    def set_tos(self) -> bool:
+        """Whether one of them sets the class of service."""
+        return any(rule.tos is not None for rule in self.rules)
 
     def tags(self, columns: Columns, n_rows: int) -> Tags:
         """Try the rules on rows, those of every row together."""
@@ -131,6 +150,8 @@ def _set(tags: Tags, rule: Rule, rows: NDArray[np.intp]) -> None:
         if value is not None:
             number = np.uint64(value)
             column[rows] = number if stack is None else stack(column[rows], number)
+    if rule.tos is not None:
+        tags.tos[rows] = rule.tos
     if rule.label is not None:
         _append_label(tags, rule.label, rows)
 
@@ -160,12 +181,22 @@ def _rule(text: str) -> Rule:
     return Rule(
         condition_of(values),
         tag=tag,
-        tag2=tag2 if tag is None else None,
+        tag2=tag2,
         label=label,
+        tos=_tos(values),
         stack=stack,
         jump=values.get("jeq", ""),
         name=values.get("label", ""),
     )
+
+
+def _tos(values: Mapping[str, str]) -> int | None:
+    written = values.get("set_tos")
+    if written is None:
+        return None
+    if not (written.isascii() and written.isdecimal()):
+        raise ValueError(f"bad 'set_tos' value: '{written}'. Line ignored.")
+    return int(written) & 255
 
 
 def _tag(values: Mapping[str, str], key: str, alias: str) -> int | None:
@@ -173,7 +204,7 @@ def _tag(values: Mapping[str, str], key: str, alias: str) -> int | None:
     if written is None:
         return None
     if written.endswith("++"):
-        raise UnsupportedKeyError(f"{key}++")
+        raise UnsupportedKeyError(f"{key}++", "records have no numbers that a restart keeps")
     if not (written.isascii() and written.isdecimal()) or int(written) > LARGEST_TAG:
         raise ValueError(f"Invalid {key}/{alias} specified (non-digit chars). Line ignored.")
     return int(written)

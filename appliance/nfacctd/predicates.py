@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.flows import address_halves
+from appliance.flows import address_halves, octets_column
 from appliance.setting_types import Network
 
 Columns = Callable[[str], Any]
-"""Return a column by its name: an array with a value for each row, or one value for all of them."""
+"""Return a column by its name: an array with a value for each row, or one value for all of them.
+The octets of an element are read as a number; behind `PRESENT` their name asks whether they are
+there."""
+
+PRESENT = "present_"
 
 Mask = NDArray[np.bool_]
 
@@ -76,6 +80,14 @@ def is_one_of(column: str, values: Sequence[int]) -> Predicate:
         return np.isin(found, numbers)
 
     return Predicate(frozenset((column,)), mask)
+
+
+def has_element(element: int) -> Predicate:
+    """Return a predicate: the record has an element of IANA's, whatever its value."""
+    name = octets_column(0, element)
+    return Predicate(
+        frozenset((name,)), lambda columns: np.asarray(columns(PRESENT + name), np.bool_)
+    )
 
 
 def is_between(column: str, low: int, high: int) -> Predicate:

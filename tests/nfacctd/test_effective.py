@@ -173,6 +173,23 @@ def test_key_when_it_would_change_rows_and_is_false_then_only_a_hint(read):
 
 
 @pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (
+            "sql_history: 10m\nsql_history_offset: 600",
+            "History offset (ie. sql_history_offset) must be < history (ie. sql_history).",
+        ),
+        ("nfacctd_net: mask", "'mask' needs a networks_mask"),
+        ("nfacctd_net: mask\nnetworks_mask: 0", "'mask' needs a networks_mask"),
+    ],
+)
+def test_keys_when_nfacctd_does_not_start_with_them_together_then_neither_here(
+    read, lines, problem
+):
+    assert read(f"{PLUGIN}{lines}\n").errors == [problem]
+
+
+@pytest.mark.parametrize(
     ("line", "reason"),
     [
         ("aggregate_filter[p]: len > 60", "aggregate_filter: a flow cannot answer 'len'"),
@@ -186,7 +203,7 @@ def test_filter_when_it_cannot_be_read_then_no_start_and_its_line(read, line, re
 
 def test_map_when_nfacctd_would_act_upon_a_line_then_no_start_and_its_line(read):
     found = read(PLUGIN + "pre_tag_map: m.map\n", m_map="set_tag=1\nset_tag=2 flowset_id=3\n")
-    assert [error[:25] for error in found.errors] == ["[m.map:2] flowset_id: thi"]
+    assert [error[:25] for error in found.errors] == ["[m.map:2] flowset_id: whi"]
 
 
 def test_filter_when_it_is_for_all_plugins_then_not_loaded_as_in_nfacctd(read):

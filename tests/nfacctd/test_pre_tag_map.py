@@ -51,6 +51,7 @@ V4, V6 = ("192.0.2.7", FLOW, 1, 2), ("2001:db8::1", FLOW, 1, 2)
         ("set_tag=1 in=1\nset_tag=2\n", [(1, 0, "")] * 2),
         ("set_tag=1 in=-1\nset_tag=2 out=2\n", [(2, 0, "")] * 2),
         ("set_tag=1 set_label=x\n", [(1, 0, "")] * 2),
+        ("set_tag=1 set_tag2=7\n", [(1, 7, "")] * 2),
         ("set_tag=1 jeq=l\nset_tag=9\nset_label=x label=l\n", [(1, 0, "x")] * 2),
         ("set_tag=1 jeq=l ip=::/0\nset_tag=9\nset_label=x label=l\n", [(9, 0, ""), (1, 0, "x")]),
         ("set_tag=1 jeq=nosuch\nset_tag=9\n", [(1, 0, "")] * 2),
@@ -88,6 +89,12 @@ def test_rules_when_they_ask_for_a_kind_then_only_those(rules):
             "set_tag=1 sample_type=x",
             "Invalid NetFlow/IPFIX 'sample_type' value. Line ignored.",
         ),
+        ("set_tag=1 set_tos=x", "bad 'set_tos' value: 'x'. Line ignored."),
+        ("set_tag=1 is_bi_flow=x", "bad 'is_bi_flow' value: 'x'. Line ignored."),
+        *(
+            (f"set_tag=1 mpls_vpn_rd={rd}", f"Invalid RD type specified '{rd}'. Line ignored.")
+            for rd in ("7", "3:1:1", "0:65536:1", "0:1:x", "vrfid:x", "1:1", "2:-1:1", "0:1:1:1")
+        ),
         ("set_tag", "malformed line: set_tag. Line ignored."),
         ("set_tag=1 in=x", "Bad interface 'x'. Line ignored."),
     ],
@@ -101,10 +108,14 @@ def test_rule_when_wrong_then_without_effect_and_said(rules, tmp_path, line, wor
 @pytest.mark.parametrize(
     ("line", "key", "words"),
     [
-        ("set_tag=1 flowset_id=2", "flowset_id", "flowset_id"),
-        ("set_tag=1++", "set_tag++", "set_tag++"),
-        ("set_tos=7 in=1", "set_tos", "set_tos"),
-        ("set_tag=1 sample_type=flow-mpls-ipv4", "sample_type", "sample_type: flow-mpls-ipv4"),
+        (
+            "set_tag=1 flowset_id=2",
+            *("flowset_id", "flowset_id: which template a record had is not kept"),
+        ),
+        (
+            "set_tag=1++",
+            *("set_tag++", "set_tag++: records have no numbers that a restart keeps"),
+        ),
         ("set_tag=1 filter='len > 9'", "filter", "filter: a flow cannot answer 'len'"),
     ],
 )
@@ -112,3 +123,39 @@ def test_rule_when_nfacctd_would_act_upon_it_then_unsupported(rules, tmp_path, l
     found = rules(f"! first\n{line}\nset_tag=5\n")
     assert found.unsupported == ((key, f"[{tmp_path}/m:2] {words}"),)
     assert tagged(found, V4) == [(5, 0, "")]
+
+
+@pytest.mark.parametrize(
+    ("condition", "matching"),
+    [
+        ("mpls_vpn_rd=0:65001:5", [0]),
+        ("mpls_vpn_rd=-0:65001:5", [1, 2, 3]),
+        ("mpls_vpn_rd=1:192.0.2.1:7", [1]),
+        ("mpls_vpn_rd=1:3221225985:7", [1]),
+        ("mpls_vpn_rd=vrfid:9", [2, 3]),
+    ],
+)
+def test_rule_when_it_asks_for_a_route_distinguisher_then_as_written(rules, condition, matching):
+    # Real nfacctd reads the key, and finds none.
+    columns = {
+        "octets_0_90": np.array([65001 << 32 | 5, 1 << 48 | 0xC0000201 << 16 | 7, 0, 0], np.uint64),
+        "octets_0_234": np.array([0, 0, 9, 0], np.uint64),
+        "octets_0_235": np.array([0, 0, 0, 9], np.uint64),
+    }
+    tags = rules(f"set_tag=1 {condition}\n").tags(columns.__getitem__, 4)
+    assert np.flatnonzero(tags.tag).tolist() == matching
+
+
+@pytest.mark.parametrize(
+    ("kind", "matching"),
+    [("flow-ipv4", [0]), ("flow-mpls-ipv4", [1]), ("flow-mpls-ipv6", []), ("-flow-ipv4", [1])],
+)
+def test_rule_when_it_asks_for_labels_then_of_records_that_have_one(rules, kind, matching):
+    columns = {
+        "record_kind": np.uint8(FLOW),
+        "present_octets_0_70": np.array([False, True]),
+        **{f"{end}_address_hi": np.uint64(0) for end in ("source", "destination")},
+        **{f"{end}_address_lo": np.uint64(0xFFFF << 32) for end in ("source", "destination")},
+    }
+    tags = rules(f"set_tag=1 sample_type={kind}\n").tags(columns.__getitem__, 2)
+    assert np.flatnonzero(tags.tag).tolist() == matching

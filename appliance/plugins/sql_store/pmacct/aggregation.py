@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.flowlog import Rows
+from appliance.flows import RecordKind, octets_column
+from appliance.nfacctd.aggregates import INITIATOR_PACKETS, RESPONDER_OCTETS
 from appliance.nfacctd.pre_tag_map import Tags
 from appliance.plugins.sql_store.pmacct.history import bins
 from appliance.plugins.sql_store.pmacct.plan import TablePlan
@@ -20,10 +22,18 @@ from appliance.plugins.sql_store.pmacct.row_selection import (
     resolved_rows,
     tags_of,
     taken,
+    with_set_tos,
 )
-from appliance.plugins.sql_store.pmacct.values import Value, column_of, key_columns
+from appliance.plugins.sql_store.pmacct.values import (
+    Value,
+    column_of,
+    key_columns,
+)
 
 BIN, OCTETS, PACKETS, FLOWS = "bin", "octets", "packets", "flows"
+EARLIEST, LATEST = "earliest", "latest"
+"""The earliest start and the latest end of the flows of a row, in milliseconds since 1970."""
+
 FLAG_BITS = tuple(f"flag{bit}" for bit in range(8))
 LARGEST_SUM = 1 << 60
 """No sum is larger; what would be stays there."""
@@ -51,6 +61,7 @@ def aggregate(rows: Rows, plan: TablePlan, grid: int, options: bool = False) -> 
     mask = taken(rows, plan, tags, options)
     if not np.any(mask):
         return None
+    resolved = with_set_tos(resolved, tags)
     parts = [_aggregate(resolved, way, grid, options, tags, mask) for way in plan.ways]
     return joined(parts)
 
@@ -62,6 +73,8 @@ def _aggregate(
     if plan.history is not None:
         columns[BIN] = bins(_seconds(rows, plan), grid, plan.history)
     columns.update(_counters(rows, plan, options))
+    if plan.is_stitched:
+        columns.update(_extremes(rows, plan))
     varying = {name: value for name, value in columns.items() if _varies(value)}
     table = pa.table({name: pa.array(v) for name, v in varying.items()} | _row_numbers(rows))
     if not np.all(mask):
@@ -94,8 +107,8 @@ def selected(table: Any, plan: TablePlan) -> Any:
 
 
 def _key_names(columns: dict[str, Value]) -> list[str]:
-    sums = (OCTETS, PACKETS, FLOWS, *FLAG_BITS)
-    return [name for name in columns if name not in sums]
+    others = (OCTETS, PACKETS, FLOWS, EARLIEST, LATEST, *FLAG_BITS)
+    return [name for name in columns if name not in others]
 
 
 def _row_numbers(rows: Rows) -> dict[str, Any]:
@@ -111,6 +124,21 @@ def _seconds(rows: Rows, plan: TablePlan) -> np.ndarray[Any, np.dtype[np.int64]]
     return np.atleast_1d(arrival // 1000)
 
 
+def _extremes(rows: Rows, plan: TablePlan) -> dict[str, Value]:
+    """Return start and end of each flow; the second of its arrival where it tells none."""
+    arrival = np.asarray(column_of(rows, "collection_time_milliseconds"), np.int64) // 1000 * 1000
+    if plan.arrival_time:
+        return {EARLIEST: arrival, LATEST: arrival}
+    start, end = (
+        np.asarray(column_of(rows, f"flow_{what}_milliseconds"), np.int64)
+        for what in ("start", "end")
+    )
+    return {
+        EARLIEST: np.where(start > 0, start, arrival),
+        LATEST: np.where(end > 0, end, arrival),
+    }
+
+
 def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
     if options:
         found: dict[str, Value] = {OCTETS: 0, PACKETS: 0}
@@ -118,6 +146,8 @@ def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
         return found | (dict.fromkeys(FLAG_BITS, 0) if plan.has_flags else {})
     octets = np.asarray(column_of(rows, "octet_delta_count"))
     packets = np.asarray(column_of(rows, "packet_delta_count"))
+    if plan.responder_octets:
+        packets = _with_responder_octets(rows, packets)
     if plan.renormalize:
         told = np.asarray(column_of(rows, "sampling_rate"), np.float64)
         rate = np.maximum(plan.resolution.external_rate or told, 1.0)
@@ -132,6 +162,16 @@ def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
         flags = np.where(kept, np.asarray(column_of(rows, "tcp_control_bits")), 0).astype(np.uint8)
         found |= {name: (flags >> bit) & 1 for bit, name in enumerate(FLAG_BITS)}
     return {name: v.item() if v.ndim == 0 else v for name, v in found.items()}
+
+
+def _with_responder_octets(rows: Rows, packets: Any) -> Any:
+    """Return packets; of a flow that counts none but its initiator's, the responder's octets."""
+    initiator, responder = (
+        np.asarray(column_of(rows, octets_column(0, element)))
+        for element in (INITIATOR_PACKETS, RESPONDER_OCTETS)
+    )
+    traffic = np.asarray(column_of(rows, "record_kind")) == RecordKind.FLOW
+    return np.where(traffic & (packets == initiator), responder, packets)
 
 
 def _bounded(values: Any) -> Any:
@@ -154,7 +194,8 @@ def _plain(value: Value) -> Any:
 def _summed(table: Any, keys: list[str], columns: dict[str, Value]) -> Any:
     """Group a table by its keys; sums of constants are taken by counting rows."""
     sums = [(n, "sum") for n in (OCTETS, PACKETS, FLOWS) if n in table.column_names]
-    sums += [(n, "max") for n in FLAG_BITS if n in table.column_names]
+    sums += [(n, "max") for n in (LATEST, *FLAG_BITS) if n in table.column_names]
+    sums += [(n, "min") for n in (EARLIEST,) if n in table.column_names]
     constant = [n for n in (OCTETS, PACKETS, FLOWS) if n in columns and n not in table.column_names]
     counted = [("rows", "count")] if constant or not sums else []
     wide = _widened(table, [name for name, how in sums if how == "sum"])
@@ -204,7 +245,7 @@ def _type(name: str, value: Any) -> Any:
         return pa.string()
     if name in FLAG_BITS:
         return pa.uint8()
-    return pa.int64() if name == BIN else pa.uint64()
+    return pa.int64() if name in (BIN, EARLIEST, LATEST) else pa.uint64()
 
 
 def _ordered(table: Any) -> Any:
@@ -223,6 +264,6 @@ def _ordered(table: Any) -> Any:
 def _wanted_type(name: str, found: Any) -> Any:
     if pa.types.is_string(found):
         return found
-    if name in (OCTETS, PACKETS, FLOWS, BIN):
+    if name in (OCTETS, PACKETS, FLOWS, BIN, EARLIEST, LATEST):
         return pa.int64()
     return pa.uint8() if name in FLAG_BITS else pa.uint64()

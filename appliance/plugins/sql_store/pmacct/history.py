@@ -7,9 +7,7 @@ directions, by the clocks of the machine's time zone. Months are counted from Ja
 from __future__ import annotations
 
 import datetime
-import re
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,49 +15,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-MONTH = "M"
-ROUNDOFFS = "mhdwM"
+from appliance.nfacctd.time_slots import MONTH, ROUNDOFFS, History
+
 _QUARTER, _DAY = 900, 86400
 _MOST_QUARTERS = 10_000
-_HISTORY = re.compile(r"\s*([0-9]+)\s*([A-Za-z]?)")
 
 Times = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """How long a bin is: `count` units of s, m, h, d, w or M."""
-
-    count: int
-    unit: str
-
-    @property
-    def seconds(self) -> int:
-        """Return the length, of months the shortest."""
-        return self.count * (28 * 86400 if self.unit == MONTH else SECONDS[self.unit])
-
-
-def parse_history(text: str) -> tuple[History | None, str | None]:
-    """Read `sql_history`.
-
-    Returns
-    -------
-    tuple
-        The length of bins, None for no history; nfacctd's words when the unit is not known.
-    """
-    match = _HISTORY.match(text)
-    if match is None or int(match[1]) == 0:
-        return None, None
-    unit = match[2] or "s"
-    if unit not in SECONDS and unit != MONTH:
-        return None, f"Ignoring unknown time measuring unit: '{unit}'."
-    return History(int(match[1]), unit), None
-
-
-def unknown_roundoffs(text: str) -> list[str]:
-    """Return the letters of `sql_history_roundoff` that mean nothing."""
-    return [letter for letter in text if letter not in ROUNDOFFS]
 
 
 def rounded_down(second: int, roundoff: str) -> int:
@@ -89,15 +50,19 @@ def grid_start(now: int, history: History, roundoff: str) -> int:
     if history.unit == MONTH:
         return start
     # Minutes alone are rounded to a whole bin, as 10m at 21:28 begins at 21:20.
-    return int(bins(np.array([now]), start, history)[0])
+    return int(_bins(np.array([now]), start, history)[0])
 
 
 def bins(times: Times, start: int, history: History) -> Times:
     """Return the start of the bin of each moment, in seconds.
 
     The grid is one of local time, so that a day begins at midnight on both sides of a change of
-    the clocks; what the change repeats stays two hours.
+    the clocks; what the change repeats stays two hours. An offset begins all of them earlier.
     """
+    return _bins(times + history.offset, start, history) - history.offset
+
+
+def _bins(times: Times, start: int, history: History) -> Times:
     if history.unit == MONTH:
         return _months(times, history.count)
     anchor, length = start + _utc_offset(start // _QUARTER), history.seconds

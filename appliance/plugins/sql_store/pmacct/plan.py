@@ -12,6 +12,7 @@ from pathlib import Path
 from appliance.nfacctd.aggregates import (
     BOTH_WAYS,
     BUILT_IN,
+    STITCHED,
     BuiltIn,
     Kind,
     column_name,
@@ -27,8 +28,8 @@ from appliance.nfacctd.preprocess import Preprocess
 from appliance.nfacctd.primitives import Primitive
 from appliance.nfacctd.resolution import Resolution
 from appliance.nfacctd.selection import Selection
+from appliance.nfacctd.time_slots import History, parse_history, unknown_roundoffs
 from appliance.plugins.sql_store.places import Place, place_at
-from appliance.plugins.sql_store.pmacct.history import History, parse_history, unknown_roundoffs
 from appliance.plugins.sql_store.pmacct.time_format import TimeFormat
 from appliance.plugins.sql_store.pmacct.triggers import Trigger
 
@@ -106,11 +107,14 @@ class TablePlan:
     table
         Its name, perhaps with variables; of `print` the file's, empty for standard output.
     columns
-        What the rows are told apart by, then TCP flags and flows where asked for.
+        What the rows are told apart by, TCP flags and flows where asked for, and the earliest start
+        and the latest end of the flows in a row (`nfacctd_stitching`).
     own
         The table is the site's own; else it has the columns of pmacct's, with its primary key.
     post_tags
         What stands in place of tag and second tag; None: what the rules gave.
+    responder_octets
+        A firewall's flow has the octets of its responder in place of packets (`tmp_asa_bi_flow`).
     mirror
         What is counted a second time in place of the only column (`sum_host` and the like).
     """
@@ -139,6 +143,7 @@ class TablePlan:
     selection: Selection
     resolution: Resolution
     post_tags: tuple[int | None, int | None]
+    responder_octets: bool = False
     preprocess: Preprocess = field(default_factory=Preprocess)
     trigger: Trigger | None = None
     mirror: BuiltIn | None = None
@@ -150,21 +155,37 @@ class TablePlan:
 
     @property
     def keys(self) -> tuple[ColumnPlan, ...]:
-        """Return the columns that rows are told apart by."""
-        return tuple(c for c in self.columns if c.kind not in (Kind.FLAGS, Kind.FLOWS))
+        """Return the columns that flows are told apart by."""
+        others = (Kind.FLAGS, Kind.FLOWS)
+        return tuple(c for c in self.columns if c.kind not in others and c.built_in not in STITCHED)
+
+    @property
+    def is_stitched(self) -> bool:
+        """Whether rows have the earliest start and the latest end of their flows."""
+        return any(c.built_in in STITCHED for c in self.columns)
 
     @property
     def ways(self) -> tuple[TablePlan, ...]:
         """Return the plan, and the one by which each flow counts a second time."""
         if self.mirror is None:
             return (self,)
-        other = (replace(c, built_in=self.mirror) if c.filler is None else c for c in self.columns)
-        return (self, replace(self, columns=tuple(other), mirror=None))
+        others = tuple(
+            replace(column, built_in=self.mirror)
+            if column.filler is None and column in self.keys
+            else column
+            for column in self.columns
+        )
+        return (self, replace(self, columns=others, mirror=None))
 
     @property
     def needs_tags(self) -> bool:
-        """Whether rows are told apart, or taken, by their tags or labels."""
-        kept = any(c.kind in (Kind.TAG, Kind.LABEL) and c.filler is None for c in self.keys)
+        """Whether rows are told apart, or taken, by what rules give them."""
+        kinds = (Kind.TAG, Kind.LABEL)
+        kept = any(
+            c.kind in kinds or (self.rules.set_tos and c.built_in is BUILT_IN["tos"])
+            for c in self.keys
+            if c.filler is None
+        )
         return self.selection.needs_tags or (kept and bool(self.rules.rules))
 
     @property
@@ -205,7 +226,8 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
     version = NEWEST_VERSION if printed else config.number("sql_table_version", name, 1)
     own = printed or config.flag("sql_optimize_clauses", name)
     bgp = is_bgp_table(config.text("sql_table_type", name), names)
-    history, unit_problem = parse_history(config.text(f"{keys}_history", name))
+    offset = config.number(f"{keys}_history_offset", name)
+    history, unit_problem = parse_history(config.text(f"{keys}_history", name), offset)
     roundoff = config.text(f"{keys}_history_roundoff", name)
     problems = [unit_problem] if unit_problem else []
     problems += [f"ignoring unknown round off value: {x}" for x in unknown_roundoffs(roundoff)]
@@ -216,7 +238,7 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         place=place or _output(config, name),
         table=config.text("print_output_file", name) if printed else table,
         schema=config.file("sql_table_schema", name),
-        columns=tuple(_columns(config, names, version, bgp, own)),
+        columns=(*_columns(config, names, version, bgp, own), *_stitched_columns(config, name)),
         own=own,
         history=history,
         roundoff=roundoff,
@@ -236,6 +258,7 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         selection=config.selection(name),
         resolution=config.resolution(name)[0],
         post_tags=(_post_tag(config, "post_tag", name), _post_tag(config, "post_tag2", name)),
+        responder_octets=config.flag("tmp_asa_bi_flow", name),
         preprocess=config.preprocess(plugin)[0],
         trigger=_trigger(config, name, keys),
         mirror=BUILT_IN[both[1]] if (both := _both_ways(names)) is not None else None,
@@ -326,6 +349,11 @@ def _columns(
         host = BUILT_IN["src_host"].sql_type
         kind = host if column in ("ip_src", "ip_dst") else built_in.sql_type
         yield ColumnPlan(column, built_in.kind, kind, built_in, filler=filler)
+
+
+def _stitched_columns(config: EffectiveConfig, name: str) -> Iterator[ColumnPlan]:
+    for built_in in STITCHED if config.flag("nfacctd_stitching", name) else ():
+        yield ColumnPlan(built_in.column, built_in.kind, built_in.sql_type, built_in)
 
 
 def _both_ways(names: tuple[str, ...]) -> tuple[str, str] | None:

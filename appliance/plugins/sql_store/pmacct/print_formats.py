@@ -46,6 +46,7 @@ _HEADERS: tuple[tuple[str, str, int], ...] = (
     ("mpls_stack_depth", "MPLS_STACK_DEPTH", 18), ("vxlan", "VXLAN", 10),
     ("timestamp_start", "TIMESTAMP_START", 31), ("timestamp_end", "TIMESTAMP_END", 31),
     ("timestamp_arrival", "TIMESTAMP_ARRIVAL", 31), ("timestamp_export", "TIMESTAMP_EXPORT", 31),
+    ("timestamp_min", "TIMESTAMP_MIN", 31), ("timestamp_max", "TIMESTAMP_MAX", 31),
     ("export_proto_seqno", "EXPORT_PROTO_SEQNO", 20),
     ("export_proto_version", "EXPORT_PROTO_VERSION", 22),
     ("export_proto_sysid", "EXPORT_PROTO_SYSID", 20),
@@ -60,7 +61,8 @@ _JSON_ORDER = (
     "sampling_direction", "post_nat_src_host", "post_nat_dst_host", "post_nat_src_port",
     "post_nat_dst_port", "nat_event", "fw_event", "mpls_label_top", "mpls_label_bottom",
     "mpls_stack_depth", "vxlan", "timestamp_start", "timestamp_end", "timestamp_arrival",
-    "export_proto_seqno", "export_proto_version", "export_proto_sysid", "timestamp_export",
+    "timestamp_min", "timestamp_max", "export_proto_seqno", "export_proto_version",
+    "export_proto_sysid", "timestamp_export",
 )  # fmt: skip
 _JSON_NAMES = {"class": "class", "fw_event": "nat_event"}
 """Primitives that are not called there as their columns are in SQL."""

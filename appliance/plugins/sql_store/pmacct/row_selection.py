@@ -5,26 +5,38 @@ Filters and tags look at the flows as they came; what files put in place of colu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 
 from appliance.flowlog import Rows
 from appliance.flows import RecordKind
-from appliance.nfacctd.pre_tag_map import Tags
+from appliance.nfacctd.pre_tag_map import UNSET, Tags
 from appliance.nfacctd.resolution import FILE
 from appliance.nfacctd.selection import Selection
 from appliance.plugins.sql_store.pmacct.plan import TablePlan
 from appliance.plugins.sql_store.pmacct.values import HALVES, Value, column_of
 
-_IP_VERSIONS = (4, 6)
+_IP_VERSIONS, _TOS = (4, 6), "ip_class_of_service"
 _AS_NUMBERS = ("bgp_source_as_number", "bgp_destination_as_number")
 
 
 def resolved_rows(rows: Rows, plan: TablePlan) -> Rows:
     """Return rows with what the configuration puts in place of their columns."""
     changed = plan.resolution.resolve(lambda name: column_of(rows, name), rows.n_rows)
-    if not changed:
+    return _replaced(rows, changed) if changed else rows
+
+
+def with_set_tos(rows: Rows, tags: Tags | None) -> Rows:
+    """Return rows with the class of service that rules have set in place of their own."""
+    if tags is None or not np.any(tags.tos != UNSET):
         return rows
+    tos = np.where(tags.tos != UNSET, tags.tos, column_of(rows, _TOS)).astype(np.uint8)
+    return _replaced(rows, {_TOS: tos})
+
+
+def _replaced(rows: Rows, changed: Mapping[str, Value]) -> Rows:
     arrays = rows.arrays | {name: pa.array(values) for name, values in changed.items()}
     constants = {name: value for name, value in rows.constants.items() if name not in changed}
     return Rows(rows.n_rows, arrays, constants)

@@ -87,7 +87,8 @@ def create_statements(plan: TablePlan, target: Target, mysql: bool) -> list[str]
     keys = [quoted(column.name, mysql) for column in plan.keys if column.name]
     if plan.history is not None:
         keys.append(quoted(STAMPS[0], mysql))
-    if not plan.own and keys:
+    # Rows of one key come with another start and end in each purge.
+    if not plan.own and keys and not plan.is_stitched:
         columns.append(f"PRIMARY KEY ({', '.join(keys)})")
     ending = " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4" if mysql else ""
     return [f"CREATE TABLE {name} ({', '.join(columns)}){ending}"]

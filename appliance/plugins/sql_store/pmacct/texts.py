@@ -12,11 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from appliance.nfacctd.aggregates import Kind
+from appliance.nfacctd.aggregates import BUILT_IN, STITCHED, Kind
 from appliance.plugins.sql_store.pmacct.aggregation import (
     BIN,
+    EARLIEST,
     FLAG_BITS,
     FLOWS,
+    LATEST,
     OCTETS,
     PACKETS,
 )
@@ -50,6 +52,11 @@ def written_columns(table: Any, plan: TablePlan, now: int) -> TextColumns:
             columns[column.name] = pa.repeat(pa.scalar(column.filler), len(table))
         elif column.kind is Kind.FLAGS:
             columns[column.name] = _flags(table)
+        elif column.built_in in STITCHED:
+            extreme = table[EARLIEST if column.built_in is STITCHED[0] else LATEST].to_numpy()
+            # `print` of nfacctd knows no whole seconds of these.
+            whole = plan.whole_seconds and plan.database is not None
+            columns.update(_times(column.name, extreme, plan.times, whole))
         elif column.kind is not Kind.FLOWS:
             columns.update(_written(table, column, keys[column.name], plan))
     columns["packets"], columns["bytes"] = table[PACKETS], table[OCTETS]
@@ -110,7 +117,9 @@ def _written(table: Any, column: ColumnPlan, key: str, plan: TablePlan) -> TextC
     if column.kind in (Kind.ADDRESS, Kind.NET):
         hi, lo = (table[f"{key}{half}"].to_numpy() for half in ("hi", "lo"))
         texts = address_texts(hi, lo)
-        if column.kind is Kind.NET:
+        # No peer is 0.0.0.0 in nfacctd's tables, and empty in what it prints.
+        is_peer = column.built_in is BUILT_IN["peer_dst_ip"] and plan.database is not None
+        if column.kind is Kind.NET or is_peer:
             texts = pc.if_else(pc.equal(texts, ""), "0.0.0.0", texts)  # noqa: S104 - no address
         return {column.name: texts}
     values = table[key]
@@ -121,13 +130,14 @@ def _written(table: Any, column: ColumnPlan, key: str, plan: TablePlan) -> TextC
     if column.kind is Kind.PROTOCOL and not plan.numeric_protocols:
         return {column.name: _PROTOCOL_TEXTS.take(values.combine_chunks())}
     if column.kind is Kind.TIME:
-        return _times(column.name, values.to_numpy().astype(np.int64), plan)
+        milliseconds = values.to_numpy().astype(np.int64)
+        return _times(column.name, milliseconds, plan.times, plan.whole_seconds)
     return {column.name: values}
 
 
-def _times(name: str, milliseconds: Any, plan: TablePlan) -> TextColumns:
-    columns = {name: written_times(milliseconds // 1000, plan.times)}
-    if not plan.whole_seconds:
+def _times(name: str, milliseconds: Any, times: TimeFormat, whole_seconds: bool) -> TextColumns:
+    columns = {name: written_times(milliseconds // 1000, times)}
+    if not whole_seconds:
         columns[f"{name}_residual"] = pa.array(milliseconds % 1000 * 1000)
     return columns
 

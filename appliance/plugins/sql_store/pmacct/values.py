@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 
 from appliance.flowlog import Rows
 from appliance.flows import COLUMN, UNKNOWN_PROTOCOL, octets_column
-from appliance.nfacctd.aggregates import BuiltIn, Kind
+from appliance.nfacctd.aggregates import INITIATOR_PACKETS, RESPONDER_OCTETS, BuiltIn, Kind
 from appliance.nfacctd.pre_tag_map import Tags
+from appliance.nfacctd.predicates import PRESENT
 from appliance.nfacctd.primitives import Primitive
 from appliance.nfacctd.resolution import RESOLVED
 from appliance.plugins.sql_store.pmacct.plan import ColumnPlan, TablePlan
@@ -42,6 +43,8 @@ def source_columns(plan: TablePlan) -> tuple[str, ...]:
     names += [f"{side}_address_{half}" for side in ("source", "destination") for half in HALVES]
     names += ["delta_flow_count"] if plan.has_flows else []
     names += ["ip_version", "nat_event", "export_protocol_version", "protocol_identifier"]
+    if plan.responder_octets:
+        names += (octets_column(0, element) for element in (RESPONDER_OCTETS, INITIATOR_PACKETS))
     names += plan.rules.columns if plan.needs_tags else ()
     names += (*plan.selection.columns, *plan.resolution.columns)
     for column in (column for way in plan.ways for column in way.columns):
@@ -50,7 +53,15 @@ def source_columns(plan: TablePlan) -> tuple[str, ...]:
 
 
 def column_of(rows: Rows, name: str) -> Value:
-    """Return a column of the flow log: an array, or one value; absent values are filled in."""
+    """Return a column of the flow log: an array, or one value; absent values are filled in.
+
+    The octets of an element are read as uint64, 0 where they are absent; behind `PRESENT` their
+    name asks whether they are there.
+    """
+    if name.startswith(PRESENT):
+        return _presence(rows, name.removeprefix(PRESENT))
+    if name not in COLUMN:
+        return _octets_number(rows, name)
     if name in rows.constants:
         return rows.constants[name]
     absent = COLUMN[name].absent
@@ -60,6 +71,18 @@ def column_of(rows: Rows, name: str) -> Value:
     if found.null_count:
         found = found.fill_null(absent)
     return found.to_numpy(zero_copy_only=False)
+
+
+def _presence(rows: Rows, name: str) -> Value:
+    octets = rows.arrays.get(name)
+    return False if octets is None else pc.is_valid(octets).to_numpy(zero_copy_only=False)
+
+
+def _octets_number(rows: Rows, name: str) -> Value:
+    octets = rows.arrays.get(name)
+    if octets is None:
+        return 0
+    return _mapped(octets, lambda value: int.from_bytes(value[-8:], "big"), 0).to_numpy()
 
 
 def key_columns(rows: Rows, plan: TablePlan, tags: Tags | None) -> Keys:

@@ -76,34 +76,11 @@ class Side:
 
     def run_nfacctd(self) -> None:
         """Let nfacctd read the capture; it purges everything and ends."""
-        subprocess.run(
-            ["nfacctd", "-f", str(self.config)],
-            check=False,
-            capture_output=True,
-            timeout=60,
-            env={"TZ": "UTC", **os.environ},
-        )
+        run_nfacctd(self.config)
 
     def run_appliance(self) -> None:
         """Import the capture into a flow log, and let the loader fill the tables."""
-        tree = {"data_directory": str(self.folder), "collector": {"config": str(self.config)}}
-        file = SettingsFile(None, self.folder, tree)
-        app = build_app(build_plugin_manager(entry_points=()), file)
-        settings = app.settings
-        states = ExporterStates(exporter_limits(settings))
-        primitives = raw_elements(settings)
-        writer = FlowLogWriter(self.folder / "flowlog", flow_log_limits(settings), primitives)
-        pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
-        writer.start()
-        for datagrams in _blocks(self.capture, ()):
-            now_ms = datagrams[-1].received_ms
-            pipeline.take(block_of(datagrams), now_ms)
-            writer.flush({}, now_ms)
-        writer.close()
-        loader = PmacctLoader(read_effective(self.config), self.folder / "flowlog")
-        loader.load_once(time.time())
-        loader.finish(time.time())
-        loader.close()
+        fill_tables(self.folder, self.config, self.capture)
 
     def rows(self, table: str) -> Counter[Row]:
         """Return the rows of a table as (column, value) pairs."""
@@ -123,6 +100,40 @@ class Side:
         )
         connection.close()
         return found
+
+
+def run_nfacctd(config: Path) -> None:
+    """Let nfacctd read the capture that its configuration names; it purges everything and ends."""
+    subprocess.run(
+        ["nfacctd", "-f", str(config)],
+        check=False,
+        capture_output=True,
+        timeout=60,
+        # nfacctd looks for files where it was started.
+        cwd=config.parent,
+        env={"TZ": "UTC", **os.environ},
+    )
+
+
+def fill_tables(folder: Path, config: Path, capture: Path) -> None:
+    """Import a capture into a flow log in a folder, and let the loader write what is asked for."""
+    tree = {"data_directory": str(folder), "collector": {"config": str(config)}}
+    app = build_app(build_plugin_manager(entry_points=()), SettingsFile(None, folder, tree))
+    settings = app.settings
+    states = ExporterStates(exporter_limits(settings))
+    limits = flow_log_limits(settings)
+    writer = FlowLogWriter(folder / "flowlog", limits, raw_elements(settings))
+    pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
+    writer.start()
+    for datagrams in _blocks(capture, ()):
+        now_ms = datagrams[-1].received_ms
+        pipeline.take(block_of(datagrams), now_ms)
+        writer.flush({}, now_ms)
+    writer.close()
+    loader = PmacctLoader(read_effective(config), folder / "flowlog")
+    loader.load_once(time.time())
+    loader.finish(time.time())
+    loader.close()
 
 
 def without(rows: Counter[Row], columns: tuple[str, ...]) -> Counter[Row]:

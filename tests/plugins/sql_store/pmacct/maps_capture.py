@@ -15,6 +15,10 @@ COMMON = (
 )
 OF_V4 = ((8, 4), (12, 4), (9, 1), (13, 1), (15, 4), (18, 4), *COMMON)
 OF_V6 = ((27, 16), (28, 16), (29, 1), (30, 1), (62, 16), (63, 16), *COMMON)
+OF_LABELS = (
+    *((8, 4), (12, 4), (7, 2), (11, 2), (4, 1), (5, 1), (1, 4), (2, 4)),
+    *((245, 2), (249, 4), (231, 4), (232, 4)),
+)
 V4 = ("10.10.0.1", "10.10.0.2", "10.20.3.4", "203.0.113.1", "203.0.113.200", "192.168.5.47")
 V6 = ("2001:db8::1", "2001:db8:1::2", "2001:db8:ffff::3")
 PORTS = (25, 53, 80, 443, 1000, 50001)
@@ -22,7 +26,7 @@ MACS = (0x001122334455, 0x001122334466, 0x01005E000005)
 
 
 def maps_capture(path: Path) -> Path:
-    """Write 160 flows, each with another number of octets from 1001 on."""
+    """Write 168 flows, each with another number of octets from 1001 on."""
     chance, octets = random.Random(7), iter(range(1001, 2000))
     messages = [v9(a_set(0, template(300, *OF_V4) + template(301, *OF_V6)), sequence=1)]
     for sequence in range(2, 8):
@@ -32,6 +36,8 @@ def maps_capture(path: Path) -> Path:
     for engine, sampling in (((3, 7), 0), ((4, 2), 0x4064)):
         records = [_v5(chance, next(octets)) for _ in range(8)]
         messages.append(v5(*records, engine=engine, sampling=sampling))
+    labelled = b"".join(_labelled(chance, next(octets)) for _ in range(8))
+    messages += [v9(a_set(0, template(302, *OF_LABELS)), a_set(302, labelled), sequence=8)]
     return write_pcap(path, enumerate(messages))
 
 
@@ -73,6 +79,15 @@ def _common(chance: random.Random, octets: int) -> bytes:
     # nfacctd knows VLANs below 256 as ones of records, not as ones of frames.
     vlan = struct.pack(">H", chance.choice((0, 0, 10, 100)))
     return struct.pack(">HHBBB6I", *head, *counters) + vlan + macs + bytes((chance.choice((0, 1)),))
+
+
+def _labelled(chance: random.Random, octets: int) -> bytes:
+    """Lay a record of a customer's VLAN and a pseudowire, which counts both directions."""
+    ends = v4(chance.choice(V4)) + v4(chance.choice(V4))
+    ports = (chance.choice(PORTS), chance.choice(PORTS))
+    counted = struct.pack(">HHBBII", *ports, 6, 8, octets, chance.randint(1, 9))
+    labels = struct.pack(">HI", chance.choice((0, 10, 20)), chance.choice((0, 4711)))
+    return ends + counted + labels + struct.pack(">II", octets, 7)
 
 
 def _v5(chance: random.Random, octets: int) -> bytes:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.plugins.sql_store.pmacct.history import History, bins, grid_start, parse_history
+from appliance.nfacctd.time_slots import History, parse_history
+from appliance.plugins.sql_store.pmacct.history import bins, grid_start
 
 ZONE = ZoneInfo("America/New_York")
 SPRING, AUTUMN = datetime.datetime(2027, 3, 14), datetime.datetime(2027, 11, 7)

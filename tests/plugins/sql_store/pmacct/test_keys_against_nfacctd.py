@@ -141,9 +141,8 @@ def assert_same(theirs: KeySide, ours: KeySide, forms: tuple[str, ...] = FORMATS
         assert got_lines == want_lines
 
 
-TIMES = "aggregate: src_host, timestamp_start, timestamp_end, timestamp_export\n" + "".join(
-    f"{kind}_history: 1m\n{kind}_history_roundoff: m\n" for kind in ("sql", "print")
-)
+HISTORY = "".join(f"{kind}_history: 1m\n{kind}_history_roundoff: m\n" for kind in ("sql", "print"))
+TIMES = "aggregate: src_host, timestamp_start, timestamp_end, timestamp_export\n" + HISTORY
 
 
 @pytest.mark.parametrize(
@@ -167,6 +166,18 @@ def test_times_when_written_by_both_then_the_same(both_sides, mariadb, new_york,
 COUNTS = ((1, number(100, 4)), (2, number(2, 4)))
 ENDS = ((8, v4("10.1.1.1")), (12, v4("10.1.1.2")))
 FLAGS = tuple((*ENDS, (4, number(p, 1)), (6, b"\x12"), *COUNTS) for p in (1, 6, 17, 47))
+INITIATOR, RESPONDER = (231, number(1000, 4)), (232, number(2000, 8))
+BOTH_DIRECTIONS = (
+    (INITIATOR, RESPONDER),
+    ((298, number(5, 4)), INITIATOR, RESPONDER, (299, number(7, 4))),
+    ((231, number(0, 4)), RESPONDER),
+    (INITIATOR, (232, number(0, 4))),
+    (INITIATOR, (2, number(3, 4))),
+    ((1, number(111, 4)), INITIATOR, RESPONDER),
+    ((233, b"\2"), INITIATOR, RESPONDER),
+    (*COUNTS, INITIATOR, RESPONDER),
+    COUNTS,
+)
 NO_ADDRESS = (
     ((60, b"\4"), (4, b"\x11"), *COUNTS),
     ((60, b"\6"), *COUNTS),
@@ -183,9 +194,14 @@ NO_ADDRESS = (
 )
 
 
-def capture_of(folder: Path, records: tuple[tuple[tuple[int, bytes], ...], ...]) -> Path:
+V5 = (v5(v5_record(protocol=17, flags=0x10, first=0, last=1000), uptime=1000),)
+
+
+def capture_of(
+    folder: Path, records: tuple[tuple[tuple[int, bytes], ...], ...], before: tuple[bytes, ...] = V5
+) -> Path:
     """Write a capture of v9 and IPFIX in which each record has a layout, and a port, of its own."""
-    sent = [v5(v5_record(protocol=17, flags=0x10, first=900, last=950), uptime=1000)]
+    sent = [*before]
     for protocol in (V9, IPFIX):
         for place, record in enumerate(records):
             fields = (*record, (7, number(1000 + place, 2)))
@@ -204,6 +220,57 @@ def test_records_when_without_addresses_then_those_that_nfacctd_keeps(both_sides
     # Of events nfacctd prints no counters, or those of another row.
     text = "aggregate: src_host, src_port, proto, flows"
     assert_same(*both_sides(text, capture_of(tmp_path, NO_ADDRESS)), ())
+
+
+@pytest.mark.parametrize(
+    "keys", ["", "timestamps_secs: true", "timestamps_since_epoch: true\nsql_dont_try_update: true"]
+)
+def test_rows_when_stitched_then_the_same_starts_and_ends(both_sides, tmp_path, keys):
+    # nfacctd takes an end where seconds and microseconds are both greater, and the first start.
+    times = ((5123, 1456), (4100, 400), (5100, 1200), (4000, 100), (3000, 3000))
+    records = tuple(
+        (
+            (8, v4(f"10.1.1.{place // 2}")),
+            (152, number(EXPORT_SECONDS * 1000 - start, 8)),
+            (153, number(EXPORT_SECONDS * 1000 - end, 8)),
+            *COUNTS,
+        )
+        for place, (start, end) in enumerate(times)
+    )
+    text = "aggregate: src_host, proto, export_proto_version, timestamp_export\n"
+    text += "nfacctd_stitching: true\n" + HISTORY
+    assert_same(*both_sides(text + keys, capture_of(tmp_path, records)))
+
+
+@pytest.mark.parametrize("offset", [15, 59])
+def test_bins_when_an_offset_is_configured_then_they_begin_earlier(both_sides, offset):
+    text = "aggregate: src_host\n" + HISTORY
+    text += f"sql_history_offset: {offset}\nprint_history_offset: {offset}"
+    assert_same(*both_sides(text))
+
+
+NEXT_HOPS = (
+    ((15, v4("192.0.2.7")), *COUNTS),
+    ((15, v4("192.0.2.7")), (18, v4("192.0.2.8")), *COUNTS),
+)
+
+
+@pytest.mark.parametrize("key", ["false", "true"])
+def test_next_hop_when_bgp_has_none_then_of_the_flow_where_configured(both_sides, tmp_path, key):
+    records = tuple((*ENDS, *record) for record in NEXT_HOPS)
+    # nfacctd takes none of NetFlow v5, and 0.0.0.0 as an address.
+    capture = capture_of(tmp_path, records, ())
+    text = f"aggregate: src_port, peer_dst_ip\nuse_ip_next_hop: {key}"
+    assert_same(*both_sides(text, capture))
+
+
+@pytest.mark.parametrize("rates", ["", "nfacctd_renormalize: true\nnfacctd_ext_sampling_rate: 10"])
+def test_counters_when_of_both_directions_then_the_responders_octets_are_packets(
+    both_sides, tmp_path, rates
+):
+    records = tuple((*ENDS, *record) for record in BOTH_DIRECTIONS)
+    text = f"aggregate: src_host, src_port, flows\ntmp_asa_bi_flow: true\n{rates}"
+    assert_same(*both_sides(text, capture_of(tmp_path, records)))
 
 
 @pytest.mark.parametrize(

@@ -5,26 +5,12 @@ Each case is a plugin `print` of its own; one nfacctd runs a group of them on on
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from appliance.app import build_app
-from appliance.cli.import_ import _blocks
-from appliance.collector.exporters import ExporterStates
-from appliance.collector.pipeline import Pipeline
-from appliance.collector.service import exporter_limits, flow_log_limits
-from appliance.decoding.options import raw_elements
-from appliance.flowlog import FlowLogWriter
-from appliance.nfacctd.effective import read_effective
-from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins.sql_store.pmacct.loader import PmacctLoader
-from appliance.settings import SettingsFile
-from appliance.wire.block import block_of
+from tests.plugins.sql_store.pmacct.both import fill_tables, run_nfacctd
 from tests.plugins.sql_store.pmacct.maps_capture import lengths_capture, maps_capture
 
 ENDS = "src_host, dst_host, src_port, dst_port, proto"
@@ -61,6 +47,9 @@ LINES = (
     *("bgp_nexthop=10.0.0.253", "direction=1", "direction=-1", "vlan=10", "vlan=-10", "vlan=0"),
     *("engine_type=3", "engine_type=0", "engine_id=7", "source_id=0", "sample_type=flow-ipv6"),
     *("src_mac=00:11:22:33:44:55", "is_multicast=true", "is_multicast=false", "nat_event=1"),
+    *("cvlan=10", "cvlan=-10", "cvlan=0", "mpls_pw_id=4711", "mpls_pw_id=-0", "is_bi_flow=true"),
+    *("is_bi_flow=false", "is_bi_flow=-true", "set_tos=32 vlan=10", "set_tos=300", "set_tos=x"),
+    *("set_tos=0 in=1 jeq=next\nset_tos=8 out=1 jeq=next\nset_tag=6", "sample_type=-flow-ipv6"),
     *("out=1 jeq=next\nset_tag=6 in=1 jeq=n\nset_tag=7 label=n stack=sum", "fwdstatus=64"),
 )
 PER_RUN = 24
@@ -117,6 +106,22 @@ def _groups() -> dict[str, tuple[str, list[str]]]:
         "networks_file_filter: true",
         networks[1:2],
     )
+    groups["one mask"] = (
+        "networks_file: networks.lst\nnfacctd_net: mask\nnfacctd_as: file\nnetworks_mask: 20",
+        [
+            f"aggregate[p]: {names}"
+            for names in (
+                *("src_net, src_mask, dst_net, dst_mask", "src_host, dst_mask, peer_dst_ip"),
+                "src_mask, src_net, src_as, peer_src_as",
+            )
+        ],
+    )
+    groups["a mask that does nothing"] = ("networks_mask: 20", ["aggregate[p]: src_net, src_mask"])
+    for method in ("netflow", "file", "longest"):
+        groups[f"AS numbers of peers, {method}"] = (
+            f"networks_file: networks.lst\nnfacctd_peer_as: true\nnfacctd_as: {method}",
+            ["aggregate[p]: src_as, dst_as, peer_src_as, peer_dst_as", "aggregate[p]: src_as"],
+        )
     groups["hosts kept"] = ("networks_no_mask_if_zero: true", [f"aggregate[p]: {ENDS}, src_net"])
     return groups
 
@@ -147,38 +152,7 @@ class MapsSide:
         for n, lines in enumerate(self.cases):
             text += f"print_output_file[p{n}]: {folder}/out{n}.csv\n"
             text += lines.replace("[p]", f"[p{n}]") + "\n"
-        # nfacctd looks for files where it was started.
         self.config.write_text(text)
-
-    def run_nfacctd(self) -> None:
-        subprocess.run(
-            ["nfacctd", "-f", str(self.config)],
-            check=False,
-            capture_output=True,
-            timeout=60,
-            cwd=self.folder,
-            env={**os.environ, "TZ": "UTC"},
-        )
-
-    def run_appliance(self) -> None:
-        tree = {"data_directory": str(self.folder), "collector": {"config": str(self.config)}}
-        file = SettingsFile(None, self.folder, tree)
-        app = build_app(build_plugin_manager(entry_points=()), file)
-        writer = FlowLogWriter(
-            self.folder / "flowlog", flow_log_limits(app.settings), raw_elements(app.settings)
-        )
-        states = ExporterStates(exporter_limits(app.settings))
-        pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
-        writer.start()
-        for datagrams in _blocks(self.capture, ()):
-            now_ms = datagrams[-1].received_ms
-            pipeline.take(block_of(datagrams), now_ms)
-            writer.flush({}, now_ms)
-        writer.close()
-        loader = PmacctLoader(read_effective(self.config), self.folder / "flowlog")
-        loader.load_once(time.time())
-        loader.finish(time.time())
-        loader.close()
 
     def rows(self, n: int) -> list[str]:
         """Return the lines of a case; a file that was never made has none."""
@@ -213,8 +187,8 @@ def test_primitives_when_of_one_element_then_the_occurrence_whose_length_fits(
 
 def assert_same(folder: Path, capture: Path, group: str) -> None:
     theirs, ours = (MapsSide(folder / who, capture, group) for who in ("nfacctd", "appliance"))
-    theirs.run_nfacctd()
-    ours.run_appliance()
+    run_nfacctd(theirs.config)
+    fill_tables(ours.folder, ours.config, capture)
     different = [
         (lines, set(theirs.rows(n)) ^ set(ours.rows(n)))
         for n, lines in enumerate(ours.cases)

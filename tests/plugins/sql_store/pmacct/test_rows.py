@@ -266,3 +266,73 @@ def test_rows_when_both_ways_are_summed_then_each_flow_counts_for_either_end(wor
     world.flows(1, octet_delta_count=0)
     world.purge()
     assert world.rows("ip_src") == [("10.0.0.1",), ("198.51.100.1",)]
+
+
+STITCHED = OWN + "aggregate: src_host\nnfacctd_stitching: true\n"
+EXTREMES = "timestamp_min, timestamp_min_residual, timestamp_max, timestamp_max_residual"
+
+
+def test_rows_when_stitched_then_the_earliest_start_and_the_latest_end(world):
+    # Real nfacctd keeps the first start, and many a first end.
+    world.configure(STITCHED)
+    start = START * 1000
+    world.flows(
+        3,
+        flow_start_milliseconds=[start + 5877, start + 2999, start + 4000],
+        flow_end_milliseconds=[start + 6544, start + 9100, start + 7000],
+    )
+    world.purge()
+    extremes = (local(START + 2), 999_000, local(START + 9), 100_000)
+    assert world.rows(f"{EXTREMES}, packets") == [(*extremes, 6)]
+
+
+def test_rows_when_stitched_and_purged_again_then_added_to_where_the_times_are_equal(world):
+    world.configure(STITCHED)
+    for end in (6544, 6544, 9100):
+        world.flows(flow_start_milliseconds=START * 1000, flow_end_milliseconds=START * 1000 + end)
+        world.purge()
+    first, second = (
+        (local(START), 0, local(START + 6), 544_000),
+        (local(START), 0, local(START + 9)),
+    )
+    assert world.rows(f"{EXTREMES}, packets") == [(*first, 4), (*second, 100_000, 2)]
+
+
+def test_rows_when_stitched_and_flows_tell_no_times_then_the_second_of_their_arrival(world):
+    world.now += 0.75
+    for keys in ("", "nfacctd_time_new: true\n"):
+        world.configure(STITCHED + keys + "timestamps_secs: true\n")
+        times = {} if not keys else {"flow_start_milliseconds": 1, "flow_end_milliseconds": 2}
+        world.flows(**times)
+        world.purge()
+        assert world.rows("timestamp_min, timestamp_max") == [(local(START), local(START))]
+
+
+def test_rows_when_stitched_and_counted_both_ways_then_each_has_the_times(world):
+    world.configure(OWN + "aggregate: sum_host\nnfacctd_stitching: true\n")
+    world.flows(flow_start_milliseconds=START * 1000, flow_end_milliseconds=START * 1000 + 5000)
+    world.purge()
+    ends = (local(START), local(START + 5))
+    assert world.rows("ip_src, timestamp_min, timestamp_max") == [
+        ("10.0.0.1", *ends),
+        ("198.51.100.1", *ends),
+    ]
+
+
+def test_rows_when_stitched_in_a_table_of_pmacct_then_none_is_refused(world):
+    world.configure("aggregate: src_host\nnfacctd_stitching: true\nsql_table_version: 9\n")
+    for end in (1, 2):
+        world.flows(flow_start_milliseconds=START * 1000, flow_end_milliseconds=START * 1000 + end)
+        world.purge()
+    assert world.warnings == []
+    assert len(world.rows("ip_src", "acct")) == 2
+
+
+def test_packets_when_a_firewall_updates_a_flow_then_only_its_end_has_the_responders_octets(world):
+    # An update counts what the end of the flow counts once more; nfacctd counts both.
+    world.configure(OWN + "aggregate: src_host\ntmp_asa_bi_flow: true\n")
+    kinds = [int(RecordKind.EVENT), int(RecordKind.FLOW)]
+    responder = {(0, 232): (2000).to_bytes(8, "big")}
+    world.flows(2, responder, record_kind=kinds, octet_delta_count=[0, 100], packet_delta_count=0)
+    world.purge()
+    assert world.rows("packets, bytes") == [(2000, 100)]
