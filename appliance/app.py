@@ -6,30 +6,47 @@ Nothing is opened or started here; the commands take from an `App` what they nee
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 import pluggy
 
 from appliance.cli import CORE_COMMANDS
-from appliance.contracts import Decoder, Enricher, Registered, Route, StoreFactory
+from appliance.contracts import (
+    THE_CORE,
+    BackupPart,
+    MetricsCollector,
+    Registered,
+    Route,
+    StoreFactory,
+)
 from appliance.errors import ApplianceError, SettingsError, StartupError
+from appliance.guard import (
+    Guard,
+    GuardedDecoder,
+    GuardedEnricher,
+    GuardedObject,
+    PluginError,
+    PluginFailures,
+    guarded,
+)
+from appliance.guard.methods import BACKUP, LOADER, METRICS, STORE
+from appliance.guard.registration import REGISTERED
+from appliance.guard.values import nothing, optional
 from appliance.nfacctd.in_force import config_in_force
 from appliance.nfacctd.overrides import decided
 from appliance.plugin_manager import build_plugin_manager
 from appliance.ratelimit import RateLimited
 from appliance.settings import CORE_SETTINGS, Setting, Settings, SettingsFile, read_settings_file
-from appliance.stores import LogLoader
+from appliance.stores import FlowStore, LogLoader
 
 T = TypeVar("T")
-# Of the process: a hook that fails may be called for each exporter that appears.
 log = RateLimited(logging.getLogger(__name__))
-
-THE_CORE = "the appliance itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +61,61 @@ class App:
         The manager with all loaded plugins.
     decoders, enrichers, routes, metrics
         What plugins registered, built-ins first, then by plugin name; no two decoders have one
-        version, no two routes one method and path.
+        version, no two routes one method and path. All but routes stand in their guards.
     stores
-        Factories by URL scheme.
+        Factories by URL scheme; what they return stands in its guard.
     own_settings
         The settings without what the collector configuration decides; None: there is none.
+    failures
+        Of plugins in this process.
     """
 
     settings: Settings
     plugins: pluggy.PluginManager
-    decoders: tuple[Decoder, ...] = ()
-    enrichers: tuple[Registered[Enricher], ...] = ()
+    decoders: tuple[GuardedDecoder, ...] = ()
+    enrichers: tuple[GuardedEnricher, ...] = ()
     routes: tuple[Registered[Route], ...] = ()
-    commands: tuple[click.Command, ...] = ()
-    metrics: tuple[Any, ...] = ()
-    stores: Mapping[str, StoreFactory] | None = None
+    commands: tuple[Registered[click.Command], ...] = ()
+    metrics: tuple[MetricsCollector, ...] = ()
+    stores: Mapping[str, StoreFactory] = field(default_factory=dict)
     own_settings: Settings | None = None
+    failures: PluginFailures = field(default_factory=PluginFailures)
 
     @property
     def base_settings(self) -> Settings:
         """What a collector configuration is applied to."""
         return self.own_settings if self.own_settings is not None else self.settings
 
+    def guard(self, plugin: str, part: str) -> Guard:
+        """Return the guard of one part of a plugin."""
+        return Guard(plugin, part, self.failures)
+
     def tell(self, hook: str, **facts: object) -> None:
         """Tell plugins what happened (`collector_started`, ...), each in its own guard."""
         for impl in getattr(self.plugins.hook, hook).get_hookimpls():
-            try:
-                impl.function(*(facts[name] for name in impl.argnames))
             # The event has happened; a plugin that fails to hear of it changes nothing.
-            except Exception:
-                log.exception("plugin %s failed in %s", impl.plugin_name, hook)
+            with contextlib.suppress(ApplianceError):
+                self.guard(impl.plugin_name, "event").call(_call_of(impl, facts), nothing)
+
+    def first_result(
+        self, hook: str, part: str, check: Callable[[object], T], **facts: object
+    ) -> Registered[T] | None:
+        """Return what the first plugin answers, the last registered one first; None: nobody does.
+
+        One that fails is counted, and the next is asked.
+
+        Raises
+        ------
+        ApplianceError
+            A plugin raised it: that is its answer.
+        """
+        for impl in reversed(getattr(self.plugins.hook, hook).get_hookimpls()):
+            guard = self.guard(impl.plugin_name, part)
+            with contextlib.suppress(PluginError):
+                value = guard.call(_call_of(impl, facts), optional(check))
+                if value is not None:
+                    return Registered(impl.plugin_name, value)
+        return None
 
 
 def open_app(folder: Path | None = None) -> App:
@@ -104,21 +146,27 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     """
     own_settings = file.settings(registered_settings(manager))
     settings = _with_collector_config(own_settings)
-    given = {"settings": settings}
-    decoders = collect(manager, "register_decoders", given)
-    routes: list[Registered[Route]] = collect(manager, "register_routes", given)
+    facts = {"settings": settings}
+    failures = PluginFailures()
+    decoders = collect(manager, "register_decoders", facts)
+    enrichers = collect(manager, "register_enrichers", facts)
+    routes: list[Registered[Route]] = collect(manager, "register_routes", facts)
     refuse_duplicates("decoder for version", decoders, lambda decoder: str(decoder.version))
     refuse_duplicates("route", routes, lambda route: f"{route.method} {route.path}")
+    metrics = collect(manager, "register_metrics", facts)
     return App(
         settings,
         manager,
-        decoders=tuple(entry.value for entry in decoders),
-        enrichers=tuple(collect(manager, "register_enrichers", given)),
+        decoders=tuple(GuardedDecoder(e.plugin, e.value, failures) for e in decoders),
+        enrichers=tuple(GuardedEnricher(e.plugin, e.value, failures) for e in enrichers),
         routes=tuple(routes),
         commands=registered_commands(manager),
-        metrics=tuple(entry.value for entry in collect(manager, "register_metrics", given)),
-        stores=_registered_stores(manager, given),
+        metrics=tuple(
+            guarded(Guard(e.plugin, "metrics", failures), e.value, METRICS) for e in metrics
+        ),
+        stores=_registered_stores(manager, facts, failures),
         own_settings=own_settings,
+        failures=failures,
     )
 
 
@@ -152,16 +200,36 @@ def registered_loaders(app: App) -> tuple[LogLoader, ...]:
     """Return what follows the flow log beside the store; asked by the loader process only, for
     what they import takes longer than most commands.
 
+    A plugin that fails here is counted and left out: the flow log needs its loader.
+    """
+    loaders: list[LogLoader] = []
+    for impl in app.plugins.hook.register_loaders.get_hookimpls():
+        guard = app.guard(impl.plugin_name, "loader")
+        try:
+            entries = _registered(impl, "register_loaders", {"settings": app.settings})
+        except StartupError as error:
+            app.failures.add(impl.plugin_name, "loader", error)
+            continue
+        loaders += [guarded(guard, entry.value, LOADER) for entry in entries]
+    return tuple(loaders)
+
+
+def registered_backups(app: App) -> tuple[BackupPart, ...]:
+    """Return what plugins keep that a backup must hold.
+
     Raises
     ------
     StartupError
-        A plugin raised, or did not return a list.
+        A plugin raised or returned something else, or two parts have one name.
     """
-    entries = collect(app.plugins, "register_loaders", {"settings": app.settings})
-    return tuple(entry.value for entry in entries)
+    entries: list[Registered[BackupPart]] = collect(
+        app.plugins, "register_backups", {"settings": app.settings}
+    )
+    refuse_duplicates("part of a backup", entries, lambda part: part.name)
+    return tuple(guarded(app.guard(e.plugin, "backup"), e.value, BACKUP) for e in entries)
 
 
-def registered_commands(manager: pluggy.PluginManager) -> tuple[click.Command, ...]:
+def registered_commands(manager: pluggy.PluginManager) -> tuple[Registered[click.Command], ...]:
     """Return the commands of all plugins.
 
     Raises
@@ -172,27 +240,21 @@ def registered_commands(manager: pluggy.PluginManager) -> tuple[click.Command, .
     entries: list[Registered[click.Command]] = collect(manager, "register_commands", {})
     core = [Registered(THE_CORE, click.Command(name)) for name in CORE_COMMANDS]
     refuse_duplicates("command", [*core, *entries], lambda command: str(command.name))
-    return tuple(entry.value for entry in entries)
+    return tuple(entries)
 
 
 def collect(
-    manager: pluggy.PluginManager, hook: str, given: Mapping[str, object]
+    manager: pluggy.PluginManager, hook: str, facts: Mapping[str, object]
 ) -> list[Registered[Any]]:
     """Call a `register_` hook plugin by plugin, in their order, and keep who returned what.
 
     Raises
     ------
     StartupError
-        A plugin raised, or did not return a list.
+        A plugin raised, did not return a list, or something in it is not what it should be.
     """
-    found: list[Registered[Any]] = []
-    for impl in getattr(manager.hook, hook).get_hookimpls():
-        returned = _called(impl, hook, given)
-        if not isinstance(returned, list | tuple):
-            kind = type(returned).__name__
-            raise StartupError(f"plugin {impl.plugin_name}: {hook}: expected a list, found {kind}")
-        found += [Registered(impl.plugin_name, value) for value in returned]
-    return found
+    impls = getattr(manager.hook, hook).get_hookimpls()
+    return [entry for impl in impls for entry in _registered(impl, hook, facts)]
 
 
 def refuse_duplicates(what: str, entries: Sequence[Registered[T]], key: Callable[[T], str]) -> None:
@@ -212,25 +274,62 @@ def refuse_duplicates(what: str, entries: Sequence[Registered[T]], key: Callable
 
 
 def _registered_stores(
-    manager: pluggy.PluginManager, given: Mapping[str, object]
+    manager: pluggy.PluginManager, facts: Mapping[str, object], failures: PluginFailures
 ) -> dict[str, StoreFactory]:
-    entries: list[Registered[tuple[str, StoreFactory]]] = []
-    for impl in manager.hook.register_stores.get_hookimpls():
-        returned = _called(impl, "register_stores", given)
-        if not isinstance(returned, Mapping):
-            problem = f"expected a dictionary, found {type(returned).__name__}"
-            raise StartupError(f"plugin {impl.plugin_name}: register_stores: {problem}")
-        entries += [Registered(impl.plugin_name, item) for item in returned.items()]
+    entries = collect(manager, "register_stores", facts)
     refuse_duplicates("store", entries, lambda item: item[0])
-    return dict(entry.value for entry in entries)
+    return {
+        entry.value[0]: _guarded_factory(Guard(entry.plugin, "store", failures), entry.value[1])
+        for entry in entries
+    }
 
 
-def _called(impl: pluggy.HookImpl, hook: str, given: Mapping[str, object]) -> object:
+def _guarded_factory(guard: Guard, factory: StoreFactory) -> StoreFactory:
+    def open_store(url: str, settings: Settings) -> FlowStore:
+        return cast(FlowStore, GuardedObject(guard, lambda: factory(url, settings), STORE))
+
+    return open_store
+
+
+def _registered(
+    impl: pluggy.HookImpl, hook: str, facts: Mapping[str, object]
+) -> list[Registered[Any]]:
+    """Return what one plugin registers.
+
+    Raises
+    ------
+    StartupError
+        Names plugin and hook.
+    """
+    where = f"plugin {impl.plugin_name}: {hook}"
     try:
-        return impl.function(*(given[name] for name in impl.argnames))
-    except ApplianceError:
+        returned = _call_of(impl, facts)()
+    except (ApplianceError, KeyboardInterrupt):
         raise
     # A plugin that cannot even register must be named, whatever it raised.
+    except BaseException as error:
+        raise StartupError(f"{where}: {type(error).__name__}: {error}") from error
+    try:
+        entries = [Registered(impl.plugin_name, value) for value in _values(returned, hook)]
+        for entry in entries:
+            REGISTERED[hook](entry.value)
+    # Looking at what it returned runs code of the plugin as well.
     except Exception as error:
-        problem = f"{type(error).__name__}: {error}"
-        raise StartupError(f"plugin {impl.plugin_name}: {hook}: {problem}") from error
+        raise StartupError(f"{where}: {error or type(error).__name__}") from error
+    return entries
+
+
+def _values(returned: object, hook: str) -> list[object]:
+    """Return the values of a list, or the items of what `register_stores` returns."""
+    if hook == "register_stores":
+        if not isinstance(returned, Mapping):
+            raise TypeError(f"expected a dictionary, found {type(returned).__name__}")
+        return list(returned.items())
+    if not isinstance(returned, list | tuple):
+        raise TypeError(f"expected a list, found {type(returned).__name__}")
+    return list(returned)
+
+
+def _call_of(impl: pluggy.HookImpl, facts: Mapping[str, object]) -> Callable[[], object]:
+    """Return a function that calls one plugin's hook with the arguments that it asks for."""
+    return lambda: impl.function(*(facts[name] for name in impl.argnames))

@@ -6,7 +6,7 @@ Everything here is passive. Who calls what, when and in which thread is told in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -191,8 +191,20 @@ class BackupPart(Protocol):
         ...
 
 
+class MetricsCollector(Protocol):
+    """What Prometheus scrapes: a collector as of `prometheus_client`."""
+
+    def collect(self) -> Iterable[Any]:
+        """Yield the families of metrics that there are now."""
+        ...
+
+
 StoreFactory = Callable[[str, Settings], Any]
 """Opens a store of flows: called with its URL and the settings."""
+
+
+THE_CORE = "the appliance itself"
+"""Stands in a plugin's place for what the core has of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,18 @@ def principal_from_request(
 
 
 @hookspec
+def request_authenticated(
+    environ: Mapping[str, Any], principal: Principal, settings: Settings
+) -> None:
+    """Hear that the caller of a request is known.
+
+    Called for each request of a route that is not public, in the web server's worker thread, after
+    a plugin has said who makes it and before it is answered. An exception is logged and changes
+    nothing.
+    """
+
+
+@hookspec
 def collector_started(listen: Sequence[ListenAddress]) -> None:
     """Hear that the collector receives now, on these addresses.
 

@@ -103,7 +103,7 @@ def check_hooks(manager: pluggy.PluginManager) -> None:
     Raises
     ------
     StartupError
-        A plugin has a misspelt hook.
+        A plugin has a misspelt hook, or a hook wrapper.
     """
     known = hook_names()
     try:
@@ -114,6 +114,15 @@ def check_hooks(manager: pluggy.PluginManager) -> None:
         wrong = next((caller.name for caller in callers if caller.name not in known), "")
         problem = f"{wrong}: {unknown('hook', wrong, known)}"
         raise StartupError(f"plugin {name}: {problem}") from error
+    _refuse_wrappers(manager)
+
+
+def _refuse_wrappers(manager: pluggy.PluginManager) -> None:
+    """Refuse hook wrappers: plugins are called one by one, each in its guard, around nothing."""
+    for name in hook_names():
+        for impl in getattr(manager.hook, name).get_hookimpls():
+            if impl.hookwrapper or impl.wrapper:
+                raise StartupError(f"plugin {impl.plugin_name}: {name}: wrappers are not called")
 
 
 def hook_names() -> tuple[str, ...]:

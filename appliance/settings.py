@@ -196,7 +196,8 @@ class SettingsFile:
     def _parsed(self, setting: Setting[Any], raw: object) -> object:
         try:
             return setting.type.parse(raw, self.folder)
-        except ValueError:
+        # Types of plugins raise other things as well; whatever it is, the value does not fit.
+        except Exception:
             problem = f"expected {setting.type.expected}, found {shown(setting.type, raw)}"
             raise SettingsError(problem, file=self.path, key=setting.name) from None
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -8,8 +10,11 @@ import pytest
 
 from appliance.accounts import configured_accounts
 from appliance.app import build_app, open_app
-from appliance.contracts import Principal, Route
+from appliance.collector.engines import engine_of
+from appliance.contracts import Principal, Registered, Route
 from appliance.errors import SettingsError, StartupError, StorageError
+from appliance.feeds import FeedOrder
+from appliance.guard.methods import checked_principal
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, build_plugin_manager, new_plugin_manager
 from appliance.setting_types import Integer, ListenAddress
@@ -53,7 +58,8 @@ def test_app_when_no_plugin_at_all_then_built_and_empty():
     app = build_app(build_plugin_manager(built_in=(), entry_points=()), NO_FILE)
     assert (app.decoders, app.enrichers, app.routes, app.commands, app.metrics) == ((),) * 5
     assert app.stores == {}
-    assert app.plugins.hook.principal_from_request(environ={}, settings=None, accounts=None) is None
+    nobody = app.first_result("principal_from_request", "sign-in", checked_principal)
+    assert nobody is None
     app.tell("collector_started", listen=())
     app.tell("collector_stopped")
 
@@ -70,12 +76,19 @@ def test_app_when_plugins_register_then_in_their_order_with_their_names():
         a=plugin(register_decoders=[five], register_enrichers=[first]),
         b=plugin(register_decoders=[nine], register_enrichers=[second]),
     )
-    assert app.decoders == (five, nine)
-    assert [(e.plugin, e.value) for e in app.enrichers] == [("a", first), ("b", second)]
+    assert [(d.guard.plugin, d.version) for d in app.decoders] == [("a", 5), ("b", 9)]
+    assert [e.guard.plugin for e in app.enrichers] == ["a", "b"]
 
 
 def test_app_when_hook_asks_for_settings_then_gets_the_effective_ones():
     depth = Setting("mine.depth", Integer(), 3, "Depth.")
+
+    @dataclass
+    class Depth:
+        depth: int
+
+        def collect(self):
+            return []
 
     class Mine:
         @hookimpl
@@ -84,15 +97,16 @@ def test_app_when_hook_asks_for_settings_then_gets_the_effective_ones():
 
         @hookimpl
         def register_metrics(self, settings):
-            return [settings[depth]]
+            return [Depth(settings[depth])]
 
     file = SettingsFile(None, Path("/srv/conf"), {"mine": {"depth": "8"}})
-    assert app_of(file, mine=Mine()).metrics == (8,)
+    (metrics,) = app_of(file, mine=Mine()).metrics
+    assert metrics.depth == 8
 
 
 def test_app_when_stores_are_registered_then_by_scheme():
-    app = app_of(a=plugin(register_stores={"memory": Versioned}))
-    assert app.stores == {"memory": Versioned}
+    app = app_of(a=plugin(register_stores={"memory": lambda: Versioned}))
+    assert list(app.stores) == ["memory"]
 
 
 @pytest.mark.parametrize(
@@ -164,18 +178,66 @@ def test_principal_from_request_when_two_plugins_answer_then_the_last_registered
         site=plugin(principal_from_request=Principal("site", frozenset({"admin"}))),
         silent=plugin(principal_from_request=lambda: None),
     )
-    assert app.plugins.hook.principal_from_request(
-        environ={}, settings=None, accounts=None
-    ) == Principal("site", frozenset({"admin"}))
+    entry = app.first_result(
+        *("principal_from_request", "sign-in", checked_principal),
+        environ={},
+        settings=None,
+        accounts=None,
+    )
+    assert entry == Registered("site", Principal("site", frozenset({"admin"})))
+
+
+@pytest.mark.parametrize("answer", [lambda: 1 / 0, lambda: 42, lambda: sys.exit(1)])
+def test_first_result_when_a_plugin_fails_then_it_is_counted_and_the_next_is_asked(answer):
+    app = app_of(
+        first=plugin(principal_from_request=Principal("first")),
+        site=plugin(principal_from_request=answer),
+    )
+    entry = app.first_result("principal_from_request", "sign-in", checked_principal)
+    assert entry.plugin == "first"
+    assert app.failures.report()["site"]["sign-in"]["count"] == 1
+
+
+@pytest.mark.parametrize("answer", [lambda: 1 / 0, lambda: 42])
+def test_flow_feed_from_order_when_a_plugin_fails_then_one_sentence(answer):
+    app = app_of(site=plugin(flow_feed_from_order=answer))
+    with pytest.raises(SettingsError, match="no plugin reads tables of x: databases"):
+        engine_of(app, (), FeedOrder("x:y"))
+    assert app.failures.report()["site"]["feed"]["count"] == 1
+
+
+def test_setting_when_its_type_fails_then_one_sentence():
+    class Odd:
+        expected = "something"
+
+        def parse(self, raw, folder):
+            return {"1": 1}[raw]
+
+    odd = Setting("mine.odd", Odd(), "1", "Odd.")
+    with pytest.raises(SettingsError, match=r"mine.odd: expected something, found 2"):
+        app_of(
+            SettingsFile(None, Path("/srv/conf"), {"mine": {"odd": "2"}}),
+            site=plugin(register_settings=[odd]),
+        )
 
 
 def test_account_store_from_url_when_a_site_keeps_accounts_then_its_store_is_used():
+    class Accounts:
+        def __init__(self, name):
+            self.name = name
+
+        def roles(self):
+            return [self.name]
+
+        def __getattr__(self, name):
+            return lambda *_: None
+
     app = app_of(
-        first=plugin(account_store_from_url="first"),
-        site=plugin(account_store_from_url="site"),
+        first=plugin(account_store_from_url=lambda: Accounts("first")),
+        site=plugin(account_store_from_url=lambda: Accounts("site")),
         silent=plugin(account_store_from_url=lambda: None),
     )
-    assert configured_accounts(app)() == "site"
+    assert configured_accounts(app)().roles() == ["site"]
     with pytest.raises(StorageError, match="no plugin keeps accounts"):
         configured_accounts(app_of())()
 
@@ -206,7 +268,8 @@ def test_tell_when_one_plugin_raises_then_the_others_hear_it(caplog):
     with caplog.at_level(logging.ERROR):
         app.tell("collector_started", listen=listen)
     assert heard == [listen, listen]
-    assert "plugin broken failed in collector_started" in caplog.text
+    assert "plugin broken: event failed: ZeroDivisionError" in caplog.text
+    assert app.failures.report()["broken"]["event"]["count"] == 1
     app.tell("exporter_appeared", address="192.0.2.1", version=9)
     app.tell("collector_stopped")
     assert heard[2:] == [9, 9, 9, "stopped", "stopped", "stopped"]

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from appliance.app import build_app
-from appliance.flows import FlowBatch
+from appliance.collector.exporter_state import ExporterLimits
+from appliance.collector.exporters import ExporterStates
+from appliance.collector.pipeline import Pipeline
 from appliance.plugin_manager import build_plugin_manager
 from appliance.settings import SettingsFile
 from appliance.wire.block import Datagram, block_of
@@ -60,24 +63,18 @@ def test_example_when_installed_then_found_by_its_entry_point(app):
     assert [name for name, _ in app.plugins.list_name_plugin()] == ["paperflow"]
 
 
-def test_example_when_its_decoder_gets_datagrams_then_columns(app):
-    (decoder,) = app.decoders
+def test_example_when_datagrams_come_then_flows_with_packets(app):
+    batches = []
+    sink = SimpleNamespace(append=batches.append)
+    pipeline = Pipeline(app.decoders, ExporterStates(ExporterLimits()), sink, app.enrichers)
     flows = np.array([(1024, 443, 1500), (53, 5353, 80)], ">u2,>u2,>u4").tobytes()
-    payload = decoder.version.to_bytes(2, "big") + flows
-    block = block_of([Datagram(payload + b"\0\0\0", 0, 1, 2, 3)] * 2)
-    batch = decoder.decode(block, None, 0)
-    assert batch.n_records == 4
+    pipeline.take(block_of([Datagram(b"\0\xfa" + flows + b"\0\0\0", 0, 1, 2, 3)] * 2), 3)
+    assert not app.failures.report()
+    (batch,) = batches
     assert batch.column("destination_transport_port").tolist() == [443, 5353, 443, 5353]
-    assert batch.column("octet_delta_count").dtype == np.uint64
-
-
-def test_example_when_its_enricher_gets_a_batch_then_packets_are_added(app):
-    (enricher,) = app.enrichers
-    assert enricher.plugin == "paperflow"
-    batch = FlowBatch(2, {"octet_delta_count": np.array([1500, 501], np.uint64)})
-    enriched = enricher.value(batch)
-    assert enriched.column("packet_delta_count").tolist() == [3, 2]
-    assert enricher.value(enriched) is None
+    assert batch.column("octet_delta_count").tolist() == [1500, 80, 1500, 80]
+    assert batch.column("packet_delta_count").tolist() == [3, 1, 3, 1]
+    assert batch.column("exporter_address_lo").tolist() == [1] * 4
 
 
 def test_example_when_its_route_is_called_then_it_answers(app):

@@ -152,6 +152,18 @@ def test_manager_when_a_hook_wants_an_unknown_argument_then_error(module):
         build_plugin_manager(built_in=(), entry_points=[entry("wrong", wrong)])
 
 
+def test_check_hooks_when_a_hook_is_a_wrapper_then_error_names_plugin_and_hook():
+    class Wrapping:
+        @hookimpl(wrapper=True)
+        def register_routes(self):
+            return (yield)
+
+    manager = new_plugin_manager()
+    add_plugin(manager, Wrapping(), "site")
+    with pytest.raises(StartupError, match="plugin site: register_routes: wrappers are not called"):
+        check_hooks(manager)
+
+
 def test_plugin_origin_when_built_in_then_says_so(module):
     manager = build_plugin_manager(built_in=[module("site.ours")], entry_points=[])
     assert plugin_origin(manager, "ours") == "built-in"
@@ -171,6 +183,7 @@ def test_hook_names_when_asked_then_all_of_the_design():
         "register_backups",
         "account_store_from_url",
         "principal_from_request",
+        "request_authenticated",
         "collector_started",
         "collector_stopped",
         "exporter_appeared",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from appliance.errors import ApplianceError, StorageError
 
@@ -291,15 +291,19 @@ def configured_accounts(app: App) -> Callable[[], AccountStore]:
 
     The returned callable raises StorageError when no plugin knows its URL's scheme.
     """
+    from appliance.guard import guarded
+    from appliance.guard.methods import ACCOUNTS
+
     settings = app.settings
 
     def open_accounts() -> AccountStore:
         url = str(settings[ACCOUNTS_SETTING]) if ACCOUNTS_SETTING in settings else ""
-        store: AccountStore | None = app.plugins.hook.account_store_from_url(
-            url=url, settings=settings
+        entry = app.first_result(
+            "account_store_from_url", "accounts", ACCOUNTS.check, url=url, settings=settings
         )
-        if store is None:
+        if entry is None:
             raise StorageError("no plugin keeps accounts")
-        return store
+        guard = app.guard(entry.plugin, "accounts")
+        return cast(AccountStore, guarded(guard, entry.value, ACCOUNTS))
 
     return open_accounts

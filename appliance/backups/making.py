@@ -6,19 +6,18 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.app import App, collect, refuse_duplicates
+from appliance.app import App, registered_backups
 from appliance.backups.archive import BackupError, Manifest, pack, unpack
 from appliance.backups.files import is_file_name, restore_files, save_files
 from appliance.backups.rights import owner_rights
 from appliance.collector.supervision import AlreadyRunning, PidFile
 from appliance.collector.supervision.choice import pid_file_path
-from appliance.contracts import BackupPart
 from appliance.web.lock import LockHeld, exclusive_api_lock
 
 PREFIX, SUFFIX = "netflow-appliance-", ".tar.zst"
@@ -51,7 +50,7 @@ def backup(app: App, target: Path, *, flow_log: bool, now: float) -> tuple[Path,
     if target.is_dir():
         target /= f"{PREFIX}{made:%Y%m%dT%H%M%SZ}{SUFFIX}"
     with _scratch(app, target) as folder:
-        for part in _parts(app):
+        for part in registered_backups(app):
             (folder / part.name).mkdir()
             part.save(folder / part.name)
         save_files(app.settings, folder, flow_log=flow_log)
@@ -76,7 +75,7 @@ def restore(app: App, archive: Path, *, with_settings: bool) -> Restored:
         Collector or API run, or the archive cannot be used.
     """
     with _scratch(app, archive) as folder, _nothing_runs(app, archive):
-        parts = _parts(app)
+        parts = registered_backups(app)
         names = {part.name for part in parts}
         manifest = unpack(
             *(archive, folder), lambda name: name.split("/")[0] in names or is_file_name(name)
@@ -86,12 +85,6 @@ def restore(app: App, archive: Path, *, with_settings: bool) -> Restored:
             part.restore(folder / part.name)
         aside = restore_files(app.settings, folder, with_settings=with_settings, now=time.time())
         return Restored(manifest, aside)
-
-
-def _parts(app: App) -> Sequence[BackupPart]:
-    entries = collect(app.plugins, "register_backups", {"settings": app.settings})
-    refuse_duplicates("part of a backup", entries, lambda part: part.name)
-    return [entry.value for entry in entries]
 
 
 @contextmanager

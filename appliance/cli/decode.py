@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -14,12 +14,13 @@ from appliance.cli.options import pass_app, ports_option
 from appliance.collector.captures import CaptureReader
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
-from appliance.contracts import Decoder
 from appliance.decoding.explanation import explain
 from appliance.decoding.inspection import inspected_records
 from appliance.decoding.results import DecodeResult
-from appliance.wire.block import Datagram, block_of
-from appliance.wire.message import versions
+from appliance.guard import GuardedDecoder, PluginError
+from appliance.wire.block import Datagram, DatagramBlock, block_of
+from appliance.wire.errors import MalformedMessage
+from appliance.wire.message import Fault, versions
 
 
 @click.command("decode")
@@ -56,14 +57,14 @@ def command(app: App, file: Path, as_json: bool, explained: bool, ports: tuple[i
 
 
 def decode_datagrams(
-    decoders: tuple[Decoder, ...], datagrams: Iterator[Datagram], states: ExporterStates
+    decoders: Sequence[GuardedDecoder], datagrams: Iterator[Datagram], states: ExporterStates
 ) -> Iterator[tuple[Datagram, DecodeResult | None]]:
     """Decode datagrams one by one, as a collector that knows `states` would.
 
     Yields
     ------
     tuple
-        The datagram and the result; None where no decoder takes its version.
+        The datagram and the result; None where no decoder takes its version, or a plugin's fails.
     """
     by_version = {decoder.version: decoder for decoder in decoders}
     for datagram in datagrams:
@@ -72,9 +73,21 @@ def decode_datagrams(
         if decoder is None:
             yield datagram, None
             continue
-        result = decoder.decode(block, states, datagram.received_ms)
-        states.commit(result, datagram.received_ms)
+        result = _decoded(decoder, block, states)
+        if result is not None:
+            states.commit(result, datagram.received_ms)
         yield datagram, result
+
+
+def _decoded(
+    decoder: GuardedDecoder, block: DatagramBlock, states: ExporterStates
+) -> DecodeResult | None:
+    try:
+        return decoder.decode(block, states, int(block.received_ms[0]))
+    except MalformedMessage as error:
+        return DecodeResult(faults=[Fault(0, error.reason, error.detail)])
+    except PluginError:
+        return None
 
 
 def _count(totals: Counter[str], result: DecodeResult | None) -> None:

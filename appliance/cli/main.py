@@ -11,6 +11,7 @@ import difflib
 import importlib
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +19,9 @@ from appliance import __version__
 from appliance.cli import CORE_COMMANDS
 from appliance.cli.options import Invocation, conf_path_option, run_command_line
 from appliance.errors import ApplianceError
+
+if TYPE_CHECKING:
+    from appliance.contracts import Registered
 
 
 class CommandLine(click.Group):
@@ -34,10 +38,10 @@ class CommandLine(click.Group):
         if core is not None:
             command: click.Command = importlib.import_module(core.module).command
         else:
-            found = _plugin_commands(ctx).get(cmd_name)
-            if found is None:
+            entry = _plugin_commands(ctx).get(cmd_name)
+            if entry is None:
                 return None
-            command = found
+            command = _guarded(entry)
         command = copy.copy(command)
         command.params = [*command.params, conf_path_option(hidden=True)]
         return command
@@ -65,7 +69,8 @@ class CommandLine(click.Group):
             return
         if added:
             with formatter.section("Commands of plugins"):
-                formatter.write_dl([(n, c.get_short_help_str()) for n, c in added.items()])
+                rows = [(n, entry.value.get_short_help_str()) for n, entry in added.items()]
+                formatter.write_dl(rows)
 
 
 @click.command(
@@ -86,11 +91,32 @@ def main() -> None:
     sys.exit(run_command_line(group, sys.argv[1:]))
 
 
-def _plugin_commands(ctx: click.Context) -> Mapping[str, click.Command]:
+def _guarded(entry: Registered[click.Command]) -> click.Command:
+    """Return a copy of a plugin's command that names the plugin when it fails."""
+    command = copy.copy(entry.value)
+    invoke = command.invoke
+
+    def guarded_invoke(ctx: click.Context) -> Any:
+        from appliance.guard import PluginFailures
+
+        try:
+            return invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, ApplianceError, OSError):
+            raise
+        # A guard around a plugin; everything above is a command's usual way to end.
+        except Exception as error:
+            part = f"command {command.name}"
+            raise PluginFailures().add(entry.plugin, part, error) from error
+
+    command.invoke = guarded_invoke  # type: ignore[method-assign]
+    return command
+
+
+def _plugin_commands(ctx: click.Context) -> Mapping[str, Registered[click.Command]]:
     from appliance.app import registered_commands
     from appliance.plugin_manager import build_plugin_manager
     from appliance.settings import read_settings_file
 
     file = read_settings_file(ctx.ensure_object(Invocation).conf_path)
     manager = build_plugin_manager(file.disabled_plugins())
-    return {str(command.name): command for command in registered_commands(manager)}
+    return {str(entry.value.name): entry for entry in registered_commands(manager)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from appliance.app import App
 from appliance.collector.feeding import FeedCollector
@@ -12,6 +12,8 @@ from appliance.collector.service import Collector
 from appliance.environment import FAIL, HINT, OK, Finding
 from appliance.errors import ApplianceError, SettingsError
 from appliance.feeds import FeedOrder, FlowFeed
+from appliance.guard import guarded
+from appliance.guard.methods import FEED
 from appliance.nfacctd.in_force import config_in_force
 from appliance.setting_types import ListenAddress
 from appliance.settings import NFACCTD
@@ -83,10 +85,10 @@ def examine_engine(app: App) -> list[Finding]:
 
 
 def _feed(app: App, order: FeedOrder) -> FlowFeed:
-    feed: FlowFeed | None = app.plugins.hook.flow_feed_from_order(
-        order=order, settings=app.settings
+    entry = app.first_result(
+        "flow_feed_from_order", "feed", FEED.check, order=order, settings=app.settings
     )
-    if feed is None:
+    if entry is None:
         scheme = order.url.partition(":")[0]
         raise SettingsError(f"no plugin reads tables of {scheme}: databases", key="--pmacct")
-    return feed
+    return cast(FlowFeed, guarded(app.guard(entry.plugin, "feed"), entry.value, FEED))

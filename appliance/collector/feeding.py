@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from appliance.app import App
 from appliance.collector.late_rows import bin_columns, more_than, rows_of_bin
 from appliance.collector.service import CollectorPaths, flow_log_limits
-from appliance.collector.status import write_status
+from appliance.collector.status import PLUGIN_FAILURES, write_status
 from appliance.collector.supervision.notification import ALIVE, notify
 from appliance.errors import QueryError, StorageError
 from appliance.feeds import FeedBin, FlowFeed
@@ -261,6 +261,7 @@ class FeedCollector:
             },
             "log": self.writer.figures(),
             "counts": {},
+            PLUGIN_FAILURES: self.app.failures.report(),
             "exporters": {},
         }
         try:

@@ -19,9 +19,11 @@ from pathlib import Path
 
 from appliance.collector.parent import parent_watch
 from appliance.collector.service import CollectorPaths, flow_log_limits
+from appliance.collector.status import PLUGIN_FAILURES, write_status
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, Maintainer
 from appliance.flowlog.expiry_clock import ExpiryClock
+from appliance.guard import PluginFailures
 from appliance.ratelimit import RateLimited
 from appliance.settings import Settings
 from appliance.stores import FlowStore, LogLoader
@@ -50,6 +52,8 @@ class Loader:
         The roll-ups that are filled from the log; None without any.
     loaders
         What else is.
+    failures
+        Of plugins in this process; written to a file that other processes read.
     """
 
     def __init__(
@@ -57,11 +61,15 @@ class Loader:
         settings: Settings,
         store: FlowStore | None = None,
         loaders: Sequence[LogLoader] = (),
+        failures: PluginFailures | None = None,
     ) -> None:
         paths = CollectorPaths(settings["data_directory"])
         filled: list[FlowStore | LogLoader] = [store] if store is not None else []
         self.fillers = [StoreFiller(each) for each in (*filled, *loaders)]
         self._loaders = loaders
+        self._failures = PluginFailures() if failures is None else failures
+        self._status_path = paths.loader_status
+        self._n_failures = 0
         self.maintainer = Maintainer(
             paths.flow_log, flow_log_limits(settings), self.floor, ExpiryClock()
         )
@@ -79,6 +87,7 @@ class Loader:
         """
         _give_way()
         parent_lives = parent_watch()
+        self._status_path.unlink(missing_ok=True)
         with ThreadPoolExecutor(1, "filler") as filler:
             filling: Future[None] | None = None
             while not self._stopping.is_set() and parent_lives():
@@ -97,6 +106,7 @@ class Loader:
         self._stopping.set()
 
     def _work(self, *, patient: bool) -> None:
+        self._write_failures()
         try:
             report = self.maintainer.run_once(int(time.time() * 1000), patient=patient)
         except StorageError as error:
@@ -106,6 +116,18 @@ class Loader:
             log.warning("%s", text)
         if report.rows_lost:
             log.warning("%d records were deleted before every loader read them", report.rows_lost)
+
+    def _write_failures(self) -> None:
+        n_failures = self._failures.total
+        if n_failures == self._n_failures:
+            return
+        status = {"pid": os.getpid(), PLUGIN_FAILURES: self._failures.report()}
+        try:
+            write_status(self._status_path, status)
+        except OSError as error:
+            log.warning("status cannot be written: %s", error)
+            return
+        self._n_failures = n_failures
 
     def _fill(self, seconds: float) -> None:
         """Fill each in turn, as long as one has more to do."""

@@ -2,16 +2,18 @@
 
 The receiver's block is split by protocol version, each part goes to its registered decoder, and
 what comes back is committed to the exporters' states before the next block is touched. Of a block
-that costs too much a part waits (`fair_share`), and is decoded when there is time. Plugins are
-called in guards: one that raises is counted and logged, and everything else goes on.
+that costs too much a part waits (`fair_share`), and is decoded when there is time. Plugins stand in
+guards (`appliance.guard`): one that fails is counted and logged, and everything else goes on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -20,14 +22,16 @@ from numpy.typing import NDArray
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
 from appliance.collector.plausibility import with_implausible_marked
-from appliance.contracts import Decoder, Enricher, Registered
 from appliance.decoding.costs import BlockTooCostly, Seconds
 from appliance.decoding.groups import Arrivals
 from appliance.decoding.results import DecodeResult, Exporter
-from appliance.flows import FlowBatch, RecordKind
+from appliance.flows import FlowBatch, RecordKind, constant
+from appliance.guard import GuardedDecoder, GuardedEnricher, PluginError
+from appliance.guard.values import nothing
 from appliance.ratelimit import RateLimited
 from appliance.wire.block import DatagramBlock
-from appliance.wire.message import versions
+from appliance.wire.errors import MalformedMessage
+from appliance.wire.message import Fault, versions
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +48,7 @@ PutOff = Callable[[DatagramBlock, Seconds], DatagramBlock]
 """Lets the costly part of a block wait and returns the rest of it."""
 
 _DAY_MS = 86_400_000
+_COLLECTED = "collection_time_milliseconds"
 _KNOWN_VERSIONS = frozenset(range(256))
 
 
@@ -64,15 +69,15 @@ class Pipeline:
         Whose datagrams wait when a block costs too much; None: nobody else's are held up, so all
         are decoded in their order.
     counts
-        Datagrams by version, those of versions without a decoder, failures of plugins.
+        Datagrams by version, those of versions without a decoder, those lost to failing plugins.
     """
 
     def __init__(
         self,
-        decoders: Sequence[Decoder],
+        decoders: Sequence[GuardedDecoder],
         states: ExporterStates,
         sink: BatchSink,
-        enrichers: Sequence[Registered[Enricher]] = (),
+        enrichers: Sequence[GuardedEnricher] = (),
         share: FairShare | None = None,
         fastest_bits_per_second: float = FASTEST_BITS_PER_SECOND,
     ) -> None:
@@ -129,57 +134,62 @@ class Pipeline:
                 continue
             self.counts[f"datagrams_v{version}"] += len(block)
             for result in results:
-                self._keep(result, version, now_ms)
+                self._keep(result, decoder, now_ms)
             return
 
     def _decoded(
-        self, decoder: Decoder, block: DatagramBlock, now_ms: int
+        self, decoder: GuardedDecoder, block: DatagramBlock, now_ms: int
     ) -> Iterator[DecodeResult]:
         """Decode a block; when that fails, one by one, so that only the culprit is lost."""
         try:
             result = decoder.decode(block, self.states, now_ms)
-        except BlockTooCostly:
-            raise
-        # The guard around a plugin: whatever it raises, the collector goes on.
-        except Exception:
-            self.counts["decoder_failures"] += 1
-            self._log.exception("decoder %s failed on a block", decoder.name)
+        except (PluginError, MalformedMessage) as error:
             if len(block) > 1:
                 for row in range(len(block)):
                     yield from self._decoded(decoder, block.take(slice(row, row + 1)), now_ms)
+            elif isinstance(error, MalformedMessage):
+                yield DecodeResult(faults=[Fault(0, error.reason, error.detail)])
             else:
                 self.counts["datagrams_lost_to_failures"] += 1
             return
         yield result
 
-    def _keep(self, result: DecodeResult, version: int, now_ms: int) -> None:
-        self.states.commit(result, now_ms)
+    def _keep(self, result: DecodeResult, decoder: GuardedDecoder, now_ms: int) -> None:
+        """Commit a result and hand its batches on.
+
+        In the decoder's guard: that all of it fits together is not checked before.
+        """
+        guard = decoder.guard
+        with contextlib.suppress(PluginError):
+            guard.call(lambda: self.states.commit(result, now_ms), nothing)
         if self.states.appeared:
-            self.appeared += [(exporter, version) for exporter in self.states.appeared]
+            self.appeared += [(exporter, decoder.version) for exporter in self.states.appeared]
             self.states.appeared.clear()
         for batch in result.batches:
-            self.counts["options_records" if batch.options else "records"] += batch.n_records
-            self._note_skew(batch, result.arrivals)
-            self.sink.append(self._enriched(self._plausible(batch, result.arrivals)))
+            try:
+                guard.call(partial(self._keep_batch, batch, result.arrivals, now_ms), nothing)
+            except PluginError:
+                self.counts["records_lost_to_failures"] += batch.n_records
         for fault in result.faults:
             self._log.info("malformed: %s: %s", fault.reason, fault.detail)
 
-    def _enriched(self, batch: FlowBatch) -> FlowBatch:
+    def _keep_batch(self, batch: FlowBatch, arrivals: Arrivals | None, now_ms: int) -> None:
+        if _COLLECTED not in batch.columns:
+            # A decoder need not say when; without a time the rows would be of 1970.
+            batch.columns[_COLLECTED] = constant(np.array([now_ms]), batch.n_records)
+        self._note_skew(batch, arrivals)
+        batch = self._plausible(batch, arrivals)
         for enricher in self.enrichers:
-            try:
-                batch = enricher.value(batch) or batch
-            # The guard around a plugin: the batch goes on without it.
-            except Exception:
-                self.counts["enricher_failures"] += 1
-                self._log.exception("enricher of plugin %s failed", enricher.plugin)
-        return batch
+            batch = enricher(batch)
+        self.counts["options_records" if batch.options else "records"] += batch.n_records
+        self.sink.append(batch)
 
     def _note_skew(self, batch: FlowBatch, arrivals: Arrivals | None) -> None:
         """Count flows that ended more than a day from when we heard of them."""
         if batch.options:
             return
         ended = batch.column("flow_end_milliseconds")
-        apart = np.abs(ended - batch.column("collection_time_milliseconds")) > _DAY_MS
+        apart = np.abs(ended - batch.column(_COLLECTED)) > _DAY_MS
         if not apart.any():
             return
         self.counts["records_with_skewed_time"] += int(np.count_nonzero(apart))

@@ -45,6 +45,7 @@ log = RateLimited(logging.getLogger(__name__))
 
 STATES_FILE = "exporters.json"
 STATUS_FILE = "collector.json"
+LOADER_STATUS_FILE = "loader.json"
 FLOW_LOG_FOLDER = "flowlog"
 
 GATHER_SECONDS = 0.1
@@ -87,6 +88,11 @@ class CollectorPaths:
     def status(self) -> Path:
         """The figures that other processes read."""
         return self.data / STATUS_FILE
+
+    @property
+    def loader_status(self) -> Path:
+        """Failures of plugins in the loader; there is no such file before the first."""
+        return self.data / LOADER_STATUS_FILE
 
 
 class Collector:

@@ -23,6 +23,9 @@ from appliance.wire.template import FieldSpecifier
 if TYPE_CHECKING:
     from appliance.collector.service import Collector
 
+PLUGIN_FAILURES = "plugin_failures"
+"""By plugin and part; in the loader's file too."""
+
 MAX_EXPORTERS_SHOWN = 1024
 MAX_SESSIONS_SHOWN = 64
 """Of each exporter: those heard last."""
@@ -54,6 +57,7 @@ def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
         **collector.counters(),
         "log": writer.figures(),
         "counts": dict(collector.pipeline.counts + states.counts),
+        PLUGIN_FAILURES: collector.app.failures.report(),
         "unknown_elements": {_element(e): number for e, number in elements},
         "newcomers": {
             "present": states.n_newcomers,

@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
 import bottle
 
-from appliance.contracts import PUBLIC, Answer, Principal, Route
+from appliance.contracts import PUBLIC, THE_CORE, Answer, Principal, Registered, Route
+from appliance.guard import Guard, PluginError
+from appliance.guard.methods import checked_answer, in_json
 from appliance.ratelimit import RateLimited
 from appliance.web.audit import Act, Trail
 from appliance.web.calls import PROVIDERS, Call, Services, provided_arguments
 from appliance.web.cors import Cors
 from appliance.web.docs_page import CONTENT_SECURITY_POLICY, docs_page
-from appliance.web.errors import error_answer, error_body
+from appliance.web.errors import ROUTE, error_answer, error_body
 from appliance.web.guard import admit
 from appliance.web.large_answers import ListTurns
 from appliance.web.openapi import openapi_document, operation
@@ -44,7 +45,9 @@ _STATUS_TEXTS = {404: "Not found", 405: "Method not allowed"}
 _Environ = Mapping[str, Any]
 
 
-def build_web(routes: Iterable[Route], services: Services, cors: Cors | None = None) -> Any:
+def build_web(
+    routes: Iterable[Registered[Route]], services: Services, cors: Cors | None = None
+) -> Any:
     """Return the Bottle application that answers these routes and its own two.
 
     Parameters
@@ -68,19 +71,21 @@ def build_web(routes: Iterable[Route], services: Services, cors: Cors | None = N
     web = bottle.Bottle()
     web.config["json.enable"] = False
     web.default_error_handler = _framework_error
-    for route in table:
-        web.route(route.path, route.method, _wrapped(route, services, cors, (trail, log, turns)))
     methods: dict[str, list[str]] = {}
-    for route in table:
+    for entry in table:
+        route = entry.value
+        web.route(route.path, route.method, _wrapped(entry, services, cors, (trail, log, turns)))
         methods.setdefault(route.path, []).append(route.method)
     for path, found in methods.items():
         web.route(path, "OPTIONS", _preflight(path, (*found, "OPTIONS"), cors))
     return web
 
 
-def all_routes(routes: Iterable[Route]) -> tuple[Route, ...]:
+def all_routes(routes: Iterable[Registered[Route]]) -> tuple[Registered[Route], ...]:
     """Return the routes of plugins and the core's own, which describe them."""
-    table: list[Route] = list(routes)
+    entries = list(routes)
+    table = [entry.value for entry in entries]
+    n_plugins = len(table)
     if not any((route.method, route.path) == ("GET", "/") for route in table):
         table.append(_start_route(table))
     table += [
@@ -103,7 +108,7 @@ def all_routes(routes: Iterable[Route]) -> tuple[Route, ...]:
             schema=operation("This description for people", content_type="text/html", tag="About"),
         ),
     ]
-    return tuple(table)
+    return (*entries, *(Registered(THE_CORE, route) for route in table[n_plugins:]))
 
 
 def _start_route(table: Sequence[Route]) -> Route:
@@ -120,10 +125,15 @@ def _start_route(table: Sequence[Route]) -> Route:
 
 
 def _wrapped(
-    route: Route, services: Services, cors: Cors, shared: tuple[Trail, RateLimited, ListTurns]
+    entry: Registered[Route],
+    services: Services,
+    cors: Cors,
+    shared: tuple[Trail, RateLimited, ListTurns],
 ) -> Callable[..., Any]:
-    wanted = provided_arguments(route)
+    route = entry.value
+    names = provided_arguments(route)
     trail, log, turns = shared
+    guard = Guard(entry.plugin, ROUTE, services.failures)
 
     def answer(environ: _Environ, parts: Mapping[str, str], act: Act) -> Answer:
         def remembered(environ: _Environ) -> Principal | None:
@@ -134,15 +144,13 @@ def _wrapped(
         try:
             principal = admit(route, environ, remembered)
             # Who may not call the route learns it in the form of all routes.
-            form = route.error_body or error_body
+            form = _error_form(route, guard)
             trail.begin(act, route, environ)
             call = Call(services, environ, principal, act)
-            arguments = {name: PROVIDERS[name](call) for name in wanted}
+            arguments = {name: PROVIDERS[name](call) for name in names}
             with turns.turn(route.whole_list and not _has_limit(environ)):
-                returned = route.handler(**parts, **arguments)
-                answered = returned if isinstance(returned, Answer) else Answer(returned)
-                return replace(answered, body=_octets(answered.body))
-        # The guard of the web server: whatever a handler raises becomes an answer.
+                return guard.call(lambda: route.handler(**parts, **arguments), checked_answer)
+        # Whatever a request meets becomes an answer.
         except Exception as error:
             return error_answer(error, log, form)
 
@@ -155,6 +163,21 @@ def _wrapped(
         return _respond(answered, headers)
 
     return wrapped
+
+
+def _error_form(route: Route, guard: Guard) -> Callable[[str], Mapping[str, Any]]:
+    """Return a function that makes the JSON of an error, as the route says or as all others."""
+    own = route.error_body
+    if own is None:
+        return error_body
+
+    def form(message: str) -> Mapping[str, Any]:
+        try:
+            return guard.call(lambda: own(message), in_json)
+        except PluginError:
+            return error_body(message)
+
+    return form
 
 
 def _preflight(path: str, methods: tuple[str, ...], cors: Cors) -> Callable[..., Any]:

@@ -14,8 +14,9 @@ from typing import Any
 
 from appliance.accounts import AccountStore
 from appliance.collector.supervision import Supervisor
-from appliance.contracts import Principal, Route
+from appliance.contracts import MetricsCollector, Principal, Route
 from appliance.errors import StartupError, StorageError
+from appliance.guard import PluginFailures
 from appliance.settings import Settings
 from appliance.stores import FlowStore
 from appliance.web.audit import Act
@@ -42,6 +43,8 @@ class Services:
         Seconds UTC.
     metrics
         Prometheus collectors of all plugins.
+    failures
+        Of plugins in this process.
     collector
         Starts and stops the collector; None where there is none to start.
     preflight
@@ -53,7 +56,8 @@ class Services:
     clock: Callable[[], float]
     principal_from: PrincipalFrom
     zone: tzinfo = UTC
-    metrics: tuple[Any, ...] = field(default=())
+    metrics: tuple[MetricsCollector, ...] = ()
+    failures: PluginFailures = field(default_factory=PluginFailures)
     accounts: StoreAccess[AccountStore] = field(default_factory=lambda: StoreAccess(no_accounts))
     collector: Supervisor | None = None
     preflight: Callable[[], None] = lambda: None
@@ -84,6 +88,7 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "store": lambda call: call.services.stores.store(),
     "open_store": lambda call: call.services.stores.store,
     "metrics": lambda call: call.services.metrics,
+    "failures": lambda call: call.services.failures,
     "zone": lambda call: call.services.zone,
     "now": lambda call: call.services.clock(),
     "query": _query,
@@ -98,8 +103,9 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
 }
 """By argument name: `store` is a `FlowStore` (503 where it cannot be opened), `open_store` what
 returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`,
-`accounts` an `AccountStore` (503 where it cannot be opened), `open_accounts` what returns it, `act`
-what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,
+`accounts` an `AccountStore` (503 where it cannot be opened), `open_accounts` what returns it,
+`metrics` the Prometheus collectors of plugins, `failures` the `PluginFailures` of this process,
+`act` what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,
 `preflight` what looks whether it can start."""
 
 

@@ -7,7 +7,11 @@ from typing import Any
 
 from appliance.contracts import Answer
 from appliance.errors import LostAccountsError, QueryError, RequestError, StorageError
+from appliance.guard import PluginError
 from appliance.ratelimit import RateLimited
+
+ROUTE = "route"
+"""What a handler is in the counts of plugins' failures."""
 
 NO_TOKEN = "No valid token provided"  # noqa: S105 - a message of the API, no secret
 NOT_ADMINISTRATOR = "Administrative privileges required"
@@ -29,6 +33,8 @@ def error_answer(
         return Answer(body(error.message), error.status, headers=headers)
     if isinstance(error, QueryError):
         return Answer(body(sentence(str(error))), 400)
+    if isinstance(error, PluginError) and error.part == ROUTE:
+        return Answer(body("Internal server error"), 500)
     if isinstance(error, StorageError):
         log.warning("storage is not available: %s", str(error))
         message = "The database is not available at the moment, try again later"

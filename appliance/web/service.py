@@ -12,6 +12,7 @@ from appliance.accounts import AccountStore, configured_accounts
 from appliance.app import App
 from appliance.collector.supervision import supervisor_of
 from appliance.contracts import Principal
+from appliance.guard.methods import checked_principal
 from appliance.stores import FlowStore
 from appliance.web.api_server import ApiServerConfig, configuration_folder, read_api_server
 from appliance.web.application import build_web
@@ -68,7 +69,7 @@ def configured_web(app: App) -> WebService:
     stores = flow_store_access(app)
     accounts = StoreAccess(configured_accounts(app))
     services = services_of(app, stores, accounts)
-    web = build_web([entry.value for entry in app.routes], services, api.cors)
+    web = build_web(app.routes, services, api.cors)
     limits = ServerLimits(
         settings["web.threads"], settings["web.max_connections"], settings["web.max_body_octets"]
     )
@@ -83,10 +84,16 @@ def services_of(
     settings = app.settings
 
     def principal_from(environ: Mapping[str, Any]) -> Principal | None:
-        found: Principal | None = app.plugins.hook.principal_from_request(
-            environ=environ, settings=settings, accounts=accounts.store
+        entry = app.first_result(
+            *("principal_from_request", "sign-in", checked_principal),
+            environ=environ,
+            settings=settings,
+            accounts=accounts.store,
         )
-        return found
+        if entry is None:
+            return None
+        app.tell("request_authenticated", environ=environ, principal=entry.value, settings=settings)
+        return entry.value
 
     return Services(
         settings=settings,
@@ -95,6 +102,7 @@ def services_of(
         principal_from=principal_from,
         zone=local_zone(settings["timezone"]),
         metrics=app.metrics,
+        failures=app.failures,
         accounts=accounts,
         collector=supervisor_of(settings),
         preflight=preflight_of(app),

@@ -13,8 +13,8 @@ from appliance.collector import pipeline as pipelines
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
-from appliance.contracts import Registered
 from appliance.flows import FlowBatch
+from appliance.guard import GuardedDecoder, GuardedEnricher, PluginFailures
 from appliance.wire.block import Datagram, DatagramBlock, block_of
 from tests.decoding.building import (
     BASIC,
@@ -63,8 +63,11 @@ Make = Callable[..., tuple[Pipeline, Sink]]
 @pytest.fixture
 def make() -> Make:
     def made(*enrichers: Any, **replaced: Any) -> tuple[Pipeline, Sink]:
-        registered = {**decoders(), **{d.version: d for d in replaced.values()}}
-        named = [Registered(f"plugin {n}", enricher) for n, enricher in enumerate(enrichers)]
+        registered = decoders()
+        failures = PluginFailures()
+        for name, decoder in replaced.items():
+            registered[decoder.version] = GuardedDecoder(name, decoder, failures)
+        named = [GuardedEnricher(f"plugin {n}", e, failures) for n, e in enumerate(enrichers)]
         sink = Sink()
         states = ExporterStates(ExporterLimits())
         return Pipeline(list(registered.values()), states, sink, named), sink
@@ -128,7 +131,7 @@ def test_decoder_when_it_raises_then_only_the_culprit_is_lost(
     taken(pipeline, five(1), bad, five(2, 1), five(3, 2), bad, five(4, 3))
     assert sink.octets == [1, 2, 3, 4]
     assert pipeline.counts["datagrams_lost_to_failures"] == 2
-    assert pipeline.counts["decoder_failures"] == 3
+    assert pipeline.decoders[5].guard.failures.report()["decoder"]["decoder"]["count"] == 3
     (exporter,) = pipeline.states.exporters.values()
     assert exporter.counts["lost"] == 0
     failures = [r for r in caplog.records if r.levelno == logging.ERROR]
@@ -160,8 +163,9 @@ def test_enricher_when_it_raises_then_the_batch_goes_on_without_it(
     taken(pipeline, five(10))
     taken(pipeline, five(20, 1))
     assert sink.octets == [40, 80]
-    assert pipeline.counts["enricher_failures"] == 2
-    assert [r.getMessage() for r in caplog.records] == ["enricher of plugin plugin 1 failed"]
+    assert pipeline.enrichers[1].guard.failures.report()["plugin 1"]["enricher"]["count"] == 2
+    lines = [r.getMessage() for r in caplog.records]
+    assert lines == ["plugin plugin 1: enricher failed: KeyError: 'no such column'"]
 
 
 @pytest.mark.parametrize("limit", [100, 1000, 10_000_000])
@@ -185,7 +189,7 @@ def test_block_when_of_many_megabytes_then_in_several_steps(make: Make) -> None:
             sizes.append(int(block.lengths.sum()))
             return self.real.decode(block, state, now_ms)
 
-    pipeline.decoders[5] = Watching()
+    pipeline.decoders[5] = GuardedDecoder("watching", Watching(), PluginFailures())
     whole = v5(*[v5_record(octets=1)] * 1364)
     taken(pipeline, *[datagram(whole)] * 200)
     assert len(sink.octets) == 200 * 1364

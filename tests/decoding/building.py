@@ -20,6 +20,7 @@ from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.results import DecodeOptions
 from appliance.flows import COLUMNS, FlowBatch, address_halves, address_text
+from appliance.guard import GuardedDecoder
 from appliance.plugin_manager import build_plugin_manager
 from appliance.settings import SettingsFile
 from appliance.wire.block import Datagram, block_of
@@ -238,10 +239,15 @@ def an_app() -> App:
 
 def decoders(options: DecodeOptions | None = None) -> dict[int, Any]:
     """Return the registered decoders by version, with other options where they take them."""
-    found = {decoder.version: decoder for decoder in an_app().decoders}
+    app = an_app()
     if options is None:
-        return found
-    return {version: replace(decoder, options=options) for version, decoder in found.items()}
+        return {decoder.version: decoder for decoder in app.decoders}
+    return {
+        guarded.version: GuardedDecoder(
+            guarded.guard.plugin, replace(guarded.decoder, options=options), app.failures
+        )
+        for guarded in app.decoders
+    }
 
 
 def datagram(
@@ -267,7 +273,7 @@ def decode(
     for part in [[one] for one in given] if one_by_one else [given]:
         pipeline.take(block_of(part), part[-1].received_ms)
     found.counts = pipeline.counts + found.states.counts
-    assert not found.counts["decoder_failures"]
+    assert not an_app().failures.total
     return found
 
 

@@ -7,12 +7,12 @@ every eight octets after it are one flow: source port, destination port, octets 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import click
 import numpy as np
 
 from appliance.contracts import PUBLIC, Decoder, Enricher, Route
+from appliance.decoding.results import DecodeResult, DecoderState
 from appliance.flows import FlowBatch
 from appliance.hookspecs import hookimpl
 from appliance.setting_types import Integer
@@ -51,13 +51,19 @@ class PaperflowDecoder:
     version: int = VERSION
     name: str = "paperflow"
 
-    def decode(self, block: DatagramBlock, state: Any, now_ms: int) -> FlowBatch:
+    def decode(self, block: DatagramBlock, state: DecoderState, now_ms: int) -> DecodeResult:
         """Turn the whole block into one batch; octets after the last whole flow are padding."""
         bodies = [block.payload(row)[HEADER_OCTETS:] for row in range(len(block))]
         whole = [body[: len(body) // WIRE.itemsize * WIRE.itemsize] for body in bodies]
         records = np.frombuffer(b"".join(whole), WIRE)
         columns = {name: records[name].astype(dtype) for name, dtype in COLUMNS.items()}
-        return FlowBatch(len(records), columns)
+        n_flows = [len(body) // WIRE.itemsize for body in whole]
+        columns |= {
+            "collection_time_milliseconds": np.repeat(block.received_ms, n_flows),
+            "exporter_address_hi": np.repeat(block.address_hi, n_flows),
+            "exporter_address_lo": np.repeat(block.address_lo, n_flows),
+        }
+        return DecodeResult(batches=[FlowBatch(len(records), columns)])
 
 
 @dataclass(frozen=True)

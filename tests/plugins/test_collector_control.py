@@ -71,7 +71,7 @@ class Control:
         self.accounts = accounts_of(app.settings)
         services = services_of(app, self.stores, self.accounts)
         opened = replace(services, principal_from=principal_from)
-        self.client = Client(build_web([entry.value for entry in app.routes], opened))
+        self.client = Client(build_web(app.routes, opened))
 
     def get(self, what: str) -> Reply:
         return self.client("GET", f"{PREFIX}/{what}", token="administrator")

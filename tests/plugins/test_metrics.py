@@ -7,6 +7,8 @@ import pytest
 
 from appliance.collector.exporter_rows import sampling_of
 from appliance.errors import StorageError
+from appliance.guard import Guard, PluginFailures, guarded
+from appliance.guard.methods import METRICS as METRICS_CONTRACT
 from appliance.plugins.metrics.figures import exporter_figures
 from appliance.plugins.metrics.prometheus import (
     EXPORTER_METRICS,
@@ -141,9 +143,14 @@ def test_metrics_when_a_collector_raises_then_the_others_stay(store, settings, c
         def collect(self):
             raise ZeroDivisionError
 
-    answer = scrape([Broken(), StatusCollector(settings, lambda: NOW)], lambda: store)
+    failures = PluginFailures()
+    broken = guarded(Guard("broken", "metrics", failures), Broken(), METRICS_CONTRACT)
+    collectors = [broken, StatusCollector(settings, lambda: NOW)]
+    answer = scrape(collectors, lambda: store, settings, failures, NOW)
     assert b"appliance_collector_up 0.0" in answer.body
-    assert "metrics of" in caplog.text
+    labels = b'part="metrics",plugin="broken",process="web"'
+    assert b"appliance_plugin_failures_total{" + labels + b"} 1.0" in answer.body
+    assert "plugin broken: metrics failed: ZeroDivisionError" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def made_appliance(folder: Path, **settings: object) -> Appliance:
     accounts = StoreAccess(configured_accounts(app))
     made = Appliance(app, stores, accounts, Client(None))
     services = replace(services_of(app, stores, accounts), clock=made.now)
-    made.client.web = build_web([entry.value for entry in app.routes], services)
+    made.client.web = build_web(app.routes, services)
     made.add("root", ADMINISTRATOR)
     made.add("user", USER)
     made.admin = made.sign_in("root").json["token"]

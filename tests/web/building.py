@@ -17,7 +17,8 @@ from wsgiref.validate import validator
 import pluggy
 
 from appliance.accounts import AccountStore
-from appliance.contracts import ADMINISTRATOR, USER, Principal, Route
+from appliance.contracts import ADMINISTRATOR, USER, Principal, Registered, Route
+from appliance.guard import PluginFailures
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins import analytics, auth, devices, metrics, users
 from appliance.plugins.sql_store import account_store_from_url
@@ -278,6 +279,7 @@ def web_of(
     now: float = NOW,
     cors: Cors | None = None,
     accounts: StoreAccess[AccountStore] | None = None,
+    failures: PluginFailures | None = None,
 ) -> Any:
     services = Services(
         settings=settings,
@@ -287,8 +289,10 @@ def web_of(
         zone=zone,
         metrics=(metrics.StatusCollector(settings, lambda: now),),
         accounts=accounts_of(settings) if accounts is None else accounts,
+        failures=PluginFailures() if failures is None else failures,
     )
-    return build_web(plugin_routes(settings) if routes is None else routes, services, cors)
+    table = plugin_routes(settings) if routes is None else routes
+    return build_web([Registered("tests", route) for route in table], services, cors)
 
 
 def without_plugins() -> pluggy.PluginManager:

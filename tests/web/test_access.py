@@ -59,7 +59,7 @@ def whole(tmp_path_factory):
 
 def routes(folder):
     app = made_app(folder)
-    return all_routes(entry.value for entry in app.routes)
+    return [entry.value for entry in all_routes(app.routes)]
 
 
 def test_routes_when_listed_then_only_the_known_ones_are_public(tmp_path):
@@ -97,7 +97,7 @@ def test_route_when_called_without_the_right_then_refused(whole, kind, way):
         "cookie": {"HTTP_COOKIE": f"access_token={token}"},
     }[way]
     tried = 0
-    for route in all_routes(entry.value for entry in made.app.routes):
+    for route in [entry.value for entry in all_routes(made.app.routes)]:
         if route.role == PUBLIC or (kind == "user" and route.role == SIGNED_IN):
             continue
         path = re.sub(r"<[^>]*>", "1", route.path)
@@ -117,7 +117,7 @@ def test_route_when_read_by_an_administrator_then_let_in(whole):
     """What changes something is tried by the tests of each route; here only what reads."""
     made, _ = whole
     tried = 0
-    for route in all_routes(entry.value for entry in made.app.routes):
+    for route in [entry.value for entry in all_routes(made.app.routes)]:
         if route.method != "GET" or route.changes or DANGEROUS.search(route.path):
             continue
         path = re.sub(r"<[^>]*>", "1", route.path)
@@ -132,7 +132,7 @@ def test_route_when_read_by_an_administrator_then_let_in(whole):
 def test_cookie_when_another_site_s_page_sends_it_then_no_route_changes_anything(whole):
     made, _ = whole
     tried = 0
-    for route in all_routes(entry.value for entry in made.app.routes):
+    for route in [entry.value for entry in all_routes(made.app.routes)]:
         if route.method == "GET" and not route.changes:
             continue
         path = re.sub(r"<[^>]*>", "1", route.path)

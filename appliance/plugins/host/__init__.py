@@ -7,12 +7,12 @@ this machine while a change of the network waits also confirms that change.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance.contracts import ADMINISTRATOR, Principal, Route
+from appliance.contracts import ADMINISTRATOR, Route
 from appliance.hookspecs import hookimpl
 from appliance.plugins.host import figures
 from appliance.plugins.host.machine import Machine
@@ -198,12 +198,7 @@ def register_routes(settings: Settings) -> list[Route]:
     return routes_of(HostRoutes(machine, settings[INTERFACE], settings[ROLLBACK_SECONDS]))
 
 
-@hookimpl(wrapper=True)
-def principal_from_request(
-    environ: Mapping[str, Any], settings: Settings
-) -> Generator[None, Principal | None, Principal | None]:
-    """Confirm a change of the network when somebody reaches this machine; changes no answer."""
-    principal = yield
-    if principal is not None:
-        confirm_if_reached(machine_of(settings), environ)
-    return principal
+@hookimpl
+def request_authenticated(environ: Mapping[str, Any], settings: Settings) -> None:
+    """Confirm a change of the network when somebody reaches this machine."""
+    confirm_if_reached(machine_of(settings), environ)

@@ -11,19 +11,20 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from appliance.collector.exporter_rows import exporter_sampling, is_current, mapping
-from appliance.collector.status import read_status
+from appliance.collector.status import PLUGIN_FAILURES, read_status
 from appliance.collector.supervision.choice import pid_file_path
 from appliance.collector.supervision.pid_file import PidFile
 from appliance.errors import StorageError
+from appliance.guard import PluginFailures
 from appliance.settings import Settings
 from appliance.stores import FlowStore
 
 log = logging.getLogger(__name__)
 
-STATUS_FILE = "collector.json"
+STATUS_FILE, LOADER_STATUS_FILE = "collector.json", "loader.json"
 Json = dict[str, Any]
 
 
@@ -114,6 +115,38 @@ def mapping_at(status: Json, path: Sequence[str]) -> Json:
     for name in path:
         value = mapping(value).get(name)
     return mapping(value)
+
+
+class PluginFigure(NamedTuple):
+    """How often a part of a plugin failed in one process, and when last (seconds since 1970)."""
+
+    plugin: str
+    part: str
+    process: str
+    failures: float
+    last: float
+
+
+def plugin_figures(
+    status: Json, settings: Settings, failures: PluginFailures
+) -> list[PluginFigure]:
+    """Return the failures of plugins in the collector, in the loader and in this web server."""
+    loader = read_status(settings["data_directory"] / LOADER_STATUS_FILE) or {}
+    reports = (
+        ("collector", mapping(status.get(PLUGIN_FAILURES))),
+        ("loader", mapping(loader.get(PLUGIN_FAILURES))),
+        ("web", failures.report()),
+    )
+    return [
+        PluginFigure(
+            *(plugin, part, process),
+            number_at(facts, ("count",)) or 0,
+            (number_at(facts, ("last_ms",)) or 0) / 1000,
+        )
+        for process, report in reports
+        for plugin, parts in report.items()
+        for part, facts in mapping(parts).items()
+    ]
 
 
 def numbers_of(status: Json, name: str) -> list[tuple[str, float]]:

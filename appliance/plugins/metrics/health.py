@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from appliance import __version__
 from appliance.accounts import AccountStore
 from appliance.contracts import Answer
 from appliance.errors import LostAccountsError, StorageError
+from appliance.guard import PluginFailures
 from appliance.plugins.metrics.figures import (
     Json,
+    PluginFigure,
     StatusFile,
     disk_figures,
     exporter_figures,
@@ -19,6 +21,7 @@ from appliance.plugins.metrics.figures import (
     mapping_at,
     number_at,
     numbers_of,
+    plugin_figures,
     store_figures,
 )
 from appliance.plugins.metrics.prometheus import METRICS
@@ -26,7 +29,7 @@ from appliance.settings import Settings
 from appliance.stores import FlowStore
 
 THROTTLED_SECONDS = 300.0
-"""So long an exporter that cost more than its share is named."""
+"""So long an exporter that cost more than its share, or a plugin that failed, is named."""
 
 MAX_NAMES = 5
 """Exporters that one sentence names."""
@@ -39,6 +42,7 @@ def health(
     settings: Settings,
     open_store: Callable[[], FlowStore],
     open_accounts: Callable[[], AccountStore],
+    failures: PluginFailures,
     now: float,
 ) -> Answer:
     """Return how the appliance is; 503 when the collector or a database is away."""
@@ -47,21 +51,23 @@ def health(
     pid = 0 if status is not None else file.pid()
     store, disk = store_figures(open_store), disk_figures(settings)
     is_full = is_disk_full(disk, settings)
-    failures = [
+    reasons = [
         *([] if status is not None else _silence(pid, is_full)),
         *([] if store is not None else ["The flow database does not answer"]),
         *_account_failures(open_accounts),
     ]
+    plugins = plugin_figures(status or {}, settings, failures)
     hints = _hints(status or {}, store or {}, disk, settings)
     hints += [
         *newcomer_hints(status or {}, now),
         *throttling_hints(status or {}, now),
         *implausible_hints(status or {}),
+        *plugin_hints(plugins, now),
     ]
-    word = "failing" if failures else "degraded" if hints else "ok"
+    word = "failing" if reasons else "degraded" if hints else "ok"
     report = {
-        "success": not failures,
-        "message": "; ".join([*failures, *hints]) or "All is well",
+        "success": not reasons,
+        "message": "; ".join([*reasons, *hints]) or "All is well",
         "status": word,
         "version": __version__,
         "collector": _collector_health(status, pid),
@@ -70,9 +76,10 @@ def health(
         "exporters": [
             exporter_figures(name, facts, settings) for name, facts in exporters_of(status or {})
         ],
+        "plugin_failures": [figure._asdict() for figure in plugins],
         "unknown_elements": dict(numbers_of(status or {}, "unknown_elements")),
     }
-    return Answer(report, 503 if failures else 200)
+    return Answer(report, 503 if reasons else 200)
 
 
 def _silence(pid: int, is_full: bool) -> list[str]:
@@ -172,6 +179,16 @@ def implausible_hints(status: Json) -> list[str]:
     return [
         f"{sum(counts.values()):.0f} records of {', '.join(largest[:MAX_NAMES])}{more} claim more "
         "than collector.fastest_interface carries and are left out of all sums"
+    ]
+
+
+def plugin_hints(figures: Sequence[PluginFigure], now: float) -> list[str]:
+    """Name the plugins that failed not long ago."""
+    return [
+        f"Plugin {figure.plugin} failed {figure.failures:.0f} times ({figure.part}, in the"
+        f" {figure.process}): the log says why"
+        for figure in figures
+        if now - figure.last <= THROTTLED_SECONDS
     ]
 
 

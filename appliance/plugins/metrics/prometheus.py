@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from appliance import __version__
-from appliance.contracts import Answer
+from appliance.contracts import Answer, MetricsCollector
+from appliance.errors import ApplianceError
+from appliance.guard import PluginFailures
 from appliance.plugins.metrics.figures import (
     Json,
+    PluginFigure,
     StatusFile,
     disk_figures,
     exporter_figures,
@@ -19,6 +22,7 @@ from appliance.plugins.metrics.figures import (
     is_disk_full,
     number_at,
     numbers_of,
+    plugin_figures,
     store_figures,
 )
 from appliance.ratelimit import RateLimited
@@ -192,13 +196,21 @@ def _family(
     return family
 
 
-def scrape(metrics: Sequence[Any], open_store: Callable[[], FlowStore]) -> Answer:
-    """Return the metrics of all plugins and of the store; one that fails is left out."""
+def scrape(
+    metrics: Sequence[MetricsCollector],
+    open_store: Callable[[], FlowStore],
+    settings: Settings,
+    failures: PluginFailures,
+    now: float,
+) -> Answer:
+    """Return the metrics of all plugins and of the store; a plugin that fails is left out."""
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    for collector in (*metrics, _Prepared(_store_metrics(open_store))):
-        registry.register(_Prepared(_guarded(collector)))
+    families = [family for collector in metrics for family in _families(collector)]
+    status = StatusFile.of(settings).fresh(now) or {}
+    plugins = _plugin_metrics(plugin_figures(status, settings, failures))
+    registry.register(_Prepared(_without_twins([*families, *_store_metrics(open_store), *plugins])))
     return Answer(generate_latest(registry), content_type=TEXT_FORMAT)
 
 
@@ -212,13 +224,27 @@ class _Prepared:
         return self.families
 
 
-def _guarded(collector: Any) -> list[Any]:
+def _families(collector: MetricsCollector) -> Sequence[Any]:
     try:
         return list(collector.collect())
-    # One plugin's metrics must not take the others' away.
-    except Exception:
-        log.exception("metrics of %r are left out", collector)
+    # It is counted and logged already; one plugin's metrics must not take the others' away.
+    except ApplianceError:
         return []
+
+
+def _without_twins(families: Sequence[Any]) -> list[Any]:
+    """Leave out what has the name of an earlier one: Prometheus would refuse all of it."""
+    by_name: dict[str, Any] = {}
+    for family in families:
+        if by_name.setdefault(family.name, family) is not family:
+            log.warning("metric %s is there already and left out", family.name)
+    return list(by_name.values())
+
+
+def _plugin_metrics(figures: Sequence[PluginFigure]) -> list[Any]:
+    rows = [((figure.plugin, figure.part, figure.process), figure.failures) for figure in figures]
+    metric = Metric("counter", "Failures of plugins since the start of the process.", ())
+    return [_family("appliance_plugin_failures", metric, rows, ["plugin", "part", "process"])]
 
 
 def _store_metrics(open_store: Callable[[], FlowStore]) -> list[Any]:

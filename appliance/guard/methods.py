@@ -1,0 +1,207 @@
+"""What the methods of plugins' objects return: the tables that `GuardedObject` reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from appliance.accounts import ApiToken, AuditEntry, User
+from appliance.contracts import Answer, Principal
+from appliance.feeds import FeedBin
+from appliance.guard.batches import checked_batch
+from appliance.guard.guards import Contract
+from appliance.guard.values import (
+    all_exactly,
+    instance,
+    list_of,
+    mapping,
+    nothing,
+    number,
+    of_type,
+    optional,
+    pair_of_ints,
+    whole,
+)
+from appliance.stores import ExporterRecord, LoadReport, Measure, TopAnswer
+
+_texts = list_of(str)
+
+
+def _load_report(value: object) -> LoadReport:
+    report = of_type(value, LoadReport)
+    whole(report.rows)
+    number(report.lag_seconds)
+    of_type(report.busy, bool)
+    _texts(report.warnings)
+    return report
+
+
+def in_json(value: object) -> Mapping[str, Any]:
+    """Return a mapping that JSON knows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no mapping, or something in it is unknown to JSON.
+    """
+    table = mapping(value)
+    json.dumps(table, allow_nan=False)
+    return cast(Mapping[str, Any], table)
+
+
+def _top_answer(value: object) -> TopAnswer:
+    answer = of_type(value, TopAnswer)
+    for name in ("other", "total", "error", "pending"):
+        of_type(getattr(answer, name), Measure)
+    return answer
+
+
+def _feed_bin(value: object) -> FeedBin:
+    found = of_type(value, FeedBin)
+    of_type(found.position, str)
+    whole(found.start_ms)
+    whole(found.end_ms)
+    for batch in of_type(found.batches, list):
+        checked_batch(batch)
+    return found
+
+
+def _exporters(value: object) -> list[ExporterRecord]:
+    records = list_of(ExporterRecord)(value)
+    for record in records:
+        whole(record.id)
+        all_exactly((record.address, record.name, record.info), str)
+    return records
+
+
+def checked_principal(value: object) -> Principal:
+    """Return who makes a request.
+
+    Raises
+    ------
+    TypeError
+        It is no principal, or its name or roles are none.
+    """
+    principal = of_type(value, Principal)
+    of_type(principal.name, str)
+    all_exactly(of_type(principal.roles, frozenset), str)
+    of_type(principal.from_cookie, bool)
+    return principal
+
+
+def checked_answer(value: object) -> Answer:
+    """Return what a handler returned as an answer that can be sent.
+
+    Raises
+    ------
+    TypeError, ValueError
+        JSON does not know it, or its status or a header cannot be sent.
+    """
+    answer = value if isinstance(value, Answer) else Answer(value)
+    if not 200 <= whole(answer.status) <= 599:
+        raise ValueError(f"expected a status from 200 to 599, found {answer.status}")
+    fields_of_header = [answer.content_type, *answer.headers, *answer.headers.values()]
+    all_exactly((*fields_of_header, *of_type(answer.cookies, tuple)), str, "in a header, ")
+    if any(not text.isprintable() for text in (*fields_of_header, *answer.cookies)):
+        raise ValueError("a header with a line break or another control character")
+    if isinstance(answer.body, bytes):
+        return answer
+    body = json.dumps(answer.body, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return replace(answer, body=body)
+
+
+_FILLED = {"load_once": _load_report, "cursor": optional(pair_of_ints), "expire": whole}
+
+STORE = Contract(
+    {
+        **_FILLED,
+        "totals": instance(Measure),
+        "totals_by_exporter": mapping,
+        "top": _top_answer,
+        "series": list_of(Measure),
+        "bin_at": pair_of_ints,
+        "columns": in_json,
+        "exporters": _exporters,
+        "change_exporter": nothing,
+        "forget_exporter": nothing,
+        "health": in_json,
+        "close": nothing,
+    },
+    passes={"change_exporter": KeyError, "forget_exporter": KeyError},
+)
+"""`appliance.stores.FlowStore`."""
+
+LOADER = Contract({**_FILLED, "finish": _texts}, attributes={"name": instance(str)})
+"""`appliance.stores.LogLoader`."""
+
+FEED = Contract(
+    {
+        "check": _texts,
+        "bin": optional(_feed_bin),
+        "names": optional(checked_batch),
+        "close": nothing,
+    },
+    iterators={"bins": _feed_bin},
+    attributes={"source": instance(str)},
+)
+"""`appliance.feeds.FlowFeed`."""
+
+ACCOUNTS = Contract(
+    {
+        "users": list_of(User),
+        "user": optional(instance(User)),
+        "user_named": optional(instance(User)),
+        "roles": _texts,
+        "create_user": whole,
+        "create_first": optional(whole),
+        "change_user": nothing,
+        "replace_hash": nothing,
+        "delete_user": instance(User),
+        "create_token": whole,
+        "tokens": list_of(ApiToken),
+        "token_of": optional(instance(ApiToken)),
+        "delete_token": instance(ApiToken),
+        "knows_client": instance(bool),
+        "remember_client": nothing,
+        "attempts_wait": number,
+        "begin_attempts": number,
+        "end_attempts": nothing,
+        "record": whole,
+        "complete": nothing,
+        "audit": list_of(AuditEntry),
+        "expire_audit": whole,
+        "close": nothing,
+    }
+)
+"""`appliance.accounts.AccountStore`."""
+
+BACKUP = Contract({"save": nothing, "restore": nothing}, attributes={"name": instance(str)})
+"""`appliance.contracts.BackupPart`."""
+
+
+def _metric_families(value: object) -> list[Any]:
+    """Return the families of a Prometheus collector as a list; they can be written."""
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.core import Metric
+
+    families: list[Any] = list(value)  # type: ignore[call-overload]
+    for family in families:
+        of_type(family, Metric)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(families))
+    generate_latest(registry)
+    return families
+
+
+class _Collected:
+    def __init__(self, families: list[Any]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Any]:
+        return self._families
+
+
+METRICS = Contract({"collect": _metric_families})
+"""A collector as of `prometheus_client`."""
