@@ -1,3 +1,143 @@
-"""NetFlow appliance: receives NetFlow v5, v9 and IPFIX, stores flows, answers questions."""
+"""NetFlow appliance: receives NetFlow v5, v9 and IPFIX, stores flows, answers questions.
+
+`__all__` is what plugins import; nothing else of the package is public. A name is loaded when it is
+first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appliance.contracts import (
+        ADMINISTRATOR,
+        PUBLIC,
+        SIGNED_IN,
+        USER,
+        AccountStore,
+        Answer,
+        BackupPart,
+        Decoder,
+        Enricher,
+        FeedBin,
+        FeedOrder,
+        FlowFeed,
+        FlowQueries,
+        FlowStore,
+        LoadReport,
+        LogLoader,
+        Measure,
+        MetricsCollector,
+        Principal,
+        Route,
+        Selection,
+        StoreFactory,
+        TopAnswer,
+    )
+    from appliance.decoding.fixed import FixedProtocol, decode_fixed, plain_headers
+    from appliance.decoding.options import decode_options
+    from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
+    from appliance.errors import (
+        ApplianceError,
+        RequestError,
+        SettingsError,
+        StartupError,
+        StorageError,
+    )
+    from appliance.flowlog import Cursor, FlowLogReader, batch_from_rows
+    from appliance.flows import FlowBatch, address_text
+    from appliance.hookspecs import hookimpl
+    from appliance.setting_types import Boolean, Duration, FilePath, Integer, Number, Size, Text
+    from appliance.settings import Setting, Settings
+    from appliance.wire.block import DatagramBlock
+    from appliance.wire.errors import MalformedMessage
+    from appliance.wire.message import Headers
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "contracts": (
+        *("ADMINISTRATOR", "PUBLIC", "SIGNED_IN", "USER", "AccountStore", "Answer", "BackupPart"),
+        *("Decoder", "Enricher", "FeedBin", "FeedOrder", "FlowFeed", "FlowQueries", "FlowStore"),
+        *("LoadReport", "LogLoader", "Measure", "MetricsCollector", "Principal", "Route"),
+        *("Selection", "StoreFactory", "TopAnswer"),
+    ),
+    "decoding.fixed": ("FixedProtocol", "decode_fixed", "plain_headers"),
+    "decoding.options": ("decode_options",),
+    "decoding.results": ("DecodeOptions", "DecodeResult", "DecoderState"),
+    "errors": (
+        *("ApplianceError", "RequestError", "SettingsError", "StartupError", "StorageError"),
+    ),
+    "flowlog": ("Cursor", "FlowLogReader", "batch_from_rows"),
+    "flows": ("FlowBatch", "address_text"),
+    "hookspecs": ("hookimpl",),
+    "setting_types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
+    "settings": ("Setting", "Settings"),
+    "wire.block": ("DatagramBlock",),
+    "wire.errors": ("MalformedMessage",),
+    "wire.message": ("Headers",),
+}
+_MODULE = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "ADMINISTRATOR",
+    "PUBLIC",
+    "SIGNED_IN",
+    "USER",
+    "AccountStore",
+    "Answer",
+    "ApplianceError",
+    "BackupPart",
+    "Boolean",
+    "Cursor",
+    "DatagramBlock",
+    "DecodeOptions",
+    "DecodeResult",
+    "Decoder",
+    "DecoderState",
+    "Duration",
+    "Enricher",
+    "FeedBin",
+    "FeedOrder",
+    "FilePath",
+    "FixedProtocol",
+    "FlowBatch",
+    "FlowFeed",
+    "FlowLogReader",
+    "FlowQueries",
+    "FlowStore",
+    "Headers",
+    "Integer",
+    "LoadReport",
+    "LogLoader",
+    "MalformedMessage",
+    "Measure",
+    "MetricsCollector",
+    "Number",
+    "Principal",
+    "RequestError",
+    "Route",
+    "Selection",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "Size",
+    "StartupError",
+    "StorageError",
+    "StoreFactory",
+    "Text",
+    "TopAnswer",
+    "address_text",
+    "batch_from_rows",
+    "decode_fixed",
+    "decode_options",
+    "hookimpl",
+    "plain_headers",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)

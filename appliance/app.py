@@ -20,6 +20,8 @@ from appliance.cli import CORE_COMMANDS
 from appliance.contracts import (
     THE_CORE,
     BackupPart,
+    FlowStore,
+    LogLoader,
     MetricsCollector,
     Registered,
     Route,
@@ -43,7 +45,6 @@ from appliance.nfacctd.overrides import decided
 from appliance.plugin_manager import build_plugin_manager
 from appliance.ratelimit import RateLimited
 from appliance.settings import CORE_SETTINGS, Setting, Settings, SettingsFile, read_settings_file
-from appliance.stores import FlowStore, LogLoader
 
 T = TypeVar("T")
 log = RateLimited(logging.getLogger(__name__))

@@ -34,11 +34,11 @@ SYSTEM_DATA_FOLDER = "/var/lib/netflow-appliance"
 BUILT_IN, NFACCTD = "builtin", "nfacctd"
 """The engines that can receive."""
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
+class Setting(Generic[T_co]):
     """One thing that can be configured.
 
     Attributes
@@ -54,7 +54,7 @@ class Setting(Generic[T]):
     """
 
     name: str
-    type: SettingType[T]
+    type: SettingType[T_co]
     default: object
     help: str
 

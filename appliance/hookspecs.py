@@ -13,17 +13,25 @@ No hook runs for each datagram, batch or record. Built-in plugins come first, th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import click
 import pluggy
 
-from appliance.accounts import AccountStore
-from appliance.contracts import BackupPart, Decoder, Enricher, Principal, Route, StoreFactory
-from appliance.feeds import FeedOrder, FlowFeed
+from appliance.contracts import (
+    AccountStore,
+    BackupPart,
+    Decoder,
+    Enricher,
+    FeedOrder,
+    FlowFeed,
+    LogLoader,
+    MetricsCollector,
+    Principal,
+    Route,
+    StoreFactory,
+)
 from appliance.setting_types import ListenAddress
 from appliance.settings import Setting, Settings
-from appliance.stores import LogLoader
 
 PROJECT = "appliance"
 
@@ -32,7 +40,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def register_settings() -> list[Setting[Any]]:
+def register_settings() -> Sequence[Setting[object]]:
     """Return the plugin's own settings: name, type, default, help.
 
     Called once, in the main thread, before the configuration file is checked; so it is the only
@@ -106,7 +114,7 @@ def register_commands() -> list[click.Command]:
 
 
 @hookspec
-def register_metrics(settings: Settings) -> list[Any]:
+def register_metrics(settings: Settings) -> list[MetricsCollector]:
     """Return Prometheus collectors (objects with a `collect` method).
 
     Called once, in the main thread, before the web server listens. `collect` runs in a worker
@@ -135,7 +143,7 @@ def account_store_from_url(url: str, settings: Settings) -> AccountStore | None:
 
 @hookspec(firstresult=True)
 def principal_from_request(
-    environ: Mapping[str, Any], settings: Settings, accounts: Callable[[], AccountStore]
+    environ: Mapping[str, object], settings: Settings, accounts: Callable[[], AccountStore]
 ) -> Principal | None:
     """Return who makes this request, or None to let the next plugin say.
 
@@ -148,7 +156,7 @@ def principal_from_request(
 
 @hookspec
 def request_authenticated(
-    environ: Mapping[str, Any], principal: Principal, settings: Settings
+    environ: Mapping[str, object], principal: Principal, settings: Settings
 ) -> None:
     """Hear that the caller of a request is known.
 

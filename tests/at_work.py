@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from appliance.app import open_app
 from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
+from appliance.contracts import FlowStore, Selection
 from appliance.flowlog import FlowSearch
-from appliance.stores import FlowStore, Selection
 from tests.collector.running import RunningCollector
 
 

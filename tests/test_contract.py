@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import appliance
 from appliance import hookspecs
 from appliance.app import registered_settings
 from appliance.cli import CORE_COMMANDS
@@ -20,6 +21,7 @@ from appliance.settings import CORE_SETTINGS, sample_configuration
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "appliance"
 PLUGINS = PACKAGE / "plugins"
+EXAMPLES = ROOT / "tests" / "example_plugin"
 
 WITHOUT_BUILT_IN_USER = {
     "register_enrichers",
@@ -124,6 +126,32 @@ def test_imports_when_in_a_plugin_then_never_of_another_plugin():
         own = f"appliance.plugins.{parts[0]}"
         names = {name for name in imported(file) if is_below(name, "appliance.plugins")}
         assert not {name for name in names if not is_below(name, own)}, file
+
+
+def test_imports_when_in_an_example_then_nothing_of_the_package_but_its_public_names():
+    files = [*EXAMPLES.rglob("*.py")]
+    assert files
+    for file in files:
+        names = {name for name in imported(file) if is_below(name, "appliance")}
+        assert names <= {f"appliance.{name}" for name in appliance.__all__}, file
+
+
+def test_public_names_when_listed_then_each_is_there_and_typed():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    typed = {name.rpartition(".")[2] for name in imported_names(tree)}
+    assert set(appliance.__all__) <= typed
+    for name in appliance.__all__:
+        assert getattr(appliance, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = appliance.nothing
+
+
+def test_contracts_when_read_then_nothing_is_untyped():
+    for file in (*modules(PACKAGE / "contracts"), PACKAGE / "hookspecs.py"):
+        names = {
+            node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)
+        }
+        assert "Any" not in names, file
 
 
 def test_imports_when_in_wire_then_only_numpy_and_the_standard_library():

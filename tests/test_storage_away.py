@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.collector.generator import ExporterProfile, Transmission
-from appliance.stores import Selection
+from appliance.contracts import Selection
 from tests.at_work import assert_rollups_equal_the_log, opened_store, sending
 from tests.collector.running import RunningCollector, soak_rounds
 from tests.plugins.sql_store.world import MariaDb, running_mariadb

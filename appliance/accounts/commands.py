@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from appliance.accounts import AccountStore, AuditEntry, configured_accounts
+from appliance.accounts import configured_accounts
 from appliance.app import App
+from appliance.contracts import AccountStore, AuditEntry
 from appliance.errors import ApplianceError
 
 _DONE, _REFUSED = 200, 400

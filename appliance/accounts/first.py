@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from appliance.accounts import AccountStore, AuditEntry, UserChange
 from appliance.accounts.passwords import hashed
 from appliance.accounts.rules import generated_password, password_problems
-from appliance.contracts import ADMINISTRATOR
+from appliance.contracts import ADMINISTRATOR, AccountStore, AuditEntry, UserChange
 from appliance.errors import SettingsError, StartupError
 from appliance.settings import Settings
 

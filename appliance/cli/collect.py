@@ -23,7 +23,7 @@ from appliance.collector.children import Child
 from appliance.collector.engines import engine_of
 from appliance.collector.parent import RUN_VARIABLE
 from appliance.collector.supervision.notification import READY, notify
-from appliance.feeds import FeedOrder
+from appliance.contracts import FeedOrder
 from appliance.nfacctd.daemon import detach, goes_to_background, pidfile
 from appliance.nfacctd.examination import configuration_hints
 from appliance.setting_types import ListenAddress

@@ -10,7 +10,8 @@ from appliance.app import App, registered_loaders
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
 from appliance.collector.loader import Loader
-from appliance.stores import FlowStore, store_factory
+from appliance.contracts import FlowStore
+from appliance.stores import store_factory
 
 
 @click.command("loader", hidden=True)

@@ -9,9 +9,9 @@ from appliance.app import App
 from appliance.collector.feeding import FeedCollector
 from appliance.collector.nfacctd_process import NfacctdProcess, nfacctd_program
 from appliance.collector.service import Collector
+from appliance.contracts import FeedOrder, FlowFeed
 from appliance.environment import FAIL, HINT, OK, Finding
 from appliance.errors import ApplianceError, SettingsError
-from appliance.feeds import FeedOrder, FlowFeed
 from appliance.guard import guarded
 from appliance.guard.methods import FEED
 from appliance.nfacctd.in_force import config_in_force

@@ -20,8 +20,8 @@ from appliance.collector.late_rows import bin_columns, more_than, rows_of_bin
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, write_status
 from appliance.collector.supervision.notification import ALIVE, notify
+from appliance.contracts import FeedBin, FlowFeed
 from appliance.errors import QueryError, StorageError
-from appliance.feeds import FeedBin, FlowFeed
 from appliance.flowlog import FlowLogWriter
 from appliance.flows import FlowBatch
 from appliance.ratelimit import RateLimited

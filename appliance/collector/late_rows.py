@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from appliance.feeds import COUNTERS
+from appliance.contracts import COUNTERS
 from appliance.flowlog import FlowQuestion, FlowSearch
 from appliance.flows import COLUMN, FlowBatch
 

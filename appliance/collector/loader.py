@@ -20,13 +20,13 @@ from pathlib import Path
 from appliance.collector.parent import parent_watch
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, write_status
+from appliance.contracts import FlowStore, LogLoader
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, Maintainer
 from appliance.flowlog.expiry_clock import ExpiryClock
 from appliance.guard import PluginFailures
 from appliance.ratelimit import RateLimited
 from appliance.settings import Settings
-from appliance.stores import FlowStore, LogLoader
 
 # Of the process: what fails for one store mostly fails for all.
 log = RateLimited(logging.getLogger(__name__))

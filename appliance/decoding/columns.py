@@ -193,7 +193,8 @@ def application_key(octets: bytes) -> int:
 
 
 def _version(plan: DecodePlan) -> NDArray[Any]:
-    return np.array([plan.version], np.uint8)
+    # A version of 16 bits has no place in the column; 0 says that it is not known.
+    return np.array([plan.version if plan.version <= 0xFF else 0], np.uint8)
 
 
 def _origin(group: RecordGroup) -> Columns:

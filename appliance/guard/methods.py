@@ -7,9 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from appliance.accounts import ApiToken, AuditEntry, User
-from appliance.contracts import Answer, Principal
-from appliance.feeds import FeedBin
+from appliance.contracts import (
+    Answer,
+    ApiToken,
+    AuditEntry,
+    ExporterRecord,
+    FeedBin,
+    LoadReport,
+    Measure,
+    Principal,
+    TopAnswer,
+    User,
+)
 from appliance.guard.batches import checked_batch
 from appliance.guard.guards import Contract
 from appliance.guard.values import (
@@ -24,7 +33,6 @@ from appliance.guard.values import (
     pair_of_ints,
     whole,
 )
-from appliance.stores import ExporterRecord, LoadReport, Measure, TopAnswer
 
 _texts = list_of(str)
 
@@ -131,10 +139,10 @@ STORE = Contract(
     },
     passes={"change_exporter": KeyError, "forget_exporter": KeyError},
 )
-"""`appliance.stores.FlowStore`."""
+"""`appliance.contracts.FlowStore`."""
 
 LOADER = Contract({**_FILLED, "finish": _texts}, attributes={"name": instance(str)})
-"""`appliance.stores.LogLoader`."""
+"""`appliance.contracts.LogLoader`."""
 
 FEED = Contract(
     {
@@ -146,7 +154,7 @@ FEED = Contract(
     iterators={"bins": _feed_bin},
     attributes={"source": instance(str)},
 )
-"""`appliance.feeds.FlowFeed`."""
+"""`appliance.contracts.FlowFeed`."""
 
 ACCOUNTS = Contract(
     {
@@ -175,7 +183,7 @@ ACCOUNTS = Contract(
         "close": nothing,
     }
 )
-"""`appliance.accounts.AccountStore`."""
+"""`appliance.contracts.AccountStore`."""
 
 BACKUP = Contract({"save": nothing, "restore": nothing}, attributes={"name": instance(str)})
 """`appliance.contracts.BackupPart`."""

@@ -46,7 +46,10 @@ def _route(value: object) -> None:
     if route.role is not None:
         of_type(route.role, str)
     if route.schema is not None:
-        json.dumps(mapping(route.schema))
+        schema = mapping(route.schema)
+        json.dumps(schema)
+        of_type(schema.get("parameters", []), list)
+        mapping(schema.get("responses", {}))
 
 
 def _store(value: object) -> None:

@@ -12,10 +12,9 @@ from datetime import UTC
 from types import MappingProxyType
 from typing import Any
 
-from appliance.contracts import SIGNED_IN, Answer, Route
-from appliance.hookspecs import hookimpl
+from appliance import SIGNED_IN, Answer, FlowStore, Route, Selection, TopAnswer, hookimpl
+from appliance.contracts import Direction, MeasureName
 from appliance.protocols import protocol_name
-from appliance.stores import Direction, FlowStore, MeasureName, Selection, TopAnswer
 from appliance.web.openapi import AnswerExample, AnyKeys, OrNull, Whole, operation
 from appliance.web.parameters import Query, utc_text
 from appliance.web.times import boundaries

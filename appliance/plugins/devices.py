@@ -13,23 +13,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from appliance import __version__
-from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN, Answer, Route
-from appliance.errors import RequestError
-from appliance.hookspecs import hookimpl
-from appliance.settings import Settings
-from appliance.stores import ExporterRecord, FlowStore, Measure, Selection
+from appliance import (
+    ADMINISTRATOR,
+    PUBLIC,
+    SIGNED_IN,
+    Answer,
+    FlowStore,
+    Measure,
+    RequestError,
+    Route,
+    Selection,
+    Settings,
+    __version__,
+    hookimpl,
+)
+from appliance.contracts import ExporterRecord
 from appliance.web.audit import Act
 from appliance.web.bodies import Body
 from appliance.web.openapi import operation
 from appliance.web.parameters import Query, find_device
-from appliance.web.times import (
-    DEFAULT_INTERVAL,
-    Interval,
-    boundaries,
-    parse_interval,
-    rfc3339,
-)
+from appliance.web.times import DEFAULT_INTERVAL, Interval, boundaries, parse_interval, rfc3339
 
 PREFIX = "/v1/api"
 FORGET = "/api/v1/exporters/<device>"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.decoding.options import decode_options
-from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
+from appliance import (
+    DatagramBlock,
+    DecodeOptions,
+    DecodeResult,
+    DecoderState,
+    Settings,
+    decode_options,
+    hookimpl,
+)
 from appliance.decoding.templated import decode_templated
 from appliance.decoding.work import TemplatedProtocol
-from appliance.hookspecs import hookimpl
-from appliance.settings import Settings
-from appliance.wire.block import DatagramBlock
 from appliance.wire.message import IPFIX_HEADER, ipfix_headers
 
 PROTOCOL = TemplatedProtocol(

@@ -15,8 +15,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from appliance.accounts import ADMINISTRATORS, STRANGERS, USERS, AccountStore, AuditEntry
-from appliance.contracts import ADMINISTRATOR, PUBLIC, Principal, Route
+from appliance.contracts import (
+    ADMINISTRATOR,
+    ADMINISTRATORS,
+    PUBLIC,
+    STRANGERS,
+    USERS,
+    AccountStore,
+    AuditEntry,
+    Principal,
+    Route,
+)
 from appliance.errors import StorageError
 from appliance.ratelimit import RateLimited
 from appliance.web.guard import changes_something

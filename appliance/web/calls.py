@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
-from appliance.accounts import AccountStore
 from appliance.collector.supervision import Supervisor
-from appliance.contracts import MetricsCollector, Principal, Route
+from appliance.contracts import AccountStore, FlowStore, MetricsCollector, Principal, Route
 from appliance.errors import StartupError, StorageError
 from appliance.guard import PluginFailures
 from appliance.settings import Settings
-from appliance.stores import FlowStore
 from appliance.web.audit import Act
 from appliance.web.bodies import Body
 from appliance.web.guard import PrincipalFrom

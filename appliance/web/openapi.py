@@ -234,7 +234,7 @@ def schema_of(example: object) -> dict[str, Any]:
 
 
 def _described(route: Route) -> dict[str, Any]:
-    schema = dict(route.schema or {})
+    schema: dict[str, Any] = dict(route.schema or {})
     summary = schema.pop("summary", (route.handler.__doc__ or route.path).splitlines()[0])
     parts = [
         {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
+from appliance.contracts import Dimension, Direction, ExporterRecord, FlowStore, Selection
 from appliance.errors import RequestError
-from appliance.stores import Dimension, Direction, ExporterRecord, FlowStore, Selection
 from appliance.web.times import parse_interval
 
 MAX_PARAMETERS = 100

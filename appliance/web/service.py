@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.accounts import AccountStore, configured_accounts
+from appliance.accounts import configured_accounts
 from appliance.app import App
 from appliance.collector.supervision import supervisor_of
-from appliance.contracts import Principal
+from appliance.contracts import AccountStore, FlowStore, Principal
 from appliance.guard.methods import checked_principal
-from appliance.stores import FlowStore
 from appliance.web.api_server import ApiServerConfig, configuration_folder, read_api_server
 from appliance.web.application import build_web
 from appliance.web.calls import Services

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from appliance.app import App
+from appliance.contracts import FlowStore
 from appliance.errors import SettingsError, StorageError
 from appliance.nfacctd.in_force import config_in_force, configured, version_in_force
 from appliance.nfacctd.overrides import decided
-from appliance.stores import FlowStore, store_factory
+from appliance.stores import store_factory
 
 
 class Closable(Protocol):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.accounts import UserChange, configured_accounts
+from appliance.accounts import configured_accounts
 from appliance.accounts.first import make_first_administrator
 from appliance.accounts.passwords import is_password
 from appliance.accounts.rules import password_problems
-from appliance.contracts import ADMINISTRATOR
+from appliance.contracts import ADMINISTRATOR, UserChange
 from appliance.errors import ApplianceError
 from tests.web.appliance import PASSWORD, PASSWORD_HASH, made_app
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from appliance.contracts import Selection
 from appliance.flowlog import Cursor, FlowLogLimits, FlowLogWriter
 from appliance.flows import FlowBatch
 from appliance.plugins.sql_store.bins import Size, bin_start
@@ -30,7 +31,6 @@ from appliance.plugins.sql_store.progress import read_progress, write_progress
 from appliance.plugins.sql_store.store import SqlStore
 from appliance.plugins.sql_store.work import WorkItem, make_from_smaller
 from appliance.settings import SettingsFile
-from appliance.stores import Selection
 from appliance.wire.block import V4_MAPPED
 
 START = 1_800_057_600

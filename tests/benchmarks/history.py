@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from appliance.app import open_app
+from appliance.contracts import FlowStore
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, Maintainer
 from appliance.flows import COLUMN, FlowBatch, address_halves
-from appliance.stores import FlowStore, store_factory
+from appliance.stores import store_factory
 from tests.benchmarks.served import write_configuration
 
 HOSTS, LOCAL_HOSTS = 200_000, 20_000

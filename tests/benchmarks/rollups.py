@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from appliance.contracts import FlowStore, Selection
 from appliance.errors import StorageError
-from appliance.stores import FlowStore, Selection
 from tests.benchmarks.collectors import Appliance, Nfcapd
 from tests.benchmarks.history import open_store
 from tests.benchmarks.whole import measure

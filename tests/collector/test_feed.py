@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
-from appliance.stores import FlowStore, Selection
+from appliance.contracts import FlowStore, Selection
 from tests.at_work import opened_store
 from tests.collector.nfacctd import NFACCTD, configuration, make_table, use_nfacctd
 from tests.collector.running import RunningCollector

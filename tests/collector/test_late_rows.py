@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from appliance.app import open_app
 from appliance.collector.feeding import FeedCollector
 from appliance.collector.late_rows import bin_columns, more_than
+from appliance.contracts import FlowStore, Selection
 from appliance.flowlog import FlowSearch, Totals
 from appliance.flowlog.schema import arrow_type
 from appliance.flows import FlowBatch
 from appliance.plugins.sql_store.pmacct.feed import FeedPlan, TableFeed
 from appliance.plugins.sql_store.pmacct.source import SourceTable
-from appliance.stores import FlowStore, Selection
 
 START = 1_700_000_040
 UTC = FeedPlan(bin_seconds=60, margin_seconds=10.0, zone=datetime.UTC)

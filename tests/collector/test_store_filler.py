@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from appliance.collector.loader import StoreFiller
+from appliance.contracts import LoadReport
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor
-from appliance.stores import LoadReport
 
 
 class FakeStore:

@@ -11,13 +11,20 @@ from dataclasses import dataclass
 import click
 import numpy as np
 
-from appliance.contracts import PUBLIC, Decoder, Enricher, Route
-from appliance.decoding.results import DecodeResult, DecoderState
-from appliance.flows import FlowBatch
-from appliance.hookspecs import hookimpl
-from appliance.setting_types import Integer
-from appliance.settings import Setting, Settings
-from appliance.wire.block import DatagramBlock
+from appliance import (
+    PUBLIC,
+    DatagramBlock,
+    Decoder,
+    DecodeResult,
+    DecoderState,
+    Enricher,
+    FlowBatch,
+    Integer,
+    Route,
+    Setting,
+    Settings,
+    hookimpl,
+)
 
 VERSION = 250
 HEADER_OCTETS = 2

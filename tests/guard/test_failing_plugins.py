@@ -13,7 +13,7 @@ from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.loader import StoreFiller
 from appliance.collector.pipeline import Pipeline
-from appliance.contracts import Answer, Route
+from appliance.contracts import Answer, LoadReport, Route
 from appliance.decoding.results import DecodeResult, NameFact
 from appliance.errors import RequestError
 from appliance.flowlog import Cursor
@@ -27,7 +27,6 @@ from appliance.guard import (
     guarded,
 )
 from appliance.guard.methods import ACCOUNTS, BACKUP, FEED, LOADER, METRICS, STORE
-from appliance.stores import LoadReport
 from appliance.wire.block import block_of
 from appliance.wire.errors import MalformedMessage
 from appliance.wire.message import Fault

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from appliance.accounts import ADMINISTRATORS, STRANGERS, USERS
+from appliance.contracts import ADMINISTRATORS, STRANGERS, USERS
 from appliance.plugins.sql_store.appliance_database import appliance_database
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import place_at

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from waitress import buffers
 
-from appliance.stores import ExporterRecord
+from appliance.contracts import ExporterRecord
 from appliance.web import http_server, servers, tls_relay
 from appliance.web.large_answers import MOST_OCTETS_OF_CLIENT, SMALL_OCTETS, WHOLE_LISTS
 from appliance.web.listeners import Listener

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.contracts import Direction, Measure, Selection
 from appliance.protocols import PROTOCOL_NAMES, protocol_name
-from appliance.stores import Direction, Measure, Selection
 from tests.web.building import NOW, Flow, plugin_routes
 
 BASE = "/api/v1/netflow/"

@@ -295,7 +295,7 @@ def test_restore_when_the_log_was_left_out_then_new_segments_come_behind(saved, 
 
 
 def counted(folder) -> dict[int, float]:
-    from appliance.stores import Selection
+    from appliance.contracts import Selection
 
     store = configured_store(open_app(folder))()
     try:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from appliance.accounts import AccountStore, UserChange, configured_accounts
+from appliance.accounts import configured_accounts
 from appliance.accounts.passwords import hashed
 from appliance.app import App, build_app
-from appliance.contracts import ADMINISTRATOR, USER
+from appliance.contracts import ADMINISTRATOR, USER, AccountStore, UserChange
 from appliance.plugin_manager import build_plugin_manager
 from appliance.settings import SettingsFile
 from appliance.web.application import build_web

@@ -16,20 +16,24 @@ from wsgiref.validate import validator
 
 import pluggy
 
-from appliance.accounts import AccountStore
-from appliance.contracts import ADMINISTRATOR, USER, Principal, Registered, Route
+from appliance.contracts import (
+    ADMINISTRATOR,
+    USER,
+    AccountStore,
+    ExporterRecord,
+    KeyedMeasure,
+    Measure,
+    Principal,
+    Registered,
+    Route,
+    Selection,
+    TopAnswer,
+)
 from appliance.guard import PluginFailures
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins import analytics, auth, devices, metrics, users
 from appliance.plugins.sql_store import account_store_from_url
 from appliance.settings import Settings, SettingsFile
-from appliance.stores import (
-    ExporterRecord,
-    KeyedMeasure,
-    Measure,
-    Selection,
-    TopAnswer,
-)
 from appliance.web.application import build_web
 from appliance.web.calls import Services
 from appliance.web.cors import Cors

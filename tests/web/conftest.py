@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from appliance.stores import ExporterRecord
+from appliance.contracts import ExporterRecord
 from tests.web.appliance import Appliance, made_appliance
 from tests.web.building import NOW, Client, FakeStore, Flow, settings_of, web_of
 

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from appliance.contracts import PUBLIC, Answer, Route
+from appliance.contracts import PUBLIC, Answer, ExporterRecord, Route
 from appliance.errors import QueryError, RequestError, StartupError, StorageError
-from appliance.stores import ExporterRecord
 from appliance.web.application import SECURITY_HEADERS
 from appliance.web.cors import Cors
 from tests.web.building import Client

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.stores import ExporterRecord
+from appliance.contracts import ExporterRecord
 from tests.web.building import COLUMNS, Client, FakeStore, Flow, plugin_routes, web_of
 
 DOCUMENTS = Path(__file__).parents[1] / "data" / "api"

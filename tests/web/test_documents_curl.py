@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.accounts import UserChange, configured_accounts
+from appliance.accounts import configured_accounts
 from appliance.accounts.secret import read_secret, secret_path
 from appliance.app import App, open_app
-from appliance.contracts import ADMINISTRATOR, USER
+from appliance.contracts import ADMINISTRATOR, USER, UserChange
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import FlowBatch, address_halves
 from appliance.plugins.auth.tokens import role_token

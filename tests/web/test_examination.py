@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from appliance.accounts import UserChange, configured_accounts
+from appliance.accounts import configured_accounts
 from appliance.app import build_app
-from appliance.contracts import ADMINISTRATOR
+from appliance.contracts import ADMINISTRATOR, UserChange
 from appliance.environment import FAIL, HINT, OK
 from appliance.errors import StorageError
 from appliance.plugin_manager import build_plugin_manager

@@ -38,7 +38,7 @@ header = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=80
 
 @pytest.fixture(scope="module")
 def client():
-    from appliance.stores import ExporterRecord
+    from appliance.contracts import ExporterRecord
 
     records = [ExporterRecord(1, "127.0.0.1", "", "", 1.0, 2.0)]
     store = FakeStore([Flow(1_623_757_500, 10, 1)], records)

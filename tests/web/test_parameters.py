@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from appliance.contracts import Direction, Selection
 from appliance.errors import RequestError
-from appliance.stores import Direction, Selection
 from appliance.web.parameters import Query, find_device
 
 NOW = 1_780_000_000.0

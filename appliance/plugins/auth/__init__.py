@@ -11,11 +11,8 @@ from typing import Any
 
 import click
 
-from appliance.accounts import AccountStore
-from appliance.contracts import Principal, Route
-from appliance.hookspecs import hookimpl
+from appliance import AccountStore, Principal, Route, Setting, Settings, hookimpl
 from appliance.plugins.auth.tokens import principal_of_request
-from appliance.settings import Setting, Settings
 
 
 @hookimpl

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from appliance.accounts import AccountError, AccountStore, ApiToken
-from appliance.contracts import ADMINISTRATOR, USER, Answer, Principal, Route
-from appliance.errors import RequestError
+from appliance import ADMINISTRATOR, USER, AccountStore, Answer, Principal, RequestError, Route
+from appliance.contracts import AccountError, ApiToken
 from appliance.plugins.auth.tokens import ROLES, new_api_token
 from appliance.setting_types import parse_duration
 from appliance.web.audit import Act

@@ -16,11 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.accounts import AccountStore
+from appliance import AccountStore, Setting, Settings
 from appliance.accounts.secret import read_secret, secret_path
 from appliance.plugins.auth.tokens import cookie_of_request
 from appliance.setting_types import NetworkList
-from appliance.settings import Setting, Settings
 from appliance.web.clients import UNKNOWN, client_address, client_of
 
 TRUSTED_SETTING = "accounts.trusted_networks"

@@ -7,18 +7,12 @@ import time
 
 import click
 
-from appliance.accounts import AccountStore, ApiToken
+from appliance import USER, AccountStore, ApplianceError
 from appliance.accounts.commands import accounts_of, act_recorded
-from appliance.accounts.secret import (
-    check_was_started,
-    rotate_secret,
-    secret_or_new,
-    secret_path,
-)
+from appliance.accounts.secret import check_was_started, rotate_secret, secret_or_new, secret_path
 from appliance.app import App
 from appliance.cli.options import command_hint, conf_path_option, pass_app
-from appliance.contracts import USER
-from appliance.errors import ApplianceError
+from appliance.contracts import ApiToken
 from appliance.plugins.auth.api_tokens import LONGEST_SECONDS, checked_name, kept, moment
 from appliance.plugins.auth.tokens import ROLES, role_token
 from appliance.setting_types import parse_duration

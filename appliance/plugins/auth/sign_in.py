@@ -15,11 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from appliance.accounts import AccountStore, User
+from appliance import PUBLIC, AccountStore, Answer, Principal, RequestError, Route, Settings
 from appliance.accounts.passwords import cost_of, hashed, is_password, nobodys_hash
 from appliance.accounts.secret import secret_or_new, secret_path
-from appliance.contracts import PUBLIC, Answer, Principal, Route
-from appliance.errors import RequestError
+from appliance.contracts import User
 from appliance.plugins.auth.attempts import (
     DEVICE_COOKIE,
     DEVICE_SECONDS,
@@ -34,7 +33,6 @@ from appliance.plugins.auth.tokens import (
     token_of_request,
     user_token,
 )
-from appliance.settings import Settings
 from appliance.web.audit import Act
 from appliance.web.clients import UNKNOWN
 from appliance.web.errors import NO_TOKEN, error_body

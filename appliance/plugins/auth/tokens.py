@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-from appliance.accounts import AccountStore, User
+from appliance import ADMINISTRATOR, USER, AccountStore, Principal, Settings
 from appliance.accounts.secret import read_secret, secret_path
-from appliance.contracts import ADMINISTRATOR, USER, Principal
-from appliance.settings import Settings
+from appliance.contracts import User
 
 ALGORITHM = "HS256"
 ISSUER = "netflow-appliance"

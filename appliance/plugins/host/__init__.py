@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance.contracts import ADMINISTRATOR, Route
-from appliance.hookspecs import hookimpl
+from appliance import ADMINISTRATOR, Boolean, Integer, Route, Setting, Settings, hookimpl
 from appliance.plugins.host import figures
 from appliance.plugins.host.machine import Machine
 from appliance.plugins.host.network import own_addresses
@@ -27,8 +26,6 @@ from appliance.plugins.host.routes import (
 )
 from appliance.privileged.addressing import checked_interface
 from appliance.privileged.client import HelperRefused
-from appliance.setting_types import Boolean, Integer
-from appliance.settings import Setting, Settings
 from appliance.web.openapi import operation
 
 PREFIX = "/api/v1/admin/device"

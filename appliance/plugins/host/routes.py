@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance.contracts import Answer
+from appliance import Answer
 from appliance.plugins.host.machine import Machine
 from appliance.plugins.host.network import dns, interface_name, network
 from appliance.privileged.addressing import DHCP, PARAMETERS, InvalidSettings, checked_settings

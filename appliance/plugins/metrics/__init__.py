@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.contracts import SIGNED_IN, Route
-from appliance.hookspecs import hookimpl
+from appliance import SIGNED_IN, Route, Settings, hookimpl
 from appliance.plugins.metrics.health import health
 from appliance.plugins.metrics.prometheus import StatusCollector, scrape
-from appliance.settings import Settings
 from appliance.web.openapi import operation
 
 

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from appliance import FlowStore, Settings, StorageError
 from appliance.collector.exporter_rows import exporter_sampling, is_current, mapping
 from appliance.collector.status import PLUGIN_FAILURES, read_status
 from appliance.collector.supervision.choice import pid_file_path
 from appliance.collector.supervision.pid_file import PidFile
-from appliance.errors import StorageError
 from appliance.guard import PluginFailures
-from appliance.settings import Settings
-from appliance.stores import FlowStore
 
 log = logging.getLogger(__name__)
 

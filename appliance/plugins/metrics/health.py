@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from appliance import __version__
-from appliance.accounts import AccountStore
-from appliance.contracts import Answer
-from appliance.errors import LostAccountsError, StorageError
+from appliance import AccountStore, Answer, FlowStore, Settings, StorageError, __version__
+from appliance.errors import LostAccountsError
 from appliance.guard import PluginFailures
 from appliance.plugins.metrics.figures import (
     Json,
@@ -25,8 +23,6 @@ from appliance.plugins.metrics.figures import (
     store_figures,
 )
 from appliance.plugins.metrics.prometheus import METRICS
-from appliance.settings import Settings
-from appliance.stores import FlowStore
 
 THROTTLED_SECONDS = 300.0
 """So long an exporter that cost more than its share, or a plugin that failed, is named."""

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from appliance import __version__
-from appliance.contracts import Answer, MetricsCollector
-from appliance.errors import ApplianceError
+from appliance import Answer, ApplianceError, FlowStore, MetricsCollector, Settings, __version__
 from appliance.guard import PluginFailures
 from appliance.plugins.metrics.figures import (
     Json,
@@ -26,8 +24,6 @@ from appliance.plugins.metrics.figures import (
     store_figures,
 )
 from appliance.ratelimit import RateLimited
-from appliance.settings import Settings
-from appliance.stores import FlowStore
 
 # Of the process: the same collector fails at each scrape.
 log = RateLimited(logging.getLogger(__name__))

@@ -17,11 +17,15 @@ from appliance.plugins.sql_store.configuration import SETTINGS
 from appliance.settings import BUILT_IN, Setting, Settings
 
 if TYPE_CHECKING:
-    from appliance.accounts import AccountStore
-    from appliance.contracts import BackupPart, StoreFactory
-    from appliance.feeds import FeedOrder, FlowFeed
+    from appliance.contracts import (
+        AccountStore,
+        BackupPart,
+        FeedOrder,
+        FlowFeed,
+        LogLoader,
+        StoreFactory,
+    )
     from appliance.plugins.sql_store.store import SqlStore
-    from appliance.stores import LogLoader
 
 SCHEMES = ("sqlite", "mysql")
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from appliance.accounts import AccountError, ApiToken, AuditEntry, Problem, Why
-from appliance.contracts import ADMINISTRATOR
+from appliance.contracts import ADMINISTRATOR, AccountError, ApiToken, AuditEntry, Problem, Why
 from appliance.plugins.sql_store.account_models import Models
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import MYSQL

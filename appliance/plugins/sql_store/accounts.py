@@ -1,4 +1,4 @@
-"""Users and roles in the appliance database; see `appliance.accounts.AccountStore`."""
+"""Users and roles in the appliance database; see `appliance.contracts.AccountStore`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 import peewee
 
-from appliance.accounts import AccountError, Problem, User, UserChange, Why
-from appliance.contracts import ADMINISTRATOR
+from appliance.contracts import ADMINISTRATOR, AccountError, Problem, User, UserChange, Why
 from appliance.plugins.sql_store.account_models import models_of
 from appliance.plugins.sql_store.account_records import AccountRecords
 from appliance.plugins.sql_store.database import SqlDatabase

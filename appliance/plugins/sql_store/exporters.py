@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from appliance.contracts import ExporterRecord
 from appliance.errors import StorageError
 from appliance.flows import address_halves, address_text
 from appliance.plugins.sql_store.database import SqlDatabase
@@ -23,7 +24,6 @@ from appliance.plugins.sql_store.forgetting import (
 )
 from appliance.plugins.sql_store.progress import read_progress
 from appliance.plugins.sql_store.table_names import EXPORTER, FORGOTTEN_EXPORTER, KNOWN_EXPORTER
-from appliance.stores import ExporterRecord
 
 MOST_EXPORTERS = 65_536
 """For one more, others give way. Where none can, its flows count among those of all only."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.contracts import MEASURES, KeyedMeasure, Measure, MeasureName, Selection, TopAnswer
 from appliance.plugins.sql_store.bin_cache import (
     COLUMNS,
     NO_NAMES,
@@ -44,14 +45,6 @@ from appliance.plugins.sql_store.questions import (
 from appliance.plugins.sql_store.table_names import KNOWN_EXPORTER
 from appliance.plugins.sql_store.tops import BY
 from appliance.plugins.sql_store.work import pending_work
-from appliance.stores import (
-    MEASURES,
-    KeyedMeasure,
-    Measure,
-    MeasureName,
-    Selection,
-    TopAnswer,
-)
 
 NAMED_SIZES = (Size.MINUTE, Size.HOUR, Size.DAY, Size.MONTH)
 _WRITTEN = "exporter = ? AND flags < 16"

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from appliance.collector.memory import return_freed_memory
+from appliance.contracts import LoadReport
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.plugins.sql_store.bins import Size, bin_start
@@ -52,7 +53,6 @@ from appliance.plugins.sql_store.work import (
     ready,
     was_made,
 )
-from appliance.stores import LoadReport
 
 PIECE_ROWS = 400_000
 OPTIONS_ROWS = 50_000

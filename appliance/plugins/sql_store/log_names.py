@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from appliance.contracts import MEASURES, Direction, MeasureName
 from appliance.errors import QueryError
 from appliance.flowlog import FlowSearch, QueryLimits, TopQuestion, parse_condition
 from appliance.flowlog.conditions import Condition
@@ -20,7 +21,6 @@ from appliance.plugins.sql_store.bins import Span
 from appliance.plugins.sql_store.classify import LocalNetworks
 from appliance.plugins.sql_store.dimensions import Dimension
 from appliance.plugins.sql_store.grouping import LARGEST_SUM, IntArray, added_up
-from appliance.stores import MEASURES, Direction, MeasureName
 
 MOST_NAMES = 100_000
 """So many of a part of an hour are read; what the others can have is in the bound."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from appliance.contracts import KeyedMeasure, Measure, MeasureName, Selection, TopAnswer
 from appliance.plugins.sql_store.bins import LAST, Size, Span, bin_end, bin_start, spans
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
@@ -21,7 +22,6 @@ from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, Dimension
 from appliance.plugins.sql_store.grouping import LARGEST_SUM
 from appliance.plugins.sql_store.progress import Progress, read_progress
 from appliance.plugins.sql_store.table_names import KNOWN_EXPORTER, ROLLUP
-from appliance.stores import KeyedMeasure, Measure, MeasureName, Selection, TopAnswer
 
 EXACT_SIZES = tuple(Size)
 _HALF = 30

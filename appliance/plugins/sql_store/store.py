@@ -6,6 +6,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from appliance.contracts import Dimension as DimensionName
+from appliance.contracts import (
+    ExporterRecord,
+    LoadReport,
+    Measure,
+    MeasureName,
+    Selection,
+    TopAnswer,
+)
 from appliance.flowlog import QueryLimits
 from appliance.plugins.sql_store.appliance_database import appliance_database
 from appliance.plugins.sql_store.classify import Classifier, LocalNetworks
@@ -23,23 +32,12 @@ from appliance.plugins.sql_store.rebuild import begin_rebuild, last_segment, sal
 from appliance.plugins.sql_store.schema import FLOW_MIGRATIONS, migrate
 from appliance.plugins.sql_store.services import read_services
 from appliance.settings import Settings
-from appliance.stores import (
-    Dimension as DimensionName,
-)
-from appliance.stores import (
-    ExporterRecord,
-    LoadReport,
-    Measure,
-    MeasureName,
-    Selection,
-    TopAnswer,
-)
 
 FLOW_LOG_FOLDER = "flowlog"
 
 
 class SqlStore:
-    """Roll-ups and exporters; see `appliance.stores.FlowStore`.
+    """Roll-ups and exporters; see `appliance.contracts.FlowStore`.
 
     Parameters
     ----------

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from appliance.contracts import Route
-from appliance.hookspecs import hookimpl
+from appliance import Route, hookimpl
 
 
 @hookimpl

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from appliance.accounts import AccountError, AccountStore, Problem, User, Why
-from appliance.contracts import Answer
+from appliance import AccountStore, Answer
+from appliance.contracts import AccountError, Problem, User, Why
 
 PATH = "/api/v1/admin/user"
 NO_USER = str(Problem(Why.NO_USER))

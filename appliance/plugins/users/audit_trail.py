@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from appliance.accounts import AccountStore, AuditEntry
-from appliance.contracts import ADMINISTRATOR, Route
+from appliance import ADMINISTRATOR, AccountStore, Route
+from appliance.contracts import AuditEntry
 from appliance.web.openapi import OrNull, Whole, operation
 from appliance.web.parameters import Query
 

@@ -7,12 +7,12 @@ import time
 
 import click
 
-from appliance.accounts import AccountStore, User, UserChange
+from appliance import AccountStore, ApplianceError
 from appliance.accounts.commands import accounts_of, act_recorded
 from appliance.accounts.rules import RULES, problems_of
 from appliance.app import App
 from appliance.cli.options import conf_path_option, pass_app
-from appliance.errors import ApplianceError
+from appliance.contracts import User, UserChange
 from appliance.plugins.users.users import stored_values
 
 _password_option = click.option(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.accounts import AccountError, AccountStore, UserChange, Why
-from appliance.contracts import ADMINISTRATOR, Answer, Route
+from appliance import ADMINISTRATOR, AccountStore, Answer, Route
+from appliance.contracts import AccountError, UserChange, Why
 from appliance.plugins.users.answers import PATH, found_user, no_user, refused
 from appliance.web.audit import Act
 from appliance.web.openapi import AnswerExample, Whole, operation

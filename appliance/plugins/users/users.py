@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from appliance.accounts import AccountError, AccountStore, UserChange
+from appliance import ADMINISTRATOR, AccountStore, Answer, RequestError, Route, Settings
 from appliance.accounts.passwords import hashed
 from appliance.accounts.rules import OPTIONAL, RULES, problems_of
-from appliance.contracts import ADMINISTRATOR, Answer, Route
-from appliance.errors import RequestError
+from appliance.contracts import AccountError, UserChange
 from appliance.plugins.users.answers import (
     NO_USER,
     PATH,
@@ -19,7 +18,6 @@ from appliance.plugins.users.answers import (
     no_user,
     refused,
 )
-from appliance.settings import Settings
 from appliance.web.audit import Act
 from appliance.web.bodies import Body
 from appliance.web.openapi import AnswerExample, BodyExample, OrNull, Whole, operation

@@ -5,9 +5,8 @@ import time
 import jwt
 import pytest
 
-from appliance.accounts import ApiToken, UserChange
 from appliance.accounts.secret import read_secret, rotate_secret, secret_path
-from appliance.contracts import ADMINISTRATOR, USER
+from appliance.contracts import ADMINISTRATOR, USER, ApiToken, UserChange
 from appliance.plugins.auth import tokens
 from appliance.plugins.auth.tokens import claims_of, role_token, token_of_request, user_token
 from tests.web.appliance import PASSWORD_HASH

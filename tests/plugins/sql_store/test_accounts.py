@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from appliance.accounts import (
+from appliance.contracts import (
+    ADMINISTRATOR,
     ADMINISTRATORS,
     STRANGERS,
+    USER,
     AccountError,
     ApiToken,
     AuditEntry,
     UserChange,
     Why,
 )
-from appliance.contracts import ADMINISTRATOR, USER
 from appliance.errors import StorageError
 from appliance.plugins.sql_store import account_records
 from appliance.plugins.sql_store.accounts import SqlAccounts

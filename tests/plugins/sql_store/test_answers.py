@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.contracts import Direction, Measure, Selection
 from appliance.errors import QueryError
 from appliance.flowlog import FlowSearch, TopQuestion
 from appliance.flows import address_halves
 from appliance.plugins.sql_store.bins import Size
-from appliance.stores import Direction, Measure, Selection
 from tests.plugins.sql_store.world import HOUR, START
 
 

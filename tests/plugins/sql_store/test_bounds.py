@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies
 
+from appliance.contracts import Selection
 from appliance.flows import address_halves
 from appliance.plugins.sql_store.accumulator import Accumulator, ExporterAccumulator
 from appliance.plugins.sql_store.bins import Size, bin_ceiling, bin_end, bin_start, spans
@@ -24,7 +25,6 @@ from appliance.plugins.sql_store.tops import (
     tops_from_groups,
     tops_from_rows,
 )
-from appliance.stores import Selection
 
 START = 1_801_429_200
 BASE = address_halves("10.0.0.0")[1]

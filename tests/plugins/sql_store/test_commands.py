@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from appliance.cli.main import group
+from appliance.contracts import Selection
 from appliance.errors import SettingsError, StorageError
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.sql_store import exact
@@ -17,7 +18,7 @@ from appliance.plugins.sql_store.configuration import DatabaseUrl
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.services import port_name, read_services, service_ports
-from appliance.stores import Selection, store_factory
+from appliance.stores import store_factory
 
 START = 1_801_429_200
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from appliance.contracts import Selection
 from appliance.errors import StorageError
 from appliance.plugins.sql_store.database import DamagedDatabase
-from appliance.stores import Selection
 from tests.plugins.sql_store.world import World
 
 FILLER = "tests.plugins.sql_store.filler"

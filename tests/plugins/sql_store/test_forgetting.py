@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.contracts import Selection
 from appliance.flows import address_halves
 from appliance.plugins.sql_store.store import SqlStore
 from appliance.plugins.sql_store.table_names import EXPORTER, FORGOTTEN_EXPORTER, ROLLUP_PROGRESS
-from appliance.stores import Selection
 from tests.collector.running import soak_rounds
 from tests.plugins.sql_store.world import HOUR, START
 

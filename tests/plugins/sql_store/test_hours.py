@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from appliance.contracts import Measure, Selection
 from appliance.plugins.sql_store import loading
 from appliance.plugins.sql_store.bins import Size
 from appliance.plugins.sql_store.hours import OpenHour
 from appliance.plugins.sql_store.stored_tops import read_totals
-from appliance.stores import Measure, Selection
 
 START = 1_801_429_200
 HOUR = 3600

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from appliance.contracts import Selection
 from appliance.plugins.sql_store.bins import Size
-from appliance.stores import Selection
 from tests.plugins.sql_store.world import HOUR, START
 
 

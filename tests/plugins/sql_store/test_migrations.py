@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from appliance.contracts import Selection
 from appliance.errors import StorageError
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import place_at
@@ -15,7 +16,6 @@ from appliance.plugins.sql_store.schema import (
     migrate,
     schema_version,
 )
-from appliance.stores import Selection
 
 START = 1_801_429_200
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from appliance.contracts import Dimension, Selection
 from appliance.plugins.sql_store.grouping import LARGEST_SUM
-from appliance.stores import Dimension, Selection
 from tests.plugins.sql_store.world import START
 
 MINUTES = 20

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from appliance.accounts import UserChange
+from appliance.contracts import Selection, UserChange
 from appliance.errors import StorageError
 from appliance.plugins.sql_store.accounts import SqlAccounts
 from appliance.plugins.sql_store.appliance_database import accounts_database
@@ -19,7 +19,6 @@ from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.prefixing import OLD_TABLES
 from appliance.plugins.sql_store.schema import APPLIANCE_MIGRATIONS
 from appliance.plugins.sql_store.store import SqlStore
-from appliance.stores import Selection
 from tests.plugins.sql_store.unprefixed import (
     CONTENT,
     TABLES,

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.contracts import Direction, KeyedMeasure, Measure, Selection
 from appliance.errors import StorageError
 from appliance.flows import FlowBatch, address_halves
 from appliance.plugins.sql_store.bins import Size
-from appliance.stores import Direction, KeyedMeasure, Measure, Selection
 from tests.plugins.sql_store.world import HOUR, START, World
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pymysql
 from pymysql.constants import CLIENT
 
+from appliance.contracts import Selection
 from appliance.plugins.sql_store.accounts import SqlAccounts
 from appliance.plugins.sql_store.appliance_database import accounts_database
 from appliance.plugins.sql_store.places import Place, place_at
 from appliance.plugins.sql_store.table_names import APPLICATION
-from appliance.stores import Selection
 from tests.plugins.sql_store.world import START, World
 
 DATABASES = Path(__file__).parents[2] / "data" / "databases"

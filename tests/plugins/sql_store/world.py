@@ -20,6 +20,7 @@ import numpy as np
 import pymysql
 import pytest
 
+from appliance.contracts import Selection
 from appliance.flowlog import (
     Cursor,
     FlowLogLimits,
@@ -32,7 +33,6 @@ from appliance.flows import COLUMN, FlowBatch, address_halves
 from appliance.plugins.sql_store.configuration import SETTINGS, StoreLimits
 from appliance.plugins.sql_store.store import SqlStore
 from appliance.settings import SettingsFile
-from appliance.stores import Selection
 from tests.plugins.sql_store.records import plain_records
 
 START = 1_801_429_200

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.accounts import AuditEntry
+from appliance.contracts import AuditEntry
 from appliance.errors import StorageError
 from appliance.web import audit
 from tests.web.appliance import PASSWORD

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from appliance.contracts import COUNTERS, FeedBin
 from appliance.errors import SettingsError
-from appliance.feeds import COUNTERS, FeedBin
 from appliance.flows import (
     COLUMN,
     UNKNOWN_PROTOCOL,

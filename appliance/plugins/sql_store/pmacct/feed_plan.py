@@ -6,8 +6,8 @@ import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from appliance.contracts import FeedOrder
 from appliance.errors import SettingsError
-from appliance.feeds import FeedOrder
 from appliance.nfacctd.effective import EffectiveConfig
 from appliance.nfacctd.overrides import database_url
 from appliance.plugins.sql_store.pmacct.feed import ELEMENTS, FeedPlan, TableFeed

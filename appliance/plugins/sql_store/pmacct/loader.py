@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from appliance.contracts import LoadReport
 from appliance.errors import SettingsError, StorageError
 from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.flowlog.names import list_files
@@ -32,7 +33,6 @@ from appliance.plugins.sql_store.pmacct.printing import POSITIONS, PrintDestinat
 from appliance.plugins.sql_store.pmacct.tables import Target, is_dynamic, targets
 from appliance.plugins.sql_store.pmacct.triggers import TriggerRunner, counts_environment
 from appliance.plugins.sql_store.pmacct.values import source_columns
-from appliance.stores import LoadReport
 
 log = logging.getLogger(__name__)
 

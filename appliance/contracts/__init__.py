@@ -1,0 +1,113 @@
+"""The types that plugins and the core exchange: what hooks return and what the core calls.
+
+Everything here is passive. Who calls what, when and in which thread is told in
+`appliance.hookspecs`; settings have their own module, `appliance.settings`.
+"""
+
+from appliance.contracts.accounts import (
+    ADMINISTRATORS,
+    STRANGERS,
+    USERS,
+    AccountError,
+    AccountStore,
+    ApiToken,
+    AuditEntry,
+    Problem,
+    User,
+    UserChange,
+    Why,
+)
+from appliance.contracts.backups import (
+    BackupPart,
+)
+from appliance.contracts.decoders import (
+    Decoder,
+)
+from appliance.contracts.enrichers import (
+    Enricher,
+)
+from appliance.contracts.feeds import (
+    COUNTERS,
+    FeedBin,
+    FeedOrder,
+    FlowFeed,
+)
+from appliance.contracts.metrics import (
+    MetricsCollector,
+)
+from appliance.contracts.queries import (
+    MEASURES,
+    Dimension,
+    Direction,
+    ExporterRecord,
+    FlowQueries,
+    KeyedMeasure,
+    Measure,
+    MeasureName,
+    Selection,
+    TopAnswer,
+)
+from appliance.contracts.registered import (
+    THE_CORE,
+    Registered,
+)
+from appliance.contracts.routes import (
+    ADMINISTRATOR,
+    PUBLIC,
+    SIGNED_IN,
+    USER,
+    Answer,
+    Principal,
+    Route,
+)
+from appliance.contracts.stores import (
+    FlowStore,
+    LoadReport,
+    LogLoader,
+    StoreFactory,
+)
+
+__all__ = [
+    "ADMINISTRATOR",
+    "ADMINISTRATORS",
+    "COUNTERS",
+    "MEASURES",
+    "PUBLIC",
+    "SIGNED_IN",
+    "STRANGERS",
+    "THE_CORE",
+    "USER",
+    "USERS",
+    "AccountError",
+    "AccountStore",
+    "Answer",
+    "ApiToken",
+    "AuditEntry",
+    "BackupPart",
+    "Decoder",
+    "Dimension",
+    "Direction",
+    "Enricher",
+    "ExporterRecord",
+    "FeedBin",
+    "FeedOrder",
+    "FlowFeed",
+    "FlowQueries",
+    "FlowStore",
+    "KeyedMeasure",
+    "LoadReport",
+    "LogLoader",
+    "Measure",
+    "MeasureName",
+    "MetricsCollector",
+    "Principal",
+    "Problem",
+    "Registered",
+    "Route",
+    "Selection",
+    "StoreFactory",
+    "TopAnswer",
+    "User",
+    "UserChange",
+    "Why",
+]

@@ -1,0 +1,94 @@
+"""Routes of the web server, their answers, and who calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+PUBLIC = "public"
+"""The role of a route that everyone may call."""
+
+SIGNED_IN = "signed in"
+"""The role of a route that every authenticated caller may call, whatever their roles."""
+
+USER = "User"
+ADMINISTRATOR = "Administrator"
+"""The roles that accounts and tokens have; an administrator may call every route."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method and path of the web server.
+
+    Attributes
+    ----------
+    method, path
+        `GET` and `/api/v1/things/<name>`, in Bottle's notation.
+    handler
+        Takes the path's parts and what else it needs as arguments, by name (`appliance.web.calls`
+        has the list); returns what JSON knows, or an `Answer`.
+    role
+        Who may call it; None denies everyone, `PUBLIC` none.
+    schema
+        OpenAPI's description of the operation, merged over what the route itself tells.
+    open_from_loopback
+        Callers on this machine need no token.
+    open_without_auth
+        Open to everyone on a listener that is configured with `needAuth: false`.
+    changes
+        It changes something although its method is GET.
+    error_body
+        Returns the JSON of an error from its sentence, where the published API has a form of its
+        own for what the handler refuses; None is the form of all others.
+    whole_list
+        Without the query parameter `limit` it answers a list of any length; few are made at a time.
+    """
+
+    method: str
+    path: str
+    handler: Callable[..., object]
+    role: str | None = None
+    schema: Mapping[str, object] | None = None
+    open_from_loopback: bool = False
+    open_without_auth: bool = False
+    changes: bool = False
+    error_body: Callable[[str], Mapping[str, object]] | None = None
+    whole_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler returns when it is not simply JSON with status 200.
+
+    Attributes
+    ----------
+    body
+        Octets go out as they are, everything else as JSON.
+    cookies
+        A header Set-Cookie for each.
+    """
+
+    body: object
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The authenticated caller of a route.
+
+    Attributes
+    ----------
+    from_cookie
+        The browser sent the proof by itself, so what changes something must not come from another
+        site.
+    account
+        Identifier of the user; None when it is not a user who signed in.
+    """
+
+    name: str
+    roles: frozenset[str] = frozenset()
+    from_cookie: bool = False
+    account: int | None = None
