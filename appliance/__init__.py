@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from appliance.cli.options import pass_settings
     from appliance.contracts import (
         ADMINISTRATOR,
         PUBLIC,
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
         Answer,
         BackupPart,
         Decoder,
+        Dimension,
         Enricher,
+        ExporterRecord,
         FeedBin,
         FeedOrder,
         FlowFeed,
         FlowQueries,
         FlowStore,
+        KeyedMeasure,
         LoadReport,
         LogLoader,
         Measure,
+        MeasureName,
         MetricsCollector,
         Principal,
         Route,
@@ -46,7 +51,7 @@ if TYPE_CHECKING:
         StorageError,
     )
     from appliance.flowlog import Cursor, FlowLogReader, batch_from_rows
-    from appliance.flows import FlowBatch, address_text
+    from appliance.flows import FlowBatch, RecordKind, address_text
     from appliance.hookspecs import hookimpl
     from appliance.setting_types import Boolean, Duration, FilePath, Integer, Number, Size, Text
     from appliance.settings import Setting, Settings
@@ -61,8 +66,10 @@ _MODULES = {
         *("ADMINISTRATOR", "PUBLIC", "SIGNED_IN", "USER", "AccountStore", "Answer", "BackupPart"),
         *("Decoder", "Enricher", "FeedBin", "FeedOrder", "FlowFeed", "FlowQueries", "FlowStore"),
         *("LoadReport", "LogLoader", "Measure", "MetricsCollector", "Principal", "Route"),
-        *("Selection", "StoreFactory", "TopAnswer"),
+        *("Selection", "StoreFactory", "TopAnswer", "Dimension", "ExporterRecord", "KeyedMeasure"),
+        "MeasureName",
     ),
+    "cli.options": ("pass_settings",),
     "decoding.fixed": ("FixedProtocol", "decode_fixed", "plain_headers"),
     "decoding.options": ("decode_options",),
     "decoding.results": ("DecodeOptions", "DecodeResult", "DecoderState"),
@@ -70,7 +77,7 @@ _MODULES = {
         *("ApplianceError", "RequestError", "SettingsError", "StartupError", "StorageError"),
     ),
     "flowlog": ("Cursor", "FlowLogReader", "batch_from_rows"),
-    "flows": ("FlowBatch", "address_text"),
+    "flows": ("FlowBatch", "RecordKind", "address_text"),
     "hookspecs": ("hookimpl",),
     "setting_types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
     "settings": ("Setting", "Settings"),
@@ -96,8 +103,10 @@ __all__ = [
     "DecodeResult",
     "Decoder",
     "DecoderState",
+    "Dimension",
     "Duration",
     "Enricher",
+    "ExporterRecord",
     "FeedBin",
     "FeedOrder",
     "FilePath",
@@ -109,13 +118,16 @@ __all__ = [
     "FlowStore",
     "Headers",
     "Integer",
+    "KeyedMeasure",
     "LoadReport",
     "LogLoader",
     "MalformedMessage",
     "Measure",
+    "MeasureName",
     "MetricsCollector",
     "Number",
     "Principal",
+    "RecordKind",
     "RequestError",
     "Route",
     "Selection",
@@ -133,6 +145,7 @@ __all__ = [
     "decode_fixed",
     "decode_options",
     "hookimpl",
+    "pass_settings",
     "plain_headers",
 ]
 

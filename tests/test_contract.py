@@ -21,7 +21,7 @@ from appliance.settings import CORE_SETTINGS, sample_configuration
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "appliance"
 PLUGINS = PACKAGE / "plugins"
-EXAMPLES = ROOT / "tests" / "example_plugin"
+EXAMPLES = ROOT / "tests" / "examples"
 
 WITHOUT_BUILT_IN_USER = {
     "register_enrichers",
@@ -86,9 +86,9 @@ def test_hooks_when_specified_then_built_ins_use_them_but_for_the_known_rest():
     assert set(hook_names()) - hook_implementations(PLUGINS) == WITHOUT_BUILT_IN_USER
 
 
-def test_hooks_when_they_start_up_then_the_example_plugin_shows_them():
-    shown = hook_implementations(ROOT / "tests" / "example_plugin")
-    expected = {"settings", "decoders", "enrichers", "routes", "commands"}
+def test_hooks_when_they_start_up_then_the_examples_show_them():
+    shown = hook_implementations(EXAMPLES)
+    expected = {"settings", "decoders", "enrichers", "stores", "loaders", "routes", "commands"}
     assert shown == {f"register_{noun}" for noun in expected}
 
 

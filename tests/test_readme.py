@@ -52,8 +52,8 @@ ELSEWHERE = {
 
 OTHER_TEXT = {
     "collector:": "settings, read by a test here",
-    "[project.entry-points": "the entry point of a plugin: test_example_plugin.py",
-    "from appliance.hookspecs import": "the code of a plugin: test_example_plugin.py",
+    "[project.entry-points": "the entry point of a plugin: test_examples.py",
+    "from appliance import hookimpl": "the code of a plugin: test_examples.py",
 }
 """What blocks begin with that are no commands."""
 

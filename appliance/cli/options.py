@@ -20,6 +20,7 @@ from appliance.settings import ENVIRONMENT_VARIABLE
 
 if TYPE_CHECKING:
     from appliance.app import App
+    from appliance.settings import Settings
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -60,6 +61,15 @@ def pass_app(command: Callable[Concatenate[App, P], R]) -> Callable[P, R]:
         return command(invocation.app, *args, **kwargs)
 
     return with_app
+
+
+def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+    """Give a command function the effective settings as its first argument."""
+
+    def with_settings(app: App, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return command(app.settings, *args, **kwargs)
+
+    return functools.wraps(command)(pass_app(with_settings))
 
 
 ports_option = click.option(
