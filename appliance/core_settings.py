@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from appliance.database_urls import DatabaseUrl
 from appliance.server_addresses import ServerAddressList
 from appliance.setting_types import (
     AddressList,
@@ -326,6 +327,23 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         Duration(),
         "365d",
         "How long it is kept who changed what.",
+    ),
+    Setting(
+        "database",
+        DatabaseUrl(),
+        "sqlite:appliance.sqlite",
+        "The database of accounts and exporters: sqlite:FILE (in data_directory, or a whole path)"
+        " or mysql://user:password@host:port/name. ?ssl=verify behind it asks for TLS and a"
+        " certificate of that host, &ca=/path.pem names who may sign it.",
+    ),
+    Setting(
+        "flows.database",
+        DatabaseUrl(),
+        "sqlite:flows.sqlite",
+        "The database of sums over flows, written likewise; the two may be one in MySQL. Another"
+        " value than the default goes before the database that the file of collector.config names;"
+        " with sqlite:flows.sqlite sums are beside its tables (sqlite:./flows.sqlite is that file"
+        " nevertheless).",
     ),
     Setting(
         "plugins.disabled",

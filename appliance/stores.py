@@ -14,19 +14,18 @@ DATABASE_SETTING = "flows.database"
 def store_factory(
     factories: Mapping[str, StoreFactory], settings: Settings
 ) -> Callable[[], FlowStore] | None:
-    """Return what opens the store that `flows.database` names; None when no plugin has that
-    setting.
+    """Return a function that opens the store that `flows.database` names; None: there is no store.
 
     Raises
     ------
     SettingsError
-        No plugin opens URLs of that scheme.
+        It is configured, and no plugin opens URLs of that scheme.
     """
-    if DATABASE_SETTING not in settings:
-        return None
     url = str(settings[DATABASE_SETTING])
     scheme = url.partition(":")[0]
     if scheme not in factories:
+        if not settings.is_changed(DATABASE_SETTING):
+            return None
         known = ", ".join(f"{name}:" for name in factories) or "none, no plugin opens any"
         raise SettingsError(
             f"no plugin opens {scheme}: databases, expected {known}",

@@ -25,7 +25,7 @@ def configured_accounts(app: App) -> Callable[[], AccountStore]:
     settings = app.settings
 
     def open_accounts() -> AccountStore:
-        url = str(settings[ACCOUNTS_SETTING]) if ACCOUNTS_SETTING in settings else ""
+        url = str(settings[ACCOUNTS_SETTING])
         entry = app.first_result(
             "account_store_from_url", "accounts", ACCOUNTS.check, url=url, settings=settings
         )

@@ -219,7 +219,7 @@ def _database_base(
 
 def _database_of_settings(settings: Settings) -> dict[str, str | None]:
     """Return the MySQL database of `flows.database` in nfacctd's words; empty for another kind."""
-    parts = urlsplit(str(settings[DATABASE_SETTING]) if DATABASE_SETTING in settings else "")
+    parts = urlsplit(str(settings[DATABASE_SETTING]))
     if parts.scheme != "mysql":
         return {}
     socket_file = parse_qs(parts.query).get("socket", [""])[0]

@@ -125,7 +125,7 @@ def _examine_certificate(app: App) -> Iterator[Finding]:
 def _examine_accounts(app: App) -> Finding:
     """Look for an administrator; a file that is not there yet is not made for that."""
     settings = app.settings
-    if ACCOUNTS_SETTING not in settings:
+    if not app.plugins.hook.account_store_from_url.get_hookimpls():
         return Finding(HINT, "accounts", "no plugin keeps them: only public routes are answered")
     scheme, _, place = str(settings[ACCOUNTS_SETTING]).partition(":")
     file = settings["data_directory"] / place
@@ -161,9 +161,7 @@ def _examine_secret(path: Path) -> Finding:
 def _examine_store(app: App) -> Finding:
     """Ask the store how it is; a file that is not there yet is not made for that."""
     settings = app.settings
-    scheme, _, place = (
-        str(settings[DATABASE_SETTING]) if DATABASE_SETTING in settings else ""
-    ).partition(":")
+    scheme, _, place = str(settings[DATABASE_SETTING]).partition(":")
     if scheme not in (app.stores or {}):
         return Finding(HINT, "flow database", "no plugin opens it: the API has no figures")
     file = settings["data_directory"] / place

@@ -1,60 +1,14 @@
-"""The settings of the SQL store: where its two databases are, and how much they keep."""
+"""The settings of the SQL store: how much its databases keep."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from appliance.plugins.sql_store.bins import Size
 from appliance.setting_types import Duration, Integer, Text
 from appliance.settings import Setting, Settings
 
-_PASSWORD = re.compile(r"(//[^:/@]*:).*@", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseUrl:
-    """Where a database is."""
-
-    expected: str = "sqlite:FILE or mysql://user:password@host:port/name"
-
-    def parse(self, raw: object, folder: Path) -> str:
-        """Return the URL as it is."""
-        url = str(raw)
-        scheme, _, rest = url.partition(":")
-        if not rest or not scheme.isalnum():
-            raise ValueError(raw)
-        if scheme == "mysql":
-            parts = urlsplit(url)
-            if not parts.hostname or not parts.path.strip("/") or parts.port == 0:
-                raise ValueError(raw)
-        return url
-
-    def masked(self, raw: object) -> object:
-        """Return the URL without its password; whatever stands before the last @ is one."""
-        return _PASSWORD.sub(r"\1***@", str(raw))
-
-
-DATABASE = Setting(
-    "database",
-    DatabaseUrl(),
-    "sqlite:appliance.sqlite",
-    "The database of accounts and exporters: sqlite:FILE (in data_directory, or a whole path) or"
-    " mysql://user:password@host:port/name. ?ssl=verify behind it asks for TLS and a certificate of"
-    " that host, &ca=/path.pem names who may sign it.",
-)
-FLOW_DATABASE = Setting(
-    "flows.database",
-    DatabaseUrl(),
-    "sqlite:flows.sqlite",
-    "The database of sums over flows, written likewise; the two may be one in MySQL. Another value"
-    " than the default goes before the database that the file of collector.config names; with"
-    " sqlite:flows.sqlite sums are beside its tables (sqlite:./flows.sqlite is that file"
-    " nevertheless).",
-)
 TOP = Setting(
     "flows.top",
     Integer(1, 10_000),
@@ -97,8 +51,6 @@ PMACCT_TIME_ZONE = Setting(
 
 SETTINGS: list[Setting[Any]] = [
     PMACCT_TIME_ZONE,
-    DATABASE,
-    FLOW_DATABASE,
     TOP,
     TOP_PER_EXPORTER,
     MINUTES_KEPT,

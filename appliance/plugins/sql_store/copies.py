@@ -16,7 +16,6 @@ from pathlib import Path
 
 from appliance.contracts import BackupPart
 from appliance.errors import StorageError
-from appliance.plugins.sql_store.configuration import DATABASE, FLOW_DATABASE
 from appliance.plugins.sql_store.places import SQLITE, Place, place_at
 from appliance.plugins.sql_store.table_names import MIGRATION_TABLES
 from appliance.settings import Settings
@@ -41,7 +40,7 @@ _VERIFY = {"loose-ssl-verify-server-cert": 1, "loose-ssl-mode": "VERIFY_IDENTITY
 
 def database_backups(settings: Settings) -> list[BackupPart]:
     """Return a part for each database; one that is both is saved once."""
-    urls = {"database": settings[DATABASE], "flows-database": settings[FLOW_DATABASE]}
+    urls = {"database": settings["database"], "flows-database": settings["flows.database"]}
     if urls["database"] == urls["flows-database"]:
         del urls["flows-database"]
     folder: Path = settings["data_directory"]

@@ -18,7 +18,7 @@ from appliance.contracts import (
 from appliance.flowlog import QueryLimits
 from appliance.plugins.sql_store.appliance_database import appliance_database
 from appliance.plugins.sql_store.classify import Classifier, LocalNetworks
-from appliance.plugins.sql_store.configuration import DATABASE, StoreLimits, store_limits
+from appliance.plugins.sql_store.configuration import StoreLimits, store_limits
 from appliance.plugins.sql_store.database import DamagedDatabase, SqlDatabase
 from appliance.plugins.sql_store.dimensions import EXACT, Dimension
 from appliance.plugins.sql_store.exporters import Exporters
@@ -57,7 +57,7 @@ class SqlStore:
         self.log = folder / FLOW_LOG_FOLDER
         place = place_at(url, folder)
         self.flows = SqlDatabase(place, lambda db: migrate(db, FLOW_MIGRATIONS, "flow"))
-        self.appliance = appliance_database(settings[DATABASE], folder)
+        self.appliance = appliance_database(settings["database"], folder)
         self._clock = clock
         self._checked = False
         self._exporters = Exporters(self.appliance, self.flows)

@@ -11,13 +11,14 @@ from click.testing import CliRunner
 
 from appliance.cli.main import group
 from appliance.contracts import Selection
+from appliance.database_urls import DatabaseUrl
 from appliance.errors import SettingsError, StorageError
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.sql_store import exact
-from appliance.plugins.sql_store.configuration import DatabaseUrl
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.services import port_name, read_services, service_ports
+from appliance.settings import SettingsFile
 from appliance.stores import store_factory
 
 START = 1_801_429_200
@@ -44,8 +45,12 @@ def test_store_factory_when_a_scheme_is_unknown_then_says_which_are_known(sqlite
     opened = store_factory({"sqlite": lambda url, _: url}, sqlite_world.settings)  # type: ignore[dict-item,return-value]
     assert opened is not None
     assert opened() == "sqlite:flows.sqlite"
+    others = {"mysql": lambda url, _: url}
+    assert store_factory(others, sqlite_world.settings) is None  # type: ignore[arg-type]
+    tree = {"flows": {"database": "sqlite:other.sqlite"}}
+    configured = SettingsFile(None, sqlite_world.folder, tree).settings()
     with pytest.raises(SettingsError, match="expected mysql:"):
-        store_factory({"mysql": lambda url, _: url}, sqlite_world.settings)  # type: ignore[dict-item,return-value]
+        store_factory(others, configured)  # type: ignore[arg-type]
 
 
 def test_register_stores_when_loaded_then_both_schemes_open_nothing_yet(sqlite_world: Any):
