@@ -67,13 +67,13 @@ def _top_answer(value: object) -> TopAnswer:
 
 
 def _feed_bin(value: object) -> FeedBin:
-    found = of_type(value, FeedBin)
-    of_type(found.position, str)
-    whole(found.start_ms)
-    whole(found.end_ms)
-    for batch in of_type(found.batches, list):
+    feed_bin = of_type(value, FeedBin)
+    of_type(feed_bin.position, str)
+    whole(feed_bin.start_ms)
+    whole(feed_bin.end_ms)
+    for batch in of_type(feed_bin.batches, list):
         checked_batch(batch)
-    return found
+    return feed_bin
 
 
 def _exporters(value: object) -> list[ExporterRecord]:

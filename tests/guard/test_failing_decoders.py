@@ -1,9 +1,9 @@
-"""Objects of plugins that fail in every way: who calls them goes on, and the plugin is named."""
+"""Decoders and enrichers of plugins that fail in every way: the rest of a block is kept."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,58 +11,25 @@ import pytest
 
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
-from appliance.collector.loader import StoreFiller
 from appliance.collector.pipeline import Pipeline
-from appliance.contracts import Answer, LoadReport, Route
 from appliance.decoding.results import DecodeResult, NameFact
-from appliance.errors import RequestError
-from appliance.flowlog import Cursor
 from appliance.flows import FlowBatch
 from appliance.guard import (
-    Guard,
     GuardedDecoder,
     GuardedEnricher,
     PluginError,
     PluginFailures,
-    guarded,
 )
-from appliance.guard.methods import ACCOUNTS, BACKUP, FEED, LOADER, METRICS, STORE
 from appliance.wire.block import block_of
 from appliance.wire.errors import MalformedMessage
 from appliance.wire.message import Fault
 from appliance.wire.sequence import SequenceState
 from appliance.wire.timeline import Scope
 from tests.decoding.building import RECEIVED_MS, datagram, decoders, v5, v5_record
-from tests.web.building import Client, FakeStore, settings_of, web_of
+from tests.guard.failing import RAISERS, guard_of, raiser, returning
 
 TIME = np.zeros(1, np.int64)
 SCOPE = Scope(0, 1, 2, 3, 250)
-
-
-class OwnError(BaseException):
-    """What no `except Exception` catches."""
-
-
-def raiser(error: BaseException) -> Callable[..., Any]:
-    def fail(*_: object, **__: object) -> Any:
-        raise error
-
-    return fail
-
-
-RAISERS = [
-    raiser(error)
-    for error in (
-        ZeroDivisionError("x"),
-        KeyError("x"),
-        SystemExit(3),
-        OwnError(),
-        RecursionError(),
-        MemoryError(),
-        GeneratorExit(),
-        StopIteration(),
-    )
-]
 
 
 def batch(n_records: int = 1, **columns: Any) -> FlowBatch:
@@ -131,10 +98,6 @@ class Bad:
 
     def __init__(self, decode: Callable[..., Any]) -> None:
         self.decode = decode
-
-
-def returning(value: Any) -> Callable[..., Any]:
-    return lambda *_, **__: value
 
 
 def pipeline_of(bad: Any = None, *enrichers: Any) -> tuple[Pipeline, Sink, PluginFailures]:
@@ -248,178 +211,6 @@ def test_enricher_when_it_fails_then_the_batch_goes_on_as_it_was_before(
     assert failures.report()["site"]["enricher"]["count"] == 5
     assert len(caplog.records) == 1
     assert "plugin site: enricher failed: " in caplog.text
-
-
-class Loader:
-    """A loader that works, but for one method."""
-
-    name = "a loader"
-
-    def load_once(self, now: float) -> LoadReport:
-        return LoadReport(rows=1)
-
-    def finish(self, now: float) -> list[str]:
-        return []
-
-    def cursor(self) -> tuple[int, int] | None:
-        return 4, 5
-
-    def expire(self, now: float) -> int:
-        return 0
-
-
-def guard_of(part: str, failures: PluginFailures) -> Guard:
-    return Guard("site", part, failures)
-
-
-BAD_CURSORS = [(1,), ("a", "b"), (-1, 0), 7, [1, 2]]
-BAD_REPORTS = [None, 42, LoadReport(rows="x"), LoadReport(warnings=[5])]  # type: ignore[arg-type,list-item]
-
-
-@pytest.mark.parametrize(
-    ("method", "function"),
-    [
-        *((m, r) for m in ("load_once", "cursor", "expire") for r in RAISERS),
-        *(("load_once", returning(value)) for value in BAD_REPORTS),
-        *(("cursor", returning(value)) for value in BAD_CURSORS),
-        ("expire", returning(None)),
-    ],
-)
-def test_loader_when_a_method_fails_then_it_is_tried_again_after_a_pause(
-    method: str, function: Callable[..., Any]
-) -> None:
-    loader, failures = Loader(), PluginFailures()
-    setattr(loader, method, function)
-    filler = StoreFiller(guarded(guard_of("loader", failures), loader, LOADER))
-    assert not filler.fill(1.0, 0.0)
-    assert filler.cursor() == Cursor(0, 0)
-    assert not filler.fill(1.0, 0.5)
-    assert failures.report()["site"]["loader"]["count"] == 1
-    delattr(loader, method)
-    filler.fill(1.0, 1000.0)
-    assert filler.cursor() == Cursor(4, 5)
-
-
-CONTRACTS = {
-    "store": STORE,
-    "loader": LOADER,
-    "feed": FEED,
-    "accounts": ACCOUNTS,
-    "backup": BACKUP,
-    "metrics": METRICS,
-}
-METHODS = [(part, name) for part, contract in CONTRACTS.items() for name in (contract.methods)]
-
-
-class Anything:
-    """Has every method and attribute, and does one thing in each."""
-
-    name = source = "anything"
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    def __getattr__(self, name: str) -> Any:
-        return self._function
-
-
-@pytest.mark.parametrize(("part", "method"), METHODS)
-def test_object_when_a_method_raises_then_a_plugin_error_that_names_it(
-    part: str, method: str
-) -> None:
-    failures = PluginFailures()
-    passes = CONTRACTS[part].passes.get(method)
-    for function in RAISERS:
-        value = guarded(guard_of(part, failures), Anything(function), CONTRACTS[part])
-        with pytest.raises((PluginError, *([passes] if passes else []))):
-            getattr(value, method)()
-    expected = len(RAISERS) - (passes is KeyError)
-    assert failures.report()["site"][part]["count"] == expected
-
-
-@pytest.mark.parametrize(("part", "method"), METHODS)
-def test_object_when_a_method_returns_something_else_then_a_plugin_error(
-    part: str, method: str
-) -> None:
-    value = guarded(
-        guard_of(part, PluginFailures()), Anything(returning(object())), CONTRACTS[part]
-    )
-    check = CONTRACTS[part].methods[method]
-    if check.__name__ == "nothing":
-        assert getattr(value, method)() is None
-        return
-    with pytest.raises(PluginError, match=f"plugin site: {part}: "):
-        getattr(value, method)()
-
-
-@pytest.mark.parametrize("part", CONTRACTS)
-def test_object_when_it_lacks_a_method_then_a_plugin_error_that_says_which(part: str) -> None:
-    first = next(iter(CONTRACTS[part].methods))
-    value: Any = guarded(guard_of(part, PluginFailures()), object(), CONTRACTS[part])
-    with pytest.raises(PluginError, match=f"object has no method {first}"):
-        getattr(value, first)()
-
-
-def test_feed_when_its_iterator_fails_in_the_middle_then_what_came_before_stays() -> None:
-    def bins(*_: object) -> Iterator[Any]:
-        yield 42
-
-    failures = PluginFailures()
-    for function in (bins, returning(42), returning(None), *RAISERS):
-        value: Any = guarded(guard_of("feed", failures), Anything(function), FEED)
-        with pytest.raises(PluginError):
-            list(value.bins("", 0.0))
-    assert failures.total == 3 + len(RAISERS)
-
-
-ANSWERS = [
-    object(),
-    {"x": float("nan")},
-    {1, 2},
-    Answer({}, status="200"),  # type: ignore[arg-type]
-    Answer({}, status=7),
-    Answer({}, headers={"X-A": 5}),  # type: ignore[dict-item]
-    Answer({}, headers={"X-A": "a\r\nSet-Cookie: x=y"}),
-    Answer({}, content_type=None),  # type: ignore[arg-type]
-    Answer({}, cookies="abc"),  # type: ignore[arg-type]
-    Answer({}, cookies=(5,)),  # type: ignore[arg-type]
-]
-
-
-@pytest.mark.parametrize("handler", [*RAISERS, *map(returning, ANSWERS)])
-def test_handler_when_it_fails_then_500_and_the_other_routes_answer(
-    handler: Callable[..., Any], tmp_path: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    def bad() -> Any:
-        return handler()
-
-    routes = [
-        Route("GET", "/bad", bad, role="public"),
-        Route("GET", "/good", lambda: {"good": True}, role="public"),
-    ]
-    failures = PluginFailures()
-    client = Client(web_of(FakeStore(), settings_of(tmp_path), routes, failures=failures))
-    for _ in range(3):
-        reply = client.get("/bad")
-        assert (reply.status, reply.json["message"]) == (500, "Internal server error")
-    assert client.get("/good").json == {"good": True}
-    assert failures.report()["tests"]["route"]["count"] == 3
-    assert len([r for r in caplog.records if "plugin tests: route failed" in r.getMessage()]) == 1
-
-
-@pytest.mark.parametrize("form", [*RAISERS, returning(42), returning({"x": object()})])
-def test_error_body_when_it_fails_then_the_form_of_all_errors(
-    form: Callable[..., Any], tmp_path: Any
-) -> None:
-    def refuse() -> None:
-        raise RequestError(409, "No")
-
-    routes = [Route("GET", "/bad", refuse, role="public", error_body=form)]
-    failures = PluginFailures()
-    client = Client(web_of(FakeStore(), settings_of(tmp_path), routes, failures=failures))
-    reply = client.get("/bad")
-    assert (reply.status, reply.json) == (409, {"success": False, "message": "No"})
-    assert failures.total == 1
 
 
 def test_failure_when_its_text_cannot_be_made_then_its_type_is_said() -> None:
