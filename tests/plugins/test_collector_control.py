@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import appliance
 from appliance.app import open_app
 from appliance.collector.supervision import NotRunning, supervisor_of
 from appliance.nfacctd.config import read_config
@@ -417,6 +419,33 @@ def test_put_when_two_write_at_once_then_both_changes_are_there(configured: Cont
         thread.join()
     found = configured.get("config").json
     assert (found["sqlDB"], found["sqlUser"]) == ("v19", "v19")
+
+
+PROGRAMS = ("sql_trigger_exec", "print_trigger_exec", "print_output_custom_lib")
+
+
+@pytest.mark.parametrize("key", PROGRAMS)
+def test_put_when_it_names_a_program_in_any_way_then_refused(configured: Control, key: str) -> None:
+    before = configured.file.read_bytes()
+    for name in (key, f"{key}[netflow]", f"sqlHost\n{key}", key.upper()):
+        assert configured.put(urlencode({name: "/bin/evil"})).status == 400
+    for name in PARAMETERS:
+        for end in ("\n", "\r", "\r\n", "\x0b", "\x85", "\u2028", "\0"):
+            form = urlencode({name: f"10.0.0.1{end}{key}: /bin/evil"})
+            assert configured.put(form).status == 400
+    assert configured.file.read_bytes() == before
+
+
+def test_routes_when_listed_then_only_this_put_writes_the_configuration() -> None:
+    # Whoever else writes the file has to answer for programs that it names.
+    folder = Path(appliance.__file__).parent
+    writers = [
+        str(path.relative_to(folder))
+        for path in folder.rglob("*.py")
+        if "import change_config" in path.read_text(encoding="utf-8")
+    ]
+    assert writers == ["plugins/collector_control.py"]
+    assert {parameter.key for parameter in PARAMETERS.values()}.isdisjoint(PROGRAMS)
 
 
 def test_routes_when_called_by_a_user_then_refused(control: Control) -> None:

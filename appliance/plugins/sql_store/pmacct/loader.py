@@ -146,33 +146,40 @@ class TableFollower:
             begun = time.monotonic()
             report.warnings += self.destination.purge(self.plan, found, self.read)
             log.debug("plugin %s: %d rows purged", self.plan.plugin, len(whole))
-            self._trigger(found, len(whole), now, time.monotonic() - begun, report)
-        elif self.read != self.purged:
-            report.warnings += self.destination.purge(self.plan, (), self.read)
+            counted = self._counts(found, len(whole), now, time.monotonic() - begun)
+            self._trigger(counted, report)
+        else:
+            if self.read != self.purged:
+                report.warnings += self.destination.purge(self.plan, (), self.read)
+            # As in nfacctd: of a table also where there is nothing to write.
+            if self.plan.database is not None:
+                self._trigger({}, report)
         self.purged = self.read
         self._parts, self._rows = [], 0
         self._next = next_purge(
             now, self._origin, self.plan.refresh_seconds, self.plan.startup_delay
         )
 
-    def _trigger(
-        self, found: Sequence[Target], total: int, now: float, seconds: float, report: LoadReport
-    ) -> None:
+    def _counts(
+        self, purged: Sequence[Target], total: int, now: float, seconds: float
+    ) -> dict[str, str]:
+        """Return what the program of a table is told of a purge."""
+        if self.plan.database is None:
+            return {}
+        counts = self.destination.counts
+        counts.total, counts.effective = total, sum(target.n_rows for target in purged)
+        environment = counts_environment(counts, seconds)
+        if is_dynamic(self.plan.table) and purged:
+            environment["EFFECTIVE_SQL_TABLE"] = purged[-1].name
+        if self.plan.history is not None:
+            current = bins(np.array([int(now)]), self.grid, self.plan.history)
+            environment["SQL_HISTORY_BASETIME"] = str(int(current[0]))
+            environment["SQL_HISTORY_TIMESLOT"] = str(self.plan.history.seconds)
+        return environment
+
+    def _trigger(self, environment: dict[str, str], report: LoadReport) -> None:
         """Run the program of the plugin behind a purge."""
-        if self._runner is None:
-            return
-        environment: dict[str, str] = {}
-        if self.plan.database is not None:
-            counts = self.destination.counts
-            counts.total, counts.effective = total, sum(target.n_rows for target in found)
-            environment = counts_environment(counts, seconds)
-            if is_dynamic(self.plan.table) and found:
-                environment["EFFECTIVE_SQL_TABLE"] = found[-1].name
-            if self.plan.history is not None:
-                current = bins(np.array([int(now)]), self.grid, self.plan.history)
-                environment["SQL_HISTORY_BASETIME"] = str(int(current[0]))
-                environment["SQL_HISTORY_TIMESLOT"] = str(self.plan.history.seconds)
-        problem = self._runner.start(environment)
+        problem = self._runner.start(environment) if self._runner is not None else None
         if problem is not None:
             report.warnings.append(f"plugin {self.plan.plugin}: {problem}")
 

@@ -31,7 +31,7 @@ from appliance.nfacctd.selection import Selection
 from appliance.nfacctd.time_slots import History, parse_history, unknown_roundoffs
 from appliance.plugins.sql_store.places import Place, place_at
 from appliance.plugins.sql_store.pmacct.time_format import TimeFormat
-from appliance.plugins.sql_store.pmacct.triggers import Trigger
+from appliance.plugins.sql_store.pmacct.triggers import MOST_RUNNING, Trigger
 
 DEFAULT_REFRESH_SECONDS = 60
 NEWEST_VERSION = 9
@@ -299,6 +299,7 @@ def _trigger(config: EffectiveConfig, name: str, keys: str) -> Trigger | None:
         "SQL_HOST": config.text("sql_host", name),
         "SQL_USER": config.text("sql_user", name),
         "SQL_REFRESH_TIME": str(config.number("sql_refresh_time", name, DEFAULT_REFRESH_SECONDS)),
+        "SQL_MAX_WRITERS": str(config.number("sql_max_writers", name, MOST_RUNNING)),
         "SAMPLING_RATE": config.text("sampling_rate", name),
     }
     return Trigger(program, {key: value for key, value in told.items() if value})

@@ -115,8 +115,11 @@ def run_nfacctd(config: Path) -> None:
     )
 
 
-def fill_tables(folder: Path, config: Path, capture: Path) -> None:
-    """Import a capture into a flow log in a folder, and let the loader write what is asked for."""
+def fill_tables(folder: Path, config: Path, capture: Path) -> PmacctLoader:
+    """Import a capture into a flow log in a folder, and let the loader write what is asked for.
+
+    Returns the loader, whose programs may still run.
+    """
     tree = {"data_directory": str(folder), "collector": {"config": str(config)}}
     app = build_app(build_plugin_manager(entry_points=()), SettingsFile(None, folder, tree))
     settings = app.settings
@@ -134,6 +137,7 @@ def fill_tables(folder: Path, config: Path, capture: Path) -> None:
     loader.load_once(time.time())
     loader.finish(time.time())
     loader.close()
+    return loader
 
 
 def without(rows: Counter[Row], columns: tuple[str, ...]) -> Counter[Row]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.nfacctd.effective import read_effective
+from appliance.plugins.sql_store.pmacct.loader import PmacctLoader
 from appliance.plugins.sql_store.pmacct.triggers import Trigger, TriggerRunner
 from tests.plugins.sql_store.pmacct.world import START, PmacctWorld
 
@@ -26,8 +27,8 @@ def script(folder: Path, text: str = "env > told.new; mv told.new told") -> Path
     return path
 
 
-def wait_for_programs(world: PmacctWorld) -> None:
-    for follower in world.loader.followers or ():
+def wait_for_programs(loader: PmacctLoader) -> None:
+    for follower in loader.followers or ():
         assert follower._runner is not None
         for process in follower._runner._running:
             process.wait(10)
@@ -41,7 +42,7 @@ def test_trigger_of_sql_when_rows_are_purged_then_it_knows_what_was_done(world, 
     )
     world.flows(2, source_address_lo=[0xFFFF0A000001, 0xFFFF0A000002])
     world.purge()
-    wait_for_programs(world)
+    wait_for_programs(world.loader)
     told = dict(line.split("=", 1) for line in (tmp_path / "told").read_text().splitlines())
     assert told["SQL_TABLE"] == "t_%Y"
     assert told["EFFECTIVE_SQL_TABLE"] == "t_2027"
@@ -52,7 +53,7 @@ def test_trigger_of_sql_when_rows_are_purged_then_it_knows_what_was_done(world, 
     assert "SQL_PASSWD" not in told
     world.flows(2, source_address_lo=[0xFFFF0A000001, 0xFFFF0A000003])
     world.purge()
-    wait_for_programs(world)
+    wait_for_programs(world.loader)
     told = dict(line.split("=", 1) for line in (tmp_path / "told").read_text().splitlines())
     assert (told["INSERT_QUERIES_NUMBER"], told["UPDATE_QUERIES_NUMBER"]) == ("1", "1")
 
@@ -64,7 +65,7 @@ def test_trigger_of_print_when_its_path_has_blanks_then_no_shell_takes_it_apart(
     printing.configure(PRINTED + f"print_trigger_exec: {folder}/trigger.sh", "print[p]")
     printing.flows()
     printing.purge()
-    wait_for_programs(printing)
+    wait_for_programs(printing.loader)
     assert (folder / "told").exists()
     assert not (tmp_path / "broken").exists()
 
