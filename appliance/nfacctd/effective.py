@@ -309,11 +309,12 @@ def _apply(found: EffectiveConfig, line: ConfigLine, names: set[str]) -> None:
         found.warn(f"{place} {line.key} cannot be global. Not loaded.", line)
         return
     if key.changes_rows(line.value):
-        found.refuse(line.key, f"{place} {line.key}: {line.value}")
+        reason = f" ({key.note})" if key.effect != ACTS else ""
+        found.refuse(line.key, f"{place} {line.key}: {line.value}{reason}")
         if line.key in found.ignorable:
             found.inert.append(Inert(line, IGNORED))
     elif key.effect != ACTS:
-        found.inert.append(Inert(line, key.note or "not acted upon"))
+        found.inert.append(Inert(line, key.note))
     if line.plugin and not key.is_global:
         found._values[line.key, line.plugin] = line
         return

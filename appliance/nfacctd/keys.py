@@ -43,7 +43,7 @@ class Key:
     effect
         `ACTS`, `CHANGES_ROWS` or `CHANGES_NOTHING`.
     note
-        Why nothing is lost where it does not act.
+        Why nothing is lost where it does not act, or what is done here in its place.
     """
 
     name: str

@@ -150,7 +150,9 @@ def test_check_when_there_is_a_configuration_then_values_and_what_does_nothing(c
 
 def test_collect_when_a_key_would_change_rows_then_no_start_and_check_fails(collector):
     running = collector("nfacctd_pro_rating: true\n")
-    words = "nfacctd_pro_rating: true: this changes what tables hold and is not supported"
+    words = (
+        "nfacctd_pro_rating: true (a flow is counted in the bin that it begins in): this changes"
+    )
     refused = appliance(running.conf, "collect")
     assert refused.returncode == 2
     assert words in refused.stderr

@@ -147,19 +147,24 @@ def test_inert_when_a_key_is_known_but_does_nothing_then_named_with_the_reason(r
 
 
 @pytest.mark.parametrize(
-    ("line", "key"),
+    ("line", "key", "reason"),
     [
-        ("nfacctd_pro_rating: true", "nfacctd_pro_rating"),
-        ("bgp_daemon: true", "bgp_daemon"),
-        ("nfacctd_as: bgp", "nfacctd_as"),
-        ("flow_to_rd_map: x.map", "flow_to_rd_map"),
+        (
+            "nfacctd_pro_rating: true",
+            *("nfacctd_pro_rating", " (a flow is counted in the bin that it begins in)"),
+        ),
+        ("bgp_daemon: true", "bgp_daemon", " (there are no BGP, BMP and IS-IS sessions here)"),
+        ("nfacctd_as: bgp", "nfacctd_as", ""),
+        ("flow_to_rd_map: x.map", "flow_to_rd_map", " (VRFs are as the flow tells them)"),
     ],
 )
-def test_key_when_it_would_change_rows_then_no_start_unless_it_may_be_ignored(read, line, key):
+def test_key_when_it_would_change_rows_then_no_start_unless_it_may_be_ignored(
+    read, line, key, reason
+):
     found = read(f"{PLUGIN}{line}\n")
     assert found.errors == [
-        f"[c.conf:3] {line}: this changes what tables hold and is not supported: take it out, or"
-        f" allow that it is ignored with collector.ignore_unsupported: [{key}]"
+        f"[c.conf:3] {line}{reason}: this changes what tables hold and is not supported: take it"
+        f" out, or allow that it is ignored with collector.ignore_unsupported: [{key}]"
     ]
     allowed = read_effective(Path("c.conf"), [key])
     assert allowed.errors == []
@@ -169,7 +174,9 @@ def test_key_when_it_would_change_rows_then_no_start_unless_it_may_be_ignored(re
 def test_key_when_it_would_change_rows_and_is_false_then_only_a_hint(read):
     found = read(PLUGIN + "nfacctd_pro_rating: false\n")
     assert found.errors == []
-    assert [entry.reason for entry in found.inert] == ["not acted upon"]
+    assert [entry.reason for entry in found.inert] == [
+        "a flow is counted in the bin that it begins in"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +224,7 @@ def test_filter_when_it_is_for_all_plugins_then_not_loaded_as_in_nfacctd(read):
 def test_keys_when_listed_then_each_has_an_effect_and_a_reason_where_nothing_is_lost():
     for key in known_keys().values():
         assert key.effect in (ACTS, CHANGES_ROWS, CHANGES_NOTHING), key.name
-        assert bool(key.note) == (key.effect == CHANGES_NOTHING), key.name
+        assert bool(key.note) == (key.effect != ACTS), key.name
         assert key.scope in ("global", "plugin", "any"), key.name
 
 
