@@ -8,7 +8,7 @@ from typing import Any
 from appliance import __version__
 from appliance.accounts import AccountStore
 from appliance.contracts import Answer
-from appliance.errors import LostAccountsError, StorageError
+from appliance.errors import StorageError
 from appliance.plugins.metrics.figures import (
     Json,
     StatusFile,
@@ -19,7 +19,6 @@ from appliance.plugins.metrics.figures import (
     mapping_at,
     number_at,
     numbers_of,
-    store_figures,
 )
 from appliance.plugins.metrics.prometheus import METRICS
 from appliance.settings import Settings
@@ -45,14 +44,15 @@ def health(
     file = StatusFile.of(settings)
     status = file.fresh(now)
     pid = 0 if status is not None else file.pid()
-    store, disk = store_figures(open_store), disk_figures(settings)
+    store, store_failures = _store_health(open_store)
+    disk = disk_figures(settings)
     is_full = is_disk_full(disk, settings)
     failures = [
         *([] if status is not None else _silence(pid, is_full)),
-        *([] if store is not None else ["The flow database does not answer"]),
+        *store_failures,
         *_account_failures(open_accounts),
     ]
-    hints = _hints(status or {}, store or {}, disk, settings)
+    hints = _hints(status or {}, store, disk, settings)
     hints += [
         *newcomer_hints(status or {}, now),
         *throttling_hints(status or {}, now),
@@ -65,7 +65,7 @@ def health(
         "status": word,
         "version": __version__,
         "collector": _collector_health(status, pid),
-        "loader": {"lag_seconds": None, **(store or {})},
+        "loader": {"lag_seconds": None, **store},
         "disk": disk,
         "exporters": [
             exporter_figures(name, facts, settings) for name, facts in exporters_of(status or {})
@@ -73,6 +73,13 @@ def health(
         "unknown_elements": dict(numbers_of(status or {}, "unknown_elements")),
     }
     return Answer(report, 503 if failures else 200)
+
+
+def _store_health(open_store: Callable[[], FlowStore]) -> tuple[Mapping[str, Any], list[str]]:
+    try:
+        return open_store().health(), []
+    except StorageError as error:
+        return {}, [error.sentence or "The flow database does not answer"]
 
 
 def _silence(pid: int, is_full: bool) -> list[str]:
@@ -85,10 +92,8 @@ def _silence(pid: int, is_full: bool) -> list[str]:
 def _account_failures(open_accounts: Callable[[], AccountStore]) -> list[str]:
     try:
         open_accounts().roles()
-    except LostAccountsError as error:
-        return [error.sentence]
-    except StorageError:
-        return ["The database of accounts does not answer"]
+    except StorageError as error:
+        return [error.sentence or "The database of accounts does not answer"]
     return []
 
 
@@ -121,6 +126,8 @@ def _hints(status: Json, store: Mapping[str, Any], disk: Json, settings: Setting
         found.append("The disk is full, new records are dropped")
     if (_lag(store) or 0) > LAG_SECONDS:
         found.append(f"Answers are {_lag(store):.0f} seconds behind")
+    if store.get("refilling"):
+        found.append("Sums are filled again from the flow log, until then answers are incomplete")
     if status.get("warnings"):
         found.append("The collector has warnings")
     return found
