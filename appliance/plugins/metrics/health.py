@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from appliance import __version__
@@ -49,6 +51,7 @@ def health(
     is_full = is_disk_full(disk, settings)
     failures = [
         *([] if status is not None else _silence(pid, is_full)),
+        *unwritable_folder(settings["data_directory"]),
         *store_failures,
         *_account_failures(open_accounts),
     ]
@@ -73,6 +76,13 @@ def health(
         "unknown_elements": dict(numbers_of(status or {}, "unknown_elements")),
     }
     return Answer(report, 503 if failures else 200)
+
+
+def unwritable_folder(folder: Path) -> list[str]:
+    """Say that nothing can be kept: a file system that became read-only, or a new owner."""
+    if os.access(folder, os.W_OK | os.X_OK):
+        return []
+    return [f"The data directory {folder} cannot be written: what is received is not kept"]
 
 
 def _store_health(open_store: Callable[[], FlowStore]) -> tuple[Mapping[str, Any], list[str]]:
