@@ -49,17 +49,19 @@ class CaptureError(ApplianceError):
 
 
 class StorageError(ApplianceError):
-    """The flow log or a database cannot be written or read now."""
-
-
-class LostAccountsError(StorageError):
-    """The accounts went away while they were in use: all of them, with the database's file.
+    """The flow log or a database cannot be written or read now.
 
     Attributes
     ----------
     sentence
-        For callers of the API, who otherwise only learn that a database is away.
+        For callers of the API, where more can be said than that a database is away.
     """
+
+    sentence = ""
+
+
+class LostAccountsError(StorageError):
+    """The accounts went away while they were in use: all of them, with the database's file."""
 
     sentence = (
         "The database of accounts was deleted or replaced while in use: restore it, or restart the"

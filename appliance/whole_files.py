@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,8 +41,9 @@ def replacing(
         It cannot be written.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    # Never one that is there, or where a link leads to: the folder may be another user's.
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with _named(path):
+        # Never one that is there, or where a link leads to: the folder may be another user's.
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             if keep:
@@ -51,12 +52,24 @@ def replacing(
             file.flush()
             if durable:
                 os.fsync(descriptor)
-        beside.replace(path)
+        with _named(path):
+            beside.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        # A file system that became read-only keeps it; the first error says more.
+        with suppress(OSError):
+            beside.unlink()
         raise
     if durable:
         sync_directory(path.parent)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let errors name the file that was to be written: names by chance defeat limits of logs."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def sync_directory(folder: Path) -> None:

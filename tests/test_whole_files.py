@@ -87,6 +87,19 @@ def test_replacing_when_a_link_is_there_then_what_it_leads_to_stays(tmp_path):
     assert path.read_bytes() == b"ours"
 
 
+def test_replacing_when_it_fails_then_the_error_names_the_file_and_is_the_same_each_time(tmp_path):
+    path = tmp_path / "missing" / "status.json"
+    texts = set()
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError) as failure:
+            write(path, b"new")
+        texts.add(str(failure.value))
+    assert texts == {f"[Errno 2] No such file or directory: '{path}'"}
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"folder'$"):
+        write(tmp_path / "folder", b"new")
+
+
 def test_replacing_when_several_write_at_once_then_one_of_them_whole(tmp_path):
     path = tmp_path / "status.json"
     contents = [bytes([letter]) * 200_000 for letter in b"abcdefgh"]

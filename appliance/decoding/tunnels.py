@@ -6,6 +6,7 @@ empty. One rule serves both:
 
 1. The n-th last occurrence of source, destination (of either family), protocol, port and what else
    a header has belong to the n-th last header; what occurs less often is shared by the outer ones.
+   A destination goes with a source of its own family, where there are as many of either.
 2. The flow is the innermost complete header: the last in the order of the template whose addresses
    and protocol are not zero. Without one it is the last that has an address at all.
 3. Where nothing occurs twice, ipVersion (60), if told, decides between the families, as long as
@@ -139,6 +140,7 @@ def _several_headers(plan: DecodePlan) -> Headers:
         sorted((place, element) for element in family for place in places.get(element, ()))
         for family in _ADDRESSES
     ]
+    ends[1] = _in_order_of_families(ends[0], ends[1])
     repeated = any(len(places.get(e, ())) > 1 for e in (*_SINGLES, *_ADDRESSES[0], *_ADDRESSES[1]))
     n_headers = max(*map(len, ends), *(len(places.get(e, ())) for e in _SINGLES))
     plans = tuple(
@@ -150,6 +152,23 @@ def _several_headers(plan: DecodePlan) -> Headers:
     families = [plan.index(v6) is not None for plan in plans]
     by_version = None if repeated else (families.index(False), families.index(True))
     return Headers(plans, by_version)
+
+
+def _in_order_of_families(
+    sources: list[tuple[int, int]], destinations: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Return the destinations in the order that pairs each with a source of its own family.
+
+    Without as many of either family as there are sources, they stay in the order of the template.
+    """
+    families = [element == _ADDRESSES[0][1] for _, element in sources]
+    by_family = {
+        is_v6: [end for end in destinations if (end[1] == _ADDRESSES[1][1]) == is_v6]
+        for is_v6 in (False, True)
+    }
+    if any(families.count(is_v6) != len(own) for is_v6, own in by_family.items()):
+        return destinations
+    return [by_family[is_v6].pop(0) for is_v6 in families]
 
 
 def _plan_of_header(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from appliance.contracts import Answer
-from appliance.errors import LostAccountsError, QueryError, RequestError, StorageError
+from appliance.errors import QueryError, RequestError, StorageError
 from appliance.guard import PluginError
 from appliance.ratelimit import RateLimited
 
@@ -14,6 +14,7 @@ ROUTE = "route"
 """What a handler is in the counts of plugins' failures."""
 
 NO_TOKEN = "No valid token provided"  # noqa: S105 - a message of the API, no secret
+NOT_AVAILABLE = "The database is not available at the moment, try again later"
 NOT_ADMINISTRATOR = "Administrative privileges required"
 
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
@@ -37,9 +38,7 @@ def error_answer(
         return Answer(body("Internal server error"), 500)
     if isinstance(error, StorageError):
         log.warning("storage is not available: %s", str(error))
-        message = "The database is not available at the moment, try again later"
-        if isinstance(error, LostAccountsError):
-            message = error.sentence
+        message = error.sentence or NOT_AVAILABLE
         return Answer(body(message), 503, headers={"Retry-After": "10"})
     log.exception("a handler failed: %s", type(error).__name__)
     return Answer(body("Internal server error"), 500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ def test_tunnel_when_only_protocol_and_ports_come_twice_then_the_inner_ones(
 
 
 @both
-@pytest.mark.parametrize("elements", [(*V4, *V6), (*V6, *V4), (8, 27, 12, 28)])
+@pytest.mark.parametrize("elements", [*permutations((*V4, *V6))])
 def test_families_when_one_is_empty_then_the_other_whatever_the_order(
     protocol: Exporter, elements: tuple[int, ...]
 ) -> None:
@@ -106,6 +107,23 @@ def test_families_when_one_is_empty_then_the_other_whatever_the_order(
     expected = [("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8::2")]
     assert [tuple(row.get(end) for end in ENDS) for row in found.rows] == expected
     assert found.column("protocol_identifier") == [6, 6]
+
+
+@both
+@pytest.mark.parametrize("elements", [*permutations((*V4, *V6))])
+def test_families_when_both_are_filled_then_never_mixed_in_one_flow(
+    protocol: Exporter, elements: tuple[int, ...]
+) -> None:
+    values = {8: "10.0.0.1", 12: "10.0.0.2", 27: "2001:db8::1", 28: "2001:db8::2"}
+    ports = (4, 7, 11, 4, 7, 11)
+    for others, numbers in (((4,), (6,)), (ports, (6, 1, 2, 6, 3, 4))):
+        found = one_layout(
+            protocol, (*elements, *others), (*(values[e] for e in elements), *numbers)
+        )
+        assert tuple(found.row[end] for end in ENDS) in {
+            ("10.0.0.1", "10.0.0.2"),
+            ("2001:db8::1", "2001:db8::2"),
+        }
 
 
 @both

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from appliance.plugins.metrics.health import unwritable_folder
 from tests.collector.supervision.holding import holder
 from tests.web.appliance import Appliance, basic, made_appliance
 
@@ -122,3 +125,25 @@ def test_health_when_the_collector_is_silent_without_need_then_failing(appliance
         "The collector runs, but it has written no figures for a while"
     )
     assert b"appliance_collector_up 0.0" in metrics
+
+
+@pytest.fixture
+def read_only_folder(tmp_path) -> Iterator[Path]:
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs root, to mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_health_when_the_file_system_is_read_only_then_says_that_nothing_is_kept(
+    read_only_folder, tmp_path
+):
+    assert unwritable_folder(read_only_folder) == [
+        f"The data directory {read_only_folder} cannot be written: what is received is not kept"
+    ]
+    assert unwritable_folder(tmp_path) == []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from appliance import AccountStore, Answer, FlowStore, Settings, StorageError, __version__
-from appliance.errors import LostAccountsError
 from appliance.guard import PluginFailures
 from appliance.plugins.metrics.figures import (
     Json,
@@ -20,7 +21,6 @@ from appliance.plugins.metrics.figures import (
     number_at,
     numbers_of,
     plugin_figures,
-    store_figures,
 )
 from appliance.plugins.metrics.prometheus import METRICS
 
@@ -45,15 +45,17 @@ def health(
     file = StatusFile.of(settings)
     status = file.fresh(now)
     pid = 0 if status is not None else file.pid()
-    store, disk = store_figures(open_store), disk_figures(settings)
+    store, store_failures = _store_health(open_store)
+    disk = disk_figures(settings)
     is_full = is_disk_full(disk, settings)
     reasons = [
         *([] if status is not None else _silence(pid, is_full)),
-        *([] if store is not None else ["The flow database does not answer"]),
+        *unwritable_folder(settings["data_directory"]),
+        *store_failures,
         *_account_failures(open_accounts),
     ]
     plugins = plugin_figures(status or {}, settings, failures)
-    hints = _hints(status or {}, store or {}, disk, settings)
+    hints = _hints(status or {}, store, disk, settings)
     hints += [
         *newcomer_hints(status or {}, now),
         *throttling_hints(status or {}, now),
@@ -67,7 +69,7 @@ def health(
         "status": word,
         "version": __version__,
         "collector": _collector_health(status, pid),
-        "loader": {"lag_seconds": None, **(store or {})},
+        "loader": {"lag_seconds": None, **store},
         "disk": disk,
         "exporters": [
             exporter_figures(name, facts, settings) for name, facts in exporters_of(status or {})
@@ -76,6 +78,20 @@ def health(
         "unknown_elements": dict(numbers_of(status or {}, "unknown_elements")),
     }
     return Answer(report, 503 if reasons else 200)
+
+
+def unwritable_folder(folder: Path) -> list[str]:
+    """Say that nothing can be kept: a file system that became read-only, or a new owner."""
+    if os.access(folder, os.W_OK | os.X_OK):
+        return []
+    return [f"The data directory {folder} cannot be written: what is received is not kept"]
+
+
+def _store_health(open_store: Callable[[], FlowStore]) -> tuple[Mapping[str, Any], list[str]]:
+    try:
+        return open_store().health(), []
+    except StorageError as error:
+        return {}, [error.sentence or "The flow database does not answer"]
 
 
 def _silence(pid: int, is_full: bool) -> list[str]:
@@ -88,10 +104,8 @@ def _silence(pid: int, is_full: bool) -> list[str]:
 def _account_failures(open_accounts: Callable[[], AccountStore]) -> list[str]:
     try:
         open_accounts().roles()
-    except LostAccountsError as error:
-        return [error.sentence]
-    except StorageError:
-        return ["The database of accounts does not answer"]
+    except StorageError as error:
+        return [error.sentence or "The database of accounts does not answer"]
     return []
 
 
@@ -124,6 +138,8 @@ def _hints(status: Json, store: Mapping[str, Any], disk: Json, settings: Setting
         found.append("The disk is full, new records are dropped")
     if (_lag(store) or 0) > LAG_SECONDS:
         found.append(f"Answers are {_lag(store):.0f} seconds behind")
+    if store.get("refilling"):
+        found.append("Sums are filled again from the flow log, until then answers are incomplete")
     if status.get("warnings"):
         found.append("The collector has warnings")
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance.contracts import ADMINISTRATOR
@@ -24,11 +25,16 @@ from appliance.plugins.sql_store.table_names import ACCOUNT_ROLE
 
 WHAT = "appliance"
 _OWNER_ONLY = 0o600
+_CONTENT = "accounts and exporters"
+_REMEDY = (
+    "stop the appliance and restore it from a backup (appliance restore), or move it away to begin"
+    " with a new administrator"
+)
 
 
 def appliance_database(url: str, folder: Path) -> SqlDatabase:
     """Return the database of accounts and exporters; nothing is opened before it is used."""
-    return SqlDatabase(place_at(url, folder), _prepare, private=True)
+    return _at(url, folder, _prepare)
 
 
 def accounts_database(url: str, folder: Path) -> SqlDatabase:
@@ -46,7 +52,12 @@ def accounts_database(url: str, folder: Path) -> SqlDatabase:
             raise LostAccountsError(database.name)
         opened.append(True)
 
-    return SqlDatabase(place_at(url, folder), prepare, private=True)
+    return _at(url, folder, prepare)
+
+
+def _at(url: str, folder: Path, prepare: Callable[[SqlDatabase], None]) -> SqlDatabase:
+    place = place_at(url, folder)
+    return SqlDatabase(place, prepare, private=True, content=_CONTENT, remedy=_REMEDY)
 
 
 def _prepare(database: SqlDatabase) -> None:

@@ -1,13 +1,14 @@
 """One database: connection, transactions, and the errors of two drivers made into ours.
 
 Where it is says a `Place`. Connections belong to their thread. One that failed is closed and opened
-again with the next transaction, as is one whose file is gone.
+again with the next transaction, as is one whose file is gone (see `sqlite_files`).
 SQL is written with `?` and understood by both; what differs stands in `Dialect`.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import sqlite3
 import threading
@@ -31,7 +32,20 @@ from appliance.plugins.sql_store.mysql_server import (
     timeouts,
 )
 from appliance.plugins.sql_store.places import MYSQL, SQLITE, Place
+from appliance.plugins.sql_store.sqlite_files import (
+    NO_FILE,
+    IntegrityWatch,
+    OpenFiles,
+    file_identity,
+    file_problem,
+    is_damage,
+    lacks_wal,
+    open_files,
+)
 from appliance.plugins.sql_store.table_names import PREFIX
+from appliance.ratelimit import RateLimited
+
+log = RateLimited(logging.getLogger(__name__))
 
 BUSY_SECONDS = 10.0
 SILENT_SECONDS = 10.0
@@ -54,7 +68,6 @@ _PRAGMAS = (
     ("journal_size_limit", 64 * 1024 * 1024),
 )
 _FAILURES = (peewee.PeeweeException, sqlite3.Error, pymysql.MySQLError, OSError)
-_DAMAGE = ("malformed", "not a database", "disk image", "corrupt")
 
 
 class DamagedDatabase(StorageError):  # noqa: N818 - the name says what the database is
@@ -62,7 +75,8 @@ class DamagedDatabase(StorageError):  # noqa: N818 - the name says what the data
 
     def __init__(self, database: SqlDatabase, problem: str) -> None:
         self.database, self.problem = database, problem
-        super().__init__(f"database {database.name}: {problem}")
+        self.sentence = database.damage_sentence
+        super().__init__(f"database {database.name} is damaged ({problem}): {database.remedy}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +121,10 @@ class SqlDatabase:
         A SQLite file is made for its owner only.
     mysql
         More options of PyMySQL's connections; by default those of our own tables.
+    content
+        What a damaged file held, for people.
+    remedy
+        What is done about it, or is to be done.
     """
 
     def __init__(
@@ -116,12 +134,17 @@ class SqlDatabase:
         *,
         private: bool = False,
         mysql: Mapping[str, Any] = OWN_TABLES,
+        content: str = "tables",
+        remedy: str = "restore it from a backup",
     ) -> None:
         self.kind, self.path = MYSQL if place.path is None else SQLITE, place.path
         self.dialect = DIALECTS[self.kind]
         self.connection = _mysql(place, mysql) if self.path is None else _sqlite(self.path)
         self.name = place.name
         self._private = private
+        self.remedy = remedy
+        self.damage_sentence = f"The database of {content} is damaged: {remedy}"
+        self._integrity = IntegrityWatch(self.path) if self.path is not None else None
         self._prepare, self._preparing = prepare, threading.Lock()
         self._prepared: tuple[int, int] | None = None
         self._local = threading.local()
@@ -140,6 +163,7 @@ class SqlDatabase:
             The file is damaged.
         """
         self._refuse_silent()
+        self._refuse_damaged()
         try:
             self._connect()
             self._silent_until = 0.0
@@ -148,6 +172,10 @@ class SqlDatabase:
         except _FAILURES as error:
             self.close()
             raise self._translated(error) from error
+
+    def beside(self, path: Path) -> SqlDatabase:
+        """Return the database of the same tables in another SQLite file."""
+        return SqlDatabase(Place(path.name, path), self._prepare, private=self._private)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
@@ -176,16 +204,32 @@ class SqlDatabase:
 
     def close(self) -> None:
         """Close the connection of this thread."""
-        if self.path is not None and not self.connection.is_closed() and not self._usable():
+        if self.connection.is_closed():
+            return
+        if self.path is not None and self._is_orphan():
             # SQLite would delete the write-ahead log of the file that has this name now.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.connection.connection()))
+            orphan = self.connection.connection()
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(orphan))
+            self._local.orphan = orphan
             self.connection._state.reset()
             return
         with suppress(*_FAILURES):
             while self.connection.transaction_depth():
                 self.connection.pop_transaction()
         with suppress(*_FAILURES):
+            if self.path is not None and lacks_wal(self._local.files, self.path):
+                self._save_wal()
+        with suppress(*_FAILURES):
             self.connection.close()
+
+    def take_orphan(self) -> sqlite3.Connection | None:
+        """Return this thread's last connection to a file that is not there any more.
+
+        It still reads what that file held. Do not close it.
+        """
+        orphan: sqlite3.Connection | None = getattr(self._local, "orphan", None)
+        self._local.orphan = None
+        return orphan
 
     def octets(self) -> int:
         """Return the size on disk; in MySQL, of our own tables."""
@@ -206,11 +250,16 @@ class SqlDatabase:
         DamagedDatabase
             It is not whole; the text says where.
         """
-        if self.path is not None and self.path.exists():
-            with self.transaction():
-                found = self.rows("PRAGMA quick_check(1)")[0][0]
-            if found != "ok":
-                raise DamagedDatabase(self, found)
+        if self.path is None or not self.path.exists():
+            return
+        with self.transaction():
+            pass  # The tables are made.
+        try:
+            problem = file_problem(self.path)
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+        if problem:
+            raise DamagedDatabase(self, problem)
 
     def _atomic(self, write: bool) -> Any:
         if self.kind == SQLITE:
@@ -228,15 +277,17 @@ class SqlDatabase:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 if self._private:
                     self.path.touch(0o600)
+            self._local.files = OpenFiles(NO_FILE, NO_FILE, NO_FILE)
             self.connection.connect()
-            self._local.identity = self._identity()
+            self._local.files = self._files()
         with self._preparing:
-            identity = self._local.identity
+            identity = self._local.files.database
             if self._prepared != identity:
                 with self._atomic(True):
                     self._prepare(self)
                 self._prepared = identity
                 self._pin()
+                self._local.files = self._files()
 
     def _pin(self) -> None:
         """Keep the file's inode number from being given to another file of that name.
@@ -251,8 +302,24 @@ class SqlDatabase:
     def _usable(self) -> bool:
         """Tell whether the open connection still is to the database of that name."""
         if self.path is not None:
-            return bool(self._local.identity == self._identity())
+            return not self._is_orphan() and not lacks_wal(self._local.files, self.path)
         return is_alive(self.connection.connection())
+
+    def _is_orphan(self) -> bool:
+        """Tell whether the file of the open connection has not its name any more."""
+        return self.path is not None and self._local.files.database != file_identity(self.path)
+
+    def _save_wal(self) -> None:
+        """Write what a deleted write-ahead log holds into the database; only we can still read it.
+
+        Whoever else has it open does the same with its next transaction, before it writes.
+        """
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        log.warning(
+            "the write-ahead log of database %s was deleted or replaced while in use; what it held "
+            "is in the database",
+            self.name,
+        )
 
     def _refuse_silent(self) -> None:
         """Raise at once while a server is known to be silent, so that nobody else waits for it."""
@@ -263,14 +330,18 @@ class SqlDatabase:
             raise StorageError(self._silence)
         self._silent_until = now + SILENT_SECONDS
 
-    def _identity(self) -> tuple[int, int]:
+    def _refuse_damaged(self) -> None:
+        if self.path is None or self._integrity is None or self._prepared is None:
+            return
+        if self._prepared != file_identity(self.path):
+            return  # Another one, of which nothing is known before it is open.
+        if problem := self._integrity.problem(self._prepared):
+            raise DamagedDatabase(self, problem)
+
+    def _files(self) -> OpenFiles:
         if self.path is None:
-            return (0, 0)
-        try:
-            found = os.stat(self.path)
-        except FileNotFoundError:
-            return (-1, -1)
-        return (found.st_dev, found.st_ino)
+            return OpenFiles((0, 0), NO_FILE, NO_FILE)
+        return open_files(self.path)
 
     def _translated(self, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
@@ -279,7 +350,9 @@ class SqlDatabase:
         while _cannot_roll_back(error) and isinstance(error.__context__, Exception):
             error = error.__context__
         text = " ".join(str(error).split()) or type(error).__name__
-        if self.kind == SQLITE and any(word in text for word in _DAMAGE):
+        if self._integrity is not None and is_damage(text):
+            if self._prepared is not None:
+                self._integrity.note(self._prepared, text)
             return DamagedDatabase(self, text)
         problem = f"database {self.name}: {text}"
         if self.kind == MYSQL and is_silent(error):

@@ -25,7 +25,7 @@ from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.plugins.sql_store.bins import Size, bin_start
 from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier, Flows
 from appliance.plugins.sql_store.configuration import StoreLimits
-from appliance.plugins.sql_store.database import SqlDatabase
+from appliance.plugins.sql_store.database import DamagedDatabase, SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS
 from appliance.plugins.sql_store.exact import Applications, add_rows, exact_rows, piece_groups
 from appliance.plugins.sql_store.exporters import MOST_EXPORTERS, Exporters
@@ -164,6 +164,8 @@ class RollupLoader:
             stored = read_progress(self.database)
         if self._progress is not None and stored == self._progress:
             return self._progress
+        if self._progress is not None and stored == Progress():
+            raise DamagedDatabase(self.database, "it was deleted or replaced while in use")
         self.forget()
         with self.database.transaction():
             rows = self.database.rows(f"SELECT exporter, application_id, name FROM {APPLICATION}")

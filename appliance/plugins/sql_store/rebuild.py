@@ -2,52 +2,34 @@
 
 The log reaches back less far than the sums. The first whole hour of which the log has everything
 is the floor: bins from there on are dropped and filled again, bins before it stay, and the day and
-the month that it lies in are put together from both. A damaged SQLite file is set aside first; what
-can be read of it goes into a new one, row by row from both ends of each part of the key.
+the month that it lies in are put together from both. A damaged SQLite file is salvaged first (see
+`salvage`).
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from appliance.flowlog import Cursor, FlowLogReader
 from appliance.plugins.sql_store.bins import Size, bin_start
 from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier
 from appliance.plugins.sql_store.database import SqlDatabase
-from appliance.plugins.sql_store.dimensions import EXACT, Dimension
-from appliance.plugins.sql_store.prefixing import name_in_file
+from appliance.plugins.sql_store.dimensions import EXACT
 from appliance.plugins.sql_store.progress import Progress, read_progress, write_progress
 from appliance.plugins.sql_store.questions import SATURATED_SUMS
 from appliance.plugins.sql_store.schema import ROLLUP_KEY
 from appliance.plugins.sql_store.table_names import (
-    APPLICATION,
     EVENT,
-    KNOWN_EXPORTER,
     ROLLUP,
-    ROLLUP_PROGRESS,
     WORK,
 )
 
 log = logging.getLogger(__name__)
 
-_BATCH = 5_000
 _SEARCHED_ROWS = 100_000
 _KEY = ", ".join(ROLLUP_KEY)
-_TABLES = {
-    KNOWN_EXPORTER: ("id, address", 2),
-    APPLICATION: ("exporter, application_id, name", 3),
-    WORK: ("size, bin_start, first_segment, first_row, last_segment, last_row, done", 7),
-    EVENT: ("happened, content", 2),
-    ROLLUP_PROGRESS: ("id, content", 2),
-}
 
 
 def begin_rebuild(database: SqlDatabase, folder: Path, classifier: Classifier, now: float) -> str:
@@ -83,7 +65,8 @@ def begin_rebuild(database: SqlDatabase, folder: Path, classifier: Classifier, n
             newest=max(0, min(before.newest, floor - 60)) if stored else 0,
             floor=floor,
             until=until,
-            generation=before.generation + 1,
+            # Also of a database that begins anew nobody may have seen it yet.
+            generation=max(before.generation, int(now)) + 1,
             counters=before.counters,
             highest_exporter=before.highest_exporter,
         )
@@ -96,29 +79,6 @@ def begin_rebuild(database: SqlDatabase, folder: Path, classifier: Classifier, n
 def note(database: SqlDatabase, now: float, text: str) -> None:
     """Keep what happened to the database, for `health`."""
     database.execute(f"INSERT INTO {EVENT} VALUES (?, ?)", (int(now), text[:500]))
-
-
-def salvage(database: SqlDatabase, folder: Path, classifier: Classifier, now: float) -> str:
-    """Set a damaged SQLite file aside and make a new one of what can be read of it.
-
-    Returns
-    -------
-    str
-        What was done, for people.
-    """
-    if database.path is None:
-        raise RuntimeError("only a file can be salvaged")
-    aside = _set_aside(database, int(now))
-    rows = 0
-    with suppress(sqlite3.Error), closing(_opened(aside)) as damaged:
-        for table, (columns, width) in _TABLES.items():
-            rows += _copied(database, damaged, table, columns, width)
-        rows += _copied_rollup(database, damaged)
-    text = f"damaged database set aside as {aside.name}, {rows} rows salvaged"
-    log.error("%s", text)
-    with database.transaction(write=True):
-        note(database, now, text)
-    return f"{text}; {begin_rebuild(database, folder, classifier, now)}"
 
 
 def _first_minute(folder: Path, classifier: Classifier) -> int | None:
@@ -170,92 +130,6 @@ def _drop(database: SqlDatabase, floor: int) -> None:
             " last_row, done) VALUES (?, ?, 0, 0, 0, 0, 0)",
             (int(size), start),
         )
-
-
-def _set_aside(database: SqlDatabase, now: int) -> Path:
-    path = database.path
-    if path is None:
-        raise RuntimeError("only a file can be set aside")
-    database.close()
-    aside = path.with_name(f"{path.name}.damaged-{now}")
-    while aside.exists():
-        now += 1
-        aside = path.with_name(f"{path.name}.damaged-{now}")
-    for end in ("-wal", "-shm", ""):
-        with suppress(FileNotFoundError):
-            os.replace(f"{path}{end}", f"{aside}{end}")
-    return aside
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.text_factory = lambda octets: octets.decode(errors="replace")
-    return connection
-
-
-def _copied(
-    database: SqlDatabase, damaged: sqlite3.Connection, table: str, columns: str, width: int
-) -> int:
-    """Copy a small table as far as it can be read."""
-    rows: list[Sequence[Any]] = []
-    with suppress(sqlite3.Error):
-        rows.extend(damaged.execute(f"SELECT {columns} FROM {name_in_file(damaged, table)}"))
-    marks = ", ".join("?" * width)
-    with database.transaction(write=True):
-        database.executemany(f"REPLACE INTO {table} ({columns}) VALUES ({marks})", rows)
-    return len(rows)
-
-
-def _copied_rollup(database: SqlDatabase, damaged: sqlite3.Connection) -> int:
-    """Copy each part of the key from its start to the damage, and from its end back to it."""
-    marks = ", ".join("?" * (len(ROLLUP_KEY) + 3))
-    insert = (
-        f"{database.dialect.ignore} INTO {ROLLUP} ({_KEY}, octets, packets, flows) VALUES ({marks})"
-    )
-    source, copied = name_in_file(damaged, ROLLUP), 0
-    for dimension in Dimension:
-        for size in Size:
-            for order in ("", " DESC"):
-                turned = ", ".join(f"{column}{order}" for column in ROLLUP_KEY)
-                rows = _readable(
-                    damaged,
-                    f"SELECT {_KEY}, octets, packets, flows FROM {source}"
-                    f" WHERE dimension = ? AND size = ? ORDER BY {turned}",
-                    (int(dimension), int(size)),
-                )
-                while batch := list(islice(rows, _BATCH)):
-                    with database.transaction(write=True):
-                        copied += database.executemany(insert, batch)
-                if rows.whole:
-                    break
-    return copied
-
-
-class _Readable:
-    """Rows of a query up to the first that cannot be read; `whole` when there was none such."""
-
-    def __init__(self, rows: Iterator[Any], broken: bool = False) -> None:
-        self._rows, self.broken, self.whole = rows, broken, False
-
-    def __iter__(self) -> _Readable:
-        return self
-
-    def __next__(self) -> Any:
-        try:
-            return next(self._rows)
-        except StopIteration:
-            self.whole = not self.broken
-            raise
-        except sqlite3.Error:
-            self.broken = True
-            raise StopIteration from None
-
-
-def _readable(damaged: sqlite3.Connection, sql: str, parameters: Sequence[int]) -> _Readable:
-    try:
-        return _Readable(iter(damaged.execute(sql, parameters)))
-    except sqlite3.Error:
-        return _Readable(iter(()), broken=True)
 
 
 def last_segment(folder: Path) -> int:

@@ -28,12 +28,14 @@ from appliance.plugins.sql_store.loading import RollupLoader
 from appliance.plugins.sql_store.log_names import LogQuestions
 from appliance.plugins.sql_store.places import place_at
 from appliance.plugins.sql_store.questions import EXACT_SIZES, ExactQuestions
-from appliance.plugins.sql_store.rebuild import begin_rebuild, last_segment, salvage
+from appliance.plugins.sql_store.rebuild import begin_rebuild, last_segment
+from appliance.plugins.sql_store.salvage import salvage
 from appliance.plugins.sql_store.schema import FLOW_MIGRATIONS, migrate
 from appliance.plugins.sql_store.services import read_services
 from appliance.settings import Settings
 
 FLOW_LOG_FOLDER = "flowlog"
+_REMEDY = "it is set aside, and filled again from what is readable of it and from the flow log"
 
 
 class SqlStore:
@@ -56,7 +58,12 @@ class SqlStore:
         self.limits = limits or store_limits(settings)
         self.log = folder / FLOW_LOG_FOLDER
         place = place_at(url, folder)
-        self.flows = SqlDatabase(place, lambda db: migrate(db, FLOW_MIGRATIONS, "flow"))
+        self.flows = SqlDatabase(
+            place,
+            lambda db: migrate(db, FLOW_MIGRATIONS, "flow"),
+            content="flows",
+            remedy=_REMEDY,
+        )
         self.appliance = appliance_database(settings["database"], folder)
         self._clock = clock
         self._checked = False
@@ -80,13 +87,15 @@ class SqlStore:
             if not self._checked:
                 self.flows.check()
                 self._checked = True
-            return self.loader.load_once(now)
+            report = self.loader.load_once(now)
         except DamagedDatabase as error:
             if error.database is not self.flows:
                 raise
             self.loader.forget()
             done = salvage(self.flows, self.log, self.classifier, now)
             return LoadReport(busy=True, warnings=[str(error), done])
+        self.flows.take_orphan()  # The file that came in its place is in use now.
+        return report
 
     def last_segment(self) -> int:
         """Return the number of the newest segment of the flow log."""
