@@ -52,6 +52,11 @@ class Exporters:
             rows = self.appliance.rows(f"SELECT {_COLUMNS} FROM {EXPORTER} ORDER BY id")
         return [ExporterRecord(*row) for row in rows]
 
+    def count(self) -> int:
+        """Return how many there are."""
+        with self.appliance.transaction():
+            return int(self.appliance.rows("SELECT count(*) FROM exporter")[0][0])
+
     def change(self, exporter: int, name: str | None, info: str | None, now: float) -> None:
         """Set name or info.
 

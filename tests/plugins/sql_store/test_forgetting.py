@@ -93,6 +93,14 @@ class TestSilent:
         assert world.stored("SELECT exporter FROM appliance_application") == [("192.0.2.9",)]
 
 
+def test_health_when_exporters_are_listed_then_how_many_and_the_places(world: Any):
+    sent(world, "192.0.2.1", 20)
+    sent(world, "192.0.2.2", 30)
+    world.load()
+    health = world.store.health()
+    assert (health["exporters"], health["exporter_places"]) == (2, 65_536)
+
+
 class TestForgotten:
     def test_exporter_when_it_still_sends_then_listed_anew_under_another_number(self, world: Any):
         sent(world, "192.0.2.1", 20)
