@@ -55,7 +55,7 @@ class Exporters:
     def count(self) -> int:
         """Return how many there are."""
         with self.appliance.transaction():
-            return int(self.appliance.rows("SELECT count(*) FROM exporter")[0][0])
+            return int(self.appliance.rows(f"SELECT count(*) FROM {EXPORTER}")[0][0])
 
     def change(self, exporter: int, name: str | None, info: str | None, now: float) -> None:
         """Set name or info.
