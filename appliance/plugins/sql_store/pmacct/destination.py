@@ -37,12 +37,10 @@ from appliance.plugins.sql_store.pmacct.waiting import (
 from appliance.plugins.sql_store.table_names import PURGED_ROWS, TABLE_PROGRESS
 
 _ROWS_A_STATEMENT = 10
+_MYSQL_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
 _TABLES = {
     False: ("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')", "name"),
-    True: (
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
-        "table_name",
-    ),
+    True: (_MYSQL_TABLES, "table_name"),
 }
 """Whether it is MySQL: what lists all tables, and the column with their names."""
 
@@ -156,7 +154,7 @@ class Destination(SqlDatabase):
     def _engine(self, table: str) -> str:
         if not self.is_mysql:
             return ""
-        query = _TABLES[True][0].replace("table_name", "engine")
+        query = _MYSQL_TABLES.replace("table_name", "engine")
         found = self.rows(f"{query} AND table_name = ?", (table,))
         return str(found[0][0] or "") if found else ""
 
