@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from appliance.collector.service import CollectorPaths
 from appliance.errors import SettingsError
+from appliance.flowlog.expiry_clock import LEAP_FILE, read_leap
 from appliance.nfacctd.primitives import read_primitives
 from appliance.setting_types import ListenAddress
 from appliance.settings import Settings
@@ -60,6 +62,7 @@ def examine(settings: Settings) -> list[Finding]:
         _examine_data_directory(settings["data_directory"]),
         _examine_free_space(settings),
         _examine_clock(),
+        *_examine_clock_leap(settings),
         _examine_ipv6(listen),
         *(_examine_port(address) for address in listen),
         _examine_receive_buffer(settings["collector.receive_buffer"]),
@@ -116,6 +119,16 @@ def _examine_clock() -> Finding:
         advice = "set it, and keep it right with an NTP client"
         return Finding(FAIL, "clock", f"{text} is before this program was installed: {advice}")
     return Finding(OK, "clock", text)
+
+
+def _examine_clock_leap(settings: Settings) -> Iterator[Finding]:
+    """Say that the loader does not believe the clock yet, so that nothing expires by age."""
+    folder = CollectorPaths(settings["data_directory"]).flow_log
+    leap = read_leap(folder)
+    if leap is not None:
+        text = f"is {leap.days:.1f} days ahead of the flow log, which expires by it in an hour"
+        advice = f"set the clock, or if it is right: rm {folder / LEAP_FILE}"
+        yield Finding(HINT, "clock leap", f"{text}: {advice}")
 
 
 def _examine_ipv6(listen: tuple[ListenAddress, ...]) -> Finding:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from appliance.accounts.commands import accounts_of, act_recorded
 from appliance.app import App
 from appliance.cli.options import Invocation, pass_app
 from appliance.collector.exporter_rows import ExporterRow, exporter_rows, is_current
@@ -61,12 +62,14 @@ def forget(app: App, exporter: str) -> None:
     opener = store_factory(app.stores or {}, app.settings)
     if opener is None:
         raise ApplianceError("no plugin keeps exporters")
-    with closing(opener()) as store:
+    with closing(opener()) as store, accounts_of(app) as accounts:
         record = find_device(store.exporters(), exporter)
-        try:
-            store.forget_exporter(record.id)
-        except KeyError:
-            raise ApplianceError(f"no exporter {record.id}") from None
+        with act_recorded(accounts, "exporters forget") as note:
+            note(f"exporter {record.id} {record.address}")
+            try:
+                store.forget_exporter(record.id)
+            except KeyError:
+                raise ApplianceError(f"no exporter {record.id}") from None
     click.echo(f"exporter {record.id}, {record.address}, is forgotten")
 
 

@@ -70,9 +70,8 @@ class Loader:
         self._failures = PluginFailures() if failures is None else failures
         self._status_path = paths.loader_status
         self._n_failures = 0
-        self.maintainer = Maintainer(
-            paths.flow_log, flow_log_limits(settings), self.floor, ExpiryClock()
-        )
+        clock = ExpiryClock(paths.flow_log)
+        self.maintainer = Maintainer(paths.flow_log, flow_log_limits(settings), self.floor, clock)
         self._stopping = threading.Event()
 
     def floor(self) -> Cursor | None:

@@ -11,6 +11,7 @@ from appliance import environment
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.environment import FAIL, HINT, OK, examine
+from appliance.flowlog.expiry_clock import ExpiryClock
 from appliance.plugin_manager import BUILT_IN_PLUGINS
 from appliance.setting_types import ListenAddress
 from appliance.settings import read_settings_file
@@ -165,6 +166,18 @@ def test_disk_when_nearly_full_then_hint_or_fail(found, monkeypatch):
     full = disk_of(10**8)
     assert full.status == FAIL
     assert full.text.startswith("100.0 MB free, less than 256.0 MB")
+
+
+def test_clock_when_a_leap_holds_up_expiry_then_said_with_how_to_confirm_it(found, tmp_path):
+    text = f"data_directory: {tmp_path}/data\n"
+    assert not found("clock leap", text)
+    log = tmp_path / "data" / "flowlog"
+    log.mkdir(parents=True)
+    assert not ExpiryClock(log).is_believed(90 * 86_400_000, 1)
+    (finding,) = found("clock leap", text)
+    assert finding.status == HINT
+    assert "is 90.0 days ahead of the flow log" in finding.text
+    assert finding.text.endswith(f"rm {log}/clock-leap.json")
 
 
 def test_clock_when_before_the_program_was_made_then_fail(found, monkeypatch):

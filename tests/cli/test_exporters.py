@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from appliance.accounts.commands import accounts_of
+from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.nothing import reasons_for_nothing
 from appliance.cli.options import run_command_line
@@ -206,6 +208,14 @@ def test_forget_when_the_exporter_is_listed_then_it_is_no_more(
         assert [record.address for record in store.exporters()] == ["192.0.2.1"]
         assert run(conf, "exporters", "forget", device) == 1
         assert capsys.readouterr().err == f"appliance: No device {device}\n"
+    with accounts_of(open_app(conf)) as accounts:
+        (entry,) = accounts.audit(10)
+    assert (entry.action, entry.detail, entry.status) == (
+        "appliance exporters forget",
+        "exporter 2 192.0.2.7",
+        200,
+    )
+    assert entry.who.startswith("command line")
 
 
 def opened_store(conf: Path) -> SqlStore:

@@ -222,6 +222,19 @@ def test_health_when_something_should_be_better_then_degraded(client, running, s
     assert found["message"] == "Answers are 95 seconds behind; The collector has warnings"
 
 
+def test_health_when_the_list_of_exporters_is_full_then_degraded_and_what_helps(
+    client, running, store
+):
+    running()
+    store.facts = {"exporters": 57_343, "exporter_places": 65_536}
+    assert health(client, 200)["status"] == "ok"
+    store.facts["exporters"] = 57_344
+    report = health(client, 200)
+    assert report["status"] == "degraded"
+    assert report["message"].startswith("The list of exporters is full (57344 of 65536)")
+    assert "collector.allowed_exporters" in report["message"]
+
+
 def test_health_when_collector_or_database_is_away_then_503(client, running, store):
     found = health(client, 503)
     assert (found["success"], found["status"]) == (False, "failing")

@@ -30,6 +30,9 @@ THROTTLED_SECONDS = 300.0
 MAX_NAMES = 5
 """Exporters that one sentence names."""
 
+FULL = 7 / 8
+"""Of the places for exporters: as many at once are freed when there is none left."""
+
 LAG_SECONDS = 30.0
 """Answers are at most ten seconds old when all is well; three times that is worth a word."""
 
@@ -58,6 +61,7 @@ def health(
     hints = _hints(status or {}, store, disk, settings)
     hints += [
         *newcomer_hints(status or {}, now),
+        *exporter_list_hints(store or {}),
         *throttling_hints(status or {}, now),
         *implausible_hints(status or {}),
         *plugin_hints(plugins, now),
@@ -154,6 +158,17 @@ def newcomer_hints(status: Json, now: float) -> list[str]:
     return [
         f"{forgotten:.0f} addresses sent a few datagrams only and gave way to others: name your "
         "exporters in collector.allowed_exporters, and nobody else is listened to"
+    ]
+
+
+def exporter_list_hints(store: Mapping[str, Any]) -> list[str]:
+    """Say that the list of exporters is full, and what helps."""
+    present, places = store.get("exporters"), store.get("exporter_places")
+    if not isinstance(present, int) or not isinstance(places, int) or present < FULL * places:
+        return []
+    return [
+        f"The list of exporters is full ({present} of {places}), so those heard least give way to "
+        "new ones: name your exporters in collector.allowed_exporters, and forget the others"
     ]
 
 

@@ -7,7 +7,7 @@ once, so that none ever waits to be made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,9 @@ MOST_APPLICATIONS = 65_536
 
 MOST_NAMES = 1_000_000
 """Names that all may give together."""
+
+MOST_UNLISTED_NAMES = MOST_NAMES // 4
+"""Names that exporters without a flow may give together: options records alone can be invented."""
 
 UNKNOWN = "unknown"
 
@@ -86,9 +89,18 @@ class Applications:
     refused: int = 0
     _known: int = 0
 
-    def learn(self, found: Iterable[tuple[str, int, str]]) -> list[tuple[str, str, str]]:
-        """Take over (exporter, application_id, name); return the rows to store."""
+    def learn(
+        self, found: Iterable[tuple[str, int, str]], listed: Set[str]
+    ) -> list[tuple[str, str, str]]:
+        """Take over (exporter, application_id, name); return the rows to store.
+
+        Parameters
+        ----------
+        listed
+            Addresses of exporters that have sent a flow.
+        """
         rows = []
+        unlisted = self.unlisted(listed)
         for exporter, application, text in found:
             cleaned = clean_name(text)
             name = self.services.known_as.get(cleaned.lower(), cleaned)
@@ -96,13 +108,19 @@ class Applications:
             if not name or known.get(application) == name:
                 continue
             if application not in known:
-                if len(known) >= MOST_APPLICATIONS or self._known >= MOST_NAMES:
+                is_beyond = exporter not in listed and unlisted >= MOST_UNLISTED_NAMES
+                if is_beyond or len(known) >= MOST_APPLICATIONS or self._known >= MOST_NAMES:
                     self.refused += 1
                     continue
                 self._known += 1
+                unlisted += exporter not in listed
             known[application] = name
             rows.append((exporter, str(application), cleaned))
         return rows
+
+    def unlisted(self, listed: Set[str]) -> int:
+        """Return how many names exporters without a flow gave."""
+        return sum(len(self.names[exporter]) for exporter in self.names.keys() - listed)
 
     def forget(self, exporters: Iterable[str]) -> None:
         """Let go of the names that some exporters gave."""

@@ -52,6 +52,16 @@ class Exporters:
             rows = self.appliance.rows(f"SELECT {_COLUMNS} FROM {EXPORTER} ORDER BY id")
         return [ExporterRecord(*row) for row in rows]
 
+    def count(self) -> int:
+        """Return how many there are."""
+        with self.appliance.transaction():
+            return int(self.appliance.rows(f"SELECT count(*) FROM {EXPORTER}")[0][0])
+
+    def listed(self) -> set[str]:
+        """Return the addresses of all."""
+        with self.appliance.transaction():
+            return {str(text) for (text,) in self.appliance.rows(f"SELECT address FROM {EXPORTER}")}
+
     def change(self, exporter: int, name: str | None, info: str | None, now: float) -> None:
         """Set name or info.
 

@@ -132,7 +132,13 @@ def delete_exporters(database: SqlDatabase, exporters: Mapping[int, str]) -> Non
                     (int(dimension), int(size)),
                 )
         database.execute(f"DELETE FROM {KNOWN_EXPORTER} WHERE id IN ({number_list(part)})")
-        addresses = [exporters[number] for number in part]
+    delete_applications(database, list(exporters.values()))
+
+
+def delete_applications(database: SqlDatabase, exporters: Sequence[str]) -> None:
+    """Delete the names that exporters gave their applications."""
+    for first in range(0, len(exporters), _CHUNK):
+        addresses = exporters[first : first + _CHUNK]
         marks = ", ".join("?" * len(addresses))
         database.execute(
             f"DELETE FROM {APPLICATION} WHERE exporter IN ({marks})",

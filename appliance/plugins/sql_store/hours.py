@@ -9,10 +9,7 @@ the log once more: its position says up to where it has everything.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from appliance.flowlog import Cursor
 from appliance.plugins.sql_store.accumulator import Accumulator, ExporterAccumulator
@@ -20,10 +17,13 @@ from appliance.plugins.sql_store.bins import SECONDS, Size
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, LARGEST_ONLY, Dimension
-from appliance.plugins.sql_store.grouping import Groups, IntArray, regrouped
+from appliance.plugins.sql_store.grouping import regrouped
+from appliance.plugins.sql_store.hour_tops import HourTops
 from appliance.plugins.sql_store.minutes import NamesByMinute
-from appliance.plugins.sql_store.stored_tops import BinKey, read_tops, read_totals, write_tops
-from appliance.plugins.sql_store.tops import Tops, cells, merged, tops_from_groups, tops_from_rows
+from appliance.plugins.sql_store.stored_tops import read_totals
+
+TOGETHER = frozenset({ALL_EXPORTERS * 2, ALL_EXPORTERS * 2 + 1})
+"""The cells of all exporters together."""
 
 MOST_HOURS = 2
 """So many hours are in memory: the running one, and the one before until it is made."""
@@ -74,48 +74,22 @@ class OpenHour:
     def write(self, database: SqlDatabase, now: float) -> None:
         """Store the largest of each exporter that had flows since, as far as they are known."""
         totals = read_totals(database, Size.HOUR, self.start, self.end)
-        own = self.changed - {ALL_EXPORTERS * 2, ALL_EXPORTERS * 2 + 1}
         for dimension, names in self.names.items():
-            tops = self._tops(database, dimension, (names.groups(), names), totals, own)
-            write_tops(database, dimension, Size.HOUR, dict(tops))
+            self._own(dimension, names).store(database, totals, self.changed - TOGETHER)
         self.written, self.changed = now, set()
 
     def store(self, database: SqlDatabase) -> None:
         """Store all of the hour, which is over."""
         totals = read_totals(database, Size.HOUR, self.start, self.end)
         for dimension, names in self.names.items():
-            own = set(names.seen) - {ALL_EXPORTERS * 2, ALL_EXPORTERS * 2 + 1}
-            tops = dict(self._tops(database, dimension, (names.groups(), names), totals, own))
-            tops |= self._tops(database, dimension, names.together(), totals, {0, 1})
-            write_tops(database, dimension, Size.HOUR, tops)
+            self._own(dimension, names).store(database, totals, names.seen.keys() - TOGETHER)
+            together = HourTops(dimension, self.start, *names.together(), self.limits.top)
+            together.store(database, totals, TOGETHER)
 
-    def _tops(
-        self,
-        database: SqlDatabase,
-        dimension: Dimension,
-        known: tuple[Groups | None, Accumulator],
-        totals: Mapping[BinKey, IntArray],
-        wanted: set[int],
-    ) -> Iterator[tuple[BinKey, Tops]]:
-        groups, accumulator = known
-        for cell, names in cells(groups) if groups else ():
-            if cell not in wanted:
-                continue
-            key = (cell // 2, cell % 2, self.start)
-            together = key[0] == ALL_EXPORTERS
-            if key not in totals and not together:
-                continue  # The exporter was forgotten.
-            total = totals.get(key, np.zeros(3, np.int64))
-            unseen = accumulator.unseen_of(cell, total)
-            most = self.limits.top if together else self.limits.top_per_exporter
-            if (accumulator.seen[cell] > total).any():
-                # Forgotten and heard again: which of these names came after that is not known.
-                yield key, merged([tops_from_rows(())], most, total)
-                continue
-            tops = tops_from_groups(dimension, names, most, unseen, total)
-            if (accumulator.seen[cell] < total).any():
-                tops = _better(database, dimension, key, tops)
-            yield key, tops
+    def _own(self, dimension: Dimension, names: Accumulator) -> HourTops:
+        """Return the names of each exporter."""
+        most = self.limits.top_per_exporter
+        return HourTops(dimension, self.start, names.groups(), names, most)
 
 
 @dataclass
@@ -162,13 +136,3 @@ class OpenHours:
             longer = (time.monotonic() - began) / WRITE_SECONDS
             self._pause = PAUSE * self.limits.provisional_seconds * max(1.0, longer)
         return bool(due)
-
-
-def _better(database: SqlDatabase, dimension: Dimension, key: BinKey, tops: Tops) -> Tops:
-    """Return the stored hour where it knows more than the log has left, with what came since."""
-    exporter, direction, start = key
-    found = read_tops(database, dimension, Size.HOUR, (exporter, direction), start, start + 1)
-    stored = found.get(start)
-    if stored is None or (stored.unseen >= tops.unseen).any():
-        return tops
-    return merged([stored], len(stored.names) or 1, tops.total)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +22,30 @@ from appliance.contracts import LoadReport
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.plugins.sql_store.bins import Size, bin_start
-from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier, Flows
+from appliance.plugins.sql_store.classify import FLOW_COLUMNS, Classifier
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import DamagedDatabase, SqlDatabase
 from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS
-from appliance.plugins.sql_store.exact import Applications, add_rows, exact_rows, piece_groups
+from appliance.plugins.sql_store.exact import (
+    MOST_UNLISTED_NAMES,
+    Applications,
+    add_rows,
+    exact_rows,
+)
 from appliance.plugins.sql_store.exporters import MOST_EXPORTERS, Exporters
-from appliance.plugins.sql_store.forgetting import delete_exporters
-from appliance.plugins.sql_store.grouping import Groups
+from appliance.plugins.sql_store.forgetting import delete_applications, delete_exporters
 from appliance.plugins.sql_store.hours import OpenHour, OpenHours
-from appliance.plugins.sql_store.log_pieces import OPTION_COLUMNS, application_names, read_piece
+from appliance.plugins.sql_store.log_pieces import (
+    OPTION_COLUMNS,
+    Piece,
+    application_names,
+    read_piece,
+    summed_piece,
+)
 from appliance.plugins.sql_store.minutes import (
-    NamesByMinute,
     OpenMinutes,
     merge_late,
     minutes_in_order,
-    piece_names,
     stored_minutes,
 )
 from appliance.plugins.sql_store.progress import Progress, read_progress, write_progress
@@ -60,18 +67,6 @@ OPTIONS_ROWS = 50_000
 
 class ChangedByOther(StorageError):  # noqa: N818 - nothing is wrong, somebody else was first
     """Another program stored what was to be stored."""
-
-
-@dataclass(slots=True)
-class Piece:
-    """A piece of the log, summed up."""
-
-    first: Cursor
-    after: Cursor
-    rows: int
-    flows: Flows
-    groups: Groups
-    names: NamesByMinute
 
 
 class RollupLoader:
@@ -124,6 +119,7 @@ class RollupLoader:
         """Forget exporters that sent next to nothing and are silent; note who gave way since."""
         if self._progress is None or self._behind:
             return  # What they sent is not all stored.
+        self._delete_unlisted_names()
         texts = []
         if silent := self.exporters.silent(now):
             self.exporters.delete_unnamed(silent, now)
@@ -138,6 +134,16 @@ class RollupLoader:
         with self.database.transaction(write=True):
             for text in texts:
                 note(self.database, now, text)
+
+    def _delete_unlisted_names(self) -> None:
+        """Delete the names of applications of exporters without a flow, when there are many."""
+        listed = self.exporters.listed()
+        if self._applications.unlisted(listed) <= MOST_UNLISTED_NAMES // 2:
+            return
+        exporters = sorted(self._applications.names.keys() - listed)
+        with self._writing():
+            delete_applications(self.database, exporters)
+        self._applications.forget(exporters)
 
     def cursor(self) -> Cursor | None:
         """Return the position in the log before which nothing is needed any more."""
@@ -169,7 +175,8 @@ class RollupLoader:
         self.forget()
         with self.database.transaction():
             rows = self.database.rows(f"SELECT exporter, application_id, name FROM {APPLICATION}")
-        self._applications.learn((str(e), int(a), str(name)) for e, a, name in rows)
+        stored_names = [(str(e), int(a), str(name)) for e, a, name in rows]
+        self._applications.learn(stored_names, {exporter for exporter, *_ in stored_names})
         self._reopen(stored, now)
         self._progress = stored
         return stored
@@ -197,7 +204,7 @@ class RollupLoader:
             return progress
         found = [name for table in tables for name in application_names(table)]
         before = self._applications.refused
-        learned = self._applications.learn(found)
+        learned = self._applications.learn(found, self.exporters.listed()) if found else []
         changed = copy.deepcopy(progress)
         changed.options = after
         changed.count("applications_refused", self._applications.refused - before)
@@ -224,13 +231,13 @@ class RollupLoader:
             self._delete_forgotten(progress)
             self._gave_way += len(leaving)
         ids = self.exporters.ids(flows.exporters, now)
-        return _summed(rows, progress.flows, after, flows, ids)
+        return summed_piece(rows, progress.flows, after, flows, ids)
 
     def _stored_piece(self, rows: list[Rows], first: Cursor, after: Cursor, now: float) -> Piece:
         """Sum up a piece that is stored already."""
         flows = self.classifier.flows(rows)
         ids = self.exporters.ids(flows.exporters, now, make=False)
-        return _summed(rows, first, after, flows, ids)
+        return summed_piece(rows, first, after, flows, ids)
 
     def _delete_forgotten(self, progress: Progress) -> Progress:
         """Delete what is stored of exporters that were forgotten, here or by the API."""
@@ -383,9 +390,3 @@ class RollupLoader:
         if self._progress is None:
             raise RuntimeError("the progress is not known")
         return self._progress
-
-
-def _summed(rows: list[Rows], first: Cursor, after: Cursor, flows: Flows, ids: list[int]) -> Piece:
-    groups = piece_groups(flows, ids)
-    read = sum(piece.n_rows for piece in rows)
-    return Piece(first, after, read, flows, groups, piece_names(flows, groups, ids))

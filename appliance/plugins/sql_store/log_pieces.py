@@ -1,12 +1,17 @@
-"""Reading the flow log piece by piece, not beyond a cursor."""
+"""Reading the flow log piece by piece, not beyond a cursor, and summing a piece up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.flows import address_text
+from appliance.plugins.sql_store.classify import Flows
+from appliance.plugins.sql_store.exact import piece_groups
+from appliance.plugins.sql_store.grouping import Groups
+from appliance.plugins.sql_store.minutes import NamesByMinute, piece_names
 
 OPTION_COLUMNS = (
     "exporter_address_hi",
@@ -14,6 +19,18 @@ OPTION_COLUMNS = (
     "application_id",
     "application_name",
 )
+
+
+@dataclass(slots=True)
+class Piece:
+    """A piece of the log, summed up."""
+
+    first: Cursor
+    after: Cursor
+    rows: int
+    flows: Flows
+    groups: Groups
+    names: NamesByMinute
 
 
 def read_piece(
@@ -51,3 +68,12 @@ def application_names(table: Any) -> Iterator[tuple[str, int, str]]:
     for hi, lo, application, name in zip(*columns, strict=True):
         if application and name:
             yield address_text(hi or 0, lo or 0), application, name
+
+
+def summed_piece(
+    rows: list[Rows], first: Cursor, after: Cursor, flows: Flows, ids: list[int]
+) -> Piece:
+    """Sum up a piece whose exporters have these identifiers."""
+    groups = piece_groups(flows, ids)
+    read = sum(piece.n_rows for piece in rows)
+    return Piece(first, after, read, flows, groups, piece_names(flows, groups, ids))

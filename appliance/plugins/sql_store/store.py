@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,13 +16,14 @@ from appliance.contracts import (
     Selection,
     TopAnswer,
 )
+from appliance.errors import StorageError
 from appliance.flowlog import QueryLimits
 from appliance.plugins.sql_store.appliance_database import appliance_database
 from appliance.plugins.sql_store.classify import Classifier, LocalNetworks
 from appliance.plugins.sql_store.configuration import StoreLimits, store_limits
 from appliance.plugins.sql_store.database import DamagedDatabase, SqlDatabase
 from appliance.plugins.sql_store.dimensions import EXACT, Dimension
-from appliance.plugins.sql_store.exporters import Exporters
+from appliance.plugins.sql_store.exporters import MOST_EXPORTERS, Exporters
 from appliance.plugins.sql_store.housekeeping import expire, flow_log_columns, health
 from appliance.plugins.sql_store.largest import NAMED_SIZES, LargestQuestions
 from appliance.plugins.sql_store.loading import RollupLoader
@@ -177,7 +179,11 @@ class SqlStore:
 
     def health(self) -> Mapping[str, Any]:
         """Return what an operator wants to know."""
-        return health(self.flows, self.log, self._clock())
+        exporters: dict[str, int] = {}
+        # Who looks after accounts says that their database is away.
+        with contextlib.suppress(StorageError):
+            exporters = {"exporters": self._exporters.count(), "exporter_places": MOST_EXPORTERS}
+        return {**health(self.flows, self.log, self._clock()), **exporters}
 
     def close(self) -> None:
         """Close the connections of this thread."""

@@ -107,7 +107,7 @@ def tops_from_groups(
     total
         Of the bin.
     """
-    flags, cut = _chosen(groups.sums, most, unseen)
+    flags, cut = flag_largest(groups.sums, most, unseen)
     kept = np.flatnonzero(flags)
     first, second = (column[kept].tolist() for column in groups.columns)
     names = [name_of(dimension, *pair) for pair in zip(first, second, strict=True)]
@@ -122,7 +122,7 @@ def merged(parts: Sequence[Tops], most: int, total: IntArray) -> Tops:
     known = added_up([part.total for part in parts])
     encoded = names.dictionary_encode()
     groups = grouped([encoded.indices.to_numpy()], *sums.T)
-    flags, cut = _chosen(groups.sums, most, unseen + np.maximum(total - known, 0))
+    flags, cut = flag_largest(groups.sums, most, unseen + np.maximum(total - known, 0))
     kept = np.flatnonzero(flags)
     texts = encoded.dictionary.take(pa.array(groups.columns[0][kept])).to_pylist()
     return Tops(texts, flags[kept], groups.sums[kept], cut, total)
@@ -159,8 +159,8 @@ def name_of(dimension: Dimension, first: int, second: int) -> str:
     return address_text(first, second)
 
 
-def _chosen(sums: IntArray, most: int, unseen: IntArray) -> tuple[NDArray[np.uint8], IntArray]:
-    """Flag the largest by each measure; return the flags and the cuts."""
+def flag_largest(sums: IntArray, most: int, unseen: IntArray) -> tuple[NDArray[np.uint8], IntArray]:
+    """Flag the largest by each measure; return the flags and the cuts, shape (3, 3)."""
     n = len(sums)
     flags = np.zeros(n, np.uint8)
     cut = np.zeros((3, 3), np.int64)

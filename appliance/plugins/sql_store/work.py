@@ -8,17 +8,23 @@ its bins again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from appliance.flowlog import Cursor
 from appliance.plugins.sql_store.bins import Size, bin_end, bin_start
 from appliance.plugins.sql_store.configuration import StoreLimits
 from appliance.plugins.sql_store.database import SqlDatabase
-from appliance.plugins.sql_store.dimensions import ALL_EXPORTERS, LARGEST_ONLY, Dimension
-from appliance.plugins.sql_store.stored_tops import read_tops, read_totals, write_tops
+from appliance.plugins.sql_store.dimensions import (
+    ALL_EXPORTERS,
+    DIRECTIONS,
+    LARGEST_ONLY,
+    Dimension,
+)
+from appliance.plugins.sql_store.many_tops import merged_rows
+from appliance.plugins.sql_store.stored_tops import count_rows, read_rows, read_totals, write_rows
 from appliance.plugins.sql_store.table_names import ROLLUP, WORK
-from appliance.plugins.sql_store.tops import merged, tops_from_rows
 
 _COLUMNS = "size, bin_start, first_segment, first_row, last_segment, last_row"
 SMALLER = {Size.DAY: Size.HOUR, Size.MONTH: Size.DAY}
@@ -27,6 +33,11 @@ GRACE_SECONDS = 20
 
 QUIET_SECONDS = 180
 """So long after its end a bin is made although no later flow has come."""
+
+MOST_ROWS = 200_000
+"""A day or month is made of so many rows at a time, unless one exporter has more: 40 MB."""
+
+MOST_EXPORTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +116,31 @@ def finish(database: SqlDatabase, item: WorkItem) -> None:
 def make_from_smaller(database: SqlDatabase, item: WorkItem, limits: StoreLimits) -> None:
     """Make a day of its hours or a month of its days, in a transaction of the caller's."""
     totals = read_totals(database, item.size, item.start, item.end)
-    for (exporter, direction, start), total in totals.items():
-        most = limits.top if exporter == ALL_EXPORTERS else limits.top_per_exporter
-        for dimension in LARGEST_ONLY:
-            parts = read_tops(
-                database,
-                dimension,
-                SMALLER[item.size],
-                (exporter, direction),
-                item.start,
-                item.end,
-            )
-            tops = merged([*parts.values(), tops_from_rows(())], most, total)
-            write_tops(database, dimension, item.size, {(exporter, direction, start): tops})
+    smaller, span = SMALLER[item.size], (item.start, item.end)
+    for dimension, direction in itertools.product(LARGEST_ONLY, DIRECTIONS):
+        counts = count_rows(database, dimension, smaller, direction, span)
+        exporters = [number for number, way, _ in totals if way == direction]
+        for part in _parts(exporters, counts):
+            bins = {key: totals[key] for key in ((e, direction, item.start) for e in part)}
+            stored = read_rows(database, dimension, smaller, (part, direction), span)
+            most = limits.top if part == [ALL_EXPORTERS] else limits.top_per_exporter
+            rows = merged_rows(stored, bins, most)
+            write_rows(database, dimension, item.size, bins, rows)
     finish(database, item)
+
+
+def _parts(exporters: Iterable[int], counts: Mapping[int, int]) -> Iterator[list[int]]:
+    """Yield exporters that are made together, as many as have `MOST_ROWS`; all of them alone."""
+    part: list[int] = []
+    n_rows = 0
+    for exporter in exporters:
+        if exporter == ALL_EXPORTERS:
+            yield [ALL_EXPORTERS]
+            continue
+        n_rows += counts.get(exporter, 0)
+        if part and (n_rows > MOST_ROWS or len(part) == MOST_EXPORTERS):
+            yield part
+            part, n_rows = [], counts.get(exporter, 0)
+        part.append(exporter)
+    if part:
+        yield part

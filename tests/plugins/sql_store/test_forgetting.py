@@ -92,6 +92,32 @@ class TestSilent:
         world.store.expire(world.now)
         assert world.stored("SELECT exporter FROM appliance_application") == [("192.0.2.9",)]
 
+    def test_applications_when_many_are_of_exporters_without_a_flow_then_deleted(
+        self, world: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        sent(world, "192.0.2.1", 500)
+        world.load()
+        with world.store.flows.transaction(write=True):
+            for exporter in ("192.0.2.1", "203.0.113.1", "203.0.113.2", "203.0.113.3"):
+                world.store.flows.execute(
+                    "INSERT INTO appliance_application VALUES (?, '7', 'voice')", (exporter,)
+                )
+        world.restart()
+        world.load(START + 20)
+        world.store.expire(world.now)
+        assert len(world.stored("SELECT exporter FROM appliance_application")) == 4
+        monkeypatch.setattr("appliance.plugins.sql_store.loading.MOST_UNLISTED_NAMES", 5)
+        world.store.expire(world.now)
+        assert world.stored("SELECT exporter FROM appliance_application") == [("192.0.2.1",)]
+
+
+def test_health_when_exporters_are_listed_then_how_many_and_the_places(world: Any):
+    sent(world, "192.0.2.1", 20)
+    sent(world, "192.0.2.2", 30)
+    world.load()
+    health = world.store.health()
+    assert (health["exporters"], health["exporter_places"]) == (2, 65_536)
+
 
 class TestForgotten:
     def test_exporter_when_it_still_sends_then_listed_anew_under_another_number(self, world: Any):

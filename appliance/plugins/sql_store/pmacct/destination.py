@@ -37,6 +37,13 @@ from appliance.plugins.sql_store.pmacct.waiting import (
 from appliance.plugins.sql_store.table_names import PURGED_ROWS, TABLE_PROGRESS
 
 _ROWS_A_STATEMENT = 10
+_MYSQL_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
+_TABLES = {
+    False: ("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')", "name"),
+    True: (_MYSQL_TABLES, "table_name"),
+}
+"""Whether it is MySQL: what lists all tables, and the column with their names."""
+
 _NO_SUCH_PRIVILEGE = (1044, 1142, 1227)
 _LOCAL_REFUSED = (1148, 2068, 3948, 4166)
 
@@ -107,11 +114,23 @@ class Destination(SqlDatabase):
 
     def has_table(self, name: str) -> bool:
         """Tell whether a table is there."""
-        if not self.is_mysql:
-            query = "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?"
-            return bool(self.rows(query, (name,)))
-        query = "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE()"
-        return bool(self.rows(f"{query} AND table_name = ?", (name,)))
+        query, column = _TABLES[self.is_mysql]
+        return bool(self.rows(f"{query} AND {column} = ?", (name,)))
+
+    def missing_names(self, names: Iterable[str]) -> set[str]:
+        """Return which of these tables are not there.
+
+        Raises
+        ------
+        StorageError
+            The database is away.
+        """
+        unknown = {name for name in names if name not in self._tables}
+        if not unknown:
+            return set()
+        with self.transaction():
+            there = {str(row[0]).lower() for row in self.rows(_TABLES[self.is_mysql][0])}
+        return {name for name in unknown if name.lower() not in there}
 
     def _ensure(self, plan: TablePlan, target: Target) -> list[str]:
         """Make a table that is missing; say when one has no transactions."""
@@ -135,7 +154,7 @@ class Destination(SqlDatabase):
     def _engine(self, table: str) -> str:
         if not self.is_mysql:
             return ""
-        query = "SELECT engine FROM information_schema.tables WHERE table_schema = DATABASE()"
+        query = _MYSQL_TABLES.replace("table_name", "engine")
         found = self.rows(f"{query} AND table_name = ?", (table,))
         return str(found[0][0] or "") if found else ""
 

@@ -28,9 +28,10 @@ from appliance.plugins.sql_store.pmacct.history import (
     next_purge,
     rounded_down,
 )
+from appliance.plugins.sql_store.pmacct.new_tables import NewTableLimit
 from appliance.plugins.sql_store.pmacct.plan import Output, TablePlan, table_plans
 from appliance.plugins.sql_store.pmacct.printing import POSITIONS, PrintDestination
-from appliance.plugins.sql_store.pmacct.tables import Target, is_dynamic, targets
+from appliance.plugins.sql_store.pmacct.tables import Target, is_dynamic, shares, target
 from appliance.plugins.sql_store.pmacct.triggers import TriggerRunner, counts_environment
 from appliance.plugins.sql_store.pmacct.values import source_columns
 
@@ -63,6 +64,7 @@ class TableFollower:
         self._folder, self._reader = log_folder, FlowLogReader(log_folder)
         self._columns = source_columns(plan)
         self._runner = TriggerRunner(plan.trigger) if plan.trigger is not None else None
+        self._new_tables = NewTableLimit()
         self._parts: list[Any] = []
         self._rows = 0
 
@@ -142,11 +144,11 @@ class TableFollower:
     def _purge(self, now: float, report: LoadReport) -> None:
         if self._parts:
             whole = joined(self._parts)
-            found = list(targets(selected(whole, self.plan), self.plan, int(now)))
+            written = self._targets(selected(whole, self.plan), int(now), report)
             begun = time.monotonic()
-            report.warnings += self.destination.purge(self.plan, found, self.read)
+            report.warnings += self.destination.purge(self.plan, written, self.read)
             log.debug("plugin %s: %d rows purged", self.plan.plugin, len(whole))
-            counted = self._counts(found, len(whole), now, time.monotonic() - begun)
+            counted = self._counts(written, len(whole), now, time.monotonic() - begun)
             self._trigger(counted, report)
         else:
             if self.read != self.purged:
@@ -159,6 +161,16 @@ class TableFollower:
         self._next = next_purge(
             now, self._origin, self.plan.refresh_seconds, self.plan.startup_delay
         )
+
+    def _targets(self, rows: Any, now: int, report: LoadReport) -> list[Target]:
+        """Return the rows of each table, the newest last."""
+        parts = shares(rows, self.plan, now)
+        if is_dynamic(self.plan.table):
+            missing = self.destination.missing_names([share.name for share in parts])
+            parts, warnings = self._new_tables.applied(parts, missing, self.plan, now)
+            report.warnings += warnings
+        parts.sort(key=lambda share: share.moment)
+        return [target(rows, share, self.plan, now) for share in parts]
 
     def _counts(
         self, purged: Sequence[Target], total: int, now: float, seconds: float

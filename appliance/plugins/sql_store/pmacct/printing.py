@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,10 @@ class PrintDestination:
             problem = error.strerror or str(error)
             raise StorageError(f"plugin {plan.plugin}: {error.filename}: {problem}") from error
         return []
+
+    def missing_names(self, names: Iterable[str]) -> set[str]:
+        """Return which of these files are not there."""
+        return {name for name in names if name and not (self.output.folder / name).exists()}
 
     def close(self) -> None:
         """Close nothing: files are closed after each purge."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from appliance.errors import StorageError
 from appliance.nfacctd.aggregates import Kind
@@ -19,6 +20,9 @@ from appliance.plugins.sql_store.pmacct.texts import TextColumns, written_column
 
 TIME_VARIABLES = "dHmMsSwWYz"
 LONGEST_NAME = 64
+RowVariables = tuple[tuple[str, str], ...]
+"""Variables of a name that differ from row to row, with their values."""
+
 _PER_ROW = {"$peer_src_ip": "peer_src_ip", "$tag2": "tag2", "$tag": "tag"}
 
 
@@ -29,12 +33,29 @@ class Target:
     name: str
     moment: int
     columns: TextColumns
-    row_variables: tuple[tuple[str, str], ...] = ()
+    row_variables: RowVariables = ()
 
     @property
     def n_rows(self) -> int:
         """How many."""
         return len(next(iter(self.columns.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The rows of an aggregate for one table: their places in it, None for all of them."""
+
+    name: str
+    moment: int
+    rows: NDArray[np.int64] | None = None
+    row_variables: RowVariables = ()
+
+    def with_rows_of(self, others: Sequence[Share]) -> Share:
+        """Return this table with the rows of others as well."""
+        if not others:
+            return self
+        rows = [share.rows for share in (self, *others) if share.rows is not None]
+        return replace(self, rows=np.concatenate(rows))
 
 
 def is_dynamic(name: str) -> bool:
@@ -60,14 +81,29 @@ def expanded(text: str, plan: TablePlan, moment: int, row: Sequence[tuple[str, s
     return text
 
 
-def targets(table: Any, plan: TablePlan, now: int) -> Iterator[Target]:
-    """Split an aggregate into the rows of each table that its variables name."""
-    for moment, row, part in _parts(table, plan, now):
-        name = expanded(plan.table, plan, moment, row)
-        long = len(name) > LONGEST_NAME
-        if plan.database is not None and (long or "`" in name or '"' in name):
-            raise StorageError(f"table name {name}: at most {LONGEST_NAME} characters, no quotes")
-        yield Target(name, moment, written_columns(part, plan, now), row)
+def target(table: Any, share: Share, plan: TablePlan, now: int) -> Target:
+    """Return the rows of an aggregate that belong to one table."""
+    part = table if share.rows is None else table.take(pa.array(share.rows))
+    return Target(share.name, share.moment, written_columns(part, plan, now), share.row_variables)
+
+
+def shares(table: Any, plan: TablePlan, now: int) -> list[Share]:
+    """Split an aggregate by the tables that its variables name, those nearest to `now` first.
+
+    Raises
+    ------
+    StorageError
+        No table can have such a name.
+    """
+    by_name: dict[str, list[Share]] = {}
+    for share in sorted(_groups(table, plan, now), key=lambda share: abs(share.moment - now)):
+        by_name.setdefault(share.name, []).append(share)
+    return [first.with_rows_of(others) for first, *others in by_name.values()]
+
+
+def common_share(plan: TablePlan, moment: int) -> Share:
+    """Return the table of a moment for rows of any exporter and tag, without rows."""
+    return _share(plan, moment, _row_values(_row_columns(plan), {}), np.zeros(0, np.int64))
 
 
 def create_statements(plan: TablePlan, target: Target, mysql: bool) -> list[str]:
@@ -127,26 +163,34 @@ def _time_variable(letter: str, moment: int, local: time.struct_time) -> str:
     return str(moment) if letter == "s" else time.strftime(f"%{letter}", local)
 
 
-def _parts(
-    table: Any, plan: TablePlan, now: int
-) -> Iterator[tuple[int, tuple[tuple[str, str], ...], Any]]:
-    if not is_dynamic(plan.table):
-        yield now, (), table
-        return
-    columns: dict[str, Any] = {}
-    if plan.history is not None:
-        columns[BIN] = table[BIN]
+def _groups(table: Any, plan: TablePlan, now: int) -> Iterator[Share]:
+    """Yield the rows of each combination of what the variables of a name stand for."""
     row_columns = _row_columns(plan)
-    texts = written_columns(table, plan, now) if row_columns else {}
-    columns |= {variable: texts[name] for variable, name in row_columns if name}
+    columns: dict[str, Any] = {}
+    if is_dynamic(plan.table):
+        texts = written_columns(table, plan, now) if row_columns else {}
+        columns = {variable: texts[name] for variable, name in row_columns if name}
+        columns |= {BIN: table[BIN]} if plan.history is not None else {}
     if not columns:
-        yield now, _row_values(row_columns, {}), table
+        yield _share(plan, now, _row_values(row_columns, {}))
         return
     keyed = pa.table(columns).append_column("row", pa.array(np.arange(len(table))))
-    for group in keyed.group_by(list(columns)).aggregate([("row", "list")]).to_pylist():
-        moment = group.get(BIN, now)
-        part = table.take(pa.array(group["row_list"]))
-        yield moment, _row_values(row_columns, group), part
+    grouped = keyed.group_by(list(columns)).aggregate([("row", "list")])
+    lists = grouped["row_list"].combine_chunks()
+    rows, ends = lists.flatten().to_numpy(), lists.offsets.to_numpy()[1:]
+    groups = grouped.drop_columns(["row_list"]).to_pylist()
+    for group, places in zip(groups, np.split(rows, ends[:-1]), strict=True):
+        yield _share(plan, group.get(BIN, now), _row_values(row_columns, group), places)
+
+
+def _share(
+    plan: TablePlan, moment: int, row: RowVariables, rows: NDArray[np.int64] | None = None
+) -> Share:
+    name = expanded(plan.table, plan, moment, row)
+    long = len(name) > LONGEST_NAME
+    if plan.database is not None and (long or "`" in name or '"' in name):
+        raise StorageError(f"table name {name}: at most {LONGEST_NAME} characters, no quotes")
+    return Share(name, moment, rows, row)
 
 
 def _row_columns(plan: TablePlan) -> list[tuple[str, str]]:
@@ -160,9 +204,7 @@ def _row_columns(plan: TablePlan) -> list[tuple[str, str]]:
     return found
 
 
-def _row_values(
-    row_columns: list[tuple[str, str]], group: dict[str, Any]
-) -> tuple[tuple[str, str], ...]:
+def _row_values(row_columns: list[tuple[str, str]], group: dict[str, Any]) -> RowVariables:
     values = [(variable, str(group.get(variable, "0"))) for variable, _ in row_columns]
     return tuple((variable, value.replace(".", "_")) for variable, value in values)
 

@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from appliance.app import build_app
@@ -21,12 +22,13 @@ from appliance.decoding.options import raw_elements
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.nfacctd.effective import read_effective
 from appliance.plugin_manager import build_plugin_manager
+from appliance.plugins.sql_store.pmacct import new_tables
 from appliance.plugins.sql_store.pmacct.loader import PmacctLoader
 from appliance.settings import SettingsFile
 from appliance.wire.block import block_of
 from tests.decoding.building import write_pcap
 from tests.plugins.sql_store.pmacct.test_network_primitives import datagrams
-from tests.plugins.sql_store.pmacct.world import PRIMITIVES
+from tests.plugins.sql_store.pmacct.world import PRIMITIVES, START, PmacctWorld
 
 CAPTURES = Path(__file__).parents[3] / "data" / "captures"
 CASES = ("v9_cisco-1941_release151", "v9_pynetflow_softflowd-stream", "made")
@@ -199,6 +201,27 @@ def test_file_when_its_name_has_variables_then_one_a_bin_in_its_folder(tmp_path)
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         assert {row["stamp_inserted"] for row in rows} == {stamp}
+
+
+def test_files_when_flows_claim_any_time_then_so_many_a_minute_and_no_line_is_lost(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(new_tables, "NEW_TABLES_AT_ONCE", 3)
+    world = PmacctWorld(tmp_path)
+    world.configure(
+        "print_output: csv\nprint_output_file: day-%Y%m%d\nprint_history: 1d\n"
+        "print_history_roundoff: h\naggregate: src_host\n",
+        plugins="print[p]",
+    )
+    starts = (START - 86400 * np.arange(10)) * 1000
+    world.flows(10, flow_start_milliseconds=starts)
+    world.purge()
+    world.close()
+    files = sorted(tmp_path.glob("day-*"))
+    today = f"day-{time.strftime('%Y%m%d', time.localtime(START))}"
+    assert [len(file.read_text().splitlines()) for file in files] == [2, 2, 1 + 8]
+    assert files[-1].name == today
+    assert [text.rpartition(" ")[2] for text in world.warnings] == [today]
 
 
 def test_output_when_no_file_is_named_then_standard_output(tmp_path, capsys):

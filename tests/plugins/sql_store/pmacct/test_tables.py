@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from appliance.errors import StorageError
+from appliance.flows import address_halves
 from appliance.nfacctd.effective import read_effective
+from appliance.plugins.sql_store.pmacct import new_tables
 from appliance.plugins.sql_store.pmacct.plan import table_plans
-from tests.plugins.sql_store.pmacct.world import START, local
+from tests.plugins.sql_store.pmacct.world import START, PmacctWorld, local
 
 V1 = "mac_src mac_dst ip_src ip_dst src_port dst_port ip_proto packets bytes"
 VERSIONS = {
@@ -94,6 +97,68 @@ def test_table_when_its_name_has_the_exporter_and_tag_then_one_for_each(world):
     world.purge()
     assert world.rows("agent_id, bytes", "t_192_0_2_1_7_60") == [(7, 100)]
     assert world.rows("agent_id, bytes", "t_192_0_2_1_8_60") == [(8, 100)]
+
+
+WILD = (
+    "sql_table: acct_%Y%m%d_%H%M\nsql_history: 1m\nsql_optimize_clauses: true\n"
+    "aggregate: src_host\n"
+)
+
+
+def n_tables(world: PmacctWorld) -> int:
+    if world.mariadb is None:
+        return len(world.sql("SELECT name FROM sqlite_master WHERE name LIKE 'acct%'"))
+    return len(world.sql("SHOW TABLES LIKE 'acct%'"))
+
+
+def wild_flows(world: PmacctWorld, first_day: int, n: int = 10) -> None:
+    """One flow of this minute, and one at each of so many days that an exporter made up."""
+    days = np.arange(first_day, first_day + n)
+    starts = np.concatenate([[START], START - days * 86400]) * 1000
+    world.flows(len(starts), flow_start_milliseconds=starts)
+
+
+def test_tables_when_flows_claim_any_time_then_so_many_a_minute_and_no_row_is_lost(
+    world, monkeypatch
+):
+    monkeypatch.setattr(new_tables, "NEW_TABLES_AT_ONCE", 5)
+    world.configure(WILD)
+    wild_flows(world, 1)
+    world.purge()
+    name = f"acct_{local(START)[:16]}".replace("-", "").replace(" ", "_").replace(":", "")
+    assert n_tables(world) == 5
+    assert world.warnings == [
+        "plugin p: acct_%Y%m%d_%H%M would make 6 tables more than 60 a minute: their rows are in"
+        f" {name}"
+    ]
+    rows = world.rows("stamp_inserted, bytes", name)
+    assert rows == sorted((local(START - day * 86400), 100) for day in (0, 5, 6, 7, 8, 9, 10))
+    # Three seconds later three tables more may be made.
+    world.now += 3
+    wild_flows(world, 20)
+    world.purge()
+    assert n_tables(world) == 8
+    assert len(world.rows("bytes", name)) == 7 + 7
+
+
+def test_tables_when_exporters_are_invented_then_the_rest_is_in_one_of_all(world, monkeypatch):
+    monkeypatch.setattr(new_tables, "NEW_TABLES_AT_ONCE", 2)
+    world.configure(
+        "sql_table: t_$peer_src_ip\nsql_optimize_clauses: true\naggregate: peer_src_ip\n"
+        "sql_table_version: 9\n"
+    )
+    first = address_halves("192.0.2.1")[1]
+    world.flows(5, exporter_address_lo=[first + n for n in range(5)])
+    world.purge()
+    assert world.rows("peer_ip_src, bytes", "t_192_0_2_1") == [("192.0.2.1", 100)]
+    assert world.rows("peer_ip_src, bytes", "t_0") == [(f"192.0.2.{n}", 100) for n in (3, 4, 5)]
+
+
+def test_table_when_two_bins_have_one_name_then_the_rows_of_both(world):
+    world.configure(WILD.replace("%Y%m%d_%H%M", "%H"))
+    world.flows(2, flow_start_milliseconds=[START * 1000, (START - 86400) * 1000])
+    world.purge()
+    assert world.rows("bytes", f"acct_{local(START)[11:13]}") == [(100,), (100,)]
 
 
 def test_table_when_a_schema_is_given_then_made_by_it(world):
