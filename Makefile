@@ -110,7 +110,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 $(BOX_STAMP): $(STAMP) tests/box/requirements.lock
-	@echo 'installing Ansible into $(VENV) ...'
+	@echo 'installing Ansible into $(VENV), this takes a minute ...'
 	@$(BIN)/python -m pip install --quiet --require-hashes -r tests/box/requirements.lock
 	@touch $@
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,12 @@ ROOT = Path(__file__).parents[1]
 ROLES = sorted(path for path in (ROOT / "ansible" / "roles").iterdir() if path.is_dir())
 TEMPLATES = ROOT / "ansible" / "roles" / "appliance" / "templates"
 
+PLAYS = sorted((ROOT / "ansible").glob("*.yml"))
+TASKS = [
+    path for role in ROLES for name in ("tasks", "handlers") for path in role.glob(f"{name}/*.yml")
+]
+COMMAND_MODULES = [f"ansible.builtin.{name}" for name in ("command", "shell", "raw", "script")]
+
 
 def read(role: Path, name: str):
     return yaml.safe_load((role / name).read_text())
@@ -25,6 +32,19 @@ def read(role: Path, name: str):
 
 def defaults(name: str):
     return read(ROOT / "ansible" / "roles" / name, "defaults/main.yml")
+
+
+def command_lines(node):
+    """Yield what the tasks of a role or a play run as a command, at any depth of blocks."""
+    if isinstance(node, list):
+        for item in node:
+            yield from command_lines(item)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key in COMMAND_MODULES:
+                yield str(value)
+            else:
+                yield from command_lines(value)
 
 
 def default_of(name: str, table=CORE_SETTINGS):
@@ -72,6 +92,18 @@ def test_units_when_written_then_each_has_a_template_and_no_template_is_forgotte
     ends = (".service", ".socket", ".timer")
     written = {path.name.removesuffix(".j2") for path in TEMPLATES.iterdir()}
     assert set(units) == {name for name in written if name.endswith(ends)}
+
+
+def test_passwords_when_tasks_run_commands_then_none_has_one_as_an_argument():
+    """Everybody on the box can read a command line; a path in `*_password_file` is no secret."""
+    commands = [
+        command
+        for path in (*PLAYS, *TASKS)
+        for command in command_lines(yaml.safe_load(path.read_text()))
+    ]
+    assert len(commands) > 5
+    without_files = [re.sub(r"\w+_password_file\b", "", command) for command in commands]
+    assert [command for command in without_files if "password" in command.lower()] == []
 
 
 @pytest.mark.slow

@@ -66,6 +66,16 @@ def test_playbook_when_run_on_a_bare_system_then_it_serves_within_ten_minutes(de
     assert deployment.ask("/v1/api/")["status"] == "ok"
 
 
+def test_database_when_made_then_its_user_may_use_both_databases_from_this_box_only(box):
+    query = "SELECT host, db FROM mysql.db WHERE user = 'netflow'"
+    rows = box.machine.run(f'mariadb -N -e "{query}"').splitlines()
+    assert sorted(rows) == [
+        f"{host}\t{database}"
+        for host in ("127.0.0.1", "localhost")
+        for database in ("netflow", "netflow_appliance")
+    ]
+
+
 def test_playbook_when_run_again_by_make_then_nothing_changes(box, workplace):
     checkout = copied_source(workplace.folder / "checkout", "Makefile", "ansible")
     (checkout / ".venv").symlink_to(sys.prefix)

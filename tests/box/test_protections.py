@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from tests.box.deployment import HTTPS
+from tests.box.deployment import HTTPS, PASSWORD_FILE
 from tests.box.networks import MANAGEMENT_BOX
 from tests.box.processes import IN_VIRTUAL_MACHINE, attempt, eventually
 
 UNITS = ("appliance-api.service", "appliance-collector.service")
+DATABASE_PASSWORD_FILE = "/etc/netflow-appliance/database.password"
 EXPOSURE_TENTHS = 20
 LEAST_BUFFER_OCTETS = 64_000_000
 """What the collector asks for, `collector.receive_buffer`; the limit of the kernel is higher."""
@@ -84,6 +85,14 @@ def test_secrets_when_stored_then_others_cannot_read_them(box):
         mode = line.split()[1]
         assert mode.endswith("0"), line
     assert "netflow 600 /var/lib/netflow-appliance/secret" in found
+
+
+def test_passwords_when_services_run_then_no_process_has_one_as_an_argument(box):
+    """Of the box itself; the test's own search reads the pattern from the file."""
+    for path in (DATABASE_PASSWORD_FILE, PASSWORD_FILE):
+        search = f"grep --text --files-with-matches --file={path} /proc/[0-9]*/cmdline"
+        assert box.machine.attempt(search).stdout == ""
+        assert len(box.machine.run(f"cat {path}").strip()) > 10
 
 
 def test_services_when_one_restarts_then_the_other_runs_on(box):
