@@ -1,4 +1,4 @@
-"""README.md: every command in it is run as it stands there, against a running appliance.
+"""README.md and the manual: every command in them is run as it stands, on a running appliance.
 
 What a reader types is in indented blocks and between backticks. Blocks run line by line in a shell,
 in a folder like that of a clone; the default ports in them lead to those of the test. Commands
@@ -24,17 +24,21 @@ import pytest
 
 from appliance.cli.main import group
 from appliance.cli.options import Invocation
+from appliance.manual import chapter_text, chapters
 from appliance.settings import read_settings_file
 from tests.collector.running import RunningCollector
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHAPTERS = {chapter.name: chapter_text(chapter.name) for chapter in chapters()}
+TEXT = "\n\n".join([README, *CHAPTERS.values()])
 PASSWORD = "th!s1s@paSw0RD"
 BACKUPS = "/var/backups/netflow-appliance/"
 
 ELSEWHERE = {
     "git clone <this repository> netflow-appliance && cd netflow-appliance": "test_readme.py",
     "make run": "cli/test_run.py",
+    "ssh -L 8443:127.0.0.1:8443 user@192.0.2.10": "cli/test_serve.py",
     "make appliance HOST=192.0.2.10 SSH_USER=admin": "box/test_playbook.py",
     "appliance run --pmacct 'mysql://reader:password@127.0.0.1/pmacct' --table acct": (
         "collector/test_feed.py"
@@ -170,6 +174,28 @@ def test_readme_when_its_blocks_are_run_then_every_line_works(clone: Clone) -> N
         assert part in printed
 
 
+def questions() -> list[str]:
+    """Return the commands in README's table of questions."""
+    (table,) = re.findall(r"^\| question \|.*\n\|---.*\n((?:\|.*\n)+)", README, re.MULTILINE)
+    return re.findall(r"`(appliance [^`]+)`", table)
+
+
+def test_readme_when_its_questions_are_asked_then_each_is_answered(clone: Clone) -> None:
+    assert len(questions()) == 10
+    clone.run("\n".join(questions()))
+
+
+def test_readme_when_read_then_short_lines_and_the_first_result_on_two_screens() -> None:
+    lines = README.splitlines()
+    assert max(map(len, lines)) <= 120
+    assert (
+        lines.index("    .venv/bin/appliance top        # who and what made the most traffic") < 50
+    )
+    prose = re.sub(r"(?s:```.*?```)|(?m:^(?: {4}|\||#).*$)", "\n\n", README)
+    sentences = re.split(r"[.:;!?](?=\s)|\n\n|\n(?=- )", prose)
+    assert [text for text in sentences if len(text.split()) > 25] == []
+
+
 def test_readme_when_a_line_is_covered_elsewhere_then_line_and_test_are_there() -> None:
     lines = {without_comment(line) for block in command_blocks() for line in block}
     assert lines >= set(ELSEWHERE)
@@ -222,7 +248,7 @@ def test_readme_when_it_names_a_command_then_it_exists_with_those_options(
         command = subcommand
     options = {name for parameter in command.params for name in parameter.opts}
     named = {word.partition("=")[0] for word in words if word.startswith("-")}
-    assert named <= options, f"appliance {text}"
+    assert named <= {*options, "--help"}, f"appliance {text}"
 
 
 def test_readme_when_it_lists_commands_then_all_of_them() -> None:

@@ -32,6 +32,7 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
             "appliance.cli.exporters", "Show who sends flows, what is lost, how it is sampled."
         ),
         "check": CoreCommand("appliance.cli.check", "Check the configuration and this machine."),
+        "manual": CoreCommand("appliance.cli.manual", "Read the manual."),
         "plugins": CoreCommand("appliance.cli.plugins", "List plugins and their hooks."),
         "decode": CoreCommand(
             "appliance.cli.decode",

@@ -21,10 +21,11 @@ from appliance.ratelimit import RateLimited
 from appliance.web.audit import Act, Trail
 from appliance.web.calls import PROVIDERS, Call, Services, provided_arguments
 from appliance.web.cors import Cors
-from appliance.web.docs_page import CONTENT_SECURITY_POLICY, docs_page
+from appliance.web.docs_page import docs_page
 from appliance.web.errors import ROUTE, error_answer, error_body
 from appliance.web.guard import admit
 from appliance.web.large_answers import ListTurns
+from appliance.web.manual_page import manual_routes
 from appliance.web.openapi import openapi_document, operation
 from appliance.web.start_page import LINKS, start_answer, start_document
 
@@ -99,14 +100,11 @@ def all_routes(routes: Iterable[Registered[Route]]) -> tuple[Registered[Route], 
         Route(
             "GET",
             "/api/docs",
-            lambda: Answer(
-                docs_page(openapi_document(table)).encode(),
-                content_type="text/html; charset=utf-8",
-                headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY},
-            ),
+            lambda: docs_page(openapi_document(table)),
             role=PUBLIC,
             schema=operation("This description for people", content_type="text/html", tag="About"),
         ),
+        *manual_routes(),
     ]
     return (*entries, *(Registered(THE_CORE, route) for route in table[n_plugins:]))
 

@@ -5,19 +5,19 @@ A plugin that registers `GET /` takes its place.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Collection, Mapping
 from html import escape
 from typing import Any
 
 from appliance import __version__
 from appliance.contracts import Answer
+from appliance.web.html_page import PageStyle, html_answer
 
 TITLE = "NetFlow appliance"
 
 LINKS: Mapping[str, tuple[str, str, str]] = {
-    "documentation": ("/api/docs", "Documentation", "Every route, with examples."),
+    "manual": ("/manual/", "Manual", "How to use it, chapter by chapter."),
+    "documentation": ("/api/docs", "API", "Every route, with examples."),
     "openapi": ("/api/openapi.json", "OpenAPI", "The same for programs."),
     "devices": ("/v1/api/", "Exporter devices", "Whether their API runs; needs no token."),
     "health": ("/api/v1/health", "Health", "How the appliance is; for a token."),
@@ -25,23 +25,17 @@ LINKS: Mapping[str, tuple[str, str, str]] = {
 }
 """By name: path, title, and what is there."""
 
-_STYLE = """
-:root{color-scheme:light dark}
-body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:0 auto;padding:10vh 1.25rem 2rem;
-color:#1b2733;background:#fff}
+_STYLE = PageStyle(
+    """
+body{max-width:34rem;padding:10vh 1.25rem 2rem}
 h1{font-size:1.6rem;line-height:1.25;margin:0}
-p{margin:.4rem 0 1.75rem}p,small{color:#526170}
-ul{list-style:none;margin:0;padding:0}li{border-top:1px solid #d5dde5}
+p{margin:.4rem 0 1.75rem}p,small{color:var(--faint)}
+ul{list-style:none;margin:0;padding:0}li{border-top:1px solid var(--line)}
 a{display:block;padding:.75rem .25rem;color:inherit;text-decoration:none}
-a b{display:block;color:#0a6b52}a:hover b,a:focus-visible b{text-decoration:underline}
-code{font:14px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
-footer{border-top:1px solid #d5dde5;padding:1rem .25rem}
-@media(prefers-color-scheme:dark){body{color:#dde5ec;background:#12181f}
-p,small{color:#93a3b3}li,footer{border-color:#33404d}a b{color:#4fd1a8}}
+a b{display:block;color:var(--accent)}a:hover b,a:focus-visible b{text-decoration:underline}
+code{overflow-wrap:anywhere}
+footer{border-top:1px solid var(--line);padding:1rem .25rem}
 """
-_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
@@ -54,12 +48,9 @@ def start_answer(environ: Mapping[str, Any], paths: Collection[str]) -> Answer:
         Of the routes that there are; links to others are left out.
     """
     links = {name: link for name, link in LINKS.items() if link[0] in paths}
-    headers = {"Vary": "Accept"}
     if prefers_html(str(environ.get("HTTP_ACCEPT", ""))):
-        headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        page = start_page(links).encode()
-        return Answer(page, content_type="text/html; charset=utf-8", headers=headers)
-    return Answer(start_document(links), headers=headers)
+        return html_answer(TITLE, _STYLE, _body(links), Vary="Accept")
+    return Answer(start_document(links), headers={"Vary": "Accept"})
 
 
 def start_document(links: Mapping[str, tuple[str, str, str]]) -> dict[str, Any]:
@@ -72,20 +63,16 @@ def start_document(links: Mapping[str, tuple[str, str, str]]) -> dict[str, Any]:
     }
 
 
-def start_page(links: Mapping[str, tuple[str, str, str]]) -> str:
-    """Return the page as HTML."""
+def _body(links: Mapping[str, tuple[str, str, str]]) -> str:
     rows = "".join(
         f'<li><a href="{escape(path)}"><b>{escape(title)}</b> {escape(text)}'
         f" <small><code>{escape(path)}</code></small></a></li>"
         for path, title, text in links.values()
     )
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{TITLE}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{TITLE}</h1><p>Its APIs answer here.</p><ul>{rows}</ul>"
         f"<footer><small>Version {escape(__version__)}. A token comes from <code>POST /auth</code>"
-        " or <code>appliance token create</code>.</small></footer></body></html>"
+        " or <code>appliance token create</code>.</small></footer>"
     )
 
 

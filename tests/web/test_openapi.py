@@ -43,7 +43,9 @@ def test_document_when_compared_with_the_routes_then_the_same(document, settings
     routes = {
         (r.method.lower(), re.sub(r"<(\w+)>", r"{\1}", r.path)) for r in plugin_routes(settings)
     }
-    own = {("get", path) for path in ("/", "/api/openapi.json", "/api/docs")}
+    described = ("/", "/api/openapi.json", "/api/docs")
+    manual = ("/manual", "/manual/", "/manual/{name}")
+    own = {("get", path) for path in (*described, *manual)}
     assert {(method, path) for path, method, _ in operations(document)} == routes | own
 
 

@@ -49,7 +49,8 @@ def test_start_when_a_browser_asks_then_a_page_within_its_policy(client):
 
 def test_start_when_plugins_are_left_out_then_their_links_are_too(store, settings):
     links = Client(web_of(store, settings, [])).get("/", token="").json["links"]
-    assert links == {"documentation": "/api/docs", "openapi": "/api/openapi.json"}
+    about = {"manual": "/manual/", "documentation": "/api/docs", "openapi": "/api/openapi.json"}
+    assert links == about
 
 
 def test_start_when_a_plugin_has_it_then_the_plugins(store, settings):
