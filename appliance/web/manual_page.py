@@ -31,7 +31,7 @@ nav b{display:block;padding:0 .6rem .6rem;font-size:1.05rem}
 main{max-width:46rem;padding-top:1rem}
 h1{font-size:1.9rem;line-height:1.2}h2{margin-top:2.2rem}h3{margin-top:1.6rem}
 a{color:var(--accent)}
-pre{background:var(--code);border-radius:6px;padding:.8rem 1rem;overflow:auto}
+pre{background:var(--code);border-radius:6px;padding:.8rem 1rem;overflow:auto;white-space:pre-wrap}
 :not(pre)>code{background:var(--code);border-radius:4px;padding:.1em .3em;overflow-wrap:anywhere}
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:1rem 0}
 th,td{border-bottom:1px solid var(--line);padding:.4rem .9rem .4rem 0;text-align:left;
