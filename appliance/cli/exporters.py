@@ -59,7 +59,7 @@ def forget(app: App, exporter: str) -> None:
     Sums over all exporters and the flow log keep what it sent. When it sends again, it is listed
     again, as a new exporter.
     """
-    opener = store_factory(app.stores or {}, app.settings)
+    opener = store_factory(app.stores, app.settings)
     if opener is None:
         raise ApplianceError("no plugin keeps exporters")
     with closing(opener()) as store, accounts_of(app) as accounts:

@@ -29,5 +29,5 @@ def command(app: App) -> None:
 
 
 def _store(app: App) -> FlowStore | None:
-    opener = store_factory(app.stores or {}, app.settings)
+    opener = store_factory(app.stores, app.settings)
     return opener() if opener is not None else None

@@ -162,7 +162,7 @@ def _examine_store(app: App) -> Finding:
     """Ask the store how it is; a file that is not there yet is not made for that."""
     settings = app.settings
     scheme, _, place = str(settings[DATABASE_SETTING]).partition(":")
-    if scheme not in (app.stores or {}):
+    if scheme not in app.stores:
         return Finding(HINT, "flow database", "no plugin opens it: the API has no figures")
     file = settings["data_directory"] / place
     if not place.startswith("//") and not file.exists():

@@ -84,7 +84,7 @@ def configured_store(app: App) -> Callable[[], FlowStore]:
     def open_store() -> FlowStore:
         try:
             settings = decided(app.base_settings, config_in_force(app.base_settings))
-            opener = store_factory(app.stores or {}, settings)
+            opener = store_factory(app.stores, settings)
         except SettingsError as error:
             raise StorageError(str(error)) from None
         if opener is None:
@@ -102,7 +102,7 @@ def preflight_of(app: App) -> Callable[[], None]:
 
     def preflight() -> None:
         settings = decided(app.base_settings, configured(app.base_settings))
-        opener = store_factory(app.stores or {}, settings)
+        opener = store_factory(app.stores, settings)
         if opener is None:
             return
         store = opener()

@@ -92,7 +92,7 @@ def build(folder: Path, history: History) -> dict[str, Any]:
 def open_store(conf: Path) -> FlowStore:
     """Open the store that a configuration names."""
     app = open_app(conf)
-    opener = store_factory(app.stores or {}, app.settings)
+    opener = store_factory(app.stores, app.settings)
     assert opener is not None
     return opener()
 

@@ -146,7 +146,7 @@ def fill(app: App) -> None:
     writer.append(flows(now))
     writer.flush({}, int(now * 1000))
     writer.close(int(now * 1000))
-    opened = store_factory(app.stores or {}, app.settings)
+    opened = store_factory(app.stores, app.settings)
     assert opened is not None
     store = opened()
     for _ in range(100):
