@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from appliance.errors import SettingsError
@@ -30,6 +31,7 @@ from appliance.nfacctd.keys import (
     PLUGIN_TYPES,
     PRINT,
     SQL_PLUGINS,
+    keys_of_one_setting,
     known_keys,
     leading_number,
     value_problem,
@@ -185,7 +187,7 @@ class EffectiveConfig:
         """Yield key, plugin (empty: for all) and line of each value that counts, in file order."""
         whole = {line.number: key for (key, name), line in self._values.items() if not name}
         for (key, name), line in sorted(self._values.items(), key=lambda item: item[1].number):
-            if not name or line.number not in whole:
+            if key == line.key and (not name or line.number not in whole):
                 yield key, name, line
 
     def warn(self, text: str, line: ConfigLine | None = None) -> None:
@@ -315,8 +317,6 @@ def _apply(found: EffectiveConfig, line: ConfigLine, names: set[str]) -> None:
             found.inert.append(Inert(line, IGNORED))
     elif key.effect != ACTS:
         found.inert.append(Inert(line, key.note))
-    if line.plugin and not key.is_global:
-        found._values[line.key, line.plugin] = line
-        return
-    for name in ("", *names):
-        found._values[line.key, name] = line
+    plugins = (line.plugin,) if line.plugin and not key.is_global else ("", *names)
+    for name, each in product(plugins, keys_of_one_setting(line.key)):
+        found._values[each, name] = line

@@ -29,6 +29,12 @@ something else than nfacctd's; it does not, and nothing in a table depends on it
 
 GLOBAL, PLUGIN = "global", "plugin"
 
+_SHARED = (
+    *("refresh_time", "trigger_exec", "history", "history_offset", "history_roundoff"),
+    *("max_writers", "preprocess", "preprocess_type", "startup_delay", "num_protos"),
+)
+"""What `sql_` and `print_` keys name alike, and nfacctd keeps once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -133,3 +139,14 @@ def leading_number(text: str) -> int:
     sign, digits = (text[:1], text[1:]) if text[:1] in ("-", "+") else ("", text)
     number = digits[: len(digits) - len(digits.lstrip("0123456789"))]
     return int(f"{sign}{number}") if number.isascii() and number else 0
+
+
+def keys_of_one_setting(key: str) -> tuple[str, ...]:
+    """Return the keys that nfacctd keeps in one place, of which the later line counts (its cfg.c).
+
+    `sql_table` and `print_output_file` are not among them: a plugin takes one or the other.
+    """
+    prefix, _, rest = key.partition("_")
+    if prefix in ("sql", "print") and rest in _SHARED:
+        return (f"sql_{rest}", f"print_{rest}")
+    return (key,)

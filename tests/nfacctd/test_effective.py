@@ -131,6 +131,24 @@ def test_value_when_global_and_scoped_then_the_later_line_counts(read):
     assert found.plugins == (PluginName("sqlite3", "a"), PluginName("sqlite3", "b"))
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("sql_history: 1h\n", "1h"),
+        ("print_history: 5m\nsql_history: 1h\n", "1h"),
+        ("sql_history: 1h\nprint_history: 5m\n", "5m"),
+        ("sql_history[p]: 2m\nprint_history: 5m\n", "5m"),
+        ("print_history: 5m\nsql_history[p]: 2m\n", "2m"),
+    ],
+)
+def test_value_when_sql_and_print_keys_name_one_setting_then_the_later_counts(
+    read, lines, expected
+):
+    config = read(PLUGIN + lines)
+    assert config.text("sql_history", "p") == config.text("print_history", "p") == expected
+    assert [line.key for _, _, line in config.in_force()].count("sql_history") <= 1
+
+
 def test_aggregate_when_none_is_given_then_the_source_and_said(read):
     found = read("plugins: sqlite3[p]\n")
     assert found.aggregate("p") == ("src_host",)

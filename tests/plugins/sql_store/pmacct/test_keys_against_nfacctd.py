@@ -163,6 +163,18 @@ def test_times_when_written_by_both_then_the_same(both_sides, mariadb, new_york,
     assert_same(*both_sides(TIMES + keys))
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "sql_history: 1m\nsql_history_roundoff: m",
+        "print_history: 1m\nprint_history_roundoff: m",
+        "print_history: 5m\nsql_history: 1m\nprint_history_roundoff: m",
+    ],
+)
+def test_bins_when_one_key_of_sql_and_print_is_set_then_for_both_plugins(both_sides, keys):
+    assert_same(*both_sides(f"aggregate: src_host\n{keys}"))
+
+
 COUNTS = ((1, number(100, 4)), (2, number(2, 4)))
 ENDS = ((8, v4("10.1.1.1")), (12, v4("10.1.1.2")))
 FLAGS = tuple((*ENDS, (4, number(p, 1)), (6, b"\x12"), *COUNTS) for p in (1, 6, 17, 47))
