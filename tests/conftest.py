@@ -61,6 +61,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     return TwoGroups(config, log)
 
 
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str, object], None]:
+    """Return what keeps a figure for the summary: its name, and its value with the unit."""
+    return record_property
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the figures that tests kept: what `make soak` is for."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    with_figures = [
+        report for report in reports if report.when == "call" and report.user_properties
+    ]
+    if with_figures:
+        terminalreporter.section("figures")
+    for report in with_figures:
+        figures = ", ".join(f"{name} {value}" for name, value in report.user_properties)
+        terminalreporter.write_line(f"{report.nodeid.partition('::')[2]}: {figures}")
+
+
 @pytest.fixture(autouse=True)
 def no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the configuration of whoever runs the tests out of them."""

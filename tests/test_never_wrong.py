@@ -6,7 +6,7 @@ import random
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -38,7 +38,7 @@ def running(tmp_path: Path) -> Iterator[RunningCollector]:
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_kill_when_anything_at_random_then_log_and_rollups_are_sent_minus_losses(
-    running: RunningCollector,
+    running: RunningCollector, figure: Callable[[str, object], None]
 ) -> None:
     rounds = soak_rounds(4)
     chance = random.Random(rounds)
@@ -61,6 +61,8 @@ def test_kill_when_anything_at_random_then_log_and_rollups_are_sent_minus_losses
     assert running.stop() == 0
     sent = transmission.total
     lost = running.status()["lost"]
+    figure("kills", rounds)
+    figure("records lost, all counted", f"{lost} of {sent.flows}")
     assert running.rows() + running.rows(options=True) == (sent.flows + sent.option_records - lost)
     # A second's records for each kill, what came while it was down, a margin for slow machines.
     assert lost <= RATE * (down + 2.0 * rounds)

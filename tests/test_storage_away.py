@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def mariadb_of_its_own() -> Iterator[MariaDb]:
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_database_when_away_under_load_then_only_delay(
-    tmp_path: Path, mariadb_of_its_own: MariaDb
+    tmp_path: Path, mariadb_of_its_own: MariaDb, figure: Callable[[str, object], None]
 ) -> None:
     url = mariadb_of_its_own.new_database()
     running = RunningCollector(tmp_path, f'flows:\n  database: "{url}"\n', command="run")
@@ -72,7 +72,10 @@ def test_database_when_away_under_load_then_only_delay(
             mariadb_of_its_own.start()
             with opened_store(running) as store:
                 before = store.totals(Selection()).flows
+                begun = time.monotonic()
                 wait_until("it goes on", lambda: store.totals(Selection()).flows > before, 120)
+                figure("sums go on after", f"{time.monotonic() - begun:.1f} s")
+        figure("records dropped", dropped)
         assert dropped == 0
         assert running.status()["kernel_drops"] == 0
         assert running.stop() == 0
@@ -100,7 +103,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_disk_when_full_again_and_again_then_what_is_lost_is_named(
-    tmp_path: Path, small_disk: Path
+    tmp_path: Path, small_disk: Path, figure: Callable[[str, object], None]
 ) -> None:
     limits = "flow_log:\n  minimum_free_octets: 1MB\n  retention_octets: 1GB\n"
     running = RunningCollector(tmp_path, limits, command="run")
@@ -118,6 +121,7 @@ def test_disk_when_full_again_and_again_then_what_is_lost_is_named(
                 wait_until("drops are named", lambda b=before: dropped(running) > b)
                 wait_until("it writes again", lambda: writes(running), 30)
         assert dropped(running) > 0
+        figure("records dropped, all counted", dropped(running))
         assert running.stop() == 0
         assert_everything_is_counted(running, transmission)
     finally:

@@ -179,6 +179,7 @@ def test_honest_exporter_when_others_send_layouts_then_loses_nothing(
     octets: int,
     rate: float,
     buffer: str,
+    figure: Callable[[str, object], None],
 ) -> None:
     running = collector(f"  receive_buffer: {buffer}\n")
     before = psutil.Process(running.status()["pid"]).memory_info().rss
@@ -189,6 +190,9 @@ def test_honest_exporter_when_others_send_layouts_then_loses_nothing(
     status = running.status()
     assert running.stop() == 0
     honest_one = status["exporters"]["127.0.0.2"]
+    figure("lost of the honest flows", f"{honest_one['lost']} of {transmission.total.flows}")
+    figure("longest silence", f"{silence:.1f} s")
+    figure("memory grew by", f"{(memory - before) / 1e6:.0f} MB")
     assert honest_one["lost"] == 0
     assert status["kernel_drops"] == 0
     assert honest_one["records"] == transmission.total.flows

@@ -267,7 +267,7 @@ def running(tmp_path: Path) -> Iterator[RunningCollector]:
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
 def test_appliance_when_its_flow_database_is_damaged_under_load_then_only_delay(
-    running: RunningCollector, record_property: Callable[[str, object], None]
+    running: RunningCollector, figure: Callable[[str, object], None]
 ) -> None:
     file = running.data / "flows.sqlite"
     damages = DAMAGES if soak_rounds(1) > 1 else [overwrite_middle]
@@ -284,7 +284,7 @@ def test_appliance_when_its_flow_database_is_damaged_under_load_then_only_delay(
                 messages.add(health_of(running))
                 threading.Event().wait(0.2)
             wait_for_sums(running, running.status()["log"]["records_written"])
-            record_property(damage.__name__, f"{time.monotonic() - begin:.0f} s")
+            figure(f"right again after {damage.__name__} in", f"{time.monotonic() - begin:.0f} s")
             if damage is overwrite_middle:
                 assert any("The database of flows is damaged" in text for text in messages)
     assert running.stop() == 0

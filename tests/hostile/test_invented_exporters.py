@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from appliance.collector.saved_state import load_states, save_states
 from appliance.collector.service import named_exporters
 from appliance.flows import address_halves
 from appliance.plugins.metrics.health import newcomer_hints
+from tests.collector.running import soak_rounds
 from tests.decoding.building import (
     BASIC,
     EXPORTER,
@@ -52,15 +54,20 @@ def data(states: ExporterStates, sequence: int, at_ms: int, exporter: str = EXPO
     return len(decode(datagram(message, exporter, received_ms=at_ms), states=states).rows)
 
 
-def test_known_exporter_when_thousands_are_invented_then_keeps_its_template() -> None:
+@pytest.mark.soak
+def test_known_exporter_when_thousands_are_invented_then_keeps_its_template(
+    figure: Callable[[str, object], None],
+) -> None:
     states = ExporterStates(LIMITS)
+    invented = 5000 if soak_rounds(1) == 1 else 65_536
     decode(datagram(ANNOUNCEMENT), states=states)
     later = RECEIVED_MS + KNOWN_AFTER_MS
     assert data(states, 1, later) == 25
-    flood(states, 0, 5000, later)
+    flood(states, 0, invented, later)
     assert data(states, 2, later + 1000) == 25
+    figure("known exporters that were forgotten", states.counts["exporters_forgotten"])
     assert len(states.exporters) <= LIMITS.exporters + LIMITS.newcomers
-    assert states.counts["newcomers_forgotten"] >= 5000 - 96
+    assert states.counts["newcomers_forgotten"] >= invented - 96
     assert states.counts["exporters_forgotten"] == 0
 
 

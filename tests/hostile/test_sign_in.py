@@ -32,15 +32,19 @@ def device_of(reply) -> dict[str, str]:
     return {"HTTP_COOKIE": f"a=b; {value}"}
 
 
+@pytest.mark.soak
 def test_administrator_when_strangers_guess_then_signs_in_from_where_that_was_done_before(
-    appliance,
+    appliance, figure
 ):
     assert appliance.sign_in("root", **HOME).status == 200
+    let_in = 0
     for _ in range(5):
         guess(appliance)
-        assert appliance.sign_in("root", **HOME).status == 200
+        let_in += appliance.sign_in("root", **HOME).status == 200
         assert appliance.sign_in("root", **ELSEWHERE).status == 429
         appliance.ahead_seconds += 61
+    figure("right passwords let in", f"{let_in} of 5")
+    assert let_in == 5
 
 
 def test_administrator_when_strangers_guess_then_a_device_cookie_opens_from_anywhere(appliance):
@@ -61,9 +65,10 @@ def test_administrator_when_in_a_trusted_network_then_does_not_wait_for_stranger
     )
     try:
         guess(made)
+        # First, as the wait is a second, which a slow machine takes for the others.
+        assert made.sign_in("root", **ELSEWHERE).status == 429
         for address in ("192.0.2.200", "::ffff:192.0.2.201", "2001:db8:7::1"):
             assert made.sign_in("root", REMOTE_ADDR=address).status == 200
-        assert made.sign_in("root", **ELSEWHERE).status == 429
     finally:
         made.close()
 
