@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from appliance.collector.service import CollectorPaths
@@ -29,6 +30,9 @@ from appliance.settings import Settings
 OK, HINT, FAIL = "ok", "hint", "fail"
 
 OLDEST_PYTHON = (3, 11)
+MOST_ENTRIES = 20_000
+"""Of a large flow log not each file is looked at."""
+
 SO_RCVBUFFORCE = 33
 """Linux's socket option, missing in the `socket` module: above the limit, with CAP_NET_ADMIN."""
 
@@ -93,8 +97,21 @@ def _examine_data_directory(folder: Path) -> Finding:
     if not os.access(there, os.W_OK | os.X_OK):
         advice = f"make {there} writable for this user, or change data_directory"
         return Finding(FAIL, "data directory", f"{folder} cannot be written: {advice}")
+    if (closed := _closed_file(folder)) is not None:
+        advice = f"give all below {folder} to the user of the appliance: chown -R USER {folder}"
+        return Finding(FAIL, "data directory", f"{closed} cannot be read and written: {advice}")
     made = "" if there == folder else " (will be made)"
     return Finding(OK, "data directory", f"{folder} is writable{made}")
+
+
+def _closed_file(folder: Path) -> Path | None:
+    """Return something below a folder that this user may not use, as after a start as root."""
+    entries = islice(folder.rglob("*"), MOST_ENTRIES) if folder.is_dir() else ()
+    for entry in entries:
+        wanted = os.R_OK | os.W_OK | (os.X_OK if entry.is_dir() else 0)
+        if not entry.is_symlink() and not os.access(entry, wanted):
+            return entry
+    return None
 
 
 def _examine_free_space(settings: Settings) -> Finding:

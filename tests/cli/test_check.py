@@ -155,6 +155,20 @@ def test_data_directory_when_a_file_or_read_only_then_fail(found, monkeypatch, t
     assert "cannot be written: make" in finding.text
 
 
+def test_data_directory_when_a_file_in_it_is_anothers_then_fail_with_what_to_do(
+    found, monkeypatch, tmp_path
+):
+    log = tmp_path / "data" / "flowlog"
+    log.mkdir(parents=True)
+    (log / "writer.lock").touch()
+    assert found("data", f"data_directory: {tmp_path}/data\n")[0].status == OK
+    monkeypatch.setattr("os.access", lambda path, mode: path.name != "writer.lock")
+    (finding,) = found("data", f"data_directory: {tmp_path}/data\n")
+    assert finding.status == FAIL
+    assert f"{log}/writer.lock cannot be read and written" in finding.text
+    assert f"chown -R USER {tmp_path}/data" in finding.text
+
+
 def test_disk_when_nearly_full_then_hint_or_fail(found, monkeypatch):
     def disk_of(free: int):
         usage = types.SimpleNamespace(free=free)
