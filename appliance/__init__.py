@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         StorageError,
     )
     from appliance.flowlog import Cursor, FlowLogReader, batch_from_rows
-    from appliance.flows import FlowBatch, RecordKind, address_text
+    from appliance.flows import Column, FlowBatch, RecordKind, address_text
     from appliance.hookspecs import hookimpl
     from appliance.setting_types import Boolean, Duration, FilePath, Integer, Number, Size, Text
     from appliance.settings import Setting, Settings
@@ -77,7 +77,7 @@ _MODULES = {
         *("ApplianceError", "RequestError", "SettingsError", "StartupError", "StorageError"),
     ),
     "flowlog": ("Cursor", "FlowLogReader", "batch_from_rows"),
-    "flows": ("FlowBatch", "RecordKind", "address_text"),
+    "flows": ("Column", "FlowBatch", "RecordKind", "address_text"),
     "hookspecs": ("hookimpl",),
     "setting_types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
     "settings": ("Setting", "Settings"),
@@ -97,6 +97,7 @@ __all__ = [
     "ApplianceError",
     "BackupPart",
     "Boolean",
+    "Column",
     "Cursor",
     "DatagramBlock",
     "DecodeOptions",

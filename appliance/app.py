@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -28,6 +28,8 @@ from appliance.contracts import (
     StoreFactory,
 )
 from appliance.errors import ApplianceError, SettingsError, StartupError
+from appliance.flowlog.questions import taken_names
+from appliance.flows import COLUMNS, Column, set_plugin_columns
 from appliance.guard import (
     Guard,
     GuardedDecoder,
@@ -145,6 +147,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     SettingsError
         The configuration file does not fit the settings that there are.
     """
+    set_plugin_columns(registered_columns(manager))
     own_settings = file.settings(registered_settings(manager))
     settings = _with_collector_config(own_settings)
     facts = {"settings": settings}
@@ -194,6 +197,20 @@ def registered_settings(manager: pluggy.PluginManager) -> tuple[Setting[Any], ..
     entries: list[Registered[Setting[Any]]] = collect(manager, "register_settings", {})
     core = [Registered(THE_CORE, setting) for setting in CORE_SETTINGS]
     refuse_duplicates("setting", [*core, *entries], lambda setting: setting.name)
+    return tuple(entry.value for entry in entries)
+
+
+def registered_columns(manager: pluggy.PluginManager) -> tuple[Column, ...]:
+    """Return the columns of all plugins.
+
+    Raises
+    ------
+    StartupError
+        Two plugins, or one and the core, have a column of one name.
+    """
+    entries: list[Registered[Column]] = collect(manager, "register_columns", {})
+    core = [Registered(THE_CORE, replace(COLUMNS[0], name=name)) for name in taken_names()]
+    refuse_duplicates("column", [*core, *entries], lambda column: column.name)
     return tuple(entry.value for entry in entries)
 
 

@@ -9,9 +9,10 @@ them.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,8 @@ class Column:
         Its name in pmacct's SQL tables, or None.
     options_only
         True when only options records have it: such a column is not in the files of flows.
+    doc
+        What it says, for people; of ours, IANA's registry does.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Column:
     elements: tuple[int, ...] = ()
     pmacct: str | None = None
     options_only: bool = False
+    doc: str = ""
 
 
 def _column(name: str, dtype: str, *elements: int, **rest: Any) -> Column:
@@ -152,11 +156,49 @@ COLUMNS: tuple[Column, ...] = (
     _column("sampler_name", "O", 84, 335, absent="", options_only=True),
 )
 
-COLUMN: Mapping[str, Column] = {column.name: column for column in COLUMNS}
+_BY_NAME: dict[str, Column] = {}
+COLUMN: Mapping[str, Column] = MappingProxyType(_BY_NAME)
+"""Every column by its name, those of plugins too."""
+
 HEADER_COLUMNS = ("export_time_milliseconds", "export_sequence_number")
 """Columns that decoders fill only where a table of pmacct needs them."""
 
-FLOW_COLUMNS: tuple[Column, ...] = tuple(c for c in COLUMNS if not c.options_only)
+OCTETS_PREFIX = "octets_"
+
+_FILLED_BY: dict[int, list[tuple[int, Column]]] = {}
+
+
+def set_plugin_columns(columns: Iterable[Column]) -> None:
+    """Add the columns of plugins to ours, in the place of those that were added before.
+
+    The one table that is not fixed when it is imported: what a column is called is asked in every
+    part, for each batch, and does not change while a process runs. `app.build_app` calls it once,
+    before anything is decoded or read.
+    """
+    _BY_NAME.clear()
+    _FILLED_BY.clear()
+    for column in (*COLUMNS, *columns):
+        _BY_NAME[column.name] = column
+        for rank, element in enumerate(column.elements):
+            _FILLED_BY.setdefault(element, []).append((rank, column))
+
+
+def columns_filled_by(element: int) -> Sequence[tuple[int, Column]]:
+    """Return the columns that one of IANA's elements can fill, each with its rank among others."""
+    return _FILLED_BY.get(element, ())
+
+
+def columns_of_log(options: bool) -> tuple[Column, ...]:
+    """Return the columns in the files of a family: of options records, or of flows and events."""
+    return tuple(c for c in _BY_NAME.values() if options or not c.options_only)
+
+
+def plugin_columns() -> tuple[Column, ...]:
+    """Return the columns that plugins added."""
+    return tuple(_BY_NAME.values())[len(COLUMNS) :]
+
+
+set_plugin_columns(())
 
 
 def octets_column(enterprise: int, element: int, repeat: int = 0) -> str:
@@ -167,7 +209,7 @@ def octets_column(enterprise: int, element: int, repeat: int = 0) -> str:
     repeat
         Which occurrence of the element in a record, from 0.
     """
-    return f"octets_{enterprise}_{element}" + (f"_{repeat}" if repeat else "")
+    return f"{OCTETS_PREFIX}{enterprise}_{element}" + (f"_{repeat}" if repeat else "")
 
 
 def element_of(column: str) -> tuple[int, int] | None:

@@ -30,6 +30,7 @@ from appliance.contracts import (
     Route,
     StoreFactory,
 )
+from appliance.flows import Column
 from appliance.setting_types import ListenAddress
 from appliance.settings import Setting, Settings
 
@@ -45,6 +46,18 @@ def register_settings() -> Sequence[Setting[object]]:
 
     Called once, in the main thread, before the configuration file is checked; so it is the only
     `register_` hook without `settings`. A name that another plugin or the core has stops the start.
+    """
+
+
+@hookspec
+def register_columns() -> list[Column]:
+    """Return columns that the plugin's decoders or enrichers fill, or elements of any v9 or IPFIX.
+
+    Called once, in the main thread of each process, before anything is decoded or read; like
+    `register_settings` without `settings`. The columns are in the flow log, and in `appliance
+    flows`, `top` and `sql`, like ours; in files from before they are absent. A name that is taken
+    stops the start. Without the plugin, what files hold of its columns is not shown, and is left
+    out when they are joined.
     """
 
 

@@ -83,6 +83,14 @@ def test_examples_when_a_datagram_comes_then_each_answers(running: RunningCollec
     # Decoder, enricher (100 octets a packet), store and route.
     total = {"octets": 1580, "packets": 16, "flows": 2}
     eventually(biggest, {"ports": [{"port": "255/443", "octets": 1500}], "total": total})
+    # The enricher's own column.
+    columns = ("--columns", "packets_guessed,octet_delta_count", "--format", "csv")
+    rows = appliance(running.conf, "flows", "packets_guessed=1", *columns)
+    assert rows.stdout.splitlines()[1:] == ["1,1500", "1,80"], rows.stderr
+    top = appliance(running.conf, "top", "packets_guessed", "--format", "csv")
+    assert top.stdout.splitlines()[1] == "1,1580,16,2", top.stderr
+    asked = "select sum(packets_guessed) as n from flows"
+    assert appliance(running.conf, "sql", asked).stdout.split() == ["n", "2"]
     # The loader.
     text = running.data / "flows.txt"
     lines = ["127.0.0.1 1024 443 1500", "127.0.0.1 53 5353 80"]

@@ -172,6 +172,7 @@ def test_plugin_origin_when_built_in_then_says_so(module):
 def test_hook_names_when_asked_then_all_of_the_design():
     assert hook_names() == (
         "register_settings",
+        "register_columns",
         "register_decoders",
         "register_enrichers",
         "register_stores",

@@ -74,6 +74,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     A terminal gets the columns that fit, with times in UTC; --wide, pipes and files get all.
     """
+    load_plugin_columns(ctx, given["directory"])
     shown = given["columns"]
     options = given["options_records"]
     columns = FlowQuestion.columns
@@ -95,6 +96,15 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         ),
         lambda table: _table(table, given, is_usual=columns == FlowQuestion.columns),
     )
+
+
+def load_plugin_columns(ctx: click.Context, directory: Path | None) -> None:
+    """Let plugins bring their columns before words are read that may name one.
+
+    A folder that is named may be of any site, so that its columns are ours only.
+    """
+    if directory is None:
+        ctx.ensure_object(Invocation).app  # noqa: B018 - building it is what adds them
 
 
 def _table(table: Any, given: dict[str, Any], *, is_usual: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from appliance.cli.flows import answer, log_options
+from appliance.cli.flows import answer, load_plugin_columns, log_options
 
 EPILOG = """\b
 Views:
@@ -33,6 +33,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     Addresses are text, times are timestamps in UTC. Without STATEMENT it is read from standard
     input.
     """
+    load_plugin_columns(ctx, given["directory"])
     statement = given["statement"]
     if statement is None:
         if sys.stdin.isatty():

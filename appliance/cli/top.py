@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from appliance.cli.flows import answer, search_options
+from appliance.cli.flows import answer, load_plugin_columns, search_options
 from appliance.errors import QueryError, StorageError
 from appliance.flowlog.conditions import HELP
-from appliance.flowlog.questions import DIMENSIONS, MEASURES, TopQuestion
+from appliance.flowlog.questions import DIMENSIONS, MEASURES, TopQuestion, dimensions
 
 if TYPE_CHECKING:
     from appliance.flowlog.search import FlowSearch
@@ -37,7 +37,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     With host, port, interface and as, a flow counts for both its sides. The total counts each
     flow once. CSV, JSON and Parquet have plain numbers, and neither share nor total.
     """
-    if given["dimension"] not in DIMENSIONS and "=" in given["dimension"]:
+    load_plugin_columns(ctx, given["directory"])
+    if given["dimension"] not in dimensions() and "=" in given["dimension"]:
         given["conditions"] = (given["dimension"], *given["conditions"])
         given["dimension"] = "source"
     question = TopQuestion(

@@ -28,6 +28,7 @@ from appliance.flows import (
     Column,
     RawElement,
     RecordKind,
+    columns_filled_by,
     constant,
     is_constant,
     octets_column,
@@ -62,15 +63,7 @@ _SPECIAL = {
     "destination_prefix_length",
     "icmp_type_code",
 }
-_ABSENT = {column.name: column.absent for column in COLUMNS}
 _OPTION, _REVERSE = np.array([RecordKind.OPTION], np.uint8), np.array([1], np.uint8)
-_DIRECT_FROM: dict[int, list[tuple[int, Column]]] = {}
-"""Element to the columns that it fills as it is, and its rank among the elements of each."""
-for _column in COLUMNS:
-    if _column.name not in _SPECIAL and _column.dtype != object:
-        for _rank, _element in enumerate(_column.elements):
-            _DIRECT_FROM.setdefault(_element, []).append((_rank, _column))
-
 _SWAPPED = (
     ("source_address_hi", "destination_address_hi"),
     ("source_address_lo", "destination_address_lo"),
@@ -135,11 +128,11 @@ def compact(columns: Columns) -> Columns:
     kept: Columns = {}
     for name, values in columns.items():
         if is_constant(values):
-            if values.item(0) != _ABSENT[name]:
+            if values.item(0) != COLUMN[name].absent:
                 kept[name] = values
         elif values.dtype == object or not _is_uniform(values):
             kept[name] = values
-        elif values.item(0) != _ABSENT[name]:
+        elif values.item(0) != COLUMN[name].absent:
             kept[name] = constant(values[:1].copy(), len(values))
     return kept
 
@@ -212,9 +205,12 @@ def _origin(group: RecordGroup) -> Columns:
 
 
 def _direct_fields(plan: DecodePlan) -> tuple[tuple[str, np.dtype[Any], int], ...]:
+    """Return the columns that an element of a layout fills as it is."""
     choices: dict[str, tuple[int, Column, int]] = {}
     for (enterprise, element), at in plan.first_index.items():
-        for rank, column in _DIRECT_FROM.get(element, ()) if enterprise == 0 else ():
+        for rank, column in columns_filled_by(element) if enterprise == 0 else ():
+            if column.name in _SPECIAL or column.dtype == object:
+                continue
             choice = choices.get(column.name)
             if (choice is None or rank < choice[0]) and (plan.options or not column.options_only):
                 choices[column.name] = rank, column, at

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from appliance.errors import StorageError
 from appliance.flowlog.schema import Rows, arrow_type
-from appliance.flows import COLUMN
+from appliance.flows import COLUMN, OCTETS_PREFIX
 
 UNCHECKED_ROWS, COMMIT, ROWS = 1, 2, 3
 """The first is that of former versions."""
@@ -326,6 +326,8 @@ def _read_frame(mapped: Any, frame: Frame) -> Rows:
             if batch.num_rows != rows.n_rows:
                 raise ValueError(f"batch of {batch.num_rows} rows, {rows.n_rows} expected")
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                if name not in COLUMN and not name.startswith(OCTETS_PREFIX):
+                    continue  # Of a plugin that is gone.
                 if column.type != arrow_type(name):
                     raise ValueError(f"column {name} is {column.type}, not {arrow_type(name)}")
                 rows.arrays[name] = column
@@ -333,7 +335,9 @@ def _read_frame(mapped: Any, frame: Frame) -> Rows:
 
 
 def _constants(octets: bytes) -> dict[str, Any]:
-    constants = dict(json.loads(octets))
+    saved = dict(json.loads(octets))
+    # A name that is none of a column is of a plugin that is gone.
+    constants = {name: value for name, value in saved.items() if name in COLUMN}
     for name, value in constants.items():
         dtype = COLUMN[name].dtype
         expected = {"O": str, "f": float}.get(dtype.kind, int)

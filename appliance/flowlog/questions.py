@@ -22,7 +22,7 @@ from appliance.flowlog.conditions import (
     where_branches,
 )
 from appliance.flowlog.schema import COLLECTION_TIME
-from appliance.flows import COLUMN, COLUMNS, FLOW_COLUMNS, UNKNOWN_PROTOCOL
+from appliance.flows import COLUMN, COLUMNS, UNKNOWN_PROTOCOL, columns_of_log, plugin_columns
 
 LAST_MS = 2**62
 
@@ -62,7 +62,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "version": ("export_protocol_version",),
     "second": (SECOND,),
 }
-"""What `top` can group by, and the columns of each."""
+"""What `top` can group by without plugins, and the columns of each."""
 
 SIDES: dict[str, tuple[str, str]] = {
     DIMENSIONS[name][-1]: columns for name, columns in EITHER_SIDE.items()
@@ -135,7 +135,7 @@ class TopQuestion:
     Attributes
     ----------
     by
-        A key of `DIMENSIONS`.
+        A key of `dimensions()`.
     order
         "octets", "packets" or "flows".
     other
@@ -165,6 +165,17 @@ class Statement(NamedTuple):
     columns: frozenset[str]
 
 
+def dimensions() -> dict[str, tuple[str, ...]]:
+    """Return what `top` can group by and the columns of each: ours, and columns of plugins."""
+    return DIMENSIONS | {column.name: (column.name,) for column in plugin_columns()}
+
+
+def taken_names() -> set[str]:
+    """Return the names that mean something in questions, which no plugin's column may have."""
+    ours = {column.name for column in COLUMNS}
+    return ours | {*ADDRESSES, *ALIASES, *DIMENSIONS, *COMPUTED, *SIDES, *MEASURES, "kind"}
+
+
 def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> Statement:
     """Return the statement that lists records."""
     if question.order is not None and question.order not in ORDERS:
@@ -188,15 +199,14 @@ def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> State
 
 def top_statement(question: TopQuestion) -> Statement:
     """Return the statement that groups and sums."""
-    if question.by not in DIMENSIONS:
-        raise InvalidQueryError(
-            f"cannot group by {question.by!r}, expected {', '.join(DIMENSIONS)}"
-        )
+    by_name = dimensions()
+    if question.by not in by_name:
+        raise InvalidQueryError(f"cannot group by {question.by!r}, expected {', '.join(by_name)}")
     if question.order not in MEASURES:
         raise InvalidQueryError(
             f"cannot order by {question.order!r}, expected {', '.join(MEASURES)}"
         )
-    items = DIMENSIONS[question.by]
+    items = by_name[question.by]
     if question.other and any(item in SIDES for item in items):
         raise InvalidQueryError(f"by {question.by} a flow is in two rows: there is no other row")
     stored = [name for item in items for side in _sides(item) for name in _stored(side)]
@@ -356,7 +366,7 @@ def _read(name: str) -> str:
 
 def shown_columns(options: bool, octets: Iterable[str]) -> tuple[str, ...]:
     """Return all that a family can show: its columns, the halves of an address as one."""
-    names = [column.name for column in (COLUMNS if options else FLOW_COLUMNS)]
+    names = [column.name for column in columns_of_log(options)]
     folded = [name.removesuffix("_hi") for name in names if not name.endswith("_lo")]
     return (*folded, *sorted(octets))
 

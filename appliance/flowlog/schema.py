@@ -18,10 +18,11 @@ import pyarrow as pa
 from appliance.flows import (
     COLUMN,
     COLUMNS,
-    FLOW_COLUMNS,
+    OCTETS_PREFIX,
     AnyArray,
     FlowBatch,
     RawElement,
+    columns_of_log,
     is_constant,
     octets_column,
 )
@@ -43,11 +44,14 @@ def arrow_type(name: str) -> Any:
     return pa.string() if dtype.kind == "O" else pa.from_numpy_dtype(dtype)
 
 
-@lru_cache(maxsize=64)
 def family_schema(options: bool, octets: tuple[str, ...] = ()) -> Any:
     """Return the schema of a family's files; `octets` names its octets columns."""
-    names = [column.name for column in (COLUMNS if options else FLOW_COLUMNS)]
-    return pa.schema([pa.field(name, arrow_type(name)) for name in (*names, *octets)])
+    return _schema((*(column.name for column in columns_of_log(options)), *octets))
+
+
+@lru_cache(maxsize=64)
+def _schema(names: tuple[str, ...]) -> Any:
+    return pa.schema([pa.field(name, arrow_type(name)) for name in names])
 
 
 def octets_names(primitives: Iterable[RawElement]) -> tuple[str, ...]:
@@ -134,7 +138,7 @@ def batch_from_rows(rows: Rows, options: bool = False) -> FlowBatch:
     for name, array in rows.arrays.items():
         if name in COLUMN:
             batch.columns[name] = _numpy(name, array)
-        else:
+        elif name.startswith(OCTETS_PREFIX):
             octets = [value or b"" for value in array.to_pylist()]
             batch.octets[name] = np.array([*octets, None], object)[:-1]
     return batch

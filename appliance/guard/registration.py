@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
+import numpy as np
 
 from appliance.contracts import Route
 from appliance.core_settings import Setting
-from appliance.guard.values import mapping, of_type, whole
+from appliance.flows import OCTETS_PREFIX, Column
+from appliance.guard.values import all_exactly, mapping, of_type, whole
+
+_COLUMN_NAME = re.compile("[a-z][a-z0-9_]{0,62}")
+_COLUMN_DTYPES = ("u1", "u2", "u4", "u8", "i8", "f8", "O")
+
+
+def _column(value: object) -> None:
+    column = of_type(value, Column)
+    if not _COLUMN_NAME.fullmatch(of_type(column.name, str)):
+        raise ValueError(f"expected a name of small letters, digits and _, found {column.name!r}")
+    if column.name.startswith(OCTETS_PREFIX) or column.name.endswith(("_hi", "_lo")):
+        raise ValueError(f"{column.name}: such names are kept for raw octets and addresses")
+    dtype = of_type(column.dtype, np.dtype)
+    if dtype.str[1:] not in _COLUMN_DTYPES or not dtype.isnative:
+        raise TypeError(
+            f"{column.name}: expected dtype {', '.join(_COLUMN_DTYPES)}, found {dtype.str}"
+        )
+    absent = dtype.type(0).item() if dtype.kind != "O" else ""
+    if type(column.absent) is not type(absent):
+        raise TypeError(f"{column.name}: absent {column.absent!r} is none of its values")
+    all_exactly(of_type(column.elements, tuple), int)
+    if dtype.kind == "O" and column.elements:
+        raise ValueError(f"{column.name}: an element can fill a column of numbers only")
 
 
 def _decoder(value: object) -> None:
@@ -89,6 +114,7 @@ def _metrics(value: object) -> None:
 
 REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_settings": _setting,
+    "register_columns": _column,
     "register_decoders": _decoder,
     "register_enrichers": _enricher,
     "register_stores": _store,

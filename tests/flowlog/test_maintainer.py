@@ -248,7 +248,7 @@ def test_disk_when_full_while_sealing_then_journal_stays_and_no_half_file(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("appliance.flowlog.parquet.os.fsync", fail)
+        patch.setattr("appliance.flowlog.parquet.files.os.fsync", fail)
         with pytest.raises(StorageError, match="No space left"):
             log.maintain()
     assert total(log) == 10

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.flowlog import seal
-from appliance.flows import COLUMN, COLUMNS, FLOW_COLUMNS, FlowBatch, octets_column
+from appliance.flows import COLUMN, FlowBatch, columns_of_log, octets_column
 
 PRIMITIVES = ((0, 95), (9, 12235))
 OCTETS = [octets_column(*primitive) for primitive in PRIMITIVES]
@@ -31,7 +31,7 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
 def batches(draw: st.DrawFn) -> FlowBatch:
     options = draw(st.booleans())
     n = draw(st.sampled_from([1, 2, 3, 8, 17, 40]))
-    names = [column.name for column in (COLUMNS if options else FLOW_COLUMNS)]
+    names = [column.name for column in columns_of_log(options)]
     columns: dict[str, Any] = {}
     for name in draw(st.lists(st.sampled_from(names), unique=True, max_size=12)):
         dtype = COLUMN[name].dtype

@@ -1,4 +1,4 @@
-"""An enricher: fills in packets where an exporter counts only octets, with a setting of its own."""
+"""An enricher: fills in packets where an exporter counts only octets, and a column that says so."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from appliance import Enricher, FlowBatch, Integer, Setting, Settings, hookimpl
+from appliance import Column, Enricher, FlowBatch, Integer, Setting, Settings, hookimpl
 
 PACKET_OCTETS = Setting(
     "packetguess.packet_octets",
@@ -16,9 +16,14 @@ PACKET_OCTETS = Setting(
 )
 
 
+PACKETS_GUESSED = Column(
+    "packets_guessed", np.dtype("u1"), doc="1 where the exporter did not count packets."
+)
+
+
 @dataclass(frozen=True)
 class PacketGuesser:
-    """Adds the column packet_delta_count."""
+    """Adds the columns packet_delta_count and packets_guessed."""
 
     packet_octets: int
 
@@ -28,13 +33,20 @@ class PacketGuesser:
             return None
         each = np.uint64(self.packet_octets)
         packets = (batch.column("octet_delta_count") + each - np.uint64(1)) // each
-        return replace(batch, columns=batch.columns | {"packet_delta_count": packets})
+        added = {"packet_delta_count": packets, "packets_guessed": np.ones(len(packets), "u1")}
+        return replace(batch, columns=batch.columns | added)
 
 
 @hookimpl
 def register_settings() -> list[Setting[int]]:
     """Register the setting."""
     return [PACKET_OCTETS]
+
+
+@hookimpl
+def register_columns() -> list[Column]:
+    """Register the column."""
+    return [PACKETS_GUESSED]
 
 
 @hookimpl
