@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -18,8 +18,10 @@ import pluggy
 
 from appliance.cli import CORE_COMMANDS
 from appliance.contracts import (
+    FAIL,
     THE_CORE,
     BackupPart,
+    Finding,
     FlowStore,
     LogLoader,
     MetricsCollector,
@@ -39,7 +41,7 @@ from appliance.guard import (
     PluginFailures,
     guarded,
 )
-from appliance.guard.methods import BACKUP, LOADER, METRICS, STORE
+from appliance.guard.methods import BACKUP, LOADER, METRICS, STORE, checked_findings
 from appliance.guard.registration import REGISTERED
 from appliance.guard.values import nothing, optional
 from appliance.nfacctd.in_force import config_in_force
@@ -245,6 +247,24 @@ def registered_backups(app: App) -> tuple[BackupPart, ...]:
     )
     refuse_duplicates("part of a backup", entries, lambda part: part.name)
     return tuple(guarded(app.guard(e.plugin, "backup"), e.value, BACKUP) for e in entries)
+
+
+def plugin_findings(app: App) -> Iterator[Finding]:
+    """Run the checks of all plugins, one after the other.
+
+    A plugin that fails is a finding itself: the others are looked at all the same.
+    """
+    for impl in app.plugins.hook.register_checks.get_hookimpls():
+        try:
+            checks = _registered(impl, "register_checks", {"settings": app.settings})
+        except ApplianceError as error:
+            yield Finding(FAIL, impl.plugin_name, str(error))
+            continue
+        for check in checks:
+            try:
+                yield from app.guard(check.plugin, "check").call(check.value, checked_findings)
+            except ApplianceError as error:
+                yield Finding(FAIL, check.plugin, str(error))
 
 
 def registered_commands(manager: pluggy.PluginManager) -> tuple[Registered[click.Command], ...]:

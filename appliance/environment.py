@@ -15,19 +15,17 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 from appliance.collector.service import CollectorPaths
+from appliance.contracts import FAIL, HINT, OK, Finding
 from appliance.errors import SettingsError
 from appliance.flowlog.expiry_clock import LEAP_FILE, read_leap
 from appliance.nfacctd.primitives import read_primitives
 from appliance.setting_types import ListenAddress
 from appliance.settings import Settings
-
-OK, HINT, FAIL = "ok", "hint", "fail"
 
 OLDEST_PYTHON = (3, 11)
 MOST_ENTRIES = 20_000
@@ -35,25 +33,6 @@ MOST_ENTRIES = 20_000
 
 SO_RCVBUFFORCE = 33
 """Linux's socket option, missing in the `socket` module: above the limit, with CAP_NET_ADMIN."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was looked at and how it is.
-
-    Attributes
-    ----------
-    status
-        `OK`; `HINT` for what should be better; `FAIL` for what keeps the collector from working.
-    what
-        The thing, in a word or two.
-    text
-        How it is and, unless it is ok, what to do.
-    """
-
-    status: str
-    what: str
-    text: str
 
 
 def examine(settings: Settings) -> list[Finding]:

@@ -20,6 +20,7 @@ import pluggy
 from appliance.contracts import (
     AccountStore,
     BackupPart,
+    Check,
     Decoder,
     Enricher,
     FeedOrder,
@@ -141,6 +142,15 @@ def register_backups(settings: Settings) -> list[BackupPart]:
 
     Called once by `appliance backup` and by `appliance restore`, in the main thread, which also
     calls `save` or `restore` of each part. Two parts of one name stop the command.
+    """
+
+
+@hookspec
+def register_checks(settings: Settings) -> list[Check]:
+    """Return functions that look at what the plugin needs, for lines of `appliance check`.
+
+    Called once by `appliance check`, in the main thread, which also calls each function. One that
+    raises, or returns no findings, is a line that fails, and the others go on.
     """
 
 

@@ -9,11 +9,12 @@ from dataclasses import asdict
 
 import click
 
-from appliance.app import App, registered_settings
+from appliance.app import App, plugin_findings, registered_settings
 from appliance.cli.options import pass_app
 from appliance.cli.tables import Column, aligned, printable, terminal_width
 from appliance.collector.engines import examine_engine
-from appliance.environment import FAIL, OK, Finding, examine
+from appliance.contracts import FAIL, OK, Finding
+from appliance.environment import examine
 from appliance.nfacctd.examination import examine_collector_config
 from appliance.settings import CORE_SETTINGS, EffectiveSetting, sample_configuration
 
@@ -44,7 +45,13 @@ def command(app: App, with_settings: bool, as_json: bool, sample: bool) -> int:
     from appliance.web.examination import examine_web
 
     collector, said = examine_collector_config(app.settings)
-    findings = [*examine(app.settings), *said, *examine_engine(app), *examine_web(app)]
+    findings = [
+        *examine(app.settings),
+        *said,
+        *examine_engine(app),
+        *examine_web(app),
+        *plugin_findings(app),
+    ]
     if as_json:
         _print_json(effective, collector, findings)
     else:

@@ -9,8 +9,7 @@ from appliance.app import App
 from appliance.collector.feeding import FeedCollector
 from appliance.collector.nfacctd_process import NfacctdProcess, nfacctd_program
 from appliance.collector.service import Collector
-from appliance.contracts import FeedOrder, FlowFeed
-from appliance.environment import FAIL, HINT, OK, Finding
+from appliance.contracts import FAIL, HINT, OK, FeedOrder, Finding, FlowFeed
 from appliance.errors import ApplianceError, SettingsError
 from appliance.guard import guarded
 from appliance.guard.methods import FEED

@@ -20,6 +20,13 @@ from appliance.contracts.accounts import (
 from appliance.contracts.backups import (
     BackupPart,
 )
+from appliance.contracts.checks import (
+    FAIL,
+    HINT,
+    OK,
+    Check,
+    Finding,
+)
 from appliance.contracts.decoders import (
     Decoder,
 )
@@ -71,7 +78,10 @@ __all__ = [
     "ADMINISTRATOR",
     "ADMINISTRATORS",
     "COUNTERS",
+    "FAIL",
+    "HINT",
     "MEASURES",
+    "OK",
     "PUBLIC",
     "SIGNED_IN",
     "STRANGERS",
@@ -84,6 +94,7 @@ __all__ = [
     "ApiToken",
     "AuditEntry",
     "BackupPart",
+    "Check",
     "Decoder",
     "Dimension",
     "Direction",
@@ -91,6 +102,7 @@ __all__ = [
     "ExporterRecord",
     "FeedBin",
     "FeedOrder",
+    "Finding",
     "FlowFeed",
     "FlowQueries",
     "FlowStore",

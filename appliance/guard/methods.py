@@ -8,11 +8,15 @@ from dataclasses import replace
 from typing import Any, cast
 
 from appliance.contracts import (
+    FAIL,
+    HINT,
+    OK,
     Answer,
     ApiToken,
     AuditEntry,
     ExporterRecord,
     FeedBin,
+    Finding,
     LoadReport,
     Measure,
     Principal,
@@ -213,3 +217,14 @@ class _Collected:
 
 METRICS = Contract({"collect": _metric_families})
 """A collector as of `prometheus_client`."""
+
+
+def checked_findings(value: object) -> list[Finding]:
+    """Return lines of `appliance check`: a status that there is, and two texts."""
+    findings = list_of(Finding)(value)
+    for finding in findings:
+        if finding.status not in (OK, HINT, FAIL):
+            raise ValueError(f"expected {OK}, {HINT} or {FAIL}, found {finding.status!r}")
+        of_type(finding.what, str)
+        of_type(finding.text, str)
+    return findings

@@ -46,7 +46,7 @@ def _decoder(value: object) -> None:
     _method(value, "decode")
 
 
-def _enricher(value: object) -> None:
+def _function(value: object) -> None:
     if not callable(value):
         raise TypeError(f"expected a function, found {type(value).__name__}")
 
@@ -80,7 +80,7 @@ def _route(value: object) -> None:
 def _store(value: object) -> None:
     scheme, factory = of_type(value, tuple)
     of_type(scheme, str)
-    _enricher(factory)
+    _function(factory)
 
 
 def _backup(value: object) -> None:
@@ -116,12 +116,13 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_settings": _setting,
     "register_columns": _column,
     "register_decoders": _decoder,
-    "register_enrichers": _enricher,
+    "register_enrichers": _function,
     "register_stores": _store,
     "register_loaders": _loader,
     "register_routes": _route,
     "register_commands": _command,
     "register_metrics": _metrics,
     "register_backups": _backup,
+    "register_checks": _function,
 }
 """By hook: raises TypeError or ValueError for a value that cannot be used."""

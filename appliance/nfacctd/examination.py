@@ -3,7 +3,7 @@ does nothing. `appliance check` prints it."""
 
 from __future__ import annotations
 
-from appliance.environment import FAIL, HINT, OK, Finding
+from appliance.contracts import FAIL, HINT, OK, Finding
 from appliance.errors import SettingsError
 from appliance.nfacctd.config import read_config
 from appliance.nfacctd.effective import EffectiveConfig, effective

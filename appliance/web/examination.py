@@ -12,8 +12,7 @@ from pathlib import Path
 from appliance.accounts import ACCOUNTS_SETTING, configured_accounts
 from appliance.accounts.secret import secret_path
 from appliance.app import App
-from appliance.contracts import ADMINISTRATOR
-from appliance.environment import FAIL, HINT, OK, Finding
+from appliance.contracts import ADMINISTRATOR, FAIL, HINT, OK, Finding
 from appliance.errors import ApplianceError, StartupError
 from appliance.server_addresses import UnixAddress
 from appliance.setting_types import ListenAddress

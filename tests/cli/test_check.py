@@ -10,7 +10,8 @@ import pytest
 from appliance import environment
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.environment import FAIL, HINT, OK, examine
+from appliance.contracts import FAIL, HINT, OK
+from appliance.environment import examine
 from appliance.flowlog.expiry_clock import ExpiryClock
 from appliance.plugin_manager import BUILT_IN_PLUGINS
 from appliance.setting_types import ListenAddress
@@ -260,3 +261,18 @@ def test_setting_when_a_password_is_in_an_unfit_value_then_the_error_hides_it(ca
     error = capsys.readouterr().err
     assert 'found "mysql://me:***@host"' in error
     assert "p@ss" not in error
+
+
+def test_check_when_the_interface_is_not_here_then_one_line_says_so(conf, capsys):
+    text = ANY_PORT + "host: {interface: nosuch0}\n"
+    _, printed = check(capsys, conf(text))
+    (line,) = [line for line in printed.splitlines() if "nosuch0" in line]
+    assert re.fullmatch(
+        r"hint  interface +no interface nosuch0: change host.interface, here are .*\blo\b.*", line
+    )
+
+
+def test_check_when_no_interface_is_named_then_no_line_of_one(conf, capsys):
+    _, printed = check(capsys, conf(ANY_PORT))
+    assert re.search(r"^ok    python ", printed, re.MULTILINE)
+    assert not re.search(r"^\w+ +interface ", printed, re.MULTILINE)

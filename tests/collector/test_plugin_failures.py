@@ -368,3 +368,62 @@ def test_backup_when_a_part_raises_then_no_file_and_one_sentence(
     assert ran.returncode == 1
     assert ran.stderr.endswith("appliance: plugin bad: backup: KeyError: 'x'\n")
     assert not (tmp_path / "made.tar.zst").exists()
+
+
+def test_check_when_checks_of_a_plugin_fail_then_each_is_a_line_and_others_go_on(
+    install: Callable[[str], None], tmp_path: Path
+) -> None:
+    install(
+        """
+        from appliance import OK, Finding, StorageError, hookimpl
+
+        def raises():
+            return {}["x"]
+
+        def is_away():
+            raise StorageError("tape is not in the drive")
+
+        @hookimpl
+        def register_checks():
+            return [
+                lambda: [Finding(OK, "tape", "4 m left")],
+                raises,
+                is_away,
+                lambda: 42,
+                lambda: [Finding("fine", "tape", "")],
+                lambda: [Finding(OK, "tape", None)],
+                lambda: [Finding(OK, "reel", "turns")],
+            ]
+        """
+    )
+    ran = appliance(tmp_path, "check", "--json")
+    assert ran.returncode == 1
+    lines = [list(each.values()) for each in json.loads(ran.stdout)["environment"]]
+    # Other plugins' lines come first.
+    assert lines[-7:] == [
+        ["ok", "tape", "4 m left"],
+        ["fail", "bad", "plugin bad: check: KeyError: 'x'"],
+        ["fail", "bad", "tape is not in the drive"],
+        ["fail", "bad", "plugin bad: check: TypeError: expected list, found int"],
+        ["fail", "bad", "plugin bad: check: ValueError: expected ok, hint or fail, found 'fine'"],
+        ["fail", "bad", "plugin bad: check: TypeError: expected str, found NoneType"],
+        ["ok", "reel", "turns"],
+    ]
+
+
+def test_check_when_a_plugin_registers_no_functions_then_one_line(
+    install: Callable[[str], None], tmp_path: Path
+) -> None:
+    install(
+        """
+        from appliance import hookimpl
+
+        @hookimpl
+        def register_checks():
+            return [42]
+        """
+    )
+    ran = appliance(tmp_path, "check", "--json")
+    (line,) = [e for e in json.loads(ran.stdout)["environment"] if e["what"] == "bad"]
+    text = "plugin bad: register_checks: expected a function, found int"
+    assert line == {"status": "fail", "what": "bad", "text": text}

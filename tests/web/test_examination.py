@@ -8,8 +8,7 @@ import pytest
 
 from appliance.accounts import configured_accounts
 from appliance.app import build_app
-from appliance.contracts import ADMINISTRATOR, UserChange
-from appliance.environment import FAIL, HINT, OK
+from appliance.contracts import ADMINISTRATOR, FAIL, HINT, OK, UserChange
 from appliance.errors import StorageError
 from appliance.plugin_manager import build_plugin_manager
 from appliance.settings import read_settings_file

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance import ADMINISTRATOR, Boolean, Integer, Route, Setting, Settings, hookimpl
+from appliance import ADMINISTRATOR, Boolean, Check, Integer, Route, Setting, Settings, hookimpl
 from appliance.plugins.host import figures
 from appliance.plugins.host.machine import Machine
-from appliance.plugins.host.network import own_addresses
+from appliance.plugins.host.network import interface_findings, own_addresses
 from appliance.plugins.host.routes import (
     CONFIGURED,
     NO_CHANGE,
@@ -193,6 +193,12 @@ def register_routes(settings: Settings) -> list[Route]:
     """Return the routes below `/api/v1/admin/device`."""
     machine = machine_of(settings)
     return routes_of(HostRoutes(machine, settings[INTERFACE], settings[ROLLBACK_SECONDS]))
+
+
+@hookimpl
+def register_checks(settings: Settings) -> list[Check]:
+    """Look for the interface that the API shows and changes."""
+    return [lambda: interface_findings(settings[INTERFACE])]
 
 
 @hookimpl

@@ -7,6 +7,7 @@ from typing import Any
 
 import netifaces
 
+from appliance import HINT, OK, Finding
 from appliance.privileged.addressing import DHCP, STATIC
 from appliance.privileged.files import CannotRead, configured, read_interfaces
 from appliance.privileged.managers import other_manager
@@ -26,6 +27,17 @@ def interface_name(wanted: str) -> str:
         return str(default[1])
     others = [name for name in netifaces.interfaces() if name != "lo"]
     return str(others[0]) if others else _FALLBACK
+
+
+def interface_findings(name: str) -> list[Finding]:
+    """Say whether the interface that `host.interface` names is here; without a name, nothing."""
+    if not name:
+        return []
+    interfaces = netifaces.interfaces()
+    if name in interfaces:
+        return [Finding(OK, "interface", f"{name} is here")]
+    problem = f"no interface {name}: change host.interface, here are {', '.join(interfaces)}"
+    return [Finding(HINT, "interface", problem)]
 
 
 def network(interface: str, root: Path = Path("/")) -> dict[str, Any]:

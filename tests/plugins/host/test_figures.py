@@ -12,9 +12,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from appliance import OK, Finding
 from appliance.plugins.host import network as network_module
 from appliance.plugins.host.machine import Machine
-from appliance.plugins.host.network import interface_name, network_type, own_addresses
+from appliance.plugins.host.network import (
+    interface_findings,
+    interface_name,
+    network_type,
+    own_addresses,
+)
 from appliance.plugins.host.routes import HostRoutes
 from tests.privileged.scripted import ScriptedRoot
 from tests.web.appliance import Appliance
@@ -134,3 +140,7 @@ def test_interface_when_configured_then_that_one_else_the_default_routes(
 
 def test_own_addresses_when_asked_then_the_loopbacks_too():
     assert {"127.0.0.1"} <= own_addresses()
+
+
+def test_interface_when_it_is_here_then_its_finding_is_ok() -> None:
+    assert interface_findings("lo") == [Finding(OK, "interface", "lo is here")]
