@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.wire.block import V4_MAPPED
+from appliance.decoding.messages.block import V4_MAPPED
 
 AnyArray = NDArray[Any]
 

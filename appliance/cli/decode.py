@@ -16,11 +16,11 @@ from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.explanation import explain
 from appliance.decoding.inspection import inspected_records
+from appliance.decoding.messages.block import Datagram, DatagramBlock, block_of
+from appliance.decoding.messages.faults import MalformedMessage
+from appliance.decoding.messages.headers import Fault, versions
 from appliance.decoding.results import DecodeResult
 from appliance.guard import GuardedDecoder, PluginError
-from appliance.wire.block import Datagram, DatagramBlock, block_of
-from appliance.wire.errors import MalformedMessage
-from appliance.wire.message import Fault, versions
 
 
 @click.command("decode")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from appliance.collector.exporter_state import ExporterLimits, ExporterState
 from appliance.collector.newcomers import KNOWN_AFTER_MS, Newcomers
 from appliance.decoding.results import Exporter
-from appliance.wire.timeline import Scope
+from appliance.decoding.templates.timeline import Scope
 
 _NEWCOMERS_SHARE = 4
 """Newcomers have this part of the memory."""

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from appliance.collector.sessions import MAX_OFFERS, Offer, SessionState, lent_value
 from appliance.collector.waiting import WaitingRoom
-from appliance.wire.options import Sampling
-from appliance.wire.sequence import SequenceState
-from appliance.wire.template import Template
-from appliance.wire.timeline import Family, Scope, Senders, Session
+from appliance.decoding.sampling.knowledge import Sampling
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.template import Template
+from appliance.decoding.templates.timeline import Family, Scope, Senders, Session
 
 T = TypeVar("T")
 _LONG_AGO_MS = -(1 << 62)

@@ -15,10 +15,10 @@ from appliance.collector.exporter_state import ExporterLimits, ExporterState, Kn
 from appliance.collector.sessions import SessionState
 from appliance.collector.waiting import waiting_octets
 from appliance.decoding.results import DecodeResult, Element, Exporter, NameFact, WaitingSet
-from appliance.wire.options import Sampling
-from appliance.wire.sequence import SequenceState
-from appliance.wire.template import Template
-from appliance.wire.timeline import Scope, Senders, Session, TemplateChange
+from appliance.decoding.sampling.knowledge import Sampling
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.template import Template
+from appliance.decoding.templates.timeline import Scope, Senders, Session, TemplateChange
 
 _NOTHING_KNOWN = Sampling()
 _NOT_SEEN = SequenceState()

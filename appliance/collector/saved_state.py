@@ -15,13 +15,13 @@ from typing import Any
 from appliance.collector.exporter_state import ExporterState, KnownTemplate
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.results import NameFact
+from appliance.decoding.sampling.knowledge import ANY_DOMAIN, SamplingFact, Subject, learned
+from appliance.decoding.templates.saved import saved_template, whole_number
+from appliance.decoding.templates.template import Template
+from appliance.decoding.templates.timeline import Scope, Session, TemplateChange
 from appliance.flows import address_halves, address_text
 from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
 from appliance.whole_files import replacing
-from appliance.wire.options import ANY_DOMAIN, SamplingFact, Subject, learned
-from appliance.wire.saved import saved_template, whole_number
-from appliance.wire.template import Template
-from appliance.wire.timeline import Scope, Session, TemplateChange
 
 VERSION = 2
 _READABLE = (1, VERSION)

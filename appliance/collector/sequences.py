@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.collector.exporters import ExporterStates
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.timeline import Scope
 from appliance.flows import address_halves, address_text
-from appliance.wire.sequence import SequenceState
-from appliance.wire.timeline import Scope
 
 _PREFIX = "sequence "
 _FIELDS = ("expected", "last", "uptime_ms", "export_ms", "lost", "datagrams", "restarts", "late")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from appliance.decoding.results import WaitingSet
-from appliance.wire.timeline import Scope
+from appliance.decoding.templates.timeline import Scope
 
 _OVERHEAD_OCTETS = 800
 """What a Set takes beside its octets when it is the only one of its template, as measured: its

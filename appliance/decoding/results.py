@@ -14,12 +14,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from appliance.decoding.groups import Arrivals, RecordGroup
+from appliance.decoding.messages.headers import Fault
+from appliance.decoding.records.groups import Arrivals, RecordGroup
+from appliance.decoding.sampling.knowledge import Sampling
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.timeline import (
+    Scope,
+    Senders,
+    Session,
+    TemplateChange,
+    TemplateLookup,
+)
 from appliance.flows import FlowBatch, RawElement
-from appliance.wire.message import Fault
-from appliance.wire.options import Sampling
-from appliance.wire.sequence import SequenceState
-from appliance.wire.timeline import Scope, Senders, Session, TemplateChange, TemplateLookup
 
 Exporter = tuple[int, int]
 """An exporter's address as halves."""
@@ -54,7 +60,7 @@ class NameFact(NamedTuple):
     Attributes
     ----------
     kind
-        `application` (number: `appliance.decoding.columns.application_key`) or `interface`.
+        `application` (number: `appliance.decoding.columns.mapping.application_key`) or `interface`.
     """
 
     session: Session

@@ -15,8 +15,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.announcements import read_templates
-from appliance.decoding.columns import (
+from appliance.decoding.columns.identity import exporter_addresses
+from appliance.decoding.columns.mapping import (
     Columns,
     compact,
     flow_columns,
@@ -25,9 +25,11 @@ from appliance.decoding.columns import (
     option_columns,
 )
 from appliance.decoding.costs import LayoutSets, check_layouts, check_templates, drop_excess_layouts
-from appliance.decoding.groups import Arrivals, RecordGroup
-from appliance.decoding.identity import exporter_addresses
-from appliance.decoding.option_facts import collect_facts
+from appliance.decoding.messages.block import DatagramBlock
+from appliance.decoding.messages.headers import Fault, Headers, Sets, walk_sets
+from appliance.decoding.records.fixed_records import fixed_records
+from appliance.decoding.records.groups import Arrivals, RecordGroup
+from appliance.decoding.records.sections import block_section, released_sections
 from appliance.decoding.results import (
     DecodeOptions,
     DecodeResult,
@@ -35,7 +37,9 @@ from appliance.decoding.results import (
     Element,
     WaitingSet,
 )
-from appliance.decoding.sampling import (
+from appliance.decoding.sampling.knowledge import Learning
+from appliance.decoding.sampling.option_facts import collect_facts
+from appliance.decoding.sampling.rates import (
     Moments,
     SamplingTimelines,
     SetContext,
@@ -43,7 +47,8 @@ from appliance.decoding.sampling import (
     record_rates,
     set_moments,
 )
-from appliance.decoding.scopes import (
+from appliance.decoding.sequences.sequence_state import UNKNOWN_UNITS
+from appliance.decoding.sequences.session_domains import (
     Traffic,
     find_restarts,
     find_scopes,
@@ -51,7 +56,17 @@ from appliance.decoding.scopes import (
     senders_of,
     tally,
 )
-from appliance.decoding.sections import block_section, released_sections
+from appliance.decoding.templates.announcements import read_templates
+from appliance.decoding.templates.decode_plan import (
+    CarefulRecords,
+    CutRecord,
+    DecodePlan,
+    Records,
+    careful_records,
+    plan_of,
+)
+from appliance.decoding.templates.template import REVERSE_PEN, V9_SCOPE
+from appliance.decoding.templates.timeline import Assignment, Timelines, assign_templates
 from appliance.decoding.work import (
     MAX_CAREFUL_RECORDS,
     UNCOUNTABLE,
@@ -62,21 +77,6 @@ from appliance.decoding.work import (
 )
 from appliance.flows import FlowBatch
 from appliance.information_elements import element_by_id
-from appliance.wire.block import DatagramBlock
-from appliance.wire.fixed import fixed_records
-from appliance.wire.message import Fault, Headers, Sets, walk_sets
-from appliance.wire.options import Learning
-from appliance.wire.plan import (
-    CarefulRecords,
-    CutRecord,
-    DecodePlan,
-    Records,
-    careful_records,
-    plan_of,
-)
-from appliance.wire.sequence import UNKNOWN_UNITS
-from appliance.wire.template import REVERSE_PEN, V9_SCOPE
-from appliance.wire.timeline import Assignment, Timelines, assign_templates
 
 _LONG_PADDING = 7
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.groups import Arrivals
+from appliance.decoding.messages.block import DatagramBlock
+from appliance.decoding.messages.headers import Headers, Sets
+from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
-from appliance.wire.block import DatagramBlock
-from appliance.wire.message import Headers, Sets
-from appliance.wire.template import Template
-from appliance.wire.timeline import Scope, Timelines
+from appliance.decoding.templates.template import Template
+from appliance.decoding.templates.timeline import Scope, Timelines
 
 Int = NDArray[np.int64]
 

@@ -12,18 +12,18 @@ import numpy as np
 
 from appliance.contracts import Decoder, Enricher
 from appliance.decoding.costs import BlockTooCostly
-from appliance.decoding.groups import Arrivals
+from appliance.decoding.messages.block import DatagramBlock
+from appliance.decoding.messages.faults import MalformedMessage
+from appliance.decoding.messages.headers import Fault
+from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeResult, DecoderState, NameFact, WaitingSet
+from appliance.decoding.sampling.knowledge import Sampling
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.timeline import Scope, TemplateChange
 from appliance.flows import COLUMN, AnyArray, FlowBatch, is_constant
 from appliance.guard.failures import PluginError, PluginFailures
 from appliance.guard.guards import Guard
 from appliance.guard.values import all_exactly, of_type, whole
-from appliance.wire.block import DatagramBlock
-from appliance.wire.errors import MalformedMessage
-from appliance.wire.message import Fault
-from appliance.wire.options import Sampling
-from appliance.wire.sequence import SequenceState
-from appliance.wire.timeline import Scope, TemplateChange
 
 _PASSES = (BlockTooCostly, MalformedMessage)
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from appliance.decoding.messages.block import V4_MAPPED
 from appliance.flowlog import (
     Cursor,
     FlowLogLimits,
@@ -31,7 +32,6 @@ from appliance.flowlog import (
     TopQuestion,
 )
 from appliance.flows import FlowBatch
-from appliance.wire.block import V4_MAPPED
 
 BATCH_ROWS = 30_000
 START_MS = 1_763_764_200_000

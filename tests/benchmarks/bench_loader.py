@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from appliance.contracts import Selection
+from appliance.decoding.messages.block import V4_MAPPED
 from appliance.flowlog import Cursor, FlowLogLimits, FlowLogWriter
 from appliance.flows import FlowBatch
 from appliance.plugins.sql_store.bins import Size, bin_start
@@ -31,7 +32,6 @@ from appliance.plugins.sql_store.progress import read_progress, write_progress
 from appliance.plugins.sql_store.store import SqlStore
 from appliance.plugins.sql_store.work import WorkItem, make_from_smaller
 from appliance.settings import SettingsFile
-from appliance.wire.block import V4_MAPPED
 
 START = 1_800_057_600
 HOSTS = 200_000

@@ -11,12 +11,12 @@ from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.sessions import SILENCE_MS
 from appliance.collector.waiting import WaitingRoom
+from appliance.decoding.messages.headers import Fault
 from appliance.decoding.results import DecodeResult, NameFact, WaitingSet
-from appliance.wire.message import Fault
-from appliance.wire.options import Sampling, SamplingFact, Subject, learned
-from appliance.wire.sequence import SequenceState
-from appliance.wire.template import FieldSpecifier, Template
-from appliance.wire.timeline import Scope, Senders, TemplateChange
+from appliance.decoding.sampling.knowledge import Sampling, SamplingFact, Subject, learned
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.template import FieldSpecifier, Template
+from appliance.decoding.templates.timeline import Scope, Senders, TemplateChange
 
 NOW = 1_700_000_000_000
 

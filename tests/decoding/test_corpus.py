@@ -29,6 +29,8 @@ from appliance.collector.captures import CaptureReader, blocks_of
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.inspection import inspected_records
+from appliance.decoding.messages.block import Datagram, block_of
+from appliance.decoding.messages.headers import versions
 from appliance.decoding.results import DecodeResult
 from appliance.flowlog import (
     Cursor,
@@ -37,8 +39,6 @@ from appliance.flowlog import (
     FlowLogWriter,
     batch_from_rows,
 )
-from appliance.wire.block import Datagram, block_of
-from appliance.wire.message import versions
 from tests.decoding.building import decoders, multiset, rows_of
 from tests.decoding.expectations import Clock, compare, derived, expected_reverse
 

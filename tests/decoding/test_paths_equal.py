@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from appliance.decoding import templated
 from appliance.decoding.results import DecodeOptions
+from appliance.decoding.templates.decode_plan import CarefulRecords, DecodePlan, careful_records
 from appliance.flows import COLUMN
 from appliance.information_elements import elements
-from appliance.wire.plan import CarefulRecords, DecodePlan, careful_records
 from tests.decoding.building import (
     V9,
     VARIABLE,

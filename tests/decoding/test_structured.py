@@ -13,10 +13,10 @@ from appliance.cli.decode import decode_datagrams
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.decoding.explanation import explain
 from appliance.decoding.inspection import inspected_records
-from appliance.decoding.structured import LISTS, read_list
+from appliance.decoding.messages.faults import MalformedMessage
+from appliance.decoding.records.structured import LISTS, read_list
+from appliance.decoding.templates.template import VARIABLE_LENGTH, FieldSpecifier, Template
 from appliance.information_elements import element_by_id
-from appliance.wire.errors import MalformedMessage
-from appliance.wire.template import VARIABLE_LENGTH, FieldSpecifier, Template
 from tests.decoding.building import (
     VARIABLE,
     a_set,

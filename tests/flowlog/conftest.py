@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.decoding.messages.block import V4_MAPPED
 from appliance.flowlog import (
     Cursor,
     FlowLogLimits,
@@ -18,7 +19,6 @@ from appliance.flowlog import (
     batch_from_rows,
 )
 from appliance.flows import COLUMNS, FlowBatch
-from appliance.wire.block import V4_MAPPED
 
 NOW_MS = 4_102_444_800_000
 """The year 2100: files written by the test are then old, so that a finished hour is settled."""

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.decoding.columns import application_key
+from appliance.decoding.columns.mapping import application_key
+from appliance.decoding.messages.block import V4_MAPPED
 from appliance.errors import QueryError, StorageError
 from appliance.flowlog import (
     FlowLogLimits,
@@ -28,7 +29,6 @@ from appliance.flowlog import (
 )
 from appliance.flowlog.macros import MACROS
 from appliance.flows import FlowBatch, address_halves, address_text
-from appliance.wire.block import V4_MAPPED
 
 STAGES = ("open", "closed", "sealed", "merged", "mixed")
 

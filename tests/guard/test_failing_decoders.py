@@ -12,7 +12,12 @@ import pytest
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
+from appliance.decoding.messages.block import block_of
+from appliance.decoding.messages.faults import MalformedMessage
+from appliance.decoding.messages.headers import Fault
 from appliance.decoding.results import DecodeResult, NameFact
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.timeline import Scope
 from appliance.flows import FlowBatch
 from appliance.guard import (
     GuardedDecoder,
@@ -20,11 +25,6 @@ from appliance.guard import (
     PluginError,
     PluginFailures,
 )
-from appliance.wire.block import block_of
-from appliance.wire.errors import MalformedMessage
-from appliance.wire.message import Fault
-from appliance.wire.sequence import SequenceState
-from appliance.wire.timeline import Scope
 from tests.decoding.building import RECEIVED_MS, datagram, decoders, v5, v5_record
 from tests.guard.failing import RAISERS, guard_of, raiser, returning
 
