@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.messages.block import V4_MAPPED
-
 AnyArray = NDArray[Any]
+
+V4_MAPPED = 0xFFFF_0000_0000
+"""Low half of ::ffff:0.0.0.0: an IPv4 address is this plus its 32 bits, its high half is 0."""
 
 RawElement = tuple[int, int] | tuple[int, int, int]
 """An element (enterprise number, identifier) that is kept with its octets, and which occurrence of

@@ -30,7 +30,8 @@ from appliance.collector.sockets import (
     open_socket,
     refuse_everything,
 )
-from appliance.decoding.messages.block import V4_MAPPED, DatagramBlock
+from appliance.decoding.messages.block import DatagramBlock
+from appliance.flows import V4_MAPPED
 from appliance.setting_types import ListenAddress
 
 DROPS_INTERVAL_SECONDS = 1.0

@@ -20,7 +20,7 @@ from appliance.decoding.records.groups import RecordGroup
 from appliance.decoding.records.structured import LISTS, StructuredData, TemplateById, read_list
 from appliance.decoding.results import DecodeResult
 from appliance.decoding.templates.template import REVERSE_PEN, V9_SCOPE, FieldSpecifier, Template
-from appliance.decoding.templates.timeline import Scope, TemplateLookup
+from appliance.decoding.templates.timeline import SessionDomain, TemplateLookup
 from appliance.flows import address_text
 from appliance.information_elements import element_by_id
 
@@ -78,7 +78,7 @@ def templates_of(group: RecordGroup, row: int, known: TemplateLookup | None) -> 
     if known is None:
         return no_templates
     of = group.arrivals
-    scope = Scope(
+    scope = SessionDomain(
         int(of.address_hi[row]),
         int(of.address_lo[row]),
         int(of.port[row]),

@@ -19,9 +19,9 @@ from appliance.decoding.records.groups import Arrivals, RecordGroup
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.sequences.sequence_state import SequenceState
 from appliance.decoding.templates.timeline import (
-    Scope,
     Senders,
     Session,
+    SessionDomain,
     TemplateChange,
     TemplateLookup,
 )
@@ -44,7 +44,7 @@ class WaitingSet:
         Given by who keeps it: Sets of one exporter take effect in the order in which they came.
     """
 
-    scope: Scope
+    scope: SessionDomain
     set_id: int
     body: bytes
     received_ms: int
@@ -81,11 +81,11 @@ class DecoderState(TemplateLookup, Protocol):
         """Return what another session of this address lends to one that told nothing itself."""
         ...
 
-    def sequence(self, scope: Scope) -> SequenceState:
+    def sequence(self, scope: SessionDomain) -> SequenceState:
         """Return where the sequence numbers of an observation domain stand."""
         ...
 
-    def waiting(self, scope: Scope, template_id: int) -> Sequence[WaitingSet]:
+    def waiting(self, scope: SessionDomain, template_id: int) -> Sequence[WaitingSet]:
         """Return the Data Sets of a scope that wait for a template."""
         ...
 
@@ -164,9 +164,9 @@ class DecodeResult:
     waiting: list[WaitingSet] = field(default_factory=list)
     released: list[WaitingSet] = field(default_factory=list)
     sampling: dict[tuple[Session, int], Sampling] = field(default_factory=dict)
-    sequences: dict[Scope, SequenceState] = field(default_factory=dict)
+    sequences: dict[SessionDomain, SequenceState] = field(default_factory=dict)
     names: list[NameFact] = field(default_factory=list)
-    restarted: list[Scope] = field(default_factory=list)
+    restarted: list[SessionDomain] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     tallies: Counter[tuple[Session, str]] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)

@@ -58,17 +58,17 @@ from appliance.decoding.sequences.session_domains import (
 )
 from appliance.decoding.templates.announcements import read_templates
 from appliance.decoding.templates.decode_plan import (
-    CarefulRecords,
     CutRecord,
     DecodePlan,
     Records,
-    careful_records,
+    ScalarRecords,
     plan_of,
+    scalar_records,
 )
 from appliance.decoding.templates.template import REVERSE_PEN, V9_SCOPE
 from appliance.decoding.templates.timeline import Assignment, Timelines, assign_templates
 from appliance.decoding.work import (
-    MAX_CAREFUL_RECORDS,
+    MAX_SCALAR_RECORDS,
     UNCOUNTABLE,
     Int,
     Section,
@@ -231,7 +231,7 @@ def _part(work: Work, sets: LayoutSets) -> _Part:
     arrival = section.arrival[rows]
     records: Records
     if plan.is_variable:
-        records, counts = _careful(work, plan, section, rows)
+        records, counts = _scalar_section(work, plan, section, rows)
     else:
         records, counts = fixed_records(plan, section.flat, starts, lengths)
         padded = np.count_nonzero(lengths - counts * plan.minimum_length > _LONG_PADDING)
@@ -267,14 +267,16 @@ def _unknown_elements(plan: DecodePlan) -> tuple[Element, ...]:
     return tuple(names)
 
 
-def _careful(work: Work, plan: DecodePlan, section: Section, rows: slice) -> tuple[Records, Int]:
+def _scalar_section(
+    work: Work, plan: DecodePlan, section: Section, rows: slice
+) -> tuple[Records, Int]:
     records: list[list[bytes]] = []
     counts = []
     for row in range(*rows.indices(len(section.starts))):
         start, length = int(section.starts[row]), int(section.lengths[row])
         body = memoryview(section.flat[start : start + length].tobytes())
         try:
-            found, padding = careful_records(plan, body, MAX_CAREFUL_RECORDS)
+            found, padding = scalar_records(plan, body, MAX_SCALAR_RECORDS)
         except CutRecord as error:
             found, padding = error.partial, 0
             if section.belated[row]:
@@ -283,13 +285,13 @@ def _careful(work: Work, plan: DecodePlan, section: Section, rows: slice) -> tup
             else:
                 fault = Fault(int(section.arrival[row]), error.reason, error.detail)
                 work.result.faults.append(fault)
-        if len(found) >= MAX_CAREFUL_RECORDS and padding >= plan.minimum_length:
+        if len(found) >= MAX_SCALAR_RECORDS and padding >= plan.minimum_length:
             work.result.counts["sets_with_too_many_records"] += 1
         elif padding > _LONG_PADDING:
             work.result.counts["long_padding"] += 1
         records += found
         counts.append(len(found))
-    return CarefulRecords(plan, records), np.array(counts, np.int64)
+    return ScalarRecords(plan, records), np.array(counts, np.int64)
 
 
 def _append_section(
@@ -320,10 +322,10 @@ def _append_batches(
         sampling=record_rates(group, moments, sampling),
         init_ms=boot_times(group, moments) if group.needs_boot_time else None,
     )
-    halves = flow_columns(group)
-    _append(work, group, halves.forward, None)
-    if halves.reverse is not None and halves.reverse_rows is not None and len(halves.reverse_rows):
-        _append(work, group, halves.reverse, halves.reverse_rows)
+    biflow = flow_columns(group)
+    _append(work, group, biflow.forward, None)
+    if biflow.reverse is not None and biflow.reverse_rows is not None and len(biflow.reverse_rows):
+        _append(work, group, biflow.reverse, biflow.reverse_rows)
     return group
 
 

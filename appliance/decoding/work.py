@@ -13,11 +13,11 @@ from appliance.decoding.messages.headers import Headers, Sets
 from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
 from appliance.decoding.templates.template import Template
-from appliance.decoding.templates.timeline import Scope, Timelines
+from appliance.decoding.templates.timeline import SessionDomain, Timelines
 
 Int = NDArray[np.int64]
 
-MAX_CAREFUL_RECORDS = 8192
+MAX_SCALAR_RECORDS = 8192
 """Records of variable length that are taken from one Set; the rest is dropped and counted."""
 
 UNCOUNTABLE = -(1 << 40)
@@ -110,7 +110,7 @@ class Work:
     headers: Headers
     sets: Sets
     dropped: set[int]
-    scopes: list[Scope]
+    scopes: list[SessionDomain]
     scope_of: Int
     arrivals: Arrivals
     result: DecodeResult

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.flowlog import (
     Cursor,
     FlowLogLimits,
@@ -31,7 +30,7 @@ from appliance.flowlog import (
     Maintainer,
     TopQuestion,
 )
-from appliance.flows import FlowBatch
+from appliance.flows import V4_MAPPED, FlowBatch
 
 BATCH_ROWS = 30_000
 START_MS = 1_763_764_200_000

@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 
 from appliance.contracts import Selection
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.flowlog import Cursor, FlowLogLimits, FlowLogWriter
-from appliance.flows import FlowBatch
+from appliance.flows import V4_MAPPED, FlowBatch
 from appliance.plugins.sql_store.bins import Size, bin_start
 from appliance.plugins.sql_store.configuration import SETTINGS
 from appliance.plugins.sql_store.progress import read_progress, write_progress

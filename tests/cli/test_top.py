@@ -11,10 +11,9 @@ import pytest
 
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flowlog.questions import DIMENSIONS
-from appliance.flows import FlowBatch
+from appliance.flows import V4_MAPPED, FlowBatch
 
 
 @pytest.fixture

@@ -16,24 +16,26 @@ from appliance.decoding.results import DecodeResult, NameFact, WaitingSet
 from appliance.decoding.sampling.knowledge import Sampling, SamplingFact, Subject, learned
 from appliance.decoding.sequences.sequence_state import SequenceState
 from appliance.decoding.templates.template import FieldSpecifier, Template
-from appliance.decoding.templates.timeline import Scope, Senders, TemplateChange
+from appliance.decoding.templates.timeline import Senders, SessionDomain, TemplateChange
 
 NOW = 1_700_000_000_000
 
 
-def scope(exporter: int = 1, port: int = 2000, domain: int = 0, version: int = 9) -> Scope:
-    return Scope(0, exporter, port, domain, version)
+def scope(exporter: int = 1, port: int = 2000, domain: int = 0, version: int = 9) -> SessionDomain:
+    return SessionDomain(0, exporter, port, domain, version)
 
 
 def template(number: int = 300, n_fields: int = 1) -> Template:
     return Template(number, tuple(FieldSpecifier(1 + n, 4) for n in range(n_fields)))
 
 
-def announce(states: ExporterStates, of: Scope, made: Template, now: int = NOW) -> None:
+def announce(states: ExporterStates, of: SessionDomain, made: Template, now: int = NOW) -> None:
     states.learn_template(TemplateChange(of, made, 0), now)
 
 
-def waiting(of: Scope, set_id: int = 300, octets: int = 100, received: int = NOW) -> WaitingSet:
+def waiting(
+    of: SessionDomain, set_id: int = 300, octets: int = 100, received: int = NOW
+) -> WaitingSet:
     return WaitingSet(of, set_id, bytes(octets), received, 0, NOW, 0)
 
 
@@ -42,7 +44,7 @@ def known_at_once(**limits: int) -> ExporterStates:
     return ExporterStates(ExporterLimits(**limits), lambda _: True)
 
 
-def heard(states: ExporterStates, *of: Scope, now: int = NOW, **known: Any) -> None:
+def heard(states: ExporterStates, *of: SessionDomain, now: int = NOW, **known: Any) -> None:
     state = SequenceState(datagrams=1, **known)
     states.commit(DecodeResult(sequences=dict.fromkeys(of, state)), now)
 
@@ -50,7 +52,9 @@ def heard(states: ExporterStates, *of: Scope, now: int = NOW, **known: Any) -> N
 LATER = NOW + SILENCE_MS
 
 
-def lent(states: ExporterStates, to: Scope, now: int = LATER, *speak: Scope) -> Template | None:
+def lent(
+    states: ExporterStates, to: SessionDomain, now: int = LATER, *speak: SessionDomain
+) -> Template | None:
     """Return the template 300 that a session is lent in a block that it sends at a time."""
     senders = Senders(frozenset(of.session for of in (to, *speak)), now)
     return states.lent_template(to, 300, senders)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from appliance.decoding.messages.faults import MalformedMessage
 from appliance.decoding.records.fixed_records import fixed_records
 from appliance.decoding.templates.decode_plan import (
-    CarefulRecords,
     CutRecord,
     DecodePlan,
-    careful_records,
+    ScalarRecords,
     plan_of,
+    scalar_records,
     variable_length,
 )
 from appliance.decoding.templates.template import VARIABLE_LENGTH, FieldSpecifier
@@ -30,7 +30,7 @@ def plan(*lengths: int) -> DecodePlan:
 
 
 def split(lengths: list[int], body: bytes, limit: int = 100) -> tuple[list[list[bytes]], int]:
-    return careful_records(plan(*lengths), memoryview(body), limit)
+    return scalar_records(plan(*lengths), memoryview(body), limit)
 
 
 def test_plan_when_layouts_are_equal_then_the_same_object() -> None:
@@ -79,7 +79,7 @@ def test_fixed_records_when_of_any_sets_then_as_the_careful_ones(
     found, counts = fixed_records(plan(*lengths), flat, starts, sizes)
     expected = [split(lengths, body)[0] for body in bodies]
     assert counts.tolist() == [len(records) for records in expected]
-    careful = CarefulRecords(plan(*lengths), [r for records in expected for r in records])
+    careful = ScalarRecords(plan(*lengths), [r for records in expected for r in records])
     assert found.n_records == careful.n_records
     for index in range(found.n_records):
         assert found.record(index) == careful.record(index)
@@ -91,7 +91,7 @@ def test_field_when_asked_in_any_way_then_both_kinds_agree(size: int, data: st.D
     values = data.draw(st.lists(st.binary(min_size=size, max_size=size), min_size=1, max_size=4))
     flat = np.frombuffer(b"".join(b"x" + value for value in values), np.uint8)
     found, _ = fixed_records(plan(1, size), flat, np.array([0]), np.array([len(flat)]))
-    careful = CarefulRecords(plan(1, size), [[b"x", value] for value in values])
+    careful = ScalarRecords(plan(1, size), [[b"x", value] for value in values])
     expected = [int.from_bytes(value, "big") for value in values]
     for records in (found, careful):
         assert records.unsigned(1).tolist() == [n % (1 << 64) for n in expected]

@@ -7,16 +7,16 @@ import numpy as np
 from appliance.decoding.messages.headers import Sets
 from appliance.decoding.templates.template import FieldSpecifier, Template
 from appliance.decoding.templates.timeline import (
-    Scope,
     Senders,
+    SessionDomain,
     TemplateChange,
     Timelines,
     assign_templates,
     grouped,
 )
 
-HERE, THERE = Scope(0, 1, 2000, 0, 9), Scope(0, 1, 2001, 0, 9)
-OTHER_VERSION = Scope(0, 1, 2000, 0, 10)
+HERE, THERE = SessionDomain(0, 1, 2000, 0, 9), SessionDomain(0, 1, 2001, 0, 9)
+OTHER_VERSION = SessionDomain(0, 1, 2000, 0, 10)
 SENDERS = Senders(frozenset({HERE.session}), 0)
 
 
@@ -31,10 +31,12 @@ class Known:
         self.own = {HERE: templates.get("here"), THERE: templates.get("there")}
         self.lent = lent
 
-    def own_template(self, scope: Scope, template_id: int) -> Template | None:
+    def own_template(self, scope: SessionDomain, template_id: int) -> Template | None:
         return self.own.get(scope)
 
-    def lent_template(self, scope: Scope, template_id: int, senders: Senders) -> Template | None:
+    def lent_template(
+        self, scope: SessionDomain, template_id: int, senders: Senders
+    ) -> Template | None:
         assert senders == SENDERS
         return self.lent if scope == HERE else None
 
@@ -42,7 +44,7 @@ class Known:
 def assigned(
     known: Known,
     changes: list[TemplateChange],
-    scopes: list[Scope],
+    scopes: list[SessionDomain],
     restarts: list[int] | None = None,
 ) -> tuple[list[int | None], list[int]]:
     """Give data Sets at positions 0, 1, ... of these scopes their layouts: octets and orders."""
@@ -64,7 +66,7 @@ def assigned(
     return octets, found.order.tolist()
 
 
-def change(scope: Scope, octets: int, position: int) -> TemplateChange:
+def change(scope: SessionDomain, octets: int, position: int) -> TemplateChange:
     return TemplateChange(scope, layout(octets), position)
 
 

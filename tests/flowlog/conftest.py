@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.flowlog import (
     Cursor,
     FlowLogLimits,
@@ -18,7 +17,7 @@ from appliance.flowlog import (
     Maintainer,
     batch_from_rows,
 )
-from appliance.flows import COLUMNS, FlowBatch
+from appliance.flows import COLUMNS, V4_MAPPED, FlowBatch
 
 NOW_MS = 4_102_444_800_000
 """The year 2100: files written by the test are then old, so that a finished hour is settled."""

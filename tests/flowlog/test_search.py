@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.decoding.columns.mapping import application_key
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.errors import QueryError, StorageError
 from appliance.flowlog import (
     FlowLogLimits,
@@ -28,7 +27,7 @@ from appliance.flowlog import (
     seal,
 )
 from appliance.flowlog.macros import MACROS
-from appliance.flows import FlowBatch, address_halves, address_text
+from appliance.flows import V4_MAPPED, FlowBatch, address_halves, address_text
 
 STAGES = ("open", "closed", "sealed", "merged", "mixed")
 

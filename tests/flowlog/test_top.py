@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.errors import InvalidQueryError
 from appliance.flowlog import FlowSearch, TopQuestion
+from appliance.flows import V4_MAPPED
 
 
 def v4(text: str) -> np.uint64:

@@ -17,7 +17,7 @@ from appliance.decoding.messages.faults import MalformedMessage
 from appliance.decoding.messages.headers import Fault
 from appliance.decoding.results import DecodeResult, NameFact
 from appliance.decoding.sequences.sequence_state import SequenceState
-from appliance.decoding.templates.timeline import Scope
+from appliance.decoding.templates.timeline import SessionDomain
 from appliance.flows import FlowBatch
 from appliance.guard import (
     GuardedDecoder,
@@ -29,7 +29,7 @@ from tests.decoding.building import RECEIVED_MS, datagram, decoders, v5, v5_reco
 from tests.guard.failing import RAISERS, guard_of, raiser, returning
 
 TIME = np.zeros(1, np.int64)
-SCOPE = Scope(0, 1, 2, 3, 250)
+SCOPE = SessionDomain(0, 1, 2, 3, 250)
 
 
 def batch(n_records: int = 1, **columns: Any) -> FlowBatch:

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.decoding.columns.tunnels import headers_of, innermost, of_header
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.decoding.records.groups import RecordGroup
 from appliance.decoding.templates.decode_plan import DecodePlan
-from appliance.flows import COLUMN, UNKNOWN_PROTOCOL
+from appliance.flows import COLUMN, UNKNOWN_PROTOCOL, V4_MAPPED
 
 Columns = dict[str, NDArray[Any]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.decoding.templates.decode_plan import DecodePlan, Records
+from appliance.flows import V4_MAPPED
 
 _IPV4, _IPV6 = 130, 131
 _IPV4_BITS = np.uint64(0xFFFF_FFFF)

@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.decoding.records.groups import RecordGroup
 from appliance.decoding.templates.decode_plan import DecodePlan
-from appliance.flows import COLUMN
+from appliance.flows import COLUMN, V4_MAPPED
 
 Columns = dict[str, NDArray[Any]]
 Mask = NDArray[np.bool_]

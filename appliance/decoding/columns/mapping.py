@@ -87,7 +87,7 @@ _SWAPPED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Halves:
+class BiflowColumns:
     """The columns of one group: its records, and the reverse halves of its biflows.
 
     Attributes
@@ -101,7 +101,7 @@ class Halves:
     reverse_rows: NDArray[np.intp] | None = None
 
 
-def flow_columns(group: RecordGroup) -> Halves:
+def flow_columns(group: RecordGroup) -> BiflowColumns:
     """Fill the columns of flows and events."""
     columns = _origin(group)
     columns.update(_direct(group))
@@ -113,7 +113,7 @@ def flow_columns(group: RecordGroup) -> Halves:
     columns.update(_direction(group, columns))
     columns.update(kind_columns(group, columns))
     _note_dropped(columns)
-    return _halves(group, columns)
+    return _biflow_columns(group, columns)
 
 
 def option_columns(group: RecordGroup) -> Columns:
@@ -285,10 +285,10 @@ def _texts(values: NDArray[Any]) -> NDArray[Any]:
     return texts
 
 
-def _halves(group: RecordGroup, columns: Columns) -> Halves:
+def _biflow_columns(group: RecordGroup, columns: Columns) -> BiflowColumns:
     octets, packets = reverse_counters(group)
     if octets is None and packets is None:
-        return Halves(columns)
+        return BiflowColumns(columns)
     present = np.zeros(group.n_records, np.bool_)
     for counter in (packets,) if packets is not None else (octets,):
         present |= counter > 0  # type: ignore[operator]
@@ -301,7 +301,7 @@ def _halves(group: RecordGroup, columns: Columns) -> Halves:
     for name in ("octet_delta_count", "packet_delta_count", "flow_direction"):
         reverse.pop(name, None)
     reverse.update(_reverse_columns(group, rows, octets, packets))
-    return Halves(columns, reverse, rows)
+    return BiflowColumns(columns, reverse, rows)
 
 
 def _reverse_columns(

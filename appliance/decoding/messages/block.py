@@ -12,9 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-V4_MAPPED = 0xFFFF_0000_0000
-"""Low half of ::ffff:0.0.0.0: an IPv4 address is this plus its 32 bits, its high half is 0."""
-
 
 @dataclass(frozen=True, slots=True)
 class DatagramBlock:

@@ -2,7 +2,7 @@
 
 `fixed_records` gathers the records of one layout, wherever their Sets lie in a block, into one
 contiguous array (RFC 7011 section 3.4.3). Layouts with variable-length fields are left to
-`careful_records` of `decoding/templates/decode_plan.py`, which is also the reference for these.
+`scalar_records` of `decoding/templates/decode_plan.py`, which is also the reference for these.
 """
 
 from __future__ import annotations

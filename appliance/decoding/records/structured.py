@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from appliance.decoding.messages.faults import MalformedMessage
-from appliance.decoding.templates.decode_plan import careful_records, plan_of, variable_length
+from appliance.decoding.templates.decode_plan import plan_of, scalar_records, variable_length
 from appliance.decoding.templates.template import VARIABLE_LENGTH, FieldSpecifier, Template
 
 BASIC_LIST, SUB_TEMPLATE_LIST = "basicList", "subTemplateList"
@@ -119,7 +119,7 @@ def _records(number: int, body: memoryview, templates: TemplateById) -> Iterator
     if template is None:
         raise MalformedMessage("list_template", f"template {number} is not known")
     plan = plan_of(10, template.fields, template.scope_count, template.options)
-    records, _ = careful_records(plan, body, MAX_ENTRIES)
+    records, _ = scalar_records(plan, body, MAX_ENTRIES)
     for record in records:
         yield ListEntry(number, list(zip(plan.filled, record, strict=True)))
 

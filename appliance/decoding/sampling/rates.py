@@ -22,7 +22,7 @@ from appliance.decoding.sampling.knowledge import (
     Subject,
     sampling_rates,
 )
-from appliance.decoding.templates.timeline import Scope, Session
+from appliance.decoding.templates.timeline import Session, SessionDomain
 
 Int = NDArray[np.int64]
 Rates = NDArray[np.float64]
@@ -67,7 +67,7 @@ class SetContext:
         When it arrived; decides among Sets of one order.
     """
 
-    scopes: Sequence[Scope]
+    scopes: Sequence[SessionDomain]
     scope: Int
     order: Int
     turn: Int
@@ -92,7 +92,7 @@ class Moments:
         shape (n_sets,): index of each Set's pair.
     """
 
-    pairs: list[tuple[Scope, int]]
+    pairs: list[tuple[SessionDomain, int]]
     rates: Rates
     boot_ms: Int | None
     exporters: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None
@@ -152,12 +152,12 @@ def _distinct(values: Int) -> tuple[list[int], NDArray[np.intp]]:
     return distinct.tolist(), places
 
 
-def _domain_rate(timelines: SamplingTimelines, scope: Scope, moment: int) -> float:
+def _domain_rate(timelines: SamplingTimelines, scope: SessionDomain, moment: int) -> float:
     rate = timelines.learning[scope.session].value(Subject("domain", scope.domain), moment) or 0.0
     return rate if rate > 0 else timelines.fallback(scope.exporter)
 
 
-def _boot_times(pairs: list[tuple[Scope, int]], timelines: SamplingTimelines) -> Int | None:
+def _boot_times(pairs: list[tuple[SessionDomain, int]], timelines: SamplingTimelines) -> Int | None:
     if "init" not in timelines.kinds:
         return None
     times = [
@@ -168,7 +168,7 @@ def _boot_times(pairs: list[tuple[Scope, int]], timelines: SamplingTimelines) ->
 
 
 def _exporters(
-    pairs: list[tuple[Scope, int]], timelines: SamplingTimelines
+    pairs: list[tuple[SessionDomain, int]], timelines: SamplingTimelines
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
     if "exporter" not in timelines.kinds:
         return None

@@ -20,7 +20,7 @@ from appliance.decoding.sequences.sequence_state import (
     advance,
     is_restart,
 )
-from appliance.decoding.templates.timeline import Scope, Senders
+from appliance.decoding.templates.timeline import Senders, SessionDomain
 
 Int = NDArray[np.int64]
 _MODULUS = 1 << 32
@@ -36,14 +36,14 @@ class Traffic:
         int64, shape (n,): index of each datagram's scope, -1 for one that is refused.
     """
 
-    scopes: Sequence[Scope]
+    scopes: Sequence[SessionDomain]
     scope_of: Int
     headers: Headers
 
 
 def find_scopes(
     block: DatagramBlock, version: int, domain: Int, usable: NDArray[np.bool_]
-) -> tuple[list[Scope], Int]:
+) -> tuple[list[SessionDomain], Int]:
     """Number the scopes of a block of one version.
 
     Returns
@@ -68,17 +68,17 @@ def find_scopes(
     of_run = [index.setdefault(key, len(index)) for key in zip(*columns, strict=True)]
     scope_of = np.repeat(np.array(of_run, np.int64), np.diff(starts, append=n))
     scope_of[~usable] = -1
-    return [Scope(*key, version) for key in index], scope_of
+    return [SessionDomain(*key, version) for key in index], scope_of
 
 
-def senders_of(block: DatagramBlock, scopes: Sequence[Scope]) -> Senders:
+def senders_of(block: DatagramBlock, scopes: Sequence[SessionDomain]) -> Senders:
     """Return the sessions of a block, and when its first datagram came."""
     time_ms = int(block.received_ms[0]) if len(block) else 0
     return Senders(frozenset(scope.session for scope in scopes), time_ms)
 
 
 def tally(
-    result: DecodeResult, groups: Iterable[tuple[RecordGroup, Int]], scopes: Sequence[Scope]
+    result: DecodeResult, groups: Iterable[tuple[RecordGroup, Int]], scopes: Sequence[SessionDomain]
 ) -> None:
     """Count the records of each session, and those whose figures need an assumption.
 
@@ -113,9 +113,11 @@ def _tallied_words(group: RecordGroup) -> Iterator[tuple[str, Int]]:
         yield "sampling_assumed", assumed.astype(np.int64)
 
 
-def find_restarts(traffic: Traffic, state: DecoderState, window_units: int) -> dict[Scope, Int]:
+def find_restarts(
+    traffic: Traffic, state: DecoderState, window_units: int
+) -> dict[SessionDomain, Int]:
     """Find the datagrams that show that their exporter restarted, by scope."""
-    found: dict[Scope, Int] = {}
+    found: dict[SessionDomain, Int] = {}
     for number, rows in _suspects(traffic, state):
         scope = traffic.scopes[number]
         current, restarts = state.sequence(scope), []
@@ -130,7 +132,7 @@ def find_restarts(traffic: Traffic, state: DecoderState, window_units: int) -> d
 
 def next_sequences(
     traffic: Traffic, units: Int, state: DecoderState, window_units: int
-) -> dict[Scope, SequenceState]:
+) -> dict[SessionDomain, SequenceState]:
     """Carry the sequence numbers of every scope of a block on.
 
     Parameters

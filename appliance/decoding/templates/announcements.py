@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from appliance.decoding.messages.headers import Fault
-from appliance.decoding.templates.decode_plan import CutRecord, careful_records, plan_of
+from appliance.decoding.templates.decode_plan import CutRecord, plan_of, scalar_records
 from appliance.decoding.templates.template import (
     FIRST_DATA_SET_ID,
     FieldSpecifier,
@@ -21,8 +21,8 @@ from appliance.decoding.templates.template import (
     Withdrawal,
     read_template_set,
 )
-from appliance.decoding.templates.timeline import Scope, TemplateChange, grouped
-from appliance.decoding.work import MAX_CAREFUL_RECORDS, Work
+from appliance.decoding.templates.timeline import SessionDomain, TemplateChange, grouped
+from appliance.decoding.work import MAX_SCALAR_RECORDS, Work
 
 
 @dataclass
@@ -30,7 +30,7 @@ class _Message:
     """What the template Sets of one message say."""
 
     row: int
-    scope: Scope
+    scope: SessionDomain
     changes: list[TemplateChange] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -68,7 +68,7 @@ def _read_set(work: Work, message: _Message, position: int) -> None:
             message.changes.append(TemplateChange(message.scope, template, position))
 
 
-def _renamed(work: Work, scope: Scope, template: Template) -> Template:
+def _renamed(work: Work, scope: SessionDomain, template: Template) -> Template:
     names = work.options.renamed.get(scope.exporter)
     if not names:
         return template
@@ -115,7 +115,7 @@ def _cut_record(work: Work, message: _Message) -> Fault | None:
             work.protocol.version, template.fields, template.scope_count, template.options
         )
         try:
-            careful_records(plan, work.body(position), MAX_CAREFUL_RECORDS)
+            scalar_records(plan, work.body(position), MAX_SCALAR_RECORDS)
         except CutRecord as error:
             return Fault(message.row, error.reason, error.detail)
     return None

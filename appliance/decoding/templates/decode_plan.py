@@ -1,6 +1,6 @@
 """A template compiled into a plan, and the careful way to take Data Records out of Data Sets.
 
-`DecodePlan` is made once for a layout. `careful_records` walks a Data Set record by record, field
+`DecodePlan` is made once for a layout. `scalar_records` walks a Data Set record by record, field
 by field: it serves templates with variable-length fields (RFC 7011 section 7), and is the reference
 that tests hold `records/fixed_records.py` against, which takes records of fixed length in one
 numpy step. Both kinds of `Records` answer the same four questions about a field: as number, as
@@ -162,7 +162,7 @@ def _usual_plan(
 
 
 @dataclass(frozen=True, slots=True)
-class CarefulRecords:
+class ScalarRecords:
     """Records as lists of the octets of their fields.
 
     Attributes
@@ -214,9 +214,7 @@ class CarefulRecords:
         return [b"" if slot is None else record[slot] for record in self.fields]
 
 
-def careful_records(
-    plan: DecodePlan, body: memoryview, limit: int
-) -> tuple[list[list[bytes]], int]:
+def scalar_records(plan: DecodePlan, body: memoryview, limit: int) -> tuple[list[list[bytes]], int]:
     """Split one Data Set record by record.
 
     Parameters

@@ -23,7 +23,7 @@ from appliance.decoding.templates.template import Template
 Int = NDArray[np.int64]
 
 
-class Scope(NamedTuple):
+class SessionDomain(NamedTuple):
     """An observation domain of one session: exporter address, its port, domain, and protocol.
 
     What v9 and IPFIX say from one port under one number has nothing to do with each other.
@@ -74,7 +74,7 @@ class TemplateChange:
         Index of the Set that announced it, among the block's Sets.
     """
 
-    scope: Scope
+    scope: SessionDomain
     template: Template
     position: int
 
@@ -82,11 +82,13 @@ class TemplateChange:
 class TemplateLookup(Protocol):
     """What is known of templates before the block."""
 
-    def own_template(self, scope: Scope, template_id: int) -> Template | None:
+    def own_template(self, scope: SessionDomain, template_id: int) -> Template | None:
         """Return the template that this session announced."""
         ...
 
-    def lent_template(self, scope: Scope, template_id: int, senders: Senders) -> Template | None:
+    def lent_template(
+        self, scope: SessionDomain, template_id: int, senders: Senders
+    ) -> Template | None:
         """Return the template that another session of this address lends, none of `senders`."""
         ...
 
@@ -189,9 +191,9 @@ class Timelines:
 
     lookup: TemplateLookup
     senders: Senders
-    of_scope: dict[tuple[Scope, int], Announcements] = field(default_factory=dict)
-    borrowed: set[tuple[Scope, int]] = field(default_factory=set)
-    restarts: Mapping[Scope, Sequence[int]] = field(default_factory=dict)
+    of_scope: dict[tuple[SessionDomain, int], Announcements] = field(default_factory=dict)
+    borrowed: set[tuple[SessionDomain, int]] = field(default_factory=set)
+    restarts: Mapping[SessionDomain, Sequence[int]] = field(default_factory=dict)
 
     def add(self, change: TemplateChange) -> None:
         """Note an announcement; they come in the order of their positions."""
@@ -205,7 +207,7 @@ class Timelines:
         if not self.of_scope[key].changes:
             del self.of_scope[key]
 
-    def known_before(self, scope: Scope, template_id: int) -> Layout | None:
+    def known_before(self, scope: SessionDomain, template_id: int) -> Layout | None:
         """Return the layout of a key before the block."""
         own = self.lookup.own_template(scope, template_id)
         if own is not None:
@@ -216,7 +218,7 @@ class Timelines:
         self.borrowed.add((scope, template_id))
         return Layout(lent, -1, borrowed=True)
 
-    def layout(self, scope: Scope, template_id: int, position: int) -> Layout | None:
+    def layout(self, scope: SessionDomain, template_id: int, position: int) -> Layout | None:
         """Return the layout of a key at a position: known there, or the first one after it."""
         own = self.of_scope.get((scope, template_id), _NONE)
         change = own.before(position)
@@ -227,7 +229,7 @@ class Timelines:
             change = own.changes[0]
         return Layout(change.template, change.position, borrowed=False)
 
-    def restarted_between(self, scope: Scope, first: int, last: int) -> bool:
+    def restarted_between(self, scope: SessionDomain, first: int, last: int) -> bool:
         """Tell whether the exporter restarted after position `first` and up to `last`."""
         at = self.restarts.get(scope, ())
         after = bisect_right(at, first)
@@ -235,7 +237,7 @@ class Timelines:
 
 
 def assign_templates(
-    sets: Sets, set_scope: Int, scopes: Sequence[Scope], timelines: Timelines
+    sets: Sets, set_scope: Int, scopes: Sequence[SessionDomain], timelines: Timelines
 ) -> Assignment:
     """Find the layout of every Data Set (identifier from 256 on).
 
@@ -282,7 +284,7 @@ def grouped(keys: Int) -> Iterator[tuple[int, NDArray[np.intp] | slice]]:
 
 
 def _spread(
-    result: Assignment, rows: Int, timelines: Timelines, scope: Scope, template_id: int
+    result: Assignment, rows: Int, timelines: Timelines, scope: SessionDomain, template_id: int
 ) -> None:
     """Give the Sets of a key, of which there are announcements, the layouts of their positions."""
     # Sets between the same announcements have the same layout.

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.flowlog import Rows, batch_from_rows
-from appliance.flows import COLUMN, AnyArray, RecordKind, is_constant
+from appliance.flows import COLUMN, V4_MAPPED, AnyArray, RecordKind, is_constant
 from appliance.plugins.sql_store.bins import FIRST, LAST
 from appliance.plugins.sql_store.services import Services, service_ports
 

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from appliance.contracts import COUNTERS, FeedBin
-from appliance.decoding.messages.block import V4_MAPPED
 from appliance.errors import SettingsError
 from appliance.flows import (
     COLUMN,
     UNKNOWN_PROTOCOL,
+    V4_MAPPED,
     AnyArray,
     FlowBatch,
     RecordKind,
