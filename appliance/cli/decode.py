@@ -17,8 +17,8 @@ from appliance.collector.exporters import ExporterStates
 from appliance.decoding.explanation import explain
 from appliance.decoding.inspection import inspected_records
 from appliance.decoding.messages.block import Datagram, DatagramBlock, block_of
-from appliance.decoding.messages.faults import MalformedMessage
-from appliance.decoding.messages.headers import Fault, versions
+from appliance.decoding.messages.faults import Fault, MalformedMessage
+from appliance.decoding.messages.headers import versions
 from appliance.decoding.results import DecodeResult
 from appliance.guard import GuardedDecoder, PluginError
 

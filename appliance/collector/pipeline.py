@@ -24,8 +24,8 @@ from appliance.collector.fair_share import FairShare
 from appliance.collector.plausibility import with_implausible_marked
 from appliance.decoding.costs import BlockTooCostly, Seconds
 from appliance.decoding.messages.block import DatagramBlock
-from appliance.decoding.messages.faults import MalformedMessage
-from appliance.decoding.messages.headers import Fault, versions
+from appliance.decoding.messages.faults import Fault, MalformedMessage
+from appliance.decoding.messages.headers import versions
 from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeResult, Exporter
 from appliance.flows import FlowBatch, RecordKind, constant

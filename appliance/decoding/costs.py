@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.messages.headers import Fault
+from appliance.decoding.messages.faults import Fault
 from appliance.decoding.templates.decode_plan import DecodePlan
 from appliance.decoding.templates.template import FIRST_DATA_SET_ID
 from appliance.decoding.templates.timeline import Assignment

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from appliance.decoding.inspection import field_name, field_value, templates_of
 from appliance.decoding.messages.block import Datagram
 from appliance.decoding.records.groups import Arrivals, RecordGroup
+from appliance.decoding.records.scalar_records import variable_length
 from appliance.decoding.records.structured import TemplateById
 from appliance.decoding.results import DecodeResult
-from appliance.decoding.templates.decode_plan import variable_length
 from appliance.decoding.templates.template import VARIABLE_LENGTH, FieldSpecifier
 from appliance.decoding.templates.timeline import TemplateChange, TemplateLookup
 from appliance.flows import address_text

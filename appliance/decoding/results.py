@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from appliance.decoding.messages.headers import Fault
+from appliance.decoding.messages.faults import Fault
 from appliance.decoding.records.groups import Arrivals, RecordGroup
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.sequences.sequence_state import SequenceState

@@ -26,9 +26,11 @@ from appliance.decoding.columns.mapping import (
 )
 from appliance.decoding.costs import LayoutSets, check_layouts, check_templates, drop_excess_layouts
 from appliance.decoding.messages.block import DatagramBlock
-from appliance.decoding.messages.headers import Fault, Headers, Sets, walk_sets
+from appliance.decoding.messages.faults import Fault
+from appliance.decoding.messages.headers import Headers, Sets, walk_sets
 from appliance.decoding.records.fixed_records import fixed_records
 from appliance.decoding.records.groups import Arrivals, RecordGroup
+from appliance.decoding.records.scalar_records import CutRecord, ScalarRecords, scalar_records
 from appliance.decoding.records.sections import block_section, released_sections
 from appliance.decoding.results import (
     DecodeOptions,
@@ -38,7 +40,7 @@ from appliance.decoding.results import (
     WaitingSet,
 )
 from appliance.decoding.sampling.knowledge import Learning
-from appliance.decoding.sampling.option_facts import collect_facts
+from appliance.decoding.sampling.option_records import collect_facts
 from appliance.decoding.sampling.rates import (
     Moments,
     SamplingTimelines,
@@ -57,14 +59,7 @@ from appliance.decoding.sequences.session_domains import (
     tally,
 )
 from appliance.decoding.templates.announcements import read_templates
-from appliance.decoding.templates.decode_plan import (
-    CutRecord,
-    DecodePlan,
-    Records,
-    ScalarRecords,
-    plan_of,
-    scalar_records,
-)
+from appliance.decoding.templates.decode_plan import DecodePlan, Records, plan_of
 from appliance.decoding.templates.template import REVERSE_PEN, V9_SCOPE
 from appliance.decoding.templates.timeline import Assignment, Timelines, assign_templates
 from appliance.decoding.work import (

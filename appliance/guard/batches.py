@@ -13,8 +13,7 @@ import numpy as np
 from appliance.contracts import Decoder, Enricher
 from appliance.decoding.costs import BlockTooCostly
 from appliance.decoding.messages.block import DatagramBlock
-from appliance.decoding.messages.faults import MalformedMessage
-from appliance.decoding.messages.headers import Fault
+from appliance.decoding.messages.faults import Fault, MalformedMessage
 from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeResult, DecoderState, NameFact, WaitingSet
 from appliance.decoding.sampling.knowledge import Sampling

@@ -11,7 +11,7 @@ from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.sessions import SILENCE_MS
 from appliance.collector.waiting import WaitingRoom
-from appliance.decoding.messages.headers import Fault
+from appliance.decoding.messages.faults import Fault
 from appliance.decoding.results import DecodeResult, NameFact, WaitingSet
 from appliance.decoding.sampling.knowledge import Sampling, SamplingFact, Subject, learned
 from appliance.decoding.sequences.sequence_state import SequenceState

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from appliance.decoding.messages.faults import MalformedMessage
 from appliance.decoding.records.fixed_records import fixed_records
-from appliance.decoding.templates.decode_plan import (
+from appliance.decoding.records.scalar_records import (
     CutRecord,
-    DecodePlan,
     ScalarRecords,
-    plan_of,
     scalar_records,
     variable_length,
 )
+from appliance.decoding.templates.decode_plan import DecodePlan, plan_of
 from appliance.decoding.templates.template import VARIABLE_LENGTH, FieldSpecifier
 from tests.decoding.building import variable
 

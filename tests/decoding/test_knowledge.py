@@ -18,9 +18,9 @@ from appliance.decoding.sampling.knowledge import (
     SamplingFact,
     Subject,
     learned,
-    sampling_facts,
-    sampling_rates,
 )
+from appliance.decoding.sampling.option_records import sampling_facts
+from appliance.decoding.sampling.rates import sampling_rates
 from appliance.decoding.templates.decode_plan import plan_of
 from appliance.decoding.templates.template import FieldSpecifier
 

@@ -14,8 +14,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from appliance.decoding import templated
+from appliance.decoding.records.scalar_records import ScalarRecords, scalar_records
 from appliance.decoding.results import DecodeOptions
-from appliance.decoding.templates.decode_plan import DecodePlan, ScalarRecords, scalar_records
+from appliance.decoding.templates.decode_plan import DecodePlan
 from appliance.flows import COLUMN
 from appliance.information_elements import elements
 from tests.decoding.building import (

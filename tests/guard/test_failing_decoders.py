@@ -13,8 +13,7 @@ from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.messages.block import block_of
-from appliance.decoding.messages.faults import MalformedMessage
-from appliance.decoding.messages.headers import Fault
+from appliance.decoding.messages.faults import Fault, MalformedMessage
 from appliance.decoding.results import DecodeResult, NameFact
 from appliance.decoding.sequences.sequence_state import SequenceState
 from appliance.decoding.templates.timeline import SessionDomain

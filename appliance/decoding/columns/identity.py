@@ -10,15 +10,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.columns.exporter_address import exporter_halves
 from appliance.decoding.records.groups import RecordGroup
 from appliance.decoding.results import ExporterTrust
 from appliance.decoding.sampling.rates import Moments
+from appliance.decoding.templates.decode_plan import DecodePlan, Records
+from appliance.flows import V4_MAPPED
 
-Halves = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+AddressHalves = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+
+_IPV4, _IPV6 = 130, 131
+_IPV4_BITS = np.uint64(0xFFFF_FFFF)
 
 
-def exporter_addresses(group: RecordGroup, moments: Moments, trust: ExporterTrust) -> Halves | None:
+def exporter_addresses(
+    group: RecordGroup, moments: Moments, trust: ExporterTrust
+) -> AddressHalves | None:
     """Return the exporter of each record, halves of shape (n_records,); None: all are the senders.
 
     Parameters
@@ -37,7 +43,7 @@ def exporter_addresses(group: RecordGroup, moments: Moments, trust: ExporterTrus
     return _first_known(named, (group.per_record("address_hi"), group.per_record("address_lo")))
 
 
-def _named_by_options(group: RecordGroup, moments: Moments) -> Halves | None:
+def _named_by_options(group: RecordGroup, moments: Moments) -> AddressHalves | None:
     if moments.exporters is None:
         return None
     hi, lo = (half[moments.of_set] for half in moments.exporters)
@@ -46,6 +52,28 @@ def _named_by_options(group: RecordGroup, moments: Moments) -> Halves | None:
     return np.repeat(hi, group.counts), np.repeat(lo, group.counts)
 
 
-def _first_known(first: Halves, second: Halves) -> Halves:
+def _first_known(first: AddressHalves, second: AddressHalves) -> AddressHalves:
     known = (first[0] | first[1]) > 0
     return np.where(known, first[0], second[0]), np.where(known, first[1], second[1])
+
+
+def exporter_halves(plan: DecodePlan, records: Records) -> AddressHalves | None:
+    """Return exporterIPv4Address or exporterIPv6Address of each record as halves.
+
+    Returns
+    -------
+    tuple or None
+        uint64, shape (n_records,) each, IPv4 as ::ffff:a.b.c.d; 0 where a record names none (the
+        unspecified address). None when the layout has neither element.
+    """
+    at4, at6 = plan.first_index.get((0, _IPV4)), plan.first_index.get((0, _IPV6))
+    if at4 is None and at6 is None:
+        return None
+    hi = lo = np.zeros(records.n_records, np.uint64)
+    if at6 is not None:
+        hi, lo = records.halves(at6)
+    if at4 is not None:
+        short = records.halves(at4)[1] & _IPV4_BITS
+        use_short = (short > 0) & ((hi | lo) == 0)
+        lo = np.where(use_short, short | np.uint64(V4_MAPPED), lo)
+    return hi, lo

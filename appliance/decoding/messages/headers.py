@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.decoding.messages.block import DatagramBlock
+from appliance.decoding.messages.faults import Fault
 
 Int = NDArray[np.int64]
 
@@ -30,14 +30,6 @@ MAX_SETS = 2048
 
 _STEPS_TOGETHER = 64
 """Sets of a datagram that are walked in step with others; one with more is walked by itself."""
-
-
-class Fault(NamedTuple):
-    """What a sender did wrong: the datagram's row, a fixed word for the counter, the facts."""
-
-    datagram: int
-    reason: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)

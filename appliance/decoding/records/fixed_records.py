@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.templates.decode_plan import NATIVE, DecodePlan, Unsigned, as_objects
+from appliance.decoding.records.scalar_records import as_objects
+from appliance.decoding.templates.decode_plan import NATIVE, DecodePlan, Unsigned
 
 Int = NDArray[np.int64]
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from appliance.decoding.messages.faults import MalformedMessage
-from appliance.decoding.templates.decode_plan import plan_of, scalar_records, variable_length
+from appliance.decoding.records.scalar_records import scalar_records, variable_length
+from appliance.decoding.templates.decode_plan import plan_of
 from appliance.decoding.templates.template import VARIABLE_LENGTH, FieldSpecifier, Template
 
 BASIC_LIST, SUB_TEMPLATE_LIST = "basicList", "subTemplateList"

@@ -3,6 +3,8 @@
 The first that says something counts: the record itself, its sampler or selector, its interface, its
 observation domain, another domain of its session, the setting for the exporter, the default. 0: not
 known.
+
+Elements of IANA: 34, 35, 48-50, 302, 304-306, 309-311 (packets), 396 and 397 (flows).
 """
 
 from __future__ import annotations
@@ -16,12 +18,8 @@ from numpy.typing import NDArray
 
 from appliance.decoding.records.groups import RecordGroup, spread
 from appliance.decoding.results import DecodeOptions, Exporter
-from appliance.decoding.sampling.knowledge import (
-    SELECTOR_ELEMENTS,
-    Learning,
-    Subject,
-    sampling_rates,
-)
+from appliance.decoding.sampling.knowledge import Learning, Subject
+from appliance.decoding.templates.decode_plan import DecodePlan, Records
 from appliance.decoding.templates.timeline import Session, SessionDomain
 
 Int = NDArray[np.int64]
@@ -30,6 +28,8 @@ Rates = NDArray[np.float64]
 NOT_TOLD = -1
 """Stands for the boot time of a record whose exporter told none."""
 
+_RATE_ELEMENTS = frozenset((34, 50, 305, 306, 309, 310, 311, 396, 397))
+SELECTOR_ELEMENTS = (48, 302)
 _LOW = (1 << 64) - 1
 
 _FINER = (("interface", (14, 10)), ("selector", SELECTOR_ELEMENTS))
@@ -102,6 +102,61 @@ class Moments:
         """Return those of some of the Sets."""
         of_set = self.of_set[sets]
         return Moments(self.pairs, self.rates, self.boot_ms, self.exporters, of_set)
+
+
+def sampling_rates(plan: DecodePlan, records: Records) -> NDArray[np.float64] | None:
+    """Read the sampling rate that each record itself carries.
+
+    Returns
+    -------
+    NDArray[float64] or None
+        shape (n_records,), 0 where a record says nothing usable; None when the layout has no such
+        element.
+
+    Notes
+    -----
+    Counted in packets: one of `samplingInterval` or `samplerRandomInterval`;
+    (interval + space) / interval (RFC 5477 section 8.2); population / size; 1 / probability.
+    Counted in flows (396, 397): spacing / interval, since exporters that select one flow in N
+    write N as the spacing; RFC 7014 would have N - 1.
+    """
+    index = plan.first_index
+    if plan.elements.isdisjoint(_RATE_ELEMENTS):
+        return None
+
+    def number(element: int) -> NDArray[np.float64] | None:
+        at = index.get((0, element))
+        return None if at is None else records.unsigned(at).astype(np.float64)
+
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for element in (34, 50):
+            rate = number(element)
+            if rate is not None:
+                return _byte_order_repaired(rate)
+        interval, space = number(305), number(306)
+        if interval is not None:
+            return _usable(interval if space is None else (interval + space) / interval)
+        size, population = number(309), number(310)
+        if size is not None and population is not None:
+            return _usable(population / size)
+        if (0, 311) in index:
+            return _usable(1.0 / records.floating(index[0, 311]))
+        interval, spacing = number(396), number(397)
+        if interval is not None:
+            return _usable(interval if spacing is None else spacing / interval)
+    return None
+
+
+def _byte_order_repaired(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Undo RouterOS 6, which sends the interval of four octets in the wrong byte order."""
+    swapped = (rate >= 1 << 24) & (rate < 1 << 32) & (rate % (1 << 16) == 0)
+    if swapped.any():
+        rate[swapped] = rate[swapped].astype(np.uint32).byteswap()
+    return rate
+
+
+def _usable(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(rate) & (rate >= 1), rate, 0.0)
 
 
 def record_rates(

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from appliance.decoding.messages.headers import Fault
-from appliance.decoding.templates.decode_plan import CutRecord, plan_of, scalar_records
+from appliance.decoding.messages.faults import Fault
+from appliance.decoding.records.scalar_records import CutRecord, scalar_records
+from appliance.decoding.templates.decode_plan import plan_of
 from appliance.decoding.templates.template import (
     FIRST_DATA_SET_ID,
     FieldSpecifier,
