@@ -245,13 +245,6 @@ def _context(work: Work, section: Section, rows: slice) -> SetContext:
     return SetContext(work.scopes, section.scope[rows], section.order[rows], section.turn[rows])
 
 
-def _count_units(work: Work, section: Section, counts: Int) -> None:
-    """Add up the records of each datagram, as far as they were decodable when it came."""
-    own = section.arrival < len(work.unit_counts)
-    units = np.where(section.belated, UNCOUNTABLE, counts)
-    np.add.at(work.unit_counts, section.arrival[own], units[own])
-
-
 def _unknown_elements(plan: DecodePlan) -> tuple[Element, ...]:
     names = {
         (f.enterprise, f.element): None
@@ -292,7 +285,11 @@ def _scalar_section(
 def _append_section(
     work: Work, section: Section, parts: Sequence[_Part], sampling: SamplingTimelines
 ) -> None:
-    _count_units(work, section, np.concatenate([part.group.counts for part in parts]))
+    # The records of each datagram count as far as they were decodable when it came.
+    counts = np.concatenate([part.group.counts for part in parts])
+    own = section.arrival < len(work.unit_counts)
+    units = np.where(section.belated, UNCOUNTABLE, counts)
+    np.add.at(work.unit_counts, section.arrival[own], units[own])
     moments = set_moments(_context(work, section, slice(None)), sampling)
     groups = []
     for part in parts:

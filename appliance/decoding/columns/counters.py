@@ -24,15 +24,16 @@ from numpy.typing import NDArray
 from appliance.decoding.records.groups import RecordGroup
 from appliance.decoding.templates.decode_plan import DecodePlan
 from appliance.decoding.templates.template import REVERSE_PEN
-from appliance.flows import RecordKind, constant
+from appliance.flows import COLUMN, RecordKind, constant
 
 Columns = dict[str, NDArray[Any]]
 Counter = NDArray[Any] | None
 
-# Octets and packets, most wanted first: delta (RFC 7012), sent (v9 OUT_BYTES), layer 2, total,
-# initiator (ASA NSEL).
-_DELTA_OCTETS, _DELTA_PACKETS = (1, 23, 352), (2, 24)
-_OCTETS, _PACKETS = (*_DELTA_OCTETS, 85, 231), (*_DELTA_PACKETS, 86, 298)
+_OCTETS, _PACKETS = (COLUMN[f"{unit}_delta_count"].elements for unit in ("octet", "packet"))
+_CUMULATIVE = frozenset((85, 86, 231, 298))
+"""Totals and the counters of the ASA's initiator; the others of these are deltas."""
+
+_DELTAS = frozenset((*_OCTETS, *_PACKETS)) - _CUMULATIVE
 _FLOWS = 3
 _REVERSE_OCTETS, _REVERSE_PACKETS = (1, 85), (2, 86)
 _FIREWALL_EVENT_V9 = 40005
@@ -45,8 +46,8 @@ _EVENT = np.array([RecordKind.EVENT], np.uint8)
 def counter_columns(group: RecordGroup) -> Columns:
     """Fill octets and packets of the forward direction, and how many flows a record stands for."""
     columns: Columns = {}
-    for name, elements in (("octet_delta_count", _OCTETS), ("packet_delta_count", _PACKETS)):
-        values = group.first_unsigned(elements)
+    for name in ("octet_delta_count", "packet_delta_count"):
+        values = group.first_unsigned(COLUMN[name].elements)
         if values is not None:
             columns[name] = values.astype(np.uint64, copy=False)
     flows = group.unsigned(_FLOWS)
@@ -93,16 +94,12 @@ def reverse_counters(group: RecordGroup) -> tuple[Counter, Counter]:
 
 def has_only_totals(plan: DecodePlan) -> bool:
     """Tell whether octets are counted since the flow began (85, 86) and in no other way."""
-    return plan.remembered(_has_only_totals)
-
-
-def _has_only_totals(plan: DecodePlan) -> bool:
     octets = next((e for e in _OCTETS if plan.index(e) is not None), None)
     return octets == 85
 
 
 def _has_deltas(plan: DecodePlan) -> bool:
-    return any(plan.index(element) is not None for element in (*_DELTA_OCTETS, *_DELTA_PACKETS))
+    return not plan.elements.isdisjoint(_DELTAS)
 
 
 def _firewall_event(group: RecordGroup, columns: Columns) -> NDArray[Any] | None:

@@ -34,22 +34,17 @@ def exporter_addresses(
     """
     if trust is ExporterTrust.OFF:
         return None
-    named = _named_by_options(group, moments)
+    named: AddressHalves | None = None
+    if moments.exporters is not None:
+        hi, lo = (half[moments.of_set] for half in moments.exporters)
+        if (hi | lo).any():
+            named = np.repeat(hi, group.counts), np.repeat(lo, group.counts)
     own = exporter_halves(group.plan, group.records) if trust is ExporterTrust.RECORDS else None
     if own is not None:
         named = own if named is None else _first_known(own, named)
     if named is None:
         return None
     return _first_known(named, (group.per_record("address_hi"), group.per_record("address_lo")))
-
-
-def _named_by_options(group: RecordGroup, moments: Moments) -> AddressHalves | None:
-    if moments.exporters is None:
-        return None
-    hi, lo = (half[moments.of_set] for half in moments.exporters)
-    if not (hi | lo).any():
-        return None
-    return np.repeat(hi, group.counts), np.repeat(lo, group.counts)
 
 
 def _first_known(first: AddressHalves, second: AddressHalves) -> AddressHalves:

@@ -137,16 +137,11 @@ def compact(columns: Columns) -> Columns:
         if is_constant(values):
             if values.item(0) != _ABSENT[name]:
                 kept[name] = values
-        elif values.dtype == object or not _is_uniform(values):
+        elif values.dtype == object or values[0] != values[-1] or not (values == values[0]).all():
             kept[name] = values
         elif values.item(0) != _ABSENT[name]:
             kept[name] = constant(values[:1].copy(), len(values))
     return kept
-
-
-def _is_uniform(values: NDArray[Any]) -> bool:
-    first = values[0]
-    return bool(first == values[-1] and (values == first).all())
 
 
 def octet_columns(group: RecordGroup, elements: tuple[RawElement, ...]) -> Columns:

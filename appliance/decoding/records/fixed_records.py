@@ -39,19 +39,14 @@ class FixedRecords:
         """Number of Data Records."""
         return len(self.raw)
 
-    def _big_endian(self, field: int, length: int) -> NDArray[Any]:
-        """View a field of 1, 2, 4 or 8 octets in the records; wire dtype, not copied."""
-        at = self.plan.offsets[field]
-        column: NDArray[Any] = self.raw[:, at : at + length].view(_WIRE[length])[:, 0]
-        return column
-
     def unsigned(self, field: int) -> Unsigned:
         """Return the field as a native unsigned integer (reduced-size encoding included)."""
-        length = self.plan.fields[field].length
+        at, length = self.plan.offsets[field], self.plan.fields[field].length
         native = NATIVE.get(length)
-        if native is not None:
-            return self._big_endian(field, length).astype(native)
-        return self.halves(field)[1]
+        if native is None:
+            return self.halves(field)[1]
+        column: Unsigned = self.raw[:, at : at + length].view(_WIRE[length])[:, 0].astype(native)
+        return column
 
     def halves(self, field: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Return the last 16 octets of the field as two numbers."""
@@ -77,9 +72,8 @@ class FixedRecords:
         length = self.plan.fields[field].length
         if length not in (4, 8):
             return np.full(self.n_records, np.nan)
-        found = self._big_endian(field, length).astype(NATIVE[length])
         with np.errstate(invalid="ignore"):
-            return found.view(f"f{length}").astype(np.float64)
+            return self.unsigned(field).view(f"f{length}").astype(np.float64)
 
     def record(self, index: int) -> list[bytes]:
         """Return copies of all fields of one record."""

@@ -119,14 +119,10 @@ class RecordGroup:
                 return self.unsigned(element, enterprise)
         return None
 
-    def per_set(self, name: str) -> NDArray[Any]:
-        """Return a field of `arrivals` for each Set."""
-        found: NDArray[Any] = getattr(self.arrivals, name)[self.arrival]
-        return found
-
     def per_record(self, name: str) -> NDArray[Any]:
         """Return a field of `arrivals` for each record; a stride-0 array when all are the same."""
-        return spread(self.per_set(name), self.counts, self.n_records)
+        values = getattr(self.arrivals, name)[self.arrival]
+        return spread(values, self.counts, self.records.n_records)
 
 
 def spread(values: NDArray[Any], counts: Int, total: int) -> NDArray[Any]:

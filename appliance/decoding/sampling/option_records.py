@@ -62,7 +62,7 @@ def collect_facts(group: RecordGroup, context: SetContext) -> Facts:
         np.repeat(context.turn, group.counts).tolist(),
         [context.scopes[s].session for s in np.repeat(context.scope, group.counts).tolist()],
     )
-    domains = np.repeat(group.per_set("domain"), group.counts)
+    domains = np.repeat(group.arrivals.domain[group.arrival], group.counts)
     sets = np.repeat(np.arange(len(group.counts)), group.counts)
     facts = [
         Fact(places.order(record), places.sessions[record], sampling=fact)

@@ -103,7 +103,7 @@ def _tallied_words(group: RecordGroup) -> Iterator[tuple[str, Int]]:
         yield "options_records", group.counts
         return
     yield "records", group.counts
-    if has_only_totals(group.plan):
+    if group.plan.remembered(has_only_totals):
         yield "total_counters", group.counts
     if group.sampling is None:
         yield "sampling_assumed", group.counts

@@ -78,12 +78,12 @@ class DecodePlan:
         """The layout as a template with identifier 0."""
         return Template(0, self.fields, self.scope_count, self.options)
 
-    @property
+    @cached_property
     def minimum_length(self) -> int:
         """Octets of the shortest possible record, never 0."""
         return self.template.minimum_length
 
-    @property
+    @cached_property
     def is_variable(self) -> bool:
         """Whether records have no common length."""
         return self.template.is_variable
