@@ -15,7 +15,7 @@ from typing import Any
 from appliance.collector.exporter_state import ExporterState, KnownTemplate
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.results import NameFact
-from appliance.decoding.sampling.knowledge import ANY_DOMAIN, SamplingFact, Subject, learned
+from appliance.decoding.sampling.knowledge import ANY_DOMAIN, SamplingFact, Subject, with_facts
 from appliance.decoding.templates.saved import saved_template, whole_number
 from appliance.decoding.templates.template import Template
 from appliance.decoding.templates.timeline import Session, SessionDomain, TemplateChange
@@ -201,7 +201,7 @@ def _learn_session(
     told: dict[int, list[SamplingFact]] = {}
     bad = _learn_each(piece, "sampling", lambda fact: _note_sampling(told, fact))
     for version, facts in told.items():
-        after = learned(states.sampling(session, version), facts)
+        after = with_facts(states.sampling(session, version), facts)
         states.learn_sampling(session, version, after, now_ms)
     return bad + _learn_each(
         piece, "names", lambda name: _learn_name(states, session, name, now_ms)

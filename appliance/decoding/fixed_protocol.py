@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from appliance.decoding.columns.mapping import compact, flow_columns, header_columns
 from appliance.decoding.messages.block import DatagramBlock
-from appliance.decoding.messages.headers import Headers, checked_headers
+from appliance.decoding.messages.headers import Headers, read_header_octets
 from appliance.decoding.records.fixed_records import fixed_records
 from appliance.decoding.records.groups import Arrivals, RecordGroup, spread
 from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
@@ -112,7 +112,7 @@ def decode_fixed(
 
 def plain_headers(block: DatagramBlock, header_octets: int) -> Headers:
     """Return headers of messages that tell nothing of themselves: sent when they were received."""
-    _, faults, whole = checked_headers(block, header_octets)
+    _, faults, whole = read_header_octets(block, header_octets)
     nothing = np.zeros(len(block), np.int64)
     return Headers(
         domain=nothing,

@@ -152,7 +152,7 @@ def _named(
     return values
 
 
-def inspected_records(
+def inspect_records(
     result: DecodeResult, known: TemplateLookup | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield each record that was decoded, fields by name, facts of its message with underscores.

@@ -233,7 +233,7 @@ def _part(work: Work, sets: LayoutSets) -> _Part:
         if padded:
             work.result.counts["long_padding"] += int(padded)
     if records.n_records:
-        for name in plan.remembered(_unknown_elements):
+        for name in plan.recall(_unknown_elements):
             work.result.unknown_elements[name] += records.n_records
     identifiers = section.template_ids[rows]
     offsets = section.offsets[rows]

@@ -60,7 +60,7 @@ def test_plan_when_something_is_remembered_then_computed_once() -> None:
         calls.append(of)
         return len(of.fields)
 
-    assert found.remembered(compute) == found.remembered(compute) == 2
+    assert found.recall(compute) == found.recall(compute) == 2
     assert len(calls) == 1
 
 

@@ -17,7 +17,7 @@ from appliance.decoding.sampling.knowledge import (
     Sampling,
     SamplingFact,
     Subject,
-    learned,
+    with_facts,
 )
 from appliance.decoding.sampling.option_records import sampling_facts
 from appliance.decoding.sampling.rates import sampling_rates
@@ -87,8 +87,8 @@ SAMPLER = Subject("selector", 1, 7)
 
 
 def test_sampling_when_told_nothing_new_then_the_very_same_value() -> None:
-    told = learned(Sampling(), [SamplingFact(SAMPLER, 10)])
-    assert learned(told, [SamplingFact(SAMPLER, 10)]) is told
+    told = with_facts(Sampling(), [SamplingFact(SAMPLER, 10)])
+    assert with_facts(told, [SamplingFact(SAMPLER, 10)]) is told
     assert told.value(SAMPLER) == told.value(Subject("selector", 2, 7)) == 10
     assert told.value(Subject("selector", 1, 8)) is None
     assert told.by_selector == {(1, 7): 10}
@@ -97,7 +97,7 @@ def test_sampling_when_told_nothing_new_then_the_very_same_value() -> None:
 
 
 def test_learning_when_asked_for_a_moment_then_what_was_known_then() -> None:
-    learning = Learning(learned(Sampling(), [SamplingFact(SAMPLER, 1)]))
+    learning = Learning(with_facts(Sampling(), [SamplingFact(SAMPLER, 1)]))
     for moment, value in ((4, 2), (8, 3), (8, 4), (10, 4)):
         learning.learn(moment, SamplingFact(SAMPLER, value))
     assert [learning.value(SAMPLER, m) for m in (0, 3, 4, 7, 8, 99)] == [1, 1, 2, 2, 4, 4]
@@ -130,8 +130,8 @@ def test_learning_when_in_two_parts_then_as_in_one(
     whole = Learning(Sampling())
     for moment, fact in enumerate(facts):
         whole.learn(moment, fact)
-    first = learned(Sampling(), facts[:cut])
-    assert learned(first, facts[cut:]).told == whole.after().told
+    first = with_facts(Sampling(), facts[:cut])
+    assert with_facts(first, facts[cut:]).told == whole.after().told
     for subject, _ in told:
         assert whole.value(subject, cut - 1) == first.value(subject)
     assert all(subject.domain >= ANY_DOMAIN for subject in whole.after().told)

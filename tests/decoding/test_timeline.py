@@ -12,7 +12,7 @@ from appliance.decoding.templates.timeline import (
     TemplateChange,
     Timelines,
     assign_templates,
-    grouped,
+    rows_by_key,
 )
 
 HERE, THERE = SessionDomain(0, 1, 2000, 0, 9), SessionDomain(0, 1, 2001, 0, 9)
@@ -122,7 +122,7 @@ def test_announcement_when_taken_back_then_as_if_it_had_not_come() -> None:
 
 def test_grouped_when_of_any_keys_then_each_with_its_places() -> None:
     keys = np.array([5, 3, 5, -1, 3])
-    places = {key: np.arange(5)[where].tolist() for key, where in grouped(keys)}
+    places = {key: np.arange(5)[where].tolist() for key, where in rows_by_key(keys)}
     assert places == {-1: [3], 3: [1, 4], 5: [0, 2]}
-    assert list(grouped(np.zeros(0, np.int64))) == []
-    assert [key for key, _ in grouped(np.full(3, 7))] == [7]
+    assert list(rows_by_key(np.zeros(0, np.int64))) == []
+    assert [key for key, _ in rows_by_key(np.full(3, 7))] == [7]

@@ -72,7 +72,7 @@ def kind_columns(group: RecordGroup, columns: Columns) -> Columns:
         traffic |= nat == _NO_EVENT
     else:
         found["firewall_event"] = firewall
-        if not group.plan.remembered(_has_deltas):
+        if not group.plan.recall(_has_deltas):
             traffic &= (firewall == _NO_EVENT) | (firewall == _FIREWALL_DELETED)
     kind = np.where(traffic, np.uint8(RecordKind.FLOW), np.uint8(RecordKind.EVENT))
     return {**found, "record_kind": kind}

@@ -82,7 +82,7 @@ def _addresses(group: RecordGroup) -> Columns:
     columns: Columns = {}
     for name, (v6, v4) in ADDRESSES.items() if group.has_any(_ANY_ADDRESS) else ():
         at6, at4 = group.index(v6), group.index(v4)
-        short = None if at4 is None else _mapped(group, at4, name)
+        short = None if at4 is None else _ipv4_mapped_low(group, at4, name)
         if at6 is None:
             if short is not None:
                 columns[f"{name}_lo"] = short
@@ -96,7 +96,7 @@ def _addresses(group: RecordGroup) -> Columns:
     return columns
 
 
-def _mapped(group: RecordGroup, field: int, name: str) -> NDArray[Any]:
+def _ipv4_mapped_low(group: RecordGroup, field: int, name: str) -> NDArray[Any]:
     """Read an IPv4 address as the low half of an IPv4-mapped one."""
     number = group.records.unsigned(field)
     mapped = number.astype(np.uint64) if number.itemsize <= 4 else number & _IPV4_BITS
@@ -155,7 +155,7 @@ def _protocol(group: RecordGroup, columns: Columns) -> Columns:
 def _all_of(group: RecordGroup, name: str) -> list[NDArray[Any]]:
     """Return every element of the layout that can fill a column, the most wanted first."""
     dtype = COLUMN[name].dtype
-    fields = group.plan.remembered(_fields_of_column).get(name, ())
+    fields = group.plan.recall(_fields_of_column).get(name, ())
     return [group.records.unsigned(field).astype(dtype, copy=False) for field in fields]
 
 

@@ -40,7 +40,7 @@ def time_columns(group: RecordGroup) -> dict[str, NDArray[Any]]:
     if start is None and end is None:
         start = _before_export(group, _BEFORE_EXPORT_START)
         end = _before_export(group, _BEFORE_EXPORT_END)
-    start, end = _completed(group, start, end)
+    start, end = _complete_times(group, start, end)
     swapped = start > end
     if swapped.any():
         start, end = np.where(swapped, end, start), np.where(swapped, start, end)
@@ -176,7 +176,7 @@ def _before_export(group: RecordGroup, element: int) -> Int | None:
     return group.per_record("export_ms") - -(-values.astype(np.int64) // 1000)
 
 
-def _completed(group: RecordGroup, start: Int | None, end: Int | None) -> tuple[Int, Int]:
+def _complete_times(group: RecordGroup, start: Int | None, end: Int | None) -> tuple[Int, Int]:
     if start is not None and end is not None:
         return start, end
     duration = group.unsigned(_DURATION_MS)

@@ -85,7 +85,7 @@ class _Walk:
 
 def add_frame_columns(group: RecordGroup, columns: Columns) -> None:
     """Fill what the elements of records leave empty from the headers that the records carry."""
-    if not group.plan.remembered(_has_sections):
+    if not group.plan.recall(_has_sections):
         return
     sections = [_section(group, elements) for elements in (_FRAME, _IP, (_PAYLOAD,))]
     frame, packet, payload = sections
@@ -96,14 +96,14 @@ def add_frame_columns(group: RecordGroup, columns: Columns) -> None:
     if packet is not None:
         everywhere = np.ones(group.n_records, np.bool_)
         _walk_packet(packet, everywhere)
-        filled = _merged(packet.columns, filled)
+        filled = _merge_columns(packet.columns, filled)
     if payload is not None:
         protocol = columns.get("protocol_identifier", filled.get("protocol_identifier"))
         if protocol is not None:
             _walk_transport(payload, protocol.astype(np.int64), payload.lengths > 0)
-            filled = _merged(filled, payload.columns)
+            filled = _merge_columns(filled, payload.columns)
     _count(group, columns, filled, [s for s in sections if s is not None])
-    columns.update(_merged(columns, filled))
+    columns.update(_merge_columns(columns, filled))
 
 
 def _has_sections(plan: DecodePlan) -> bool:
@@ -263,7 +263,7 @@ def _count(group: RecordGroup, columns: Columns, filled: Columns, sections: list
     filled["octet_delta_count"] = np.where(of_packet > 0, of_packet, size.astype(np.uint64))
 
 
-def _merged(columns: Columns, more: Columns) -> Columns:
+def _merge_columns(columns: Columns, more: Columns) -> Columns:
     """Return columns, and what more of them are filled where these are not."""
     merged = {**more, **columns}
     for name in columns.keys() & more.keys():

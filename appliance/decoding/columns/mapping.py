@@ -193,7 +193,7 @@ def _version(plan: DecodePlan) -> NDArray[Any]:
 
 
 def _origin(group: RecordGroup) -> Columns:
-    version = constant(group.plan.remembered(_version), group.n_records)
+    version = constant(group.plan.recall(_version), group.n_records)
     hi, lo = group.exporters or (group.per_record("address_hi"), group.per_record("address_lo"))
     return {
         "collection_time_milliseconds": group.per_record("received_ms"),
@@ -217,7 +217,7 @@ def _direct_fields(plan: DecodePlan) -> tuple[tuple[str, np.dtype[Any], int], ..
 
 
 def _direct(group: RecordGroup) -> Columns:
-    fields = group.plan.remembered(_direct_fields)
+    fields = group.plan.recall(_direct_fields)
     return {
         name: group.records.unsigned(at).astype(dtype, copy=False) for name, dtype, at in fields
     }

@@ -65,7 +65,7 @@ class Headers:
 
 def headers_of(group: RecordGroup) -> Headers:
     """Return the headers of a layout: one, unless something occurs twice in it."""
-    return group.plan.remembered(_headers)
+    return group.plan.recall(_headers)
 
 
 def of_header(group: RecordGroup, plan: DecodePlan) -> RecordGroup:

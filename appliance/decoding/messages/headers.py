@@ -93,7 +93,7 @@ def versions(block: DatagramBlock) -> Int:
 
 def v5_headers(block: DatagramBlock) -> Headers:
     """Read NetFlow v5 headers; `end` is bounded by the record count and by the octets received."""
-    octets, faults, whole = checked_headers(block, V5_HEADER)
+    octets, faults, whole = read_header_octets(block, V5_HEADER)
     count = _u16(octets, 2)
     present = (block.lengths - V5_HEADER) // V5_RECORD
     # Cisco's datagrams hold 30 records at most; more are believed only when the length says so too.
@@ -120,7 +120,7 @@ def v5_headers(block: DatagramBlock) -> Headers:
 
 def v9_headers(block: DatagramBlock) -> Headers:
     """Read NetFlow v9 headers (RFC 3954 section 5.1); `end` is the end of the datagram."""
-    octets, faults, whole = checked_headers(block, V9_HEADER)
+    octets, faults, whole = read_header_octets(block, V9_HEADER)
     return Headers(
         domain=_u32(octets, 16),
         sequence=_u32(octets, 12),
@@ -134,7 +134,7 @@ def v9_headers(block: DatagramBlock) -> Headers:
 
 def ipfix_headers(block: DatagramBlock) -> Headers:
     """Read IPFIX headers (RFC 7011 section 3.1); a message beyond its datagram is refused."""
-    octets, faults, whole = checked_headers(block, IPFIX_HEADER)
+    octets, faults, whole = read_header_octets(block, IPFIX_HEADER)
     length = _u16(octets, 2)
     for row in np.flatnonzero(
         whole & ((length < IPFIX_HEADER) | (length > block.lengths))
@@ -245,7 +245,7 @@ def _walk_alone(
     return found, None
 
 
-def checked_headers(
+def read_header_octets(
     block: DatagramBlock, header: int
 ) -> tuple[NDArray[np.uint8], list[Fault], NDArray[np.bool_]]:
     """Look which datagrams hold a header of so many octets.

@@ -183,7 +183,7 @@ def any_domain(subject: Subject) -> Subject:
     return Subject(subject.kind, ANY_DOMAIN, subject.number)
 
 
-def learned(sampling: Sampling, facts: Iterable[SamplingFact]) -> Sampling:
+def with_facts(sampling: Sampling, facts: Iterable[SamplingFact]) -> Sampling:
     """Return what is known after some facts; the very same value when they say nothing new."""
     learning = Learning(sampling)
     for fact in facts:

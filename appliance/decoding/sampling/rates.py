@@ -132,22 +132,22 @@ def sampling_rates(plan: DecodePlan, records: Records) -> NDArray[np.float64] | 
         for element in (34, 50):
             rate = number(element)
             if rate is not None:
-                return _byte_order_repaired(rate)
+                return _repair_byte_order(rate)
         interval, space = number(305), number(306)
         if interval is not None:
-            return _usable(interval if space is None else (interval + space) / interval)
+            return _without_unusable(interval if space is None else (interval + space) / interval)
         size, population = number(309), number(310)
         if size is not None and population is not None:
-            return _usable(population / size)
+            return _without_unusable(population / size)
         if (0, 311) in index:
-            return _usable(1.0 / records.floating(index[0, 311]))
+            return _without_unusable(1.0 / records.floating(index[0, 311]))
         interval, spacing = number(396), number(397)
         if interval is not None:
-            return _usable(interval if spacing is None else spacing / interval)
+            return _without_unusable(interval if spacing is None else spacing / interval)
     return None
 
 
-def _byte_order_repaired(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+def _repair_byte_order(rate: NDArray[np.float64]) -> NDArray[np.float64]:
     """Undo RouterOS 6, which sends the interval of four octets in the wrong byte order."""
     swapped = (rate >= 1 << 24) & (rate < 1 << 32) & (rate % (1 << 16) == 0)
     if swapped.any():
@@ -155,7 +155,7 @@ def _byte_order_repaired(rate: NDArray[np.float64]) -> NDArray[np.float64]:
     return rate
 
 
-def _usable(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+def _without_unusable(rate: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.isfinite(rate) & (rate >= 1), rate, 0.0)
 
 

@@ -89,7 +89,7 @@ def tally(
     """
     tallied: dict[str, list[tuple[Int, Int]]] = {}
     for group, scope_of_set in groups:
-        for word, counts in _tallied_words(group):
+        for word, counts in _words_to_count(group):
             tallied.setdefault(word, []).append((scope_of_set, counts))
     for word, parts in tallied.items():
         scope_of_set, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -98,12 +98,12 @@ def tally(
             result.tallies[scopes[number].session, word] += int(sums[number])
 
 
-def _tallied_words(group: RecordGroup) -> Iterator[tuple[str, Int]]:
+def _words_to_count(group: RecordGroup) -> Iterator[tuple[str, Int]]:
     if group.plan.options:
         yield "options_records", group.counts
         return
     yield "records", group.counts
-    if group.plan.remembered(has_only_totals):
+    if group.plan.recall(has_only_totals):
         yield "total_counters", group.counts
     if group.sampling is None:
         yield "sampling_assumed", group.counts
@@ -178,11 +178,11 @@ class _Run:
                 continue
             following = int(self.breaks[np.searchsorted(self.breaks, at, "right")])
             stop = min(following, end + 1)
-            state = self._jumped(state, stop - 1, stop - at)
+            state = self._jump(state, stop - 1, stop - at)
             at = stop
         return state
 
-    def _jumped(self, state: SequenceState, at: int, n: int) -> SequenceState:
+    def _jump(self, state: SequenceState, at: int, n: int) -> SequenceState:
         row, expected = int(self.order[at]), int(self.expected[at])
         return replace(
             state,

@@ -22,7 +22,7 @@ from appliance.decoding.templates.template import (
     Withdrawal,
     read_template_set,
 )
-from appliance.decoding.templates.timeline import SessionDomain, TemplateChange, grouped
+from appliance.decoding.templates.timeline import SessionDomain, TemplateChange, rows_by_key
 from appliance.decoding.work import MAX_SCALAR_RECORDS, Work
 
 
@@ -42,7 +42,7 @@ def read_templates(work: Work) -> None:
     """Read template Sets in order; count the reserved ones; note which messages are dropped."""
     sets = work.sets
     positions = np.flatnonzero(sets.set_id < FIRST_DATA_SET_ID)
-    for row, of_row in grouped(sets.datagram[positions]):
+    for row, of_row in rows_by_key(sets.datagram[positions]):
         if row in work.dropped:
             continue
         message = _Message(row, work.scopes[work.scope_of[row]])
@@ -65,11 +65,11 @@ def _read_set(work: Work, message: _Message, position: int) -> None:
             message.faults.append(Fault(message.row, found.reason, found.detail))
             message.lies |= found.lies
         else:
-            template = _renamed(work, message.scope, found)
+            template = _rename_elements(work, message.scope, found)
             message.changes.append(TemplateChange(message.scope, template, position))
 
 
-def _renamed(work: Work, scope: SessionDomain, template: Template) -> Template:
+def _rename_elements(work: Work, scope: SessionDomain, template: Template) -> Template:
     names = work.options.renamed.get(scope.exporter)
     if not names:
         return template

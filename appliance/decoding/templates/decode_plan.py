@@ -133,7 +133,7 @@ class DecodePlan:
     def _memory(self) -> dict[Callable[[DecodePlan], Any], Any]:
         return {}
 
-    def remembered(self, compute: Callable[[DecodePlan], T]) -> T:
+    def recall(self, compute: Callable[[DecodePlan], T]) -> T:
         """Return what a function makes of this plan; it is called once and kept with the plan."""
         if compute not in self._memory:
             self._memory[compute] = compute(self)

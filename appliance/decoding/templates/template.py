@@ -121,11 +121,11 @@ def read_template_set(body: memoryview, *, options: bool, version: int) -> Itera
         if isinstance(fields, Refusal):
             yield fields
             return
-        yield _accepted(Template(template_id, fields, scope_count, options), version)
+        yield _check_template(Template(template_id, fields, scope_count, options), version)
         position = end
 
 
-def _accepted(template: Template, version: int) -> Template | Refusal:
+def _check_template(template: Template, version: int) -> Template | Refusal:
     name = f"template {template.template_id}"
     if template.template_id < FIRST_DATA_SET_ID:
         return Refusal("template_id_reserved", f"{name}: identifiers start at 256")

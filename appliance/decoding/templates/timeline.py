@@ -255,7 +255,7 @@ def assign_templates(
         np.zeros(n_sets, np.bool_),
     )
     data = np.flatnonzero((sets.set_id >= 256) & (set_scope >= 0))
-    for key, of_key in grouped(set_scope[data] << 16 | sets.set_id[data]):
+    for key, of_key in rows_by_key(set_scope[data] << 16 | sets.set_id[data]):
         scope, template_id, rows = scopes[key >> 16], key & 0xFFFF, data[of_key]
         if (scope, template_id) in timelines.of_scope:
             _spread(result, rows, timelines, scope, template_id)
@@ -268,7 +268,7 @@ def assign_templates(
     return result
 
 
-def grouped(keys: Int) -> Iterator[tuple[int, NDArray[np.intp] | slice]]:
+def rows_by_key(keys: Int) -> Iterator[tuple[int, NDArray[np.intp] | slice]]:
     """Yield each distinct key, ascending, with the places where it stands, ascending too."""
     if not len(keys):
         return
@@ -289,7 +289,7 @@ def _spread(
     """Give the Sets of a key, of which there are announcements, the layouts of their positions."""
     # Sets between the same announcements have the same layout.
     epochs = timelines.of_scope[scope, template_id].number_before(rows)
-    for _, of_epoch in grouped(epochs):
+    for _, of_epoch in rows_by_key(epochs):
         part = rows[of_epoch]
         layout = timelines.layout(scope, template_id, int(part[0]))
         if layout is None:
