@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from appliance.cli.options import pass_settings
+    from appliance.collector.decode_options import decode_options
     from appliance.contracts import (
         ADMINISTRATOR,
         FAIL,
@@ -45,8 +46,10 @@ if TYPE_CHECKING:
         StoreFactory,
         TopAnswer,
     )
-    from appliance.decoding.fixed import FixedProtocol, decode_fixed, plain_headers
-    from appliance.decoding.options import decode_options
+    from appliance.decoding.fixed_protocol import FixedProtocol, decode_fixed, plain_headers
+    from appliance.decoding.messages.block import DatagramBlock
+    from appliance.decoding.messages.faults import MalformedMessage
+    from appliance.decoding.messages.headers import Headers
     from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
     from appliance.errors import (
         ApplianceError,
@@ -60,9 +63,6 @@ if TYPE_CHECKING:
     from appliance.hookspecs import hookimpl
     from appliance.setting_types import Boolean, Duration, FilePath, Integer, Number, Size, Text
     from appliance.settings import Setting, Settings
-    from appliance.wire.block import DatagramBlock
-    from appliance.wire.errors import MalformedMessage
-    from appliance.wire.message import Headers
 
 __version__ = "0.1.0"
 
@@ -75,8 +75,11 @@ _MODULES = {
         *("MeasureName", "FAIL", "HINT", "OK", "Check", "Finding"),
     ),
     "cli.options": ("pass_settings",),
-    "decoding.fixed": ("FixedProtocol", "decode_fixed", "plain_headers"),
-    "decoding.options": ("decode_options",),
+    "collector.decode_options": ("decode_options",),
+    "decoding.fixed_protocol": ("FixedProtocol", "decode_fixed", "plain_headers"),
+    "decoding.messages.block": ("DatagramBlock",),
+    "decoding.messages.faults": ("MalformedMessage",),
+    "decoding.messages.headers": ("Headers",),
     "decoding.results": ("DecodeOptions", "DecodeResult", "DecoderState"),
     "errors": (
         *("ApplianceError", "RequestError", "SettingsError", "StartupError", "StorageError"),
@@ -86,9 +89,6 @@ _MODULES = {
     "hookspecs": ("hookimpl",),
     "setting_types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
     "settings": ("Setting", "Settings"),
-    "wire.block": ("DatagramBlock",),
-    "wire.errors": ("MalformedMessage",),
-    "wire.message": ("Headers",),
 }
 _MODULE = {name: module for module, names in _MODULES.items() for name in names}
 

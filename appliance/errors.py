@@ -2,7 +2,7 @@
 built from them.
 
 Texts are lower case, without a full stop, and say what was expected and what was found.
-`MalformedMessage` lives in `appliance.wire`, which imports nothing from here; it is re-exported
+`MalformedMessage` lives in `appliance.decoding`, which imports nothing from here; it is re-exported
 for plugins.
 """
 

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.wire.block import V4_MAPPED
-
 AnyArray = NDArray[Any]
+
+V4_MAPPED = 0xFFFF_0000_0000
+"""Low half of ::ffff:0.0.0.0: an IPv4 address is this plus its 32 bits, its high half is 0."""
 
 RawElement = tuple[int, int] | tuple[int, int, int]
 """An element (enterprise number, identifier) that is kept with its octets, and which occurrence of
@@ -105,8 +106,9 @@ COLUMNS: tuple[Column, ...] = (
     _column("ip_class_of_service", "u1", 5, pmacct="tos"),
     _column("tcp_control_bits", "u2", 6, pmacct="tcp_flags"),
     _column("icmp_type_code", "u2", 32, 139),
-    # How much.
-    _column("octet_delta_count", "u8", 1, 23, 85, 231, unit="octets", pmacct="bytes"),
+    # How much, the element most wanted first: delta (RFC 7012), sent (OUT_BYTES of v9), layer 2,
+    # total, initiator (ASA NSEL).
+    _column("octet_delta_count", "u8", 1, 23, 352, 85, 231, unit="octets", pmacct="bytes"),
     _column("packet_delta_count", "u8", 2, 24, 86, 298, unit="packets", pmacct="packets"),
     # A record is one flow where it does not say how many it stands for.
     _column("delta_flow_count", "u8", 3, absent=1, unit="flows", pmacct="flows"),

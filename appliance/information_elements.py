@@ -3,7 +3,7 @@ units.
 
 The table beside this file is IANA's "IPFIX Information Elements" registry (enterprise 0) with the
 few enterprise elements that exporters are known to send. RFC 7012 defines the types and
-semantics; how octets of a type become a value is left to `appliance.wire`.
+semantics; how octets of a type become a value is left to `appliance.decoding`.
 """
 
 from __future__ import annotations

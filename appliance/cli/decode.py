@@ -15,12 +15,12 @@ from appliance.collector.captures import CaptureReader
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.explanation import explain
-from appliance.decoding.inspection import inspected_records
+from appliance.decoding.inspection import inspect_records
+from appliance.decoding.messages.block import Datagram, DatagramBlock, block_of
+from appliance.decoding.messages.faults import Fault, MalformedMessage
+from appliance.decoding.messages.headers import versions
 from appliance.decoding.results import DecodeResult
 from appliance.guard import GuardedDecoder, PluginError
-from appliance.wire.block import Datagram, DatagramBlock, block_of
-from appliance.wire.errors import MalformedMessage
-from appliance.wire.message import Fault, versions
 
 
 @click.command("decode")
@@ -51,7 +51,7 @@ def command(app: App, file: Path, as_json: bool, explained: bool, ports: tuple[i
             for line in explain(number, datagram, result, states):
                 click.echo(line)
         elif result is not None:
-            for record in inspected_records(result, states):
+            for record in inspect_records(result, states):
                 click.echo(json.dumps(record, ensure_ascii=False))
     _summarise(totals, reader)
 

@@ -10,6 +10,7 @@ import click
 from appliance.app import App
 from appliance.cli.options import pass_app, ports_option
 from appliance.collector.captures import CaptureReader, blocks_of
+from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.service import (
@@ -18,9 +19,8 @@ from appliance.collector.service import (
     flow_log_limits,
     learn_templates,
 )
-from appliance.decoding.options import raw_elements
+from appliance.decoding.messages.block import Datagram, block_of
 from appliance.flowlog import FlowLogWriter
-from appliance.wire.block import Datagram, block_of
 
 
 @click.command("import")

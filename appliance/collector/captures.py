@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from appliance.collector.packets import FRAGMENTS, OTHER_PORT, PacketParser, Skipped
+from appliance.decoding.messages.block import Datagram
 from appliance.errors import CaptureError
-from appliance.wire.block import Datagram
 
 BLOCK_DATAGRAMS = 1024
 """The most that `blocks_of` puts together."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from appliance.collector.exporter_state import ExporterLimits, ExporterState
 from appliance.collector.newcomers import KNOWN_AFTER_MS, Newcomers
 from appliance.decoding.results import Exporter
-from appliance.wire.timeline import Scope
+from appliance.decoding.templates.timeline import SessionDomain
 
 _NEWCOMERS_SHARE = 4
 """Newcomers have this part of the memory."""
@@ -50,9 +50,9 @@ class ExporterPlaces:
         self.octets = 0
         self._newcomers = Newcomers()
         self.newcomers_octets = self.newcomers_forgotten_ms = 0
-        self.changed: set[Scope] = set()
-        self._reported: set[Scope] = set()
-        self._forgotten: set[Scope] = set()
+        self.changed: set[SessionDomain] = set()
+        self._reported: set[SessionDomain] = set()
+        self._forgotten: set[SessionDomain] = set()
 
     def is_known(self, exporter: Exporter) -> bool:
         """Tell whether an exporter is there and no newcomer any more."""
@@ -133,7 +133,7 @@ class ExporterPlaces:
         self.counts["templates_forgotten"] += len(gone.templates)
         self.counts["waiting_sets_given_up"] += len(gone.room)
 
-    def forget_scopes(self, scopes: Iterable[Scope]) -> None:
+    def forget_scopes(self, scopes: Iterable[SessionDomain]) -> None:
         """Note that the sequence numbers of scopes are gone."""
         for scope in scopes:
             self.changed.discard(scope)
@@ -147,7 +147,7 @@ class ExporterPlaces:
         if state.newcomer:
             self.newcomers_octets += octets
 
-    def take_changes(self) -> tuple[set[Scope], set[Scope]]:
+    def take_changes(self) -> tuple[set[SessionDomain], set[SessionDomain]]:
         """Return the scopes whose sequence numbers changed since the last call, and those that are
         forgotten and were returned once before.
         """

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from appliance.collector.sessions import MAX_OFFERS, Offer, SessionState, lent_value
 from appliance.collector.waiting import WaitingRoom
-from appliance.wire.options import Sampling
-from appliance.wire.sequence import SequenceState
-from appliance.wire.template import Template
-from appliance.wire.timeline import Family, Scope, Senders, Session
+from appliance.decoding.sampling.knowledge import Sampling
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.template import Template
+from appliance.decoding.templates.timeline import Family, Senders, Session, SessionDomain
 
 T = TypeVar("T")
 _LONG_AGO_MS = -(1 << 62)
@@ -69,7 +69,7 @@ class ExporterLimits:
 class KnownTemplate:
     """A template, who announced it, and when last (milliseconds UTC)."""
 
-    scope: Scope
+    scope: SessionDomain
     template: Template
     announced_ms: int
 
@@ -104,11 +104,13 @@ class ExporterState:
 
     sessions: OrderedDict[int, SessionState] = field(default_factory=OrderedDict)
     sampling_of: OrderedDict[tuple[int, int], Sampling] = field(default_factory=OrderedDict)
-    templates: OrderedDict[tuple[Scope, int], KnownTemplate] = field(default_factory=OrderedDict)
+    templates: OrderedDict[tuple[SessionDomain, int], KnownTemplate] = field(
+        default_factory=OrderedDict
+    )
     tellers: dict[tuple[Family, int], OrderedDict[int, KnownTemplate]] = field(default_factory=dict)
     announced: dict[int, set[tuple[Family, int]]] = field(default_factory=dict)
     template_fields: int = 0
-    sequences: OrderedDict[Scope, SequenceState] = field(default_factory=OrderedDict)
+    sequences: OrderedDict[SessionDomain, SequenceState] = field(default_factory=OrderedDict)
     room: WaitingRoom = field(default_factory=WaitingRoom)
     n_names: int = 0
     n_subjects: int = 0

@@ -15,10 +15,10 @@ from appliance.collector.exporter_state import ExporterLimits, ExporterState, Kn
 from appliance.collector.sessions import SessionState
 from appliance.collector.waiting import waiting_octets
 from appliance.decoding.results import DecodeResult, Element, Exporter, NameFact, WaitingSet
-from appliance.wire.options import Sampling
-from appliance.wire.sequence import SequenceState
-from appliance.wire.template import Template
-from appliance.wire.timeline import Scope, Senders, Session, TemplateChange
+from appliance.decoding.sampling.knowledge import Sampling
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.template import Template
+from appliance.decoding.templates.timeline import Senders, Session, SessionDomain, TemplateChange
 
 _NOTHING_KNOWN = Sampling()
 _NOT_SEEN = SequenceState()
@@ -52,12 +52,14 @@ class ExporterStates(ExporterPlaces):
 
     # What decoders ask.
 
-    def own_template(self, scope: Scope, template_id: int) -> Template | None:
+    def own_template(self, scope: SessionDomain, template_id: int) -> Template | None:
         """Return the template that this session announced."""
         known = self._state(scope.exporter).templates.get((scope, template_id))
         return None if known is None else known.template
 
-    def lent_template(self, scope: Scope, template_id: int, senders: Senders) -> Template | None:
+    def lent_template(
+        self, scope: SessionDomain, template_id: int, senders: Senders
+    ) -> Template | None:
         """Return the template of this domain and identifier that another session lends."""
         state = self._state(scope.exporter)
         known = state.tellers.get((scope.family, template_id))
@@ -83,11 +85,11 @@ class ExporterStates(ExporterPlaces):
         )
         return state.lend(newest_first, session, senders) or _NOTHING_KNOWN
 
-    def sequence(self, scope: Scope) -> SequenceState:
+    def sequence(self, scope: SessionDomain) -> SequenceState:
         """Return where the sequence numbers of a scope stand."""
         return self._state(scope.exporter).sequences.get(scope, _NOT_SEEN)
 
-    def waiting(self, scope: Scope, template_id: int) -> Sequence[WaitingSet]:
+    def waiting(self, scope: SessionDomain, template_id: int) -> Sequence[WaitingSet]:
         """Return the Data Sets of a scope that wait for a template."""
         return self._state(scope.exporter).room.waiting(scope, template_id)
 
@@ -153,12 +155,12 @@ class ExporterStates(ExporterPlaces):
             if self.limits.template_ms:
                 self._expire_templates(exporter, now_ms - self.limits.template_ms)
 
-    def scopes(self) -> Iterator[tuple[Scope, SequenceState]]:
+    def scopes(self) -> Iterator[tuple[SessionDomain, SequenceState]]:
         """Yield every scope with its sequence numbers."""
         for state in self.exporters.values():
             yield from state.sequences.items()
 
-    def restore_sequence(self, scope: Scope, sequence: SequenceState, now_ms: int) -> None:
+    def restore_sequence(self, scope: SessionDomain, sequence: SequenceState, now_ms: int) -> None:
         """Take a scope's sequence numbers over from before a restart."""
         seen_ms = self._state(scope.exporter).last_seen_ms
         self._commit_sequence(scope, sequence, now_ms)
@@ -166,7 +168,7 @@ class ExporterStates(ExporterPlaces):
         state.skew_ms, state.last_seen_ms = 0, seen_ms
 
     def _commit_sequence(
-        self, scope: Scope, sequence: SequenceState, now_ms: int
+        self, scope: SessionDomain, sequence: SequenceState, now_ms: int
     ) -> Mapping[str, int]:
         """Take a scope's sequence numbers over; return what was counted since the last ones."""
         state = self.open(scope.exporter, now_ms)
@@ -211,7 +213,7 @@ class ExporterStates(ExporterPlaces):
             self._forget_template(state, next(iter(state.templates)))
             self.counts["templates_forgotten"] += 1
 
-    def _forget_template(self, state: ExporterState, key: tuple[Scope, int]) -> None:
+    def _forget_template(self, state: ExporterState, key: tuple[SessionDomain, int]) -> None:
         known = state.templates.pop(key)
         state.template_fields -= len(known.template.fields)
         self.grow(state, -_template_octets(known.template))
@@ -268,7 +270,7 @@ class ExporterStates(ExporterPlaces):
                 self._forget_session(state)
         return known
 
-    def _hear(self, scope: Scope, changes: Mapping[str, int], now_ms: int) -> None:
+    def _hear(self, scope: SessionDomain, changes: Mapping[str, int], now_ms: int) -> None:
         session = self.open_session(scope.session, now_ms, now_ms)
         session.last_ms, session.version = now_ms, scope.version
         session.counts.update(changes)

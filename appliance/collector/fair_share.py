@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.decoding.costs import MAX_BLOCK_SECONDS, Seconds
+from appliance.decoding.messages.block import Datagram, DatagramBlock, block_of
 from appliance.decoding.results import Exporter
-from appliance.wire.block import Datagram, DatagramBlock, block_of
 
 QUEUE_OCTETS = 2_000_000
 """What may wait of one exporter; more is dropped and counted."""

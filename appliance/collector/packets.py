@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from appliance.wire.block import V4_MAPPED
+from appliance.flows import V4_MAPPED
 
 NOT_IP = "not IP"
 NOT_UDP = "not UDP"

@@ -23,15 +23,15 @@ from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
 from appliance.collector.plausibility import with_implausible_marked
 from appliance.decoding.costs import BlockTooCostly, Seconds
-from appliance.decoding.groups import Arrivals
+from appliance.decoding.messages.block import DatagramBlock
+from appliance.decoding.messages.faults import Fault, MalformedMessage
+from appliance.decoding.messages.headers import versions
+from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeResult, Exporter
 from appliance.flows import FlowBatch, RecordKind, constant
 from appliance.guard import GuardedDecoder, GuardedEnricher, PluginError
 from appliance.guard.values import nothing
 from appliance.ratelimit import RateLimited
-from appliance.wire.block import DatagramBlock
-from appliance.wire.errors import MalformedMessage
-from appliance.wire.message import Fault, versions
 
 log = logging.getLogger(__name__)
 

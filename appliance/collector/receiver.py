@@ -30,8 +30,9 @@ from appliance.collector.sockets import (
     open_socket,
     refuse_everything,
 )
+from appliance.decoding.messages.block import DatagramBlock
+from appliance.flows import V4_MAPPED
 from appliance.setting_types import ListenAddress
-from appliance.wire.block import V4_MAPPED, DatagramBlock
 
 DROPS_INTERVAL_SECONDS = 1.0
 """How often the kernel is asked for its count of drops."""

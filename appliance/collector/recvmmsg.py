@@ -26,7 +26,7 @@ from appliance.collector.mmsghdr import (
     c_function,
     message_headers,
 )
-from appliance.wire.block import V4_MAPPED
+from appliance.flows import V4_MAPPED
 
 STRIDE = 2112
 """Octets of a dense slot: above the usual 1,500; no power of two, for the sake of cache sets."""

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from appliance.collector.captures import CapturedDatagram, CaptureReader
 from appliance.collector.outlets import Outlets
+from appliance.decoding.messages.block import Datagram, block_of
 from appliance.errors import CaptureError
 from appliance.setting_types import ListenAddress
-from appliance.wire.block import Datagram, block_of
 
 EXPORT_PORTS = frozenset((2055, 4739, 6343, 9995, 9996))
 """Where exporters commonly send to: NetFlow, IPFIX, sFlow."""

@@ -15,13 +15,13 @@ from typing import Any
 from appliance.collector.exporter_state import ExporterState, KnownTemplate
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.results import NameFact
+from appliance.decoding.sampling.knowledge import ANY_DOMAIN, SamplingFact, Subject, with_facts
+from appliance.decoding.templates.saved import saved_template, whole_number
+from appliance.decoding.templates.template import Template
+from appliance.decoding.templates.timeline import Session, SessionDomain, TemplateChange
 from appliance.flows import address_halves, address_text
 from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
 from appliance.whole_files import replacing
-from appliance.wire.options import ANY_DOMAIN, SamplingFact, Subject, learned
-from appliance.wire.saved import saved_template, whole_number
-from appliance.wire.template import Template
-from appliance.wire.timeline import Scope, Session, TemplateChange
 
 VERSION = 2
 _READABLE = (1, VERSION)
@@ -90,10 +90,10 @@ def load_templates(states: ExporterStates, path: Path, now_ms: int) -> int:
         The file cannot be read.
     """
     found, unusable = read_templates(path)
-    unknown: dict[tuple[Scope, int], Template] = {}
+    unknown: dict[tuple[SessionDomain, int], Template] = {}
     for saved in found:
         # nfacctd does not tell the sessions of an exporter apart, so there is no port.
-        scope = Scope(*address_halves(saved.address), 0, saved.domain, saved.version)
+        scope = SessionDomain(*address_halves(saved.address), 0, saved.domain, saved.version)
         template_id = saved.template.template_id
         known = states.exporters.get(scope.exporter)
         if known is None or (scope.family, template_id) not in known.tellers:
@@ -201,7 +201,7 @@ def _learn_session(
     told: dict[int, list[SamplingFact]] = {}
     bad = _learn_each(piece, "sampling", lambda fact: _note_sampling(told, fact))
     for version, facts in told.items():
-        after = learned(states.sampling(session, version), facts)
+        after = with_facts(states.sampling(session, version), facts)
         states.learn_sampling(session, version, after, now_ms)
     return bad + _learn_each(
         piece, "names", lambda name: _learn_name(states, session, name, now_ms)
@@ -221,7 +221,7 @@ def _learn_template(
         *(piece["id"], piece["fields"], piece["scope_count"]), options=piece["options"] is True
     )
     port, domain = whole_number(piece["port"], 1 << 16), whole_number(piece["domain"], 1 << 32)
-    scope = Scope(*exporter, port, domain, whole_number(piece["version"], 1 << 16))
+    scope = SessionDomain(*exporter, port, domain, whole_number(piece["version"], 1 << 16))
     states.open_session(scope.session, now_ms, now_ms)
     announced = min(whole_number(piece["announced_ms"], 1 << 62), now_ms)
     states.learn_template(TemplateChange(scope, template, 0), announced)

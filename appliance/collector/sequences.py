@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.collector.exporters import ExporterStates
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.timeline import SessionDomain
 from appliance.flows import address_halves, address_text
-from appliance.wire.sequence import SequenceState
-from appliance.wire.timeline import Scope
 
 _PREFIX = "sequence "
 _FIELDS = ("expected", "last", "uptime_ms", "export_ms", "lost", "datagrams", "restarts", "late")
@@ -56,15 +56,15 @@ def restore_sequences(
     return {name: n for name, n in counters.items() if isinstance(n, int) and n >= 0}
 
 
-def _key(scope: Scope) -> str:
+def _key(scope: SessionDomain) -> str:
     address = address_text(*scope.exporter)
     return f"{_PREFIX}{address} {scope.port} {scope.domain} {scope.version}"
 
 
-def _scope(key: str) -> Scope:
+def _scope(key: str) -> SessionDomain:
     address, *numbers = key.removeprefix(_PREFIX).split(" ")
     port, domain, version = (int(number) for number in numbers)
-    return Scope(*address_halves(address), port, domain, version)
+    return SessionDomain(*address_halves(address), port, domain, version)
 
 
 def _sequence(values: list[Any]) -> SequenceState:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.app import App
+from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
@@ -31,7 +32,6 @@ from appliance.collector.saved_state import (
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import collector_status, write_status
 from appliance.collector.supervision.notification import ALIVE, notify
-from appliance.decoding.options import raw_elements
 from appliance.decoding.results import Exporter
 from appliance.errors import StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter

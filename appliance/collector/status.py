@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from appliance.collector.exporter_state import ExporterState
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.inspection import field_name
+from appliance.decoding.sampling.knowledge import Sampling
+from appliance.decoding.templates.template import FieldSpecifier
 from appliance.flows import address_text
 from appliance.whole_files import replacing
-from appliance.wire.options import Sampling
-from appliance.wire.template import FieldSpecifier
 
 if TYPE_CHECKING:
     from appliance.collector.service import Collector

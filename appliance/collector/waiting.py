@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from appliance.decoding.results import WaitingSet
-from appliance.wire.timeline import Scope
+from appliance.decoding.templates.timeline import SessionDomain
 
 _OVERHEAD_OCTETS = 800
 """What a Set takes beside its octets when it is the only one of its template, as measured: its
@@ -35,8 +35,8 @@ class WaitingRoom:
     def __init__(self) -> None:
         self.octets = 0
         self._next_serial = 1
-        self._of_template: dict[tuple[Scope, int], dict[int, WaitingSet]] = {}
-        self._of_scope: dict[Scope, dict[int, WaitingSet]] = {}
+        self._of_template: dict[tuple[SessionDomain, int], dict[int, WaitingSet]] = {}
+        self._of_scope: dict[SessionDomain, dict[int, WaitingSet]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._of_scope.values()))
@@ -66,12 +66,12 @@ class WaitingRoom:
         self.octets -= waiting_octets(waiting)
         return True
 
-    def waiting(self, scope: Scope, template_id: int) -> Sequence[WaitingSet]:
+    def waiting(self, scope: SessionDomain, template_id: int) -> Sequence[WaitingSet]:
         """Return those that wait for a template, in the order in which they came."""
         found = self._of_template.get((scope, template_id))
         return tuple(found.values()) if found else ()
 
-    def waiting_of(self, scope: Scope) -> Sequence[WaitingSet]:
+    def waiting_of(self, scope: SessionDomain) -> Sequence[WaitingSet]:
         """Return those of a scope, in the order in which they came."""
         found = self._of_scope.get(scope)
         return tuple(found.values()) if found else ()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from appliance.decoding.messages.block import DatagramBlock
 from appliance.decoding.results import DecodeResult, DecoderState
-from appliance.wire.block import DatagramBlock
 
 
 class Decoder(Protocol):

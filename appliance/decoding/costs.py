@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.decoding.messages.faults import Fault
+from appliance.decoding.templates.decode_plan import DecodePlan
+from appliance.decoding.templates.template import FIRST_DATA_SET_ID
+from appliance.decoding.templates.timeline import Assignment
 from appliance.decoding.work import UNCOUNTABLE, Section, Work
-from appliance.wire.message import Fault
-from appliance.wire.plan import DecodePlan
-from appliance.wire.template import FIRST_DATA_SET_ID
-from appliance.wire.timeline import Assignment
 
 Seconds = NDArray[np.float64]
 

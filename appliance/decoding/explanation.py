@@ -10,15 +10,15 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from appliance.decoding.groups import Arrivals, RecordGroup
 from appliance.decoding.inspection import field_name, field_value, templates_of
+from appliance.decoding.messages.block import Datagram
+from appliance.decoding.records.groups import Arrivals, RecordGroup
+from appliance.decoding.records.scalar_records import variable_length
+from appliance.decoding.records.structured import TemplateById
 from appliance.decoding.results import DecodeResult
-from appliance.decoding.structured import TemplateById
+from appliance.decoding.templates.template import VARIABLE_LENGTH, FieldSpecifier
+from appliance.decoding.templates.timeline import TemplateChange, TemplateLookup
 from appliance.flows import address_text
-from appliance.wire.block import Datagram
-from appliance.wire.plan import variable_length
-from appliance.wire.template import VARIABLE_LENGTH, FieldSpecifier
-from appliance.wire.timeline import TemplateChange, TemplateLookup
 
 PROTOCOLS = {5: "NetFlow v5", 9: "NetFlow v9", 10: "IPFIX"}
 

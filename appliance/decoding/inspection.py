@@ -14,15 +14,15 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from appliance.decoding.groups import RecordGroup
+from appliance.decoding.columns.flow_times import NTP_TO_UNIX_SECONDS
+from appliance.decoding.messages.faults import MalformedMessage
+from appliance.decoding.records.groups import RecordGroup
+from appliance.decoding.records.structured import LISTS, StructuredData, TemplateById, read_list
 from appliance.decoding.results import DecodeResult
-from appliance.decoding.structured import LISTS, StructuredData, TemplateById, read_list
-from appliance.decoding.times import NTP_TO_UNIX_SECONDS
+from appliance.decoding.templates.template import REVERSE_PEN, V9_SCOPE, FieldSpecifier, Template
+from appliance.decoding.templates.timeline import SessionDomain, TemplateLookup
 from appliance.flows import address_text
 from appliance.information_elements import element_by_id
-from appliance.wire.errors import MalformedMessage
-from appliance.wire.template import REVERSE_PEN, V9_SCOPE, FieldSpecifier, Template
-from appliance.wire.timeline import Scope, TemplateLookup
 
 _SCOPES = {
     1: "scopeSystem",
@@ -78,7 +78,7 @@ def templates_of(group: RecordGroup, row: int, known: TemplateLookup | None) -> 
     if known is None:
         return no_templates
     of = group.arrivals
-    scope = Scope(
+    scope = SessionDomain(
         int(of.address_hi[row]),
         int(of.address_lo[row]),
         int(of.port[row]),
@@ -152,7 +152,7 @@ def _named(
     return values
 
 
-def inspected_records(
+def inspect_records(
     result: DecodeResult, known: TemplateLookup | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield each record that was decoded, fields by name, facts of its message with underscores.

@@ -14,12 +14,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from appliance.decoding.groups import Arrivals, RecordGroup
+from appliance.decoding.messages.faults import Fault
+from appliance.decoding.records.groups import Arrivals, RecordGroup
+from appliance.decoding.sampling.knowledge import Sampling
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.timeline import (
+    Senders,
+    Session,
+    SessionDomain,
+    TemplateChange,
+    TemplateLookup,
+)
 from appliance.flows import FlowBatch, RawElement
-from appliance.wire.message import Fault
-from appliance.wire.options import Sampling
-from appliance.wire.sequence import SequenceState
-from appliance.wire.timeline import Scope, Senders, Session, TemplateChange, TemplateLookup
 
 Exporter = tuple[int, int]
 """An exporter's address as halves."""
@@ -38,7 +44,7 @@ class WaitingSet:
         Given by who keeps it: Sets of one exporter take effect in the order in which they came.
     """
 
-    scope: Scope
+    scope: SessionDomain
     set_id: int
     body: bytes
     received_ms: int
@@ -54,7 +60,7 @@ class NameFact(NamedTuple):
     Attributes
     ----------
     kind
-        `application` (number: `appliance.decoding.columns.application_key`) or `interface`.
+        `application` (number: `appliance.decoding.columns.mapping.application_key`) or `interface`.
     """
 
     session: Session
@@ -75,11 +81,11 @@ class DecoderState(TemplateLookup, Protocol):
         """Return what another session of this address lends to one that told nothing itself."""
         ...
 
-    def sequence(self, scope: Scope) -> SequenceState:
+    def sequence(self, scope: SessionDomain) -> SequenceState:
         """Return where the sequence numbers of an observation domain stand."""
         ...
 
-    def waiting(self, scope: Scope, template_id: int) -> Sequence[WaitingSet]:
+    def waiting(self, scope: SessionDomain, template_id: int) -> Sequence[WaitingSet]:
         """Return the Data Sets of a scope that wait for a template."""
         ...
 
@@ -158,9 +164,9 @@ class DecodeResult:
     waiting: list[WaitingSet] = field(default_factory=list)
     released: list[WaitingSet] = field(default_factory=list)
     sampling: dict[tuple[Session, int], Sampling] = field(default_factory=dict)
-    sequences: dict[Scope, SequenceState] = field(default_factory=dict)
+    sequences: dict[SessionDomain, SequenceState] = field(default_factory=dict)
     names: list[NameFact] = field(default_factory=list)
-    restarted: list[Scope] = field(default_factory=list)
+    restarted: list[SessionDomain] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     tallies: Counter[tuple[Session, str]] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)

@@ -15,8 +15,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.announcements import read_templates
-from appliance.decoding.columns import (
+from appliance.decoding.columns.identity import exporter_addresses
+from appliance.decoding.columns.mapping import (
     Columns,
     compact,
     flow_columns,
@@ -25,9 +25,13 @@ from appliance.decoding.columns import (
     option_columns,
 )
 from appliance.decoding.costs import LayoutSets, check_layouts, check_templates, drop_excess_layouts
-from appliance.decoding.groups import Arrivals, RecordGroup
-from appliance.decoding.identity import exporter_addresses
-from appliance.decoding.option_facts import collect_facts
+from appliance.decoding.messages.block import DatagramBlock
+from appliance.decoding.messages.faults import Fault
+from appliance.decoding.messages.headers import Headers, Sets, walk_sets
+from appliance.decoding.records.fixed_records import fixed_records
+from appliance.decoding.records.groups import Arrivals, RecordGroup
+from appliance.decoding.records.scalar_records import CutRecord, ScalarRecords, scalar_records
+from appliance.decoding.records.sections import block_section, released_sections
 from appliance.decoding.results import (
     DecodeOptions,
     DecodeResult,
@@ -35,7 +39,9 @@ from appliance.decoding.results import (
     Element,
     WaitingSet,
 )
-from appliance.decoding.sampling import (
+from appliance.decoding.sampling.knowledge import Learning
+from appliance.decoding.sampling.option_records import collect_facts
+from appliance.decoding.sampling.rates import (
     Moments,
     SamplingTimelines,
     SetContext,
@@ -43,7 +49,8 @@ from appliance.decoding.sampling import (
     record_rates,
     set_moments,
 )
-from appliance.decoding.scopes import (
+from appliance.decoding.sequences.sequence_state import UNKNOWN_UNITS
+from appliance.decoding.sequences.session_domains import (
     Traffic,
     find_restarts,
     find_scopes,
@@ -51,9 +58,12 @@ from appliance.decoding.scopes import (
     senders_of,
     tally,
 )
-from appliance.decoding.sections import block_section, released_sections
+from appliance.decoding.templates.announcements import read_templates
+from appliance.decoding.templates.decode_plan import DecodePlan, Records, plan_of
+from appliance.decoding.templates.template import REVERSE_PEN, V9_SCOPE
+from appliance.decoding.templates.timeline import Assignment, Timelines, assign_templates
 from appliance.decoding.work import (
-    MAX_CAREFUL_RECORDS,
+    MAX_SCALAR_RECORDS,
     UNCOUNTABLE,
     Int,
     Section,
@@ -62,21 +72,6 @@ from appliance.decoding.work import (
 )
 from appliance.flows import FlowBatch
 from appliance.information_elements import element_by_id
-from appliance.wire.block import DatagramBlock
-from appliance.wire.fixed import fixed_records
-from appliance.wire.message import Fault, Headers, Sets, walk_sets
-from appliance.wire.options import Learning
-from appliance.wire.plan import (
-    CarefulRecords,
-    CutRecord,
-    DecodePlan,
-    Records,
-    careful_records,
-    plan_of,
-)
-from appliance.wire.sequence import UNKNOWN_UNITS
-from appliance.wire.template import REVERSE_PEN, V9_SCOPE
-from appliance.wire.timeline import Assignment, Timelines, assign_templates
 
 _LONG_PADDING = 7
 
@@ -231,14 +226,14 @@ def _part(work: Work, sets: LayoutSets) -> _Part:
     arrival = section.arrival[rows]
     records: Records
     if plan.is_variable:
-        records, counts = _careful(work, plan, section, rows)
+        records, counts = _scalar_section(work, plan, section, rows)
     else:
         records, counts = fixed_records(plan, section.flat, starts, lengths)
         padded = np.count_nonzero(lengths - counts * plan.minimum_length > _LONG_PADDING)
         if padded:
             work.result.counts["long_padding"] += int(padded)
     if records.n_records:
-        for name in plan.remembered(_unknown_elements):
+        for name in plan.recall(_unknown_elements):
             work.result.unknown_elements[name] += records.n_records
     identifiers = section.template_ids[rows]
     offsets = section.offsets[rows]
@@ -248,13 +243,6 @@ def _part(work: Work, sets: LayoutSets) -> _Part:
 
 def _context(work: Work, section: Section, rows: slice) -> SetContext:
     return SetContext(work.scopes, section.scope[rows], section.order[rows], section.turn[rows])
-
-
-def _count_units(work: Work, section: Section, counts: Int) -> None:
-    """Add up the records of each datagram, as far as they were decodable when it came."""
-    own = section.arrival < len(work.unit_counts)
-    units = np.where(section.belated, UNCOUNTABLE, counts)
-    np.add.at(work.unit_counts, section.arrival[own], units[own])
 
 
 def _unknown_elements(plan: DecodePlan) -> tuple[Element, ...]:
@@ -267,14 +255,16 @@ def _unknown_elements(plan: DecodePlan) -> tuple[Element, ...]:
     return tuple(names)
 
 
-def _careful(work: Work, plan: DecodePlan, section: Section, rows: slice) -> tuple[Records, Int]:
+def _scalar_section(
+    work: Work, plan: DecodePlan, section: Section, rows: slice
+) -> tuple[Records, Int]:
     records: list[list[bytes]] = []
     counts = []
     for row in range(*rows.indices(len(section.starts))):
         start, length = int(section.starts[row]), int(section.lengths[row])
         body = memoryview(section.flat[start : start + length].tobytes())
         try:
-            found, padding = careful_records(plan, body, MAX_CAREFUL_RECORDS)
+            found, padding = scalar_records(plan, body, MAX_SCALAR_RECORDS)
         except CutRecord as error:
             found, padding = error.partial, 0
             if section.belated[row]:
@@ -283,19 +273,23 @@ def _careful(work: Work, plan: DecodePlan, section: Section, rows: slice) -> tup
             else:
                 fault = Fault(int(section.arrival[row]), error.reason, error.detail)
                 work.result.faults.append(fault)
-        if len(found) >= MAX_CAREFUL_RECORDS and padding >= plan.minimum_length:
+        if len(found) >= MAX_SCALAR_RECORDS and padding >= plan.minimum_length:
             work.result.counts["sets_with_too_many_records"] += 1
         elif padding > _LONG_PADDING:
             work.result.counts["long_padding"] += 1
         records += found
         counts.append(len(found))
-    return CarefulRecords(plan, records), np.array(counts, np.int64)
+    return ScalarRecords(plan, records), np.array(counts, np.int64)
 
 
 def _append_section(
     work: Work, section: Section, parts: Sequence[_Part], sampling: SamplingTimelines
 ) -> None:
-    _count_units(work, section, np.concatenate([part.group.counts for part in parts]))
+    # The records of each datagram count as far as they were decodable when it came.
+    counts = np.concatenate([part.group.counts for part in parts])
+    own = section.arrival < len(work.unit_counts)
+    units = np.where(section.belated, UNCOUNTABLE, counts)
+    np.add.at(work.unit_counts, section.arrival[own], units[own])
     moments = set_moments(_context(work, section, slice(None)), sampling)
     groups = []
     for part in parts:
@@ -320,10 +314,10 @@ def _append_batches(
         sampling=record_rates(group, moments, sampling),
         init_ms=boot_times(group, moments) if group.needs_boot_time else None,
     )
-    halves = flow_columns(group)
-    _append(work, group, halves.forward, None)
-    if halves.reverse is not None and halves.reverse_rows is not None and len(halves.reverse_rows):
-        _append(work, group, halves.reverse, halves.reverse_rows)
+    biflow = flow_columns(group)
+    _append(work, group, biflow.forward, None)
+    if biflow.reverse is not None and biflow.reverse_rows is not None and len(biflow.reverse_rows):
+        _append(work, group, biflow.reverse, biflow.reverse_rows)
     return group
 
 

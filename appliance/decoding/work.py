@@ -8,16 +8,16 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.groups import Arrivals
+from appliance.decoding.messages.block import DatagramBlock
+from appliance.decoding.messages.headers import Headers, Sets
+from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
-from appliance.wire.block import DatagramBlock
-from appliance.wire.message import Headers, Sets
-from appliance.wire.template import Template
-from appliance.wire.timeline import Scope, Timelines
+from appliance.decoding.templates.template import Template
+from appliance.decoding.templates.timeline import SessionDomain, Timelines
 
 Int = NDArray[np.int64]
 
-MAX_CAREFUL_RECORDS = 8192
+MAX_SCALAR_RECORDS = 8192
 """Records of variable length that are taken from one Set; the rest is dropped and counted."""
 
 UNCOUNTABLE = -(1 << 40)
@@ -110,7 +110,7 @@ class Work:
     headers: Headers
     sets: Sets
     dropped: set[int]
-    scopes: list[Scope]
+    scopes: list[SessionDomain]
     scope_of: Int
     arrivals: Arrivals
     result: DecodeResult

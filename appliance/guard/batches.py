@@ -12,18 +12,17 @@ import numpy as np
 
 from appliance.contracts import Decoder, Enricher
 from appliance.decoding.costs import BlockTooCostly
-from appliance.decoding.groups import Arrivals
+from appliance.decoding.messages.block import DatagramBlock
+from appliance.decoding.messages.faults import Fault, MalformedMessage
+from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeResult, DecoderState, NameFact, WaitingSet
+from appliance.decoding.sampling.knowledge import Sampling
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.timeline import SessionDomain, TemplateChange
 from appliance.flows import COLUMN, AnyArray, FlowBatch, is_constant
 from appliance.guard.failures import PluginError, PluginFailures
 from appliance.guard.guards import Guard
 from appliance.guard.values import all_exactly, of_type, whole
-from appliance.wire.block import DatagramBlock
-from appliance.wire.errors import MalformedMessage
-from appliance.wire.message import Fault
-from appliance.wire.options import Sampling
-from appliance.wire.sequence import SequenceState
-from appliance.wire.timeline import Scope, TemplateChange
 
 _PASSES = (BlockTooCostly, MalformedMessage)
 
@@ -106,11 +105,11 @@ def _check_lists(result: DecodeResult) -> None:
         (result.waiting, WaitingSet),
         (result.released, WaitingSet),
         (result.names, NameFact),
-        (result.restarted, Scope),
+        (result.restarted, SessionDomain),
     ):
         if of_type(values, list):
             all_exactly(values, expected)
-    all_exactly(chain.from_iterable(result.restarted), int, "in a Scope, ")
+    all_exactly(chain.from_iterable(result.restarted), int, "in a SessionDomain, ")
     for fault in result.faults:
         whole(fault.datagram)
         of_type(fault.reason, str)
@@ -118,15 +117,15 @@ def _check_lists(result: DecodeResult) -> None:
         *(change.scope for change in result.templates),
         *(waiting.scope for waiting in (*result.waiting, *result.released)),
     ]
-    all_exactly(scopes, Scope)
-    all_exactly(chain.from_iterable(scopes), int, "in a Scope, ")
+    all_exactly(scopes, SessionDomain)
+    all_exactly(chain.from_iterable(scopes), int, "in a SessionDomain, ")
 
 
 def _check_tables(result: DecodeResult) -> None:
     """Check keys and values: they end up in files of JSON, which know no number of numpy."""
     if of_type(result.sequences, dict):
-        all_exactly(result.sequences, Scope)
-        all_exactly(chain.from_iterable(result.sequences), int, "in a Scope, ")
+        all_exactly(result.sequences, SessionDomain)
+        all_exactly(chain.from_iterable(result.sequences), int, "in a SessionDomain, ")
         all_exactly(result.sequences.values(), SequenceState)
     if of_type(result.sampling, dict):
         all_exactly(result.sampling.values(), Sampling)

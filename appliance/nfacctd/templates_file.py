@@ -16,9 +16,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from appliance.decoding.templates.saved import saved_template, whole_number
+from appliance.decoding.templates.template import (
+    V9_SCOPE,
+    VARIABLE_LENGTH,
+    FieldSpecifier,
+    Template,
+)
 from appliance.whole_files import replacing
-from appliance.wire.saved import saved_template, whole_number
-from appliance.wire.template import V9_SCOPE, VARIABLE_LENGTH, FieldSpecifier, Template
 
 MAX_FILE_OCTETS = 64_000_000
 V9, IPFIX = 9, 10

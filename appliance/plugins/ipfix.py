@@ -13,9 +13,9 @@ from appliance import (
     decode_options,
     hookimpl,
 )
+from appliance.decoding.messages.headers import IPFIX_HEADER, ipfix_headers
 from appliance.decoding.templated import decode_templated
 from appliance.decoding.work import TemplatedProtocol
-from appliance.wire.message import IPFIX_HEADER, ipfix_headers
 
 PROTOCOL = TemplatedProtocol(
     version=10,

@@ -22,7 +22,7 @@ from appliance import (
     decode_options,
     hookimpl,
 )
-from appliance.wire.message import V5_HEADER, v5_headers
+from appliance.decoding.messages.headers import V5_HEADER, v5_headers
 
 _LAYOUT = (
     (8, 4), (12, 4), (15, 4), (10, 2), (14, 2), (2, 4), (1, 4), (22, 4), (21, 4), (7, 2), (11, 2),
@@ -52,7 +52,7 @@ class NetflowV5Decoder:
     name: str = "NetFlow v5"
 
     def decode(self, block: DatagramBlock, state: DecoderState, now_ms: int) -> DecodeResult:
-        """Decode a block of version 5; see `appliance.decoding.fixed.decode_fixed`."""
+        """Decode a block of version 5; see `appliance.decoding.fixed_protocol.decode_fixed`."""
         unit_ms = self.options.v5_uptime_unit_ms
         return decode_fixed(block, PROTOCOL, state, self.options, unit_ms)
 

@@ -29,9 +29,10 @@ from tests.benchmarks.tables import (
     print_rollups,
     whole_table,
 )
+from tests.benchmarks.walk import walk
 from tests.benchmarks.whole import whole
 
-PARTS = ("decode", "whole", "highest", "rollups", "pmacct", "api", "fresh", "parquet")
+PARTS = ("decode", "whole", "highest", "rollups", "pmacct", "api", "fresh", "parquet", "walk")
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
 PROBE_SECONDS = 6.0
@@ -61,8 +62,8 @@ def main(
     json_file: Path | None,
 ) -> None:
     """Measure decoding alone, the whole way (also into roll-ups), the highest rate without loss,
-    rows into tables of pmacct, the answers of the API, the time from a datagram to its answer, and
-    Parquet by hand next to pyarrow.
+    rows into tables of pmacct, the answers of the API, the time from a datagram to its answer,
+    Parquet by hand next to pyarrow, and the way of one block through the code.
     """
     console = Console()
     parts = PARTS if part == "all" else (part,)
@@ -85,6 +86,7 @@ def main(
             "api": (lambda: api((keep or folder).resolve() / "api", flows), print_api),
             "fresh": (lambda: fresh(folder / "fresh"), print_fresh),
             "parquet": (lambda: parquet(folder / "parquet"), _print_parquet),
+            "walk": (walk, _print_walk),
         }
         for chosen in parts:
             run, show = runs[chosen]
@@ -137,6 +139,14 @@ def _print_parquet(console: Console, report: dict[str, Any]) -> None:
             # Nanoseconds a flow are milliseconds a million.
             cost = (f"{found['write_ns']:.0f}", f"{found['join_ns']:.0f}")
             table.add_row(shape, name, *cost, f"{found['octets']:.1f}")
+    console.print(table)
+
+
+def _print_walk(console: Console, report: dict[str, Any]) -> None:
+    table = Table("way of a block", "", "functions", "files", "calls", "changes of file")
+    for protocol, parts in report.items():
+        for name, figures in parts.items():
+            table.add_row(protocol, name, *(str(number) for number in figures.values()))
     console.print(table)
 
 

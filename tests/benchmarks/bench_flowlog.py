@@ -30,8 +30,7 @@ from appliance.flowlog import (
     Maintainer,
     TopQuestion,
 )
-from appliance.flows import FlowBatch
-from appliance.wire.block import V4_MAPPED
+from appliance.flows import V4_MAPPED, FlowBatch
 
 BATCH_ROWS = 30_000
 START_MS = 1_763_764_200_000

@@ -24,14 +24,13 @@ import numpy as np
 
 from appliance.contracts import Selection
 from appliance.flowlog import Cursor, FlowLogLimits, FlowLogWriter
-from appliance.flows import FlowBatch
+from appliance.flows import V4_MAPPED, FlowBatch
 from appliance.plugins.sql_store.bins import Size, bin_start
 from appliance.plugins.sql_store.configuration import SETTINGS
 from appliance.plugins.sql_store.progress import read_progress, write_progress
 from appliance.plugins.sql_store.store import SqlStore
 from appliance.plugins.sql_store.work import WorkItem, make_from_smaller
 from appliance.settings import SettingsFile
-from appliance.wire.block import V4_MAPPED
 
 START = 1_800_057_600
 HOSTS = 200_000

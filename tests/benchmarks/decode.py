@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from appliance.collector.generator import PROTOCOLS, ExporterProfile, Generator
-from appliance.flows import FlowBatch
-from appliance.wire.block import V4_MAPPED, DatagramBlock
+from appliance.decoding.messages.block import DatagramBlock
+from appliance.flows import V4_MAPPED, FlowBatch
 
 BLOCK_DATAGRAMS = 1024
 FLOWS = 400_000

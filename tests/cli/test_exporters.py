@@ -21,12 +21,12 @@ from appliance.cli.options import run_command_line
 from appliance.collector.exporter_rows import exporter_rows
 from appliance.collector.sessions import SILENCE_MS
 from appliance.collector.status import exporter_facts, write_status
+from appliance.decoding.messages.block import Datagram
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import address_halves
 from appliance.plugins.sql_store.configuration import SETTINGS
 from appliance.plugins.sql_store.store import SqlStore
 from appliance.settings import SettingsFile
-from appliance.wire.block import Datagram
 from tests.decoding.building import (
     BASIC,
     IPFIX,

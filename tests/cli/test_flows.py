@@ -22,8 +22,7 @@ import pytest
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
-from appliance.flows import FlowBatch
-from appliance.wire.block import V4_MAPPED
+from appliance.flows import V4_MAPPED, FlowBatch
 
 ROOT = Path(__file__).parents[2]
 START_MS = 1_763_764_200_000

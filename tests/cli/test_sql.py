@@ -14,8 +14,7 @@ from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flowlog.maintainer import Maintainer
-from appliance.flows import FlowBatch, RecordKind, octets_column
-from appliance.wire.block import V4_MAPPED
+from appliance.flows import V4_MAPPED, FlowBatch, RecordKind, octets_column
 
 HOUR_MS = 3_600_000
 

@@ -13,8 +13,7 @@ from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flowlog.questions import DIMENSIONS
-from appliance.flows import FlowBatch
-from appliance.wire.block import V4_MAPPED
+from appliance.flows import V4_MAPPED, FlowBatch
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from appliance.collector.receiver import Receiver
+from appliance.decoding.messages.block import Datagram, DatagramBlock
 from appliance.setting_types import ListenAddress
-from appliance.wire.block import Datagram, DatagramBlock
 
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 BUFFER = 1 << 20

@@ -11,29 +11,31 @@ from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.sessions import SILENCE_MS
 from appliance.collector.waiting import WaitingRoom
+from appliance.decoding.messages.faults import Fault
 from appliance.decoding.results import DecodeResult, NameFact, WaitingSet
-from appliance.wire.message import Fault
-from appliance.wire.options import Sampling, SamplingFact, Subject, learned
-from appliance.wire.sequence import SequenceState
-from appliance.wire.template import FieldSpecifier, Template
-from appliance.wire.timeline import Scope, Senders, TemplateChange
+from appliance.decoding.sampling.knowledge import Sampling, SamplingFact, Subject, with_facts
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.template import FieldSpecifier, Template
+from appliance.decoding.templates.timeline import Senders, SessionDomain, TemplateChange
 
 NOW = 1_700_000_000_000
 
 
-def scope(exporter: int = 1, port: int = 2000, domain: int = 0, version: int = 9) -> Scope:
-    return Scope(0, exporter, port, domain, version)
+def scope(exporter: int = 1, port: int = 2000, domain: int = 0, version: int = 9) -> SessionDomain:
+    return SessionDomain(0, exporter, port, domain, version)
 
 
 def template(number: int = 300, n_fields: int = 1) -> Template:
     return Template(number, tuple(FieldSpecifier(1 + n, 4) for n in range(n_fields)))
 
 
-def announce(states: ExporterStates, of: Scope, made: Template, now: int = NOW) -> None:
+def announce(states: ExporterStates, of: SessionDomain, made: Template, now: int = NOW) -> None:
     states.learn_template(TemplateChange(of, made, 0), now)
 
 
-def waiting(of: Scope, set_id: int = 300, octets: int = 100, received: int = NOW) -> WaitingSet:
+def waiting(
+    of: SessionDomain, set_id: int = 300, octets: int = 100, received: int = NOW
+) -> WaitingSet:
     return WaitingSet(of, set_id, bytes(octets), received, 0, NOW, 0)
 
 
@@ -42,7 +44,7 @@ def known_at_once(**limits: int) -> ExporterStates:
     return ExporterStates(ExporterLimits(**limits), lambda _: True)
 
 
-def heard(states: ExporterStates, *of: Scope, now: int = NOW, **known: Any) -> None:
+def heard(states: ExporterStates, *of: SessionDomain, now: int = NOW, **known: Any) -> None:
     state = SequenceState(datagrams=1, **known)
     states.commit(DecodeResult(sequences=dict.fromkeys(of, state)), now)
 
@@ -50,7 +52,9 @@ def heard(states: ExporterStates, *of: Scope, now: int = NOW, **known: Any) -> N
 LATER = NOW + SILENCE_MS
 
 
-def lent(states: ExporterStates, to: Scope, now: int = LATER, *speak: Scope) -> Template | None:
+def lent(
+    states: ExporterStates, to: SessionDomain, now: int = LATER, *speak: SessionDomain
+) -> Template | None:
     """Return the template 300 that a session is lent in a block that it sends at a time."""
     senders = Senders(frozenset(of.session for of in (to, *speak)), now)
     return states.lent_template(to, 300, senders)
@@ -107,7 +111,7 @@ def test_template_when_sessions_of_one_time_told_different_ones_then_none_lends(
 def test_sampling_when_another_session_told_it_then_lent_only_while_that_is_silent() -> None:
     states = ExporterStates(ExporterLimits())
     heard(states, scope())
-    told = learned(Sampling(), [SamplingFact(Subject("domain", 0), 10)])
+    told = with_facts(Sampling(), [SamplingFact(Subject("domain", 0), 10)])
     states.learn_sampling(scope().session, 9, told, NOW)
     new = scope(port=9).session
     assert states.lent_sampling(new, 9, Senders(frozenset({new}), LATER)) == told
@@ -119,7 +123,7 @@ def test_sessions_when_too_many_then_the_one_unheard_of_goes_with_what_it_told()
     states = ExporterStates(ExporterLimits(sessions=2))
     for port in (1, 2, 1, 3):
         heard(states, scope(port=port))
-        told = learned(Sampling(), [SamplingFact(Subject("domain", port), 10)])
+        told = with_facts(Sampling(), [SamplingFact(Subject("domain", port), 10)])
         states.learn_sampling(scope(port=port).session, 9, told, NOW)
         states.learn_name(NameFact(scope(port=port).session, "interface", 1, "a", ""), NOW)
     state = states.exporters[0, 1]
@@ -137,7 +141,7 @@ def test_options_facts_when_sessions_told_too_many_then_the_one_unheard_of_goes(
     for port in (1, 2):
         heard(states, scope(port=port))
         facts = [SamplingFact(Subject("selector", 0, number), 10) for number in range(8)]
-        states.learn_sampling(scope(port=port).session, 9, learned(Sampling(), facts), NOW)
+        states.learn_sampling(scope(port=port).session, 9, with_facts(Sampling(), facts), NOW)
     assert list(states.exporters[0, 1].sessions) == [2]
 
 
@@ -213,7 +217,7 @@ def test_memory_when_one_exporter_takes_it_all_then_its_own_limits_hold() -> Non
 
 def test_octets_when_everything_comes_and_goes_then_back_to_nothing() -> None:
     states = ExporterStates(ExporterLimits(template_ms=1, waiting_ms=1))
-    told = learned(Sampling(), [SamplingFact(Subject("domain", 0), 10)])
+    told = with_facts(Sampling(), [SamplingFact(Subject("domain", 0), 10)])
     result = DecodeResult(
         templates=[TemplateChange(scope(), template(n_fields=3), 0)],
         waiting=[waiting(scope(), 301)],
@@ -323,7 +327,7 @@ def test_unknown_elements_when_too_many_then_counted_together(
 def test_sampling_when_of_two_protocols_then_each_has_its_own_and_both_are_shown() -> None:
     states = ExporterStates(ExporterLimits())
     for version, rate in ((9, 10), (10, 20)):
-        told = learned(Sampling(), [SamplingFact(Subject("domain", version), rate)])
+        told = with_facts(Sampling(), [SamplingFact(Subject("domain", version), rate)])
         states.learn_sampling(scope().session, version, told, NOW)
     assert states.sampling(scope().session, 9).by_domain == {9: 10}
     assert states.exporters[0, 1].sampling().by_domain == {9: 10, 10: 20}

@@ -13,9 +13,9 @@ from appliance.collector import pipeline as pipelines
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
+from appliance.decoding.messages.block import Datagram, DatagramBlock, block_of
 from appliance.flows import FlowBatch
 from appliance.guard import GuardedDecoder, GuardedEnricher, PluginFailures
-from appliance.wire.block import Datagram, DatagramBlock, block_of
 from tests.decoding.building import (
     BASIC,
     RECEIVED_MS,

@@ -15,7 +15,7 @@ from appliance.collector import saved_state
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.saved_state import load_states, save_states
-from appliance.wire.timeline import Senders
+from appliance.decoding.templates.timeline import Senders
 from tests.decoding.building import (
     BASIC,
     IPFIX,

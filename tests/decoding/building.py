@@ -18,12 +18,12 @@ from appliance.app import App, build_app
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
+from appliance.decoding.messages.block import Datagram, block_of
 from appliance.decoding.results import DecodeOptions
 from appliance.flows import COLUMNS, FlowBatch, address_halves, address_text
 from appliance.guard import GuardedDecoder
 from appliance.plugin_manager import build_plugin_manager
 from appliance.settings import SettingsFile
-from appliance.wire.block import Datagram, block_of
 
 EXPORTER = "192.0.2.10"
 EXPORT_SECONDS = 1_700_000_000

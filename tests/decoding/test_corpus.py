@@ -28,7 +28,9 @@ from appliance.cli.options import run_command_line
 from appliance.collector.captures import CaptureReader, blocks_of
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
-from appliance.decoding.inspection import inspected_records
+from appliance.decoding.inspection import inspect_records
+from appliance.decoding.messages.block import Datagram, block_of
+from appliance.decoding.messages.headers import versions
 from appliance.decoding.results import DecodeResult
 from appliance.flowlog import (
     Cursor,
@@ -37,8 +39,6 @@ from appliance.flowlog import (
     FlowLogWriter,
     batch_from_rows,
 )
-from appliance.wire.block import Datagram, block_of
-from appliance.wire.message import versions
 from tests.decoding.building import decoders, multiset, rows_of
 from tests.decoding.expectations import Clock, compare, derived, expected_reverse
 
@@ -126,7 +126,7 @@ def test_columns_when_decoded_as_a_block_then_what_decode_prints(
     datagrams = [found.datagram for found in CaptureReader(capture, {2055, 4739})]
     uptimes = {_key(d): _uptime(d) for d in datagrams}
     results = list(_results(list(blocks_of(datagrams))))
-    printed = [record for result in results for record in inspected_records(result)]
+    printed = [record for result in results for record in inspect_records(result)]
     rows = [row for result in results for row in _forward(result)]
     assert len(printed) == len(rows)
     boots, named = defaultdict(list), defaultdict(list)
@@ -159,7 +159,7 @@ def test_decode_when_as_one_block_then_the_same_records_as_one_by_one(capture: P
     blocks, singles = list(blocks_of(datagrams)), [[d] for d in datagrams]
     block, single = list(_results(blocks)), list(_results(singles))
     as_text = [
-        Counter(json.dumps(record) for result in results for record in inspected_records(result))
+        Counter(json.dumps(record) for result in results for record in inspect_records(result))
         for results in (block, single)
     ]
     assert as_text[0] == as_text[1]

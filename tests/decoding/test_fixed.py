@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
-from appliance.decoding.fixed import FixedProtocol, decode_fixed, plain_headers
+from appliance.decoding.fixed_protocol import FixedProtocol, decode_fixed, plain_headers
+from appliance.decoding.messages.block import block_of
 from appliance.decoding.results import DecodeOptions, DecodeResult
 from appliance.flows import address_halves
 from appliance.guard.batches import checked_result
-from appliance.wire.block import block_of
 from tests.decoding.building import EXPORTER, RECEIVED_MS, datagram
 
 PROTOCOL = FixedProtocol(250, 4, ((7, 2), (11, 2), (1, 4)), lambda block: plain_headers(block, 4))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from appliance.collector.captures import CaptureReader
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
-from appliance.wire.block import Datagram
+from appliance.decoding.messages.block import Datagram
 from tests.decoding.building import (
     BASIC,
     V9,
@@ -291,7 +291,7 @@ def _storm(
 
 def _decoded(states: ExporterStates, given: list[Datagram]) -> None:
     from appliance.collector.pipeline import Pipeline
-    from appliance.wire.block import block_of
+    from appliance.decoding.messages.block import block_of
 
     pipeline = Pipeline(list(decoders().values()), states, _Nowhere())
     pipeline.take(block_of(given), given[-1].received_ms)

@@ -14,10 +14,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from appliance.decoding import templated
+from appliance.decoding.records.scalar_records import ScalarRecords, scalar_records
 from appliance.decoding.results import DecodeOptions
+from appliance.decoding.templates.decode_plan import DecodePlan
 from appliance.flows import COLUMN
 from appliance.information_elements import elements
-from appliance.wire.plan import CarefulRecords, DecodePlan, careful_records
 from tests.decoding.building import (
     V9,
     VARIABLE,
@@ -58,10 +59,10 @@ def _carefully(plan: DecodePlan, flat: Any, starts: Any, lengths: Any) -> Any:
     records, counts = [], []
     for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
         body = memoryview(flat[start : start + length].tobytes())
-        found, _ = careful_records(plan, body, 1 << 20)
+        found, _ = scalar_records(plan, body, 1 << 20)
         records += found
         counts.append(len(found))
-    return CarefulRecords(plan, records), np.array(counts, np.int64)
+    return ScalarRecords(plan, records), np.array(counts, np.int64)
 
 
 def _both_ways(*payloads: bytes, **given: Any) -> tuple[Decoded, Decoded]:

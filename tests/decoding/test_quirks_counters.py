@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from appliance.flows import RecordKind
+from appliance.flows import COLUMN, RecordKind
 from tests.decoding.building import (
     BASIC,
     EXPORT_SECONDS,
@@ -176,6 +176,17 @@ def test_quirk_44_totals_when_beside_deltas_then_the_deltas(protocol: Exporter) 
     found = records(protocol, ((85, 8), (1, 4), (86, 8), (2, 4)), (9000, 100, 90, 1))
     assert (found.row["octet_delta_count"], found.row["packet_delta_count"]) == (100, 1)
     assert not found.exporter().counts["total_counters"]
+
+
+@both
+def test_octets_when_only_of_layer_2_then_counted_whatever_the_event(protocol: Exporter) -> None:
+    found = records(protocol, ((352, 8), (2, 4), (233, 1)), (100, 1, 1))
+    assert found.row["octet_delta_count"] == 100
+    assert "record_kind" not in found.row
+
+
+def test_elements_when_octets_are_read_of_them_then_the_column_names_each() -> None:
+    assert {1, 23, 352, 85, 231} == set(COLUMN["octet_delta_count"].elements)
 
 
 def test_quirk_45_biflow_when_rfc_5103_then_two_rows() -> None:

@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
+from appliance.decoding.columns.flow_times import NTP_TO_UNIX_SECONDS
 from appliance.decoding.results import DecodeOptions
-from appliance.decoding.times import NTP_TO_UNIX_SECONDS
 from tests.decoding.building import (
     BASIC,
     EXPORT_MS,

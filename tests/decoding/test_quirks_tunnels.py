@@ -1,4 +1,4 @@
-"""Which header of a tunnel is the flow; the rule is in `appliance.decoding.tunnels`."""
+"""Which header of a tunnel is the flow; the rule is in `appliance.decoding.columns.tunnels`."""
 
 from __future__ import annotations
 

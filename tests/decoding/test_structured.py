@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from appliance.cli.decode import decode_datagrams
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.decoding.explanation import explain
-from appliance.decoding.inspection import inspected_records
-from appliance.decoding.structured import LISTS, read_list
+from appliance.decoding.inspection import inspect_records
+from appliance.decoding.messages.faults import MalformedMessage
+from appliance.decoding.records.structured import LISTS, read_list
+from appliance.decoding.templates.template import VARIABLE_LENGTH, FieldSpecifier, Template
 from appliance.information_elements import element_by_id
-from appliance.wire.errors import MalformedMessage
-from appliance.wire.template import VARIABLE_LENGTH, FieldSpecifier, Template
 from tests.decoding.building import (
     VARIABLE,
     a_set,
@@ -46,9 +46,7 @@ def ends(last: int) -> bytes:
 def printed(*payloads: bytes) -> list[dict[str, Any]]:
     states = ExporterStates(ExporterLimits())
     results = decode_datagrams(an_app().decoders, map(datagram, payloads), states)
-    return [
-        record for _, result in results if result for record in inspected_records(result, states)
-    ]
+    return [record for _, result in results if result for record in inspect_records(result, states)]
 
 
 def explained(*payloads: bytes) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from appliance.wire.block import Datagram
+from appliance.decoding.messages.block import Datagram
 from tests.decoding.building import (
     EXPORT_SECONDS,
     RECEIVED_MS,

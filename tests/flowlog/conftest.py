@@ -17,8 +17,7 @@ from appliance.flowlog import (
     Maintainer,
     batch_from_rows,
 )
-from appliance.flows import COLUMNS, FlowBatch
-from appliance.wire.block import V4_MAPPED
+from appliance.flows import COLUMNS, V4_MAPPED, FlowBatch
 
 NOW_MS = 4_102_444_800_000
 """The year 2100: files written by the test are then old, so that a finished hour is settled."""

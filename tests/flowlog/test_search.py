@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.decoding.columns import application_key
+from appliance.decoding.columns.mapping import application_key
 from appliance.errors import QueryError, StorageError
 from appliance.flowlog import (
     FlowLogLimits,
@@ -27,8 +27,7 @@ from appliance.flowlog import (
     seal,
 )
 from appliance.flowlog.macros import MACROS
-from appliance.flows import FlowBatch, address_halves, address_text
-from appliance.wire.block import V4_MAPPED
+from appliance.flows import V4_MAPPED, FlowBatch, address_halves, address_text
 
 STAGES = ("open", "closed", "sealed", "merged", "mixed")
 

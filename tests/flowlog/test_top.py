@@ -10,7 +10,7 @@ import pytest
 
 from appliance.errors import InvalidQueryError
 from appliance.flowlog import FlowSearch, TopQuestion
-from appliance.wire.block import V4_MAPPED
+from appliance.flows import V4_MAPPED
 
 
 def v4(text: str) -> np.uint64:

@@ -24,6 +24,7 @@ from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.saved_state import load_states, save_states
 from appliance.contracts import Decoder
+from appliance.decoding.messages.block import Datagram, block_of
 from appliance.errors import ApplianceError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, journal
 from appliance.flowlog.conditions import parse_condition, where_branches
@@ -37,7 +38,6 @@ from appliance.privileged.interfaces import parse
 from appliance.privileged.protocol import BadRequest, parsed
 from appliance.settings import read_settings_file
 from appliance.web.api_server import read_api_server
-from appliance.wire.block import Datagram, block_of
 from tests.decoding.building import RECEIVED_MS, an_app, decode
 from tests.decoding.worst_cases import all_cases
 from tests.web.building import NOW, Client, FakeStore, plugin_routes, settings_of, web_of

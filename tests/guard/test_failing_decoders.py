@@ -12,7 +12,11 @@ import pytest
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
+from appliance.decoding.messages.block import block_of
+from appliance.decoding.messages.faults import Fault, MalformedMessage
 from appliance.decoding.results import DecodeResult, NameFact
+from appliance.decoding.sequences.sequence_state import SequenceState
+from appliance.decoding.templates.timeline import SessionDomain
 from appliance.flows import FlowBatch
 from appliance.guard import (
     GuardedDecoder,
@@ -20,16 +24,11 @@ from appliance.guard import (
     PluginError,
     PluginFailures,
 )
-from appliance.wire.block import block_of
-from appliance.wire.errors import MalformedMessage
-from appliance.wire.message import Fault
-from appliance.wire.sequence import SequenceState
-from appliance.wire.timeline import Scope
 from tests.decoding.building import RECEIVED_MS, datagram, decoders, v5, v5_record
 from tests.guard.failing import RAISERS, guard_of, raiser, returning
 
 TIME = np.zeros(1, np.int64)
-SCOPE = Scope(0, 1, 2, 3, 250)
+SCOPE = SessionDomain(0, 1, 2, 3, 250)
 
 
 def batch(n_records: int = 1, **columns: Any) -> FlowBatch:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.app import App, build_app, registered_loaders
-from appliance.decoding.options import decode_options, raw_elements
+from appliance.collector.decode_options import decode_options, raw_elements
 from appliance.errors import SettingsError
 from appliance.nfacctd.effective import read_effective
 from appliance.nfacctd.examination import examine_collector_config

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.flowlog import Rows, batch_from_rows
-from appliance.flows import COLUMN, AnyArray, RecordKind, is_constant
+from appliance.flows import COLUMN, V4_MAPPED, AnyArray, RecordKind, is_constant
 from appliance.plugins.sql_store.bins import FIRST, LAST
 from appliance.plugins.sql_store.services import Services, service_ports
-from appliance.wire.block import V4_MAPPED
 
 IntArray = NDArray[np.int64]
 WordArray = NDArray[np.uint64]

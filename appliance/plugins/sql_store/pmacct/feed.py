@@ -24,6 +24,7 @@ from appliance.errors import SettingsError
 from appliance.flows import (
     COLUMN,
     UNKNOWN_PROTOCOL,
+    V4_MAPPED,
     AnyArray,
     FlowBatch,
     RecordKind,
@@ -32,7 +33,6 @@ from appliance.flows import (
 from appliance.plugins.sql_store.pmacct.feed_names import ApplicationNames, application_id
 from appliance.plugins.sql_store.pmacct.source import SourceTable
 from appliance.protocols import PROTOCOL_NAMES
-from appliance.wire.block import V4_MAPPED
 
 STAMP = "stamp_inserted"
 NO_ADDRESS = (0, V4_MAPPED)

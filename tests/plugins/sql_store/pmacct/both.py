@@ -16,16 +16,16 @@ import pymysql
 
 from appliance.app import build_app
 from appliance.cli.import_ import _blocks
+from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.service import exporter_limits, flow_log_limits
-from appliance.decoding.options import raw_elements
+from appliance.decoding.messages.block import block_of
 from appliance.flowlog import FlowLogWriter
 from appliance.nfacctd.effective import read_effective
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.sql_store.pmacct.loader import PmacctLoader
 from appliance.settings import SettingsFile
-from appliance.wire.block import block_of
 from tests.plugins.sql_store.pmacct.world import plain
 from tests.plugins.sql_store.world import MariaDb
 

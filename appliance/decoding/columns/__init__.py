@@ -1,0 +1,1 @@
+"""From the elements of Data Records to the columns of a FlowBatch."""

@@ -1,0 +1,1 @@
+"""Datagrams, their message headers and Sets."""

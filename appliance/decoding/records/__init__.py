@@ -1,0 +1,1 @@
+"""Data Records of one layout, decoded together."""

@@ -1,0 +1,1 @@
+"""What options records tell, and the sampling rate of each record."""

@@ -1,0 +1,1 @@
+"""Sequence numbers: who sent what, what was lost, who restarted."""

@@ -1,0 +1,1 @@
+"""Template records, decode plans, and which template applies to which Data Set."""
