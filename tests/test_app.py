@@ -10,12 +10,12 @@ import pytest
 
 from appliance.accounts import configured_accounts
 from appliance.app import build_app, open_app
-from appliance.collector.engines import engine_of
 from appliance.contracts import FeedOrder, Principal, Registered, Route
 from appliance.errors import SettingsError, StartupError, StorageError
 from appliance.guard.methods import checked_principal
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, build_plugin_manager, new_plugin_manager
+from appliance.processes.engines import engine_of
 from appliance.setting_types import Integer, ListenAddress
 from appliance.settings import Setting, SettingsFile
 

@@ -12,9 +12,9 @@ import click
 from appliance.app import App, registered_settings
 from appliance.cli.options import pass_app
 from appliance.cli.tables import Column, aligned, printable, terminal_width
-from appliance.collector.engines import examine_engine
 from appliance.environment import FAIL, OK, Finding, examine
 from appliance.nfacctd.examination import examine_collector_config
+from appliance.processes.engines import examine_engine
 from appliance.settings import CORE_SETTINGS, EffectiveSetting, sample_configuration
 
 _COLOURS = {OK: "green", FAIL: "red"}

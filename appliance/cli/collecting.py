@@ -12,18 +12,18 @@ from types import FrameType
 import click
 
 from appliance.app import App, open_app
-from appliance.collector.children import Child
-from appliance.collector.engines import Engine
-from appliance.collector.parent import run_watch
-from appliance.collector.supervision import PidFile
-from appliance.collector.supervision.choice import pid_file_path
-from appliance.collector.supervision.notification import STOPPING, notify, status_line
 from appliance.errors import ApplianceError, SettingsError
 from appliance.nfacctd.effective import EffectiveConfig
 from appliance.nfacctd.in_force import config_in_force, put_in_force
 from appliance.nfacctd.in_force import configured as configured_collector
 from appliance.nfacctd.logging import log_handler
 from appliance.nfacctd.overrides import decided
+from appliance.processes.children import Child
+from appliance.processes.engines import Engine
+from appliance.processes.notification import STOPPING, notify, status_line
+from appliance.processes.parent import run_watch
+from appliance.processes.supervision import PidFile
+from appliance.processes.supervision.choice import pid_file_path
 from appliance.setting_types import ListenAddress, parse_listen_address
 from appliance.settings import BUILT_IN
 

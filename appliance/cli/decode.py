@@ -11,13 +11,13 @@ import click
 
 from appliance.app import App
 from appliance.cli.options import pass_app, ports_option
-from appliance.collector.captures import CaptureReader
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.explanation import explain
 from appliance.decoding.inspection import inspected_records
 from appliance.decoding.results import DecodeResult
 from appliance.guard import GuardedDecoder, PluginError
+from appliance.traffic.captures import CaptureReader
 from appliance.wire.block import Datagram, DatagramBlock, block_of
 from appliance.wire.errors import MalformedMessage
 from appliance.wire.message import Fault, versions

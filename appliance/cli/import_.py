@@ -9,7 +9,6 @@ import click
 
 from appliance.app import App
 from appliance.cli.options import pass_app, ports_option
-from appliance.collector.captures import CaptureReader, blocks_of
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.service import (
@@ -20,6 +19,7 @@ from appliance.collector.service import (
 )
 from appliance.decoding.options import raw_elements
 from appliance.flowlog import FlowLogWriter
+from appliance.traffic.captures import CaptureReader, blocks_of
 from appliance.wire.block import Datagram, block_of
 
 

@@ -23,18 +23,18 @@ from appliance.cli.collecting import (
     start_logging,
 )
 from appliance.cli.options import command_hint, pass_app
-from appliance.collector.children import Child
-from appliance.collector.parent import RUN_VARIABLE
 from appliance.collector.service import CollectorPaths
 from appliance.collector.status import read_status
-from appliance.collector.supervision import LocalSupervisor, NotRunning, Revival
-from appliance.collector.supervision.choice import (
+from appliance.errors import StartupError
+from appliance.nfacctd.examination import configuration_hints
+from appliance.processes.children import Child
+from appliance.processes.parent import RUN_VARIABLE
+from appliance.processes.supervision import LocalSupervisor, NotRunning, Revival
+from appliance.processes.supervision.choice import (
     collect_command,
     listen_environment,
     pid_file_path,
 )
-from appliance.errors import StartupError
-from appliance.nfacctd.examination import configuration_hints
 from appliance.setting_types import ListenAddress
 
 _WATCH_SECONDS = 0.5

@@ -17,9 +17,9 @@ from appliance.accounts.secret import secret_or_new, secret_path
 from appliance.app import App
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
-from appliance.collector.parent import parent_watch
-from appliance.collector.supervision.notification import ALIVE, READY, STOPPING, notify
 from appliance.errors import StorageError
+from appliance.processes.notification import ALIVE, READY, STOPPING, notify
+from appliance.processes.parent import parent_watch
 from appliance.ratelimit import RateLimited
 from appliance.web.lock import shared_api_lock
 

@@ -19,11 +19,11 @@ from appliance.app import App
 from appliance.collector.late_rows import bin_columns, more_than, rows_of_bin
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, write_status
-from appliance.collector.supervision.notification import ALIVE, notify
 from appliance.contracts import FeedBin, FlowFeed
 from appliance.errors import QueryError, StorageError
 from appliance.flowlog import FlowLogWriter
 from appliance.flows import FlowBatch
+from appliance.processes.notification import ALIVE, notify
 from appliance.ratelimit import RateLimited
 
 # Of the process, which has one feed.

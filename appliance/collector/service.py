@@ -30,12 +30,12 @@ from appliance.collector.saved_state import (
 )
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import collector_status, write_status
-from appliance.collector.supervision.notification import ALIVE, notify
 from appliance.decoding.options import raw_elements
 from appliance.decoding.results import Exporter
 from appliance.errors import StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
+from appliance.processes.notification import ALIVE, notify
 from appliance.ratelimit import RateLimited
 from appliance.setting_types import ListenAddress
 from appliance.settings import Settings

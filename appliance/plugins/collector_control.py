@@ -13,12 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from appliance.collector.supervision import (
-    AlreadyRunning,
-    NotRunning,
-    SupervisionError,
-    Supervisor,
-)
 from appliance.contracts import ADMINISTRATOR, Answer, Route
 from appliance.errors import ApplianceError, SettingsError, StorageError
 from appliance.hookspecs import hookimpl
@@ -26,6 +20,12 @@ from appliance.nfacctd.config import CollectorConfig, read_config
 from appliance.nfacctd.editing import change_config, edited
 from appliance.nfacctd.effective import DEFAULT_PORT, EffectiveConfig, effective
 from appliance.nfacctd.in_force import config_file, configured
+from appliance.processes.supervision import (
+    AlreadyRunning,
+    NotRunning,
+    SupervisionError,
+    Supervisor,
+)
 from appliance.settings import Settings
 from appliance.stores import DATABASE_SETTING
 from appliance.web.bodies import Body

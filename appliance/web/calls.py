@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
-from appliance.collector.supervision import Supervisor
 from appliance.contracts import AccountStore, FlowStore, MetricsCollector, Principal, Route
 from appliance.errors import StartupError, StorageError
 from appliance.guard import PluginFailures
+from appliance.processes.supervision import Supervisor
 from appliance.settings import Settings
 from appliance.web.audit import Act
 from appliance.web.bodies import Body

@@ -10,9 +10,9 @@ from typing import Any
 
 from appliance.accounts import configured_accounts
 from appliance.app import App
-from appliance.collector.supervision import supervisor_of
 from appliance.contracts import AccountStore, FlowStore, Principal
 from appliance.guard.methods import checked_principal
+from appliance.processes.supervision import supervisor_of
 from appliance.web.api_server import ApiServerConfig, configuration_folder, read_api_server
 from appliance.web.application import build_web
 from appliance.web.calls import Services

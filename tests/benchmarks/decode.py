@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from appliance.collector.generator import PROTOCOLS, ExporterProfile, Generator
 from appliance.flows import FlowBatch
+from appliance.traffic.generator import PROTOCOLS, ExporterProfile, Generator
 from appliance.wire.block import V4_MAPPED, DatagramBlock
 
 BLOCK_DATAGRAMS = 1024

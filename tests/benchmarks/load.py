@@ -20,9 +20,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.collector.generator import ExporterProfile, GeneratedBlock, Generator, Sums, layouts
-from appliance.collector.outlets import Outlets
 from appliance.setting_types import ListenAddress
+from appliance.traffic.generator import ExporterProfile, GeneratedBlock, Generator, Sums, layouts
+from appliance.traffic.outlets import Outlets
 
 FLOWS_PER_PASS = 1_200_000
 NEAR_NETWORK = 10

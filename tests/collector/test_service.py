@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
-from appliance.collector.generator.exporters import GeneratedBlock, Sums
-from appliance.collector.outlets import Outlets
 from appliance.flowlog import FlowSearch
+from appliance.traffic.generator import ExporterProfile, Generator, Order, Transmission
+from appliance.traffic.generator.exporters import GeneratedBlock, Sums
+from appliance.traffic.outlets import Outlets
 from tests.collector.running import RunningCollector, free_port
 
 TRAFFIC = Path(__file__).parents[1] / "data" / "traffic.pcap"

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from appliance.collector.captures import CaptureReader
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
+from appliance.traffic.captures import CaptureReader
 from appliance.wire.block import Datagram
 from tests.decoding.building import (
     BASIC,

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from appliance.collector.captures import read_capture
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.saved_state import load_templates, save_templates
 from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
+from appliance.traffic.captures import read_capture
 from appliance.wire.template import FieldSpecifier, Template
 from tests.decoding.building import (
     BASIC,

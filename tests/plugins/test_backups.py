@@ -20,9 +20,9 @@ from appliance.app import open_app
 from appliance.backups.archive import BackupError, pack, unpack
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.collector.supervision import PidFile
 from appliance.plugins.sql_store.copies import MysqlDump
 from appliance.plugins.sql_store.places import place_at
+from appliance.processes.supervision import PidFile
 from appliance.web.store_access import configured_store
 
 
