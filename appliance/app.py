@@ -40,8 +40,8 @@ from appliance.guard import (
 from appliance.guard.methods import BACKUP, LOADER, METRICS, STORE
 from appliance.guard.registration import REGISTERED
 from appliance.guard.values import nothing, optional
-from appliance.nfacctd.in_force import config_in_force
-from appliance.nfacctd.overrides import decided
+from appliance.nfacctd.active_config import active_config
+from appliance.nfacctd.overrides import with_overrides
 from appliance.plugin_manager import build_plugin_manager
 from appliance.ratelimit import RateLimited
 from appliance.settings import CORE_SETTINGS, Setting, Settings, SettingsFile, read_settings_file
@@ -177,7 +177,7 @@ def _with_collector_config(settings: Settings) -> Settings:
     One that is wrong stops the collector when it starts; what looks after it must go on.
     """
     try:
-        return decided(settings, config_in_force(settings))
+        return with_overrides(settings, active_config(settings))
     except SettingsError as error:
         log.warning("collector configuration: %s", error)
         return settings

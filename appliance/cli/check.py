@@ -12,9 +12,9 @@ import click
 from appliance.app import App, registered_settings
 from appliance.cli.options import pass_app
 from appliance.cli.tables import Column, aligned, printable, terminal_width
-from appliance.environment import FAIL, OK, Finding, examine
-from appliance.nfacctd.examination import examine_collector_config
-from appliance.processes.engines import examine_engine
+from appliance.environment import FAIL, OK, Finding, check_environment
+from appliance.nfacctd.checks import check_collector_config
+from appliance.processes.engines import check_engine
 from appliance.settings import CORE_SETTINGS, EffectiveSetting, sample_configuration
 
 _COLOURS = {OK: "green", FAIL: "red"}
@@ -41,10 +41,10 @@ def command(app: App, with_settings: bool, as_json: bool, sample: bool) -> int:
         click.echo(sample_configuration(settings), nl=False)
         return 0
     effective = list(app.settings.describe())
-    from appliance.web.examination import examine_web
+    from appliance.web.checks import check_web
 
-    collector, said = examine_collector_config(app.settings)
-    findings = [*examine(app.settings), *said, *examine_engine(app), *examine_web(app)]
+    collector, said = check_collector_config(app.settings)
+    findings = [*check_environment(app.settings), *said, *check_engine(app), *check_web(app)]
     if as_json:
         _print_json(effective, collector, findings)
     else:

@@ -20,8 +20,8 @@ from appliance.cli.collecting import (
 )
 from appliance.cli.options import pass_app
 from appliance.contracts import FeedOrder
+from appliance.nfacctd.checks import configuration_hints
 from appliance.nfacctd.daemon import detach, goes_to_background, pidfile
-from appliance.nfacctd.examination import configuration_hints
 from appliance.processes.children import Child
 from appliance.processes.engines import engine_of
 from appliance.processes.notification import READY, notify

@@ -26,10 +26,10 @@ from appliance.cli.options import command_hint, pass_app
 from appliance.collector.service import CollectorPaths
 from appliance.collector.status import read_status
 from appliance.errors import StartupError
-from appliance.nfacctd.examination import configuration_hints
+from appliance.nfacctd.checks import configuration_hints
 from appliance.processes.children import Child
 from appliance.processes.parent import RUN_VARIABLE
-from appliance.processes.supervision import LocalSupervisor, NotRunning, Revival
+from appliance.processes.supervision import LocalSupervisor, NotRunning, RestartPolicy
 from appliance.processes.supervision.choice import (
     collect_command,
     listen_environment,
@@ -129,13 +129,13 @@ def _look_after(
     supervisor: LocalSupervisor, children: Sequence[Child], stopping: threading.Event
 ) -> int:
     """Keep collector and children running until the end; return what to exit with."""
-    revival = Revival(supervisor)
+    restart_policy = RestartPolicy(supervisor)
     with ExitStack() as started:
         for child in children:
             child.start()
             started.callback(child.stop)
         while not stopping.wait(_WATCH_SECONDS):
-            revival.look(time.monotonic())
+            restart_policy.look(time.monotonic())
             for child in children:
                 child.watch()
             if any(child.has_failed for child in children):

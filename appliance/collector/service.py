@@ -33,7 +33,7 @@ from appliance.collector.status import collector_status, write_status
 from appliance.decoding.options import raw_elements
 from appliance.decoding.results import Exporter
 from appliance.errors import StorageError
-from appliance.flowlog import FlowLogLimits, FlowLogWriter
+from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
 from appliance.processes.notification import ALIVE, notify
 from appliance.ratelimit import RateLimited
@@ -46,12 +46,11 @@ log = RateLimited(logging.getLogger(__name__))
 STATES_FILE = "exporters.json"
 STATUS_FILE = "collector.json"
 LOADER_STATUS_FILE = "loader.json"
-FLOW_LOG_FOLDER = "flowlog"
 
 GATHER_SECONDS = 0.1
 """Datagrams queue up this long, so that blocks are large; far less than the buffer holds."""
 
-BLOCK_DATAGRAMS = 4096
+RECEIVE_BLOCK_DATAGRAMS = 4096
 """The largest block. Half the time of a flow goes into its block when there are only 400 in it."""
 
 _RECEIVE_SECONDS = 0.2
@@ -124,7 +123,7 @@ class Collector:
             receive_buffer_octets=settings["collector.receive_buffer"],
             allowed=settings["collector.allowed_exporters"],
             gather_seconds=GATHER_SECONDS,
-            block_datagrams=BLOCK_DATAGRAMS,
+            block_datagrams=RECEIVE_BLOCK_DATAGRAMS,
         )
         self._templates_file: Path | None = settings["collector.templates_file"]
         self._before: Mapping[str, int] = {}

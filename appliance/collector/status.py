@@ -12,11 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from appliance.atomic_files import atomic_write
 from appliance.collector.exporter_state import ExporterState
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.inspection import field_name
 from appliance.flows import address_text
-from appliance.whole_files import replacing
 from appliance.wire.options import Sampling
 from appliance.wire.template import FieldSpecifier
 
@@ -90,7 +90,7 @@ def exporter_facts(states: ExporterStates, now_ms: int) -> dict[str, Any]:
 
 def write_status(path: Path, status: dict[str, Any]) -> None:
     """Replace the file."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps(status).encode())
 
 
@@ -132,7 +132,7 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
 
 def _sessions(state: ExporterState, now_ms: int) -> dict[str, Any]:
     """Collect the figures of the sessions that no later one has followed, by port."""
-    waiting = state.room.n_waiting()
+    waiting = state.pending.n_waiting()
     templates = Counter(scope.port for scope, _ in state.templates)
     newest_ms = max((session.first_ms for session in state.sessions.values()), default=0)
     lasting = [(p, s) for p, s in state.sessions.items() if s.last_ms >= newest_ms]

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from appliance.whole_files import replacing
+from appliance.atomic_files import atomic_write
 from appliance.wire.saved import saved_template, whole_number
 from appliance.wire.template import V9_SCOPE, VARIABLE_LENGTH, FieldSpecifier, Template
 
@@ -57,7 +57,7 @@ def write_templates(path: Path, saved: Iterable[SavedTemplate]) -> None:
     OSError
         It cannot be written.
     """
-    with replacing(path, durable=True) as file:
+    with atomic_write(path, durable=True) as file:
         lines = (line for each in saved if (line := _line(each)))
         file.writelines(f"{json.dumps(line)}\n".encode() for line in lines)
 

@@ -13,7 +13,7 @@ from appliance.environment import FAIL, HINT, OK, Finding
 from appliance.errors import ApplianceError, SettingsError
 from appliance.guard import guarded
 from appliance.guard.methods import FEED
-from appliance.nfacctd.in_force import config_in_force
+from appliance.nfacctd.active_config import active_config
 from appliance.processes.nfacctd_process import NfacctdProcess, nfacctd_program
 from appliance.setting_types import ListenAddress
 from appliance.settings import NFACCTD
@@ -61,13 +61,13 @@ def engine_of(app: App, listen: Sequence[ListenAddress], pmacct: FeedOrder | Non
     if listen:
         raise SettingsError("nfacctd listens where its configuration says", key="--listen")
     feed = _feed(app, FeedOrder())
-    config = config_in_force(app.settings)
+    config = active_config(app.settings)
     if config is None:
         raise SettingsError("nfacctd needs a configuration", key="collector.config")
     return FeedCollector(app, feed, NfacctdProcess(config, app.settings["data_directory"]))
 
 
-def examine_engine(app: App) -> list[Finding]:
+def check_engine(app: App) -> list[Finding]:
     """Look at what the engine nfacctd needs, and at what its tables lack."""
     if app.settings["collector.engine"] != NFACCTD:
         return []

@@ -26,7 +26,7 @@ from appliance.errors import CaptureError
 from appliance.traffic.packets import FRAGMENTS, OTHER_PORT, PacketParser, Skipped
 from appliance.wire.block import Datagram
 
-BLOCK_DATAGRAMS = 1024
+CAPTURE_BLOCK_DATAGRAMS = 1024
 """The most that `blocks_of` puts together."""
 
 MAX_PACKET_OCTETS = 262_144
@@ -192,7 +192,7 @@ def blocks_of(datagrams: Iterable[Datagram]) -> Iterator[list[Datagram]]:
     block: list[Datagram] = []
     for datagram in datagrams:
         if block and (
-            len(block) == BLOCK_DATAGRAMS
+            len(block) == CAPTURE_BLOCK_DATAGRAMS
             or not 0 <= datagram.received_ms - block[0].received_ms < 1000
         ):
             yield block

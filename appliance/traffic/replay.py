@@ -15,7 +15,7 @@ from pathlib import Path
 from appliance.errors import CaptureError
 from appliance.setting_types import ListenAddress
 from appliance.traffic.captures import CapturedDatagram, CaptureReader
-from appliance.traffic.outlets import Outlets
+from appliance.traffic.source_sockets import SourceSockets
 from appliance.wire.block import Datagram, block_of
 
 EXPORT_PORTS = frozenset((2055, 4739, 6343, 9995, 9996))
@@ -142,14 +142,14 @@ class Replay:
         """
         start = time.monotonic()
         clock, report = _Clock(self._pace), self.report
-        with Outlets(self._target) as outlets:
+        with SourceSockets(self._target) as sockets:
             for reader in self._readers():
                 read_before = report.file_octets
                 for batch in self._batches(reader, clock):
-                    _send(outlets, batch)
+                    _send(sockets, batch)
                     report.datagrams += len(batch)
                     report.octets += sum(len(datagram.payload) for datagram in batch)
-                    report.exporters, report.refused = len(outlets), outlets.refused
+                    report.exporters, report.refused = len(sockets), sockets.refused
                     report.file_octets = read_before + reader.octets_read
                     report.seconds = time.monotonic() - start
                     if progress is not None:
@@ -215,7 +215,7 @@ class _Clock:
         return self._start + due - time.monotonic()
 
 
-def _send(outlets: Outlets, batch: list[Datagram]) -> None:
+def _send(sockets: SourceSockets, batch: list[Datagram]) -> None:
     """Send datagrams of one session together; the order within each is kept."""
     sessions: dict[tuple[tuple[int, int], int], list[Datagram]] = {}
     for datagram in batch:
@@ -223,4 +223,4 @@ def _send(outlets: Outlets, batch: list[Datagram]) -> None:
         sessions.setdefault(session, []).append(datagram)
     for session, datagrams in sessions.items():
         block = block_of(datagrams)
-        outlets.send(session, block.octets, block.lengths)
+        sockets.send(session, block.octets, block.lengths)

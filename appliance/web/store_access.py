@@ -13,8 +13,8 @@ from typing import Generic, Protocol, TypeVar
 from appliance.app import App
 from appliance.contracts import FlowStore
 from appliance.errors import SettingsError, StorageError
-from appliance.nfacctd.in_force import config_in_force, configured, version_in_force
-from appliance.nfacctd.overrides import decided
+from appliance.nfacctd.active_config import active_config, active_version, config_from_file
+from appliance.nfacctd.overrides import with_overrides
 from appliance.stores import store_factory
 
 
@@ -72,7 +72,7 @@ class StoreAccess(Generic[S]):
 
 def flow_store_access(app: App) -> StoreAccess[FlowStore]:
     """Return the way to the store of flows; it changes with the collector's configuration."""
-    return StoreAccess(configured_store(app), lambda: version_in_force(app.base_settings))
+    return StoreAccess(configured_store(app), lambda: active_version(app.base_settings))
 
 
 def configured_store(app: App) -> Callable[[], FlowStore]:
@@ -83,7 +83,7 @@ def configured_store(app: App) -> Callable[[], FlowStore]:
 
     def open_store() -> FlowStore:
         try:
-            settings = decided(app.base_settings, config_in_force(app.base_settings))
+            settings = with_overrides(app.base_settings, active_config(app.base_settings))
             opener = store_factory(app.stores, settings)
         except SettingsError as error:
             raise StorageError(str(error)) from None
@@ -101,7 +101,7 @@ def preflight_of(app: App) -> Callable[[], None]:
     """
 
     def preflight() -> None:
-        settings = decided(app.base_settings, configured(app.base_settings))
+        settings = with_overrides(app.base_settings, config_from_file(app.base_settings))
         opener = store_factory(app.stores, settings)
         if opener is None:
             return

@@ -144,7 +144,7 @@ def assert_within(states: ExporterStates) -> None:
         fields = [len(known.template.fields) for known in state.templates.values()]
         assert state.template_fields == sum(fields)
         assert sum(fields) <= limits.template_fields or len(fields) == 1
-        assert state.room.octets <= limits.waiting_octets
+        assert state.pending.octets <= limits.waiting_octets
         n_names = sum(len(session.names) for session in state.sessions.values())
         assert state.n_names == n_names <= limits.names
     assert states.octets == sum(state.octets for state in states.exporters.values())

@@ -15,10 +15,10 @@ import pytest
 from appliance.collector.receiver import Receiver
 from appliance.errors import CaptureError
 from appliance.setting_types import ListenAddress
-from appliance.traffic import outlets as outlets_module
-from appliance.traffic.outlets import Outlets, TargetError
+from appliance.traffic import source_sockets as source_sockets_module
 from appliance.traffic.replay import Pace, Replay, capture_files
 from appliance.traffic.sendmmsg import DatagramSender
+from appliance.traffic.source_sockets import SourceSockets, TargetError
 from tests.traffic.building import ethernet, ipv4, pcap, udp
 
 
@@ -88,7 +88,7 @@ def test_replay_when_capture_has_several_sessions_then_each_keeps_apart(
 def test_replay_when_sessions_outnumber_sockets_then_they_share_and_all_arrives(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlets_module, "MAX_OUTLETS", 4)
+    monkeypatch.setattr(source_sockets_module, "MAX_SOURCE_SOCKETS", 4)
     frames = [ipv4(udp(b"%d" % i, 1000 + i % 20)) for i in range(100)]
     report = Replay([capture(tmp_path, *frames)], receiver.addresses[0]).run()
     assert report.exporters == 4
@@ -244,7 +244,7 @@ def test_send_when_a_datagram_is_too_long_then_os_error(receiver: Receiver, sing
 
 def test_outlets_when_the_target_is_loopback_then_addresses_differ(receiver: Receiver) -> None:
     octets, lengths = np.zeros((1, 4), np.uint8), np.array([4])
-    with Outlets(receiver.addresses[0]) as outlets:
+    with SourceSockets(receiver.addresses[0]) as sockets:
         for number in range(3):
-            outlets.send((number, 0), octets, lengths)
+            sockets.send((number, 0), octets, lengths)
     assert [address for _, address, _ in arrived(receiver)] == [2, 3, 4]

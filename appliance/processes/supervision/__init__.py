@@ -8,7 +8,7 @@ not.
 from appliance.processes.supervision.choice import supervisor_of
 from appliance.processes.supervision.local import LocalSupervisor
 from appliance.processes.supervision.pid_file import PidFile
-from appliance.processes.supervision.revival import Revival
+from appliance.processes.supervision.restart_policy import RestartPolicy
 from appliance.processes.supervision.supervisor import (
     AlreadyRunning,
     CollectorProcess,
@@ -25,7 +25,7 @@ __all__ = [
     "LocalSupervisor",
     "NotRunning",
     "PidFile",
-    "Revival",
+    "RestartPolicy",
     "StartFailed",
     "StopFailed",
     "SupervisionError",

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from appliance.privileged.client import COLLECTOR_UNIT, HELPER_SOCKET, has_helper
+from appliance.privileged.client import HELPER_SOCKET, has_helper
+from appliance.privileged.protocol import COLLECTOR_UNIT
 from appliance.processes.supervision.local import LocalSupervisor
 from appliance.processes.supervision.supervisor import Supervisor
 from appliance.processes.supervision.systemd import SystemdSupervisor

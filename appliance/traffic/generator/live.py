@@ -17,7 +17,7 @@ from appliance.traffic.generator.exporters import (
 )
 from appliance.traffic.generator.profiles import ExporterProfile
 from appliance.traffic.generator.traffic import rhythm
-from appliance.traffic.outlets import Outlets
+from appliance.traffic.source_sockets import SourceSockets
 
 SHORTEST_TICK_SECONDS = 0.02
 LONGEST_TICK_SECONDS = 0.5
@@ -100,12 +100,12 @@ class Transmission:
         limit = math.inf if self._order.seconds is None else self._order.seconds
         start = time.monotonic()
         sent = 0
-        with Outlets(self._target) as outlets:
+        with SourceSockets(self._target) as sockets:
             while (left := self._left(sent)) > 0 and self.seconds < limit:
                 before, self.seconds = self.seconds, min(time.monotonic() - start, limit)
                 n = int(min(self._newly_due(self.seconds - before), left))
                 for block in self._generator.datagrams(n):
-                    self._send(outlets, block)
+                    self._send(sockets, block)
                 sent += n
                 if progress is not None:
                     progress(self)
@@ -138,7 +138,7 @@ class Transmission:
         tick = worth / (self._order.rate or math.inf)
         return min(max(tick, SHORTEST_TICK_SECONDS), LONGEST_TICK_SECONDS)
 
-    def _send(self, outlets: Outlets, block: GeneratedBlock) -> None:
-        outlets.send((block.exporter, 0), block.octets, block.lengths)
+    def _send(self, sockets: SourceSockets, block: GeneratedBlock) -> None:
+        sockets.send((block.exporter, 0), block.octets, block.lengths)
         self.sums[block.exporter].add(block.sums)
-        self.refused = outlets.refused
+        self.refused = sockets.refused

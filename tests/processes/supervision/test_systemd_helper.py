@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.privileged.client import COLLECTOR_UNIT
+from appliance.privileged.protocol import COLLECTOR_UNIT
 from appliance.processes.supervision import NotRunning, StartFailed, StopFailed
 from appliance.processes.supervision.systemd import SystemdSupervisor
 from tests.privileged.helper_server import HelperServer

@@ -1,6 +1,6 @@
-"""The waiting room of an exporter: Data Sets whose template has not come yet.
+"""The pending sets of an exporter: Data Sets whose template has not come yet.
 
-RFC 7011 section 8 allows to keep them. The room only keeps order; how much may wait and for how
+RFC 7011 section 8 allows to keep them. This only keeps order; how much may wait and for how
 long is decided by `exporters`.
 """
 
@@ -23,7 +23,7 @@ def waiting_octets(waiting: WaitingSet) -> int:
     return len(waiting.body) + _OVERHEAD_OCTETS
 
 
-class WaitingRoom:
+class PendingSets:
     """The Data Sets of one exporter that wait, each found by its template and by its scope.
 
     Attributes
@@ -41,7 +41,7 @@ class WaitingRoom:
     def __len__(self) -> int:
         return sum(map(len, self._of_scope.values()))
 
-    def let_in(self, waiting: WaitingSet) -> None:
+    def add(self, waiting: WaitingSet) -> None:
         """Keep a Set; it gets the next serial number."""
         serial = self._next_serial
         self._next_serial += 1
@@ -51,7 +51,7 @@ class WaitingRoom:
         self._of_scope.setdefault(waiting.scope, {})[serial] = kept
         self.octets += waiting_octets(waiting)
 
-    def take_out(self, waiting: WaitingSet) -> bool:
+    def remove(self, waiting: WaitingSet) -> bool:
         """Remove a Set, found by its serial number; tell whether it was there."""
         scope, template = waiting.scope, (waiting.scope, waiting.set_id)
         of_scope = self._of_scope.get(scope, {})
@@ -85,5 +85,5 @@ class WaitingRoom:
 
     def waiting_since(self, before_ms: int) -> Sequence[WaitingSet]:
         """Return those that were received before a time (milliseconds UTC)."""
-        rooms = self._of_scope.values()
-        return tuple(w for room in rooms for w in room.values() if w.received_ms < before_ms)
+        pending = self._of_scope.values()
+        return tuple(w for sets in pending for w in sets.values() if w.received_ms < before_ms)

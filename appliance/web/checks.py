@@ -34,18 +34,18 @@ _BUSY = "used by another program"
 _LOOPBACK = ("127.", "::1")
 
 
-def examine_web(app: App) -> list[Finding]:
+def check_web(app: App) -> list[Finding]:
     """Look at everything that the web server needs on this machine."""
     return [
-        *_examine_listeners(app),
-        *_examine_certificate(app),
-        _examine_secret(secret_path(app.settings)),
-        _examine_store(app),
-        _examine_accounts(app),
+        *_check_listeners(app),
+        *_check_certificate(app),
+        _check_secret(secret_path(app.settings)),
+        _check_store(app),
+        _check_accounts(app),
     ]
 
 
-def _examine_listeners(app: App) -> Iterator[Finding]:
+def _check_listeners(app: App) -> Iterator[Finding]:
     try:
         api = read_api_server(configuration_folder(app.settings))
         listeners = configured_listeners(app.settings, api)
@@ -55,12 +55,12 @@ def _examine_listeners(app: App) -> Iterator[Finding]:
     yield from (Finding(HINT, "api", warning) for warning in api.warnings)
     for listener in listeners:
         if isinstance(listener.address, UnixAddress):
-            yield _examine_unix(listener.address)
+            yield _check_unix(listener.address)
         else:
-            yield _examine_listener(listener, listener.address)
+            yield _check_listener(listener, listener.address)
 
 
-def _examine_unix(address: UnixAddress) -> Finding:
+def _check_unix(address: UnixAddress) -> Finding:
     """Look at the folder only: binding would take the socket away from a running appliance."""
     folder = address.path.parent
     if not folder.is_dir():
@@ -71,7 +71,7 @@ def _examine_unix(address: UnixAddress) -> Finding:
     return Finding(OK, "api socket", f"{address} is for a proxy on this machine")
 
 
-def _examine_listener(listener: Listener, address: ListenAddress) -> Finding:
+def _check_listener(listener: Listener, address: ListenAddress) -> Finding:
     what = f"api port {address.port}"
     try:
         if listener.tls is not None:
@@ -106,7 +106,7 @@ def _user_of(port: int) -> str:
     return "another program"
 
 
-def _examine_certificate(app: App) -> Iterator[Finding]:
+def _check_certificate(app: App) -> Iterator[Finding]:
     try:
         pair = appliance_tls(app.settings)
         ends = expiry(pair.certificate) if pair is not None else None
@@ -122,7 +122,7 @@ def _examine_certificate(app: App) -> Iterator[Finding]:
         yield Finding(OK, "certificate", text)
 
 
-def _examine_accounts(app: App) -> Finding:
+def _check_accounts(app: App) -> Finding:
     """Look for an administrator; a file that is not there yet is not made for that."""
     settings = app.settings
     if not app.plugins.hook.account_store_from_url.get_hookimpls():
@@ -144,7 +144,7 @@ def _examine_accounts(app: App) -> Finding:
     return Finding(OK, "accounts", f"{len(users)} in the database")
 
 
-def _examine_secret(path: Path) -> Finding:
+def _check_secret(path: Path) -> Finding:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -158,7 +158,7 @@ def _examine_secret(path: Path) -> Finding:
     return Finding(OK, "secret", f"{path} is readable for this user only")
 
 
-def _examine_store(app: App) -> Finding:
+def _check_store(app: App) -> Finding:
     """Ask the store how it is; a file that is not there yet is not made for that."""
     settings = app.settings
     scheme, _, place = str(settings[DATABASE_SETTING]).partition(":")

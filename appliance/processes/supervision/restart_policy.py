@@ -14,7 +14,7 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _CALM_SECONDS = 300.0
 
 
-class Revival:
+class RestartPolicy:
     """Looks after one supervisor's collector, with pauses that grow while it keeps crashing."""
 
     def __init__(self, supervisor: LocalSupervisor) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.errors import SettingsError, StorageError
 from appliance.nfacctd.config import read_config
 from appliance.nfacctd.effective import EVERY_KEY, EffectiveConfig, effective, read_effective
 from appliance.settings import NFACCTD, Settings
-from appliance.whole_files import PRIVATE, replacing
 
 FILE = "mysql-nfacctd.conf"
 COPY = "collector.conf"
@@ -41,7 +41,7 @@ def ignorable_keys(settings: Settings) -> Collection[str]:
     return EVERY_KEY if settings["collector.engine"] == NFACCTD else allowed
 
 
-def configured(settings: Settings) -> EffectiveConfig | None:
+def config_from_file(settings: Settings) -> EffectiveConfig | None:
     """Read the file; None when there is none and none is named.
 
     Raises
@@ -57,17 +57,17 @@ def configured(settings: Settings) -> EffectiveConfig | None:
     return found
 
 
-def put_in_force(settings: Settings) -> EffectiveConfig | None:
+def activate_config(settings: Settings) -> EffectiveConfig | None:
     """Read the file as the collector that starts, and make it count.
 
     Raises
     ------
     SettingsError
-        As `configured`; what was in force stays so.
+        As `config_from_file`; what was in force stays so.
     StorageError
         The copy cannot be written.
     """
-    found = configured(settings)
+    found = config_from_file(settings)
     copy = copy_path(settings)
     try:
         if found is None:
@@ -75,33 +75,33 @@ def put_in_force(settings: Settings) -> EffectiveConfig | None:
         else:
             copy.parent.mkdir(parents=True, exist_ok=True)
             # There are passwords in it.
-            with replacing(copy, PRIVATE) as file:
+            with atomic_write(copy, PRIVATE) as file:
                 file.write(found.path.read_bytes())
     except OSError as error:
         raise StorageError(f"{copy}: cannot be written: {error.strerror}") from error
     return found
 
 
-def config_in_force(settings: Settings) -> EffectiveConfig | None:
+def active_config(settings: Settings) -> EffectiveConfig | None:
     """Return what the collector was started with; before its first start, the file.
 
     Raises
     ------
     SettingsError
-        As `configured`.
+        As `config_from_file`.
     """
     copy = copy_path(settings)
     if not copy.exists():
-        return configured(settings)
+        return config_from_file(settings)
     try:
         # Relative paths in it start at the file's folder, not at the copy's.
         config = replace(read_config(copy), path=config_file(settings))
         return effective(config, ignorable_keys(settings))
     except SettingsError:
-        return configured(settings)
+        return config_from_file(settings)
 
 
-def version_in_force(settings: Settings) -> object:
+def active_version(settings: Settings) -> object:
     """Return what is another value once another configuration is in force."""
     try:
         found = copy_path(settings).stat()

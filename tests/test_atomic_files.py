@@ -7,18 +7,18 @@ import threading
 
 import pytest
 
-from appliance.whole_files import PRIVATE, replacing
+from appliance.atomic_files import PRIVATE, atomic_write
 
 AS_ROOT = os.geteuid() == 0
 
 
 def write(path, content: bytes, *options, **named) -> None:
-    with replacing(path, *options, **named) as file:
+    with atomic_write(path, *options, **named) as file:
         file.write(content)
 
 
 def write_half(path, error: type[BaseException]) -> None:
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(b"half")
         raise error
 
@@ -48,7 +48,7 @@ def test_replacing_when_the_block_fails_then_all_is_as_it_was(tmp_path, error):
 
 def test_replacing_when_private_then_never_readable_for_others(tmp_path):
     path = tmp_path / "key.pem"
-    with replacing(path, PRIVATE) as file:
+    with atomic_write(path, PRIVATE) as file:
         assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
     assert mode(path) == 0o600
 

@@ -13,9 +13,9 @@ from appliance.environment import FAIL, HINT, OK
 from appliance.errors import StorageError
 from appliance.plugin_manager import build_plugin_manager
 from appliance.settings import read_settings_file
-from appliance.web import examination
+from appliance.web import checks
 from appliance.web.certificates import make_pair, own_pair
-from appliance.web.examination import examine_web
+from appliance.web.checks import check_web
 from appliance.web.store_access import StoreAccess
 from tests.web.appliance import made_app
 from tests.web.building import FakeStore
@@ -30,7 +30,7 @@ def found(conf, monkeypatch):
         (folder / "api_server.yml").write_text(api or "listen: {address: 127.0.0.1, port: 0}")
         file = read_settings_file(folder)
         app = build_app(build_plugin_manager(file.disabled_plugins(), entry_points=()), file)
-        return [(f.status, f.text) for f in examine_web(app) if f.what.startswith(what)]
+        return [(f.status, f.text) for f in check_web(app) if f.what.startswith(what)]
 
     return about
 
@@ -53,7 +53,7 @@ def test_port_when_busy_then_who_and_what_to_do(found, busy):
 
 
 def test_port_when_our_server_has_it_then_ok(found, busy, monkeypatch):
-    monkeypatch.setattr(examination, "_user_of", lambda port: "appliance")
+    monkeypatch.setattr(checks, "_user_of", lambda port: "appliance")
     ((_, _), (status, text)) = found("api", f"listen: {{address: 127.0.0.1, port: {busy}}}")
     assert (status, text) == (OK, f"127.0.0.1:{busy} is used by the running appliance")
 
@@ -72,7 +72,7 @@ def test_files_when_wrong_then_fail_and_warnings_are_hints(found):
     assert "none.pem: cannot be read: no such file" in found("api", tls)[1][1]
 
 
-def test_secret_when_examined_then_who_can_read_it(found, tmp_path):
+def test_secret_when_checked_then_who_can_read_it(found, tmp_path):
     path = tmp_path / "var" / "secret"
     assert found("secret") == [(OK, f"{path} will be made with the first token")]
     path.parent.mkdir(exist_ok=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from appliance.environment import FAIL, HINT, OK, Finding
 from appliance.errors import SettingsError
+from appliance.nfacctd.active_config import config_file, ignorable_keys
 from appliance.nfacctd.config import read_config
 from appliance.nfacctd.effective import EffectiveConfig, effective
-from appliance.nfacctd.in_force import config_file, ignorable_keys
 from appliance.nfacctd.messages import shown_value
 from appliance.nfacctd.overrides import has_own_flow_database
 from appliance.settings import EffectiveSetting, Settings
@@ -15,7 +15,7 @@ from appliance.settings import EffectiveSetting, Settings
 WHAT = "collector configuration"
 
 
-def examine_collector_config(settings: Settings) -> tuple[list[EffectiveSetting], list[Finding]]:
+def check_collector_config(settings: Settings) -> tuple[list[EffectiveSetting], list[Finding]]:
     """Look at the configuration that the collector starts with next.
 
     Returns
@@ -37,7 +37,7 @@ def examine_collector_config(settings: Settings) -> tuple[list[EffectiveSetting]
 def configuration_hints(settings: Settings) -> list[str]:
     """Return what there is to say of a collector configuration that the collector starts with."""
     return [
-        finding.text for finding in examine_collector_config(settings)[1] if finding.status == HINT
+        finding.text for finding in check_collector_config(settings)[1] if finding.status == HINT
     ]
 
 
@@ -48,7 +48,7 @@ def _values(config: EffectiveConfig) -> list[EffectiveSetting]:
             shown_value(key, line.value),
             f"{config.path}:{line.number}",
         )
-        for key, plugin, line in config.in_force()
+        for key, plugin, line in config.active_lines()
     ]
 
 

@@ -18,8 +18,8 @@ from appliance.errors import ApplianceError
 from appliance.setting_types import ListenAddress
 from appliance.traffic.sendmmsg import DatagramSender
 
-MAX_OUTLETS = 256
-"""Sockets of one `Outlets`; further exporters share them."""
+MAX_SOURCE_SOCKETS = 256
+"""Sockets of one `SourceSockets`; further exporters share them."""
 
 SEND_BUFFER_OCTETS = 1 << 20
 
@@ -37,7 +37,7 @@ class TargetError(ApplianceError):
         super().__init__(f"cannot send to {target}: {problem}")
 
 
-class Outlets:
+class SourceSockets:
     """One connected socket for each exporter, opened when it first sends.
 
     Attributes
@@ -61,7 +61,7 @@ class Outlets:
     def __len__(self) -> int:
         return len(self._senders)
 
-    def __enter__(self) -> Outlets:
+    def __enter__(self) -> SourceSockets:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,9 +84,9 @@ class Outlets:
         sender = self._senders.get(session)
         if sender is not None:
             return sender
-        if len(self._senders) >= MAX_OUTLETS:
+        if len(self._senders) >= MAX_SOURCE_SOCKETS:
             self.shared += 1
-            return list(self._senders.values())[hash(session) % MAX_OUTLETS]
+            return list(self._senders.values())[hash(session) % MAX_SOURCE_SOCKETS]
         number = self._numbers.setdefault(session[0], len(self._numbers))
         sock = self._sockets.enter_context(_connected(self._target, number))
         return self._senders.setdefault(session, DatagramSender(sock))

@@ -18,7 +18,7 @@ PRIVATE = 0o600
 
 
 @contextmanager
-def replacing(
+def atomic_write(
     path: Path, mode: int = PUBLIC, *, keep: bool = False, durable: bool = False
 ) -> Iterator[BinaryIO]:
     """Open a file whose content takes the place of another one's when the block ends.
