@@ -17,9 +17,12 @@ import click
 import pluggy
 
 from appliance.cli import CORE_COMMANDS
+from appliance.collector.parts import CollectorParts
 from appliance.contracts import (
     THE_CORE,
     BackupPart,
+    FeedOrder,
+    FlowFeed,
     FlowStore,
     LogLoader,
     MetricsCollector,
@@ -37,7 +40,7 @@ from appliance.guard import (
     PluginFailures,
     guarded,
 )
-from appliance.guard.methods import BACKUP, LOADER, METRICS, STORE
+from appliance.guard.methods import BACKUP, FEED, LOADER, METRICS, STORE
 from appliance.guard.registration import REGISTERED
 from appliance.guard.values import nothing, optional
 from appliance.nfacctd.active_config import active_config
@@ -117,6 +120,28 @@ class App:
                 if value is not None:
                     return Registered(impl.plugin_name, value)
         return None
+
+    def collector_parts(self) -> CollectorParts:
+        """Return what a collector is built of."""
+        return CollectorParts(
+            self.settings, self.decoders, self.enrichers, self.failures, self.tell
+        )
+
+    def open_feed(self, order: FeedOrder) -> FlowFeed:
+        """Open a feed of tables that somebody else fills.
+
+        Raises
+        ------
+        SettingsError
+            No plugin reads them.
+        """
+        entry = self.first_result(
+            "flow_feed_from_order", "feed", FEED.check, order=order, settings=self.settings
+        )
+        if entry is None:
+            scheme = order.url.partition(":")[0]
+            raise SettingsError(f"no plugin reads tables of {scheme}: databases", key="--pmacct")
+        return cast(FlowFeed, guarded(self.guard(entry.plugin, "feed"), entry.value, FEED))
 
 
 def open_app(folder: Path | None = None) -> App:

@@ -201,7 +201,7 @@ def test_first_result_when_a_plugin_fails_then_it_is_counted_and_the_next_is_ask
 def test_flow_feed_from_order_when_a_plugin_fails_then_one_sentence(answer):
     app = app_of(site=plugin(flow_feed_from_order=answer))
     with pytest.raises(SettingsError, match="no plugin reads tables of x: databases"):
-        engine_of(app, (), FeedOrder("x:y"))
+        engine_of(app.collector_parts(), app.open_feed, (), FeedOrder("x:y"))
     assert app.failures.report()["site"]["feed"]["count"] == 1
 
 

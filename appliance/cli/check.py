@@ -44,7 +44,12 @@ def command(app: App, with_settings: bool, as_json: bool, sample: bool) -> int:
     from appliance.web.checks import check_web
 
     collector, said = check_collector_config(app.settings)
-    findings = [*check_environment(app.settings), *said, *check_engine(app), *check_web(app)]
+    findings = [
+        *check_environment(app.settings),
+        *said,
+        *check_engine(app.settings, app.open_feed),
+        *check_web(app),
+    ]
     if as_json:
         _print_json(effective, collector, findings)
     else:

@@ -47,7 +47,8 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
         started = starting(app)
         for text in configuration_hints(started.settings):
             log.warning("collector configuration: %s", text)
-        engine = engine_of(started, listen, FeedOrder(url, table) if url else None)
+        order = FeedOrder(url, table) if url else None
+        engine = engine_of(started.collector_parts(), started.open_feed, listen, order)
 
         def children() -> list[Child]:
             # `appliance run` says it itself, and more.

@@ -10,18 +10,20 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from appliance.atomic_files import atomic_write
 from appliance.collector.exporter_state import ExporterState
 from appliance.collector.exporters import ExporterStates
+from appliance.collector.fair_share import FairShare
+from appliance.collector.pipeline import Pipeline
+from appliance.collector.receiver import Receiver
 from appliance.decoding.inspection import field_name
+from appliance.flowlog import FlowLogWriter
 from appliance.flows import address_text
+from appliance.guard import PluginFailures
 from appliance.wire.options import Sampling
 from appliance.wire.template import FieldSpecifier
-
-if TYPE_CHECKING:
-    from appliance.collector.service import Collector
 
 PLUGIN_FAILURES = "plugin_failures"
 """By plugin and part; in the loader's file too."""
@@ -31,7 +33,22 @@ MAX_SESSIONS_SHOWN = 64
 """Of each exporter: those heard last."""
 
 
-def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
+class StatusSource(Protocol):
+    """The parts of a collector that the figures come from."""
+
+    receiver: Receiver
+    pipeline: Pipeline
+    states: ExporterStates
+    writer: FlowLogWriter
+    share: FairShare
+    failures: PluginFailures
+
+    def counters(self) -> dict[str, int]:
+        """Return losses that no sequence number shows, since the flow log began."""
+        ...
+
+
+def collector_status(collector: StatusSource, now_ms: int) -> dict[str, Any]:
     """Collect the figures.
 
     Returns
@@ -57,7 +74,7 @@ def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
         **collector.counters(),
         "log": writer.figures(),
         "counts": dict(collector.pipeline.counts + states.counts),
-        PLUGIN_FAILURES: collector.app.failures.report(),
+        PLUGIN_FAILURES: collector.failures.report(),
         "unknown_elements": {_element(e): number for e, number in elements},
         "newcomers": {
             "present": states.n_newcomers,

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from appliance.app import App
 from appliance.collector.feeding import FeedCollector
+from appliance.collector.parts import CollectorParts
 from appliance.collector.service import Collector
 from appliance.contracts import FeedOrder, FlowFeed
 from appliance.environment import FAIL, HINT, OK, Finding
 from appliance.errors import ApplianceError, SettingsError
-from appliance.guard import guarded
-from appliance.guard.methods import FEED
 from appliance.nfacctd.active_config import active_config
 from appliance.processes.nfacctd_process import NfacctdProcess, nfacctd_program
 from appliance.setting_types import ListenAddress
-from appliance.settings import NFACCTD
+from appliance.settings import NFACCTD, Settings
+
+OpenFeed = Callable[[FeedOrder], FlowFeed]
+"""Opens a feed of tables that somebody else fills.
+
+It raises SettingsError when no plugin reads them.
+"""
 
 
 class Engine(Protocol):
@@ -39,7 +43,12 @@ class Engine(Protocol):
         ...
 
 
-def engine_of(app: App, listen: Sequence[ListenAddress], pmacct: FeedOrder | None) -> Engine:
+def engine_of(
+    parts: CollectorParts,
+    open_feed: OpenFeed,
+    listen: Sequence[ListenAddress] = (),
+    pmacct: FeedOrder | None = None,
+) -> Engine:
     """Return the engine that is asked for, not started.
 
     Parameters
@@ -55,25 +64,26 @@ def engine_of(app: App, listen: Sequence[ListenAddress], pmacct: FeedOrder | Non
         The configuration does not fit the engine.
     """
     if pmacct is not None:
-        return FeedCollector(app, _feed(app, pmacct))
-    if app.settings["collector.engine"] != NFACCTD:
-        return Collector(app, tuple(listen) or None)
+        return FeedCollector(parts, open_feed(pmacct))
+    settings = parts.settings
+    if settings["collector.engine"] != NFACCTD:
+        return Collector(parts, tuple(listen) or None)
     if listen:
         raise SettingsError("nfacctd listens where its configuration says", key="--listen")
-    feed = _feed(app, FeedOrder())
-    config = active_config(app.settings)
+    feed = open_feed(FeedOrder())
+    config = active_config(settings)
     if config is None:
         raise SettingsError("nfacctd needs a configuration", key="collector.config")
-    return FeedCollector(app, feed, NfacctdProcess(config, app.settings["data_directory"]))
+    return FeedCollector(parts, feed, NfacctdProcess(config, settings["data_directory"]))
 
 
-def check_engine(app: App) -> list[Finding]:
+def check_engine(settings: Settings, open_feed: OpenFeed) -> list[Finding]:
     """Look at what the engine nfacctd needs, and at what its tables lack."""
-    if app.settings["collector.engine"] != NFACCTD:
+    if settings["collector.engine"] != NFACCTD:
         return []
     try:
         program = nfacctd_program()
-        feed = _feed(app, FeedOrder())
+        feed = open_feed(FeedOrder())
         try:
             lacks = feed.check()
         finally:
@@ -82,13 +92,3 @@ def check_engine(app: App) -> list[Finding]:
         return [Finding(FAIL, "nfacctd", str(error))]
     found = Finding(OK, "nfacctd", f"{program} fills {feed.source}")
     return [found, *(Finding(HINT, "nfacctd", text) for text in lacks)]
-
-
-def _feed(app: App, order: FeedOrder) -> FlowFeed:
-    entry = app.first_result(
-        "flow_feed_from_order", "feed", FEED.check, order=order, settings=app.settings
-    )
-    if entry is None:
-        scheme = order.url.partition(":")[0]
-        raise SettingsError(f"no plugin reads tables of {scheme}: databases", key="--pmacct")
-    return cast(FlowFeed, guarded(app.guard(entry.plugin, "feed"), entry.value, FEED))
