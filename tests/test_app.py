@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 import pytest
 
-from appliance.accounts import configured_accounts
 from appliance.app import build_app, open_app
 from appliance.contracts import FeedOrder, Principal, Registered, Route
 from appliance.errors import SettingsError, StartupError, StorageError
@@ -236,9 +235,9 @@ def test_account_store_from_url_when_a_site_keeps_accounts_then_its_store_is_use
         site=plugin(account_store_from_url=lambda: Accounts("site")),
         silent=plugin(account_store_from_url=lambda: None),
     )
-    assert configured_accounts(app)().roles() == ["site"]
+    assert app.open_accounts().roles() == ["site"]
     with pytest.raises(StorageError, match="no plugin keeps accounts"):
-        configured_accounts(app_of())()
+        app_of().open_accounts()
 
 
 def test_tell_when_one_plugin_raises_then_the_others_hear_it(caplog):

@@ -48,7 +48,7 @@ def command(app: App, with_settings: bool, as_json: bool, sample: bool) -> int:
         *check_environment(app.settings),
         *said,
         *check_engine(app.settings, app.open_feed),
-        *check_web(app),
+        *check_web(app.web_parts()),
     ]
     if as_json:
         _print_json(effective, collector, findings)

@@ -155,8 +155,8 @@ def _children(app: App, status: dict[str, Any], demo: bool) -> list[Child]:
 def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
     from appliance.web.service import certificate_fingerprint, listen_urls
 
-    urls = listen_urls(app)
-    identity = certificate_fingerprint(app)
+    urls = listen_urls(app.settings)
+    identity = certificate_fingerprint(app.settings)
     certificate = [f"  certificate SHA-256 {identity}"] if identity else []
     paths = CollectorPaths(app.settings["data_directory"])
     return [

@@ -47,10 +47,10 @@ def command(app: App, until_parent_ends: bool) -> int:
 
 
 def _start_and_serve(app: App, parent_lives: Callable[[], bool]) -> int:
-    from appliance.web.service import configured_web
+    from appliance.web.service import build_web_service
 
     secret_or_new(secret_path(app.settings))
-    service = configured_web(app)
+    service = build_web_service(app.web_parts())
     if service.api.debug:
         logging.getLogger("appliance").setLevel(logging.DEBUG)
     if service.api.error_log is not None:

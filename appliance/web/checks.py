@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from appliance.accounts import ACCOUNTS_SETTING, configured_accounts
+from appliance.accounts import ACCOUNTS_SETTING
 from appliance.accounts.secret import secret_path
-from appliance.app import App
 from appliance.contracts import ADMINISTRATOR
 from appliance.environment import FAIL, HINT, OK, Finding
 from appliance.errors import ApplianceError, StartupError
@@ -27,28 +26,29 @@ from appliance.web.listeners import (
     configured_listeners,
     tls_context,
 )
-from appliance.web.store_access import configured_store
+from appliance.web.parts import WebParts
+from appliance.web.store_access import store_opener
 
 _SOON = timedelta(days=30)
 _BUSY = "used by another program"
 _LOOPBACK = ("127.", "::1")
 
 
-def check_web(app: App) -> list[Finding]:
+def check_web(parts: WebParts) -> list[Finding]:
     """Look at everything that the web server needs on this machine."""
     return [
-        *_check_listeners(app),
-        *_check_certificate(app),
-        _check_secret(secret_path(app.settings)),
-        _check_store(app),
-        _check_accounts(app),
+        *_check_listeners(parts),
+        *_check_certificate(parts),
+        _check_secret(secret_path(parts.settings)),
+        _check_store(parts),
+        _check_accounts(parts),
     ]
 
 
-def _check_listeners(app: App) -> Iterator[Finding]:
+def _check_listeners(parts: WebParts) -> Iterator[Finding]:
     try:
-        api = read_api_server(configuration_folder(app.settings))
-        listeners = configured_listeners(app.settings, api)
+        api = read_api_server(configuration_folder(parts.settings))
+        listeners = configured_listeners(parts.settings, api)
     except ApplianceError as error:
         yield Finding(FAIL, "api", str(error))
         return
@@ -106,9 +106,9 @@ def _user_of(port: int) -> str:
     return "another program"
 
 
-def _check_certificate(app: App) -> Iterator[Finding]:
+def _check_certificate(parts: WebParts) -> Iterator[Finding]:
     try:
-        pair = appliance_tls(app.settings)
+        pair = appliance_tls(parts.settings)
         ends = expiry(pair.certificate) if pair is not None else None
     except ApplianceError:
         # The listener's finding says so.
@@ -122,17 +122,17 @@ def _check_certificate(app: App) -> Iterator[Finding]:
         yield Finding(OK, "certificate", text)
 
 
-def _check_accounts(app: App) -> Finding:
+def _check_accounts(parts: WebParts) -> Finding:
     """Look for an administrator; a file that is not there yet is not made for that."""
-    settings = app.settings
-    if not app.plugins.hook.account_store_from_url.get_hookimpls():
+    settings = parts.settings
+    if not parts.has_accounts:
         return Finding(HINT, "accounts", "no plugin keeps them: only public routes are answered")
     scheme, _, place = str(settings[ACCOUNTS_SETTING]).partition(":")
     file = settings["data_directory"] / place
     if scheme == "sqlite" and not file.exists():
         return Finding(OK, "accounts", f"{file} will be made, with a first administrator")
     try:
-        store = configured_accounts(app)()
+        store = parts.open_accounts()
         try:
             users = store.users()
         finally:
@@ -158,17 +158,17 @@ def _check_secret(path: Path) -> Finding:
     return Finding(OK, "secret", f"{path} is readable for this user only")
 
 
-def _check_store(app: App) -> Finding:
+def _check_store(parts: WebParts) -> Finding:
     """Ask the store how it is; a file that is not there yet is not made for that."""
-    settings = app.settings
+    settings = parts.settings
     scheme, _, place = str(settings[DATABASE_SETTING]).partition(":")
-    if scheme not in app.stores:
+    if scheme not in parts.stores:
         return Finding(HINT, "flow database", "no plugin opens it: the API has no figures")
     file = settings["data_directory"] / place
     if not place.startswith("//") and not file.exists():
         return Finding(OK, "flow database", f"{file} will be made")
     try:
-        store = configured_store(app)()
+        store = store_opener(parts.stores, parts.base_settings)()
         try:
             facts = store.health()
         finally:

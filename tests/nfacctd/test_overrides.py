@@ -18,7 +18,6 @@ from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import place_at
 from appliance.setting_types import ListenAddress
 from appliance.settings import SettingsFile
-from appliance.web.store_access import configured_store
 
 PLUGIN = "plugins: sqlite3[p]\naggregate: src_host\n"
 
@@ -120,7 +119,7 @@ def test_sums_when_the_flow_database_is_set_then_none_of_our_tables_is_in_the_ot
         file.write(f"sql_host: {place.host}\nsql_port: {place.port}\nsql_user: {place.user}\n")
     text = (tmp_path / "c.conf").read_text().replace("sql_db: theirs", f"sql_db: {place.name}")
     (tmp_path / "c.conf").write_text(text)
-    store = configured_store(app)()
+    store = app.open_store()
     assert store.health()
     store.close()
     tables = "SELECT 1 FROM information_schema.tables WHERE table_schema = ?"

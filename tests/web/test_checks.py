@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from appliance.accounts import configured_accounts
 from appliance.app import build_app
 from appliance.contracts import ADMINISTRATOR, UserChange
 from appliance.environment import FAIL, HINT, OK
@@ -30,7 +29,7 @@ def found(conf, monkeypatch):
         (folder / "api_server.yml").write_text(api or "listen: {address: 127.0.0.1, port: 0}")
         file = read_settings_file(folder)
         app = build_app(build_plugin_manager(file.disabled_plugins(), entry_points=()), file)
-        return [(f.status, f.text) for f in check_web(app) if f.what.startswith(what)]
+        return [(f.status, f.text) for f in check_web(app.web_parts()) if f.what.startswith(what)]
 
     return about
 
@@ -127,7 +126,7 @@ def test_accounts_when_looked_at_then_whether_somebody_is_administrator(found, c
     expected = f"{path} will be made, with a first administrator"
     assert found("accounts") == [(OK, expected)]
     assert not path.exists()
-    store = configured_accounts(made_app(tmp_path))()
+    store = made_app(tmp_path).open_accounts()
     values = {"username": "ann", "password_hash": "x"}
     number = store.create_user(UserChange(values), 1.0)
     assert found("accounts") == [(HINT, "nobody is administrator: appliance run makes one")]
