@@ -73,13 +73,13 @@ def decode_datagrams(
         if decoder is None:
             yield datagram, None
             continue
-        result = _decoded(decoder, block, states)
+        result = _decode(decoder, block, states)
         if result is not None:
             states.commit(result, datagram.received_ms)
         yield datagram, result
 
 
-def _decoded(
+def _decode(
     decoder: GuardedDecoder, block: DatagramBlock, states: ExporterStates
 ) -> DecodeResult | None:
     try:

@@ -129,7 +129,7 @@ class CaptureReader:
         for packet in self._packets():
             self.packets += 1
             try:
-                found = self._wanted(parser, packet)
+                found = self._datagram_of(parser, packet)
             except Skipped as skipped:
                 self.skipped[skipped.reason] += 1
             else:
@@ -147,7 +147,7 @@ class CaptureReader:
                 self._octets_read = self._file.tell()
         return self._octets_read
 
-    def _wanted(self, parser: PacketParser, packet: _Packet) -> CapturedDatagram | None:
+    def _datagram_of(self, parser: PacketParser, packet: _Packet) -> CapturedDatagram | None:
         found = parser.udp_datagram(packet.link_type, packet.octets)
         if found is None:
             return None

@@ -88,11 +88,11 @@ class SourceSockets:
             self.shared += 1
             return list(self._senders.values())[hash(session) % MAX_SOURCE_SOCKETS]
         number = self._numbers.setdefault(session[0], len(self._numbers))
-        sock = self._sockets.enter_context(_connected(self._target, number))
+        sock = self._sockets.enter_context(_connect(self._target, number))
         return self._senders.setdefault(session, DatagramSender(sock))
 
 
-def _connected(target: ListenAddress, number: int) -> socket.socket:
+def _connect(target: ListenAddress, number: int) -> socket.socket:
     """Open the socket of exporter `number`; on 127.0.0.0/8 it has its own address."""
     found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
     family, kind, protocol, _, address = found[0]

@@ -70,7 +70,7 @@ class LocalSupervisor:
                 raise AlreadyRunning(running.pid)
             listener = NotificationListener()
             try:
-                child = self._started(listener.address)
+                child = self._spawn(listener.address)
                 self._wait_ready(child, listener)
             finally:
                 listener.close()
@@ -104,7 +104,7 @@ class LocalSupervisor:
         """Tell whether it runs; what is left of a crashed one does not count."""
         return self.pid_file.status()
 
-    def _started(self, address: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, address: str) -> subprocess.Popen[bytes]:
         environment = dict(os.environ if self._environment is None else self._environment)
         try:
             return subprocess.Popen(

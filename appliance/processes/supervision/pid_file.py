@@ -44,7 +44,7 @@ class PidFile:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            while not self._locked():
+            while not self._lock():
                 pass
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -97,7 +97,7 @@ class PidFile:
         with contextlib.suppress(OSError):
             self.path.touch()
 
-    def _locked(self) -> bool:
+    def _lock(self) -> bool:
         """Lock the file; return False when it was deleted in between."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

@@ -101,7 +101,7 @@ class Transmission:
         start = time.monotonic()
         sent = 0
         with SourceSockets(self._target) as sockets:
-            while (left := self._left(sent)) > 0 and self.seconds < limit:
+            while (left := self._flows_left(sent)) > 0 and self.seconds < limit:
                 before, self.seconds = self.seconds, min(time.monotonic() - start, limit)
                 n = int(min(self._newly_due(self.seconds - before), left))
                 for block in self._generator.datagrams(n):
@@ -114,7 +114,7 @@ class Transmission:
         self.seconds = time.monotonic() - start
         return self.total
 
-    def _left(self, sent: int) -> float:
+    def _flows_left(self, sent: int) -> float:
         if self._stopped:
             return 0
         return math.inf if self._order.flows is None else self._order.flows - sent

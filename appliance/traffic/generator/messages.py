@@ -113,9 +113,9 @@ class V9Writer:
         if self._profile.sampling > 1:
             tables.append(_sampler_table(layouts.V9_SAMPLERS, self._profile.sampling))
         sets += [part for layout, rows in tables for part in _option_sets(1, 9, layout, rows)]
-        return self._finished(_pack_sets(sets, layouts.V9_HEADER.itemsize), export_ms)
+        return self._with_headers(_pack_sets(sets, layouts.V9_HEADER.itemsize), export_ms)
 
-    def _finished(self, parts: Sequence[_Sets], export_ms: int) -> Datagrams:
+    def _with_headers(self, parts: Sequence[_Sets], export_ms: int) -> Datagrams:
         counts = np.array([part.template_records + part.option_records for part in parts])
         octets, lengths = _rows([part.octets for part in parts], layouts.V9_HEADER.itemsize)
         self._head(octets, counts, export_ms)

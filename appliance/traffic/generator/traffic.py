@@ -76,7 +76,7 @@ class Traffic:
         self._number = number
         self._rng = rng
         self._serial = 0
-        self._service = _weighted(np.array([s.share for s in SERVICES]), _SERVICE_SLOTS)
+        self._service = _weighted_indices(np.array([s.share for s in SERVICES]), _SERVICE_SLOTS)
         self._client = _zipf(profile.clients)
         self._server = _zipf(profile.servers)
         self._client_v4 = _client_addresses(number, profile.clients)
@@ -234,14 +234,14 @@ def _ends(reply: NDArray[np.bool_], near: NDArray[Any], far: NDArray[Any], versi
     }
 
 
-def _weighted(weights: NDArray[np.float64], slots: int) -> NDArray[np.intp]:
+def _weighted_indices(weights: NDArray[np.float64], slots: int) -> NDArray[np.intp]:
     """Return a table in which each index stands as often as its weight says."""
     edges = np.cumsum(weights) / weights.sum()
     return np.searchsorted(edges, (np.arange(slots) + 0.5) / slots)
 
 
 def _zipf(n: int) -> NDArray[np.intp]:
-    return _weighted(1 / np.arange(1, n + 1) ** _ZIPF_EXPONENT, _HOST_SLOTS)
+    return _weighted_indices(1 / np.arange(1, n + 1) ** _ZIPF_EXPONENT, _HOST_SLOTS)
 
 
 def _client_addresses(number: int, n: int) -> NDArray[np.uint32]:
