@@ -174,7 +174,7 @@ def nfacctd_program() -> str:
 
 
 def _ends_with_us() -> list[str]:
-    """Return a function that makes the kernel stop it when this process is killed."""
+    """Return the words before a command that make the kernel stop it when this process is killed."""
     setpriv = shutil.which("setpriv", path=_PATHS)
     return [setpriv, "--pdeathsig", "INT", "--"] if setpriv else []
 
