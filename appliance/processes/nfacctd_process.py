@@ -174,7 +174,7 @@ def nfacctd_program() -> str:
 
 
 def _ends_with_us() -> list[str]:
-    """Return the words before a command that make the kernel stop it when this process is killed."""
+    """Return words before a command: the kernel stops it when this process is killed."""
     setpriv = shutil.which("setpriv", path=_PATHS)
     return [setpriv, "--pdeathsig", "INT", "--"] if setpriv else []
 
