@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,20 +16,26 @@ from typing import Any, TypeVar, cast
 import click
 import pluggy
 
+from appliance.accounts import ACCOUNTS_SETTING
 from appliance.cli import CORE_COMMANDS
+from appliance.collector.parts import CollectorParts
 from appliance.contracts import (
     FAIL,
     THE_CORE,
+    AccountStore,
     BackupPart,
+    FeedOrder,
     Finding,
+    FlowFeed,
     FlowStore,
     LogLoader,
     MetricsCollector,
+    Principal,
     Registered,
     Route,
     StoreFactory,
 )
-from appliance.errors import ApplianceError, SettingsError, StartupError
+from appliance.errors import ApplianceError, SettingsError, StartupError, StorageError
 from appliance.flowlog.questions import taken_names
 from appliance.flows import COLUMNS, Column, set_plugin_columns
 from appliance.guard import (
@@ -41,14 +47,25 @@ from appliance.guard import (
     PluginFailures,
     guarded,
 )
-from appliance.guard.methods import BACKUP, LOADER, METRICS, STORE, checked_findings
-from appliance.guard.registration import REGISTERED
+from appliance.guard.methods import (
+    ACCOUNTS,
+    BACKUP,
+    FEED,
+    LOADER,
+    METRICS,
+    STORE,
+    checked_findings,
+    checked_principal,
+)
 from appliance.guard.values import nothing, optional
-from appliance.nfacctd.in_force import config_in_force
-from appliance.nfacctd.overrides import decided
+from appliance.nfacctd.active_config import active_config
+from appliance.nfacctd.overrides import with_overrides
 from appliance.plugin_manager import build_plugin_manager
 from appliance.ratelimit import RateLimited
+from appliance.registrations import call_of, collect, entries_of, refuse_duplicates
 from appliance.settings import CORE_SETTINGS, Setting, Settings, SettingsFile, read_settings_file
+from appliance.web.parts import OpenAccounts, WebParts
+from appliance.web.store_access import store_opener
 
 T = TypeVar("T")
 log = RateLimited(logging.getLogger(__name__))
@@ -100,7 +117,7 @@ class App:
         for impl in getattr(self.plugins.hook, hook).get_hookimpls():
             # The event has happened; a plugin that fails to hear of it changes nothing.
             with contextlib.suppress(ApplianceError):
-                self.guard(impl.plugin_name, "event").call(_call_of(impl, facts), nothing)
+                self.guard(impl.plugin_name, "event").call(call_of(impl, facts), nothing)
 
     def first_result(
         self, hook: str, part: str, check: Callable[[object], T], **facts: object
@@ -117,10 +134,91 @@ class App:
         for impl in reversed(getattr(self.plugins.hook, hook).get_hookimpls()):
             guard = self.guard(impl.plugin_name, part)
             with contextlib.suppress(PluginError):
-                value = guard.call(_call_of(impl, facts), optional(check))
+                value = guard.call(call_of(impl, facts), optional(check))
                 if value is not None:
                     return Registered(impl.plugin_name, value)
         return None
+
+    def collector_parts(self) -> CollectorParts:
+        """Return what a collector is built of."""
+        return CollectorParts(
+            self.settings, self.decoders, self.enrichers, self.failures, self.tell
+        )
+
+    def open_feed(self, order: FeedOrder) -> FlowFeed:
+        """Open a feed of tables that somebody else fills.
+
+        Raises
+        ------
+        SettingsError
+            No plugin reads them.
+        """
+        entry = self.first_result(
+            "flow_feed_from_order", "feed", FEED.check, order=order, settings=self.settings
+        )
+        if entry is None:
+            scheme = order.url.partition(":")[0]
+            raise SettingsError(f"no plugin reads tables of {scheme}: databases", key="--pmacct")
+        return cast(FlowFeed, guarded(self.guard(entry.plugin, "feed"), entry.value, FEED))
+
+    def open_store(self) -> FlowStore:
+        """Open the store of flows that the configuration names now.
+
+        Raises
+        ------
+        StorageError
+            No plugin opens it, or it cannot be opened now.
+        """
+        return store_opener(self.stores, self.base_settings)()
+
+    def open_accounts(self) -> AccountStore:
+        """Open the accounts in the database that `database` names.
+
+        Raises
+        ------
+        StorageError
+            No plugin knows its URL's scheme, or it cannot be opened now.
+        """
+        url = str(self.settings[ACCOUNTS_SETTING])
+        entry = self.first_result(
+            "account_store_from_url", "accounts", ACCOUNTS.check, url=url, settings=self.settings
+        )
+        if entry is None:
+            raise StorageError("no plugin keeps accounts")
+        return cast(
+            AccountStore, guarded(self.guard(entry.plugin, "accounts"), entry.value, ACCOUNTS)
+        )
+
+    def web_parts(self) -> WebParts:
+        """Return what the web server is built of."""
+        return WebParts(
+            settings=self.settings,
+            base_settings=self.base_settings,
+            routes=self.routes,
+            metrics=self.metrics,
+            stores=self.stores,
+            failures=self.failures,
+            open_accounts=self.open_accounts,
+            has_accounts=bool(self.plugins.hook.account_store_from_url.get_hookimpls()),
+            principal_from=self._principal_from,
+        )
+
+    def _principal_from(
+        self, environ: Mapping[str, Any], open_accounts: OpenAccounts
+    ) -> Principal | None:
+        settings = self.settings
+        entry = self.first_result(
+            *("principal_from_request", "sign-in", checked_principal),
+            environ=environ,
+            settings=settings,
+            accounts=open_accounts,
+        )
+        if entry is None:
+            return None
+        self.tell(
+            "request_authenticated", environ=environ, principal=entry.value, settings=settings
+        )
+        return entry.value
 
 
 def open_app(folder: Path | None = None) -> App:
@@ -182,7 +280,7 @@ def _with_collector_config(settings: Settings) -> Settings:
     One that is wrong stops the collector when it starts; what looks after it must go on.
     """
     try:
-        return decided(settings, config_in_force(settings))
+        return with_overrides(settings, active_config(settings))
     except SettingsError as error:
         log.warning("collector configuration: %s", error)
         return settings
@@ -226,7 +324,7 @@ def registered_loaders(app: App) -> tuple[LogLoader, ...]:
     for impl in app.plugins.hook.register_loaders.get_hookimpls():
         guard = app.guard(impl.plugin_name, "loader")
         try:
-            entries = _registered(impl, "register_loaders", {"settings": app.settings})
+            entries = entries_of(impl, "register_loaders", {"settings": app.settings})
         except StartupError as error:
             app.failures.add(impl.plugin_name, "loader", error)
             continue
@@ -256,7 +354,7 @@ def plugin_findings(app: App) -> Iterator[Finding]:
     """
     for impl in app.plugins.hook.register_checks.get_hookimpls():
         try:
-            checks = _registered(impl, "register_checks", {"settings": app.settings})
+            checks = entries_of(impl, "register_checks", {"settings": app.settings})
         except ApplianceError as error:
             yield Finding(FAIL, impl.plugin_name, str(error))
             continue
@@ -281,36 +379,6 @@ def registered_commands(manager: pluggy.PluginManager) -> tuple[Registered[click
     return tuple(entries)
 
 
-def collect(
-    manager: pluggy.PluginManager, hook: str, facts: Mapping[str, object]
-) -> list[Registered[Any]]:
-    """Call a `register_` hook plugin by plugin, in their order, and keep who returned what.
-
-    Raises
-    ------
-    StartupError
-        A plugin raised, did not return a list, or something in it is not what it should be.
-    """
-    impls = getattr(manager.hook, hook).get_hookimpls()
-    return [entry for impl in impls for entry in _registered(impl, hook, facts)]
-
-
-def refuse_duplicates(what: str, entries: Sequence[Registered[T]], key: Callable[[T], str]) -> None:
-    """Raise when two entries have one key.
-
-    Raises
-    ------
-    StartupError
-        Names both plugins and what they share.
-    """
-    owners: dict[str, str] = {}
-    for entry in entries:
-        name = key(entry.value)
-        if name in owners:
-            raise StartupError(f"{what} {name}: both {owners[name]} and {entry.plugin} have it")
-        owners[name] = entry.plugin
-
-
 def _registered_stores(
     manager: pluggy.PluginManager, facts: Mapping[str, object], failures: PluginFailures
 ) -> dict[str, StoreFactory]:
@@ -327,47 +395,3 @@ def _guarded_factory(guard: Guard, factory: StoreFactory) -> StoreFactory:
         return cast(FlowStore, GuardedObject(guard, lambda: factory(url, settings), STORE))
 
     return open_store
-
-
-def _registered(
-    impl: pluggy.HookImpl, hook: str, facts: Mapping[str, object]
-) -> list[Registered[Any]]:
-    """Return what one plugin registers.
-
-    Raises
-    ------
-    StartupError
-        Names plugin and hook.
-    """
-    where = f"plugin {impl.plugin_name}: {hook}"
-    try:
-        returned = _call_of(impl, facts)()
-    except (ApplianceError, KeyboardInterrupt):
-        raise
-    # A plugin that cannot even register must be named, whatever it raised.
-    except BaseException as error:
-        raise StartupError(f"{where}: {type(error).__name__}: {error}") from error
-    try:
-        entries = [Registered(impl.plugin_name, value) for value in _values(returned, hook)]
-        for entry in entries:
-            REGISTERED[hook](entry.value)
-    # Looking at what it returned runs code of the plugin as well.
-    except Exception as error:
-        raise StartupError(f"{where}: {error or type(error).__name__}") from error
-    return entries
-
-
-def _values(returned: object, hook: str) -> list[object]:
-    """Return the values of a list, or the items of what `register_stores` returns."""
-    if hook == "register_stores":
-        if not isinstance(returned, Mapping):
-            raise TypeError(f"expected a dictionary, found {type(returned).__name__}")
-        return list(returned.items())
-    if not isinstance(returned, list | tuple):
-        raise TypeError(f"expected a list, found {type(returned).__name__}")
-    return list(returned)
-
-
-def _call_of(impl: pluggy.HookImpl, facts: Mapping[str, object]) -> Callable[[], object]:
-    """Return a function that calls one plugin's hook with the arguments that it asks for."""
-    return lambda: impl.function(*(facts[name] for name in impl.argnames))

@@ -1,6 +1,6 @@
 """Examines the machine: can the collector, as configured, do its work here, and if not, what to do.
 
-Each `_examine_` function looks at one thing and returns one `Finding`; nothing is changed beyond
+Each `_check_` function looks at one thing and returns one `Finding`; nothing is changed beyond
 sockets that are bound and closed again. `appliance check` prints the findings.
 """
 
@@ -35,32 +35,32 @@ SO_RCVBUFFORCE = 33
 """Linux's socket option, missing in the `socket` module: above the limit, with CAP_NET_ADMIN."""
 
 
-def examine(settings: Settings) -> list[Finding]:
+def check_environment(settings: Settings) -> list[Finding]:
     """Look at everything that the collector needs on this machine."""
     listen: tuple[ListenAddress, ...] = settings["collector.listen"]
     return [
-        _examine_python(),
-        _examine_library("pyarrow", "writes the flow log"),
-        _examine_library("duckdb", "searches the flow log"),
-        _examine_data_directory(settings["data_directory"]),
-        _examine_free_space(settings),
-        _examine_clock(),
-        *_examine_clock_leap(settings),
-        _examine_ipv6(listen),
-        *(_examine_port(address) for address in listen),
-        _examine_receive_buffer(settings["collector.receive_buffer"]),
-        *_examine_primitives(settings["collector.primitives_file"]),
+        _check_python(),
+        _check_library("pyarrow", "writes the flow log"),
+        _check_library("duckdb", "searches the flow log"),
+        _check_data_directory(settings["data_directory"]),
+        _check_free_space(settings),
+        _check_clock(),
+        *_check_clock_leap(settings),
+        _check_ipv6(listen),
+        *(_check_port(address) for address in listen),
+        _check_receive_buffer(settings["collector.receive_buffer"]),
+        *_check_primitives(settings["collector.primitives_file"]),
     ]
 
 
-def _examine_python() -> Finding:
+def _check_python() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] >= OLDEST_PYTHON:
         return Finding(OK, "python", found)
     return Finding(FAIL, "python", f"{found} is too old: install 3.11 or newer")
 
 
-def _examine_library(name: str, purpose: str) -> Finding:
+def _check_library(name: str, purpose: str) -> Finding:
     try:
         version = importlib.import_module(name).__version__
     except ImportError as error:
@@ -69,7 +69,7 @@ def _examine_library(name: str, purpose: str) -> Finding:
     return Finding(OK, name, version)
 
 
-def _examine_data_directory(folder: Path) -> Finding:
+def _check_data_directory(folder: Path) -> Finding:
     there = existing(folder)
     if not there.is_dir():
         return Finding(FAIL, "data directory", f"{there} is a file: change data_directory")
@@ -93,7 +93,7 @@ def _closed_file(folder: Path) -> Path | None:
     return None
 
 
-def _examine_free_space(settings: Settings) -> Finding:
+def _check_free_space(settings: Settings) -> Finding:
     free = shutil.disk_usage(existing(settings["data_directory"])).free
     text = f"{octets_text(free)} free"
     minimum: int = settings["flow_log.minimum_free_octets"]
@@ -107,7 +107,7 @@ def _examine_free_space(settings: Settings) -> Finding:
     return Finding(OK, "disk", text)
 
 
-def _examine_clock() -> Finding:
+def _check_clock() -> Finding:
     """Compare the clock with the age of this file: no flow can be older than the program."""
     now, made = time.time(), Path(__file__).stat().st_mtime
     text = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -117,7 +117,7 @@ def _examine_clock() -> Finding:
     return Finding(OK, "clock", text)
 
 
-def _examine_clock_leap(settings: Settings) -> Iterator[Finding]:
+def _check_clock_leap(settings: Settings) -> Iterator[Finding]:
     """Say that the loader does not believe the clock yet, so that nothing expires by age."""
     folder = CollectorPaths(settings["data_directory"]).flow_log
     leap = read_leap(folder)
@@ -127,7 +127,7 @@ def _examine_clock_leap(settings: Settings) -> Iterator[Finding]:
         yield Finding(HINT, "clock leap", f"{text}: {advice}")
 
 
-def _examine_ipv6(listen: tuple[ListenAddress, ...]) -> Finding:
+def _check_ipv6(listen: tuple[ListenAddress, ...]) -> Finding:
     if has_ipv6():
         return Finding(OK, "ipv6", "available")
     if all(":" not in address.host for address in listen):
@@ -135,7 +135,7 @@ def _examine_ipv6(listen: tuple[ListenAddress, ...]) -> Finding:
     return Finding(HINT, "ipv6", "off on this machine: only IPv4 exporters are heard")
 
 
-def _examine_port(address: ListenAddress) -> Finding:
+def _check_port(address: ListenAddress) -> Finding:
     what = f"port {address.port}"
     try:
         with bound_socket(address):
@@ -180,7 +180,7 @@ def _is_collector(words: Sequence[str]) -> bool:
     )
 
 
-def _examine_receive_buffer(wanted: int) -> Finding:
+def _check_receive_buffer(wanted: int) -> Finding:
     granted = granted_receive_buffer(wanted)
     if granted >= wanted:
         return Finding(OK, "receive buffer", f"{octets_text(granted)} for each port")
@@ -189,7 +189,7 @@ def _examine_receive_buffer(wanted: int) -> Finding:
     return Finding(HINT, "receive buffer", problem)
 
 
-def _examine_primitives(file: Path | None) -> Iterator[Finding]:
+def _check_primitives(file: Path | None) -> Iterator[Finding]:
     if file is None:
         return
     try:

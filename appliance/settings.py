@@ -94,7 +94,7 @@ class Settings:
         """
         return name in self._changed
 
-    def decided_by(self, file: Path, raw: Mapping[str, object]) -> Settings:
+    def with_overrides(self, file: Path, raw: Mapping[str, object]) -> Settings:
         """Return these settings with values that another file has, written as in `appliance.yml`.
 
         Names of plugins that are not loaded are left out.

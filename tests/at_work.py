@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from appliance.app import open_app
-from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
 from appliance.contracts import FlowStore, Selection
 from appliance.flowlog import FlowSearch
+from appliance.traffic.generator import ExporterProfile, Generator, Order, Transmission
 from tests.collector.running import RunningCollector
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from appliance.privileged.client import COLLECTOR_UNIT, HELPER_SOCKET
+from appliance.privileged.client import HELPER_SOCKET
+from appliance.privileged.protocol import COLLECTOR_UNIT
 from appliance.settings import CORE_SETTINGS, SYSTEM_DATA_FOLDER, SYSTEM_FOLDER
 from appliance.web.api_server import API_SETTINGS
 

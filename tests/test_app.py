@@ -8,14 +8,13 @@ from pathlib import Path
 import click
 import pytest
 
-from appliance.accounts import configured_accounts
 from appliance.app import build_app, open_app
-from appliance.collector.engines import engine_of
 from appliance.contracts import FeedOrder, Principal, Registered, Route
 from appliance.errors import SettingsError, StartupError, StorageError
 from appliance.guard.methods import checked_principal
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, build_plugin_manager, new_plugin_manager
+from appliance.processes.engines import engine_of
 from appliance.setting_types import Integer, ListenAddress
 from appliance.settings import Setting, SettingsFile
 
@@ -201,7 +200,7 @@ def test_first_result_when_a_plugin_fails_then_it_is_counted_and_the_next_is_ask
 def test_flow_feed_from_order_when_a_plugin_fails_then_one_sentence(answer):
     app = app_of(site=plugin(flow_feed_from_order=answer))
     with pytest.raises(SettingsError, match="no plugin reads tables of x: databases"):
-        engine_of(app, (), FeedOrder("x:y"))
+        engine_of(app.collector_parts(), app.open_feed, (), FeedOrder("x:y"))
     assert app.failures.report()["site"]["feed"]["count"] == 1
 
 
@@ -236,9 +235,9 @@ def test_account_store_from_url_when_a_site_keeps_accounts_then_its_store_is_use
         site=plugin(account_store_from_url=lambda: Accounts("site")),
         silent=plugin(account_store_from_url=lambda: None),
     )
-    assert configured_accounts(app)().roles() == ["site"]
+    assert app.open_accounts().roles() == ["site"]
     with pytest.raises(StorageError, match="no plugin keeps accounts"):
-        configured_accounts(app_of())()
+        app_of().open_accounts()
 
 
 def test_tell_when_one_plugin_raises_then_the_others_hear_it(caplog):

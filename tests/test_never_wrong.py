@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance.collector.generator import ExporterProfile
+from appliance.traffic.generator import ExporterProfile
 from tests.at_work import assert_rollups_equal_the_log, sending
 from tests.collector.running import RunningCollector, soak_rounds
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.collector.generator import ExporterProfile, Transmission
 from appliance.contracts import Selection
+from appliance.traffic.generator import ExporterProfile, Transmission
 from tests.at_work import assert_rollups_equal_the_log, opened_store, sending
 from tests.collector.running import RunningCollector, soak_rounds
 from tests.plugins.sql_store.world import MariaDb, running_mariadb

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from appliance.accounts import configured_accounts
 from appliance.app import App
 from appliance.contracts import AccountStore, AuditEntry
 from appliance.errors import ApplianceError
@@ -24,7 +23,7 @@ def accounts_of(app: App) -> Iterator[AccountStore]:
     StorageError
         The database is away, or no plugin keeps accounts.
     """
-    store = configured_accounts(app)()
+    store = app.open_accounts()
     try:
         yield store
     finally:

@@ -15,13 +15,13 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.backups.rights import owner_rights
+from appliance.flowlog import FLOW_LOG_FOLDER
 from appliance.flowlog.names import FAMILIES, highest_number, list_files, parse
 from appliance.flowlog.writer import STATE_FILE
 from appliance.settings import Settings
-from appliance.whole_files import PRIVATE, replacing
 
-FLOW_LOG = "flowlog"
 STATE, SETTINGS = "state", "settings"
 _STATE_FILES = ("secret", "exporters.json", "*.conf", "*.lst", "tls/*.pem")
 _SETTINGS_FILES = ("*.yml", "*.conf", "*.lst")
@@ -36,7 +36,7 @@ def is_file_name(name: str) -> bool:
         return True
     family, _, file = rest.partition("/")
     is_of_log = rest == STATE_FILE or (family in FAMILIES and parse(Path(file)) is not None)
-    return folder == FLOW_LOG and is_of_log and "/" not in file
+    return folder == FLOW_LOG_FOLDER and is_of_log and "/" not in file
 
 
 def save_files(settings: Settings, folder: Path, *, flow_log: bool) -> None:
@@ -52,9 +52,9 @@ def save_files(settings: Settings, folder: Path, *, flow_log: bool) -> None:
     if settings.file is not None:
         _copy_all(settings.file.parent, _SETTINGS_FILES, folder / SETTINGS)
     if flow_log:
-        _copy_flow_log(data / FLOW_LOG, folder / FLOW_LOG)
+        _copy_flow_log(data / FLOW_LOG_FOLDER, folder / FLOW_LOG_FOLDER)
     # Last, so that its number is behind every place that a database knows.
-    _write_numbering(data / FLOW_LOG, folder / FLOW_LOG)
+    _write_numbering(data / FLOW_LOG_FOLDER, folder / FLOW_LOG_FOLDER)
 
 
 def restore_files(
@@ -71,9 +71,9 @@ def restore_files(
     _move_all(folder / STATE, data)
     if with_settings and settings.file is not None:
         _move_all(folder / SETTINGS, settings.file.parent)
-    source, target, aside = folder / FLOW_LOG, data / FLOW_LOG, None
+    source, target, aside = folder / FLOW_LOG_FOLDER, data / FLOW_LOG_FOLDER, None
     if any((source / name).is_dir() for name in FAMILIES) and highest_number(target):
-        aside = target.with_name(f"{FLOW_LOG}.before-{int(now)}")
+        aside = target.with_name(f"{FLOW_LOG_FOLDER}.before-{int(now)}")
         os.rename(target, aside)
     if _segment(source) > _segment(target):
         _move_all(source, target)
@@ -157,6 +157,6 @@ def _move_all(source: Path, target: Path) -> None:
         with (
             path.open("rb") as content,
             owner_rights(target),
-            replacing(to, PRIVATE, keep=True) as file,
+            atomic_write(to, PRIVATE, keep=True) as file,
         ):
             shutil.copyfileobj(content, file)

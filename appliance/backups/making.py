@@ -16,8 +16,8 @@ from appliance.app import App, registered_backups
 from appliance.backups.archive import BackupError, Manifest, pack, unpack
 from appliance.backups.files import is_file_name, restore_files, save_files
 from appliance.backups.rights import owner_rights
-from appliance.collector.supervision import AlreadyRunning, PidFile
-from appliance.collector.supervision.choice import pid_file_path
+from appliance.processes.supervision import AlreadyRunning, PidFile
+from appliance.processes.supervision.choice import pid_file_path
 from appliance.web.lock import LockHeld, exclusive_api_lock
 
 PREFIX, SUFFIX = "netflow-appliance-", ".tar.zst"

@@ -12,10 +12,10 @@ import click
 from appliance.app import App, plugin_findings, registered_settings
 from appliance.cli.options import pass_app
 from appliance.cli.tables import Column, aligned, printable, terminal_width
-from appliance.collector.engines import examine_engine
 from appliance.contracts import FAIL, OK, Finding
-from appliance.environment import examine
-from appliance.nfacctd.examination import examine_collector_config
+from appliance.environment import check_environment
+from appliance.nfacctd.checks import check_collector_config
+from appliance.processes.engines import check_engine
 from appliance.settings import CORE_SETTINGS, EffectiveSetting, sample_configuration
 
 _COLOURS = {OK: "green", FAIL: "red"}
@@ -42,14 +42,14 @@ def command(app: App, with_settings: bool, as_json: bool, sample: bool) -> int:
         click.echo(sample_configuration(settings), nl=False)
         return 0
     effective = list(app.settings.describe())
-    from appliance.web.examination import examine_web
+    from appliance.web.checks import check_web
 
-    collector, said = examine_collector_config(app.settings)
+    collector, said = check_collector_config(app.settings)
     findings = [
-        *examine(app.settings),
+        *check_environment(app.settings),
         *said,
-        *examine_engine(app),
-        *examine_web(app),
+        *check_engine(app.settings, app.open_feed),
+        *check_web(app.web_parts()),
         *plugin_findings(app),
     ]
     if as_json:

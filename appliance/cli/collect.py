@@ -19,13 +19,13 @@ from appliance.cli.collecting import (
     work,
 )
 from appliance.cli.options import pass_app
-from appliance.collector.children import Child
-from appliance.collector.engines import engine_of
-from appliance.collector.parent import RUN_VARIABLE
-from appliance.collector.supervision.notification import READY, notify
 from appliance.contracts import FeedOrder
+from appliance.nfacctd.checks import configuration_hints
 from appliance.nfacctd.daemon import detach, goes_to_background, pidfile
-from appliance.nfacctd.examination import configuration_hints
+from appliance.processes.children import Child
+from appliance.processes.engines import engine_of
+from appliance.processes.notification import READY, notify
+from appliance.processes.parent import RUN_VARIABLE
 from appliance.setting_types import ListenAddress
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
         started = starting(app)
         for text in configuration_hints(started.settings):
             log.warning("collector configuration: %s", text)
-        engine = engine_of(started, listen, FeedOrder(url, table) if url else None)
+        order = FeedOrder(url, table) if url else None
+        engine = engine_of(started.collector_parts(), started.open_feed, listen, order)
 
         def children() -> list[Child]:
             # `appliance run` says it itself, and more.

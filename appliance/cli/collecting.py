@@ -12,18 +12,17 @@ from types import FrameType
 import click
 
 from appliance.app import App, open_app
-from appliance.collector.children import Child
-from appliance.collector.engines import Engine
-from appliance.collector.parent import run_watch
-from appliance.collector.supervision import PidFile
-from appliance.collector.supervision.choice import pid_file_path
-from appliance.collector.supervision.notification import STOPPING, notify, status_line
 from appliance.errors import ApplianceError, SettingsError
+from appliance.nfacctd.active_config import activate_config, active_config, config_from_file
 from appliance.nfacctd.effective import EffectiveConfig
-from appliance.nfacctd.in_force import config_in_force, put_in_force
-from appliance.nfacctd.in_force import configured as configured_collector
 from appliance.nfacctd.logging import log_handler
-from appliance.nfacctd.overrides import decided
+from appliance.nfacctd.overrides import with_overrides
+from appliance.processes.children import Child
+from appliance.processes.engines import Engine
+from appliance.processes.notification import STOPPING, notify, status_line
+from appliance.processes.parent import run_watch
+from appliance.processes.supervision import PidFile
+from appliance.processes.supervision.choice import pid_file_path
 from appliance.setting_types import ListenAddress, parse_listen_address
 from appliance.settings import BUILT_IN
 
@@ -86,7 +85,7 @@ def loader_child(app: App) -> Child:
 def start_logging(app: App) -> None:
     """Write the log where a collector configuration says, else to standard error."""
     with suppress(SettingsError):
-        config = config_in_force(app.settings)
+        config = active_config(app.settings)
         handler = log_handler(config) if config is not None else None
         if handler is not None:
             logging.basicConfig(level=app.settings["log_level"].upper(), handlers=[handler])
@@ -104,7 +103,7 @@ def next_configuration(app: App) -> EffectiveConfig | None:
     if app.settings["collector.engine"] != BUILT_IN:
         return None
     with suppress(SettingsError):
-        return configured_collector(app.settings)
+        return config_from_file(app.settings)
     return None
 
 
@@ -117,8 +116,8 @@ def starting(app: App) -> App:
         It is wrong, or cannot be put in force.
     """
     settings = app.base_settings
-    decided(settings, configured_collector(settings))
-    put_in_force(settings)
+    with_overrides(settings, config_from_file(settings))
+    activate_config(settings)
     return open_app(settings.file.parent if settings.file is not None else None)
 
 

@@ -11,7 +11,6 @@ import click
 
 from appliance.app import App
 from appliance.cli.options import pass_app, ports_option
-from appliance.collector.captures import CaptureReader
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.explanation import explain
@@ -21,6 +20,7 @@ from appliance.decoding.messages.faults import Fault, MalformedMessage
 from appliance.decoding.messages.headers import versions
 from appliance.decoding.results import DecodeResult
 from appliance.guard import GuardedDecoder, PluginError
+from appliance.traffic.captures import CaptureReader
 
 
 @click.command("decode")
@@ -73,13 +73,13 @@ def decode_datagrams(
         if decoder is None:
             yield datagram, None
             continue
-        result = _decoded(decoder, block, states)
+        result = _decode(decoder, block, states)
         if result is not None:
             states.commit(result, datagram.received_ms)
         yield datagram, result
 
 
-def _decoded(
+def _decode(
     decoder: GuardedDecoder, block: DatagramBlock, states: ExporterStates
 ) -> DecodeResult | None:
     try:

@@ -7,7 +7,7 @@ import threading
 import click
 
 from appliance.cli.sending import stopping, target_option
-from appliance.collector.parent import parent_watch
+from appliance.processes.parent import parent_watch
 from appliance.setting_types import ListenAddress
 
 FLOWS_A_SECOND = 300
@@ -21,7 +21,7 @@ def command(target: ListenAddress) -> None:
 
     Sends the flows of three invented exporters until the parent process ends.
     """
-    from appliance.collector.generator import Generator, Order, Transmission, demo_exporters
+    from appliance.traffic.generator import Generator, Order, Transmission, demo_exporters
 
     order = Order(rate=FLOWS_A_SECOND, daily_rhythm=True)
     transmission = Transmission(Generator(demo_exporters()), target, order)

@@ -11,6 +11,7 @@ import click
 
 from appliance.cli.nothing import reasons_for_nothing
 from appliance.cli.options import Invocation
+from appliance.flowlog import FLOW_LOG_FOLDER
 from appliance.flowlog.conditions import HELP, parse_condition
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.questions import ORDERS, FlowQuestion, column_name
@@ -161,7 +162,7 @@ def _where_and_how(ctx: click.Context, given: dict[str, Any]) -> tuple[Path, Que
     directory, limits = given["directory"], QueryLimits()
     if directory is None:
         settings = ctx.ensure_object(Invocation).app.settings
-        directory = Path(settings["data_directory"]) / "flowlog"
+        directory = Path(settings["data_directory"]) / FLOW_LOG_FOLDER
         limits = QueryLimits(
             settings["search.memory"], settings["search.threads"], settings["search.timeout"]
         )

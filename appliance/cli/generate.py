@@ -19,14 +19,14 @@ from appliance.cli.sending import (
 from appliance.setting_types import ListenAddress
 
 if TYPE_CHECKING:
-    from appliance.collector.generator import Order, Transmission
+    from appliance.traffic.generator import Order, Transmission
 
 DEFAULT_PROTOCOLS = "v5,v9,ipfix"
 MAX_EXPORTERS = 250
 
 
 def _protocols(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    from appliance.collector.generator import PROTOCOLS
+    from appliance.traffic.generator import PROTOCOLS
 
     chosen = tuple(dict.fromkeys(word.strip().lower() for word in value.split(",")))
     if unknown := [word for word in chosen if word not in PROTOCOLS]:
@@ -86,7 +86,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     exporters also tell names of interfaces and applications. It goes on until Ctrl-C, --flows or
     --duration, then prints exactly what was sent. On 127.0.0.1 each exporter has its own address.
     """
-    from appliance.collector.generator import Generator, Order, Transmission, invent_exporters
+    from appliance.traffic.generator import Generator, Order, Transmission, invent_exporters
 
     profiles = invent_exporters(protocols, exporters or len(protocols), unique=unique)
     order = Order(rate=rate, flows=flows, seconds=duration, daily_rhythm=rhythm)

@@ -9,7 +9,6 @@ import click
 
 from appliance.app import App
 from appliance.cli.options import pass_app, ports_option
-from appliance.collector.captures import CaptureReader, blocks_of
 from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
@@ -21,6 +20,7 @@ from appliance.collector.service import (
 )
 from appliance.decoding.messages.block import Datagram, block_of
 from appliance.flowlog import FlowLogWriter
+from appliance.traffic.captures import CaptureReader, blocks_of
 
 
 @click.command("import")

@@ -9,8 +9,8 @@ import click
 from appliance.app import App, registered_loaders
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
-from appliance.collector.loader import Loader
 from appliance.contracts import FlowStore
+from appliance.processes.loader import Loader
 from appliance.stores import store_factory
 
 

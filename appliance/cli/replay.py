@@ -16,11 +16,11 @@ from appliance.cli.sending import (
     target_option,
     warn_of_refusals,
 )
-from appliance.collector.captures import CaptureReader
-from appliance.collector.replay import EXPORT_PORTS, Pace, Replay, ReplayReport, capture_files
 from appliance.errors import CaptureError
 from appliance.flows import address_text
 from appliance.setting_types import ListenAddress
+from appliance.traffic.captures import CaptureReader
+from appliance.traffic.replay import EXPORT_PORTS, Pace, Replay, ReplayReport, capture_files
 
 _USUAL_PORTS = ", ".join(str(port) for port in sorted(EXPORT_PORTS))
 

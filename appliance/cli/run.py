@@ -23,18 +23,18 @@ from appliance.cli.collecting import (
     start_logging,
 )
 from appliance.cli.options import command_hint, pass_app
-from appliance.collector.children import Child
-from appliance.collector.parent import RUN_VARIABLE
 from appliance.collector.service import CollectorPaths
 from appliance.collector.status import read_status
-from appliance.collector.supervision import LocalSupervisor, NotRunning, Revival
-from appliance.collector.supervision.choice import (
+from appliance.errors import StartupError
+from appliance.nfacctd.checks import configuration_hints
+from appliance.processes.children import Child
+from appliance.processes.parent import RUN_VARIABLE
+from appliance.processes.supervision import LocalSupervisor, NotRunning, RestartPolicy
+from appliance.processes.supervision.choice import (
     collect_command,
     listen_environment,
     pid_file_path,
 )
-from appliance.errors import StartupError
-from appliance.nfacctd.examination import configuration_hints
 from appliance.setting_types import ListenAddress
 
 _WATCH_SECONDS = 0.5
@@ -129,13 +129,13 @@ def _look_after(
     supervisor: LocalSupervisor, children: Sequence[Child], stopping: threading.Event
 ) -> int:
     """Keep collector and children running until the end; return what to exit with."""
-    revival = Revival(supervisor)
+    restart_policy = RestartPolicy(supervisor)
     with ExitStack() as started:
         for child in children:
             child.start()
             started.callback(child.stop)
         while not stopping.wait(_WATCH_SECONDS):
-            revival.look(time.monotonic())
+            restart_policy.look(time.monotonic())
             for child in children:
                 child.watch()
             if any(child.has_failed for child in children):
@@ -155,8 +155,8 @@ def _children(app: App, status: dict[str, Any], demo: bool) -> list[Child]:
 def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
     from appliance.web.service import certificate_fingerprint, listen_urls
 
-    urls = listen_urls(app)
-    identity = certificate_fingerprint(app)
+    urls = listen_urls(app.settings)
+    identity = certificate_fingerprint(app.settings)
     certificate = [f"  certificate SHA-256 {identity}"] if identity else []
     paths = CollectorPaths(app.settings["data_directory"])
     return [

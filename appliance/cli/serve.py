@@ -17,9 +17,9 @@ from appliance.accounts.secret import secret_or_new, secret_path
 from appliance.app import App
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
-from appliance.collector.parent import parent_watch
-from appliance.collector.supervision.notification import ALIVE, READY, STOPPING, notify
 from appliance.errors import StorageError
+from appliance.processes.notification import ALIVE, READY, STOPPING, notify
+from appliance.processes.parent import parent_watch
 from appliance.ratelimit import RateLimited
 from appliance.web.lock import shared_api_lock
 
@@ -47,10 +47,10 @@ def command(app: App, until_parent_ends: bool) -> int:
 
 
 def _start_and_serve(app: App, parent_lives: Callable[[], bool]) -> int:
-    from appliance.web.service import configured_web
+    from appliance.web.service import build_web_service
 
     secret_or_new(secret_path(app.settings))
-    service = configured_web(app)
+    service = build_web_service(app.web_parts())
     if service.api.debug:
         logging.getLogger("appliance").setLevel(logging.DEBUG)
     if service.api.error_log is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from appliance.decoding.results import DecodeOptions, Exporter, ExporterTrust
 from appliance.errors import SettingsError
 from appliance.flows import RawElement, address_halves, address_text
-from appliance.nfacctd.in_force import config_in_force
+from appliance.nfacctd.active_config import active_config
 from appliance.nfacctd.primitives import read_primitives
 from appliance.setting_types import Network
 from appliance.settings import Settings
@@ -70,7 +70,7 @@ def raw_elements(settings: Settings) -> tuple[RawElement, ...]:
     named = read_primitives(file).elements if file is not None else ()
     kept: tuple[RawElement, ...] = ()
     with suppress(SettingsError):
-        config = config_in_force(settings)
+        config = active_config(settings)
         kept = config.kept_elements if config is not None else ()
     return tuple(dict.fromkeys((*named, *kept)))
 
@@ -78,6 +78,6 @@ def raw_elements(settings: Settings) -> tuple[RawElement, ...]:
 def _header_columns(settings: Settings) -> tuple[str, ...]:
     """Return the columns of message headers that a table of pmacct needs."""
     with suppress(SettingsError):
-        config = config_in_force(settings)
+        config = active_config(settings)
         return config.header_columns if config is not None else ()
     return ()

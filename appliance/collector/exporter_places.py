@@ -131,7 +131,7 @@ class ExporterPlaces:
             self.counts["exporters_forgotten"] += 1
         self.forget_scopes(gone.sequences)
         self.counts["templates_forgotten"] += len(gone.templates)
-        self.counts["waiting_sets_given_up"] += len(gone.room)
+        self.counts["waiting_sets_given_up"] += len(gone.pending)
 
     def forget_scopes(self, scopes: Iterable[SessionDomain]) -> None:
         """Note that the sequence numbers of scopes are gone."""

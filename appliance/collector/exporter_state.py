@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
+from appliance.collector.pending_sets import PendingSets
 from appliance.collector.sessions import MAX_OFFERS, Offer, SessionState, lent_value
-from appliance.collector.waiting import WaitingRoom
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.sequences.sequence_state import SequenceState
 from appliance.decoding.templates.template import Template
@@ -90,7 +90,7 @@ class ExporterState:
         By domain, version and identifier: the templates of all sessions, the newest last.
     announced
         By port: which templates that session announced.
-    room
+    pending
         Data Sets that wait for their template.
     counts
         What happened, by fixed words: datagrams, records, faults by reason.
@@ -111,7 +111,7 @@ class ExporterState:
     announced: dict[int, set[tuple[Family, int]]] = field(default_factory=dict)
     template_fields: int = 0
     sequences: OrderedDict[SessionDomain, SequenceState] = field(default_factory=OrderedDict)
-    room: WaitingRoom = field(default_factory=WaitingRoom)
+    pending: PendingSets = field(default_factory=PendingSets)
     n_names: int = 0
     n_subjects: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -161,7 +161,7 @@ class ExporterState:
     @property
     def waiting_octets(self) -> int:
         """Octets of the Data Sets that wait for their template."""
-        return self.room.octets
+        return self.pending.octets
 
 
 def _by_key(item: tuple[tuple[int, int], Sampling]) -> tuple[int, int]:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from appliance.collector.exporter_places import ExporterPlaces
 from appliance.collector.exporter_state import ExporterLimits, ExporterState, KnownTemplate
+from appliance.collector.pending_sets import waiting_octets
 from appliance.collector.sessions import SessionState
-from appliance.collector.waiting import waiting_octets
 from appliance.decoding.results import DecodeResult, Element, Exporter, NameFact, WaitingSet
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.sequences.sequence_state import SequenceState
@@ -91,7 +91,7 @@ class ExporterStates(ExporterPlaces):
 
     def waiting(self, scope: SessionDomain, template_id: int) -> Sequence[WaitingSet]:
         """Return the Data Sets of a scope that wait for a template."""
-        return self._state(scope.exporter).room.waiting(scope, template_id)
+        return self._state(scope.exporter).pending.waiting(scope, template_id)
 
     def _state(self, exporter: Exporter) -> ExporterState:
         return self.exporters.get(exporter, _UNHEARD)
@@ -106,7 +106,7 @@ class ExporterStates(ExporterPlaces):
         self._take_out(result.released)
         for scope in result.restarted:
             # Its templates may mean something else now.
-            given_up = self._state(scope.exporter).room.waiting_of(scope)
+            given_up = self._state(scope.exporter).pending.waiting_of(scope)
             self._take_out(given_up)
             self.counts["waiting_sets_given_up"] += len(given_up)
         for change in result.templates:
@@ -149,7 +149,7 @@ class ExporterStates(ExporterPlaces):
     def expire(self, now_ms: int) -> None:
         """Drop what waited too long, and templates past their time."""
         for exporter in self.exporters.values():
-            too_old = exporter.room.waiting_since(now_ms - self.limits.waiting_ms)
+            too_old = exporter.pending.waiting_since(now_ms - self.limits.waiting_ms)
             self._take_out(too_old)
             self.counts["waiting_sets_expired"] += len(too_old)
             if self.limits.template_ms:
@@ -289,22 +289,22 @@ class ExporterStates(ExporterPlaces):
         state.n_subjects += number
         self.grow(state, _OCTETS_PER_SUBJECT * number)
 
-    # The waiting room.
+    # Pending Sets.
 
     def _let_wait(self, waiting: WaitingSet, now_ms: int) -> None:
         state = self.open(waiting.scope.exporter, now_ms)
         size = waiting_octets(waiting)
-        if state.room.octets + size > self.limits.waiting_octets:
+        if state.pending.octets + size > self.limits.waiting_octets:
             self.counts["waiting_sets_refused"] += 1
             return
-        state.room.let_in(waiting)
+        state.pending.add(waiting)
         self.grow(state, size)
         self.counts["waiting_sets_kept"] += 1
 
     def _take_out(self, gone: Sequence[WaitingSet]) -> None:
         for waiting in gone:
             state = self.exporters.get(waiting.scope.exporter)
-            if state is not None and state.room.take_out(waiting):
+            if state is not None and state.pending.remove(waiting):
                 self.grow(state, -waiting_octets(waiting))
 
 

@@ -147,7 +147,7 @@ class FairShare:
             return block
         now = np.ones(len(block), np.bool_)
         for exporter, rows in _by_exporter(block):
-            if self._queued(exporter):
+            if self._is_queued(exporter):
                 now[rows] = False
                 self._put(block, exporter, rows, None)
         return block.take(np.flatnonzero(now))
@@ -201,7 +201,7 @@ class FairShare:
                 self._note(exporter, 0, dropped=len(queue.datagrams))
         self._known, self._newcomers = _Room(), _Room()
 
-    def _queued(self, exporter: Exporter) -> bool:
+    def _is_queued(self, exporter: Exporter) -> bool:
         return exporter in self._known.queues or exporter in self._newcomers.queues
 
     def _room(self, exporter: Exporter) -> _Room:

@@ -15,15 +15,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol
 
-from appliance.app import App
 from appliance.collector.late_rows import bin_columns, more_than, rows_of_bin
+from appliance.collector.parts import CollectorParts
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, write_status
-from appliance.collector.supervision.notification import ALIVE, notify
 from appliance.contracts import FeedBin, FlowFeed
 from appliance.errors import QueryError, StorageError
 from appliance.flowlog import FlowLogWriter
 from appliance.flows import FlowBatch
+from appliance.processes.notification import ALIVE, notify
 from appliance.ratelimit import RateLimited
 
 # Of the process, which has one feed.
@@ -94,14 +94,14 @@ class FeedCollector:
 
     def __init__(
         self,
-        app: App,
+        parts: CollectorParts,
         feed: FlowFeed,
         daemon: Daemon | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.app, self.feed, self.daemon = app, feed, daemon
-        self.paths = CollectorPaths(app.settings["data_directory"])
-        self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(app.settings))
+        self.parts, self.feed, self.daemon = parts, feed, daemon
+        self.paths = CollectorPaths(parts.settings["data_directory"])
+        self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(parts.settings))
         self.lacks: list[str] = []
         self.n_bins = self.n_rows = self.n_late = 0
         self._clock, self._stopping = clock, threading.Event()
@@ -246,7 +246,7 @@ class FeedCollector:
         self.feed.close()
 
     def _write_status(self) -> None:
-        listen = self.app.settings["collector.listen"] if self.daemon is not None else ()
+        listen = self.parts.settings["collector.listen"] if self.daemon is not None else ()
         status = {
             "time_ms": self._now_ms(),
             "pid": os.getpid(),
@@ -261,7 +261,7 @@ class FeedCollector:
             },
             "log": self.writer.figures(),
             "counts": {},
-            PLUGIN_FAILURES: self.app.failures.report(),
+            PLUGIN_FAILURES: self.parts.failures.report(),
             "exporters": {},
         }
         try:

@@ -53,7 +53,7 @@ def more_than(found: Sequence[FlowBatch], taken: Any) -> list[FlowBatch]:
     """
     names = bin_columns(found)
     keys = [name for name in names if name not in _SUMMED]
-    parts = [*(_signed(_table(batch, names), 1) for batch in found), _signed(taken, -1)]
+    parts = [*(_with_sign(_table(batch, names), 1) for batch in found), _with_sign(taken, -1)]
     sums = [(name, "sum") for name in _SUMMED]
     grouped = pa.concat_tables(part.select([*keys, *_SUMMED]) for part in parts)
     grouped = grouped.group_by(keys).aggregate(sums)
@@ -77,7 +77,7 @@ def _table(batch: FlowBatch, names: Sequence[str]) -> Any:
     return pa.table({name: pa.array(batch.column(name)) for name in names})
 
 
-def _signed(table: Any, sign: int) -> Any:
+def _with_sign(table: Any, sign: int) -> Any:
     """Return a table with counters as signed numbers and no nulls."""
     columns: dict[str, Any] = {
         name: pc.fill_null(table[name].combine_chunks(), COLUMN[name].absent)

@@ -92,7 +92,7 @@ class Pipeline:
         """Decode a block and append its batches to the sink; what costs too much waits."""
         share = self.share
         until = time.monotonic() + MAX_STEP_SECONDS
-        for part in _bounded(block):
+        for part in _parts_of_bounded_size(block):
             if share is None:
                 self._take_part(part, now_ms, None)
             elif time.monotonic() < until:
@@ -123,7 +123,7 @@ class Pipeline:
             return
         while len(block):
             try:
-                results = list(self._decoded(decoder, block, now_ms))
+                results = list(self._decode(decoder, block, now_ms))
             except BlockTooCostly as refusal:
                 if put_off is not None:
                     block = put_off(block, refusal.seconds)
@@ -137,7 +137,7 @@ class Pipeline:
                 self._keep(result, decoder, now_ms)
             return
 
-    def _decoded(
+    def _decode(
         self, decoder: GuardedDecoder, block: DatagramBlock, now_ms: int
     ) -> Iterator[DecodeResult]:
         """Decode a block; when that fails, one by one, so that only the culprit is lost."""
@@ -146,7 +146,7 @@ class Pipeline:
         except (PluginError, MalformedMessage) as error:
             if len(block) > 1:
                 for row in range(len(block)):
-                    yield from self._decoded(decoder, block.take(slice(row, row + 1)), now_ms)
+                    yield from self._decode(decoder, block.take(slice(row, row + 1)), now_ms)
             elif isinstance(error, MalformedMessage):
                 yield DecodeResult(faults=[Fault(0, error.reason, error.detail)])
             else:
@@ -229,7 +229,7 @@ def _by_version(block: DatagramBlock) -> Iterator[tuple[int, DatagramBlock]]:
         yield version, block.take(np.flatnonzero(of_row == version))
 
 
-def _bounded(block: DatagramBlock) -> Iterator[DatagramBlock]:
+def _parts_of_bounded_size(block: DatagramBlock) -> Iterator[DatagramBlock]:
     total = int(block.lengths.sum())
     if total <= MAX_OCTETS_TOGETHER:
         yield block

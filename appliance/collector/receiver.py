@@ -270,7 +270,7 @@ class Receiver:
         slots = self._fetched.slots
         rows: slice | NDArray[np.intp] = slice(n)
         if self._networks:
-            allowed = self._allowed(n)
+            allowed = self._allowed_rows(n)
             if not allowed.all():
                 rows = np.flatnonzero(allowed)
                 self.counters.refused_datagrams += n - len(rows)
@@ -293,7 +293,7 @@ class Receiver:
             self._wide = np.frombuffer(room, np.uint8)
         return wide_rows(self._fetched.slots, np.arange(self._block_datagrams)[rows], self._wide)
 
-    def _allowed(self, n: int) -> NDArray[np.bool_]:
+    def _allowed_rows(self, n: int) -> NDArray[np.bool_]:
         slots = self._fetched.slots
         hi, lo = slots.address_hi[:n], slots.address_lo[:n]
         allowed = np.zeros(n, np.bool_)

@@ -12,16 +12,21 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from appliance.atomic_files import atomic_write
 from appliance.collector.exporter_state import ExporterState, KnownTemplate
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.results import NameFact
-from appliance.decoding.sampling.knowledge import ANY_DOMAIN, SamplingFact, Subject, with_facts
+from appliance.decoding.sampling.knowledge import (
+    ANY_DOMAIN,
+    SamplingFact,
+    Subject,
+    with_facts,
+)
 from appliance.decoding.templates.saved import saved_template, whole_number
 from appliance.decoding.templates.template import Template
 from appliance.decoding.templates.timeline import Session, SessionDomain, TemplateChange
 from appliance.flows import address_halves, address_text
 from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
-from appliance.whole_files import replacing
 
 VERSION = 2
 _READABLE = (1, VERSION)
@@ -32,7 +37,7 @@ MAX_FILE_OCTETS = 256_000_000
 def save_states(states: ExporterStates, path: Path) -> None:
     """Write what is known of all exporters."""
     text = json.dumps({"version": VERSION, "exporters": list(_exporters(states))})
-    with replacing(path, durable=True) as file:
+    with atomic_write(path, durable=True) as file:
         file.write(text.encode())
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance.app import App
 from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
 from appliance.collector.memory import keep_freed_memory
+from appliance.collector.parts import CollectorParts
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver
 from appliance.collector.saved_state import (
@@ -31,11 +31,11 @@ from appliance.collector.saved_state import (
 )
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import collector_status, write_status
-from appliance.collector.supervision.notification import ALIVE, notify
 from appliance.decoding.results import Exporter
 from appliance.errors import StorageError
-from appliance.flowlog import FlowLogLimits, FlowLogWriter
+from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
+from appliance.processes.notification import ALIVE, notify
 from appliance.ratelimit import RateLimited
 from appliance.setting_types import ListenAddress
 from appliance.settings import Settings
@@ -46,12 +46,11 @@ log = RateLimited(logging.getLogger(__name__))
 STATES_FILE = "exporters.json"
 STATUS_FILE = "collector.json"
 LOADER_STATUS_FILE = "loader.json"
-FLOW_LOG_FOLDER = "flowlog"
 
 GATHER_SECONDS = 0.1
 """Datagrams queue up this long, so that blocks are large; far less than the buffer holds."""
 
-BLOCK_DATAGRAMS = 4096
+RECEIVE_BLOCK_DATAGRAMS = 4096
 """The largest block. Half the time of a flow goes into its block when there are only 400 in it."""
 
 _RECEIVE_SECONDS = 0.2
@@ -100,22 +99,22 @@ class Collector:
 
     def __init__(
         self,
-        app: App,
+        parts: CollectorParts,
         listen: tuple[ListenAddress, ...] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        settings = app.settings
-        self.app, self._clock = app, clock
+        settings = parts.settings
+        self.failures, self._announce, self._clock = parts.failures, parts.announce, clock
         self.paths = CollectorPaths(settings["data_directory"])
         self.states = ExporterStates(exporter_limits(settings), named_exporters(settings))
         primitives = raw_elements(settings)
         self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(settings), primitives)
         self.share = FairShare(self.states.is_known)
         self.pipeline = Pipeline(
-            app.decoders,
+            parts.decoders,
             self.states,
             self.writer,
-            app.enrichers,
+            parts.enrichers,
             share=self.share,
             fastest_bits_per_second=settings["collector.fastest_interface"],
         )
@@ -124,7 +123,7 @@ class Collector:
             receive_buffer_octets=settings["collector.receive_buffer"],
             allowed=settings["collector.allowed_exporters"],
             gather_seconds=GATHER_SECONDS,
-            block_datagrams=BLOCK_DATAGRAMS,
+            block_datagrams=RECEIVE_BLOCK_DATAGRAMS,
         )
         self._templates_file: Path | None = settings["collector.templates_file"]
         self._before: Mapping[str, int] = {}
@@ -159,7 +158,7 @@ class Collector:
         for warning in self.receiver.warnings:
             log.warning("%s", warning)
         self._write_status(now_ms)
-        self.app.tell("collector_started", listen=tuple(self.receiver.addresses))
+        self._announce("collector_started", listen=tuple(self.receiver.addresses))
 
     def announcements(self) -> list[str]:
         """Return what to tell people once it has started."""
@@ -192,7 +191,9 @@ class Collector:
             self.pipeline.take_waiting(now_ms, time.monotonic() + _WAITING_SECONDS)
         if block is not None or waits:
             for exporter, version in self.pipeline.appeared:
-                self.app.tell("exporter_appeared", address=address_text(*exporter), version=version)
+                self._announce(
+                    "exporter_appeared", address=address_text(*exporter), version=version
+                )
             self.pipeline.appeared.clear()
         self._housekeeping(now_ms)
         return block is not None
@@ -262,7 +263,7 @@ class Collector:
         self._save_states()
         self._write_status(now_ms)
         self.receiver.stop()
-        self.app.tell("collector_stopped")
+        self._announce("collector_stopped")
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

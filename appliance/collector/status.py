@@ -10,18 +10,20 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from appliance.atomic_files import atomic_write
 from appliance.collector.exporter_state import ExporterState
 from appliance.collector.exporters import ExporterStates
+from appliance.collector.fair_share import FairShare
+from appliance.collector.pipeline import Pipeline
+from appliance.collector.receiver import Receiver
 from appliance.decoding.inspection import field_name
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.templates.template import FieldSpecifier
+from appliance.flowlog import FlowLogWriter
 from appliance.flows import address_text
-from appliance.whole_files import replacing
-
-if TYPE_CHECKING:
-    from appliance.collector.service import Collector
+from appliance.guard import PluginFailures
 
 PLUGIN_FAILURES = "plugin_failures"
 """By plugin and part; in the loader's file too."""
@@ -31,7 +33,22 @@ MAX_SESSIONS_SHOWN = 64
 """Of each exporter: those heard last."""
 
 
-def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
+class StatusSource(Protocol):
+    """The parts of a collector that the figures come from."""
+
+    receiver: Receiver
+    pipeline: Pipeline
+    states: ExporterStates
+    writer: FlowLogWriter
+    share: FairShare
+    failures: PluginFailures
+
+    def counters(self) -> dict[str, int]:
+        """Return losses that no sequence number shows, since the flow log began."""
+        ...
+
+
+def collector_status(collector: StatusSource, now_ms: int) -> dict[str, Any]:
     """Collect the figures.
 
     Returns
@@ -57,7 +74,7 @@ def collector_status(collector: Collector, now_ms: int) -> dict[str, Any]:
         **collector.counters(),
         "log": writer.figures(),
         "counts": dict(collector.pipeline.counts + states.counts),
-        PLUGIN_FAILURES: collector.app.failures.report(),
+        PLUGIN_FAILURES: collector.failures.report(),
         "unknown_elements": {_element(e): number for e, number in elements},
         "newcomers": {
             "present": states.n_newcomers,
@@ -90,7 +107,7 @@ def exporter_facts(states: ExporterStates, now_ms: int) -> dict[str, Any]:
 
 def write_status(path: Path, status: dict[str, Any]) -> None:
     """Replace the file."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps(status).encode())
 
 
@@ -132,7 +149,7 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
 
 def _sessions(state: ExporterState, now_ms: int) -> dict[str, Any]:
     """Collect the figures of the sessions that no later one has followed, by port."""
-    waiting = state.room.n_waiting()
+    waiting = state.pending.n_waiting()
     templates = Counter(scope.port for scope, _ in state.templates)
     newest_ms = max((session.first_ms for session in state.sessions.values()), default=0)
     lasting = [(p, s) for p, s in state.sessions.items() if s.last_ms >= newest_ms]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from appliance.flowlog.search import FlowSearch, Totals
     from appliance.flowlog.writer import FlowLogWriter
 
+FLOW_LOG_FOLDER = "flowlog"
+"""Its folder in the data directory."""
+
 _MODULES = {
     "Condition": "conditions",
     "Cursor": "limits",
@@ -40,6 +43,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "FLOW_LOG_FOLDER",
     "Condition",
     "Cursor",
     "FlowLogLimits",

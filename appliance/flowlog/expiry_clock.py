@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from appliance.whole_files import replacing
+from appliance.atomic_files import atomic_write
 
 LEAP_MS = 86_400_000
 BELIEVED_AFTER_SECONDS = 3600.0
@@ -99,7 +99,7 @@ class ExpiryClock:
             self._file,
         )
         # On a full disk the hour has to pass.
-        with contextlib.suppress(OSError), replacing(self._file) as file:
+        with contextlib.suppress(OSError), atomic_write(self._file) as file:
             file.write(json.dumps(leap._asdict()).encode())
         self._is_noted = self._file.exists()
 

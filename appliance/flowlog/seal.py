@@ -15,12 +15,12 @@ from typing import NamedTuple
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from appliance.atomic_files import sync_directory
 from appliance.flowlog import journal
 from appliance.flowlog.journal import DamagedFile, Frame
 from appliance.flowlog.names import LogFile, sealed_name
 from appliance.flowlog.parquet import ParquetFile, ParquetWriter
 from appliance.flowlog.schema import COLLECTION_TIME, Rows, family_schema
-from appliance.whole_files import sync_directory
 
 ROW_GROUP_ROWS = 1_000_000
 COPY_ROWS = 100_000

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from appliance.atomic_files import atomic_write
 from appliance.errors import StorageError
 from appliance.flowlog import journal
 from appliance.flowlog.journal import Committed, merge_state
@@ -32,7 +33,6 @@ from appliance.flowlog.schema import octets_names
 from appliance.flowlog.segment import OpenSegment, joined
 from appliance.flows import FlowBatch, RawElement
 from appliance.ratelimit import RateLimited
-from appliance.whole_files import replacing
 
 MAX_BUFFERED_ROWS = 100_000
 STATE_FILE = "state.json"
@@ -335,7 +335,7 @@ class FlowLogWriter:
 
     def _save_state(self) -> None:
         content = json.dumps({"segment": self._segment, "state": self._state})
-        with replacing(self.directory / STATE_FILE, durable=True) as file:
+        with atomic_write(self.directory / STATE_FILE, durable=True) as file:
             file.write(content.encode())
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.errors import SettingsError, StorageError
 from appliance.nfacctd.config import CollectorConfig, ConfigLine, read_config
-from appliance.whole_files import PRIVATE, replacing
 
 Changes = Mapping[str, str | None]
 """New values by key; None takes the key out."""
@@ -61,7 +61,7 @@ def change_config(path: Path, change: Callable[[CollectorConfig | None], str]) -
         with _alone(path.parent):
             there = read_config(path) if path.exists() else None
             text = change(there).encode("utf-8", "surrogateescape")
-            with replacing(path.resolve(), PRIVATE, keep=True, durable=True) as file:
+            with atomic_write(path.resolve(), PRIVATE, keep=True, durable=True) as file:
                 file.write(text)
     except OSError as error:
         problem = (error.strerror or str(error)).lower()

@@ -183,7 +183,7 @@ class EffectiveConfig:
         kind = self.text(f"{key}_type", plugin.name)
         return parse_preprocess(self.text(key, plugin.name), kind, plugin.type == PRINT)
 
-    def in_force(self) -> Iterator[tuple[str, str, ConfigLine]]:
+    def active_lines(self) -> Iterator[tuple[str, str, ConfigLine]]:
         """Yield key, plugin (empty: for all) and line of each value that counts, in file order."""
         whole = {line.number: key for (key, name), line in self._values.items() if not name}
         for (key, name), line in sorted(self._values.items(), key=lambda item: item[1].number):

@@ -51,7 +51,7 @@ def overrides(config: EffectiveConfig) -> Mapping[str, object]:
     return found
 
 
-def decided(settings: Settings, config: EffectiveConfig | None) -> Settings:
+def with_overrides(settings: Settings, config: EffectiveConfig | None) -> Settings:
     """Return the settings with what a collector configuration says in their place.
 
     Raises
@@ -68,7 +68,7 @@ def decided(settings: Settings, config: EffectiveConfig | None) -> Settings:
     is_locked = settings["collector.engine"] == NFACCTD and is_file(found.get("flows.database"))
     if is_locked or has_own_flow_database(settings):
         found.pop("flows.database", None)
-    return settings.decided_by(config.path, found)
+    return settings.with_overrides(config.path, found)
 
 
 def has_own_flow_database(settings: Settings) -> bool:

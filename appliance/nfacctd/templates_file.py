@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from appliance.atomic_files import atomic_write
 from appliance.decoding.templates.saved import saved_template, whole_number
 from appliance.decoding.templates.template import (
     V9_SCOPE,
@@ -23,7 +24,6 @@ from appliance.decoding.templates.template import (
     FieldSpecifier,
     Template,
 )
-from appliance.whole_files import replacing
 
 MAX_FILE_OCTETS = 64_000_000
 V9, IPFIX = 9, 10
@@ -62,7 +62,7 @@ def write_templates(path: Path, saved: Iterable[SavedTemplate]) -> None:
     OSError
         It cannot be written.
     """
-    with replacing(path, durable=True) as file:
+    with atomic_write(path, durable=True) as file:
         lines = (line for each in saved if (line := _line(each)))
         file.writelines(f"{json.dumps(line)}\n".encode() for line in lines)
 

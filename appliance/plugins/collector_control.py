@@ -13,19 +13,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from appliance.collector.supervision import (
+from appliance.contracts import ADMINISTRATOR, Answer, Route
+from appliance.errors import ApplianceError, SettingsError, StorageError
+from appliance.hookspecs import hookimpl
+from appliance.nfacctd.active_config import config_file, config_from_file
+from appliance.nfacctd.config import CollectorConfig, read_config
+from appliance.nfacctd.editing import change_config, edited
+from appliance.nfacctd.effective import DEFAULT_PORT, EffectiveConfig, effective
+from appliance.processes.supervision import (
     AlreadyRunning,
     NotRunning,
     SupervisionError,
     Supervisor,
 )
-from appliance.contracts import ADMINISTRATOR, Answer, Route
-from appliance.errors import ApplianceError, SettingsError, StorageError
-from appliance.hookspecs import hookimpl
-from appliance.nfacctd.config import CollectorConfig, read_config
-from appliance.nfacctd.editing import change_config, edited
-from appliance.nfacctd.effective import DEFAULT_PORT, EffectiveConfig, effective
-from appliance.nfacctd.in_force import config_file, configured
 from appliance.settings import Settings
 from appliance.stores import DATABASE_SETTING
 from appliance.web.bodies import Body
@@ -234,7 +234,7 @@ def _database_of_settings(settings: Settings) -> dict[str, str | None]:
 
 def _refuse_foreign_address(settings: Settings) -> None:
     """Raise when the collector is to listen on an address that this machine does not have."""
-    found = configured(settings)
+    found = config_from_file(settings)
     address = found.text("nfacctd_ip") if found is not None else ""
     if not address:
         return

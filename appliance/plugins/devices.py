@@ -28,7 +28,8 @@ from appliance import (
     hookimpl,
 )
 from appliance.contracts import ExporterRecord
-from appliance.web.audit import Act
+from appliance.flowlog import FLOW_LOG_FOLDER
+from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.openapi import operation
 from appliance.web.parameters import Query, find_device
@@ -37,7 +38,6 @@ from appliance.web.times import DEFAULT_INTERVAL, Interval, boundaries, parse_in
 PREFIX = "/v1/api"
 FORGET = "/api/v1/exporters/<device>"
 TAG = "Netflow collector"
-FLOW_LOG_FOLDER = "flowlog"
 MAX_NAME_LETTERS = 255
 MAX_INFO_LETTERS = 1000
 
@@ -99,10 +99,10 @@ def change_device(device: str, body: Body, store: FlowStore, zone: tzinfo) -> di
     return _device(find_device(store.exporters(), str(exporter.id)), zone)
 
 
-def forget_device(device: str, store: FlowStore, act: Act) -> dict[str, str]:
+def forget_device(device: str, store: FlowStore, event: AuditEvent) -> dict[str, str]:
     """Forget an exporter and its sums; those over all exporters keep what it sent."""
     exporter = find_device(store.exporters(), device)
-    act.note(f"exporter {exporter.id} {exporter.address}")
+    event.note(f"exporter {exporter.id} {exporter.address}")
     try:
         store.forget_exporter(exporter.id)
     except KeyError:

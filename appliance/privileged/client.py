@@ -18,8 +18,6 @@ from typing import Any
 from appliance.errors import ApplianceError
 
 HELPER_SOCKET = Path("/run/netflow-appliance/helper.sock")
-COLLECTOR_UNIT = "appliance-collector.service"
-"""The one unit that the helper starts and stops."""
 
 ANSWER_SECONDS = 130.0
 """A collector may take long to start; everything else is answered at once."""

@@ -91,7 +91,7 @@ class Helper:
             _send(connection, octets)
 
     def _answer(self, act: str) -> bytes:
-        deeds: dict[str, Callable[[], bytes]] = {
+        actions: dict[str, Callable[[], bytes]] = {
             "network_confirm": self._confirm,
             "network_status": lambda: reply(change=described(self.network)),
             "reboot": lambda: self._done(self._programs.reboot),
@@ -104,10 +104,10 @@ class Helper:
         }
         if act != "network_status":
             log.info("%s", act)
-        return deeds[act]()
+        return actions[act]()
 
-    def _done(self, deed: Callable[[], None]) -> bytes:
-        deed()
+    def _done(self, action: Callable[[], None]) -> bytes:
+        action()
         return reply()
 
     def _confirm(self) -> bytes:

@@ -17,7 +17,8 @@ import time
 from ipaddress import IPv4Address
 from pathlib import Path
 
-COLLECTOR_UNIT = "appliance-collector.service"
+from appliance.privileged.protocol import COLLECTOR_UNIT
+
 ROLLBACK_TIMER = "appliance-network-rollback.timer"
 
 IFUP_SECONDS = 120.0

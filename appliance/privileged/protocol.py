@@ -14,6 +14,9 @@ from typing import Any
 
 from appliance.privileged.addressing import PARAMETERS
 
+COLLECTOR_UNIT = "appliance-collector.service"
+"""The one unit that the helper starts and stops."""
+
 MAX_OCTETS = 4096
 REQUEST_SECONDS = 5.0
 ACTS: dict[str, frozenset[str]] = {

@@ -18,7 +18,7 @@ from appliance.contracts import PUBLIC, THE_CORE, Answer, Principal, Registered,
 from appliance.guard import Guard, PluginError
 from appliance.guard.methods import checked_answer, in_json
 from appliance.ratelimit import RateLimited
-from appliance.web.audit import Act, Trail
+from appliance.web.audit import AuditEvent, Trail
 from appliance.web.calls import PROVIDERS, Call, Services, provided_arguments
 from appliance.web.cors import Cors
 from appliance.web.docs_page import docs_page
@@ -133,18 +133,18 @@ def _wrapped(
     trail, log, turns = shared
     guard = Guard(entry.plugin, ROUTE, services.failures)
 
-    def answer(environ: _Environ, parts: Mapping[str, str], act: Act) -> Answer:
+    def answer(environ: _Environ, parts: Mapping[str, str], event: AuditEvent) -> Answer:
         def remembered(environ: _Environ) -> Principal | None:
-            act.principal = services.principal_from(environ)
-            return act.principal
+            event.principal = services.principal_from(environ)
+            return event.principal
 
         form: Callable[[str], Mapping[str, Any]] = error_body
         try:
             principal = admit(route, environ, remembered)
             # Who may not call the route learns it in the form of all routes.
             form = _error_form(route, guard)
-            trail.begin(act, route, environ)
-            call = Call(services, environ, principal, act)
+            trail.begin(event, route, environ)
+            call = Call(services, environ, principal, event)
             arguments = {name: PROVIDERS[name](call) for name in names}
             with turns.turn(route.whole_list and not _has_limit(environ)):
                 return guard.call(lambda: route.handler(**parts, **arguments), checked_answer)
@@ -155,9 +155,9 @@ def _wrapped(
     def wrapped(**parts: str) -> Any:
         environ: _Environ = bottle.request.environ
         headers = cors.answer_headers(environ, route.path)
-        act = Act()
-        answered = answer(environ, parts, act)
-        trail.end(act, route, environ, answered.status)
+        event = AuditEvent()
+        answered = answer(environ, parts, event)
+        trail.end(event, route, environ, answered.status)
         return _respond(answered, headers)
 
     return wrapped

@@ -1,6 +1,6 @@
 """The audit trail: who changed what, when, from where, and how it ended.
 
-An act is recorded before it is done and completed after: one that switches the machine off leaves
+An event is recorded before it is done and completed after: one that switches the machine off leaves
 its entry too, and nothing is done that cannot be recorded. Refused attempts are recorded as well,
 but only so many a minute. Administrators, other users and strangers have a room each, so that
 nobody can crowd out what others did.
@@ -47,7 +47,7 @@ _MOST_VALUE = 60
 log = logging.getLogger(__name__)
 
 
-class Act:
+class AuditEvent:
     """What is known of one request that may have to be recorded.
 
     Attributes
@@ -66,7 +66,7 @@ class Act:
         """Add to what the entry says of what was done; no secrets."""
         self._details.append(text)
 
-    def has_values(self, values: Mapping[str, list[str]]) -> None:
+    def note_values(self, values: Mapping[str, list[str]]) -> None:
         """Add the values of a body, those of secrets hidden."""
         for name, found in values.items():
             secret = any(word in name.lower() for word in _SECRET_WORDS)
@@ -76,7 +76,7 @@ class Act:
 
     @property
     def room(self) -> str:
-        """Whose act it is, for the trail."""
+        """Whose event it is, for the trail."""
         if self.principal is None:
             return STRANGERS
         return ADMINISTRATORS if ADMINISTRATOR in self.principal.roles else USERS
@@ -113,7 +113,7 @@ class Trail:
         self._expire_at, self._entries = 0.0, 0
         self._log = RateLimited(log)
 
-    def begin(self, act: Act, route: Route, environ: Mapping[str, Any]) -> None:
+    def begin(self, event: AuditEvent, route: Route, environ: Mapping[str, Any]) -> None:
         """Record what is about to be done, where it changes something.
 
         Raises
@@ -122,24 +122,26 @@ class Trail:
             It cannot be recorded, so it must not be done.
         """
         if route.role != PUBLIC and changes_something(route):
-            act.audit_id = self._accounts().record(self._entry(act, environ, None))
+            event.audit_id = self._accounts().record(self._entry(event, environ, None))
             self._expire()
 
-    def end(self, act: Act, route: Route, environ: Mapping[str, Any], status: int) -> None:
+    def end(self, event: AuditEvent, route: Route, environ: Mapping[str, Any], status: int) -> None:
         """Record how it ended; a refused attempt as far as there is room."""
-        if not changes_something(route) or (route.role == PUBLIC and not act.who):
+        if not changes_something(route) or (route.role == PUBLIC and not event.who):
             return
         try:
-            if act.audit_id is not None:
-                self._accounts().complete(act.audit_id, status, act.detail)
-            elif status < 400 or (status < 500 and self._has_room(act)):
-                self._accounts().record(self._entry(act, environ, status))
+            if event.audit_id is not None:
+                self._accounts().complete(event.audit_id, status, event.detail)
+            elif status < 400 or (status < 500 and self._has_room(event)):
+                self._accounts().record(self._entry(event, environ, status))
                 self._expire()
         except StorageError as error:
             self._log.warning("the audit trail cannot be written: %s", str(error))
 
-    def _entry(self, act: Act, environ: Mapping[str, Any], status: int | None) -> AuditEntry:
-        who = act.principal.name if act.principal is not None else act.who
+    def _entry(
+        self, event: AuditEvent, environ: Mapping[str, Any], status: int | None
+    ) -> AuditEntry:
+        who = event.principal.name if event.principal is not None else event.who
         action = f"{environ.get('REQUEST_METHOD', '')} {environ.get('PATH_INFO', '')}"
         address = str(environ.get("REMOTE_ADDR", ""))
         return AuditEntry(
@@ -147,13 +149,13 @@ class Trail:
             printable(who),
             address,
             printable(action),
-            act.detail,
+            event.detail,
             status,
-            room=act.room,
+            room=event.room,
         )
 
-    def _has_room(self, act: Act) -> bool:
-        minute, room = int(self._clock() // 60), act.room
+    def _has_room(self, event: AuditEvent) -> bool:
+        minute, room = int(self._clock() // 60), event.room
         with self._lock:
             if minute != self._minute:
                 self._minute = minute
@@ -163,7 +165,7 @@ class Trail:
                 return False
             self._refused[room] += 1
             if unrecorded := self._unrecorded.pop(room, 0):
-                act.note(f"{unrecorded} refused attempts before this are not recorded")
+                event.note(f"{unrecorded} refused attempts before this are not recorded")
         return True
 
     def _expire(self) -> None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
-from appliance.collector.supervision import Supervisor
 from appliance.contracts import AccountStore, FlowStore, MetricsCollector, Principal, Route
 from appliance.errors import StartupError, StorageError
 from appliance.guard import PluginFailures
+from appliance.processes.supervision import Supervisor
 from appliance.settings import Settings
-from appliance.web.audit import Act
+from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.guard import PrincipalFrom
 from appliance.web.parameters import Query
@@ -68,12 +68,12 @@ class Call:
     services: Services
     environ: Mapping[str, Any]
     principal: Principal | None
-    act: Act
+    event: AuditEvent
 
 
 def _body(call: Call) -> Body:
     most_octets = call.services.settings["web.max_body_octets"]
-    return Body(call.environ, most_octets, call.act.has_values)
+    return Body(call.environ, most_octets, call.event.note_values)
 
 
 def _query(call: Call) -> Query:
@@ -94,7 +94,7 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "principal": lambda call: call.principal,
     "accounts": lambda call: call.services.accounts.store(),
     "open_accounts": lambda call: call.services.accounts.store,
-    "act": lambda call: call.act,
+    "event": lambda call: call.event,
     "environ": lambda call: call.environ,
     "collector": lambda call: call.services.collector,
     "preflight": lambda call: call.services.preflight,
@@ -103,7 +103,7 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
 returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`,
 `accounts` an `AccountStore` (503 where it cannot be opened), `open_accounts` what returns it,
 `metrics` the Prometheus collectors of plugins, `failures` the `PluginFailures` of this process,
-`act` what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,
+`event` what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,
 `preflight` what looks whether it can start."""
 
 

@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from appliance.atomic_files import PRIVATE, PUBLIC, atomic_write
 from appliance.errors import StartupError
 from appliance.setting_types import ListenAddress
 from appliance.settings import Settings
 from appliance.web.api_server import TlsFiles
-from appliance.whole_files import PRIVATE, PUBLIC, replacing
 
 FOLDER = "tls"
 COMMON_NAME = "netflow-appliance"
@@ -151,7 +151,7 @@ def _general(name: str) -> Any:
 def _write(path: Path, octets: bytes, mode: int) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path, mode) as file:
+        with atomic_write(path, mode) as file:
             file.write(octets)
     except OSError as error:
         raise StartupError(f"{path} cannot be written: {(error.strerror or '').lower()}") from None

@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from appliance.collector.supervision.pid_file import lock_holder
 from appliance.errors import ApplianceError, StorageError
+from appliance.processes.supervision.pid_file import lock_holder
 from appliance.settings import Settings
 
 LOCK_FILE = "api.lock"

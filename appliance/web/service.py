@@ -1,23 +1,20 @@
-"""The web server of an `App`: what `appliance serve` starts and `appliance run` announces."""
+"""The web server: what `appliance serve` starts and `appliance run` announces."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from appliance.accounts import configured_accounts
-from appliance.app import App
-from appliance.collector.supervision import supervisor_of
-from appliance.contracts import AccountStore, FlowStore, Principal
-from appliance.guard.methods import checked_principal
+from appliance.contracts import AccountStore, FlowStore
+from appliance.processes.supervision import supervisor_of
+from appliance.settings import Settings
 from appliance.web.api_server import ApiServerConfig, configuration_folder, read_api_server
 from appliance.web.application import build_web
 from appliance.web.calls import Services
 from appliance.web.certificates import fingerprint
 from appliance.web.listeners import appliance_tls, configured_listeners, listen_url
+from appliance.web.parts import WebParts
 from appliance.web.servers import ServerLimits, WebServer
 from appliance.web.store_access import StoreAccess, flow_store_access, preflight_of
 from appliance.web.times import local_zone
@@ -55,7 +52,7 @@ class WebService:
         self.accounts.close()
 
 
-def configured_web(app: App) -> WebService:
+def build_web_service(parts: WebParts) -> WebService:
     """Build the web server as configured.
 
     Raises
@@ -63,12 +60,12 @@ def configured_web(app: App) -> WebService:
     SettingsError, StartupError
         A configuration file is wrong, or a route cannot be served.
     """
-    settings = app.settings
+    settings = parts.settings
     api = read_api_server(configuration_folder(settings))
-    stores = flow_store_access(app)
-    accounts = StoreAccess(configured_accounts(app))
-    services = services_of(app, stores, accounts)
-    web = build_web(app.routes, services, api.cors)
+    stores = flow_store_access(parts)
+    accounts = StoreAccess(parts.open_accounts)
+    services = services_of(parts, stores, accounts)
+    web = build_web(parts.routes, services, api.cors)
     limits = ServerLimits(
         settings["web.threads"], settings["web.max_connections"], settings["web.max_body_octets"]
     )
@@ -77,38 +74,25 @@ def configured_web(app: App) -> WebService:
 
 
 def services_of(
-    app: App, stores: StoreAccess[FlowStore], accounts: StoreAccess[AccountStore]
+    parts: WebParts, stores: StoreAccess[FlowStore], accounts: StoreAccess[AccountStore]
 ) -> Services:
     """Return what handlers can ask for."""
-    settings = app.settings
-
-    def principal_from(environ: Mapping[str, Any]) -> Principal | None:
-        entry = app.first_result(
-            *("principal_from_request", "sign-in", checked_principal),
-            environ=environ,
-            settings=settings,
-            accounts=accounts.store,
-        )
-        if entry is None:
-            return None
-        app.tell("request_authenticated", environ=environ, principal=entry.value, settings=settings)
-        return entry.value
-
+    settings = parts.settings
     return Services(
         settings=settings,
         stores=stores,
         clock=time.time,
-        principal_from=principal_from,
+        principal_from=lambda environ: parts.principal_from(environ, accounts.store),
         zone=local_zone(settings["timezone"]),
-        metrics=app.metrics,
-        failures=app.failures,
+        metrics=parts.metrics,
+        failures=parts.failures,
         accounts=accounts,
         collector=supervisor_of(settings),
-        preflight=preflight_of(app),
+        preflight=preflight_of(parts),
     )
 
 
-def certificate_fingerprint(app: App) -> str | None:
+def certificate_fingerprint(settings: Settings) -> str | None:
     """Return the SHA-256 fingerprint of the certificate of `web.listen`, None for plain HTTP.
 
     Raises
@@ -116,11 +100,11 @@ def certificate_fingerprint(app: App) -> str | None:
     SettingsError, StartupError
         A certificate is configured that cannot be read.
     """
-    pair = appliance_tls(app.settings)
+    pair = appliance_tls(settings)
     return fingerprint(pair.certificate) if pair is not None else None
 
 
-def listen_urls(app: App) -> list[str]:
+def listen_urls(settings: Settings) -> list[str]:
     """Return where the web server will answer, from the configuration alone.
 
     Raises
@@ -128,5 +112,5 @@ def listen_urls(app: App) -> list[str]:
     SettingsError
         A configuration file is wrong.
     """
-    api = read_api_server(configuration_folder(app.settings))
-    return [listen_url(listener) for listener in configured_listeners(app.settings, api)]
+    api = read_api_server(configuration_folder(settings))
+    return [listen_url(listener) for listener in configured_listeners(settings, api)]

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from appliance.app import App
-from appliance.contracts import FlowStore
+from appliance.contracts import FlowStore, StoreFactory
 from appliance.errors import SettingsError, StorageError
-from appliance.nfacctd.in_force import config_in_force, configured, version_in_force
-from appliance.nfacctd.overrides import decided
+from appliance.nfacctd.active_config import active_config, active_version, config_from_file
+from appliance.nfacctd.overrides import with_overrides
+from appliance.settings import Settings
 from appliance.stores import store_factory
+from appliance.web.parts import WebParts
 
 
 class Closable(Protocol):
@@ -70,21 +71,24 @@ class StoreAccess(Generic[S]):
                 store.close()
 
 
-def flow_store_access(app: App) -> StoreAccess[FlowStore]:
+def flow_store_access(parts: WebParts) -> StoreAccess[FlowStore]:
     """Return the way to the store of flows; it changes with the collector's configuration."""
-    return StoreAccess(configured_store(app), lambda: version_in_force(app.base_settings))
+    open_store = store_opener(parts.stores, parts.base_settings)
+    return StoreAccess(open_store, lambda: active_version(parts.base_settings))
 
 
-def configured_store(app: App) -> Callable[[], FlowStore]:
-    """Return what opens the store that the configuration names at that moment.
+def store_opener(
+    stores: Mapping[str, StoreFactory], base_settings: Settings
+) -> Callable[[], FlowStore]:
+    """Return a function that opens the store that the configuration names at that moment.
 
     The returned callable raises StorageError when no plugin knows its URL's scheme.
     """
 
     def open_store() -> FlowStore:
         try:
-            settings = decided(app.base_settings, config_in_force(app.base_settings))
-            opener = store_factory(app.stores, settings)
+            settings = with_overrides(base_settings, active_config(base_settings))
+            opener = store_factory(stores, settings)
         except SettingsError as error:
             raise StorageError(str(error)) from None
         if opener is None:
@@ -94,15 +98,16 @@ def configured_store(app: App) -> Callable[[], FlowStore]:
     return open_store
 
 
-def preflight_of(app: App) -> Callable[[], None]:
-    """Return what looks whether the collector could be started as its file is now.
+def preflight_of(parts: WebParts) -> Callable[[], None]:
+    """Return a function that looks whether the collector could be started as its file is now.
 
     The returned callable raises SettingsError or StorageError, which say what is wrong.
     """
 
     def preflight() -> None:
-        settings = decided(app.base_settings, configured(app.base_settings))
-        opener = store_factory(app.stores, settings)
+        base = parts.base_settings
+        settings = with_overrides(base, config_from_file(base))
+        opener = store_factory(parts.stores, settings)
         if opener is None:
             return
         store = opener()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from appliance.accounts import configured_accounts
 from appliance.accounts.first import make_first_administrator
 from appliance.accounts.passwords import is_password
 from appliance.accounts.rules import password_problems
@@ -26,7 +25,7 @@ def first(tmp_path, monkeypatch):
 
     def make(**settings: str):
         app = made_app(tmp_path, **settings)
-        store = configured_accounts(app)()
+        store = app.open_accounts()
         try:
             return make_first_administrator(store, app.settings, 1.0), store.users()
         finally:
@@ -83,7 +82,7 @@ def test_first_start_when_the_given_password_is_unfit_then_one_sentence_and_nobo
 
 def test_first_start_when_somebody_is_administrator_then_nothing(first, tmp_path):
     app = made_app(tmp_path)
-    store = configured_accounts(app)()
+    store = app.open_accounts()
     values = {"username": "root", "password_hash": PASSWORD_HASH}
     store.create_user(UserChange(values, (ADMINISTRATOR,)), 1.0)
     store.close()

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from appliance.collector.generator import PROTOCOLS, ExporterProfile, Generator
 from appliance.decoding.messages.block import DatagramBlock
 from appliance.flows import V4_MAPPED, FlowBatch
+from appliance.traffic.generator import PROTOCOLS, ExporterProfile, Generator
 
 BLOCK_DATAGRAMS = 1024
 FLOWS = 400_000

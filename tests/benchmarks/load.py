@@ -20,9 +20,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.collector.generator import ExporterProfile, GeneratedBlock, Generator, Sums, layouts
-from appliance.collector.outlets import Outlets
 from appliance.setting_types import ListenAddress
+from appliance.traffic.generator import ExporterProfile, GeneratedBlock, Generator, Sums, layouts
+from appliance.traffic.source_sockets import SourceSockets
 
 FLOWS_PER_PASS = 1_200_000
 NEAR_NETWORK = 10
@@ -115,18 +115,18 @@ class Load:
         self.latest_seconds = 0.0
         self._told_at = -REFRESH_SECONDS
 
-    def send(self, outlets: Outlets, rate: float | None, seconds: float) -> float:
+    def send(self, sockets: SourceSockets, rate: float | None, seconds: float) -> float:
         """Send for so long; return how long it took."""
         start, sent, turn = time.monotonic(), 0, 0
         while (elapsed := time.monotonic() - start) < seconds:
             for prebuilt in self.prebuilt:
-                self._announce(outlets, time.monotonic() - start)
+                self._announce(sockets, time.monotonic() - start)
                 prebuilt.patch(turn * len(self.exporters), time.time_ns() // 1_000_000)
                 for rows, flows in self._chunks(prebuilt, rate):
                     if rate is not None:
                         self._wait(start + sent / rate)
                     block = prebuilt.block
-                    outlets.send((block.exporter, 0), block.octets[rows], block.lengths[rows])
+                    sockets.send((block.exporter, 0), block.octets[rows], block.lengths[rows])
                     sent += flows
                 self.sums.add(prebuilt.sums)
                 if (elapsed := time.monotonic() - start) >= seconds:
@@ -134,7 +134,7 @@ class Load:
             turn = (turn + 1) % self.most_turns
         return elapsed
 
-    def _announce(self, outlets: Outlets, elapsed: float) -> None:
+    def _announce(self, sockets: SourceSockets, elapsed: float) -> None:
         if elapsed - self._told_at < REFRESH_SECONDS:
             return
         self._told_at = elapsed
@@ -151,7 +151,7 @@ class Load:
                 heads["sequence"] = exporter.sequence + before - before[0]
                 exporter.sequence += block.sums.option_records
             heads["seconds"] = int(time.time())
-            outlets.send((block.exporter, 0), block.octets, block.lengths)
+            sockets.send((block.exporter, 0), block.octets, block.lengths)
             self.sums.add(block.sums)
 
     def _chunks(self, prebuilt: Prebuilt, rate: float | None) -> Iterator[tuple[slice, int]]:
@@ -183,8 +183,8 @@ def main(target: str, rate: float | None, seconds: float, protocols: str, export
     print(json.dumps({"ready": True}), flush=True)
     sys.stdin.readline()
     cpu = time.process_time()
-    with Outlets(ListenAddress(host, int(port))) as outlets:
-        took = load.send(outlets, rate, seconds)
+    with SourceSockets(ListenAddress(host, int(port))) as sockets:
+        took = load.send(sockets, rate, seconds)
     report = asdict(load.sums) | {
         "seconds": took,
         "latest_seconds": load.latest_seconds,

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 import appliance
-from appliance.collector.generator import PROTOCOLS
+from appliance.traffic.generator import PROTOCOLS
 from tests.benchmarks.decode import CountingSink, decoding, received_blocks
 
 ROOT = Path(appliance.__file__).parent

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from appliance.collector.supervision import Supervisor
-from appliance.collector.supervision.systemd import SystemdSupervisor
+from appliance.processes.supervision import Supervisor
+from appliance.processes.supervision.systemd import SystemdSupervisor
 from tests.box.deployment import Deployment
 from tests.box.machine import Machine
 from tests.box.processes import eventually
-from tests.collector.supervision.contract import SupervisorContract
+from tests.processes.supervision.contract import SupervisorContract
 
 UNIT = "appliance-collector.service"
 STATE = "/var/lib/netflow-appliance"

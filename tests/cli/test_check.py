@@ -11,7 +11,7 @@ from appliance import environment
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.contracts import FAIL, HINT, OK
-from appliance.environment import examine
+from appliance.environment import check_environment
 from appliance.flowlog.expiry_clock import ExpiryClock
 from appliance.plugin_manager import BUILT_IN_PLUGINS
 from appliance.setting_types import ListenAddress
@@ -28,7 +28,7 @@ def found(conf):
 
     def about(what: str, text: str = ""):
         settings = read_settings_file(conf(ANY_PORT + text)).settings()
-        return [finding for finding in examine(settings) if finding.what.startswith(what)]
+        return [finding for finding in check_environment(settings) if finding.what.startswith(what)]
 
     return about
 
@@ -110,7 +110,7 @@ def test_check_when_port_is_busy_then_exit_1_and_what_to_do(conf, capsys, busy_p
 
 def test_port_when_our_collector_has_it_then_ok(busy_port, monkeypatch):
     monkeypatch.setattr(environment, "_user_of", lambda port: ("appliance (process 1)", True))
-    busy = environment._examine_port(ListenAddress("127.0.0.1", busy_port))
+    busy = environment._check_port(ListenAddress("127.0.0.1", busy_port))
     assert (busy.status, busy.text) == (
         OK,
         f"127.0.0.1:{busy_port} is used by the running collector, appliance (process 1)",
@@ -118,7 +118,7 @@ def test_port_when_our_collector_has_it_then_ok(busy_port, monkeypatch):
 
 
 def test_port_when_address_is_foreign_then_says_so():
-    finding = environment._examine_port(ListenAddress("192.0.2.77", 2055))
+    finding = environment._check_port(ListenAddress("192.0.2.77", 2055))
     assert finding.status == FAIL
     assert "192.0.2.77 is not an address of this machine" in finding.text
 
@@ -128,15 +128,15 @@ def test_port_when_not_allowed_then_says_so(monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(environment, "bound_socket", refuse)
-    finding = environment._examine_port(ListenAddress("0.0.0.0", 162))
+    finding = environment._check_port(ListenAddress("0.0.0.0", 162))
     assert finding.status == FAIL
     assert "not allowed to listen on port 162" in finding.text
 
 
 def test_port_when_all_addresses_are_asked_then_ipv4_is_taken_too(busy_port, monkeypatch):
-    assert environment._examine_port(ListenAddress("::", busy_port)).status == FAIL
+    assert environment._check_port(ListenAddress("::", busy_port)).status == FAIL
     monkeypatch.setattr(environment, "has_ipv6", lambda: False)
-    assert environment._examine_port(ListenAddress("::", busy_port)).status == FAIL
+    assert environment._check_port(ListenAddress("::", busy_port)).status == FAIL
 
 
 def test_data_directory_when_missing_then_it_will_be_made(found, tmp_path):
@@ -218,12 +218,12 @@ def test_granted_receive_buffer_when_small_then_granted():
 def test_ipv6_when_off_then_hint_only_if_it_is_asked_for(found, monkeypatch):
     monkeypatch.setattr(environment, "has_ipv6", lambda: False)
     assert found("ipv6")[0].status == OK
-    asked = environment._examine_ipv6((ListenAddress("::", 2055),))
+    asked = environment._check_ipv6((ListenAddress("::", 2055),))
     assert asked.status == HINT
 
 
 def test_library_when_missing_then_fail():
-    finding = environment._examine_library("no_such_library", "does nothing")
+    finding = environment._check_library("no_such_library", "does nothing")
     assert finding.status == FAIL
     assert "cannot be imported" in finding.text
 
@@ -231,7 +231,7 @@ def test_library_when_missing_then_fail():
 def test_python_when_old_then_fail(found, monkeypatch):
     assert found("python")[0].status == OK
     monkeypatch.setattr("sys.version_info", (3, 10, 2))
-    assert environment._examine_python().text == "3.10.2 is too old: install 3.11 or newer"
+    assert environment._check_python().text == "3.10.2 is too old: install 3.11 or newer"
 
 
 def test_primitives_when_file_is_missing_or_odd_then_said(found, tmp_path):

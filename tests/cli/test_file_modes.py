@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.collector.generator import Generator, Order, Transmission, demo_exporters
+from appliance.traffic.generator import Generator, Order, Transmission, demo_exporters
 from tests.collector.running import RunningCollector
 
 OWNER_ONLY = (

@@ -9,7 +9,7 @@ from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.collector.receiver import Receiver
 from appliance.setting_types import ListenAddress
-from tests.collector.building import ethernet, ipv4, pcap, udp
+from tests.traffic.building import ethernet, ipv4, pcap, udp
 
 
 @pytest.fixture

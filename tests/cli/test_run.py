@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 
 from appliance.app import open_app
-from appliance.collector.supervision import supervisor_of
 from appliance.flowlog import FlowSearch
+from appliance.processes.supervision import supervisor_of
 from tests.collector.running import RunningCollector, free_port
 
 

@@ -9,8 +9,8 @@ import pytest
 from appliance.collector import exporters
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
+from appliance.collector.pending_sets import PendingSets
 from appliance.collector.sessions import SILENCE_MS
-from appliance.collector.waiting import WaitingRoom
 from appliance.decoding.messages.faults import Fault
 from appliance.decoding.results import DecodeResult, NameFact, WaitingSet
 from appliance.decoding.sampling.knowledge import Sampling, SamplingFact, Subject, with_facts
@@ -246,7 +246,7 @@ def test_names_when_too_many_then_refused_but_known_ones_change() -> None:
     assert states.counts["names_refused"] == 1
 
 
-def test_waiting_room_when_full_then_refused_and_counted() -> None:
+def test_pending_sets_when_full_then_refused_and_counted() -> None:
     states = ExporterStates(ExporterLimits(waiting_octets=2000))
     states.commit(DecodeResult(waiting=[waiting(scope()) for _ in range(3)]), NOW)
     assert len(states.waiting(scope(), 300)) == 2
@@ -274,18 +274,18 @@ def test_waiting_sets_when_their_scope_restarts_then_given_up_but_not_what_was_r
     assert not states.waiting(scope(), 301)
 
 
-def test_waiting_room_when_sets_leave_then_nothing_is_left_behind() -> None:
-    room = WaitingRoom()
+def test_pending_sets_when_sets_leave_then_nothing_is_left_behind() -> None:
+    pending = PendingSets()
     for set_id in (300, 301, 300):
-        room.let_in(waiting(scope(), set_id))
-    assert len(room) == 3
-    assert [w.serial for w in room.waiting(scope(), 300)] == [1, 3]
-    for found in room.waiting_of(scope()):
-        assert room.take_out(found)
-        assert not room.take_out(found)
-    assert (len(room), room.octets) == (0, 0)
-    assert not room._of_template
-    assert not room._of_scope
+        pending.add(waiting(scope(), set_id))
+    assert len(pending) == 3
+    assert [w.serial for w in pending.waiting(scope(), 300)] == [1, 3]
+    for found in pending.waiting_of(scope()):
+        assert pending.remove(found)
+        assert not pending.remove(found)
+    assert (len(pending), pending.octets) == (0, 0)
+    assert not pending._of_template
+    assert not pending._of_scope
 
 
 def test_changes_when_taken_then_each_once_and_forgotten_only_what_was_told() -> None:

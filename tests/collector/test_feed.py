@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
 from appliance.contracts import FlowStore, Selection
+from appliance.traffic.generator import ExporterProfile, Generator, Order, Transmission
 from tests.at_work import opened_store
 from tests.collector.nfacctd import NFACCTD, configuration, make_table, use_nfacctd
 from tests.collector.running import RunningCollector

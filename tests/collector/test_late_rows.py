@@ -60,7 +60,9 @@ class Feeding:
         self.close()
         table = SourceTable("sqlite:acct.sqlite", "acct", self.folder)
         app = open_app(self.folder)
-        self.collector = FeedCollector(app, TableFeed(table, UTC), clock=lambda: self.now)
+        self.collector = FeedCollector(
+            app.collector_parts(), TableFeed(table, UTC), clock=lambda: self.now
+        )
         self.collector.start()
 
     def close(self) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
-from appliance.collector.generator.exporters import GeneratedBlock, Sums
-from appliance.collector.outlets import Outlets
 from appliance.flowlog import FlowSearch
+from appliance.traffic.generator import ExporterProfile, Generator, Order, Transmission
+from appliance.traffic.generator.exporters import GeneratedBlock, Sums
+from appliance.traffic.source_sockets import SourceSockets
 from tests.collector.running import RunningCollector, free_port
 
 TRAFFIC = Path(__file__).parents[1] / "data" / "traffic.pcap"
@@ -69,21 +69,21 @@ def test_restart_when_templates_were_learned_then_data_alone_is_decoded(
     collector: RunningCollector,
 ) -> None:
     generator = Generator(COUNTING[1:])
-    with Outlets(collector.target) as outlets:  # so the exporter keeps its port
-        first = [sent(block, outlets) for block in generator.datagrams(100)]
+    with SourceSockets(collector.target) as sockets:  # so the exporter keeps its port
+        first = [sent(block, sockets) for block in generator.datagrams(100)]
         collector.wait_for("datagrams", sum(block.datagrams for block in first))
         assert collector.stop() == 0
         collector.start()
         # The generator repeats templates once a minute, so none goes out now.
-        second = [sent(block, outlets) for block in generator.datagrams(100)]
+        second = [sent(block, sockets) for block in generator.datagrams(100)]
     assert sum(block.option_records for block in second) == 0
     assert collector.stop() == 0
     assert collector.rows() == sum(block.flows for block in first + second)
 
 
-def sent(block: GeneratedBlock, outlets: Outlets) -> Sums:
+def sent(block: GeneratedBlock, sockets: SourceSockets) -> Sums:
     """Send a block and return what it holds."""
-    outlets.send((block.exporter, 0), block.octets, block.lengths)
+    sockets.send((block.exporter, 0), block.octets, block.lengths)
     return block.sums
 
 

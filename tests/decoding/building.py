@@ -337,7 +337,7 @@ def multiset(rows: Iterable[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
 
 def write_pcap(path: Path, datagrams: Iterable[tuple[int, bytes]]) -> Path:
     """Write (time in seconds, payload) pairs as a capture of datagrams from `EXPORTER`."""
-    from tests.collector.building import ethernet, ipv4, udp
+    from tests.traffic.building import ethernet, ipv4, udp
 
     octets = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
     for seconds, payload in datagrams:

@@ -99,7 +99,7 @@ def facts(found: Decoded) -> dict[str, Any]:
 
 
 def exporter_facts(state: ExporterState) -> dict[str, Any]:
-    waiting = [w for scope in state.sequences for w in state.room.waiting_of(scope)]
+    waiting = [w for scope in state.sequences for w in state.pending.waiting_of(scope)]
     return {
         # In their order: the oldest gives way first (versions apart are decoded apart).
         "templates": sorted(
@@ -115,7 +115,7 @@ def exporter_facts(state: ExporterState) -> dict[str, Any]:
         "session counts": {port: +session.counts for port, session in state.sessions.items()},
         "sequences": dict(state.sequences),
         "waiting": sorted((w.scope, w.set_id, w.body, w.received_ms) for w in waiting),
-        "waiting_octets": state.room.octets,
+        "waiting_octets": state.pending.octets,
         # An exporter is known from its first sound datagram on; only then faults count as its own.
         "counts": {word: n for word, n in state.counts.items() if n and word != "malformed"},
     }

@@ -25,7 +25,6 @@ import pytest
 
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.collector.captures import CaptureReader, blocks_of
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.inspection import inspect_records
@@ -39,6 +38,7 @@ from appliance.flowlog import (
     FlowLogWriter,
     batch_from_rows,
 )
+from appliance.traffic.captures import CaptureReader, blocks_of
 from tests.decoding.building import decoders, multiset, rows_of
 from tests.decoding.expectations import Clock, compare, derived, expected_reverse
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from appliance.collector.captures import CaptureReader
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.messages.block import Datagram
+from appliance.traffic.captures import CaptureReader
 from tests.decoding.building import (
     BASIC,
     V9,
@@ -144,7 +144,7 @@ def assert_within(states: ExporterStates) -> None:
         fields = [len(known.template.fields) for known in state.templates.values()]
         assert state.template_fields == sum(fields)
         assert sum(fields) <= limits.template_fields or len(fields) == 1
-        assert state.room.octets <= limits.waiting_octets
+        assert state.pending.octets <= limits.waiting_octets
         n_names = sum(len(session.names) for session in state.sessions.values())
         assert state.n_names == n_names <= limits.names
     assert states.octets == sum(state.octets for state in states.exporters.values())

@@ -11,12 +11,12 @@ import pytest
 from appliance import Column, StartupError
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.collector.pipeline import Pipeline
+from appliance.decoding.messages.block import block_of
 from appliance.flowlog import FlowSearch, TopQuestion
 from appliance.flowlog.conditions import parse_condition
 from appliance.flowlog.questions import FlowQuestion
 from appliance.flows import FlowBatch, set_plugin_columns
 from appliance.plugins import ipfix, netflow_v9
-from appliance.wire.block import block_of
 from tests.decoding.building import IPFIX, RECEIVED_MS, V9, a_set, datagram, template
 from tests.test_app import app_of, plugin
 

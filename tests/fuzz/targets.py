@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from appliance.backups.archive import BackupError, pack, unpack
-from appliance.collector.captures import CaptureError, CaptureReader
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.saved_state import load_states, save_states
@@ -37,6 +36,7 @@ from appliance.plugins.auth.tokens import claims_of
 from appliance.privileged.interfaces import parse
 from appliance.privileged.protocol import BadRequest, parsed
 from appliance.settings import read_settings_file
+from appliance.traffic.captures import CaptureError, CaptureReader
 from appliance.web.api_server import read_api_server
 from tests.decoding.building import RECEIVED_MS, an_app, decode
 from tests.decoding.worst_cases import all_cases

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from appliance.collector.loader import StoreFiller
 from appliance.contracts import LoadReport
 from appliance.flowlog import Cursor
 from appliance.guard import (
@@ -16,6 +15,7 @@ from appliance.guard import (
     guarded,
 )
 from appliance.guard.methods import ACCOUNTS, BACKUP, FEED, LOADER, METRICS, STORE
+from appliance.processes.loader import StoreFiller
 from tests.guard.failing import RAISERS, guard_of, returning
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.collector.fair_share import QUEUE_OCTETS, FairShare
-from appliance.collector.generator import ExporterProfile, Generator, Order, Transmission
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.messages.block import Datagram, block_of
 from appliance.flows import FlowBatch
+from appliance.traffic.generator import ExporterProfile, Generator, Order, Transmission
 from tests.collector.running import RunningCollector, soak_rounds
 from tests.decoding.building import (
     BASIC,

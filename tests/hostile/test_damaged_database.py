@@ -14,11 +14,11 @@ from urllib.request import urlopen
 
 import pytest
 
-from appliance.collector.generator import ExporterProfile
 from appliance.contracts import Selection
 from appliance.errors import StorageError
 from appliance.plugins.sql_store import sqlite_files
 from appliance.plugins.sql_store.store import SqlStore
+from appliance.traffic.generator import ExporterProfile
 from tests.at_work import assert_rollups_equal_the_log, opened_store, sending
 from tests.collector.running import RunningCollector, soak_rounds
 from tests.hostile.damages import (

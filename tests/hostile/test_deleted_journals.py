@@ -119,7 +119,7 @@ def fail(*_: object, **__: object) -> None:
         *((None, damage) for damage in (replace, delete_log)),
         ((journal, "write_rows"), no_damage),
         ((os, "replace"), no_damage),
-        ((writer_module, "replacing"), no_damage),
+        ((writer_module, "atomic_write"), no_damage),
         ((os, "open"), no_damage),
         ((os, "statvfs"), no_damage),
     ],

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from appliance.collector import endless_loop
-from appliance.collector.endless_loop import EndlessLoopWatch, Times, only_computes
+from appliance.processes import endless_loop
+from appliance.processes.endless_loop import EndlessLoopWatch, Times, only_computes
 
 IDLE = Times(0.0, 1.0, 1.0, 5)
 

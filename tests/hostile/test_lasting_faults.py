@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance import ratelimit
-from appliance.collector.loader import StoreFiller
+from appliance.processes.loader import StoreFiller
 from tests.hostile.damages import delete, write_back
 from tests.plugins.sql_store.conftest import sqlite_world
 from tests.plugins.sql_store.world import World

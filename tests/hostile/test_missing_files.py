@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.plugins.metrics.health import unwritable_folder
-from tests.collector.supervision.holding import holder
+from tests.processes.supervision.holding import holder
 from tests.web.appliance import Appliance, basic, made_appliance
 
 SENTENCE = (

@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from appliance.accounts.secret import read_secret, secret_path
-from appliance.collector.generator import ExporterProfile
 from appliance.contracts import USER
 from appliance.errors import StorageError
 from appliance.plugins.auth.tokens import role_token
 from appliance.plugins.sql_store import database as database_module
 from appliance.plugins.sql_store.appliance_database import appliance_database
 from appliance.plugins.sql_store.pmacct.source import SourceTable
+from appliance.traffic.generator import ExporterProfile
 from tests.at_work import sending
 from tests.collector.running import RunningCollector
 from tests.plugins.sql_store.world import MariaDb, running_mariadb

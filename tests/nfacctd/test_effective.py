@@ -146,7 +146,7 @@ def test_value_when_sql_and_print_keys_name_one_setting_then_the_later_counts(
 ):
     config = read(PLUGIN + lines)
     assert config.text("sql_history", "p") == config.text("print_history", "p") == expected
-    assert [line.key for _, _, line in config.in_force()].count("sql_history") <= 1
+    assert [line.key for _, _, line in config.active_lines()].count("sql_history") <= 1
 
 
 def test_aggregate_when_none_is_given_then_the_source_and_said(read):
@@ -255,7 +255,7 @@ def test_custom_primitive_when_it_has_a_built_in_name_then_the_built_in_wins(rea
 
 def test_in_force_when_listed_then_each_value_once_in_file_order(read):
     found = read(PLUGIN + "nfacctd_port: 1\nnfacctd_port: 2055\nsql_passwd: secret\n")
-    listed = [(key, plugin, line.value) for key, plugin, line in found.in_force()]
+    listed = [(key, plugin, line.value) for key, plugin, line in found.active_lines()]
     assert listed == [
         ("plugins", "", "sqlite3[p]"),
         ("aggregate", "p", "src_host"),

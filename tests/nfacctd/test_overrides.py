@@ -10,15 +10,14 @@ import pytest
 from appliance.app import App, build_app, registered_loaders
 from appliance.collector.decode_options import decode_options, raw_elements
 from appliance.errors import SettingsError
+from appliance.nfacctd.checks import check_collector_config
 from appliance.nfacctd.effective import read_effective
-from appliance.nfacctd.examination import examine_collector_config
-from appliance.nfacctd.overrides import decided, overrides
+from appliance.nfacctd.overrides import overrides, with_overrides
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.sql_store.database import SqlDatabase
 from appliance.plugins.sql_store.places import place_at
 from appliance.setting_types import ListenAddress
 from appliance.settings import SettingsFile
-from appliance.web.store_access import configured_store
 
 PLUGIN = "plugins: sqlite3[p]\naggregate: src_host\n"
 
@@ -87,7 +86,7 @@ def test_flow_database_when_set_beside_a_configuration_then_it_counts_and_check_
 ):
     app = app_beside_database(tmp_path, plugin, url, engine=engine)
     assert app.settings["flows.database"] == url
-    (text,) = (f.text for f in examine_collector_config(app.settings)[1] if "sums" in f.text)
+    (text,) = (f.text for f in check_collector_config(app.settings)[1] if "sums" in f.text)
     assert url.replace("s3cret", "***") in text
     assert f"{tmp_path}/c.conf names the database of its own tables only" in text
     assert "s3cret" not in text
@@ -96,7 +95,7 @@ def test_flow_database_when_set_beside_a_configuration_then_it_counts_and_check_
 def test_flow_database_when_the_sample_writes_its_default_then_the_configuration_counts(tmp_path):
     app = app_beside_database(tmp_path, "mysql[p]", "sqlite:flows.sqlite")
     assert app.settings["flows.database"].endswith("@localhost:3306/theirs")
-    assert not any("sums" in f.text for f in examine_collector_config(app.settings)[1])
+    assert not any("sums" in f.text for f in check_collector_config(app.settings)[1])
 
 
 def test_flow_database_when_the_api_made_the_configuration_then_that_counts(tmp_path):
@@ -120,7 +119,7 @@ def test_sums_when_the_flow_database_is_set_then_none_of_our_tables_is_in_the_ot
         file.write(f"sql_host: {place.host}\nsql_port: {place.port}\nsql_user: {place.user}\n")
     text = (tmp_path / "c.conf").read_text().replace("sql_db: theirs", f"sql_db: {place.name}")
     (tmp_path / "c.conf").write_text(text)
-    store = configured_store(app)()
+    store = app.open_store()
     assert store.health()
     store.close()
     tables = "SELECT 1 FROM information_schema.tables WHERE table_schema = ?"
@@ -170,7 +169,7 @@ def test_overrides_when_a_file_is_missing_then_refused(tmp_path):
     (tmp_path / "c.conf").write_text(PLUGIN + "nfacctd_allow_file: c.conf\n")
     settings = SettingsFile(None, tmp_path, {}).settings()
     with pytest.raises(SettingsError, match=r"c\.conf: collector\.allowed_exporters: expected"):
-        decided(settings, read_effective(tmp_path / "c.conf"))
+        with_overrides(settings, read_effective(tmp_path / "c.conf"))
 
 
 def test_register_loaders_when_tables_are_asked_for_then_one_that_fills_them(tmp_path):

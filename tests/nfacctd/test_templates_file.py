@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from appliance.collector.captures import read_capture
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.saved_state import load_templates, save_templates
 from appliance.decoding.templates.template import FieldSpecifier, Template
 from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
+from appliance.traffic.captures import read_capture
 from tests.decoding.building import (
     BASIC,
     EXPORTER,

@@ -20,10 +20,9 @@ from appliance.app import open_app
 from appliance.backups.archive import BackupError, pack, unpack
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.collector.supervision import PidFile
 from appliance.plugins.sql_store.copies import MysqlDump
 from appliance.plugins.sql_store.places import place_at
-from appliance.web.store_access import configured_store
+from appliance.processes.supervision import PidFile
 
 
 @pytest.fixture(params=["sqlite", "mysql"])
@@ -52,14 +51,14 @@ def imported(folder) -> None:
     capture = Path(__file__).parents[1] / "data" / "captures" / "v5_juniper_mx80.pcap"
     assert appliance(folder, "import", capture) == 0
     app = open_app(folder)
-    store = configured_store(app)()
+    store = app.open_store()
     while store.load_once(time.time()).busy:
         pass
     store.close()
 
 
 def exporters(folder) -> list[str]:
-    store = configured_store(open_app(folder))()
+    store = open_app(folder).open_store()
     try:
         return sorted(exporter.address for exporter in store.exporters())
     finally:
@@ -297,7 +296,7 @@ def test_restore_when_the_log_was_left_out_then_new_segments_come_behind(saved, 
 def counted(folder) -> dict[int, float]:
     from appliance.contracts import Selection
 
-    store = configured_store(open_app(folder))()
+    store = open_app(folder).open_store()
     try:
         return {k: m.octets for k, m in store.totals_by_exporter(Selection()).items()}
     finally:

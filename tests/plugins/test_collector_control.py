@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 import appliance
 from appliance.app import open_app
-from appliance.collector.supervision import NotRunning, supervisor_of
 from appliance.nfacctd.config import read_config
 from appliance.nfacctd.effective import read_effective
 from appliance.nfacctd.overrides import database_url
 from appliance.plugins.collector_control import PARAMETERS
+from appliance.processes.supervision import NotRunning, supervisor_of
 from appliance.web.application import build_web
 from appliance.web.service import services_of
 from appliance.web.store_access import flow_store_access
@@ -69,9 +69,9 @@ class Control:
         """Build the web server of the settings as they are in the file."""
         app = open_app(self.running.conf)
         self.supervisor = supervisor_of(app.settings)
-        self.stores = flow_store_access(app)
+        self.stores = flow_store_access(app.web_parts())
         self.accounts = accounts_of(app.settings)
-        services = services_of(app, self.stores, self.accounts)
+        services = services_of(app.web_parts(), self.stores, self.accounts)
         opened = replace(services, principal_from=principal_from)
         self.client = Client(build_web(app.routes, opened))
 
@@ -504,7 +504,7 @@ def test_api_when_the_collector_starts_with_another_database_then_it_answers_fro
         assert control.get("stop").status == 200
         assert control.stores.store() is first
         # Also an API that starts now goes by what the collector was started with.
-        other = flow_store_access(open_app(control.running.conf)).store()
+        other = flow_store_access(open_app(control.running.conf).web_parts()).store()
         assert other.flows.path == first.flows.path
         assert control.get("start").status == 200
         second = control.stores.store()

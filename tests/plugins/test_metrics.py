@@ -16,7 +16,7 @@ from appliance.plugins.metrics.prometheus import (
     StatusCollector,
     scrape,
 )
-from tests.collector.supervision.holding import holder
+from tests.processes.supervision.holding import holder
 from tests.web.building import NOW, Client, settings_of, web_of
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}

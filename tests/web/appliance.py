@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from appliance.accounts import configured_accounts
 from appliance.accounts.passwords import hashed
 from appliance.app import App, build_app
 from appliance.contracts import ADMINISTRATOR, USER, AccountStore, UserChange
@@ -17,7 +16,7 @@ from appliance.plugin_manager import build_plugin_manager
 from appliance.settings import SettingsFile
 from appliance.web.application import build_web
 from appliance.web.service import services_of
-from appliance.web.store_access import StoreAccess, configured_store
+from appliance.web.store_access import StoreAccess
 from tests.web.building import Client, Reply
 
 PASSWORD = "th!s1s@paSw0RD"
@@ -80,10 +79,10 @@ def made_app(folder: Path, **settings: object) -> App:
 
 def made_appliance(folder: Path, **settings: object) -> Appliance:
     app = made_app(folder, **settings)
-    stores = StoreAccess(configured_store(app))
-    accounts = StoreAccess(configured_accounts(app))
+    stores = StoreAccess(app.open_store)
+    accounts = StoreAccess(app.open_accounts)
     made = Appliance(app, stores, accounts, Client(None))
-    services = replace(services_of(app, stores, accounts), clock=made.now)
+    services = replace(services_of(app.web_parts(), stores, accounts), clock=made.now)
     made.client.web = build_web(app.routes, services)
     made.add("root", ADMINISTRATOR)
     made.add("user", USER)

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.accounts import configured_accounts
 from appliance.accounts.secret import read_secret, secret_path
 from appliance.app import App, open_app
 from appliance.contracts import ADMINISTRATOR, USER, UserChange
@@ -189,7 +188,7 @@ def server(tmp_path_factory):
 
 def set_users(app: App, state: str) -> None:
     """Have exactly these users, numbered from 1."""
-    store = configured_accounts(app)()
+    store = app.open_accounts()
     with sqlite3.connect(app.settings["data_directory"] / "appliance.sqlite") as database:
         for table in (ACCOUNT, ACCOUNT_ROLE, SIGN_IN_ATTEMPTS):
             database.execute(f"DELETE FROM {table}")

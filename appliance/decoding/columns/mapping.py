@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.columns.counters import counter_columns, kind_columns, reverse_counters
+from appliance.decoding.columns.counters import (
+    counter_columns,
+    kind_columns,
+    reverse_counters,
+)
 from appliance.decoding.columns.endpoints import ADDRESSES, endpoint_columns
 from appliance.decoding.columns.flow_times import time_columns
 from appliance.decoding.columns.frames import add_frame_columns

@@ -10,7 +10,7 @@ from appliance import ADMINISTRATOR, USER, AccountStore, Answer, Principal, Requ
 from appliance.contracts import AccountError, ApiToken
 from appliance.plugins.auth.tokens import ROLES, new_api_token
 from appliance.setting_types import parse_duration
-from appliance.web.audit import Act
+from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.openapi import AnswerExample, BodyExample, OrNull, Whole, operation
 
@@ -36,7 +36,7 @@ def list_tokens(accounts: AccountStore) -> dict[str, Any]:
 
 
 def create_token(
-    body: Body, accounts: AccountStore, principal: Principal, act: Act, now: float
+    body: Body, accounts: AccountStore, principal: Principal, event: AuditEvent, now: float
 ) -> Answer:
     """Make an API token; the answer is the only one that ever shows it."""
     given = body.single(("name", "role", "lifetime"))
@@ -52,24 +52,24 @@ def create_token(
     if wanted.role not in ROLES:
         raise RequestError(400, f"role: expected one of {', '.join(ROLES)}")
     made, token = kept(accounts, wanted)
-    act.note(f"token {made.name} of role {made.role}")
+    event.note(f"token {made.name} of role {made.role}")
     return Answer({"message": "Token created!", "token": token, **_described(made)}, 201)
 
 
-def delete_token(token: str, accounts: AccountStore, act: Act) -> dict[str, str]:
+def delete_token(token: str, accounts: AccountStore, event: AuditEvent) -> dict[str, str]:
     """End an API token at once."""
     if not (token.isascii() and token.isdecimal() and len(token) < 19):
         raise RequestError(404, "No token found with that ID")
     try:
-        act.note(f"token {accounts.delete_token(int(token)).name}")
+        event.note(f"token {accounts.delete_token(int(token)).name}")
     except AccountError as error:
         raise RequestError(404, str(error)) from None
     return {"message": "Successfully deleted!"}
 
 
-def delete_named_token(body: Body, accounts: AccountStore, act: Act) -> dict[str, str]:
+def delete_named_token(body: Body, accounts: AccountStore, event: AuditEvent) -> dict[str, str]:
     """End the API token that the body names by `tokenId`."""
-    return delete_token(body.single(("tokenId",)).get("tokenId", ""), accounts, act)
+    return delete_token(body.single(("tokenId",)).get("tokenId", ""), accounts, event)
 
 
 def kept(accounts: AccountStore, wanted: ApiToken) -> tuple[ApiToken, str]:

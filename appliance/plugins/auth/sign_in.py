@@ -33,7 +33,7 @@ from appliance.plugins.auth.tokens import (
     token_of_request,
     user_token,
 )
-from appliance.web.audit import Act
+from appliance.web.audit import AuditEvent
 from appliance.web.clients import UNKNOWN
 from appliance.web.errors import NO_TOKEN, error_body
 from appliance.web.guard import refuse_cross_site
@@ -59,7 +59,7 @@ class SignIn:
         environ: Mapping[str, Any],
         settings: Settings,
         accounts: AccountStore,
-        act: Act,
+        event: AuditEvent,
         now: float,
     ) -> Answer:
         """Give a token for a username and password, or for a token."""
@@ -67,8 +67,8 @@ class SignIn:
         credentials = credentials_of(environ)
         if credentials is None:
             return _token(_renewing(environ, settings, accounts), environ, settings, now)
-        act.who = credentials[0]
-        act.note("sign in")
+        event.who = credentials[0]
+        event.note("sign in")
         attempt = attempt_of(environ, credentials[0], settings, accounts, now)
         if wait := accounts.attempts_wait(attempt.waits, now, FORGET_SECONDS):
             return _slowed_down(wait)
@@ -78,7 +78,7 @@ class SignIn:
             if wait := accounts.begin_attempts(attempt.waits, now, FORGET_SECONDS):
                 return _slowed_down(wait)
             user = checked_user(accounts, *credentials, settings["accounts.password_cost"])
-            act.principal = Principal(user.username, frozenset(user.roles), account=user.id)
+            event.principal = Principal(user.username, frozenset(user.roles), account=user.id)
             accounts.end_attempts(attempt.forgiven, attempt.uncounted)
         if attempt.client != UNKNOWN:
             accounts.remember_client(user.id, attempt.client, now)

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from appliance import FlowStore, Settings, StorageError
 from appliance.collector.exporter_rows import exporter_sampling, is_current, mapping
 from appliance.collector.status import PLUGIN_FAILURES, read_status
-from appliance.collector.supervision.choice import pid_file_path
-from appliance.collector.supervision.pid_file import PidFile
 from appliance.guard import PluginFailures
+from appliance.processes.supervision.choice import pid_file_path
+from appliance.processes.supervision.pid_file import PidFile
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from appliance.errors import SettingsError
+from appliance.flowlog import FLOW_LOG_FOLDER
 from appliance.hookspecs import hookimpl
-from appliance.nfacctd.in_force import config_in_force
+from appliance.nfacctd.active_config import active_config
 from appliance.plugins.sql_store.configuration import SETTINGS
 from appliance.settings import BUILT_IN, Setting, Settings
 
@@ -81,7 +82,7 @@ def register_stores() -> dict[str, StoreFactory]:
 def register_loaders(settings: Settings) -> list[LogLoader]:
     """Fill the tables that a collector configuration asks for."""
     try:
-        config = config_in_force(settings)
+        config = active_config(settings)
     except SettingsError:
         # The collector says so when it starts; what looks after it goes on.
         return []
@@ -90,7 +91,7 @@ def register_loaders(settings: Settings) -> list[LogLoader]:
         return []
     from appliance.plugins.sql_store.pmacct.loader import PmacctLoader
 
-    return [PmacctLoader(config, settings["data_directory"] / "flowlog")]
+    return [PmacctLoader(config, settings["data_directory"] / FLOW_LOG_FOLDER)]
 
 
 @hookimpl
@@ -101,4 +102,4 @@ def flow_feed_from_order(order: FeedOrder, settings: Settings) -> FlowFeed | Non
     from appliance.plugins.sql_store.pmacct.feed_plan import feed_of
 
     zone = settings["flows.pmacct_time_zone"]
-    return feed_of(order, config_in_force(settings), settings["data_directory"], zone)
+    return feed_of(order, active_config(settings), settings["data_directory"], zone)

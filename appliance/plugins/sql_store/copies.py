@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.contracts import BackupPart
 from appliance.errors import StorageError
 from appliance.plugins.sql_store.places import SQLITE, Place, place_at
 from appliance.plugins.sql_store.table_names import MIGRATION_TABLES
 from appliance.settings import Settings
-from appliance.whole_files import PRIVATE, replacing
 
 DUMP_SECONDS = 3600.0
 _SQLITE_FILE, _DUMP_FILE = "database.sqlite", "database.sql"
@@ -92,7 +92,7 @@ class SqliteCopy:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.path, PRIVATE, keep=True) as file, copy.open("rb") as content:
+            with atomic_write(self.path, PRIVATE, keep=True) as file, copy.open("rb") as content:
                 shutil.copyfileobj(content, file)
                 # What a former file had not taken over from its log must not be applied to this.
                 for end in ("-wal", "-shm"):

@@ -17,7 +17,7 @@ from appliance.contracts import (
     TopAnswer,
 )
 from appliance.errors import StorageError
-from appliance.flowlog import QueryLimits
+from appliance.flowlog import FLOW_LOG_FOLDER, QueryLimits
 from appliance.plugins.sql_store.appliance_database import appliance_database
 from appliance.plugins.sql_store.classify import Classifier, LocalNetworks
 from appliance.plugins.sql_store.configuration import StoreLimits, store_limits
@@ -36,7 +36,6 @@ from appliance.plugins.sql_store.schema import FLOW_MIGRATIONS, migrate
 from appliance.plugins.sql_store.services import read_services
 from appliance.settings import Settings
 
-FLOW_LOG_FOLDER = "flowlog"
 _REMEDY = "it is set aside, and filled again from what is readable of it and from the flow log"
 
 

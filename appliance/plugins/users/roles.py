@@ -7,7 +7,7 @@ from typing import Any
 from appliance import ADMINISTRATOR, AccountStore, Answer, Route
 from appliance.contracts import AccountError, UserChange, Why
 from appliance.plugins.users.answers import PATH, found_user, no_user, refused
-from appliance.web.audit import Act
+from appliance.web.audit import AuditEvent
 from appliance.web.openapi import AnswerExample, Whole, operation
 
 TAG = "User Roles"
@@ -21,14 +21,18 @@ def roles_of_user(user_id: str, accounts: AccountStore) -> Answer | dict[str, An
     return {"userId": user.id, "username": user.username, "roles": sorted(user.roles)}
 
 
-def add_role(user_id: str, role: str, accounts: AccountStore, act: Act, now: float) -> Answer:
+def add_role(
+    user_id: str, role: str, accounts: AccountStore, event: AuditEvent, now: float
+) -> Answer:
     """Give a user a role."""
-    return _changed(accounts, user_id, UserChange({}, add_roles=(role,)), act, now)
+    return _changed(accounts, user_id, UserChange({}, add_roles=(role,)), event, now)
 
 
-def delete_role(user_id: str, role: str, accounts: AccountStore, act: Act, now: float) -> Answer:
+def delete_role(
+    user_id: str, role: str, accounts: AccountStore, event: AuditEvent, now: float
+) -> Answer:
     """Take a role from a user."""
-    return _changed(accounts, user_id, UserChange({}, delete_roles=(role,)), act, now)
+    return _changed(accounts, user_id, UserChange({}, delete_roles=(role,)), event, now)
 
 
 def routes() -> list[Route]:
@@ -58,12 +62,12 @@ def routes() -> list[Route]:
 
 
 def _changed(
-    accounts: AccountStore, user_id: str, change: UserChange, act: Act, now: float
+    accounts: AccountStore, user_id: str, change: UserChange, event: AuditEvent, now: float
 ) -> Answer:
     user = found_user(accounts, user_id)
     if user is None:
         return no_user()
-    act.note(f"user {user.username}")
+    event.note(f"user {user.username}")
     try:
         accounts.change_user(user.id, change, now)
     except AccountError as error:

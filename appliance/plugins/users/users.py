@@ -18,7 +18,7 @@ from appliance.plugins.users.answers import (
     no_user,
     refused,
 )
-from appliance.web.audit import Act
+from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.openapi import AnswerExample, BodyExample, OrNull, Whole, operation
 
@@ -77,14 +77,19 @@ def add_user(body: Body, accounts: AccountStore, settings: Settings, now: float)
 
 
 def modify_user(
-    user_id: str, body: Body, accounts: AccountStore, settings: Settings, act: Act, now: float
+    user_id: str,
+    body: Body,
+    accounts: AccountStore,
+    settings: Settings,
+    event: AuditEvent,
+    now: float,
 ) -> Answer:
     """Change values and roles of a user, all of them or nothing."""
     given = body.values((*RULES, *ROLE_FIELDS), OPTIONAL)
     user = found_user(accounts, user_id)
     if user is None:
         return errors([NO_USER], 404)
-    act.note(f"user {user.username}")
+    event.note(f"user {user.username}")
     if not any(given.values()):
         return errors(["No Valid Parameters Provided"])
     values = _singles(given)
@@ -100,12 +105,12 @@ def modify_user(
     return Answer({"message": "User updated!"})
 
 
-def delete_user(user_id: str, accounts: AccountStore, act: Act) -> Answer:
+def delete_user(user_id: str, accounts: AccountStore, event: AuditEvent) -> Answer:
     """Delete a user with everything that belongs to it."""
     user = found_user(accounts, user_id)
     if user is None:
         return no_user()
-    act.note(f"user {user.username}")
+    event.note(f"user {user.username}")
     try:
         accounts.delete_user(user.id)
     except AccountError as error:

@@ -13,7 +13,7 @@ import click
 from appliance.app import App
 from appliance.cli.options import pass_app
 from appliance.errors import SettingsError
-from appliance.nfacctd.in_force import configured
+from appliance.nfacctd.active_config import config_from_file
 
 if TYPE_CHECKING:
     from appliance.plugins.sql_store.places import Place
@@ -31,7 +31,7 @@ def make_tables(app: App) -> None:
     from appliance.plugins.sql_store.pmacct.plan import table_plans
     from appliance.plugins.sql_store.pmacct.tables import is_dynamic
 
-    config = configured(app.base_settings)
+    config = config_from_file(app.base_settings)
     if config is None:
         raise SettingsError("there is no collector configuration", key="collector.config")
     plans, _ = table_plans(config)

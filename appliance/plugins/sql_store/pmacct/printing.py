@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from appliance.atomic_files import atomic_write
 from appliance.errors import StorageError
 from appliance.plugins.sql_store.pmacct.destination import Position
 from appliance.plugins.sql_store.pmacct.plan import Output, TablePlan
 from appliance.plugins.sql_store.pmacct.print_formats import closing, header, lines, opening
 from appliance.plugins.sql_store.pmacct.tables import Target, expanded
 from appliance.plugins.sql_store.pmacct.triggers import PurgeCounts
-from appliance.whole_files import replacing
 
 POSITIONS = "pmacct-print.json"
 
@@ -65,7 +65,7 @@ class PrintDestination:
             for target in targets:
                 self._write(plan, target)
             positions = self._read() | {plan.plugin: position.content()}
-            with replacing(self._positions) as file:
+            with atomic_write(self._positions) as file:
                 file.write(json.dumps(positions).encode())
         except OSError as error:
             problem = error.strerror or str(error)

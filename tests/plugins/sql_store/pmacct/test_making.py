@@ -9,7 +9,7 @@ import pytest
 from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.nfacctd.in_force import configured
+from appliance.nfacctd.active_config import config_from_file
 from appliance.plugins.sql_store.pmacct.destination import Destination
 from appliance.plugins.sql_store.pmacct.plan import table_plans
 
@@ -46,7 +46,7 @@ def make_tables(folder, capsys) -> str:
 def test_make_tables_when_one_is_missing_then_it_is_made_once(folder, capsys):
     assert make_tables(folder, capsys) == "table flows_of_all of all: made\n"
     assert make_tables(folder, capsys) == "table flows_of_all of all: is there\n"
-    config = configured(open_app(folder).base_settings)
+    config = config_from_file(open_app(folder).base_settings)
     destination = Destination(table_plans(config)[0][0].place)
     try:
         with destination.transaction():

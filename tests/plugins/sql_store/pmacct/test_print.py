@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from appliance.app import build_app
-from appliance.collector.captures import read_capture
 from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
@@ -26,6 +25,7 @@ from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.sql_store.pmacct import new_tables
 from appliance.plugins.sql_store.pmacct.loader import PmacctLoader
 from appliance.settings import SettingsFile
+from appliance.traffic.captures import read_capture
 from tests.decoding.building import write_pcap
 from tests.plugins.sql_store.pmacct.test_network_primitives import datagrams
 from tests.plugins.sql_store.pmacct.world import PRIMITIVES, START, PmacctWorld

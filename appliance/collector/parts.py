@@ -1,0 +1,35 @@
+"""What a collector is built of; `appliance.app` puts it together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from appliance.guard import GuardedDecoder, GuardedEnricher, PluginFailures
+from appliance.settings import Settings
+
+
+class Announce(Protocol):
+    """Tells plugins what happened."""
+
+    def __call__(self, hook: str, **facts: object) -> None:
+        """Call a hook (`collector_started`, ...) of every plugin; none can veto."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorParts:
+    """What a collector takes from the settings and from plugins.
+
+    Attributes
+    ----------
+    failures
+        Of plugins in this process.
+    """
+
+    settings: Settings
+    decoders: Sequence[GuardedDecoder]
+    enrichers: Sequence[GuardedEnricher]
+    failures: PluginFailures
+    announce: Announce

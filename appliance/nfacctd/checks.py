@@ -1,0 +1,74 @@
+"""Examines the collector configuration: what is in force, what nfacctd would say of it, and what
+does nothing. `appliance check` prints it."""
+
+from __future__ import annotations
+
+from appliance.contracts import FAIL, HINT, OK, Finding
+from appliance.errors import SettingsError
+from appliance.nfacctd.active_config import config_file, ignorable_keys
+from appliance.nfacctd.config import read_config
+from appliance.nfacctd.effective import EffectiveConfig, effective
+from appliance.nfacctd.messages import shown_value
+from appliance.nfacctd.overrides import has_own_flow_database
+from appliance.settings import EffectiveSetting, Settings
+
+WHAT = "collector configuration"
+
+
+def check_collector_config(settings: Settings) -> tuple[list[EffectiveSetting], list[Finding]]:
+    """Look at the configuration that the collector starts with next.
+
+    Returns
+    -------
+    tuple
+        Each value in force with its line; what there is to say. Both are empty without a
+        configuration.
+    """
+    path = config_file(settings)
+    if settings["collector.config"] is None and not path.exists():
+        return [], []
+    try:
+        config = effective(read_config(path), ignorable_keys(settings))
+    except SettingsError as error:
+        return [], [Finding(FAIL, WHAT, str(error))]
+    return _values(config), [*_findings(config), *_own_database(settings, config)]
+
+
+def configuration_hints(settings: Settings) -> list[str]:
+    """Return what there is to say of a collector configuration that the collector starts with."""
+    return [
+        finding.text for finding in check_collector_config(settings)[1] if finding.status == HINT
+    ]
+
+
+def _values(config: EffectiveConfig) -> list[EffectiveSetting]:
+    return [
+        EffectiveSetting(
+            f"{key}[{plugin}]" if plugin else key,
+            shown_value(key, line.value),
+            f"{config.path}:{line.number}",
+        )
+        for key, plugin, line in config.active_lines()
+    ]
+
+
+def _findings(config: EffectiveConfig) -> list[Finding]:
+    named = (f"{plugin.type}[{plugin.name}]" for plugin in config.filled_plugins)
+    filled = ", ".join(named) or "none"
+    found = [Finding(FAIL, WHAT, f"{config.path}: {text}") for text in config.errors]
+    found = found or [Finding(OK, WHAT, f"{config.path}, filled: {filled}")]
+    found += [Finding(HINT, WHAT, m.text) for m in config.messages if not m.fatal]
+    for entry in config.inert:
+        written = f"{entry.line.key}[{entry.line.plugin}]" if entry.line.plugin else entry.line.key
+        place = f"[{config.path}:{entry.line.number}]"
+        found.append(Finding(HINT, WHAT, f"{place} {written}: {entry.reason}"))
+    return found
+
+
+def _own_database(settings: Settings, config: EffectiveConfig) -> list[Finding]:
+    """Say where sums are when the settings decide that in spite of a configuration's database."""
+    if not config.sql_plugins or not has_own_flow_database(settings):
+        return []
+    url = next(s.value for s in settings.describe() if s.name == "flows.database")
+    text = f"sums are kept in flows.database of {settings.file}: {url}"
+    return [Finding(OK, WHAT, f"{text}; {config.path} names the database of its own tables only")]

@@ -1,0 +1,1 @@
+"""Datagrams for the collector: out of captures, sent again, or invented."""

@@ -1,0 +1,50 @@
+"""What the web server is built of; `appliance.app` puts it together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.contracts import (
+    AccountStore,
+    MetricsCollector,
+    Principal,
+    Registered,
+    Route,
+    StoreFactory,
+)
+from appliance.guard import PluginFailures
+from appliance.settings import Settings
+
+OpenAccounts = Callable[[], AccountStore]
+PrincipalFrom = Callable[[Mapping[str, Any], OpenAccounts], Principal | None]
+
+
+@dataclass(frozen=True, slots=True)
+class WebParts:
+    """What the web server takes from the settings and from plugins.
+
+    Attributes
+    ----------
+    base_settings
+        What a collector configuration is applied to; it may change while the server runs.
+    open_accounts
+        Raises StorageError when no plugin keeps accounts, or they cannot be opened now.
+    has_accounts
+        Whether some plugin keeps accounts.
+    principal_from
+        Returns who sends a request, from its WSGI environment and the accounts; None: nobody known.
+    failures
+        Of plugins in this process.
+    """
+
+    settings: Settings
+    base_settings: Settings
+    routes: Sequence[Registered[Route]]
+    metrics: tuple[MetricsCollector, ...]
+    stores: Mapping[str, StoreFactory]
+    failures: PluginFailures
+    open_accounts: OpenAccounts
+    has_accounts: bool
+    principal_from: PrincipalFrom
