@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from appliance.contracts import ADMINISTRATORS, STRANGERS, USERS
-from appliance.plugins.sql_store.appliance_database import appliance_database
-from appliance.plugins.sql_store.database import SqlDatabase
-from appliance.plugins.sql_store.places import place_at
-from appliance.plugins.sql_store.schema import APPLIANCE_MIGRATIONS, migrate
+from appliance.sql.addresses import place_at
+from appliance.sql.appliance_database import appliance_database
+from appliance.sql.database import SqlDatabase
+from appliance.sql.migrations import APPLIANCE_MIGRATIONS, migrate
 from appliance.web import audit
 
 ACT = "POST /api/v1/admin/token"

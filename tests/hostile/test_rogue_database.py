@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SettingsError, StorageError
-from appliance.plugins.sql_store.appliance_database import appliance_database
-from appliance.plugins.sql_store.copies import MysqlDump
-from appliance.plugins.sql_store.places import place_at
-from appliance.plugins.sql_store.pmacct.destination import Destination
-from appliance.plugins.sql_store.pmacct.source import SourceTable
+from appliance.plugins.pmacct.destination import Destination
+from appliance.plugins.pmacct.source import SourceTable
+from appliance.sql.addresses import place_at
+from appliance.sql.appliance_database import appliance_database
+from appliance.sql.copies import MysqlDump
 from tests.hostile.rogue_server import rogue_between
-from tests.plugins.sql_store.world import MariaDb, running_mariadb
+from tests.sql.mariadb import MariaDb, running_mariadb
 from tests.web.serving import make_certificate
 
 SECRET = b"what only the collector's user may read"

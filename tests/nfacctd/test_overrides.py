@@ -14,10 +14,10 @@ from appliance.nfacctd.effective import read_effective
 from appliance.nfacctd.examination import examine_collector_config
 from appliance.nfacctd.overrides import decided, overrides
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins.sql_store.database import SqlDatabase
-from appliance.plugins.sql_store.places import place_at
 from appliance.setting_types import ListenAddress
 from appliance.settings import SettingsFile
+from appliance.sql.addresses import place_at
+from appliance.sql.database import SqlDatabase
 from appliance.web.store_access import configured_store
 
 PLUGIN = "plugins: sqlite3[p]\naggregate: src_host\n"

@@ -21,8 +21,8 @@ from appliance.backups.archive import BackupError, pack, unpack
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.collector.supervision import PidFile
-from appliance.plugins.sql_store.copies import MysqlDump
-from appliance.plugins.sql_store.places import place_at
+from appliance.sql.addresses import place_at
+from appliance.sql.copies import MysqlDump
 from appliance.web.store_access import configured_store
 
 
@@ -88,7 +88,7 @@ def test_backup_when_restored_after_everything_is_gone_then_all_is_back(place, t
 
 def emptied(folder) -> None:
     """Drop what MySQL keeps outside the data directory."""
-    from appliance.plugins.sql_store.database import SqlDatabase
+    from appliance.sql.database import SqlDatabase
 
     settings = open_app(folder).settings
     for name in ("database", "flows.database"):
