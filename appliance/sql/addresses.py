@@ -21,7 +21,7 @@ _PARAMETERS = ("socket", "ssl", "ca")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DatabaseAddress:
     """A SQLite file (`path`), or a database of a MySQL server (`host` or `socket`).
 
     Attributes
@@ -58,7 +58,7 @@ class Place:
         return {**address, "port": self.port, "user": self.user, "password": self.password}
 
 
-def place_at(url: str, folder: Path) -> Place:
+def database_address(url: str, folder: Path) -> DatabaseAddress:
     """Read a URL.
 
     Parameters
@@ -74,7 +74,7 @@ def place_at(url: str, folder: Path) -> Place:
     kind, _, rest = url.partition(":")
     if kind == SQLITE:
         path = folder / rest.removeprefix("//")
-        return Place(str(path), path)
+        return DatabaseAddress(str(path), path)
     if kind != MYSQL:
         raise SettingsError(f"database {kind}:...: expected sqlite:FILE or mysql://...")
     try:
@@ -87,7 +87,7 @@ def place_at(url: str, folder: Path) -> Place:
     if not parts.hostname or not name:
         raise SettingsError("database URL: expected mysql://user:password@host:port/name")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return Place(
+    return DatabaseAddress(
         *(name, None, parts.hostname, port, parameters.get("socket", ""), user, password),
         verify="ssl" in parameters,
         ca=parameters.get("ca", ""),

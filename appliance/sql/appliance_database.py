@@ -14,7 +14,7 @@ from pathlib import Path
 
 from appliance.contracts import ADMINISTRATOR
 from appliance.errors import LostAccountsError
-from appliance.sql.addresses import place_at
+from appliance.sql.addresses import database_address
 from appliance.sql.database import SqlDatabase
 from appliance.sql.migrations import (
     APPLIANCE_MIGRATIONS,
@@ -56,8 +56,8 @@ def accounts_database(url: str, folder: Path) -> SqlDatabase:
 
 
 def _at(url: str, folder: Path, prepare: Callable[[SqlDatabase], None]) -> SqlDatabase:
-    place = place_at(url, folder)
-    return SqlDatabase(place, prepare, private=True, content=_CONTENT, remedy=_REMEDY)
+    address = database_address(url, folder)
+    return SqlDatabase(address, prepare, private=True, content=_CONTENT, remedy=_REMEDY)
 
 
 def _prepare(database: SqlDatabase) -> None:

@@ -18,7 +18,7 @@ from appliance.contracts import BackupPart
 from appliance.errors import StorageError
 from appliance.settings import Settings
 from appliance.sql import SQLITE
-from appliance.sql.addresses import Place, place_at
+from appliance.sql.addresses import DatabaseAddress, database_address
 from appliance.sql.table_names import MIGRATION_TABLES
 from appliance.whole_files import PRIVATE, replacing
 
@@ -54,8 +54,8 @@ def appliance_backup(settings: Settings) -> BackupPart:
 
 
 def _part(name: str, url: str, folder: Path) -> BackupPart:
-    place = place_at(url, folder)
-    return MysqlDump(name, place) if place.path is None else SqliteCopy(name, place.path)
+    address = database_address(url, folder)
+    return MysqlDump(name, address) if address.path is None else SqliteCopy(name, address.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class MysqlDump:
     """A database of MySQL or MariaDB."""
 
     name: str
-    place: Place
+    address: DatabaseAddress
 
     def save(self, folder: Path) -> None:
         """Dump it.
@@ -122,10 +122,10 @@ class MysqlDump:
         StorageError
             The server is away, or the program that dumps is missing.
         """
-        with _options_file(self.place) as options, (folder / _DUMP_FILE).open("wb") as output:
+        with _options_file(self.address) as options, (folder / _DUMP_FILE).open("wb") as output:
             program = _program(_DUMPS)
-            command = [program, options, *_DUMP_OPTIONS, self.place.name]
-            _run(command, self.place.name, stdout=output.fileno())
+            command = [program, options, *_DUMP_OPTIONS, self.address.name]
+            _run(command, self.address.name, stdout=output.fileno())
         _check_complete(folder / _DUMP_FILE)
 
     def restore(self, folder: Path) -> None:
@@ -141,8 +141,8 @@ class MysqlDump:
             _refuse_other(folder, _SQLITE_FILE, "SQLite", "mysql")
             return
         _check_complete(dump)
-        name = self.place.name
-        with _options_file(self.place) as options, dump.open("rb") as source:
+        name = self.address.name
+        with _options_file(self.address) as options, dump.open("rb") as source:
             # Without it the client would carry out lines of the dump that begin with `\\!`.
             command = [_program(_CLIENTS), options, "--batch", "--binary-mode", name]
             # Of a dump made before they had a prefix, tables would be beside those of now.
@@ -166,14 +166,14 @@ def _check_complete(dump: Path) -> None:
 
 
 @contextlib.contextmanager
-def _options_file(place: Place) -> Iterator[str]:
+def _options_file(address: DatabaseAddress) -> Iterator[str]:
     """Hand host, user and password over in a file that others cannot read."""
-    given: dict[str, object] = {"host": place.host, "port": place.port, "protocol": "tcp"}
-    if place.socket:
-        given = {"socket": place.socket, "protocol": "socket"}
-    given |= {"user": place.user, "password": place.password}
-    if place.verify:
-        given |= _VERIFY | {"ssl-ca": place.ca}
+    given: dict[str, object] = {"host": address.host, "port": address.port, "protocol": "tcp"}
+    if address.socket:
+        given = {"socket": address.socket, "protocol": "socket"}
+    given |= {"user": address.user, "password": address.password}
+    if address.verify:
+        given |= _VERIFY | {"ssl-ca": address.ca}
     lines = [f"{key}={_quoted(str(value))}" for key, value in given.items() if value]
     # The server may not ask for files of who runs these programs.
     lines.append("loose-local-infile=0")

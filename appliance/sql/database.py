@@ -1,7 +1,7 @@
 """One database: connection, transactions, and the errors of two drivers made into ours.
 
-Where it is says a `Place`. Connections belong to their thread. One that failed is closed and opened
-again with the next transaction, as is one whose file is gone (see `sqlite_files`).
+Where it is says a `DatabaseAddress`. Connections belong to their thread. One that failed is closed
+and opened again with the next transaction, as is one whose file is gone (see `sqlite_files`).
 SQL is written with `?` and understood by both; what differs stands in `Dialect`.
 """
 
@@ -27,7 +27,7 @@ import pymysql
 from appliance.errors import StorageError
 from appliance.ratelimit import RateLimited
 from appliance.sql import MYSQL, SQLITE
-from appliance.sql.addresses import Place
+from appliance.sql.addresses import DatabaseAddress
 from appliance.sql.mysql_server import (
     MysqlDatabase,
     is_alive,
@@ -113,7 +113,7 @@ class SqlDatabase:
 
     Parameters
     ----------
-    place
+    address
         Where it is.
     prepare
         Called in a transaction of its own after each connection to another file than before, and
@@ -130,7 +130,7 @@ class SqlDatabase:
 
     def __init__(
         self,
-        place: Place,
+        address: DatabaseAddress,
         prepare: Callable[[SqlDatabase], None],
         *,
         private: bool = False,
@@ -138,10 +138,10 @@ class SqlDatabase:
         content: str = "tables",
         remedy: str = "restore it from a backup",
     ) -> None:
-        self.kind, self.path = MYSQL if place.path is None else SQLITE, place.path
+        self.kind, self.path = MYSQL if address.path is None else SQLITE, address.path
         self.dialect = DIALECTS[self.kind]
-        self.connection = _mysql(place, mysql) if self.path is None else _sqlite(self.path)
-        self.name = place.name
+        self.connection = _mysql(address, mysql) if self.path is None else _sqlite(self.path)
+        self.name = address.name
         self._private = private
         self.remedy = remedy
         self.damage_sentence = f"The database of {content} is damaged: {remedy}"
@@ -176,7 +176,7 @@ class SqlDatabase:
 
     def beside(self, path: Path) -> SqlDatabase:
         """Return the database of the same tables in another SQLite file."""
-        return SqlDatabase(Place(path.name, path), self._prepare, private=self._private)
+        return SqlDatabase(DatabaseAddress(path.name, path), self._prepare, private=self._private)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
@@ -369,5 +369,7 @@ def _sqlite(path: Path) -> Any:
     return peewee.SqliteDatabase(str(path), pragmas=_PRAGMAS, timeout=BUSY_SECONDS)
 
 
-def _mysql(place: Place, options: Mapping[str, Any]) -> Any:
-    return MysqlDatabase(place.name, **place.options(), **options, charset="utf8mb4", **timeouts())
+def _mysql(address: DatabaseAddress, options: Mapping[str, Any]) -> Any:
+    return MysqlDatabase(
+        address.name, **address.options(), **options, charset="utf8mb4", **timeouts()
+    )

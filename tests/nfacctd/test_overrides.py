@@ -16,7 +16,7 @@ from appliance.nfacctd.overrides import decided, overrides
 from appliance.plugin_manager import build_plugin_manager
 from appliance.setting_types import ListenAddress
 from appliance.settings import SettingsFile
-from appliance.sql.addresses import place_at
+from appliance.sql.addresses import database_address
 from appliance.sql.database import SqlDatabase
 from appliance.web.store_access import configured_store
 
@@ -114,7 +114,7 @@ def test_sums_when_the_flow_database_is_set_then_none_of_our_tables_is_in_the_ot
     ours, theirs = mariadb.new_database(), mariadb.new_database()
     if kind == "sqlite":
         ours = "sqlite:ours.sqlite"
-    place = place_at(theirs, tmp_path)
+    place = database_address(theirs, tmp_path)
     app = app_beside_database(tmp_path, "mysql[p]", ours)
     with (tmp_path / "c.conf").open("a") as file:
         file.write(f"sql_host: {place.host}\nsql_port: {place.port}\nsql_user: {place.user}\n")
@@ -128,7 +128,7 @@ def test_sums_when_the_flow_database_is_set_then_none_of_our_tables_is_in_the_ot
     with database.transaction():
         assert database.rows(tables, (place.name,)) == []
         if kind == "mysql":
-            assert database.rows(tables, (place_at(ours, tmp_path).name,))
+            assert database.rows(tables, (database_address(ours, tmp_path).name,))
     database.close()
     assert (tmp_path / "var" / "ours.sqlite").exists() == (kind == "sqlite")
 

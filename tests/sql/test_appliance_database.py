@@ -10,7 +10,7 @@ import pytest
 
 from appliance.contracts import ADMINISTRATOR, USER
 from appliance.plugins.sql_accounts.accounts import SqlAccounts
-from appliance.sql.addresses import place_at
+from appliance.sql.addresses import database_address
 from appliance.sql.appliance_database import appliance_database
 from appliance.sql.database import SqlDatabase
 from appliance.sql.migrations import APPLIANCE_MIGRATIONS, migrate, schema_version
@@ -31,7 +31,9 @@ def url(request: pytest.FixtureRequest) -> str:
 def older(url: str, folder: Path, version: int) -> None:
     """Make a database of an older version that has an exporter."""
     migrations = APPLIANCE_MIGRATIONS[:version]
-    database = SqlDatabase(place_at(url, folder), lambda db: migrate(db, migrations, "appliance"))
+    database = SqlDatabase(
+        database_address(url, folder), lambda db: migrate(db, migrations, "appliance")
+    )
     with database.transaction(write=True):
         database.execute(ROW)
     database.close()

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.contracts import Selection
 from appliance.errors import StorageError
-from appliance.sql.addresses import place_at
+from appliance.sql.addresses import database_address
 from appliance.sql.database import SqlDatabase
 from appliance.sql.migrations import (
     APPLIANCE_MIGRATIONS,
@@ -22,7 +22,9 @@ START = 1_801_429_200
 
 def older(world: Any, url: str, what: str, migrations: Any) -> SqlDatabase:
     """Make a database of version 1."""
-    return SqlDatabase(place_at(url, world.folder), lambda db: migrate(db, migrations[:1], what))
+    return SqlDatabase(
+        database_address(url, world.folder), lambda db: migrate(db, migrations[:1], what)
+    )
 
 
 def appliance_url(world: Any) -> str:

@@ -13,7 +13,7 @@ from appliance.contracts import Selection, UserChange
 from appliance.errors import StorageError
 from appliance.plugins.rollups.store import SqlStore
 from appliance.plugins.sql_accounts.accounts import SqlAccounts
-from appliance.sql.addresses import place_at
+from appliance.sql.addresses import database_address
 from appliance.sql.appliance_database import accounts_database
 from appliance.sql.copies import database_backups
 from appliance.sql.database import SqlDatabase
@@ -231,7 +231,9 @@ def test_damaged_file_when_its_tables_have_no_prefix_then_salvaged(sqlite_world:
     assert "rows salvaged" in "".join(report.warnings)
     assert tuple(world.store.totals(Selection())) == TOTALS
     assert [e.address for e in world.store.exporters()] == ["192.0.2.1", "192.0.2.2"]
-    assert all(name.startswith("appliance_") for name in tables(place_at(world.url, world.folder)))
+    assert all(
+        name.startswith("appliance_") for name in tables(database_address(world.url, world.folder))
+    )
 
 
 def test_appliance_file_when_its_tables_are_renamed_then_a_copy_of_before_stays(sqlite_world: Any):

@@ -12,7 +12,7 @@ from pymysql.constants import CLIENT
 
 from appliance.contracts import Selection
 from appliance.plugins.sql_accounts.accounts import SqlAccounts
-from appliance.sql.addresses import Place, place_at
+from appliance.sql.addresses import DatabaseAddress, database_address
 from appliance.sql.appliance_database import accounts_database
 from appliance.sql.table_names import APPLICATION
 from tests.plugins.rollups.world import START, World
@@ -42,16 +42,16 @@ CONTENT = {
 def make_unprefixed(world: World) -> None:
     """Make the databases of a world as an older version left them."""
     world.now = RECORDED
-    place = place_at(world.url, world.folder)
+    place = database_address(world.url, world.folder)
     if place.path is None:
         run_script(place, (DATABASES / "unprefixed-mariadb.sql").read_text())
         return
     for name in ("flows", "appliance"):
         file = place.path.with_name(f"{name}.sqlite")
-        run_script(Place(name, file), (DATABASES / f"unprefixed-{name}.sql").read_text())
+        run_script(DatabaseAddress(name, file), (DATABASES / f"unprefixed-{name}.sql").read_text())
 
 
-def run_script(place: Place, script: str) -> list[tuple[Any, ...]]:
+def run_script(place: DatabaseAddress, script: str) -> list[tuple[Any, ...]]:
     """Run statements past the program; return the rows of the first."""
     if place.path is not None:
         with contextlib.closing(sqlite3.connect(place.path)) as file:
@@ -71,7 +71,7 @@ def run_script(place: Place, script: str) -> list[tuple[Any, ...]]:
         return rows
 
 
-def tables(place: Place) -> set[str]:
+def tables(place: DatabaseAddress) -> set[str]:
     """Return the names of all tables of a database."""
     query = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
     if place.path is not None:
@@ -79,10 +79,10 @@ def tables(place: Place) -> set[str]:
     return {name for (name,) in run_script(place, query)}
 
 
-def places(world: World) -> list[Place]:
+def places(world: World) -> list[DatabaseAddress]:
     """Return the databases of a world: one of MariaDB, or two files."""
     urls = {world.settings["flows.database"], world.settings["database"]}
-    return [place_at(url, world.folder) for url in sorted(urls)]
+    return [database_address(url, world.folder) for url in sorted(urls)]
 
 
 def content(world: World) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from appliance.nfacctd.in_force import configured
 
 if TYPE_CHECKING:
     from appliance.plugins.pmacct.plan import TablePlan
-    from appliance.sql.addresses import Place
+    from appliance.sql.addresses import DatabaseAddress
 
 
 @click.command("make-tables")
@@ -41,7 +41,7 @@ def make_tables(app: App) -> None:
             click.echo(f"table {plan.table} of {plan.plugin}: {made}")
 
 
-def make_table(plan: TablePlan, database: Place) -> bool:
+def make_table(plan: TablePlan, database: DatabaseAddress) -> bool:
     """Make one table; return False when it was there.
 
     Raises

@@ -33,7 +33,7 @@ from appliance.plugins.pmacct.waiting import (
     set_clause,
 )
 from appliance.sql import MYSQL
-from appliance.sql.addresses import Place
+from appliance.sql.addresses import DatabaseAddress
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import PURGED_ROWS, TABLE_PROGRESS
 
@@ -68,8 +68,8 @@ class Position(NamedTuple):
 class Destination(SqlDatabase):
     """A database with tables of pmacct, opened when it is first used."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place, _prepare, mysql={"local_infile": True})
+    def __init__(self, address: DatabaseAddress) -> None:
+        super().__init__(address, _prepare, mysql={"local_infile": True})
         self.is_mysql = self.kind == MYSQL
         self.local_data = self.temporary = True
         self._tables: set[str] = set()

@@ -31,7 +31,7 @@ from appliance.nfacctd.selection import Selection
 from appliance.nfacctd.time_slots import History, parse_history, unknown_roundoffs
 from appliance.plugins.pmacct.time_format import TimeFormat
 from appliance.plugins.pmacct.triggers import MOST_RUNNING, Trigger
-from appliance.sql.addresses import Place, place_at
+from appliance.sql.addresses import DatabaseAddress, database_address
 
 DEFAULT_REFRESH_SECONDS = 60
 NEWEST_VERSION = 9
@@ -120,7 +120,7 @@ class TablePlan:
     """
 
     plugin: str
-    place: Place | Output
+    place: DatabaseAddress | Output
     table: str
     schema: Path | None
     columns: tuple[ColumnPlan, ...]
@@ -149,7 +149,7 @@ class TablePlan:
     mirror: BuiltIn | None = None
 
     @property
-    def database(self) -> Place | None:
+    def database(self) -> DatabaseAddress | None:
         """Return where the table is; None for the plugin `print`."""
         return None if isinstance(self.place, Output) else self.place
 
@@ -232,7 +232,9 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
     problems = [unit_problem] if unit_problem else []
     problems += [f"ignoring unknown round off value: {x}" for x in unknown_roundoffs(roundoff)]
     table = config.text("sql_table", name) or _default_table(version, bgp)
-    place = place_at(database_url(config, plugin), config.path.parent) if not printed else None
+    place = (
+        database_address(database_url(config, plugin), config.path.parent) if not printed else None
+    )
     plan = TablePlan(
         plugin=name,
         place=place or _output(config, name),

@@ -17,7 +17,7 @@ import pymysql
 import pymysql.cursors
 
 from appliance.errors import SettingsError, StorageError
-from appliance.sql.addresses import place_at
+from appliance.sql.addresses import database_address
 from appliance.sql.mysql_server import connected
 
 FETCH_ROWS = 10_000
@@ -42,7 +42,7 @@ class SourceTable:
     """
 
     def __init__(self, url: str, table: str, folder: Path) -> None:
-        self._place = place_at(url, folder)
+        self._place = database_address(url, folder)
         self.table, self.path = table, self._place.path
         self.is_mysql = self.path is None
         self.name = f"{self._place.name}.{table}"

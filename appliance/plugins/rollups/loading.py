@@ -272,7 +272,6 @@ class RollupLoader:
         if piece is not None:
             report.rows = piece.rows
             report.busy = piece.rows >= self.piece_rows or progress.flows < progress.until
-            report.lag_seconds = max(0.0, now - progress.loaded) if report.busy else 0.0
 
     def _add(self, piece: Piece, progress: Progress, now: float) -> list[int]:
         """Add a piece to everything; return the minutes that it closes."""

@@ -1,4 +1,4 @@
-"""The SQL store: a `FlowStore` of roll-ups in SQLite or MySQL, with exporters beside them."""
+"""A `FlowStore` of roll-ups in SQLite or MySQL, with exporters beside them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from appliance.plugins.rollups.rebuild import begin_rebuild, last_segment
 from appliance.plugins.rollups.salvage import salvage
 from appliance.plugins.rollups.services import read_services
 from appliance.settings import Settings
-from appliance.sql.addresses import place_at
+from appliance.sql.addresses import database_address
 from appliance.sql.appliance_database import appliance_database
 from appliance.sql.database import DamagedDatabase, SqlDatabase
 from appliance.sql.migrations import FLOW_MIGRATIONS, migrate
@@ -59,9 +59,9 @@ class SqlStore:
         folder = settings["data_directory"]
         self.limits = limits or store_limits(settings)
         self.log = folder / FLOW_LOG_FOLDER
-        place = place_at(url, folder)
+        address = database_address(url, folder)
         self.flows = SqlDatabase(
-            place,
+            address,
             lambda db: migrate(db, FLOW_MIGRATIONS, "flow"),
             content="flows",
             remedy=_REMEDY,

@@ -12,7 +12,7 @@ from appliance.nfacctd.effective import read_effective
 from appliance.nfacctd.overrides import overrides
 from appliance.plugins.pmacct import destination
 from appliance.plugins.pmacct.destination import Destination
-from appliance.sql.addresses import place_at
+from appliance.sql.addresses import database_address
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import TABLE_PROGRESS
 from tests.plugins.pmacct.world import START, local
@@ -284,7 +284,7 @@ def test_server_when_named_by_its_socket_then_tables_and_roll_ups_are_there(worl
     world.flows(1)
     world.purge()
     url = str(overrides(read_effective(config))["flows.database"])
-    database = SqlDatabase(place_at(url, world.folder), lambda _: None)
+    database = SqlDatabase(database_address(url, world.folder), lambda _: None)
     with database.transaction():
         assert database.rows("SELECT bytes FROM acct") == [(100,)]
     database.close()

@@ -17,7 +17,7 @@ from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.rollups import exact
 from appliance.plugins.rollups.services import port_name, read_services, service_ports
 from appliance.settings import SettingsFile
-from appliance.sql.addresses import place_at
+from appliance.sql.addresses import database_address
 from appliance.sql.database import SqlDatabase
 from appliance.stores import store_factory
 
@@ -76,18 +76,18 @@ def test_url_when_not_understood_then_refused(text: str):
 
 def test_url_when_mysql_then_its_parts_are_unquoted(tmp_path: Path):
     database = SqlDatabase(
-        place_at("mysql://us%40er:p%2Fw@db.example:3307/n", tmp_path), lambda _: None
+        database_address("mysql://us%40er:p%2Fw@db.example:3307/n", tmp_path), lambda _: None
     )
     assert database.connection.connect_params["user"] == "us@er"
     assert database.connection.connect_params["password"] == "p/w"
     assert database.connection.connect_params["port"] == 3307
     with pytest.raises(SettingsError):
-        SqlDatabase(place_at("oracle:x", tmp_path), lambda _: None)
+        SqlDatabase(database_address("oracle:x", tmp_path), lambda _: None)
 
 
 def test_sqlite_when_the_folder_cannot_be_made_then_storage_error(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    database = SqlDatabase(place_at("sqlite:file/below/x.sqlite", tmp_path), lambda _: None)
+    database = SqlDatabase(database_address("sqlite:file/below/x.sqlite", tmp_path), lambda _: None)
     with pytest.raises(StorageError), database.transaction():
         pass
 
