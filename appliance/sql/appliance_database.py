@@ -15,12 +15,9 @@ from pathlib import Path
 from appliance.contracts import ADMINISTRATOR
 from appliance.errors import LostAccountsError
 from appliance.sql.addresses import database_address
+from appliance.sql.appliance_tables import APPLIANCE_MIGRATIONS
 from appliance.sql.database import SqlDatabase
-from appliance.sql.migrations import (
-    APPLIANCE_MIGRATIONS,
-    migrate,
-    version_in_file,
-)
+from appliance.sql.migrations import migrate, version_in_file
 from appliance.sql.table_names import ACCOUNT_ROLE
 
 WHAT = "appliance"

@@ -9,8 +9,9 @@ import pytest
 from appliance.contracts import ADMINISTRATORS, STRANGERS, USERS
 from appliance.sql.addresses import database_address
 from appliance.sql.appliance_database import appliance_database
+from appliance.sql.appliance_tables import APPLIANCE_MIGRATIONS
 from appliance.sql.database import SqlDatabase
-from appliance.sql.migrations import APPLIANCE_MIGRATIONS, migrate
+from appliance.sql.migrations import migrate
 from appliance.web import audit
 
 ACT = "POST /api/v1/admin/token"

@@ -12,8 +12,9 @@ from appliance.contracts import ADMINISTRATOR, USER
 from appliance.plugins.sql_accounts.accounts import SqlAccounts
 from appliance.sql.addresses import database_address
 from appliance.sql.appliance_database import appliance_database
+from appliance.sql.appliance_tables import APPLIANCE_MIGRATIONS
 from appliance.sql.database import SqlDatabase
-from appliance.sql.migrations import APPLIANCE_MIGRATIONS, migrate, schema_version
+from appliance.sql.migrations import migrate, schema_version
 
 ROW = (
     "INSERT INTO appliance_exporter (id, address, name, created, updated)"

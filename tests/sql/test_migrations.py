@@ -8,14 +8,11 @@ import pytest
 
 from appliance.contracts import Selection
 from appliance.errors import StorageError
+from appliance.plugins.rollups.flow_tables import FLOW_MIGRATIONS
 from appliance.sql.addresses import database_address
+from appliance.sql.appliance_tables import APPLIANCE_MIGRATIONS
 from appliance.sql.database import SqlDatabase
-from appliance.sql.migrations import (
-    APPLIANCE_MIGRATIONS,
-    FLOW_MIGRATIONS,
-    migrate,
-    schema_version,
-)
+from appliance.sql.migrations import migrate, schema_version
 
 START = 1_801_429_200
 

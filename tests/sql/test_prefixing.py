@@ -15,9 +15,9 @@ from appliance.plugins.rollups.store import SqlStore
 from appliance.plugins.sql_accounts.accounts import SqlAccounts
 from appliance.sql.addresses import database_address
 from appliance.sql.appliance_database import accounts_database
+from appliance.sql.appliance_tables import APPLIANCE_MIGRATIONS
 from appliance.sql.copies import database_backups
 from appliance.sql.database import SqlDatabase
-from appliance.sql.migrations import APPLIANCE_MIGRATIONS
 from appliance.sql.prefixing import OLD_TABLES
 from tests.sql.unprefixed import (
     CONTENT,

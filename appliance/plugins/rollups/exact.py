@@ -16,6 +16,7 @@ import numpy as np
 from appliance.plugins.rollups.bins import Size, bin_start
 from appliance.plugins.rollups.classify import Flows
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, Dimension
+from appliance.plugins.rollups.flow_tables import NAME_CHARACTERS, ROLLUP_KEY
 from appliance.plugins.rollups.grouping import (
     LARGEST_SUM,
     Groups,
@@ -26,7 +27,6 @@ from appliance.plugins.rollups.grouping import (
 )
 from appliance.plugins.rollups.services import Services
 from appliance.sql.database import SqlDatabase
-from appliance.sql.migrations import NAME_CHARACTERS, ROLLUP_KEY
 from appliance.sql.table_names import ROLLUP
 
 MOST_APPLICATIONS = 65_536

@@ -16,10 +16,10 @@ from appliance.flowlog import Cursor, FlowLogReader
 from appliance.plugins.rollups.bins import Size, bin_start
 from appliance.plugins.rollups.classify import FLOW_COLUMNS, Classifier
 from appliance.plugins.rollups.dimensions import EXACT
+from appliance.plugins.rollups.flow_tables import ROLLUP_KEY
 from appliance.plugins.rollups.progress import Progress, read_progress, write_progress
 from appliance.plugins.rollups.questions import SATURATED_SUMS
 from appliance.sql.database import SqlDatabase
-from appliance.sql.migrations import ROLLUP_KEY
 from appliance.sql.table_names import (
     EVENT,
     ROLLUP,

@@ -18,9 +18,9 @@ from typing import Any
 from appliance.plugins.rollups.bins import Size
 from appliance.plugins.rollups.classify import Classifier
 from appliance.plugins.rollups.dimensions import Dimension
+from appliance.plugins.rollups.flow_tables import ROLLUP_KEY
 from appliance.plugins.rollups.rebuild import begin_rebuild, note
 from appliance.sql.database import SqlDatabase
-from appliance.sql.migrations import ROLLUP_KEY
 from appliance.sql.prefixing import name_in_file
 from appliance.sql.table_names import (
     APPLICATION,

@@ -22,6 +22,7 @@ from appliance.plugins.rollups.classify import Classifier, LocalNetworks
 from appliance.plugins.rollups.configuration import StoreLimits, store_limits
 from appliance.plugins.rollups.dimensions import EXACT, Dimension
 from appliance.plugins.rollups.exporter_records import MOST_EXPORTERS, Exporters
+from appliance.plugins.rollups.flow_tables import FLOW_MIGRATIONS
 from appliance.plugins.rollups.housekeeping import expire, flow_log_columns, health
 from appliance.plugins.rollups.largest import NAMED_SIZES, LargestQuestions
 from appliance.plugins.rollups.loading import RollupLoader
@@ -34,7 +35,7 @@ from appliance.settings import Settings
 from appliance.sql.addresses import database_address
 from appliance.sql.appliance_database import appliance_database
 from appliance.sql.database import DamagedDatabase, SqlDatabase
-from appliance.sql.migrations import FLOW_MIGRATIONS, migrate
+from appliance.sql.migrations import migrate
 
 FLOW_LOG_FOLDER = "flowlog"
 _REMEDY = "it is set aside, and filled again from what is readable of it and from the flow log"

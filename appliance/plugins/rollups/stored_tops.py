@@ -9,11 +9,11 @@ import numpy as np
 
 from appliance.plugins.rollups.bins import Size
 from appliance.plugins.rollups.dimensions import Dimension
+from appliance.plugins.rollups.flow_tables import ROLLUP_KEY
 from appliance.plugins.rollups.forgetting import chunks, number_list
 from appliance.plugins.rollups.grouping import IntArray
 from appliance.plugins.rollups.tops import StoredRow, Tops, tops_from_rows
 from appliance.sql.database import SqlDatabase
-from appliance.sql.migrations import ROLLUP_KEY
 from appliance.sql.table_names import KNOWN_EXPORTER, ROLLUP
 
 BinKey = tuple[int, int, int]

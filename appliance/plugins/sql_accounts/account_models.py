@@ -1,4 +1,4 @@
-"""The tables of accounts as peewee models; the migrations in `schema` make them.
+"""The tables of accounts as peewee models; migrations make them (`appliance.sql`).
 
 A model is bound to a database by making a subclass of it, so that one process can use several.
 """
