@@ -2,7 +2,7 @@
 
 Sums of pieces wait side by side until there are many, because adding them up hashes every name once
 more. When too many names are left then, the smallest go; the largest sum that a name can have lost
-by that is added to what is unseen of its cell.
+by that is added to the error bound of its cell.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SAMPLE = 20_000
 """Among so many it is found how large the names to be kept are."""
 
 _NOTHING = np.zeros(3, np.int64)
-Unseen = dict[int, IntArray]
+ErrorBounds = dict[int, IntArray]
 
 
 @dataclass
@@ -44,14 +44,14 @@ class Accumulator:
     ----------
     most
         So many names are kept by each measure when there are too many.
-    unseen
+    error_bound
         By cell, what a name can have lost.
     seen
         By cell, the sums of all that was added.
     """
 
     most: int
-    unseen: Unseen = field(default_factory=dict)
+    error_bound: ErrorBounds = field(default_factory=dict)
     seen: dict[int, IntArray] = field(default_factory=dict)
     _parts: list[Groups] = field(default_factory=list)
     _rows: int = 0
@@ -89,7 +89,7 @@ class Accumulator:
         self._rows = self._known = len(whole.sums)
         return whole
 
-    def unseen_of(self, cell: int, total: IntArray | None = None) -> IntArray:
+    def error_bound_of(self, cell: int, total: IntArray | None = None) -> IntArray:
         """Return what a name of a cell can have beside its sum.
 
         Parameters
@@ -97,11 +97,11 @@ class Accumulator:
         total
             Of the cell as it is known elsewhere: what was never added may be any name's.
         """
-        unseen = self.unseen.get(cell, _NOTHING)
+        error_bound = self.error_bound.get(cell, _NOTHING)
         if total is None:
-            return unseen
+            return error_bound
         missing = np.maximum(total - self.seen.get(cell, _NOTHING), 0)
-        return np.asarray(unseen + missing, np.int64)
+        return np.asarray(error_bound + missing, np.int64)
 
     def _cut(self, whole: Groups) -> Groups:
         """Let the smallest names of the largest cells go."""
@@ -116,7 +116,7 @@ class Accumulator:
 
     def _let_go(self, names: Groups) -> None:
         """Note what names can lose."""
-        _add_largest(self.unseen, names)
+        _add_largest(self.error_bound, names)
 
 
 @dataclass
@@ -125,23 +125,23 @@ class ExporterAccumulator(Accumulator):
 
     Attributes
     ----------
-    unseen_together
+    error_bounds_together
         By direction, what a name can have lost of all exporters.
     """
 
-    unseen_together: Unseen = field(default_factory=dict)
+    error_bounds_together: ErrorBounds = field(default_factory=dict)
 
     def together(self) -> tuple[Groups | None, Accumulator]:
         """Return the sums by direction over all exporters, and what is known of them."""
         groups = self.groups()
-        known = Accumulator(self.most, unseen=self.unseen_together)
+        known = Accumulator(self.most, error_bound=self.error_bounds_together)
         for cell, sums in self.seen.items():
             known.seen[cell % 2] = np.minimum(known.seen.get(cell % 2, 0) + sums, LARGEST_SUM)
         return by_direction(groups) if groups else None, known
 
     def _let_go(self, names: Groups) -> None:
         super()._let_go(names)
-        _add_largest(self.unseen_together, by_direction(names))
+        _add_largest(self.error_bounds_together, by_direction(names))
 
 
 def by_direction(groups: Groups) -> Groups:
@@ -180,7 +180,7 @@ def _largest(sums: IntArray, places: NDArray[np.intp], n: int) -> NDArray[np.boo
     return kept
 
 
-def _add_largest(unseen: Unseen, names: Groups) -> None:
+def _add_largest(error_bound: ErrorBounds, names: Groups) -> None:
     for cell, part in cells(names):
-        found = unseen.get(cell, _NOTHING) + part.sums.max(axis=0)
-        unseen[cell] = np.minimum(found, LARGEST_SUM)
+        found = error_bound.get(cell, _NOTHING) + part.sums.max(axis=0)
+        error_bound[cell] = np.minimum(found, LARGEST_SUM)

@@ -37,7 +37,7 @@ class Names(NamedTuple):
 
     numbers: NDArray[np.int32]
     sums: IntArray
-    cut: IntArray
+    threshold: IntArray
 
 
 NO_NAMES = Names(np.zeros(0, np.int32), np.zeros((0, 3), np.int64), np.zeros(3, np.int64))
@@ -107,12 +107,12 @@ class BinCache:
         """Part the row without a name, which says what was cut off, from the others."""
         nobody = self._numbers.get("", -1)
         named = numbers != nobody
-        cut = added_up(sums[~named])
-        return Names(numbers[named], sums[named], cut)
+        threshold = added_up(sums[~named])
+        return Names(numbers[named], sums[named], threshold)
 
-    def number(self, names: Sequence[str], sums: IntArray, cut: IntArray) -> Names:
+    def number(self, names: Sequence[str], sums: IntArray, threshold: IntArray) -> Names:
         """Number the names of sums that come from elsewhere and are not kept."""
-        return Names(np.array([self._number(name) for name in names], np.int32), sums, cut)
+        return Names(np.array([self._number(name) for name in names], np.int32), sums, threshold)
 
     def _number(self, name: str) -> int:
         number = self._numbers.setdefault(name, len(self.names))
@@ -141,14 +141,14 @@ class Added:
     ----------
     groups
         Sums by number of a name.
-    cut
+    threshold
         int64, shape (3,): what a name that is in none of the bins can have.
     bins
         What was added.
     """
 
     groups: Groups
-    cut: IntArray
+    threshold: IntArray
     bins: Sequence[Names]
 
     def lacking(self, places: NDArray[np.intp]) -> IntArray:
@@ -164,18 +164,18 @@ class Added:
         place_of[self.groups.columns[0][places]] = np.arange(len(places))
         found = place_of[numbers]
         some = np.flatnonzero(found >= 0)
-        cuts = np.array([names.cut for names in self.bins], np.int64).reshape(-1, 3)
+        thresholds = np.array([names.threshold for names in self.bins], np.int64).reshape(-1, 3)
         covered = np.zeros((len(places), 3), np.int64)
-        np.add.at(covered, found[some], cuts[bins[some]])
-        return np.asarray(np.maximum(self.cut - covered, 0), np.int64)
+        np.add.at(covered, found[some], thresholds[bins[some]])
+        return np.asarray(np.maximum(self.threshold - covered, 0), np.int64)
 
 
 def added(bins: Sequence[Names]) -> Added:
     """Add up bins."""
     numbers = np.concatenate([NO_NAMES.numbers, *(names.numbers for names in bins)])
     sums = np.concatenate([NO_NAMES.sums, *(names.sums for names in bins)])
-    cut = added_up([NO_NAMES.cut, *(names.cut for names in bins)])
-    return Added(grouped([numbers], *sums.T), cut, bins)
+    threshold = added_up([NO_NAMES.threshold, *(names.threshold for names in bins)])
+    return Added(grouped([numbers], *sums.T), threshold, bins)
 
 
 def _text(value: object) -> str:

@@ -12,15 +12,15 @@ from appliance.plugins.rollups.accumulator import Accumulator
 from appliance.plugins.rollups.bins import Size
 from appliance.plugins.rollups.dimensions import Dimension
 from appliance.plugins.rollups.grouping import Groups, IntArray
-from appliance.plugins.rollups.many_tops import ManyTops
+from appliance.plugins.rollups.many_tops import ManyTopN
 from appliance.plugins.rollups.stored_tops import BinKey, read_tops, write_rows, write_tops
 from appliance.plugins.rollups.tops import (
-    Tops,
+    TopN,
     merged,
     name_of,
     parted,
-    tops_from_groups,
-    tops_from_rows,
+    top_n_from_groups,
+    top_n_from_rows,
 )
 from appliance.sql.database import SqlDatabase
 
@@ -77,9 +77,11 @@ class HourTops:
             return
         names = self.groups.where(np.concatenate([places for _, places in parts]))
         place = np.repeat(np.arange(len(parts)), [len(places) for _, places in parts])
-        unseen = np.array([self.known.unseen.get(cell, _NOTHING) for cell, _ in parts])
+        error_bound = np.array([self.known.error_bound.get(cell, _NOTHING) for cell, _ in parts])
         total = np.array([self.known.seen[cell] for cell, _ in parts])
-        many = ManyTops([self._bin(cell) for cell, _ in parts], place, names.sums, unseen, total)
+        many = ManyTopN(
+            [self._bin(cell) for cell, _ in parts], place, names.sums, error_bound, total
+        )
 
         def names_at(places: NDArray[np.intp]) -> list[str]:
             first, second = (column[places].tolist() for column in names.columns[1:])
@@ -90,19 +92,19 @@ class HourTops:
 
     def _odd_tops(
         self, database: SqlDatabase, cell: int, places: NDArray[np.intp], total: IntArray
-    ) -> Tops:
+    ) -> TopN:
         """Return the largest of a cell to which more or less was added than counts."""
         seen = self.known.seen[cell]
         if self.groups is None or (seen > total).any():
             # Forgotten and heard again: which of these names came after that is not known.
-            return merged([tops_from_rows(())], self.most, total)
+            return merged([top_n_from_rows(())], self.most, total)
         names = Groups(self.groups.columns[1:], self.groups.sums).where(places)
-        unseen = self.known.unseen_of(cell, total)
-        tops = tops_from_groups(self.dimension, names, self.most, unseen, total)
+        error_bound = self.known.error_bound_of(cell, total)
+        tops = top_n_from_groups(self.dimension, names, self.most, error_bound, total)
         exporter, direction, start = self._bin(cell)
         place = (exporter, direction)
         stored = read_tops(database, self.dimension, Size.HOUR, place, start, start + 1).get(start)
-        if stored is None or (stored.unseen >= tops.unseen).any():
+        if stored is None or (stored.error_bound >= tops.error_bound).any():
             return tops
         # The stored hour knows more than the log has left, though not what came since.
         return merged([stored], len(stored.names) or 1, total)

@@ -242,7 +242,7 @@ class LargestQuestions:
             read = cache.read(kind, self.database.rows(*found) if found else [])
             cache.keep([bin for bin in bins if bin in final], read)
         everything = [cache.get(bin) or read.get(bin, NO_NAMES) for bin in bins]
-        everything += [cache.number(part.names, part.sums, part.cut) for part in beside]
+        everything += [cache.number(part.names, part.sums, part.threshold) for part in beside]
         return added(everything)
 
 
@@ -286,23 +286,23 @@ def error_bound(
     ndarray, shape (3,)
         By measure; the second is of the measure that the rows are ordered by.
     """
-    if not sums.cut.any():
+    if not sums.threshold.any():
         return np.zeros(3, np.int64)
     place = MEASURES.index(by)
-    values, cut = sums.groups.sums[:, place], int(sums.cut[place])
+    values, threshold = sums.groups.sums[:, place], int(sums.threshold[place])
     near = np.zeros(len(values), bool)
     least = 0
     if limit is not None and len(shown) == limit:
         least = int(values[shown].min())
         # Only what may exceed the last row is looked at closely.
-        near = values + cut > least
+        near = values + threshold > least
         near[shown] = False
     hidden = np.flatnonzero(near)
     lacking = sums.lacking(np.concatenate([shown, hidden]))
     error: IntArray = lacking[: len(shown)].max(axis=0, initial=0)
     possible = values[hidden] + lacking[len(shown) :, place]
-    error[place] = max(int(error[place]), cut - least, int(possible.max(initial=0)) - least)
-    return error if least else np.maximum(error, sums.cut)
+    error[place] = max(int(error[place]), threshold - least, int(possible.max(initial=0)) - least)
+    return error if least else np.maximum(error, sums.threshold)
 
 
 def _columns(sums: Added) -> tuple[NDArray[np.int32], IntArray]:

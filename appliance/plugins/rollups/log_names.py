@@ -35,7 +35,7 @@ class LogNames(NamedTuple):
     ----------
     sums
         int64, shape (n, 3): octets, packets, flows.
-    cut
+    threshold
         int64, shape (3,): what a name that is not here can have at most.
     total
         int64, shape (3,): of everything, these names or not.
@@ -43,7 +43,7 @@ class LogNames(NamedTuple):
 
     names: list[str]
     sums: IntArray
-    cut: IntArray
+    threshold: IntArray
     total: IntArray
 
 
@@ -123,11 +123,11 @@ def _names(table: Any, by: MeasureName) -> LogNames:
     rest = np.zeros(3, np.int64)
     if len(names) > MOST_NAMES:
         names, sums, rest = names[:MOST_NAMES], sums[:MOST_NAMES], sums[MOST_NAMES]
-    cut = rest.copy()
+    threshold = rest.copy()
     if rest.any():
         place = MEASURES.index(by)
-        cut[place] = min(rest[place], sums[-1, place])
-    return LogNames(names, sums, cut, added_up([*sums, rest]))
+        threshold[place] = min(rest[place], sums[-1, place])
+    return LogNames(names, sums, threshold, added_up([*sums, rest]))
 
 
 def _name(dimension: Dimension) -> str:

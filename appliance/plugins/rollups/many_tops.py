@@ -1,4 +1,4 @@
-"""The largest names of many bins at once: what `Tops` is of one.
+"""The largest names of many bins at once: what `TopN` is of one.
 
 With thousands of exporters most bins have a few names, all of which are kept; these are made a
 column at a time. Only a bin with more names than are kept is looked at by itself.
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from appliance.plugins.rollups.grouping import LARGEST_SUM, Groups, IntArray, grouped
 from appliance.plugins.rollups.stored_tops import BinKey, BinRow
-from appliance.plugins.rollups.tops import BY, CUT, LARGEST, OTHER, flag_largest, parted
+from appliance.plugins.rollups.tops import BY, LARGEST, OTHER, THRESHOLD, flag_largest, parted
 
 NamesAt = Callable[[NDArray[np.intp]], Sequence[str]]
 """Returns the texts of the names at some places."""
 
 
 @dataclass(slots=True)
-class ManyTops:
+class ManyTopN:
     """The names of some bins with exact sums.
 
     Attributes
@@ -31,7 +31,7 @@ class ManyTops:
         int64, shape (n_names,): which of the bins each name is of, ascending.
     sums
         int64, shape (n_names, 3).
-    unseen
+    error_bound
         int64, shape (n_bins, 3): what a name can have beside its sum at most.
     total
         int64, shape (n_bins, 3).
@@ -40,12 +40,12 @@ class ManyTops:
     bins: Sequence[BinKey]
     place: IntArray
     sums: IntArray
-    unseen: IntArray
+    error_bound: IntArray
     total: IntArray
 
     def rows(self, most: int, names_at: NamesAt) -> list[BinRow]:
         """Return the rows to store: so many names of each bin by each measure, the rest as one."""
-        flags, cut = self._flags_and_cuts(most)
+        flags, threshold = self._flags_and_thresholds(most)
         kept = np.flatnonzero(flags)
         columns = (self.place[kept], flags[kept], *self.sums[kept].T)
         own, *others = (column.tolist() for column in columns)
@@ -59,20 +59,24 @@ class ManyTops:
         rest = np.maximum(self.total - known, 0).tolist()
         rows += [(*key, OTHER, "", *sums) for key, sums in zip(self.bins, rest, strict=True)]
         for order, by in enumerate(BY):
-            cuts = cut[:, order].tolist()
-            rows += [(*key, CUT | by, "", *c) for key, c in zip(self.bins, cuts, strict=True)]
+            thresholds = threshold[:, order].tolist()
+            rows += [
+                (*key, THRESHOLD | by, "", *c) for key, c in zip(self.bins, thresholds, strict=True)
+            ]
         return rows
 
-    def _flags_and_cuts(self, most: int) -> tuple[NDArray[np.uint8], IntArray]:
-        """Return the flags of each name, and the cuts of each bin, shape (n_bins, 3, 3)."""
+    def _flags_and_thresholds(self, most: int) -> tuple[NDArray[np.uint8], IntArray]:
+        """Return the flags of each name, and the thresholds of each bin, shape (n_bins, 3, 3)."""
         flags = np.full(len(self.place), LARGEST, np.uint8)
-        cut = np.repeat(np.minimum(self.unseen, LARGEST_SUM)[:, None], len(BY), axis=1)
+        threshold = np.repeat(np.minimum(self.error_bound, LARGEST_SUM)[:, None], len(BY), axis=1)
         counts = np.bincount(self.place, minlength=len(self.bins))
         ends = np.cumsum(counts)
         for number in np.flatnonzero(counts > most).tolist():
             own = slice(int(ends[number] - counts[number]), int(ends[number]))
-            flags[own], cut[number] = flag_largest(self.sums[own], most, self.unseen[number])
-        return flags, cut
+            flags[own], threshold[number] = flag_largest(
+                self.sums[own], most, self.error_bound[number]
+            )
+        return flags, threshold
 
 
 def merged_rows(
@@ -99,16 +103,16 @@ def merged_rows(
     sums = np.array(measures, np.int64).T
     texts = pa.array(names, pa.string()).dictionary_encode()
     total = np.array(list(totals.values()), np.int64).reshape(-1, 3)
-    unseen = np.zeros_like(total)
+    error_bound = np.zeros_like(total)
     for order, by in enumerate(BY):
-        cut = (flag == CUT | by) & (place >= 0)
-        unseen[:, order] = _sums_by(place[cut], sums[cut], len(bins))[:, order]
+        at = (flag == THRESHOLD | by) & (place >= 0)
+        error_bound[:, order] = _sums_by(place[at], sums[at], len(bins))[:, order]
     whole = (flag <= OTHER) & (place >= 0)
-    unseen += np.maximum(total - _sums_by(place[whole], sums[whole], len(bins)), 0)
+    error_bound += np.maximum(total - _sums_by(place[whole], sums[whole], len(bins)), 0)
     named = (flag <= LARGEST) & (place >= 0)
     codes = texts.indices.to_numpy().astype(np.int64)
     groups = _in_order(grouped([place[named], codes[named]], *sums[named].T))
-    many = ManyTops(bins, groups.columns[0], groups.sums, unseen, total)
+    many = ManyTopN(bins, groups.columns[0], groups.sums, error_bound, total)
     return many.rows(
         most, lambda at: texts.dictionary.take(pa.array(groups.columns[1][at])).to_pylist()
     )

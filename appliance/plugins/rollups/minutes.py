@@ -30,7 +30,7 @@ from appliance.plugins.rollups.dimensions import (
 from appliance.plugins.rollups.exact import port_groups
 from appliance.plugins.rollups.grouping import Groups, IntArray, added_up, grouped, regrouped
 from appliance.plugins.rollups.stored_tops import read_tops, write_tops
-from appliance.plugins.rollups.tops import cells, merged, tops_from_groups
+from appliance.plugins.rollups.tops import cells, merged, top_n_from_groups
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import ROLLUP
 
@@ -123,9 +123,9 @@ class OpenMinutes:
             groups, bins = accumulator.groups(), {}
             for cell, part in cells(groups) if groups else ():
                 total = totals[cell]
-                unseen = accumulator.unseen_of(cell, total)
-                bins[ALL_EXPORTERS, cell, start] = tops_from_groups(
-                    dimension, part, self.limits.top, unseen, total
+                error_bound = accumulator.error_bound_of(cell, total)
+                bins[ALL_EXPORTERS, cell, start] = top_n_from_groups(
+                    dimension, part, self.limits.top, error_bound, total
                 )
             write_tops(database, dimension, Size.MINUTE, bins)
 
@@ -165,7 +165,7 @@ def merge_late(
             for direction, names in cells(by_direction(groups)):
                 total = added_up(names.sums)
                 nothing = np.zeros(3, np.int64)
-                late = tops_from_groups(dimension, names, len(names.sums), nothing, total)
+                late = top_n_from_groups(dimension, names, len(names.sums), nothing, total)
                 place = (ALL_EXPORTERS, direction)
                 stored = read_tops(database, dimension, Size.MINUTE, place, start, start + 1)
                 both = merged([*stored.values(), late], limits.top, totals[direction])

@@ -12,7 +12,7 @@ from appliance.plugins.rollups.dimensions import Dimension
 from appliance.plugins.rollups.flow_tables import ROLLUP_KEY
 from appliance.plugins.rollups.forgetting import chunks, number_list
 from appliance.plugins.rollups.grouping import IntArray
-from appliance.plugins.rollups.tops import StoredRow, Tops, tops_from_rows
+from appliance.plugins.rollups.tops import StoredRow, TopN, top_n_from_rows
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import KNOWN_EXPORTER, ROLLUP
 
@@ -26,7 +26,7 @@ BinRow = tuple[int, int, int, int, str, int, int, int]
 
 
 def write_tops(
-    database: SqlDatabase, dimension: Dimension, size: Size, bins: Mapping[BinKey, Tops]
+    database: SqlDatabase, dimension: Dimension, size: Size, bins: Mapping[BinKey, TopN]
 ) -> None:
     """Store the largest names of some bins in place of those that are there."""
     rows = [(*key, *row) for key, tops in bins.items() for row in tops.rows()]
@@ -106,7 +106,7 @@ def read_tops(
     place: tuple[int, int],
     since: int,
     until: int,
-) -> dict[int, Tops]:
+) -> dict[int, TopN]:
     """Return the stored bins of a range, by start.
 
     Parameters
@@ -118,7 +118,7 @@ def read_tops(
     by_bin: defaultdict[int, list[StoredRow]] = defaultdict(list)
     for row in read_rows(database, dimension, size, ([exporter], direction), (since, until)):
         by_bin[row[2]].append(row[3:])
-    return {start: tops_from_rows(found) for start, found in by_bin.items()}
+    return {start: top_n_from_rows(found) for start, found in by_bin.items()}
 
 
 def read_totals(

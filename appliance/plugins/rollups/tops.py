@@ -2,12 +2,12 @@
 
 Of each bin the union of the N largest by octets, by packets and by flows is kept; `flags` of a row
 says by which of them it is one. A row OTHER has the rest: rows + other = total. For each of the
-three orders a row CUT has the largest value of each measure that a name without that flag can have:
-that is by how much an answer in that order can be too low. While a bin has at most N names, all are
-kept with all flags, other is zero and so is every cut.
+three orders a row THRESHOLD has the largest value of each measure that a name without that flag can
+have: that is by how much an answer in that order can be too low. While a bin has at most N names,
+all are kept with all flags, other is zero and so is every threshold.
 
 Bins are made exactly, from sums of names, or of smaller bins: a name that one of those does not
-have may be there up to its cut, so the cuts add up.
+have may be there up to its threshold, so the thresholds add up.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BY = (1, 2, 4)
 
 LARGEST = sum(BY)
 OTHER = 8
-CUT = 16
+THRESHOLD = 16
 
 _SEARCHED = 8
 """The largest are looked for among one in so many first."""
@@ -46,7 +46,7 @@ StoredRow = tuple[int, str, int, int, int]
 
 
 @dataclass(slots=True)
-class Tops:
+class TopN:
     """The largest names of one bin.
 
     Attributes
@@ -55,7 +55,7 @@ class Tops:
         uint8, shape (n,).
     sums
         int64, shape (n, 3).
-    cut
+    threshold
         int64, shape (3, 3): order, measure.
     total
         int64, shape (3,).
@@ -64,13 +64,13 @@ class Tops:
     names: list[str]
     flags: NDArray[np.uint8]
     sums: IntArray
-    cut: IntArray
+    threshold: IntArray
     total: IntArray
 
     @property
-    def unseen(self) -> IntArray:
+    def error_bound(self) -> IntArray:
         """What a name that is not kept can have at most, by measure."""
-        found: IntArray = self.cut.diagonal()
+        found: IntArray = self.threshold.diagonal()
         return found
 
     def rows(self) -> list[StoredRow]:
@@ -79,53 +79,53 @@ class Tops:
         other = np.maximum(self.total - added_up(self.sums), 0).tolist()
         rows: list[StoredRow] = list(zip(*columns, strict=True))
         rows.append((OTHER, "", *other))
-        return rows + [(CUT | BY[m], "", *self.cut[m].tolist()) for m in range(3)]
+        return rows + [(THRESHOLD | BY[m], "", *self.threshold[m].tolist()) for m in range(3)]
 
 
-def tops_from_rows(rows: Sequence[StoredRow]) -> Tops:
+def top_n_from_rows(rows: Sequence[StoredRow]) -> TopN:
     """Read the stored rows of one bin."""
     names = [row for row in rows if row[0] <= LARGEST]
     special = {row[0]: row[2:] for row in rows if row[0] > LARGEST}
     sums = np.array([row[2:] for row in names], np.int64).reshape(-1, 3)
-    cut = np.array([special.get(CUT | by, (0, 0, 0)) for by in BY], np.int64)
+    threshold = np.array([special.get(THRESHOLD | by, (0, 0, 0)) for by in BY], np.int64)
     other = np.array(special.get(OTHER, (0, 0, 0)), np.int64)
     flags = np.array([row[0] for row in names], np.uint8)
-    return Tops([row[1] for row in names], flags, sums, cut, added_up([*sums, other]))
+    return TopN([row[1] for row in names], flags, sums, threshold, added_up([*sums, other]))
 
 
-def tops_from_groups(
-    dimension: Dimension, groups: Groups, most: int, unseen: IntArray, total: IntArray
-) -> Tops:
+def top_n_from_groups(
+    dimension: Dimension, groups: Groups, most: int, error_bound: IntArray, total: IntArray
+) -> TopN:
     """Choose the largest of exact sums.
 
     Parameters
     ----------
     groups
         By two columns, as `name_of` takes them.
-    unseen
+    error_bound
         What a name can have beside its sum at most, by measure.
     total
         Of the bin.
     """
-    flags, cut = flag_largest(groups.sums, most, unseen)
+    flags, threshold = flag_largest(groups.sums, most, error_bound)
     kept = np.flatnonzero(flags)
     first, second = (column[kept].tolist() for column in groups.columns)
     names = [name_of(dimension, *pair) for pair in zip(first, second, strict=True)]
-    return Tops(names, flags[kept], groups.sums[kept], cut, total)
+    return TopN(names, flags[kept], groups.sums[kept], threshold, total)
 
 
-def merged(parts: Sequence[Tops], most: int, total: IntArray) -> Tops:
+def merged(parts: Sequence[TopN], most: int, total: IntArray) -> TopN:
     """Make a bin of others."""
     names = pa.array([name for part in parts for name in part.names], pa.string())
     sums = np.concatenate([part.sums for part in parts])
-    unseen = added_up([part.unseen for part in parts])
+    error_bound = added_up([part.error_bound for part in parts])
     known = added_up([part.total for part in parts])
     encoded = names.dictionary_encode()
     groups = grouped([encoded.indices.to_numpy()], *sums.T)
-    flags, cut = flag_largest(groups.sums, most, unseen + np.maximum(total - known, 0))
+    flags, threshold = flag_largest(groups.sums, most, error_bound + np.maximum(total - known, 0))
     kept = np.flatnonzero(flags)
     texts = encoded.dictionary.take(pa.array(groups.columns[0][kept])).to_pylist()
-    return Tops(texts, flags[kept], groups.sums[kept], cut, total)
+    return TopN(texts, flags[kept], groups.sums[kept], threshold, total)
 
 
 def cells(groups: Groups) -> Iterator[tuple[int, Groups]]:
@@ -159,11 +159,13 @@ def name_of(dimension: Dimension, first: int, second: int) -> str:
     return address_text(first, second)
 
 
-def flag_largest(sums: IntArray, most: int, unseen: IntArray) -> tuple[NDArray[np.uint8], IntArray]:
-    """Flag the largest by each measure; return the flags and the cuts, shape (3, 3)."""
+def flag_largest(
+    sums: IntArray, most: int, error_bound: IntArray
+) -> tuple[NDArray[np.uint8], IntArray]:
+    """Flag the largest by each measure; return the flags and the thresholds, shape (3, 3)."""
     n = len(sums)
     flags = np.zeros(n, np.uint8)
-    cut = np.zeros((3, 3), np.int64)
+    threshold = np.zeros((3, 3), np.int64)
     for measure, flag in enumerate(BY):
         if n <= most:
             flags |= np.uint8(flag)
@@ -171,10 +173,10 @@ def flag_largest(sums: IntArray, most: int, unseen: IntArray) -> tuple[NDArray[n
         flags[_largest(sums[:, measure], most)] |= np.uint8(flag)
     for measure, flag in enumerate(BY):
         kept = np.flatnonzero(flags & flag)
-        cut[measure] = unseen
+        threshold[measure] = error_bound
         if len(kept) < n:
-            cut[measure] += [_largest_beside(sums[:, column], kept) for column in range(3)]
-    return flags, np.minimum(cut, LARGEST_SUM)
+            threshold[measure] += [_largest_beside(sums[:, column], kept) for column in range(3)]
+    return flags, np.minimum(threshold, LARGEST_SUM)
 
 
 def _largest(values: IntArray, most: int) -> NDArray[np.intp]:

@@ -22,8 +22,8 @@ from appliance.plugins.rollups.tops import (
     BY,
     cells,
     merged,
-    tops_from_groups,
-    tops_from_rows,
+    top_n_from_groups,
+    top_n_from_rows,
 )
 
 START = 1_801_429_200
@@ -67,13 +67,13 @@ def test_tops_when_added_cut_stored_and_merged_then_the_error_is_within_the_boun
         assert whole is not None
         ((_, names),) = cells(whole)
         total = sum(sums_of(hour).values())
-        unseen = accumulator.unseen_of(0, total)
-        made = tops_from_groups(Dimension.SOURCE, names, most, unseen, total)
-        parts.append(tops_from_rows(made.rows()))
+        error_bound = accumulator.error_bound_of(0, total)
+        made = top_n_from_groups(Dimension.SOURCE, names, most, error_bound, total)
+        parts.append(top_n_from_rows(made.rows()))
     every = [row for hour in [*hours, more] for row in hour]
     truth = sums_of(every)
     total = sum(truth.values())
-    found = tops_from_rows(merged(parts, most, total).rows())
+    found = top_n_from_rows(merged(parts, most, total).rows())
     assert (found.total == total).all()
     kept = dict(zip(found.names, found.sums, strict=True))
     for order, flag in enumerate(BY):
@@ -82,9 +82,9 @@ def test_tops_when_added_cut_stored_and_merged_then_the_error_is_within_the_boun
         for name, sums in truth.items():
             shown = kept[name] if name in flagged else 0
             assert (sums - shown >= 0).all()
-            assert (sums - shown <= found.cut[order]).all()
+            assert (sums - shown <= found.threshold[order]).all()
     if all(len(sums_of(hour)) <= most for hour in [*hours, more]) and len(truth) <= most:
-        assert not found.cut.any()
+        assert not found.threshold.any()
 
 
 @settings(max_examples=150, deadline=None)
@@ -117,7 +117,7 @@ def test_names_when_of_several_exporters_and_cut_then_the_errors_of_each_and_of_
                 number = address_halves(name)[1]
                 has = names.sums[numbers.index(number)] if number in numbers else 0
                 assert (sums - has >= 0).all()
-                assert (sums - has <= known[1].unseen_of(cell)).all()
+                assert (sums - has <= known[1].error_bound_of(cell)).all()
 
 
 @pytest.mark.parametrize("rows_of_piece", [1, 2, 300, 30_000])

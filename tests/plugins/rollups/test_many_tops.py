@@ -10,7 +10,7 @@ import pytest
 from appliance.plugins.rollups.grouping import LARGEST_SUM, IntArray
 from appliance.plugins.rollups.many_tops import merged_rows
 from appliance.plugins.rollups.stored_tops import BinKey, BinRow
-from appliance.plugins.rollups.tops import BY, CUT, OTHER, Tops, merged, tops_from_rows
+from appliance.plugins.rollups.tops import BY, OTHER, THRESHOLD, TopN, merged, top_n_from_rows
 
 EXPORTERS = (1, 2, 3, 4)
 DAY = 86_400
@@ -26,7 +26,7 @@ def stored_bin(random: np.random.Generator, largest: int) -> list[Any]:
     names = random.permutation(list("abcdefghi"))[: random.integers(0, 10)]
     rows: list[Any] = [(7, str(name), *sums()) for name in names]
     rows.append((OTHER, "", *sums()))
-    return rows + [(CUT | by, "", *sums()) for by in BY]
+    return rows + [(THRESHOLD | by, "", *sums()) for by in BY]
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -40,12 +40,12 @@ def test_merged_when_of_many_exporters_then_as_each_by_itself(
 ) -> None:
     random = np.random.default_rng(seed)
     rows: list[BinRow] = []
-    parts: dict[int, list[Tops]] = {exporter: [] for exporter in EXPORTERS}
+    parts: dict[int, list[TopN]] = {exporter: [] for exporter in EXPORTERS}
     for start in range(6):
         exporter = int(random.choice(EXPORTERS))
         own = stored_bin(random, largest)
         rows += [(exporter, 0, start, *row) for row in own]
-        parts[exporter].append(tops_from_rows(own))
+        parts[exporter].append(top_n_from_rows(own))
     # One exporter was forgotten, another has a total and nothing stored by name.
     bins: dict[BinKey, IntArray] = {
         (exporter, 0, DAY): random.integers(0, largest, 3) for exporter in (1, 2, 3, 9)
@@ -53,7 +53,7 @@ def test_merged_when_of_many_exporters_then_as_each_by_itself(
     expected = [
         (*key, *row)
         for key, total in bins.items()
-        for row in merged([*parts.get(key[0], ()), tops_from_rows(())], most, total).rows()
+        for row in merged([*parts.get(key[0], ()), top_n_from_rows(())], most, total).rows()
     ]
     assert sorted(merged_rows(rows, bins, most)) == sorted(expected)
 
@@ -61,5 +61,5 @@ def test_merged_when_of_many_exporters_then_as_each_by_itself(
 def test_merged_when_nothing_is_stored_then_all_of_the_total_is_other() -> None:
     rows = merged_rows([], {(5, 1, DAY): np.array([300, 3, 1])}, 100)
     assert (5, 1, DAY, OTHER, "", 300, 3, 1) in rows
-    assert [row[5:] for row in rows if row[3] == CUT | BY[0]] == [(300, 3, 1)]
+    assert [row[5:] for row in rows if row[3] == THRESHOLD | BY[0]] == [(300, 3, 1)]
     assert merged_rows([], {}, 100) == []
