@@ -141,7 +141,8 @@ def register_backups(settings: Settings) -> list[BackupPart]:
     """Return what the plugin keeps that a backup must hold, such as a database.
 
     Called once by `appliance backup` and by `appliance restore`, in the main thread, which also
-    calls `save` or `restore` of each part. Two parts of one name stop the command.
+    calls `save` or `restore` of each part. Parts that are equal, as two plugins have them that
+    share a database, are one; two others of one name stop the command.
     """
 
 

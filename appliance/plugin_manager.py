@@ -25,7 +25,9 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.netflow_v5",
     "appliance.plugins.netflow_v9",
     "appliance.plugins.ipfix",
-    "appliance.plugins.sql_store",
+    "appliance.plugins.rollups",
+    "appliance.plugins.sql_accounts",
+    "appliance.plugins.pmacct",
     "appliance.plugins.auth",
     "appliance.plugins.users",
     "appliance.plugins.analytics",
@@ -34,6 +36,9 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.metrics",
     "appliance.plugins.host",
 )
+
+RENAMED_PLUGINS = {"sql_store": "rollups, sql_accounts and pmacct"}
+"""What became of built-ins that configurations of older versions may name."""
 
 
 def build_plugin_manager(
@@ -66,7 +71,10 @@ def build_plugin_manager(
     found = _found(built_in, installed_plugins() if entry_points is None else entry_points)
     for name in disabled:
         if name not in found:
-            raise SettingsError(f"{name}: {unknown('plugin', name, found)}", key="plugins.disabled")
+            problem = unknown("plugin", name, found)
+            if name in RENAMED_PLUGINS:
+                problem = f"this plugin is now {RENAMED_PLUGINS[name]}"
+            raise SettingsError(f"{name}: {problem}", key="plugins.disabled")
         manager.set_blocked(name)
     for name, entry in found.items():
         if not manager.is_blocked(name):

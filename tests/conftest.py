@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugins.sql_store.world import MariaDb, running_mariadb
+from tests.sql.mariadb import MariaDb, running_mariadb
 
 DEFAULT_PORTS = (2055, 4739, 8443, 9999)
 """What an appliance listens on where nothing is configured."""

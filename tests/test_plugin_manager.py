@@ -91,6 +91,11 @@ def test_manager_when_a_disabled_name_is_misspelt_then_nearest(module):
         build_plugin_manager(["consol"], built_in=(), entry_points=[known])
 
 
+def test_manager_when_a_disabled_built_in_was_renamed_then_what_it_is_now():
+    with pytest.raises(SettingsError, match=r"sql_store: this plugin is now rollups, sql_accounts"):
+        build_plugin_manager(["sql_store"], entry_points=[])
+
+
 def test_manager_when_two_entry_points_have_one_name_then_error(module):
     twins = [entry("twin", module("site.one")), entry("twin", module("site.two"))]
     with pytest.raises(StartupError, match=r"plugin twin: two plugins .* site.one and site.two"):

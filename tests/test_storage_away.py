@@ -16,7 +16,7 @@ from appliance.contracts import Selection
 from appliance.traffic.generator import ExporterProfile, Transmission
 from tests.at_work import assert_rollups_equal_the_log, opened_store, sending
 from tests.collector.running import RunningCollector, soak_rounds
-from tests.plugins.sql_store.world import MariaDb, running_mariadb
+from tests.sql.mariadb import MariaDb, running_mariadb
 
 RATE = 20_000
 EXPORTERS = [ExporterProfile("ipfix", "ipfix", 7, ipv6_share=0.3, clients=50, servers=200)]

@@ -85,7 +85,7 @@ def test_check_when_plugins_are_disabled_then_every_line_is_there(
 def test_flow_database_when_configured_and_nobody_opens_it_then_one_sentence(
     tmp_path: Path,
 ) -> None:
-    text = f"{settings_without(['sql_store'])}flows: {{database: 'sqlite:other.sqlite'}}\n"
+    text = f"{settings_without(['rollups'])}flows: {{database: 'sqlite:other.sqlite'}}\n"
     running = RunningCollector(tmp_path, text)
     running.ready_pattern = "no plugin opens sqlite: databases"
     try:

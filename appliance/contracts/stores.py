@@ -20,14 +20,11 @@ class LoadReport:
 
     Attributes
     ----------
-    lag_seconds
-        How far the newest loaded record is behind the log's newest; 0 when nothing is left.
     busy
         There is more to do: call again at once.
     """
 
     rows: int = 0
-    lag_seconds: float = 0.0
     busy: bool = False
     warnings: list[str] = field(default_factory=list)
 

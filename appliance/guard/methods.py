@@ -44,7 +44,6 @@ _texts = list_of(str)
 def _load_report(value: object) -> LoadReport:
     report = of_type(value, LoadReport)
     whole(report.rows)
-    number(report.lag_seconds)
     of_type(report.busy, bool)
     _texts(report.warnings)
     return report

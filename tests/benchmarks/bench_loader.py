@@ -25,11 +25,11 @@ import numpy as np
 from appliance.contracts import Selection
 from appliance.flowlog import Cursor, FlowLogLimits, FlowLogWriter
 from appliance.flows import V4_MAPPED, FlowBatch
-from appliance.plugins.sql_store.bins import Size, bin_start
-from appliance.plugins.sql_store.configuration import SETTINGS
-from appliance.plugins.sql_store.progress import read_progress, write_progress
-from appliance.plugins.sql_store.store import SqlStore
-from appliance.plugins.sql_store.work import WorkItem, make_from_smaller
+from appliance.plugins.rollups.bins import Size, bin_start
+from appliance.plugins.rollups.configuration import SETTINGS
+from appliance.plugins.rollups.progress import read_progress, write_progress
+from appliance.plugins.rollups.store import SqlStore
+from appliance.plugins.rollups.work import WorkItem, make_from_smaller
 from appliance.settings import SettingsFile
 
 START = 1_800_057_600

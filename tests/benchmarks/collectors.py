@@ -139,7 +139,7 @@ class Appliance(Tree):
             "data_directory": str(self.folder / "data"),
             "collector.listen": f"127.0.0.1:{self.port}",
             "collector.receive_buffer": BUFFER_OCTETS,
-            **({} if self.rollups else {"plugins.disabled": "[sql_store]"}),
+            **({} if self.rollups else {"plugins.disabled": "[rollups]"}),
         }
         text = "".join(f"{name}: {value}\n" for name, value in settings.items())
         (conf / "appliance.yml").write_text(text)

@@ -19,10 +19,10 @@ import numpy as np
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, Maintainer
 from appliance.flows import COLUMN, FlowBatch, address_halves
 from appliance.nfacctd.effective import read_effective
-from appliance.plugins.sql_store.pmacct.destination import Destination
-from appliance.plugins.sql_store.pmacct.loader import PmacctLoader
-from appliance.plugins.sql_store.pmacct.plan import table_plans
-from tests.plugins.sql_store.world import MariaDb
+from appliance.plugins.pmacct.destination import Destination
+from appliance.plugins.pmacct.loader import PmacctLoader
+from appliance.plugins.pmacct.plan import table_plans
+from tests.sql.mariadb import MariaDb
 
 GOALS = {"sqlite3": 4.0, "mysql": 2.0}
 MULTI_VALUES = (0, 65_536, 1_000_000, 8_000_000)

@@ -24,8 +24,8 @@ from appliance.collector.status import exporter_facts, write_status
 from appliance.decoding.messages.block import Datagram
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import address_halves
-from appliance.plugins.sql_store.configuration import SETTINGS
-from appliance.plugins.sql_store.store import SqlStore
+from appliance.plugins.rollups.configuration import SETTINGS
+from appliance.plugins.rollups.store import SqlStore
 from appliance.settings import SettingsFile
 from tests.decoding.building import (
     BASIC,

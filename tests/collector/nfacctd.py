@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.collector.running import RunningCollector
-from tests.plugins.sql_store.world import MariaDb
+from tests.sql.mariadb import MariaDb
 
 NFACCTD = shutil.which("nfacctd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 KEYS = (

@@ -16,7 +16,7 @@ from appliance.traffic.generator import ExporterProfile, Generator, Order, Trans
 from tests.at_work import opened_store
 from tests.collector.nfacctd import NFACCTD, configuration, make_table, use_nfacctd
 from tests.collector.running import RunningCollector
-from tests.plugins.sql_store.world import MariaDb
+from tests.sql.mariadb import MariaDb
 
 pytestmark = pytest.mark.skipif(not NFACCTD, reason="needs Debian's pmacct")
 

@@ -23,8 +23,8 @@ from appliance.contracts import FlowStore, Selection
 from appliance.flowlog import FlowSearch, Totals
 from appliance.flowlog.schema import arrow_type
 from appliance.flows import FlowBatch
-from appliance.plugins.sql_store.pmacct.feed import FeedPlan, TableFeed
-from appliance.plugins.sql_store.pmacct.source import SourceTable
+from appliance.plugins.pmacct.feed import FeedPlan, TableFeed
+from appliance.plugins.pmacct.source import SourceTable
 
 START = 1_700_000_040
 UTC = FeedPlan(bin_seconds=60, margin_seconds=10.0, zone=datetime.UTC)

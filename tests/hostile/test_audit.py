@@ -7,10 +7,11 @@ from collections import Counter
 import pytest
 
 from appliance.contracts import ADMINISTRATORS, STRANGERS, USERS
-from appliance.plugins.sql_store.appliance_database import appliance_database
-from appliance.plugins.sql_store.database import SqlDatabase
-from appliance.plugins.sql_store.places import place_at
-from appliance.plugins.sql_store.schema import APPLIANCE_MIGRATIONS, migrate
+from appliance.sql.addresses import database_address
+from appliance.sql.appliance_database import appliance_database
+from appliance.sql.appliance_tables import APPLIANCE_MIGRATIONS
+from appliance.sql.database import SqlDatabase
+from appliance.sql.migrations import migrate
 from appliance.web import audit
 
 ACT = "POST /api/v1/admin/token"
@@ -59,7 +60,7 @@ def test_refusals_when_strangers_used_up_their_minute_then_a_users_is_still_reco
 
 
 def test_trail_when_of_an_older_version_then_refused_entries_are_strangers(tmp_path):
-    place = place_at("sqlite:appliance.sqlite", tmp_path)
+    place = database_address("sqlite:appliance.sqlite", tmp_path)
     older = SqlDatabase(place, lambda db: migrate(db, APPLIANCE_MIGRATIONS[:3], "appliance"))
     with older.transaction(write=True):
         for status in (200, 401, None):

@@ -16,8 +16,8 @@ import pytest
 
 from appliance.contracts import Selection
 from appliance.errors import StorageError
-from appliance.plugins.sql_store import sqlite_files
-from appliance.plugins.sql_store.store import SqlStore
+from appliance.plugins.rollups.store import SqlStore
+from appliance.sql import sqlite_files
 from appliance.traffic.generator import ExporterProfile
 from tests.at_work import assert_rollups_equal_the_log, opened_store, sending
 from tests.collector.running import RunningCollector, soak_rounds
@@ -35,8 +35,8 @@ from tests.hostile.damages import (
     truncate_to_half,
     write_back,
 )
-from tests.plugins.sql_store.conftest import sqlite_world
-from tests.plugins.sql_store.world import START, World
+from tests.plugins.rollups.conftest import sqlite_world
+from tests.plugins.rollups.world import START, World
 from tests.web.appliance import Appliance
 
 __all__ = ["sqlite_world"]
@@ -228,7 +228,7 @@ def test_salvage_when_killed_then_begun_anew(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("appliance.plugins.sql_store.salvage.begin_rebuild", fail)
+        patched.setattr("appliance.plugins.rollups.salvage.begin_rebuild", fail)
         with pytest.raises(KeyboardInterrupt):
             load_until(world, lambda: False)
     world.restart()

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.collector.plausibility import LARGEST_COUNT, with_implausible_marked
 from appliance.flows import FlowBatch, RecordKind
-from appliance.plugins.sql_store.grouping import LARGEST_SUM, added_up
+from appliance.plugins.rollups.grouping import LARGEST_SUM, added_up
 from tests.decoding.building import (
     EXPORT_MS,
     IPFIX,

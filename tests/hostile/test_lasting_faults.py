@@ -13,8 +13,8 @@ import pytest
 from appliance import ratelimit
 from appliance.processes.loader import StoreFiller
 from tests.hostile.damages import delete, write_back
-from tests.plugins.sql_store.conftest import sqlite_world
-from tests.plugins.sql_store.world import World
+from tests.plugins.rollups.conftest import sqlite_world
+from tests.plugins.rollups.world import World
 from tests.web.appliance import Appliance
 
 __all__ = ["sqlite_world"]
@@ -34,7 +34,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Clock:
     made = Clock()
     monkeypatch.setattr(ratelimit, "time", made)
-    monkeypatch.setattr("appliance.plugins.sql_store.database.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("appliance.sql.database.BUSY_SECONDS", 0.01)
     caplog.set_level(logging.INFO)
     return made
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SettingsError, StorageError
-from appliance.plugins.sql_store.appliance_database import appliance_database
-from appliance.plugins.sql_store.copies import MysqlDump
-from appliance.plugins.sql_store.places import place_at
-from appliance.plugins.sql_store.pmacct.destination import Destination
-from appliance.plugins.sql_store.pmacct.source import SourceTable
+from appliance.plugins.pmacct.destination import Destination
+from appliance.plugins.pmacct.source import SourceTable
+from appliance.sql.addresses import database_address
+from appliance.sql.appliance_database import appliance_database
+from appliance.sql.copies import MysqlDump
 from tests.hostile.rogue_server import rogue_between
-from tests.plugins.sql_store.world import MariaDb, running_mariadb
+from tests.sql.mariadb import MariaDb, running_mariadb
 from tests.web.serving import make_certificate
 
 SECRET = b"what only the collector's user may read"
@@ -45,7 +45,7 @@ def ask_own_tables(url: str, folder: Path) -> None:
 
 
 def ask_pmacct_tables(url: str, folder: Path) -> None:
-    destination = Destination(place_at(url, folder))
+    destination = Destination(database_address(url, folder))
     with destination.transaction():
         destination.position("mysql")
 
@@ -57,7 +57,7 @@ def ask_foreign_table(url: str, folder: Path) -> None:
 def load_rows(url: str, folder: Path) -> None:
     own = folder / "own.csv"
     own.write_text("1,2\n")
-    destination = Destination(place_at(url, folder))
+    destination = Destination(database_address(url, folder))
     with destination.transaction():
         connection = destination.connection.connection()
         connection.load_file(str(own), f"LOAD DATA LOCAL INFILE '{own}' INTO TABLE acct")
@@ -65,7 +65,7 @@ def load_rows(url: str, folder: Path) -> None:
 
 def restore(url: str, folder: Path) -> None:
     (folder / "database.sql").write_text("SELECT 1;\n-- Dump completed\n")
-    MysqlDump("database", place_at(url, folder)).restore(folder)
+    MysqlDump("database", database_address(url, folder)).restore(folder)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_server_when_its_certificate_is_of_our_authority_then_by_tls_and_backups
         ((_, cipher),) = database.rows("SHOW STATUS LIKE 'Ssl_cipher'")
     database.close()
     assert cipher
-    dump = MysqlDump("database", place_at(url, tmp_path))
+    dump = MysqlDump("database", database_address(url, tmp_path))
     dump.save(tmp_path)
     dump.restore(tmp_path)
 

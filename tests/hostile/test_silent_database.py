@@ -15,13 +15,13 @@ from appliance.accounts.secret import read_secret, secret_path
 from appliance.contracts import USER
 from appliance.errors import StorageError
 from appliance.plugins.auth.tokens import role_token
-from appliance.plugins.sql_store import database as database_module
-from appliance.plugins.sql_store.appliance_database import appliance_database
-from appliance.plugins.sql_store.pmacct.source import SourceTable
+from appliance.plugins.pmacct.source import SourceTable
+from appliance.sql import database as database_module
+from appliance.sql.appliance_database import appliance_database
 from appliance.traffic.generator import ExporterProfile
 from tests.at_work import sending
 from tests.collector.running import RunningCollector
-from tests.plugins.sql_store.world import MariaDb, running_mariadb
+from tests.sql.mariadb import MariaDb, running_mariadb
 from tests.web.appliance import Appliance, made_appliance
 from tests.web.serving import eventually
 

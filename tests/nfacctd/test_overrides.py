@@ -14,10 +14,10 @@ from appliance.nfacctd.checks import check_collector_config
 from appliance.nfacctd.effective import read_effective
 from appliance.nfacctd.overrides import overrides, with_overrides
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins.sql_store.database import SqlDatabase
-from appliance.plugins.sql_store.places import place_at
 from appliance.setting_types import ListenAddress
 from appliance.settings import SettingsFile
+from appliance.sql.addresses import database_address
+from appliance.sql.database import SqlDatabase
 
 PLUGIN = "plugins: sqlite3[p]\naggregate: src_host\n"
 
@@ -113,7 +113,7 @@ def test_sums_when_the_flow_database_is_set_then_none_of_our_tables_is_in_the_ot
     ours, theirs = mariadb.new_database(), mariadb.new_database()
     if kind == "sqlite":
         ours = "sqlite:ours.sqlite"
-    place = place_at(theirs, tmp_path)
+    place = database_address(theirs, tmp_path)
     app = app_beside_database(tmp_path, "mysql[p]", ours)
     with (tmp_path / "c.conf").open("a") as file:
         file.write(f"sql_host: {place.host}\nsql_port: {place.port}\nsql_user: {place.user}\n")
@@ -127,7 +127,7 @@ def test_sums_when_the_flow_database_is_set_then_none_of_our_tables_is_in_the_ot
     with database.transaction():
         assert database.rows(tables, (place.name,)) == []
         if kind == "mysql":
-            assert database.rows(tables, (place_at(ours, tmp_path).name,))
+            assert database.rows(tables, (database_address(ours, tmp_path).name,))
     database.close()
     assert (tmp_path / "var" / "ours.sqlite").exists() == (kind == "sqlite")
 

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pytest
 
 from appliance.accounts.secret import secret_or_new
-from appliance.app import open_app
+from appliance.app import open_app, registered_backups
 from appliance.backups.archive import BackupError, pack, unpack
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.plugins.sql_store.copies import MysqlDump
-from appliance.plugins.sql_store.places import place_at
 from appliance.processes.supervision import PidFile
+from appliance.sql.addresses import database_address
+from appliance.sql.copies import MysqlDump
 
 
 @pytest.fixture(params=["sqlite", "mysql"])
@@ -65,6 +65,22 @@ def exporters(folder) -> list[str]:
         store.close()
 
 
+@pytest.mark.parametrize(
+    ("disabled", "flows", "names"),
+    [
+        ("", "flows", ["database", "flows-database"]),
+        ("", "appliance", ["database"]),
+        ("sql_accounts", "flows", ["database", "flows-database"]),
+        ("rollups", "flows", ["database"]),
+        ("rollups, sql_accounts", "flows", []),
+    ],
+)
+def test_backup_when_plugins_share_a_database_then_it_is_saved_once(conf, disabled, flows, names):
+    folder = conf(f"plugins: {{disabled: [{disabled}]}}\nflows.database: 'sqlite:{flows}.sqlite'\n")
+    parts = registered_backups(open_app(folder))
+    assert [part.name for part in parts] == names
+
+
 def test_backup_when_restored_after_everything_is_gone_then_all_is_back(place, tmp_path, capsys):
     imported(place)
     data = tmp_path / "data"
@@ -87,13 +103,13 @@ def test_backup_when_restored_after_everything_is_gone_then_all_is_back(place, t
 
 def emptied(folder) -> None:
     """Drop what MySQL keeps outside the data directory."""
-    from appliance.plugins.sql_store.database import SqlDatabase
+    from appliance.sql.database import SqlDatabase
 
     settings = open_app(folder).settings
     for name in ("database", "flows.database"):
         if not settings[name].startswith("mysql:"):
             continue
-        database = SqlDatabase(place_at(settings[name], folder), lambda _: None)
+        database = SqlDatabase(database_address(settings[name], folder), lambda _: None)
         with database.transaction(True):
             for (table,) in database.rows("SHOW TABLES"):
                 database.execute(f"DROP TABLE {table}")
@@ -382,7 +398,7 @@ def test_dump_when_the_server_is_named_by_its_socket_then_taken_and_put_back(mar
     )
     # The port is nobody's: only the socket leads there.
     url = f"mysql://near:sec%40ret@localhost:1/{name}?socket={mariadb.folder}/socket"
-    dump = MysqlDump("database", place_at(url, tmp_path))
+    dump = MysqlDump("database", database_address(url, tmp_path))
     dump.save(tmp_path)
     mariadb.run(f"DROP TABLE `{name}`.kept")
     dump.restore(tmp_path)

@@ -30,7 +30,7 @@ from appliance.web.application import build_web
 from appliance.web.service import services_of
 from appliance.web.store_access import flow_store_access
 from tests.collector.running import RunningCollector, free_port
-from tests.plugins.sql_store.world import MariaDb
+from tests.sql.mariadb import MariaDb
 from tests.web.building import Client, Reply, accounts_of, principal_from
 
 PREFIX = "/api/v1/admin/collector"

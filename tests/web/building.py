@@ -32,7 +32,7 @@ from appliance.contracts import (
 from appliance.guard import PluginFailures
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins import analytics, auth, devices, metrics, users
-from appliance.plugins.sql_store import account_store_from_url
+from appliance.plugins.sql_accounts import account_store_from_url
 from appliance.settings import Settings, SettingsFile
 from appliance.web.application import build_web
 from appliance.web.calls import Services

@@ -88,7 +88,7 @@ def test_database_when_not_there_yet_then_it_is_not_made(found, tmp_path):
 
 
 def test_database_when_nobody_opens_it_then_hint(found):
-    assert found("flow database", text="plugins: {disabled: [sql_store]}")[0][0] == HINT
+    assert found("flow database", text="plugins: {disabled: [rollups]}")[0][0] == HINT
 
 
 def test_database_when_damaged_or_away_then_fail(found, tmp_path):

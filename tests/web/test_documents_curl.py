@@ -21,7 +21,7 @@ from appliance.contracts import ADMINISTRATOR, USER, UserChange
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import FlowBatch, address_halves
 from appliance.plugins.auth.tokens import role_token
-from appliance.plugins.sql_store.table_names import ACCOUNT, ACCOUNT_ROLE, SIGN_IN_ATTEMPTS
+from appliance.sql.table_names import ACCOUNT, ACCOUNT_ROLE, SIGN_IN_ATTEMPTS
 from appliance.stores import store_factory
 from tests.web.appliance import PASSWORD, PASSWORD_HASH
 from tests.web.documented import Example, answer_of, command_of, run_curl, sections, shape

@@ -14,7 +14,7 @@ from appliance.app import build_app
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import FlowBatch, address_halves
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins.sql_store.store import SqlStore
+from appliance.plugins.rollups.store import SqlStore
 from appliance.settings import SettingsFile
 from tests.web.building import Client, FakeStore, Flow, web_of
 

@@ -1,0 +1,63 @@
+"""The tables of pmacct: what the plugins `mysql`, `sqlite3` and `print` of a configuration ask for.
+
+`plan` says what a table holds, `values` and `aggregation` make its rows of the flow log, `tables`
+and `destination` write them, and `loader` follows the log. `feed` reads tables that nfacctd fills.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from appliance.errors import SettingsError
+from appliance.flowlog import FLOW_LOG_FOLDER
+from appliance.hookspecs import hookimpl
+from appliance.nfacctd.active_config import active_config
+from appliance.plugins.pmacct.configuration import TIME_ZONE
+from appliance.settings import BUILT_IN, Setting, Settings
+from appliance.sql import is_sql_url
+
+if TYPE_CHECKING:
+    from appliance.contracts import FeedOrder, FlowFeed, LogLoader
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    """Add the time zone of tables that are read."""
+    return [TIME_ZONE]
+
+
+@hookimpl
+def register_commands() -> list[click.Command]:
+    """Add `appliance make-tables`."""
+    from appliance.plugins.pmacct.commands import make_tables
+
+    return [make_tables]
+
+
+@hookimpl
+def register_loaders(settings: Settings) -> list[LogLoader]:
+    """Fill the tables that a collector configuration asks for."""
+    try:
+        config = active_config(settings)
+    except SettingsError:
+        # The collector says so when it starts; what looks after it goes on.
+        return []
+    # Of the engine nfacctd, they are nfacctd's to fill.
+    if config is None or not config.filled_plugins or settings["collector.engine"] != BUILT_IN:
+        return []
+    from appliance.plugins.pmacct.loader import PmacctLoader
+
+    return [PmacctLoader(config, settings["data_directory"] / FLOW_LOG_FOLDER)]
+
+
+@hookimpl
+def flow_feed_from_order(order: FeedOrder, settings: Settings) -> FlowFeed | None:
+    """Read tables of pmacct at `sqlite:` and `mysql:` URLs."""
+    if order.url and not is_sql_url(order.url):
+        return None
+    from appliance.plugins.pmacct.feed_plan import feed_of
+
+    zone = settings[TIME_ZONE]
+    return feed_of(order, active_config(settings), settings["data_directory"], zone)

@@ -1,0 +1,97 @@
+"""The settings of the roll-ups: how much their database keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.plugins.rollups.bins import Size
+from appliance.setting_types import Duration, Integer
+from appliance.settings import Setting, Settings
+
+TOP = Setting(
+    "flows.top",
+    Integer(1, 10_000),
+    1000,
+    "How many sources, destinations and ports are kept of each minute, hour, day and month, by"
+    " octets, by packets and by flows; the rest is kept as one sum.",
+)
+TOP_PER_EXPORTER = Setting(
+    "flows.top_per_exporter",
+    Integer(1, 10_000),
+    100,
+    "The same of each exporter, of hours, days and months.",
+)
+MINUTES_KEPT = Setting(
+    "flows.minutes_kept", Duration(), "48h", "How long sums of single minutes are kept."
+)
+QUARTERS_KEPT = Setting(
+    "flows.quarters_kept",
+    Duration(),
+    "400d",
+    "How long sums of quarters of an hour are kept. Hours, days, weeks and months of a time zone"
+    " are made from them, so this is how far back such questions reach.",
+)
+HOURS_KEPT = Setting(
+    "flows.hours_kept",
+    Duration(),
+    "35d",
+    "How long sums of hours are kept; a question for the largest sources, destinations or ports of"
+    " a time before it begins and ends at whole days.",
+)
+DAYS_KEPT = Setting("flows.days_kept", Duration(), "400d", "How long sums of days are kept.")
+MONTHS_KEPT = Setting("flows.months_kept", Duration(), "3650d", "How long those of months are.")
+
+SETTINGS: list[Setting[Any]] = [
+    TOP,
+    TOP_PER_EXPORTER,
+    MINUTES_KEPT,
+    QUARTERS_KEPT,
+    HOURS_KEPT,
+    DAYS_KEPT,
+    MONTHS_KEPT,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """How much is kept.
+
+    Attributes
+    ----------
+    top, top_per_exporter
+        Names of a bin, by each measure.
+    kept_seconds
+        How long bins are kept after their end, by size.
+    provisional_seconds
+        How often the largest of an open minute are written.
+    group_names
+        So many of the largest names are kept while a bin is made, when there are three times as
+        many.
+    """
+
+    top: int = 1000
+    top_per_exporter: int = 100
+    kept_seconds: dict[Size, int] | None = None
+    provisional_seconds: float = 4.0
+    group_names: int = 80_000
+
+    def kept(self, size: Size) -> int:
+        """Return how long bins of a size are kept."""
+        return (self.kept_seconds or {}).get(size, 10**9)
+
+
+def store_limits(settings: Settings) -> StoreLimits:
+    """Take the limits from the settings."""
+    kept = {
+        Size.MINUTE: settings[MINUTES_KEPT],
+        Size.QUARTER: settings[QUARTERS_KEPT],
+        Size.HOUR: settings[HOURS_KEPT],
+        Size.DAY: settings[DAYS_KEPT],
+        Size.MONTH: settings[MONTHS_KEPT],
+    }
+    return StoreLimits(
+        top=settings[TOP],
+        top_per_exporter=settings[TOP_PER_EXPORTER],
+        kept_seconds={size: int(seconds) for size, seconds in kept.items()},
+    )

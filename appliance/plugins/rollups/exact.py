@@ -1,0 +1,237 @@
+"""Exact roll-ups: total, protocol and application, of each exporter and of all together.
+
+The flows of a piece of the log become sums by (minute, exporter, direction, protocol, service port,
+application); all that is stored is made from these few rows. Bins of every size are added to at
+once, so that none ever waits to be made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from appliance.plugins.rollups.bins import Size, bin_start
+from appliance.plugins.rollups.classify import Flows
+from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, Dimension
+from appliance.plugins.rollups.flow_tables import NAME_CHARACTERS, ROLLUP_KEY
+from appliance.plugins.rollups.grouping import (
+    LARGEST_SUM,
+    Groups,
+    IntArray,
+    grouped,
+    joined,
+    regrouped,
+)
+from appliance.plugins.rollups.services import Services
+from appliance.sql.database import SqlDatabase
+from appliance.sql.table_names import ROLLUP
+
+MOST_APPLICATIONS = 65_536
+"""Names that one exporter may give; flows with further ones count by their port."""
+
+MOST_NAMES = 1_000_000
+"""Names that all may give together."""
+
+MOST_UNLISTED_NAMES = MOST_NAMES // 4
+"""Names that exporters without a flow may give together: options records alone can be invented."""
+
+UNKNOWN = "unknown"
+
+_MINUTE, _EXPORTER, _DIRECTION, _PROTOCOL, _PORT, _APPLICATION = range(6)
+Row = tuple[Any, ...]
+
+
+def piece_groups(flows: Flows, ids: Sequence[int]) -> Groups:
+    """Sum the flows of a piece by all that exact roll-ups and ports are made of."""
+    groups = grouped(
+        [
+            flows.minutes,
+            flows.exporter,
+            flows.direction,
+            flows.protocol,
+            flows.port,
+            flows.application,
+        ],
+        flows.octets,
+        flows.packets,
+        flows.flows,
+    )
+    numbers = np.array(ids or [ALL_EXPORTERS], np.int64)
+    groups.columns[_EXPORTER] = numbers[groups.columns[_EXPORTER]]
+    return groups
+
+
+def port_groups(groups: Groups) -> Groups:
+    """Take from them the sums by minute, exporter * 2 + direction, protocol and port."""
+    columns = groups.columns
+    cell = columns[_EXPORTER] * 2 + columns[_DIRECTION]
+    names = [columns[place].astype(np.uint64) for place in (_PROTOCOL, _PORT)]
+    return regrouped(Groups([columns[_MINUTE], cell, *names], groups.sums), range(4))
+
+
+@dataclass
+class Applications:
+    """The names that exporters gave their applications.
+
+    Attributes
+    ----------
+    names
+        By the exporter's address, by application_id; IANA's where the service has one.
+    refused
+        Names beyond the limits.
+    """
+
+    services: Services
+    names: dict[str, dict[int, str]] = field(default_factory=dict)
+    refused: int = 0
+    _known: int = 0
+
+    def learn(
+        self, found: Iterable[tuple[str, int, str]], listed: Set[str]
+    ) -> list[tuple[str, str, str]]:
+        """Take over (exporter, application_id, name); return the rows to store.
+
+        Parameters
+        ----------
+        listed
+            Addresses of exporters that have sent a flow.
+        """
+        rows = []
+        unlisted = self.unlisted(listed)
+        for exporter, application, text in found:
+            cleaned = clean_name(text)
+            name = self.services.known_as.get(cleaned.lower(), cleaned)
+            known = self.names.setdefault(exporter, {})
+            if not name or known.get(application) == name:
+                continue
+            if application not in known:
+                is_beyond = exporter not in listed and unlisted >= MOST_UNLISTED_NAMES
+                if is_beyond or len(known) >= MOST_APPLICATIONS or self._known >= MOST_NAMES:
+                    self.refused += 1
+                    continue
+                self._known += 1
+                unlisted += exporter not in listed
+            known[application] = name
+            rows.append((exporter, str(application), cleaned))
+        return rows
+
+    def unlisted(self, listed: Set[str]) -> int:
+        """Return how many names exporters without a flow gave."""
+        return sum(len(self.names[exporter]) for exporter in self.names.keys() - listed)
+
+    def forget(self, exporters: Iterable[str]) -> None:
+        """Let go of the names that some exporters gave."""
+        for exporter in exporters:
+            self._known -= len(self.names.pop(exporter, {}))
+
+    def of(self, groups: Groups, addresses: Mapping[int, str]) -> tuple[IntArray, list[str]]:
+        """Return the name of each group, as its place in a list of names."""
+        places = self.services.named(groups.columns[_PROTOCOL], groups.columns[_PORT])
+        codes = places.astype(np.int64)
+        texts = [UNKNOWN, *self.services.names[1:]]
+        place: dict[str, int] = {}
+        told = groups.columns[_APPLICATION]
+        for at in np.flatnonzero(told).tolist():
+            name = self.names.get(addresses.get(int(groups.columns[_EXPORTER][at]), ""), {}).get(
+                int(told[at])
+            )
+            if name is None:
+                continue
+            if not place:
+                place = {text: number for number, text in enumerate(texts)}
+            codes[at] = place.setdefault(name, len(texts))
+            if len(place) > len(texts):
+                texts.append(name)
+        return codes, texts
+
+
+def clean_name(text: str) -> str:
+    """Return a name as it can be stored: printable, trimmed, of limited length."""
+    kept = "".join(c if c.isprintable() else " " for c in text[: 4 * NAME_CHARACTERS])
+    return " ".join(kept.split())[:NAME_CHARACTERS].strip()
+
+
+def exact_rows(
+    groups: Groups, applications: Applications, addresses: Mapping[int, str], oldest_minute: int
+) -> list[Row]:
+    """Return the rows to add to `rollup`.
+
+    Parameters
+    ----------
+    addresses
+        Of exporters, by identifier.
+    oldest_minute
+        Bins of minutes before it are not made any more.
+    """
+    codes, texts = applications.of(groups, addresses)
+    keyed = {
+        Dimension.TOTAL: (np.zeros_like(codes), [""]),
+        Dimension.PROTOCOL: (
+            groups.columns[_PROTOCOL].astype(np.int64),
+            [str(number) for number in range(256)],
+        ),
+        Dimension.APPLICATION: (codes, texts),
+    }
+    rows: list[Row] = []
+    for dimension, (column, meanings) in keyed.items():
+        sums = Groups([*groups.columns[:3], column], groups.sums)
+        small = regrouped(sums, range(4))
+        rows += _rows_of(dimension, _with_all_exporters(small), meanings, oldest_minute)
+    return rows
+
+
+def add_rows(database: SqlDatabase, rows: Sequence[Row]) -> None:
+    """Add sums to the rows that are there, or make them."""
+    given, least = database.dialect.given, database.dialect.least
+    changes = ", ".join(
+        f"{m} = {least}({m} + {given.format(m)}, {LARGEST_SUM})"
+        for m in ("octets", "packets", "flows")
+    )
+    conflict = database.dialect.conflict.format(", ".join(ROLLUP_KEY))
+    database.executemany(
+        f"INSERT INTO {ROLLUP} ({', '.join(ROLLUP_KEY)}, octets, packets, flows)"
+        f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {conflict} {changes}",
+        rows,
+    )
+
+
+def _with_all_exporters(groups: Groups) -> Groups:
+    """Add the sums over all exporters, as exporter 0."""
+    together = regrouped(groups, [0, 2, 3])
+    everyone = np.full(len(together.sums), ALL_EXPORTERS, np.int64)
+    minute, direction, key = together.columns
+    own = groups.where(np.flatnonzero(groups.columns[1] != ALL_EXPORTERS))
+    return joined([own, Groups([minute, everyone, direction, key], together.sums)])
+
+
+def _rows_of(
+    dimension: Dimension, groups: Groups, meanings: list[str], oldest_minute: int
+) -> list[Row]:
+    rows: list[Row] = []
+    minutes, exporter, direction, key = groups.columns
+    for size in Size:
+        if size is Size.MINUTE:
+            kept = np.flatnonzero(minutes >= oldest_minute)
+            sums = groups.where(kept)
+        else:
+            starts = _starts(size, minutes)
+            sums = regrouped(Groups([starts, exporter, direction, key], groups.sums), range(4))
+        rows += [
+            (int(dimension), int(size), e, d, start, 0, meanings[k], *measures)
+            for start, e, d, k, measures in zip(
+                *(column.tolist() for column in sums.columns), sums.sums.tolist(), strict=True
+            )
+        ]
+    return rows
+
+
+def _starts(size: Size, minutes: IntArray) -> IntArray:
+    if size is not Size.MONTH:
+        step = {Size.QUARTER: 900, Size.HOUR: 3600, Size.DAY: 86400}[size]
+        found: IntArray = minutes - minutes % step
+        return found
+    distinct, index = np.unique(minutes, return_inverse=True)
+    return np.array([bin_start(size, int(m)) for m in distinct], np.int64)[index]

@@ -1,0 +1,86 @@
+"""Services: names of well-known ports, and which port of a flow is its service.
+
+`services.csv` has the names as IANA's registry spells them, and the names that exporters (NBAR,
+PAN-OS) have for the same services: one service has one name, IANA's.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from importlib import resources
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.protocols import PROTOCOL_NAMES
+
+PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+PORTS = 65536
+
+
+class Services(NamedTuple):
+    """The names of ports as tables to index.
+
+    Attributes
+    ----------
+    family
+        uint8, by protocol number: which part of `place` has its ports; 0 for none.
+    place
+        uint16, by family * 65536 + port: position in `names`; 0 where the port has no name.
+    names
+        The first is for none.
+    known_as
+        The name here by the name that an exporter may give, in lower case.
+    """
+
+    family: NDArray[np.uint8]
+    place: NDArray[np.uint16]
+    names: tuple[str, ...]
+    known_as: Mapping[str, str]
+
+    def named(self, protocols: NDArray[np.uint8], ports: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """Return the position of the name of each port, 0 for none."""
+        offsets = self.family.astype(np.int32) * PORTS
+        found: NDArray[np.uint16] = self.place[offsets[protocols] + ports]
+        return found
+
+
+def read_services() -> Services:
+    """Read the table of the package."""
+    family = np.zeros(256, np.uint8)
+    for number, protocol in enumerate(PROTOCOL_NUMBERS.values(), 1):
+        family[protocol] = number
+    place = np.zeros((len(PROTOCOL_NUMBERS) + 1) * PORTS, np.uint16)
+    names = [""]
+    known_as: dict[str, str] = {}
+    text = resources.files("appliance.plugins.rollups").joinpath("services.csv").read_text()
+    for row in csv.DictReader(text.splitlines()):
+        if row["name"] not in names:
+            names.append(row["name"])
+        known_as |= dict.fromkeys([row["name"], *row["also"].split()], row["name"])
+        at = int(family[PROTOCOL_NUMBERS[row["protocol"]]]) * PORTS + int(row["port"])
+        place[at] = names.index(row["name"])
+    return Services(family, place, tuple(names), known_as)
+
+
+def service_ports(
+    services: Services,
+    protocols: NDArray[np.uint8],
+    sources: NDArray[np.uint16],
+    destinations: NDArray[np.uint16],
+) -> NDArray[np.uint16]:
+    """Return the service port of each flow: the lower of those that have a name, else the lower."""
+    lower, upper = np.minimum(sources, destinations), np.maximum(sources, destinations)
+    unnamed = np.flatnonzero(services.named(protocols, lower) == 0)
+    if len(unnamed):
+        above = upper[unnamed]
+        named = services.named(protocols[unnamed], above) != 0
+        lower[unnamed[named]] = above[named]
+    return lower
+
+
+def port_name(protocol: int, port: int) -> str:
+    """Return the key of a service port: `tcp/443`."""
+    return f"{PROTOCOL_NAMES.get(protocol, str(protocol))}/{port}"
