@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.decoding.records.fixed_records import fixed_records
+from appliance.decoding.sampling import knowledge
 from appliance.decoding.sampling.knowledge import (
     ANY_DOMAIN,
     Learning,
@@ -19,7 +20,7 @@ from appliance.decoding.sampling.knowledge import (
     with_facts,
 )
 from appliance.decoding.sampling.option_records import sampling_facts
-from appliance.decoding.sampling.rates import knowledge, sampling_rates
+from appliance.decoding.sampling.rates import sampling_rates
 from appliance.decoding.templates.decode_plan import plan_of
 from appliance.decoding.templates.template import FieldSpecifier
 
