@@ -187,6 +187,7 @@ def test_hook_names_when_asked_then_all_of_the_design():
         "register_commands",
         "register_metrics",
         "register_backups",
+        "register_checks",
         "account_store_from_url",
         "principal_from_request",
         "request_authenticated",
