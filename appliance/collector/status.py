@@ -10,20 +10,23 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from appliance.atomic_files import atomic_write
-from appliance.collector.exporter_state import ExporterState
-from appliance.collector.exporters import ExporterStates
-from appliance.collector.fair_share import FairShare
-from appliance.collector.pipeline import Pipeline
-from appliance.collector.receiver import Receiver
 from appliance.decoding.inspection import field_name
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.templates.template import FieldSpecifier
-from appliance.flowlog import FlowLogWriter
 from appliance.flows import address_text
-from appliance.guard import PluginFailures
+
+# Readers of the file, each command among them, do without what a collector is made of.
+if TYPE_CHECKING:
+    from appliance.collector.exporter_state import ExporterState
+    from appliance.collector.exporters import ExporterStates
+    from appliance.collector.fair_share import FairShare
+    from appliance.collector.pipeline import Pipeline
+    from appliance.collector.receiver import Receiver
+    from appliance.flowlog import FlowLogWriter
+    from appliance.guard import PluginFailures
 
 PLUGIN_FAILURES = "plugin_failures"
 """By plugin and part; in the loader's file too."""
