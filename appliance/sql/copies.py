@@ -18,7 +18,7 @@ from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.contracts import BackupPart
 from appliance.errors import StorageError
 from appliance.settings import Settings
-from appliance.sql import SQLITE
+from appliance.sql import SQLITE, is_sql_url
 from appliance.sql.addresses import DatabaseAddress, database_address
 from appliance.sql.table_names import MIGRATION_TABLES
 
@@ -40,17 +40,21 @@ _VERIFY = {"loose-ssl-verify-server-cert": 1, "loose-ssl-mode": "VERIFY_IDENTITY
 
 
 def database_backups(settings: Settings) -> list[BackupPart]:
-    """Return a part for each database; one that is both is saved once."""
+    """Return a part for each database in SQL; one that is both is saved once.
+
+    A store of another plugin's is saved by that plugin.
+    """
     urls = {"database": settings["database"], "flows-database": settings["flows.database"]}
     if urls["database"] == urls["flows-database"]:
         del urls["flows-database"]
     folder: Path = settings["data_directory"]
-    return [_part(name, url, folder) for name, url in urls.items()]
+    return [_part(name, url, folder) for name, url in urls.items() if is_sql_url(url)]
 
 
-def appliance_backup(settings: Settings) -> BackupPart:
-    """Return the part for the appliance database alone."""
-    return _part("database", settings["database"], settings["data_directory"])
+def appliance_backups(settings: Settings) -> list[BackupPart]:
+    """Return the part for the appliance database alone, if it is in SQL."""
+    url = settings["database"]
+    return [_part("database", url, settings["data_directory"])] if is_sql_url(url) else []
 
 
 def _part(name: str, url: str, folder: Path) -> BackupPart:

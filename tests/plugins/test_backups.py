@@ -81,6 +81,11 @@ def test_backup_when_plugins_share_a_database_then_it_is_saved_once(conf, disabl
     assert [part.name for part in parts] == names
 
 
+def test_backup_when_flows_are_in_another_plugins_store_then_the_accounts_are_saved(conf):
+    parts = registered_backups(open_app(conf("flows.database: 'plain:sums.json'\n")))
+    assert [part.name for part in parts] == ["database"]
+
+
 def test_backup_when_restored_after_everything_is_gone_then_all_is_back(place, tmp_path, capsys):
     imported(place)
     data = tmp_path / "data"

@@ -29,6 +29,6 @@ def account_store_from_url(url: str, settings: Settings) -> AccountStore | None:
 @hookimpl
 def register_backups(settings: Settings) -> list[BackupPart]:
     """Save the appliance database."""
-    from appliance.sql.copies import appliance_backup
+    from appliance.sql.copies import appliance_backups
 
-    return [appliance_backup(settings)]
+    return appliance_backups(settings)
