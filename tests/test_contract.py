@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,18 +177,6 @@ def test_imports_when_cheap_modules_then_nothing_heavy_at_their_top():
         top = ast.Module([n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)], [])
         names = imported_names(top)
         assert not [n for n in names if any(is_below(n, package) for package in heavy)], name
-
-
-def test_plugins_when_they_are_loaded_then_nothing_heavy_comes_along():
-    program = (
-        "import sys; from appliance.plugin_manager import build_plugin_manager;"
-        " build_plugin_manager(entry_points=());"
-        " print(*{'pyarrow', 'duckdb', 'rich', 'peewee'} & sys.modules.keys())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("name", CORE_COMMANDS)
