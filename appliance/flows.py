@@ -162,6 +162,7 @@ _BY_NAME: dict[str, Column] = {}
 COLUMN: Mapping[str, Column] = MappingProxyType(_BY_NAME)
 """Every column by its name, those of plugins too."""
 
+COLLECTION_TIME = "collection_time_milliseconds"
 HEADER_COLUMNS = ("export_time_milliseconds", "export_sequence_number")
 """Columns that decoders fill only where a table of pmacct needs them."""
 

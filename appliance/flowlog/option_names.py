@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from appliance.flowlog.questions import FlowQuestion, Statement
-from appliance.flowlog.schema import COLLECTION_TIME
 from appliance.flowlog.search import FlowSearch
+from appliance.flows import COLLECTION_TIME
 
 _INTERFACES = ("ingress_interface", "egress_interface", "interface")
 _EXPORTER = ("exporter_address_hi", "exporter_address_lo")

@@ -21,8 +21,14 @@ from appliance.flowlog.conditions import (
     condition_columns,
     where_branches,
 )
-from appliance.flowlog.schema import COLLECTION_TIME
-from appliance.flows import COLUMN, COLUMNS, UNKNOWN_PROTOCOL, columns_of_log, plugin_columns
+from appliance.flows import (
+    COLLECTION_TIME,
+    COLUMN,
+    COLUMNS,
+    UNKNOWN_PROTOCOL,
+    columns_of_log,
+    plugin_columns,
+)
 
 LAST_MS = 2**62
 

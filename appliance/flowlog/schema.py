@@ -33,8 +33,6 @@ _OTHER_HALF = {
     if column.name.endswith(("_hi", "_lo"))
 }
 
-COLLECTION_TIME = "collection_time_milliseconds"
-
 
 def arrow_type(name: str) -> Any:
     """Return the Arrow type of a column; octets columns are binary."""

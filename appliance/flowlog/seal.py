@@ -20,7 +20,8 @@ from appliance.flowlog import journal
 from appliance.flowlog.journal import DamagedFile, Frame
 from appliance.flowlog.names import LogFile, sealed_name
 from appliance.flowlog.parquet import ParquetFile, ParquetWriter
-from appliance.flowlog.schema import COLLECTION_TIME, Rows, family_schema
+from appliance.flowlog.schema import Rows, family_schema
+from appliance.flows import COLLECTION_TIME
 
 ROW_GROUP_ROWS = 1_000_000
 COPY_ROWS = 100_000

@@ -13,8 +13,8 @@ import numpy as np
 
 from appliance.flowlog import journal
 from appliance.flowlog.names import journal_path, set_aside
-from appliance.flowlog.schema import COLLECTION_TIME, rows_from_batch
-from appliance.flows import FlowBatch, is_constant
+from appliance.flowlog.schema import rows_from_batch
+from appliance.flows import COLLECTION_TIME, FlowBatch, is_constant
 
 SMALL_BATCH_ROWS = 8_192
 """Batches below this are joined with others of the same columns: a frame costs some 100

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from appliance.flowlog.questions import LAST_MS, printed, shown_columns
-from appliance.flowlog.schema import COLLECTION_TIME, family_schema
-from appliance.flows import UNKNOWN_PROTOCOL, RecordKind
+from appliance.flowlog.schema import family_schema
+from appliance.flows import COLLECTION_TIME, UNKNOWN_PROTOCOL, RecordKind
 from appliance.protocols import PROTOCOL_NAMES
 
 _SCALED = (

@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from appliance.flowlog.parquet import ParquetFile, ParquetWriter
 from appliance.flowlog.parquet.encoding import SAMPLE_ROWS, encoding_of_varying
-from appliance.flowlog.schema import COLLECTION_TIME, Rows, arrow_type, family_schema
+from appliance.flowlog.schema import Rows, arrow_type, family_schema
 from appliance.flowlog.schema import rows_from_batch as rows_of
+from appliance.flows import COLLECTION_TIME
 from tests.benchmarks.bench_flowlog import batches, columns, cpu_ns
 
 ROWS = 1_000_000

@@ -26,8 +26,8 @@ from appliance.flowlog.parquet.chunks import (
     run_chunk,
 )
 from appliance.flowlog.parquet.thrift import Struct, i64, read_struct
-from appliance.flowlog.schema import COLLECTION_TIME, Rows, arrow_type
-from appliance.flows import AnyArray
+from appliance.flowlog.schema import Rows, arrow_type
+from appliance.flows import COLLECTION_TIME, AnyArray
 
 SAMPLE_ROWS = 4096
 MAX_DICTIONARY = 65_536
