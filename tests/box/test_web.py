@@ -81,6 +81,6 @@ def test_api_when_stopped_then_the_proxy_answers_in_its_shape_until_it_is_back(b
 def test_audit_when_somebody_fails_to_sign_in_then_the_client_is_the_real_one(box):
     forged = ("-X", "POST", "-u", "nobody:wrong", "-H", "X-Forwarded-For: 203.0.113.9")
     assert box.status("/auth", *forged) == 401
-    rows = box.machine.run("mariadb -N -e 'SELECT * FROM netflow_appliance.audit'")
+    rows = box.machine.run("mariadb -N -e 'SELECT * FROM netflow_appliance.appliance_audit'")
     assert MANAGEMENT_LAN in rows
     assert "203.0.113.9" not in rows
