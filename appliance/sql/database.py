@@ -49,6 +49,7 @@ from appliance.sql.table_names import PREFIX
 log = RateLimited(logging.getLogger(__name__))
 
 BUSY_SECONDS = 10.0
+_AGAIN_SECONDS = 0.01
 SILENT_SECONDS = 10.0
 """So long after a server did not answer only one thread at a time tries it; others fail at once."""
 
@@ -279,7 +280,7 @@ class SqlDatabase:
                 if self._private:
                     self.path.touch(0o600)
             self._local.files = OpenFiles(NO_FILE, NO_FILE, NO_FILE)
-            self.connection.connect()
+            self._open()
             self._local.files = self._files()
         with self._preparing:
             identity = self._local.files.database
@@ -289,6 +290,21 @@ class SqlDatabase:
                 self._prepared = identity
                 self._pin()
                 self._local.files = self._files()
+
+    def _open(self) -> None:
+        """Open the connection, again where somebody else makes the same file.
+
+        Two that turn a new file to WAL at once would wait for each other, so SQLite refuses one
+        without waiting (sqlite.org/rescode.html, SQLITE_BUSY).
+        """
+        until = time.monotonic() + BUSY_SECONDS
+        while self.connection.is_closed():
+            try:
+                self.connection.connect()
+            except peewee.OperationalError as error:
+                if "database is locked" not in str(error) or time.monotonic() >= until:
+                    raise
+                time.sleep(_AGAIN_SECONDS)
 
     def _pin(self) -> None:
         """Keep the file's inode number from being given to another file of that name.

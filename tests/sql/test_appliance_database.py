@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,18 @@ def test_database_when_new_then_for_its_owner_only_and_no_copy(tmp_path):
     assert set(modes.values()) == {0o600}
     assert not [name for name in modes if "before" in name]
     accounts.close()
+
+
+def test_database_when_many_make_its_file_at_once_then_none_finds_it_locked(tmp_path: Path) -> None:
+    def make(folder: Path, barrier: threading.Barrier) -> None:
+        database = appliance_database("sqlite:appliance.sqlite", folder)
+        barrier.wait(10)
+        with database.transaction():
+            pass
+        database.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        for number in range(60):  # One round in thirty met it.
+            barrier = threading.Barrier(6)
+            made = [pool.submit(make, tmp_path / str(number), barrier) for _ in range(6)]
+            assert [each.result() for each in made] == [None] * 6
