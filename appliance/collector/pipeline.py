@@ -28,7 +28,7 @@ from appliance.decoding.messages.faults import Fault, MalformedMessage
 from appliance.decoding.messages.headers import versions
 from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeResult, Exporter
-from appliance.flows import FlowBatch, RecordKind, constant
+from appliance.flows import COLLECTION_TIME, FlowBatch, RecordKind, constant
 from appliance.guard import GuardedDecoder, GuardedEnricher, PluginError
 from appliance.guard.values import nothing
 from appliance.ratelimit import RateLimited
@@ -48,7 +48,6 @@ PutOff = Callable[[DatagramBlock, Seconds], DatagramBlock]
 """Lets the costly part of a block wait and returns the rest of it."""
 
 _DAY_MS = 86_400_000
-_COLLECTED = "collection_time_milliseconds"
 _KNOWN_VERSIONS = frozenset(range(256))
 
 
@@ -174,9 +173,9 @@ class Pipeline:
             self._log.info("malformed: %s: %s", fault.reason, fault.detail)
 
     def _keep_batch(self, batch: FlowBatch, arrivals: Arrivals | None, now_ms: int) -> None:
-        if _COLLECTED not in batch.columns:
+        if COLLECTION_TIME not in batch.columns:
             # A decoder need not say when; without a time the rows would be of 1970.
-            batch.columns[_COLLECTED] = constant(np.array([now_ms]), batch.n_records)
+            batch.columns[COLLECTION_TIME] = constant(np.array([now_ms]), batch.n_records)
         self._note_skew(batch, arrivals)
         batch = self._plausible(batch, arrivals)
         for enricher in self.enrichers:
@@ -189,7 +188,7 @@ class Pipeline:
         if batch.options:
             return
         ended = batch.column("flow_end_milliseconds")
-        apart = np.abs(ended - batch.column(_COLLECTED)) > _DAY_MS
+        apart = np.abs(ended - batch.column(COLLECTION_TIME)) > _DAY_MS
         if not apart.any():
             return
         self.counts["records_with_skewed_time"] += int(np.count_nonzero(apart))

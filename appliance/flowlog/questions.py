@@ -25,6 +25,7 @@ from appliance.flows import (
     COLLECTION_TIME,
     COLUMN,
     COLUMNS,
+    OCTETS_PREFIX,
     UNKNOWN_PROTOCOL,
     columns_of_log,
     plugin_columns,
@@ -383,7 +384,7 @@ def _stored(item: str) -> tuple[str, ...]:
         return COMPUTED[item][1]
     if item in ADDRESSES:
         return (f"{item}_hi", f"{item}_lo")
-    if item in COLUMN or item.startswith("octets_"):
+    if item in COLUMN or item.startswith(OCTETS_PREFIX):
         return (item,)
     raise InvalidQueryError(
         f"unknown column {item!r}, expected one of {', '.join(shown_columns(False, ()))}"

@@ -21,7 +21,7 @@ from appliance.flowlog.journal import DamagedFile, Frame
 from appliance.flowlog.names import LogFile, sealed_name
 from appliance.flowlog.parquet import ParquetFile, ParquetWriter
 from appliance.flowlog.schema import Rows, family_schema
-from appliance.flows import COLLECTION_TIME
+from appliance.flows import COLLECTION_TIME, OCTETS_PREFIX
 
 ROW_GROUP_ROWS = 1_000_000
 COPY_ROWS = 100_000
@@ -97,7 +97,7 @@ def _read_part(part: SealedPart, problems: dict[Path, list[str]]) -> list[Rows]:
 
 def _octets_columns(parts: Sequence[SealedPart]) -> tuple[str, ...]:
     names = {name for part in parts for name in journal.column_names(part.file.path, part.frames)}
-    return tuple(sorted(name for name in names if name.startswith("octets_")))
+    return tuple(sorted(name for name in names if name.startswith(OCTETS_PREFIX)))
 
 
 def merge(files: Sequence[LogFile], options: bool) -> LogFile:

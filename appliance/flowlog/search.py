@@ -36,6 +36,7 @@ from appliance.flowlog.questions import (
 from appliance.flowlog.reader import FlowLogReader, LogSnapshot
 from appliance.flowlog.schema import Rows, arrow_type, family_schema
 from appliance.flowlog.views import stored_columns, view_statements
+from appliance.flows import OCTETS_PREFIX
 from appliance.ratelimit import RateLimited
 
 # Of the process, not of a reader: one is made for each question.
@@ -121,7 +122,9 @@ class FlowSearch:
         """
 
         def ask(connection: Any, sources: dict[bool, Source]) -> Any:
-            relation = _relation(connection, sources[options], sorted(statement.columns), options)
+            source, columns = sources[options], sorted(statement.columns)
+            sealed = _sealed_columns(connection, source)
+            relation = _relation(connection, source, sealed, columns, options)
             sql = f"WITH log AS NOT MATERIALIZED ({relation}) {statement.sql}"
             return connection.sql(sql, params=statement.parameters).to_arrow_table()
 
@@ -149,8 +152,11 @@ class FlowSearch:
 
         def ask(connection: Any, sources: dict[bool, Source]) -> Any:
             for options, source in sources.items():
-                columns = stored_columns(options, self._octets_columns(options))
-                relation = _relation(connection, source, columns, options)
+                sealed = _sealed_columns(connection, source)
+                names = sealed.union(*(rows.arrays for rows in source.rows))
+                octets = {name for name in names if name.startswith(OCTETS_PREFIX)}
+                columns = stored_columns(options, octets)
+                relation = _relation(connection, source, sealed, columns, options)
                 for statement in view_statements(relation, columns, options, since_ms, until_ms):
                     connection.execute(statement)
             return _selected(connection, text)
@@ -267,7 +273,7 @@ class FlowSearch:
                 continue
             names.update(sealed.octets_columns)
             sealed.close()
-        return {name for name in names if name.startswith("octets_")}
+        return {name for name in names if name.startswith(OCTETS_PREFIX)}
 
 
 def _selected(connection: Any, text: str) -> Any:
@@ -299,22 +305,39 @@ def _pinned(files: list[LogFile], held: ExitStack) -> list[str]:
     return paths
 
 
-def _relation(connection: Any, source: Source, columns: list[str], options: bool) -> str:
-    """Return the SELECT over journals and sealed files; columns that none of them has are null."""
+def _sealed_sql(source: Source) -> str:
+    """Return what reads the sealed files; written out, since a view takes no parameters."""
+    files = ", ".join("'" + path.replace("'", "''") + "'" for path in source.paths)
+    return f"read_parquet([{files}], union_by_name = true)"
+
+
+def _sealed_columns(connection: Any, source: Source) -> set[str]:
+    """Return the columns that any of the sealed files has."""
+    if not source.paths:
+        return set()
+    connection.execute(f"DESCRIBE SELECT * FROM {_sealed_sql(source)}")  # noqa: S608
+    return {row[0] for row in connection.fetchall()}
+
+
+def _relation(
+    connection: Any, source: Source, sealed: set[str], columns: list[str], options: bool
+) -> str:
+    """Return the SELECT over journals and sealed files.
+
+    Parameters
+    ----------
+    sealed
+        Those of `columns` that sealed files have, and others; a column that is not there is null.
+    """
     journal_rows = f"journal_rows_{options:d}"
     connection.register(journal_rows, _journal_table(source.rows, columns, options))
     select = f"SELECT {', '.join(columns)} FROM {journal_rows}"  # noqa: S608
     if not source.paths:
         return select
-    # Written out, since a view takes no parameters.
-    files = ", ".join("'" + path.replace("'", "''") + "'" for path in source.paths)
-    sealed = f"read_parquet([{files}], union_by_name = true)"
-    connection.execute(f"DESCRIBE SELECT * FROM {sealed}")  # noqa: S608
-    present = {row[0] for row in connection.fetchall()}
     selected = [
-        name if name in present else f"NULL::{_sql_type(name)} AS {name}" for name in columns
+        name if name in sealed else f"NULL::{_sql_type(name)} AS {name}" for name in columns
     ]
-    return f"{select} UNION ALL SELECT {', '.join(selected)} FROM {sealed}"  # noqa: S608
+    return f"{select} UNION ALL SELECT {', '.join(selected)} FROM {_sealed_sql(source)}"  # noqa: S608
 
 
 def _sql_type(name: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from appliance.flowlog.questions import LAST_MS, printed, shown_columns
 from appliance.flowlog.schema import family_schema
-from appliance.flows import COLLECTION_TIME, UNKNOWN_PROTOCOL, RecordKind
+from appliance.flows import COLLECTION_TIME, OCTETS_PREFIX, UNKNOWN_PROTOCOL, RecordKind
 from appliance.protocols import PROTOCOL_NAMES
 
 _SCALED = (
@@ -49,7 +49,7 @@ def view_statements(
     since_ms, until_ms
         Collection time of what the views hold, half open, milliseconds UTC.
     """
-    octets = [name for name in columns if name.startswith("octets_")]
+    octets = [name for name in columns if name.startswith(OCTETS_PREFIX)]
     shown = [printed(name) for name in shown_columns(options, octets)]
     ranged = since_ms > 0 or until_ms < LAST_MS
     time = f"{COLLECTION_TIME} >= {since_ms} AND {COLLECTION_TIME} < {until_ms}"

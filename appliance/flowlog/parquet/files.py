@@ -51,6 +51,7 @@ from appliance.flowlog.parquet.thrift import (
     write_struct,
 )
 from appliance.flowlog.schema import Rows
+from appliance.flows import OCTETS_PREFIX
 
 MAGIC = b"PAR1"
 MAX_FOOTER_OCTETS = 64 * 1024 * 1024
@@ -247,7 +248,7 @@ class ParquetFile:
         if not self.n_rows == sum(rows for _, rows in self.segments) == footer[FILE_ROWS].value:
             raise ValueError("row counts disagree")
         self._elements = _elements(footer)
-        self.octets_columns = [name for name in self._elements if name.startswith("octets_")]
+        self.octets_columns = [name for name in self._elements if name.startswith(OCTETS_PREFIX)]
 
     def fits(self, schema: Any) -> bool:
         """Tell whether row groups can be copied to a file of this schema: it has all their

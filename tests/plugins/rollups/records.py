@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from appliance.flows import FlowBatch, address_text
+from appliance.plugins.rollups.classify import FLOW_COLUMNS
 from appliance.plugins.rollups.services import read_services
 from appliance.protocols import PROTOCOL_NAMES
 
@@ -15,9 +16,9 @@ def plain_records(batch: FlowBatch) -> list[dict[str, Any]]:
     """Turn a batch into what each record counts as, without any of the store's code."""
     services = SERVICES
     found = []
-    columns = [batch.column(name).tolist() for name in _NEEDED]
+    columns = [batch.column(name).tolist() for name in FLOW_COLUMNS]
     for row in zip(*columns, strict=True):
-        value = dict(zip(_NEEDED, row, strict=True))
+        value = dict(zip(FLOW_COLUMNS, row, strict=True))
         if value["record_kind"] != 0:
             continue
         addresses = {
@@ -50,24 +51,3 @@ def plain_records(batch: FlowBatch) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-_NEEDED = (
-    "collection_time_milliseconds",
-    "record_kind",
-    "exporter_address_hi",
-    "exporter_address_lo",
-    "source_address_hi",
-    "source_address_lo",
-    "destination_address_hi",
-    "destination_address_lo",
-    "source_transport_port",
-    "destination_transport_port",
-    "protocol_identifier",
-    "octet_delta_count",
-    "packet_delta_count",
-    "delta_flow_count",
-    "sampling_rate",
-    "flow_direction",
-    "application_id",
-)
