@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -37,7 +37,7 @@ from appliance.contracts import (
 )
 from appliance.errors import ApplianceError, SettingsError, StartupError, StorageError
 from appliance.flowlog.questions import taken_names
-from appliance.flows import COLUMNS, Column, set_plugin_columns
+from appliance.flows import Column, set_plugin_columns
 from appliance.guard import (
     Guard,
     GuardedDecoder,
@@ -309,8 +309,8 @@ def registered_columns(manager: pluggy.PluginManager) -> tuple[Column, ...]:
         Two plugins, or one and the core, have a column of one name.
     """
     entries: list[Registered[Column]] = collect(manager, "register_columns", {})
-    core = [Registered(THE_CORE, replace(COLUMNS[0], name=name)) for name in taken_names()]
-    refuse_duplicates("column", [*core, *entries], lambda column: column.name)
+    names = [Registered(entry.plugin, entry.value.name) for entry in entries]
+    refuse_duplicates("column", [*(Registered(THE_CORE, n) for n in taken_names()), *names], str)
     return tuple(entry.value for entry in entries)
 
 
