@@ -249,7 +249,8 @@ def _cell(name: str, value: Any) -> str:
     if name == "application_id":
         # As conditions take it: engine and selector, RFC 6759 section 4.
         return f"{value >> 56}:{value & (1 << 56) - 1}"
-    return f"{value:g}" if isinstance(value, float) else printable(str(value))
+    # All digits that a double has: 1234567 packets must not become 1.23457e+06.
+    return f"{value:.15g}" if isinstance(value, float) else printable(str(value))
 
 
 def _endpoint(row: dict[str, Any], side: str) -> str:

@@ -16,8 +16,8 @@ from appliance.flows import COLLECTION_TIME, OCTETS_PREFIX, UNKNOWN_PROTOCOL, Re
 from appliance.protocols import PROTOCOL_NAMES
 
 _SCALED = (
-    "octet_delta_count * rate(sampling_rate) AS octets",
-    "packet_delta_count * rate(sampling_rate) AS packets",
+    "counter(octet_delta_count::DOUBLE * rate(sampling_rate)) AS octets",
+    "counter(packet_delta_count::DOUBLE * rate(sampling_rate)) AS packets",
     "coalesce(delta_flow_count, 1) AS flows",
 )
 

@@ -99,6 +99,14 @@ def test_sql_when_shown_as_a_table_then_names_and_numbers_line_up(
     assert lines == ["source_address  packets", "10.0.0.1            600"]
 
 
+def test_sql_when_numbers_are_large_then_a_table_has_all_their_digits(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statement = "select sum(octets) as octets, 1234567.25::double as n from flows"
+    assert run_command_line(group, ["sql", statement, "--directory", str(directory)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == [str(2**41 * 100), "1234567.25"]
+
+
 @pytest.mark.parametrize(
     ("statement", "part"),
     [
