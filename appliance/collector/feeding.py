@@ -2,7 +2,7 @@
 
 Each bin is one group of the journal, together with the position behind it: a crash at any point
 repeats or loses nothing. What reads the log does not know the difference. Rows that come to a bin
-later are found when it is looked at again, after a quarter of an hour and after an hour.
+later are found when it is looked at again, after a minute, a quarter of an hour and an hour.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = RateLimited(logging.getLogger(__name__))
 
 POLL_SECONDS = 5.0
 NAMES_SECONDS = 60.0
-LOOKS_AGAIN_SECONDS = (900.0, 3600.0)
+LOOKS_AGAIN_SECONDS = (60.0, 900.0, 3600.0)
 """When a bin is looked at again, after its end."""
 
 _STEP_SECONDS = 0.5

@@ -124,7 +124,7 @@ def test_pmacct_when_the_table_cannot_be_used_then_one_sentence_says_why(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_engine_nfacctd_when_flows_come_then_roll_ups_have_them_once_their_bin_is_complete(
     tmp_path: Path, mariadb: MariaDb
 ) -> None:
@@ -140,7 +140,7 @@ def test_engine_nfacctd_when_flows_come_then_roll_ups_have_them_once_their_bin_i
             sent[-1].run()
         for running, transmission in zip(engines, sent, strict=True):
             with opened_store(running) as store:
-                wait_for_flows(store, transmission.total.flows, seconds=150)
+                wait_for_flows(store, transmission.total.flows, seconds=220)
                 totals = store.totals(Selection())
             assert running.stop() == 0
             assert (totals.flows, totals.packets, totals.octets) == (
