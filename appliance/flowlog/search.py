@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -57,6 +57,20 @@ class Totals(NamedTuple):
     flows: int
     packets: int
     octets: int
+
+
+class TimeRange(Protocol):
+    """A range of collection times, half open, milliseconds UTC."""
+
+    @property
+    def since_ms(self) -> int:
+        """Its start."""
+        ...
+
+    @property
+    def until_ms(self) -> int:
+        """Its end, not included."""
+        ...
 
 
 class Source(NamedTuple):
@@ -103,7 +117,7 @@ class FlowSearch:
         (row,) = self.run(totals_statement(asked), asked, False).to_pylist()
         return Totals(int(row["flows"]), int(row["packets"]), int(row["octets"]))
 
-    def run(self, statement: Statement, question: FlowQuestion | TopQuestion, options: bool) -> Any:
+    def run(self, statement: Statement, question: TimeRange, options: bool) -> Any:
         """Return the answer of one statement as a pyarrow table.
 
         Parameters
@@ -129,6 +143,26 @@ class FlowSearch:
             return connection.sql(sql, params=statement.parameters).to_arrow_table()
 
         return self._retried((options,), question.since_ms, question.until_ms, ask)
+
+    def rows_between(self, since_ms: int, until_ms: int) -> int:
+        """Return how many flow records the files have that hold some of a range; nothing is read
+        but their ends.
+
+        Raises
+        ------
+        StorageError
+            The log cannot be read.
+        """
+
+        def ask(connection: Any, sources: dict[bool, Source]) -> int:
+            source = sources[False]
+            rows = sum(piece.n_rows for piece in source.rows)
+            if source.paths:
+                sql = f"SELECT sum(num_rows) FROM parquet_file_metadata({_listed(source)})"  # noqa: S608
+                rows += connection.execute(sql).fetchone()[0] or 0
+            return int(rows)
+
+        return int(self._retried((False,), since_ms, until_ms, ask))
 
     def sql(self, text: str, since_ms: int = 0, until_ms: int = LAST_MS) -> Any:
         """Return what a statement in DuckDB's SQL selects, as a pyarrow table.
@@ -307,8 +341,11 @@ def _pinned(files: list[LogFile], held: ExitStack) -> list[str]:
 
 def _sealed_sql(source: Source) -> str:
     """Return what reads the sealed files; written out, since a view takes no parameters."""
-    files = ", ".join("'" + path.replace("'", "''") + "'" for path in source.paths)
-    return f"read_parquet([{files}], union_by_name = true)"
+    return f"read_parquet({_listed(source)}, union_by_name = true)"
+
+
+def _listed(source: Source) -> str:
+    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in source.paths) + "]"
 
 
 def _sealed_columns(connection: Any, source: Source) -> set[str]:

@@ -1,0 +1,1 @@
+"""Questions about flows beyond the published APIs': any filter, any dimensions, any range."""
