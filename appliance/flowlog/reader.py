@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from appliance.errors import StorageError
 from appliance.flowlog import journal
@@ -46,6 +46,22 @@ class LogSnapshot:
     files: list[LogFile] = field(default_factory=list)
     rows: list[Rows] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+
+
+class Span(NamedTuple):
+    """Adjacent rows of one segment."""
+
+    segment: int
+    first: int
+    n_rows: int
+
+
+class Followed(NamedTuple):
+    """What lies behind a cursor: rows, where each is in the log, and the cursor behind them."""
+
+    rows: list[Rows]
+    spans: list[Span]
+    cursor: Cursor
 
 
 class FlowLogReader:
@@ -98,7 +114,12 @@ class FlowLogReader:
         columns: Sequence[str] | None = None,
     ) -> tuple[list[Rows], Cursor]:
         """Read on from a cursor as `Rows`, where constant and absent columns cost nothing."""
-        return self._retried(lambda: self._follow(cursor, max_rows, options, columns))
+        followed = self._retried(lambda: self._follow(cursor, max_rows, options, columns))
+        return followed.rows, followed.cursor
+
+    def follow_spans(self, cursor: Cursor, max_rows: int) -> Followed:
+        """Read on from a cursor in the flows; tell also where each row is."""
+        return self._retried(lambda: self._follow(cursor, max_rows, False, None))
 
     def _retried(self, read: Callable[[], Result]) -> Result:
         for _ in range(TRIES):
@@ -144,8 +165,9 @@ class FlowLogReader:
 
     def _follow(
         self, cursor: Cursor, max_rows: int, options: bool, columns: Sequence[str] | None
-    ) -> tuple[list[Rows], Cursor]:
+    ) -> Followed:
         found: list[Rows] = []
+        spans: list[Span] = []
         left = max_rows
         for file in list_files(self.directory, options)[0]:
             if file.last < cursor.segment:
@@ -154,7 +176,9 @@ class FlowLogReader:
                 segments, read = self._source(file, options)
                 start = _place(segments, cursor)
                 stop = min(sum(rows for _, rows in segments), start + left)
-                found += read(start, stop, columns) if stop > start else []
+                if stop > start:
+                    found += read(start, stop, columns)
+                    spans += _spans(segments, start, stop)
             except DamagedFile as error:
                 self.damaged += 1
                 logger.warning("damaged file is skipped: %s", error)
@@ -166,7 +190,7 @@ class FlowLogReader:
             cursor = _cursor(segments, stop, file)
             if file.kind == "open" or left <= 0:
                 break
-        return found, cursor
+        return Followed(found, spans, cursor)
 
     def _source(
         self, file: LogFile, options: bool
@@ -220,6 +244,16 @@ def _place(segments: list[tuple[int, int]], cursor: Cursor) -> int:
     before = sum(rows for number, rows in segments if number < cursor.segment)
     here = sum(rows for number, rows in segments if number == cursor.segment)
     return before + min(cursor.row, here)
+
+
+def _spans(segments: list[tuple[int, int]], start: int, stop: int) -> Iterator[Span]:
+    """Yield where rows [start, stop) of a file are."""
+    first = 0
+    for number, rows in segments:
+        low, high = max(start, first), min(stop, first + rows)
+        if low < high:
+            yield Span(number, low - first, high - low)
+        first += rows
 
 
 def _cursor(segments: list[tuple[int, int]], place: int, file: LogFile) -> Cursor:

@@ -1,0 +1,154 @@
+"""The files of samples: one an hour, a day and a month, Parquet with the flow log's columns.
+
+    samples/hour.1763766000000.parquet     by the start of the period, milliseconds UTC
+    samples/day.1763683200000.parquet
+    samples/month.1761955200000.parquet
+    samples/state.json                     how far the log was read, and the seed
+
+Each row has `sample_weight`, for how many flows like it it stands; `sample_priority` and
+`sample_threshold` are what it was drawn by.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from appliance.atomic_files import atomic_write
+from appliance.errors import StorageError
+from appliance.flowlog.journal import DamagedFile
+from appliance.flowlog.limits import Cursor
+from appliance.flowlog.names import set_aside
+
+SAMPLES_FOLDER = "samples"
+STATE_FILE = "state.json"
+
+Level = Literal["hour", "day", "month"]
+LEVELS: tuple[Level, ...] = ("hour", "day", "month")
+
+WEIGHT, PRIORITY, THRESHOLD = "sample_weight", "sample_priority", "sample_threshold"
+DRAWN_COLUMNS = (WEIGHT, PRIORITY, THRESHOLD)
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+_NAME = re.compile(r"(?P<level>hour|day|month)\.(?P<start>\d{1,15})\.parquet", re.ASCII)
+_METADATA = b"appliance.sample"
+_MODE = 0o640
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """The sample of one period.
+
+    Attributes
+    ----------
+    from_ms, to_ms
+        The period, half open, milliseconds UTC.
+    """
+
+    path: Path
+    level: Level
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a sample says of itself.
+
+    Attributes
+    ----------
+    n_flows
+        Records that it was drawn from.
+    cursor
+        How far in the log those of its period are in it.
+    """
+
+    n_flows: int
+    cursor: Cursor
+
+
+def sample_path(folder: Path, level: Level, start_ms: int) -> Path:
+    """Return the path of a sample."""
+    return folder / f"{level}.{start_ms}.parquet"
+
+
+def list_samples(folder: Path) -> list[SampleFile]:
+    """Return every sample, by the start of its period."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError(f"samples in {folder} cannot be read: {error}") from error
+    found = []
+    for match in filter(None, map(_NAME.fullmatch, names)):
+        level: Level = match["level"]  # type: ignore[assignment]
+        start = int(match["start"])
+        found.append(SampleFile(folder / match[0], level, start, period_end(level, start)))
+    return sorted(found, key=lambda file: file.from_ms)
+
+
+def period_start(level: Level, time_ms: int) -> int:
+    """Return the start of the hour, day or month (UTC) that a time is in."""
+    if level != "month":
+        length = HOUR_MS if level == "hour" else DAY_MS
+        return time_ms // length * length
+    when = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
+    return int(datetime.datetime(when.year, when.month, 1, tzinfo=datetime.UTC).timestamp()) * 1000
+
+
+def period_end(level: Level, start_ms: int) -> int:
+    """Return the end of the period that begins then."""
+    if level != "month":
+        return start_ms + (HOUR_MS if level == "hour" else DAY_MS)
+    return period_start("month", start_ms + 32 * DAY_MS)
+
+
+def described_metadata(described: Described) -> dict[bytes, bytes]:
+    """Return the metadata of a sample's schema."""
+    text = json.dumps({"flows": described.n_flows, "cursor": list(described.cursor)})
+    return {_METADATA: text.encode()}
+
+
+def write_sample(path: Path, table: Any, described: Described) -> None:
+    """Write a sample, or put it in the place of the one that is there.
+
+    Raises
+    ------
+    OSError
+        The disk is full or failing.
+    """
+    with atomic_write(path, _MODE, durable=True) as file:
+        described_table = table.replace_schema_metadata(described_metadata(described))
+        pq.write_table(described_table, file, compression="zstd")
+
+
+def read_sample(path: Path, columns: list[str] | None = None) -> tuple[Any, Described]:
+    """Return rows of a sample as a pyarrow table, and what it says of itself.
+
+    Raises
+    ------
+    DamagedFile
+        It is; it is set aside.
+    OSError
+        It cannot be read.
+    """
+    try:
+        file = pq.ParquetFile(path)
+        told = json.loads((file.schema_arrow.metadata or {})[_METADATA])
+        described = Described(int(told["flows"]), Cursor(*map(int, told["cursor"])))
+        present = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
+        return file.read(present), described
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+        # What pyarrow says of damaged octets is an OSError without a number.
+        if getattr(error, "errno", None) is not None:
+            raise
+        set_aside(path)
+        raise DamagedFile(path, str(error)) from error

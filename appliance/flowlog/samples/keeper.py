@@ -1,0 +1,316 @@
+"""SampleKeeper: follows the flow log and keeps samples of its hours, days and months.
+
+What is kept in memory is written every half minute, each hour with the position in the log up to
+which it holds it, and the oldest such position last: after a crash rows are drawn again, and those
+that an hour holds already are left out of it. A hash says what is drawn, so the sample is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from appliance.atomic_files import atomic_write
+from appliance.contracts import LoadReport
+from appliance.errors import StorageError
+from appliance.flowlog.journal import DamagedFile
+from appliance.flowlog.limits import Cursor
+from appliance.flowlog.reader import FlowLogReader, Followed
+from appliance.flowlog.samples.drawing import SampleSize
+from appliance.flowlog.samples.files import (
+    HOUR_MS,
+    LEVELS,
+    PRIORITY,
+    STATE_FILE,
+    THRESHOLD,
+    Described,
+    Level,
+    SampleFile,
+    described_metadata,
+    list_samples,
+    period_end,
+    period_start,
+    read_sample,
+    sample_path,
+    write_sample,
+)
+from appliance.flowlog.samples.period import STRATUM, PeriodSample, values_of
+from appliance.flowlog.schema import Rows
+from appliance.flows import COLLECTION_TIME, AnyArray
+from appliance.ratelimit import RateLimited
+
+log = RateLimited(logging.getLogger(__name__))
+
+STEP_ROWS = 1_000_000
+FLUSH_SECONDS = 30.0
+SETTLED_MS = 900_000
+"""So long after its end a day or month is made from its parts."""
+
+_MOST_HOURS = 2
+"""So many are held in memory; more come together when old captures are imported."""
+
+_PLACE_BITS = 32
+_MODE = 0o640
+
+
+@dataclass(frozen=True)
+class SampleLimits:
+    """How many flows are kept, and how long.
+
+    Attributes
+    ----------
+    hour_rows, day_rows, month_rows
+        Of each; 0 keeps no samples of any.
+    hour_seconds, day_seconds
+        How long samples of hours and days are kept; 0 for ever, as those of months.
+    """
+
+    hour_rows: int = 200_000
+    day_rows: int = 500_000
+    month_rows: int = 1_000_000
+    hour_seconds: float = 30 * 86400
+    day_seconds: float = 5 * 365 * 86400
+
+    def size(self, level: Level) -> SampleSize:
+        """Return the size of a sample."""
+        rows = {"hour": self.hour_rows, "day": self.day_rows, "month": self.month_rows}
+        return SampleSize(rows[level])
+
+
+class _Hour:
+    """The growing sample of an hour, and up to where rows are in it."""
+
+    def __init__(self, path: Path, size: SampleSize) -> None:
+        self.path, self.sample, self.held = path, PeriodSample(size), Cursor()
+        self.is_changed = False
+        with suppress(FileNotFoundError):
+            table, described = read_sample(path)
+            self.sample.restore(table, described.n_flows)
+            self.held = described.cursor
+
+
+class SampleKeeper:
+    """A loader that fills the folder of samples.
+
+    Parameters
+    ----------
+    log
+        The folder of the flow log.
+    folder
+        That of the samples.
+    """
+
+    name = "samples"
+
+    def __init__(self, log: Path, folder: Path, limits: SampleLimits | None = None) -> None:
+        self.folder, self.limits = folder, limits or SampleLimits()
+        self._reader = FlowLogReader(log)
+        self._hours: dict[int, _Hour] = {}
+        self._saved: Cursor | None = None
+        self._cursor, self._seed = Cursor(), 0
+        self._newest_ms = 0
+        self._flush_at = 0.0
+
+    def load_once(self, now: float) -> LoadReport:
+        """Draw from what is new in the log.
+
+        Raises
+        ------
+        StorageError
+            The log cannot be read, or a sample not written.
+        """
+        if self._saved is None:
+            self._start(now)
+        try:
+            return self._load(now)
+        except DamagedFile as error:
+            # What it had is drawn again; the other hours know what they have.
+            self._hours, self._cursor = {}, Cursor()
+            return LoadReport(0, busy=True, warnings=[f"{error}: set aside, and drawn again"])
+
+    def _load(self, now: float) -> LoadReport:
+        followed = self._reader.follow_spans(self._cursor, STEP_ROWS)
+        n_rows = sum(rows.n_rows for rows in followed.rows)
+        for rows, places in _placed(followed):
+            self._draw(rows, places)
+        self._cursor = followed.cursor
+        is_busy = n_rows >= STEP_ROWS
+        if now >= self._flush_at or len(self._hours) > _MOST_HOURS:
+            self._flush(now)
+            if not is_busy:
+                self._combine(now)
+        return LoadReport(n_rows, is_busy)
+
+    def finish(self, now: float) -> list[str]:
+        """Write what is in memory."""
+        if self._saved is not None:
+            self._flush(now)
+        return []
+
+    def cursor(self) -> tuple[int, int] | None:
+        """Return the position up to which the samples on disk hold the log."""
+        return self._saved
+
+    def expire(self, now: float) -> int:
+        """Delete the samples of hours and days that are past their time; return how many."""
+        ages = {"hour": self.limits.hour_seconds, "day": self.limits.day_seconds}
+        gone = 0
+        for file in list_samples(self.folder):
+            age = ages.get(file.level, 0)
+            if age and file.to_ms < (now - age) * 1000:
+                file.path.unlink(missing_ok=True)
+                gone += 1
+        return gone
+
+    def _start(self, now: float) -> None:
+        path = self.folder / STATE_FILE
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            state = json.loads(path.read_bytes())
+            self._cursor, self._seed = Cursor(*map(int, state["cursor"])), int(state["seed"])
+        except FileNotFoundError:
+            self._seed = secrets.randbits(63)
+            self._save(Cursor())
+        except (KeyError, TypeError, ValueError):
+            # Each hour knows what it has: reading the log from its start adds nothing twice.
+            log.warning("%s is damaged: the log is read from its start again", path)
+            self._cursor, self._seed = Cursor(), secrets.randbits(63)
+        self._saved = self._cursor
+        self._flush_at = now + FLUSH_SECONDS
+
+    def _draw(self, rows: Rows, places: AnyArray) -> None:
+        times = np.broadcast_to(values_of(rows, COLLECTION_TIME), (rows.n_rows,))
+        self._newest_ms = max(self._newest_ms, int(times.max()))
+        low, high = (int(extreme) // HOUR_MS for extreme in (times.min(), times.max()))
+        for hour in (
+            range(low, high + 1) if high - low < 2 else np.unique(times // HOUR_MS).tolist()
+        ):
+            chosen, chosen_places = rows, places
+            if low != high:
+                indices = np.flatnonzero(times // HOUR_MS == hour)
+                chosen, chosen_places = _only(rows, indices), places[indices]
+            self._add(hour * HOUR_MS, chosen, chosen_places)
+
+    def _add(self, start_ms: int, rows: Rows, places: AnyArray) -> None:
+        hour = self._hours.get(start_ms)
+        if hour is None:
+            path = sample_path(self.folder, "hour", start_ms)
+            hour = self._hours[start_ms] = _Hour(path, self.limits.size("hour"))
+        held = np.uint64(hour.held.segment << _PLACE_BITS | hour.held.row)
+        is_new = places >= held
+        if not is_new.all():
+            indices = np.flatnonzero(is_new)
+            rows, places = _only(rows, indices), places[indices]
+        if rows.n_rows:
+            hour.sample.add(rows, places, self._seed)
+            hour.is_changed = True
+
+    def _flush(self, now: float) -> None:
+        """Write the hours that changed, then how far the log was read."""
+        self._flush_at = now + FLUSH_SECONDS
+        try:
+            for start_ms, hour in self._hours.items():
+                if hour.is_changed:
+                    described = Described(hour.sample.n_flows, self._cursor)
+                    write_sample(hour.path, hour.sample.table(), described)
+                    hour.held, hour.is_changed = self._cursor, False
+                    self._outdate(start_ms, now)
+            if self._cursor != self._saved:
+                self._save(self._cursor)
+        except OSError as error:
+            raise StorageError(f"samples in {self.folder} cannot be written: {error}") from error
+        newest = self._newest_ms // HOUR_MS * HOUR_MS
+        self._hours = {start: hour for start, hour in self._hours.items() if start >= newest}
+
+    def _save(self, cursor: Cursor) -> None:
+        state = {"cursor": list(cursor), "seed": self._seed}
+        with atomic_write(self.folder / STATE_FILE, _MODE, durable=True) as file:
+            file.write(json.dumps(state).encode())
+        self._saved = cursor
+
+    def _outdate(self, start_ms: int, now: float) -> None:
+        """Delete the samples that an hour was a part of: they are made again while it is kept."""
+        age = self.limits.hour_seconds
+        if not age or period_start("day", start_ms) > (now - age) * 1000:
+            for level in LEVELS[1:]:
+                path = sample_path(self.folder, level, period_start(level, start_ms))
+                path.unlink(missing_ok=True)
+
+    def _combine(self, now: float) -> None:
+        """Make the samples of days and months that are over."""
+        for part, whole in pairwise(LEVELS):
+            files = list_samples(self.folder)
+            made = {file.from_ms for file in files if file.level == whole}
+            parts = [file for file in files if file.level == part]
+            starts = sorted({period_start(whole, file.from_ms) for file in parts} - made)
+            for start_ms in starts:
+                end_ms = period_end(whole, start_ms)
+                if end_ms + SETTLED_MS < now * 1000:
+                    target = sample_path(self.folder, whole, start_ms)
+                    inside = [file for file in parts if start_ms <= file.from_ms < end_ms]
+                    combine(inside, target, self.limits.size(whole))
+
+
+def combine(parts: Sequence[SampleFile], target: Path, size: SampleSize) -> None:
+    """Make the sample of a day or month from those of its parts.
+
+    Only what tells which rows are kept is read of all parts together.
+
+    Raises
+    ------
+    StorageError
+        The sample cannot be written.
+    DamagedFile
+        A part is; it is set aside.
+    """
+    sample, held = PeriodSample(size), Cursor()
+    for number, part in enumerate(parts):
+        table, described = read_sample(part.path, [PRIORITY, THRESHOLD, *STRATUM])
+        sample.restore(table, described.n_flows, number)
+        held = max(held, described.cursor)
+    schemas = [pq.read_schema(part.path).remove_metadata() for part in parts]
+    metadata = described_metadata(Described(sample.n_flows, held))
+    schema = pa.unify_schemas(schemas).with_metadata(metadata)
+    try:
+        with (
+            atomic_write(target, _MODE, durable=True) as file,
+            pq.ParquetWriter(file, schema, compression="zstd") as writer,
+        ):
+            for number, part in enumerate(parts):
+                kept = sample.above(read_sample(part.path)[0], number)
+                tables = [schema.empty_table(), kept.replace_schema_metadata(None)]
+                joined = pa.concat_tables(tables, promote_options="default")
+                writer.write_table(joined.select(schema.names).cast(schema))
+    except OSError as error:
+        raise StorageError(f"sample {target} cannot be written: {error}") from error
+
+
+def _placed(followed: Followed) -> Iterator[tuple[Rows, AnyArray]]:
+    """Yield pieces of rows, each with the place of every row in the log."""
+    spans = [
+        np.arange(span.n_rows, dtype=np.uint64)
+        + np.uint64(span.segment << _PLACE_BITS | span.first)
+        for span in followed.spans
+    ]
+    places = np.concatenate(spans) if spans else np.zeros(0, np.uint64)
+    start = 0
+    for rows in followed.rows:
+        if rows.n_rows:
+            yield rows, places[start : start + rows.n_rows]
+        start += rows.n_rows
+
+
+def _only(rows: Rows, indices: AnyArray) -> Rows:
+    chosen = pa.array(indices)
+    arrays = {name: array.take(chosen) for name, array in rows.arrays.items()}
+    return Rows(len(indices), arrays, rows.constants)

@@ -1,0 +1,186 @@
+"""The sample of one period while it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from appliance.flowlog.samples.drawing import (
+    SampleSize,
+    Thresholds,
+    represented,
+    sizes,
+    uniform,
+)
+from appliance.flowlog.samples.files import DRAWN_COLUMNS, PRIORITY, THRESHOLD, WEIGHT
+from appliance.flowlog.schema import Rows, arrow_type
+from appliance.flows import COLUMN, AnyArray, RecordKind
+
+STRATUM = ("exporter_address_hi", "exporter_address_lo", "flow_direction")
+"""What each combination of has thresholds of its own."""
+
+_FACTORS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_SLACK = 2
+"""So many times its rows a sample may hold before it is cut."""
+
+
+class Strata:
+    """Codes of exporters and directions, in the order in which they were met."""
+
+    def __init__(self) -> None:
+        self._code_of: dict[int, int] = {}
+
+    def codes(self, rows: Rows, part: int = 0) -> AnyArray:
+        """Return the stratum of each row, intp; each part has its own."""
+        mixed: Any = np.uint64(part)
+        with np.errstate(over="ignore"):
+            for name, factor in zip(STRATUM, _FACTORS, strict=True):
+                mixed = (mixed ^ values_of(rows, name).astype("u8")) * np.uint64(factor)
+        if np.ndim(mixed) == 0:
+            return np.full(rows.n_rows, self._code(int(mixed)), np.intp)
+        encoded = pa.array(mixed).dictionary_encode()
+        known = np.array([self._code(key) for key in encoded.dictionary.to_pylist()], np.intp)
+        codes: AnyArray = known[encoded.indices.to_numpy()]
+        return codes
+
+    def _code(self, key: int) -> int:
+        return self._code_of.setdefault(key, len(self._code_of))
+
+
+class PeriodSample:
+    """Rows of a period, of which those above the thresholds of their strata are kept.
+
+    Attributes
+    ----------
+    n_flows
+        Records that it was drawn from.
+    """
+
+    def __init__(self, size: SampleSize) -> None:
+        self.size, self.n_flows = size, 0
+        self._strata, self._thresholds = Strata(), Thresholds()
+        self._kept: list[tuple[Any, AnyArray]] = []
+        self._n_kept = 0
+
+    def add(self, rows: Rows, places: AnyArray, seed: int) -> None:
+        """Draw from further rows.
+
+        Parameters
+        ----------
+        rows
+            Of the flow log; records that are no flows are left out.
+        places
+            uint64, where each is in the log.
+        seed
+            See `uniform`.
+        """
+        is_flow = np.broadcast_to(values_of(rows, "record_kind") == RecordKind.FLOW, places.shape)
+        priorities = _sizes(rows) / uniform(places, seed)
+        codes = self._strata.codes(rows)
+        chosen = np.flatnonzero(is_flow & (priorities > self._thresholds.of(codes)))
+        self.n_flows += int(is_flow.sum())
+        self._hold(_taken(rows, chosen, {PRIORITY: priorities[chosen]}), codes[chosen])
+
+    def restore(self, table: Any, n_flows: int, part: int = 0) -> None:
+        """Go on from what was drawn before, or from one of several parts of the period.
+
+        Parameters
+        ----------
+        table
+            Has `THRESHOLD`, `PRIORITY` and what tells strata apart at least.
+        part
+            What a part left out is below its own thresholds: each keeps them.
+        """
+        self.n_flows += n_flows
+        codes = self._strata.codes(_rows(table), part)
+        self._thresholds.of(codes)
+        np.maximum.at(self._thresholds.values, codes, table.column(THRESHOLD).to_numpy())
+        drawn = [name for name in (WEIGHT, THRESHOLD) if name in table.schema.names]
+        self._hold(table.drop_columns(drawn), codes)
+
+    def table(self) -> Any:
+        """Return what is kept now, as a pyarrow table with `DRAWN_COLUMNS`."""
+        kept, codes = self._cut()
+        return _weighted(kept, self._thresholds.of(codes))
+
+    def above(self, table: Any, part: int) -> Any:
+        """Return those rows of a part, with all its columns, that this sample keeps of it."""
+        self._cut()
+        codes = self._strata.codes(_rows(table), part)
+        thresholds = np.maximum(table.column(THRESHOLD).to_numpy(), self._thresholds.of(codes))
+        is_kept = table.column(PRIORITY).to_numpy() > thresholds
+        kept = table.filter(pa.array(is_kept)).drop_columns([WEIGHT, THRESHOLD])
+        return _weighted(kept, thresholds[is_kept])
+
+    def _hold(self, table: Any, codes: AnyArray) -> None:
+        if table.num_rows:
+            self._kept.append((table, codes))
+            self._n_kept += table.num_rows
+        if self._n_kept > _SLACK * self.size.rows:
+            self._cut()
+
+    def _cut(self) -> tuple[Any, AnyArray]:
+        """Keep what is above the thresholds when these are raised to what a sample may hold."""
+        kept = _joined([table for table, _ in self._kept])
+        codes = np.concatenate([np.zeros(0, np.intp), *(codes for _, codes in self._kept)])
+        priorities = kept.column(PRIORITY).to_numpy()
+        self._thresholds.raise_for(priorities, codes, self.size)
+        is_kept = priorities > self._thresholds.of(codes)
+        if not is_kept.all():
+            kept, codes = kept.filter(pa.array(is_kept)), codes[is_kept]
+        self._kept, self._n_kept = [(kept, codes)], kept.num_rows
+        return kept, codes
+
+
+def _weighted(kept: Any, thresholds: AnyArray) -> Any:
+    """Return a table with what each row stands for, and its threshold."""
+    weights = np.broadcast_to(represented(_sizes(_rows(kept)), thresholds), thresholds.shape)
+    kept = kept.append_column(WEIGHT, pa.array(weights))
+    return kept.append_column(THRESHOLD, pa.array(thresholds))
+
+
+def _joined(tables: Sequence[Any]) -> Any:
+    if not tables:
+        return pa.table({PRIORITY: pa.array([], pa.float64())})
+    return pa.concat_tables(tables, promote_options="default").combine_chunks()
+
+
+def _sizes(rows: Rows) -> AnyArray:
+    """Return the size of each row, or one where all are the same."""
+    octets, flows, rates = (
+        values_of(rows, name) for name in ("octet_delta_count", "delta_flow_count", "sampling_rate")
+    )
+    return sizes(octets, flows, rates)
+
+
+def _rows(table: Any) -> Rows:
+    names = [name for name in table.schema.names if name not in DRAWN_COLUMNS]
+    arrays = {name: table.column(name).combine_chunks() for name in names}
+    return Rows(table.num_rows, {n: a for n, a in arrays.items() if a.null_count < len(a)})
+
+
+def values_of(rows: Rows, name: str) -> AnyArray:
+    """Return the numbers of a column, or one where all are the same."""
+    column = COLUMN[name]
+    array = rows.arrays.get(name)
+    if array is None:
+        value = rows.constants.get(name)
+        return np.asarray(column.absent if value is None else value, column.dtype)
+    if array.null_count:
+        array = pc.fill_null(array, pa.scalar(column.absent, array.type))
+    values: AnyArray = array.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _taken(rows: Rows, chosen: AnyArray, more: dict[str, AnyArray]) -> Any:
+    """Return some rows as a pyarrow table of the columns that are present, and others."""
+    indices = pa.array(chosen)
+    columns = {name: array.take(indices) for name, array in rows.arrays.items()}
+    for name, value in rows.constants.items():
+        if value is not None:
+            columns[name] = pa.repeat(pa.scalar(value, arrow_type(name)), len(chosen))
+    return pa.table(columns | {name: pa.array(values) for name, values in more.items()})
