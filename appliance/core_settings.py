@@ -266,6 +266,33 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
     Setting("search.threads", Integer(1, 256), 2, "Threads that one query may use."),
     Setting("search.timeout", Duration(), "60s", "A query that takes longer is stopped."),
     Setting(
+        "search.exact_rows",
+        Integer(0, 10**12),
+        20_000_000,
+        "A question over more records than this is answered from samples, with its error, unless it"
+        " asks for the exact figures.",
+    ),
+    Setting(
+        "samples.hour_rows",
+        Integer(0, 5_000_000),
+        200_000,
+        "So many flows of each hour are kept as a sample, as long as the flow log keeps the others."
+        " 0 keeps no samples.",
+    ),
+    Setting(
+        "samples.day_rows",
+        Integer(1000, 20_000_000),
+        500_000,
+        "So many flows of each day, kept for samples.day_age ...",
+    ),
+    Setting(
+        "samples.month_rows",
+        Integer(1000, 20_000_000),
+        1_000_000,
+        "... and so many of each month, kept for ever.",
+    ),
+    Setting("samples.day_age", Duration(), "1825d", "Samples of days older than this are deleted."),
+    Setting(
         "timezone",
         TimeZone(),
         "",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -22,7 +22,7 @@ from appliance.errors import InvalidQueryError, QueryError, StorageError
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.macros import MACROS
-from appliance.flowlog.names import LogFile
+from appliance.flowlog.names import LogFile, list_files
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.questions import (
     LAST_MS,
@@ -34,9 +34,10 @@ from appliance.flowlog.questions import (
     totals_statement,
 )
 from appliance.flowlog.reader import FlowLogReader, LogSnapshot
+from appliance.flowlog.samples.files import SampleFile, SamplePiece
 from appliance.flowlog.schema import Rows, arrow_type, family_schema
 from appliance.flowlog.views import stored_columns, view_statements
-from appliance.flows import OCTETS_PREFIX
+from appliance.flows import COLLECTION_TIME, OCTETS_PREFIX
 from appliance.ratelimit import RateLimited
 
 # Of the process, not of a reader: one is made for each question.
@@ -143,6 +144,36 @@ class FlowSearch:
             return connection.sql(sql, params=statement.parameters).to_arrow_table()
 
         return self._retried((options,), question.since_ms, question.until_ms, ask)
+
+    def run_over(self, statement: Statement, pieces: Sequence[SamplePiece]) -> Any:
+        """Return the answer of one statement over samples, as a pyarrow table.
+
+        Raises
+        ------
+        QueryError
+            It ran into a limit.
+        StorageError
+            The samples cannot be read.
+        """
+        columns = sorted(statement.columns)
+        try:
+            with ExitStack() as held, self._connection() as connection:
+                paths = _pinned([piece.file for piece in pieces], held)
+                selects = [
+                    _sample_select(connection, path, piece, columns)
+                    for path, piece in zip(paths, pieces, strict=True)
+                ]
+                relation = " UNION ALL ".join(selects)
+                sql = f"WITH log AS NOT MATERIALIZED ({relation}) {statement.sql}"
+                return connection.sql(sql, params=statement.parameters).to_arrow_table()
+        except (OSError, duckdb.IOException, duckdb.InvalidInputException) as error:
+            reason = str(error).partition("\n")[0]
+            raise StorageError(f"samples cannot be read: {reason}") from error
+
+    def oldest_ms(self) -> int:
+        """Return when the oldest sealed flow was received; a far future when there is none."""
+        files = list_files(self.directory, options=False)[0]
+        return min((file.from_ms for file in files if file.kind == "parquet"), default=LAST_MS)
 
     def rows_between(self, since_ms: int, until_ms: int) -> int:
         """Return how many flow records the files have that hold some of a range; nothing is read
@@ -329,7 +360,17 @@ def _interrupt_after(seconds: float, over: threading.Event, connection: Any) -> 
         pause = INTERRUPT_SECONDS
 
 
-def _pinned(files: list[LogFile], held: ExitStack) -> list[str]:
+def _sample_select(connection: Any, path: str, piece: SamplePiece, columns: list[str]) -> str:
+    source = Source([path], [])
+    sealed = _sealed_columns(connection, source)
+    selected = [
+        name if name in sealed else f"NULL::{_sql_type(name)} AS {name}" for name in columns
+    ]
+    time = f"{COLLECTION_TIME} >= {piece.from_ms} AND {COLLECTION_TIME} < {piece.to_ms}"
+    return f"SELECT {', '.join(selected)} FROM {_sealed_sql(source)} WHERE {time}"  # noqa: S608
+
+
+def _pinned(files: Sequence[LogFile | SampleFile], held: ExitStack) -> list[str]:
     """Return paths that DuckDB can open whatever is deleted meanwhile."""
     paths = [str(file.path) for file in files[:-PINNED_FILES]]
     for file in files[-PINNED_FILES:]:

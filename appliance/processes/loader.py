@@ -23,6 +23,8 @@ from appliance.contracts import FlowStore, LogLoader
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, Maintainer
 from appliance.flowlog.expiry_clock import ExpiryClock
+from appliance.flowlog.samples.files import SAMPLES_FOLDER
+from appliance.flowlog.samples.keeper import SampleKeeper, SampleLimits
 from appliance.guard import PluginFailures
 from appliance.processes.parent import parent_watch
 from appliance.ratelimit import RateLimited
@@ -65,8 +67,9 @@ class Loader:
     ) -> None:
         paths = CollectorPaths(settings["data_directory"])
         filled: list[FlowStore | LogLoader] = [store] if store is not None else []
-        self.fillers = [StoreFiller(each) for each in (*filled, *loaders)]
-        self._loaders = loaders
+        samples = _sample_keepers(settings, paths)
+        self._loaders = (*loaders, *samples)
+        self.fillers = [StoreFiller(each) for each in (*filled, *self._loaders)]
         self._failures = PluginFailures() if failures is None else failures
         self._status_path = paths.loader_status
         self._n_failures = 0
@@ -142,6 +145,20 @@ class Loader:
                     log.warning("%s", text)
             except StorageError as error:
                 log.warning("%s: %s; the flow log keeps what is not written", loader.name, error)
+
+
+def _sample_keepers(settings: Settings, paths: CollectorPaths) -> tuple[SampleKeeper, ...]:
+    """Return what keeps samples, if they are wanted."""
+    if not settings["samples.hour_rows"]:
+        return ()
+    limits = SampleLimits(
+        settings["samples.hour_rows"],
+        settings["samples.day_rows"],
+        settings["samples.month_rows"],
+        settings["flow_log.retention_age"],
+        settings["samples.day_age"],
+    )
+    return (SampleKeeper(paths.flow_log, paths.data / SAMPLES_FOLDER, limits),)
 
 
 def _give_way() -> None:

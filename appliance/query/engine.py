@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from appliance.flowlog.option_names import with_names
-from appliance.flowlog.search import FlowSearch
+from appliance.flowlog.questions import Statement
+from appliance.flowlog.samples.files import SamplePiece, list_samples, read_description
+from appliance.flowlog.search import FlowSearch, TimeRange
 from appliance.flows import AnyArray
+from appliance.query.planner import sample_pieces
 from appliance.query.question import (
+    DISTINCT,
+    LAST_MS,
     SUMS,
     Provenance,
     Question,
@@ -35,16 +42,22 @@ class Range(NamedTuple):
 
 
 class QueryEngine:
-    """Answers questions about one flow log.
+    """Answers questions about one flow log and its samples.
 
     Parameters
     ----------
     search
         Its limits are those of every question.
+    samples
+        The folder of samples.
+    exact_rows
+        Questions over more records than this are answered from samples, where there are some.
     """
 
-    def __init__(self, search: FlowSearch) -> None:
-        self.search = search
+    def __init__(
+        self, search: FlowSearch, samples: Path | None = None, exact_rows: int = 0
+    ) -> None:
+        self.search, self.samples, self.exact_rows = search, samples, exact_rows
 
     def top(self, question: Question) -> TopAnswer:
         """Return the largest groups.
@@ -57,17 +70,23 @@ class QueryEngine:
             The log cannot be read.
         """
         began = time.monotonic()
-        table = self.search.run(top_statement(question), question, False)
+        table, provenance = self._ask(question, top_statement, question)
         parts = table.column("part").to_numpy()
-        figures = table.select([*SUMS, *question.measures])
+        is_sampled = provenance.method == "sampled"
+        figures = _with_errors(table, is_sampled).select(
+            [*SUMS, *(f"{name}_error" for name in SUMS if is_sampled), *question.measures]
+        )
+        keys = [item.name for item in question_items(question)]
         total = figures.slice(int(np.searchsorted(parts, 2))).to_pylist()
         other = figures.slice(int(np.searchsorted(parts, 1)), int((parts == 1).sum())).to_pylist()
-        rows = table.drop_columns(["part", "place"]).slice(0, int((parts == 0).sum()))
+        rows = figures.slice(0, int((parts == 0).sum()))
+        for place, name in enumerate(keys):
+            rows = rows.add_column(place, name, table.column(name).slice(0, rows.num_rows))
         return TopAnswer(
             with_names(self.search, rows),
             other[0] if other else None,
             {name: value or 0 for name, value in total[0].items()},
-            self._provenance(question, began),
+            replace(provenance, seconds=time.monotonic() - began),
         )
 
     def series(self, question: Question, now_ms: int) -> SeriesAnswer:
@@ -93,29 +112,70 @@ class QueryEngine:
         first, last = question.since_ms // step, (question.until_ms - 1) // step
         whole = replace(question, since_ms=first * step, until_ms=(last + 1) * step)
         received = Range(whole.since_ms, whole.until_ms + LATE_MS)
-        table = self.search.run(series_statement(whole), received, False)
-        names = [item.name for item in question_items(question)]
+        table, provenance = self._ask(whole, series_statement, received)
         bins = table.column("bin").to_numpy() - first
-        values = table.column("value").to_numpy()
-        rows = [
-            _row(
-                keys, is_other, _filled(bins[start:end], values[start:end], last - first + 1), step
-            )
-            for keys, is_other, start, end in _groups(table, names)
-        ]
+        values, variances = (table.column(n).to_numpy() for n in ("value", "variance"))
+        rows = []
+        names = [item.name for item in question_items(question)]
+        for keys, is_other, start, end in _groups(table, names):
+            filled, error = np.zeros(last - first + 1), np.zeros(last - first + 1)
+            filled[bins[start:end]] = values[start:end]
+            error[bins[start:end]] = np.sqrt(variances[start:end])
+            figures = statistics(filled, step)
+            rows.append(SeriesRow(keys, filled.tolist(), figures, is_other, error.tolist()))
         return SeriesAnswer(
             [number * step for number in range(first, last + 1)],
             step,
             rows,
             min(now_ms, whole.until_ms),
-            self._provenance(received, began),
+            replace(provenance, seconds=time.monotonic() - began),
         )
 
-    def _provenance(self, received: Any, began: float) -> Provenance:
-        damaged = tuple(self.search.damaged)
+    def _ask(
+        self,
+        question: Question,
+        statement: Callable[..., Statement],
+        received: TimeRange,
+    ) -> tuple[Any, Provenance]:
+        """Return the rows of an answer, and where they come from."""
         rows = self.search.rows_between(received.since_ms, received.until_ms)
-        seconds = time.monotonic() - began
-        return Provenance("exact", rows, rows, seconds, damaged)
+        pieces = self._sample_pieces(question, received, rows)
+        if not pieces:
+            table = self.search.run(statement(question), received, False)
+            return table, Provenance("exact", rows, rows, left_out=tuple(self.search.damaged))
+        table = self.search.run_over(statement(question, sampled=True), pieces)
+        described = [read_description(piece.file.path) for piece in pieces]
+        return table, Provenance(
+            "sampled",
+            sum(one.n_rows for one in described),
+            max(rows, sum(one.n_flows for one in described)),
+        )
+
+    def _sample_pieces(
+        self, question: Question, received: TimeRange, rows: int
+    ) -> list[SamplePiece]:
+        """Return the samples that answer a question; none where the log does, exactly.
+
+        Where the log reaches less far back than samples do, they answer too.
+        """
+        counts_distinct = any(name in DISTINCT for name in question.measures)
+        if question.exact or counts_distinct or self.samples is None:
+            return []
+        files = list_samples(self.samples)
+        oldest_ms = self.search.oldest_ms()
+        is_older = any(file.to_ms <= oldest_ms for file in files if file.to_ms > received.since_ms)
+        if rows <= self.exact_rows and not is_older:
+            return []
+        return sample_pieces(files, received.since_ms, min(received.until_ms, LAST_MS))
+
+
+def _with_errors(table: Any, is_sampled: bool) -> Any:
+    """Return a table with the standard error of each sum, where it has variances."""
+    for name in SUMS if is_sampled else ():
+        variances = table.column(f"{name}_variance").to_numpy()
+        errors = np.sqrt(np.maximum(variances, 0))
+        table = table.append_column(f"{name}_error", pa.array(errors))
+    return table
 
 
 def _groups(table: Any, names: Sequence[str]) -> list[tuple[dict[str, Any], bool, int, int]]:
@@ -127,16 +187,6 @@ def _groups(table: Any, names: Sequence[str]) -> list[tuple[dict[str, Any], bool
         is_other = rows[start].pop("is_other")
         groups.append(({} if is_other else rows[start], is_other, start, end))
     return groups
-
-
-def _filled(bins: AnyArray, values: AnyArray, n_bins: int) -> AnyArray:
-    filled = np.zeros(n_bins)
-    filled[bins.astype(np.intp)] = values
-    return filled
-
-
-def _row(keys: Mapping[str, Any], is_other: bool, values: AnyArray, step_ms: int) -> SeriesRow:
-    return SeriesRow(keys, values.tolist(), statistics(values, step_ms), is_other)
 
 
 def statistics(values: AnyArray, step_ms: int) -> Statistics:

@@ -59,6 +59,8 @@ class Question:
         Add what the groups leave of the total. Not by what both sides of a flow have.
     raw
         Do not scale by the sampling rate.
+    exact
+        Read every flow, however many there are.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class Question:
     limit: int = 10
     other: bool = False
     raw: bool = False
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if len(self.dimensions) > MAX_DIMENSIONS:
@@ -116,7 +119,7 @@ class Provenance:
     method
         "exact": every flow in the range was read; "sampled": estimated from some, with errors.
     rows_scanned, rows_in_range
-        Of the flow log; more than matched.
+        Records that were read, and that there are or were; both are more than matched.
     seconds
         How long it took.
     left_out
@@ -137,7 +140,8 @@ class TopAnswer:
     Attributes
     ----------
     rows
-        A pyarrow table: the items of the dimensions, the sums, the measures asked for.
+        A pyarrow table: the items of the dimensions, the sums, their standard errors
+        (`octets_error`, ...) where they are estimated, the measures asked for.
     other
         What the rows leave of the total, where the question asks for it and there is some.
     total
@@ -180,12 +184,15 @@ class SeriesRow:
         The sum of each bin.
     is_other
         It is what the other rows leave of the total.
+    errors
+        The standard error of each bin; zeros where the answer is exact.
     """
 
     keys: Mapping[str, Any]
     values: Sequence[float]
     statistics: Statistics
     is_other: bool = False
+    errors: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """The SQL that answers questions; it reads from a relation `log` with the flow log's columns.
 
-Values are parameters; every name in the text is from our own tables.
+Values are parameters; every name in the text is from our own tables. Over samples, each flow counts
+for `sample_weight` ones like it, and every sum has its variance beside it (`..._variance`): the sum
+of x**2 * s * (s - 1), or of (x * s)**2 * (s - 1) / s.
 """
 
 # ruff: noqa: S608 - names in the SQL come from our own tables, values are parameters.
@@ -13,6 +15,7 @@ from typing import Any
 from appliance.errors import InvalidQueryError
 from appliance.flowlog.conditions import condition_columns, where_branches
 from appliance.flowlog.questions import LAST_MS, Statement
+from appliance.flowlog.samples.files import WEIGHT
 from appliance.flows import COLLECTION_TIME, UNKNOWN_PROTOCOL
 from appliance.query.dimensions import Item, find_dimension
 from appliance.query.question import SUMS, Question
@@ -43,7 +46,7 @@ _MEASURE_READS = {
 _SOURCE, _DESTINATION = ("hash({}, {})".format(*ends) for ends in (_ADDRESSES[:2], _ADDRESSES[2:]))
 _MEASURES = {
     "mean_packet_size": "sum(octets) / nullif(sum(packets), 0)",
-    "mean_duration": f"avg({END} - {START})",
+    "mean_duration": f"sum(({END} - {START}) * flows) / sum(flows)",
     "sources": f"approx_count_distinct({_SOURCE})",
     "destinations": f"approx_count_distinct({_DESTINATION})",
     "ports": "approx_count_distinct(destination_transport_port)",
@@ -52,34 +55,40 @@ _MEASURES = {
 }
 
 
-def top_statement(question: Question) -> Statement:
+def top_statement(question: Question, *, sampled: bool = False) -> Statement:
     """Return the statement of a top list.
 
     Its rows are groups (`part` 0, the largest first), the rest (1) and the total (2), in this
     order. Without dimensions there is the total only.
+
+    Parameters
+    ----------
+    sampled
+        `log` is a sample.
     """
     items = question_items(question)
     extra = {name for measure in question.measures for name in _MEASURE_READS[measure]}
-    flows, reads, parameters = _flows(question, items, extra)
+    flows, reads, parameters = _flows(question, items, extra, sampled=sampled)
+    summed = summed_names(sampled)
     keys = [key for item in items for key in item.keys]
     parameters["row_limit"] = question.limit
     order = ", ".join(
         [f"{question.order} DESC NULLS LAST", *(f"{name} DESC" for name in SUMS), *keys]
     )
-    groups, total = _groups(keys, question.measures, _is_split(items))
-    parts = [_part(items, [*SUMS, *question.measures], 2, total)]
+    groups, total = _groups(keys, summed, question.measures, _is_split(items))
+    parts = [_part(items, [*summed, *question.measures], 2, total)]
     if items:
         ordered = f"SELECT *, row_number() OVER (ORDER BY {order}) AS place FROM best"
         shown = ", ".join(f"{item.printed} AS {item.name}" for item in items)
-        values = ", ".join([*SUMS, *question.measures])
+        values = ", ".join([*summed, *question.measures])
         parts.append(f"SELECT {shown}, {values}, 0 AS part, place FROM ({ordered})")
     if question.other and items:
         rest = ", ".join(
             f"(SELECT sum({name}) FROM grouped) - (SELECT sum({name}) FROM best) AS {name}"
-            for name in SUMS
+            for name in summed
         )
         has_rest = "(SELECT count(*) FROM grouped) > (SELECT count(*) FROM best)"
-        parts.append(_part(items, SUMS, 1, f"SELECT {rest} WHERE {has_rest}"))
+        parts.append(_part(items, summed, 1, f"SELECT {rest} WHERE {has_rest}"))
     sql = f"""
         , keyed AS NOT MATERIALIZED ({flows}), {groups},
         best AS MATERIALIZED (SELECT * FROM grouped ORDER BY {order} LIMIT $row_limit)
@@ -87,7 +96,14 @@ def top_statement(question: Question) -> Statement:
     return Statement(sql, parameters, reads)
 
 
-def _groups(keys: Sequence[str], measures: Sequence[str], is_split: bool) -> tuple[str, str]:
+def summed_names(sampled: bool) -> tuple[str, ...]:
+    """Return what is summed over flows: octets, packets and flows, of samples with variances."""
+    return (*SUMS, *(f"{name}_variance" for name in SUMS)) if sampled else SUMS
+
+
+def _groups(
+    keys: Sequence[str], summed: Sequence[str], measures: Sequence[str], is_split: bool
+) -> tuple[str, str]:
     """Return the relation `grouped`, and what selects the total, in which each flow counts once.
 
     Parameters
@@ -95,7 +111,7 @@ def _groups(keys: Sequence[str], measures: Sequence[str], is_split: bool) -> tup
     is_split
         `keyed` has flows for each of their sides.
     """
-    sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+    sums = ", ".join(f"sum({name}) AS {name}" for name in summed)
     listed = "".join(f"{key}, " for key in keys)
     if measures:
         # What was counted approximately, or is a mean, cannot be added up: all is read twice.
@@ -115,8 +131,8 @@ def _part(items: Sequence[Item], values: Sequence[str], part: int, relation: str
     return f"SELECT {nothing}{', '.join(values)}, {part} AS part, 0 AS place FROM ({relation})"
 
 
-def series_statement(question: Question) -> Statement:
-    """Return the statement of a series: item columns, `bin`, `value`, `is_other`.
+def series_statement(question: Question, *, sampled: bool = False) -> Statement:
+    """Return the statement of a series: item columns, `bin`, `value`, `variance`, `is_other`.
 
     The octets of a flow are spread evenly from its start to its end; one without times, or whose
     end is before its start, counts when it was received.
@@ -124,10 +140,13 @@ def series_statement(question: Question) -> Statement:
     if question.step_ms is None:
         raise ValueError("a series has a step")
     items = question_items(question)
-    flows, reads, parameters = _flows(question, items, {START, END}, late_ms=LATE_MS)
+    flows, reads, parameters = _flows(
+        question, items, {START, END}, late_ms=LATE_MS, sampled=sampled
+    )
     keys = [key for item in items for key in item.keys]
     listed = "".join(f"{key}, " for key in keys)
     value = question.order
+    variance = f"{value}_variance" if sampled else "0.0"
     parameters |= {
         "step": question.step_ms,
         "first": question.since_ms // question.step_ms,
@@ -143,26 +162,28 @@ def series_statement(question: Question) -> Statement:
     shown = "".join(f"{item.printed} AS {item.name}, " for item in items)
     best_keys = "".join(f"best.{key}, " for key in keys)
     sql = f"""
-        , keyed AS NOT MATERIALIZED (SELECT {listed}{value} AS value,
+        , keyed AS NOT MATERIALIZED (SELECT {listed}{value} AS value, {variance} AS variance,
             CASE WHEN {is_timed} THEN {START} ELSE {COLLECTION_TIME} END AS began,
             CASE WHEN {is_timed} THEN {END} ELSE {COLLECTION_TIME} END AS ended
             FROM ({flows})),
         spread AS NOT MATERIALIZED (
-            SELECT {listed}began // $step::BIGINT AS bin, value FROM keyed
+            SELECT {listed}began // $step::BIGINT AS bin, value, variance FROM keyed
             WHERE began // $step::BIGINT = ended // $step::BIGINT
             UNION ALL
-            SELECT {listed}bin, value * {share} AS value FROM (SELECT *, unnest(range(
+            SELECT {listed}bin, value * {share} AS value, variance * {share} * {share} AS variance
+            FROM (SELECT *, unnest(range(
                 greatest(began // $step::BIGINT, $first::BIGINT),
                 least(ended // $step::BIGINT, $last::BIGINT) + 1)) AS bin FROM keyed
                 WHERE began // $step::BIGINT < ended // $step::BIGINT)),
-        binned AS MATERIALIZED (SELECT {listed}bin, sum(value) AS value FROM spread
+        binned AS MATERIALIZED (SELECT {listed}bin, sum(value) AS value,
+            sum(variance) AS variance FROM spread
             WHERE bin BETWEEN $first::BIGINT AND $last::BIGINT GROUP BY ALL),
         best AS MATERIALIZED (SELECT {listed}sum(value) AS whole, true AS is_best FROM binned
             GROUP BY ALL ORDER BY whole DESC{"".join(f", {key}" for key in keys)}
             LIMIT $row_limit)
-        SELECT {shown}bin, value, is_other FROM (
-            SELECT {best_keys}bin, sum(value) AS value, is_best IS NULL AS is_other,
-                coalesce(max(whole), 0) AS whole
+        SELECT {shown}bin, value, variance, is_other FROM (
+            SELECT {best_keys}bin, sum(value) AS value, sum(variance) AS variance,
+                is_best IS NULL AS is_other, coalesce(max(whole), 0) AS whole
             FROM binned LEFT JOIN best ON {same} GROUP BY ALL)
         ORDER BY is_other, whole DESC{"".join(f", {key}" for key in keys)}, bin"""
     return Statement(sql, parameters, reads)
@@ -191,7 +212,12 @@ def _is_split(items: Sequence[Item]) -> bool:
 
 
 def _flows(
-    question: Question, items: Sequence[Item], extra: Iterable[str], late_ms: int = 0
+    question: Question,
+    items: Sequence[Item],
+    extra: Iterable[str],
+    late_ms: int = 0,
+    *,
+    sampled: bool = False,
 ) -> tuple[str, frozenset[str], dict[str, Any]]:
     """Return the relation of flows with keys and scaled counters, what it reads, its parameters.
 
@@ -204,6 +230,7 @@ def _flows(
     """
     keyed = {name for item in items for side in item.sides for name in side.reads}
     reads = keyed | {*_COUNTERS, *extra} | condition_columns(question.conditions)
+    reads |= {WEIGHT} if sampled else set()
     columns = ", ".join(_read(name) for name in sorted(reads))
     parameters: dict[str, Any] = {}
     time = ""
@@ -220,12 +247,7 @@ def _flows(
         f"SELECT * FROM ({' UNION ALL '.join(branches)})"
         " WHERE record_kind IS NULL OR record_kind = 0"
     )
-    scale = "" if question.raw else " * rate(sampling_rate)"
-    counters = (
-        f"coalesce(octet_delta_count, 0)::DOUBLE{scale} AS octets,"
-        f" coalesce(packet_delta_count, 0)::DOUBLE{scale} AS packets,"
-        " coalesce(delta_flow_count, 1)::DOUBLE AS flows"
-    )
+    counters = _counters(question.raw, sampled)
     keys_of_all = {key for item in items for key in item.keys}
     carried = "".join(f", {name}" for name in sorted({*extra, COLLECTION_TIME} - keys_of_all))
     selects = []
@@ -242,6 +264,22 @@ def _flows(
             f" FROM ({flows}) WHERE {where}"
         )
     return " UNION ALL ".join(selects), frozenset(reads), parameters
+
+
+def _counters(raw: bool, sampled: bool) -> str:
+    """Return what a flow counts for."""
+    weight = f" * {WEIGHT}" if sampled else ""
+    scale = weight if raw else f" * rate(sampling_rate){weight}"
+    of = {
+        "octets": f"coalesce(octet_delta_count, 0)::DOUBLE{scale}",
+        "packets": f"coalesce(packet_delta_count, 0)::DOUBLE{scale}",
+        "flows": f"coalesce(delta_flow_count, 1)::DOUBLE{weight}",
+    }
+    counters = [f"{value} AS {name}" for name, value in of.items()]
+    if sampled:
+        share = f"({WEIGHT} - 1) / {WEIGHT}"
+        counters += [f"({value}) ** 2 * {share} AS {n}_variance" for n, value in of.items()]
+    return ", ".join(counters)
 
 
 def _sides(items: Sequence[Item]) -> list[tuple[int, tuple[str, str]]]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import datetime
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +61,15 @@ class SampleFile:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplePiece:
+    """What is read of a sample: flows received in a part of its period, milliseconds UTC."""
+
+    file: SampleFile
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Described:
     """What a sample says of itself.
 
@@ -68,10 +79,13 @@ class Described:
         Records that it was drawn from.
     cursor
         How far in the log those of its period are in it.
+    n_rows
+        Records that it has.
     """
 
     n_flows: int
     cursor: Cursor
+    n_rows: int = 0
 
 
 def sample_path(folder: Path, level: Level, start_ms: int) -> Path:
@@ -140,15 +154,39 @@ def read_sample(path: Path, columns: list[str] | None = None) -> tuple[Any, Desc
     OSError
         It cannot be read.
     """
-    try:
+    with _damage_set_aside(path):
         file = pq.ParquetFile(path)
-        told = json.loads((file.schema_arrow.metadata or {})[_METADATA])
-        described = Described(int(told["flows"]), Cursor(*map(int, told["cursor"])))
         present = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
-        return file.read(present), described
+        return file.read(present), _described(file)
+
+
+def read_description(path: Path) -> Described:
+    """Return what a sample says of itself; its rows are not read.
+
+    Raises
+    ------
+    DamagedFile
+        It is damaged; it is set aside.
+    OSError
+        It cannot be read.
+    """
+    with _damage_set_aside(path):
+        return _described(pq.ParquetFile(path))
+
+
+@contextmanager
+def _damage_set_aside(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
         # What pyarrow says of damaged octets is an OSError without a number.
         if getattr(error, "errno", None) is not None:
             raise
         set_aside(path)
         raise DamagedFile(path, str(error)) from error
+
+
+def _described(file: pq.ParquetFile) -> Described:
+    fields = json.loads((file.schema_arrow.metadata or {})[_METADATA])
+    cursor = Cursor(*map(int, fields["cursor"]))
+    return Described(int(fields["flows"]), cursor, file.metadata.num_rows)

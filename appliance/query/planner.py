@@ -1,0 +1,54 @@
+"""What answers a question: the flow log, or samples where it would take too long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from appliance.flowlog.samples.files import DAY_MS, LEVELS, Level, SampleFile, SamplePiece
+
+HOURS_UP_TO_MS = 3 * DAY_MS
+DAYS_UP_TO_MS = 93 * DAY_MS
+
+
+def sample_pieces(files: Sequence[SampleFile], since_ms: int, until_ms: int) -> list[SamplePiece]:
+    """Return what to read of samples for a range, each moment of it from one sample.
+
+    Short ranges are read from samples of hours, longer ones from those of days and months, which
+    have fewer rows; what there is no such sample of is read from another.
+
+    Parameters
+    ----------
+    files
+        By the start of their period.
+    """
+    most = _coarsest(until_ms - since_ms)
+    pieces = []
+    time_ms = since_ms
+    while time_ms < until_ms:
+        here = [file for file in files if file.from_ms <= time_ms < file.to_ms]
+        if not here:
+            later = [file.from_ms for file in files if file.from_ms > time_ms]
+            time_ms = min(later, default=until_ms)
+            continue
+        file = min(here, key=lambda f: _rank(f, most, since_ms, until_ms))
+        end_ms = min(file.to_ms, until_ms)
+        pieces.append(SamplePiece(file, time_ms, end_ms))
+        time_ms = end_ms
+    return pieces
+
+
+def _coarsest(length_ms: int) -> Level:
+    if length_ms <= HOURS_UP_TO_MS:
+        return "hour"
+    return "day" if length_ms <= DAYS_UP_TO_MS else "month"
+
+
+def _rank(file: SampleFile, most: Level, since_ms: int, until_ms: int) -> tuple[bool, bool, int]:
+    """Return the order in which samples of a moment are taken: the smallest first.
+
+    The coarsest level that is wanted, where it lies in the range as a whole; else the finest.
+    """
+    level = LEVELS.index(file.level)
+    is_inside = since_ms <= file.from_ms and file.to_ms <= until_ms
+    is_wanted = is_inside and level <= LEVELS.index(most)
+    return (not is_wanted, level > LEVELS.index(most), -level if is_wanted else level)

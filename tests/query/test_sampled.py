@@ -1,0 +1,132 @@
+"""Answers from samples: near the exact ones, and as near as they say."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from appliance.flowlog import FlowSearch
+from appliance.flowlog.samples.files import DAY_MS, HOUR_MS, SampleFile, period_end
+from appliance.flowlog.samples.keeper import SampleKeeper, SampleLimits
+from appliance.flows import V4_MAPPED
+from appliance.query.engine import QueryEngine
+from appliance.query.planner import sample_pieces
+from appliance.query.question import Question
+
+START_MS = 4_102_444_800_000
+HOURS, FLOWS_AN_HOUR = 5, 6000
+RANGE = {"since_ms": START_MS, "until_ms": START_MS + HOURS * HOUR_MS}
+
+
+@pytest.fixture
+def sampled(log: Any, make_batch: Any) -> QueryEngine:
+    """An engine over five hours of which a third of the flows is in samples."""
+    random = np.random.default_rng(1)
+    for hour in range(HOURS):
+        octets = (random.pareto(1.2, FLOWS_AN_HOUR) * 800 + 40).astype("u8")
+        start = START_MS + hour * HOUR_MS + random.integers(0, HOUR_MS - 1000, FLOWS_AN_HOUR)
+        log.write(
+            [
+                make_batch(
+                    FLOWS_AN_HOUR,
+                    hour,
+                    np.sort(start),
+                    octet_delta_count=octets,
+                    source_address_lo=random.integers(1, 20, FLOWS_AN_HOUR).astype("u8")
+                    | np.uint64(V4_MAPPED | 0x0A000000),
+                )
+            ]
+        )
+        log.maintain()
+    samples = log.directory.parent / "samples"
+    keeper = SampleKeeper(log.directory, samples, SampleLimits(2000, 5000, 9000))
+    while keeper.load_once(START_MS / 1000).busy:
+        pass
+    keeper.finish(START_MS / 1000)
+    return QueryEngine(FlowSearch(log.directory), samples, exact_rows=10_000)
+
+
+@pytest.mark.parametrize("dimension", ["source", "host", "protocol", "source_port"])
+def test_top_when_estimated_then_within_its_error_and_says_so(
+    sampled: QueryEngine, dimension: str
+) -> None:
+    question = Question((dimension,), limit=50, **RANGE)
+    estimated, exact = (
+        sampled.top(question),
+        sampled.top(Question((dimension,), limit=50_000, exact=True, **RANGE)),
+    )
+    assert (estimated.provenance.method, exact.provenance.method) == ("sampled", "exact")
+    assert estimated.provenance.rows_in_range == HOURS * FLOWS_AN_HOUR
+    assert estimated.provenance.rows_scanned < HOURS * FLOWS_AN_HOUR / 2
+    key = exact.rows.schema.names[0]
+    true = {row[key]: row for row in exact.rows.to_pylist()}
+    deviations = [
+        abs(row[measure] - true[row[key]][measure]) / max(row[f"{measure}_error"], 1e-9)
+        for row in estimated.rows.to_pylist()
+        for measure in ("octets", "flows")
+        if row["octets_error"] > 0
+    ]
+    assert np.mean(np.array(deviations) < 1.96) > 0.8
+    for measure in ("octets", "packets", "flows"):
+        distance = abs(estimated.total[measure] - exact.total[measure])
+        assert distance <= 4 * estimated.total[f"{measure}_error"]
+
+
+def test_series_when_estimated_then_each_bin_has_its_error(sampled: QueryEngine) -> None:
+    question = Question(("source",), step_ms=HOUR_MS, limit=3, **RANGE)
+    estimated = sampled.series(question, RANGE["until_ms"])
+    exact = sampled.series(Question(("source",), step_ms=HOUR_MS, limit=3, exact=True, **RANGE), 0)
+    assert (estimated.provenance.method, exact.provenance.method) == ("sampled", "exact")
+    sums = [np.sum([row.values for row in answer.rows], axis=0) for answer in (estimated, exact)]
+    errors = np.sqrt(np.sum([np.square(row.errors) for row in estimated.rows], axis=0))
+    assert np.all(np.abs(sums[0] - sums[1]) <= 4 * errors)
+    assert all(error > 0 for row in estimated.rows for error in row.errors)
+    assert not any(error for row in exact.rows for error in row.errors)
+
+
+def test_top_when_the_range_is_short_or_distinct_is_asked_then_exact(sampled: QueryEngine) -> None:
+    hour = Question(("source",), since_ms=START_MS, until_ms=START_MS + HOUR_MS)
+    assert sampled.top(hour).provenance.method == "exact"
+    distinct = Question(("protocol",), ("sources",), **RANGE)
+    assert sampled.top(distinct).provenance.method == "exact"
+
+
+def test_top_when_the_log_is_gone_then_samples_outlive_it(sampled: QueryEngine, log: Any) -> None:
+    before = sampled.top(Question((), **RANGE)).total
+    oldest = min((log.directory / "flows").iterdir())
+    oldest.unlink()
+    after = sampled.top(Question((), **RANGE))
+    assert after.provenance.method == "sampled"
+    assert after.total == before
+
+
+def _file(level: Any, start_ms: int) -> SampleFile:
+    return SampleFile(Path(f"{level}.{start_ms}"), level, start_ms, period_end(level, start_ms))
+
+
+def test_pieces_when_levels_overlap_then_each_moment_is_read_once() -> None:
+    days = [_file("day", START_MS + day * DAY_MS) for day in range(4)]
+    hours = [_file("hour", START_MS + hour * HOUR_MS) for hour in range(5 * 24)]
+    files = sorted([*days, *hours], key=lambda file: file.from_ms)
+    since, until = START_MS + HOUR_MS // 2, START_MS + 5 * DAY_MS - 1000
+    pieces = sample_pieces(files, since, until)
+    assert pieces[0].from_ms == since
+    assert pieces[-1].to_ms == until
+    assert all(one.to_ms == other.from_ms for one, other in pairwise(pieces))
+    levels = [piece.file.level for piece in pieces]
+    assert levels == ["hour"] * 24 + ["day"] * 3 + ["hour"] * 24
+    short = sample_pieces(files, START_MS, START_MS + 2 * DAY_MS)
+    assert {piece.file.level for piece in short} == {"hour"}
+
+
+def test_pieces_when_hours_are_gone_then_a_day_serves_in_part() -> None:
+    files = [_file("day", START_MS), _file("hour", START_MS + DAY_MS + HOUR_MS)]
+    pieces = sample_pieces(files, START_MS + HOUR_MS, START_MS + 2 * DAY_MS)
+    assert [(p.file.level, p.from_ms, p.to_ms) for p in pieces] == [
+        ("day", START_MS + HOUR_MS, START_MS + DAY_MS),
+        ("hour", START_MS + DAY_MS + HOUR_MS, START_MS + DAY_MS + 2 * HOUR_MS),
+    ]
