@@ -36,7 +36,6 @@ from appliance.contracts import (
     StoreFactory,
 )
 from appliance.errors import ApplianceError, SettingsError, StartupError, StorageError
-from appliance.flowlog.questions import taken_names
 from appliance.flows import Column, set_plugin_columns
 from appliance.guard import (
     Guard,
@@ -61,6 +60,7 @@ from appliance.guard.values import nothing, optional
 from appliance.nfacctd.active_config import active_config
 from appliance.nfacctd.overrides import with_overrides
 from appliance.plugin_manager import build_plugin_manager
+from appliance.query.dimensions import taken_names
 from appliance.ratelimit import RateLimited
 from appliance.registrations import call_of, collect, entries_of, refuse_duplicates
 from appliance.settings import CORE_SETTINGS, Setting, Settings, SettingsFile, read_settings_file

@@ -11,6 +11,7 @@ from appliance.app import open_app
 from appliance.contracts import FlowStore, Selection
 from appliance.flowlog import FlowSearch
 from appliance.traffic.generator import ExporterProfile, Generator, Order, Transmission
+from tests.asking import totals
 from tests.collector.running import RunningCollector
 
 
@@ -45,11 +46,11 @@ def opened_store(running: RunningCollector) -> Iterator[FlowStore]:
 
 
 def assert_rollups_equal_the_log(running: RunningCollector) -> None:
-    """Load what is left of the log of an appliance that has stopped, and compare the totals."""
-    log = FlowSearch(running.data / "flowlog").totals()
+    """Load what is left of the log of an appliance that has stopped, and compare the sums."""
+    log = totals(FlowSearch(running.data / "flowlog"))
     assert log.flows > 0
     with opened_store(running) as store:
         while store.load_once(time.time()).rows:
             pass
-        totals = store.totals(Selection())
-    assert (totals.flows, totals.packets, totals.octets) == (log.flows, log.packets, log.octets)
+        sums = store.totals(Selection())
+    assert (sums.flows, sums.packets, sums.octets) == (log.flows, log.packets, log.octets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -16,6 +16,9 @@ from appliance.flowlog.conditions import HELP, parse_condition
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.questions import ORDERS, FlowQuestion, column_name
 from appliance.flowlog.times import time_range
+
+if TYPE_CHECKING:
+    from appliance.flowlog.search import FlowSearch
 
 MAX_ROWS = 1_000_000
 FORMATS = ("table", "csv", "json", "parquet")
@@ -83,20 +86,21 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         columns = ()
     elif shown is not None:
         columns = tuple(column_name(name.strip()) for name in shown.split(","))
-    answer(
-        ctx,
-        given,
-        lambda search, common: search.flows(
-            FlowQuestion(
-                **common,
-                limit=given["limit"],
-                order=given["order"],
-                options=options,
-                columns=columns,
-            )
-        ),
-        lambda table: _table(table, given, is_usual=columns == FlowQuestion.columns),
-    )
+
+    def ask(search: FlowSearch, common: dict[str, Any]) -> Answered:
+        question = FlowQuestion(
+            **common,
+            limit=given["limit"],
+            order=given["order"],
+            options=options,
+            columns=columns,
+        )
+        table = search.flows(question)
+        return Answered(
+            table, lambda: _table(table, given, is_usual=columns == FlowQuestion.columns)
+        )
+
+    answer(ctx, given, ask)
 
 
 def load_plugin_columns(ctx: click.Context, directory: Path | None) -> None:
@@ -118,11 +122,17 @@ def _table(table: Any, given: dict[str, Any], *, is_usual: bool) -> str:
     return flows_table(table, width, utc_now())
 
 
+class Answered(NamedTuple):
+    """An answer for programs, a pyarrow table, and what makes a text for people of it."""
+
+    table: Any
+    text: Callable[[], str]
+
+
 def answer(
     ctx: click.Context,
     given: dict[str, Any],
-    ask: Callable[[Any, dict[str, Any]], Any],
-    tabulate: Callable[[Any], str],
+    ask: Callable[[FlowSearch, dict[str, Any]], Answered],
 ) -> None:
     """Ask the flow log and write what it answers.
 
@@ -131,24 +141,22 @@ def answer(
     given
         The values of `log_options`, and the conditions where the command takes some.
     ask
-        Called with a `FlowSearch` and the fields that questions share; returns a pyarrow table.
-    tabulate
-        Makes that table a text for people.
+        Called with the fields that questions share.
     """
     now_ms = int(time.time() * 1000)
     since_ms, until_ms = time_range(given["last"], given["since"], given["until"], now_ms)
     texts = (*given.get("conditions", ()), *given.get("where", ()))
     conditions = tuple(parse_condition(text) for text in texts)
     common = {"since_ms": since_ms, "until_ms": until_ms, "conditions": conditions}
-    directory, limits = _where_and_how(ctx, given)
+    directory, limits = where_and_how(ctx, given)
 
     from appliance.flowlog.output import write_answer, write_text
     from appliance.flowlog.search import FlowSearch
 
     search = FlowSearch(directory, limits)
-    table = ask(search, common)
+    table, tabulate = ask(search, common)
     if given["form"] == "table":
-        write_text(tabulate(table), given["output"])
+        write_text(tabulate(), given["output"])
     else:
         write_answer(table, given["form"], given["output"])
     for reason in reasons_for_nothing(directory) if not table.num_rows else ():
@@ -157,7 +165,7 @@ def answer(
         click.echo(f"appliance: left out, damaged: {text}", err=True)
 
 
-def _where_and_how(ctx: click.Context, given: dict[str, Any]) -> tuple[Path, QueryLimits]:
+def where_and_how(ctx: click.Context, given: dict[str, Any]) -> tuple[Path, QueryLimits]:
     """Return the directory and the limits: options first, then the settings."""
     directory, limits = given["directory"], QueryLimits()
     if directory is None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from appliance.cli.flows import answer, load_plugin_columns, log_options
+from appliance.cli.flows import Answered, answer, load_plugin_columns, log_options
+
+if TYPE_CHECKING:
+    from appliance.flowlog.search import FlowSearch
 
 EPILOG = """\b
 Views:
@@ -39,12 +42,12 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         if sys.stdin.isatty():
             raise click.UsageError('missing STATEMENT, such as "select count(*) from flows"', ctx)
         statement = sys.stdin.read()
-    answer(
-        ctx,
-        given,
-        lambda search, common: search.sql(statement, common["since_ms"], common["until_ms"]),
-        _table,
-    )
+
+    def ask(search: FlowSearch, common: dict[str, Any]) -> Answered:
+        table = search.sql(statement, common["since_ms"], common["until_ms"])
+        return Answered(table, lambda: _table(table))
+
+    answer(ctx, given, ask)
 
 
 def _table(table: Any) -> str:

@@ -18,7 +18,6 @@ from typing import Any
 
 import click
 
-from appliance.flowlog.questions import MEASURES, TopQuestion
 from appliance.protocols import PROTOCOL_NAMES
 
 _GAP = 2
@@ -33,16 +32,6 @@ _SHORTER = (
     ("_address", ""),
     ("_as_number", "_as"),
 )
-_HEADINGS = {
-    "application_id": "application",
-    "application_name": "name",
-    "interface_name": "name",
-    "interface_description": "description",
-    "service_port": "port",
-}
-"""Headings of `top`, where the column beside says of what they are."""
-
-_NO_VALUE = "(none)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +65,14 @@ def terminal_width(output: Path | None) -> int | None:
     return shutil.get_terminal_size().columns
 
 
-def _heading(name: str) -> str:
+def heading(name: str) -> str:
+    """Return the heading of a column."""
     for long, short in _SHORTER:
         name = name.removesuffix(long) + short if name.endswith(long) else name
     return name.removeprefix("bgp_").replace("_", " ")
 
 
-def wide_table(answer: Any, heading: Callable[[str], str] = _heading) -> str:
+def wide_table(answer: Any, heading: Callable[[str], str] = heading) -> str:
     """Return every column of an answer, one row each, times in full.
 
     Parameters
@@ -94,8 +84,8 @@ def wide_table(answer: Any, heading: Callable[[str], str] = _heading) -> str:
     """
     rows = answer.to_pylist()
     columns = [
-        Column(heading(name), tuple(_cell(name, row[name]) for row in rows), is_number)
-        for name, is_number in _numbers(answer)
+        Column(heading(name), tuple(cell(name, row[name]) for row in rows), is_number)
+        for name, is_number in numbers(answer)
     ]
     return aligned(columns)
 
@@ -119,7 +109,7 @@ def flows_table(answer: Any, width: int, now: datetime) -> str:
         return tuple(cell(row) for row in rows)
 
     def number(name: str) -> tuple[str, ...]:
-        return of(lambda row: _cell(name, row[name]))
+        return of(lambda row: cell(name, row[name]))
 
     columns = [
         Column("time UTC", tuple(f"{time:{form}}" if time else "" for time in received)),
@@ -141,45 +131,6 @@ def flows_table(answer: Any, width: int, now: datetime) -> str:
     if rows and missing:
         lines += f"left out to fit: {', '.join(missing)} (--wide shows all)\n"
     return lines
-
-
-def top_table(answer: Any, question: TopQuestion, width: int | None, *, raw_numbers: bool) -> str:
-    """Return groups with their share, and the total.
-
-    Parameters
-    ----------
-    answer
-        A pyarrow table whose last row is the total, as the question asks for; or without rows.
-    """
-    rows = answer.to_pylist()
-    labels = _labels(len(rows), question)
-    keys = [(name, is_number) for name, is_number in _numbers(answer) if name not in MEASURES]
-    columns = []
-    for place, (name, is_number) in enumerate(keys):
-        cells = [_key(name, row[name]) for row in rows]
-        for row, label in labels.items():
-            cells[row] = label if place == 0 else ""
-        elastic = name == "interface_description"
-        heading = _HEADINGS.get(name) or _heading(name)
-        columns.append(Column(heading, tuple(cells), is_number, int(elastic), elastic))
-    whole = rows[-1][question.order] if rows else 0
-    for measure in MEASURES:
-        values = [row[measure] for row in rows]
-        cells = [str(v) if raw_numbers else scaled(v, "B" * (measure == "octets")) for v in values]
-        columns.append(Column(measure, tuple(cells), True))
-        if measure == question.order:
-            shares = tuple(f"{v / whole:.1%}" if whole else "" for v in values)
-            columns.append(Column("share", shares, True))
-    columns = columns if width is None else fit(columns, width)
-    return aligned(columns, emphasis=width is not None, last_is_sum=True)
-
-
-def _labels(n_rows: int, question: TopQuestion) -> dict[int, str]:
-    """Return what the rows without keys are called, by place."""
-    if not n_rows:
-        return {}
-    other = {question.limit: "other"} if n_rows - 1 > question.limit else {}
-    return {**other, n_rows - 1: "total"}
 
 
 def scaled(value: float, unit: str = "") -> str:
@@ -226,7 +177,7 @@ def aligned(columns: Sequence[Column], *, emphasis: bool = False, last_is_sum: b
     return "".join(f"{line}\n" for line in lines)
 
 
-def _numbers(answer: Any) -> Iterable[tuple[str, bool]]:
+def numbers(answer: Any) -> Iterable[tuple[str, bool]]:
     """Return the columns of an answer, and whether they are numbers to people."""
     import pyarrow as pa
 
@@ -235,13 +186,8 @@ def _numbers(answer: Any) -> Iterable[tuple[str, bool]]:
         yield field.name, not is_name and not pa.types.is_string(field.type)
 
 
-def _key(name: str, value: Any) -> str:
-    if value is None and not name.endswith(("_name", "_description")):
-        return _NO_VALUE
-    return _cell(name, value)
-
-
-def _cell(name: str, value: Any) -> str:
+def cell(name: str, value: Any) -> str:
+    """Return a value as people read it."""
     if value is None:
         return ""
     if name == "protocol_identifier":

@@ -2,75 +2,126 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from appliance.cli.flows import answer, load_plugin_columns, search_options
-from appliance.errors import QueryError, StorageError
+from appliance.cli.flows import Answered, answer, load_plugin_columns, search_options
+from appliance.cli.options import Invocation
+from appliance.errors import InvalidQueryError
+from appliance.flowlog import SAMPLES_FOLDER
 from appliance.flowlog.conditions import HELP
-from appliance.flowlog.questions import DIMENSIONS, MEASURES, TopQuestion, dimensions
+from appliance.query.dimensions import DIMENSIONS, is_dimension
+from appliance.query.question import DISTINCT, LAST_MS, MEANS, SUMS, Question, TopAnswer
 
 if TYPE_CHECKING:
     from appliance.flowlog.search import FlowSearch
+    from appliance.query.engine import QueryEngine
 
 MAX_GROUPS = 100_000
+MEASURES = (*MEANS, *DISTINCT)
+EXACT_ROWS = 20_000_000
+"""Of a flow log that is named, whose settings are not known."""
+
+
+def engine_options(command: Any) -> Any:
+    """Add the options of commands that ask the query engine."""
+    for option in (
+        click.option("--exact", is_flag=True, help="Read every flow, however long it takes."),
+        click.option("--raw", is_flag=True, help="Do not scale by the sampling rate."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command("top", epilog=f"DIMENSION is one of: {', '.join(DIMENSIONS)}.\n\n{HELP}")
-@click.argument("dimension", default="source")
-@click.argument("conditions", nargs=-1, metavar="[CONDITION]...")
+@click.argument("words", nargs=-1, metavar="[DIMENSION]... [CONDITION]...")
 @click.option("--limit", type=click.IntRange(1, MAX_GROUPS), default=10, show_default=True)
-@click.option("--order", type=click.Choice(MEASURES), default="octets", show_default=True)
+@click.option("--order", type=click.Choice([*SUMS, *MEASURES]), default="octets", show_default=True)
+@click.option(
+    "--measure",
+    "measures",
+    multiple=True,
+    type=click.Choice(MEASURES),
+    help="Show this too; repeatable. Numbers of sources and the like are approximate.",
+)
 @click.option("--other", is_flag=True, help="Add a row with all the rest.")
-@click.option("--raw", is_flag=True, help="Do not scale by the sampling rate.")
+@click.option("--rate", is_flag=True, help="Bits, packets and flows a second, not sums.")
 @click.option("--raw-numbers", is_flag=True, help="Plain numbers in the table, no kB or MB.")
+@engine_options
 @search_options
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Show who and what made the most traffic.
 
-    Groups the flows that satisfy every CONDITION by DIMENSION, such as: appliance top service
-    --last 1h exporter=192.0.2.1
+    Groups the flows that satisfy every CONDITION by up to three DIMENSIONs (default: source), such
+    as: appliance top source service --last 1h exporter=192.0.2.1
 
-    With host, port, interface and as, a flow counts for both its sides. The total counts each
-    flow once. CSV, JSON and Parquet have plain numbers, and neither share nor total.
+    Addresses can be cut to prefixes: source/24, pair/16. With host, port, interface and as, a flow
+    counts for both its sides. The total counts each flow once. Of very many flows the figures are
+    estimated from samples, and the table says how exactly. CSV, JSON and Parquet have plain sums,
+    and neither share nor total.
     """
     load_plugin_columns(ctx, given["directory"])
-    if given["dimension"] not in dimensions() and "=" in given["dimension"]:
-        given["conditions"] = (given["dimension"], *given["conditions"])
-        given["dimension"] = "source"
-    question = TopQuestion(
-        given["dimension"],
-        limit=given["limit"],
-        order=given["order"],
-        other=given["other"],
-        total=given["form"] == "table",
-        raw=given["raw"],
-    )
-    answer(
-        ctx,
-        given,
-        lambda search, common: _groups(search, replace(question, **common)),
-        lambda table: _table(table, question, given),
-    )
+    words = list(given["words"])
+    dimensions: list[str] = []
+    # A first word that is neither is refused as a dimension, with the list of them.
+    while words and (is_dimension(words[0]) or not (dimensions or _is_condition(words[0]))):
+        dimensions.append(words.pop(0))
+    given["conditions"] = tuple(words)
+
+    def ask(search: FlowSearch, common: dict[str, Any]) -> Answered:
+        question = Question(
+            tuple(dimensions) or ("source",),
+            tuple(dict.fromkeys([*given["measures"], *_measure_of(given["order"])])),
+            order=given["order"],
+            limit=given["limit"],
+            other=given["other"],
+            raw=given["raw"],
+            exact=given["exact"],
+            **common,
+        )
+        if given["rate"] and not (question.since_ms and question.until_ms < LAST_MS):
+            raise InvalidQueryError("a rate needs a range: give --last, or --from and --to")
+        top = engine_of(ctx, search, given["directory"]).top(question)
+        return Answered(_rows(top), lambda: _table(top, question, given))
+
+    answer(ctx, given, ask)
 
 
-def _groups(search: FlowSearch, question: TopQuestion) -> Any:
-    """Return the groups, with names as far as they can be had."""
-    from appliance.flowlog.option_names import with_names
+def engine_of(ctx: click.Context, search: FlowSearch, directory: Path | None) -> QueryEngine:
+    """Return what answers questions about a flow log and the samples beside it."""
+    from appliance.query.engine import QueryEngine
 
-    groups = search.top(question)
-    try:
-        return with_names(search, groups)
-    except (QueryError, StorageError) as error:
-        click.echo(f"appliance: without names: {error}", err=True)
-        return groups
+    exact_rows = EXACT_ROWS
+    if directory is None:
+        exact_rows = ctx.ensure_object(Invocation).app.settings["search.exact_rows"]
+    return QueryEngine(search, search.directory.parent / SAMPLES_FOLDER, exact_rows)
 
 
-def _table(table: Any, question: TopQuestion, given: dict[str, Any]) -> str:
-    from appliance.cli.tables import terminal_width, top_table
+def _is_condition(word: str) -> bool:
+    return any(sign in word for sign in "=<>~ ")
+
+
+def _measure_of(order: str) -> tuple[str, ...]:
+    return (order,) if order in MEASURES else ()
+
+
+def _rows(top: TopAnswer) -> Any:
+    """Return the groups, and the rest as a row without keys."""
+    import pyarrow as pa
+
+    if top.other is None:
+        return top.rows
+    field = top.rows.schema.field
+    rest = {name: pa.array([value], field(name).type) for name, value in top.other.items()}
+    return pa.concat_tables([top.rows, pa.table(rest)], promote_options="default")
+
+
+def _table(top: TopAnswer, question: Question, given: dict[str, Any]) -> str:
+    from appliance.cli.tables import terminal_width
+    from appliance.cli.top_tables import top_table
 
     width = terminal_width(given["output"])
-    return top_table(table, question, width, raw_numbers=given["raw_numbers"])
+    return top_table(top, question, width, raw_numbers=given["raw_numbers"], is_rate=given["rate"])

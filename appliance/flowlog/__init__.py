@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from appliance.flowlog.conditions import Condition, parse_condition
     from appliance.flowlog.limits import Cursor, FlowLogLimits, QueryLimits
     from appliance.flowlog.maintainer import Maintainer, MaintenanceReport
-    from appliance.flowlog.questions import FlowQuestion, TopQuestion
+    from appliance.flowlog.questions import FlowQuestion
     from appliance.flowlog.reader import FlowLogReader, LogSnapshot
     from appliance.flowlog.schema import Rows, batch_from_rows
-    from appliance.flowlog.search import FlowSearch, Totals
+    from appliance.flowlog.search import FlowSearch
     from appliance.flowlog.writer import FlowLogWriter
 
 FLOW_LOG_FOLDER = "flowlog"
 """Its folder in the data directory."""
+
+SAMPLES_FOLDER = "samples"
+"""The folder of its samples, beside it."""
 
 _MODULES = {
     "Condition": "conditions",
@@ -36,14 +39,13 @@ _MODULES = {
     "Maintainer": "maintainer",
     "QueryLimits": "limits",
     "Rows": "schema",
-    "TopQuestion": "questions",
-    "Totals": "search",
     "batch_from_rows": "schema",
     "parse_condition": "conditions",
 }
 
 __all__ = [
     "FLOW_LOG_FOLDER",
+    "SAMPLES_FOLDER",
     "Condition",
     "Cursor",
     "FlowLogLimits",
@@ -56,8 +58,6 @@ __all__ = [
     "MaintenanceReport",
     "QueryLimits",
     "Rows",
-    "TopQuestion",
-    "Totals",
     "batch_from_rows",
     "parse_condition",
 ]

@@ -28,10 +28,7 @@ from appliance.flowlog.questions import (
     LAST_MS,
     FlowQuestion,
     Statement,
-    TopQuestion,
     flows_statement,
-    top_statement,
-    totals_statement,
 )
 from appliance.flowlog.reader import FlowLogReader, LogSnapshot
 from appliance.flowlog.samples.files import SampleFile, SamplePiece
@@ -50,14 +47,6 @@ more."""
 
 INTERRUPT_SECONDS = 0.05
 DESCRIPTORS = Path("/proc/self/fd")
-
-
-class Totals(NamedTuple):
-    """Sums over the log."""
-
-    flows: int
-    packets: int
-    octets: int
 
 
 class TimeRange(Protocol):
@@ -107,16 +96,6 @@ class FlowSearch:
         """
         octets = () if question.columns else self._octets_columns(question.options)
         return self.run(flows_statement(question, octets), question, question.options)
-
-    def top(self, question: TopQuestion) -> Any:
-        """Return the biggest groups as a pyarrow table: key columns, octets, packets, flows."""
-        return self.run(top_statement(question), question, False)
-
-    def totals(self, question: TopQuestion | None = None) -> Totals:
-        """Return the sums over all flows that match; scaled unless the question is raw."""
-        asked = question or TopQuestion("protocol")
-        (row,) = self.run(totals_statement(asked), asked, False).to_pylist()
-        return Totals(int(row["flows"]), int(row["packets"]), int(row["octets"]))
 
     def run(self, statement: Statement, question: TimeRange, options: bool) -> Any:
         """Return the answer of one statement as a pyarrow table.

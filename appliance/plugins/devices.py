@@ -176,21 +176,23 @@ def _seconds(
     """Ask the flow log for the sums of each second."""
     if not (folder / "flows").is_dir():
         return
-    from appliance.flowlog import FlowSearch, QueryLimits, TopQuestion, parse_condition
+    from appliance.flowlog import FlowSearch, QueryLimits, parse_condition
+    from appliance.query.engine import QueryEngine
+    from appliance.query.question import Question
 
     limits = QueryLimits(
         settings["search.memory"], settings["search.threads"], settings["search.timeout"]
     )
     since, until = math.floor(span[0]), math.floor(span[1]) + 1
-    question = TopQuestion(
-        "second",
-        since * 1000,
-        until * 1000,
-        (parse_condition(f"exporter={exporter.address}"),),
+    question = Question(
+        ("second",),
+        conditions=(parse_condition(f"exporter={exporter.address}"),),
+        since_ms=since * 1000,
+        until_ms=until * 1000,
         limit=until - since,
     )
-    found = FlowSearch(folder, limits).top(question).to_pylist()
-    for row in sorted(found, key=lambda row: int(row["second"])):
+    rows = QueryEngine(FlowSearch(folder, limits)).top(question).rows.to_pylist()
+    for row in sorted(rows, key=lambda row: int(row["second"])):
         yield int(row["second"]), Measure(row["octets"], row["packets"], row["flows"])
 
 

@@ -21,9 +21,8 @@ from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, write_status
 from appliance.contracts import FlowStore, LogLoader
 from appliance.errors import StorageError
-from appliance.flowlog import Cursor, Maintainer
+from appliance.flowlog import SAMPLES_FOLDER, Cursor, Maintainer
 from appliance.flowlog.expiry_clock import ExpiryClock
-from appliance.flowlog.samples.files import SAMPLES_FOLDER
 from appliance.flowlog.samples.keeper import SampleKeeper, SampleLimits
 from appliance.guard import PluginFailures
 from appliance.processes.parent import parent_watch

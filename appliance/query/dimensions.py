@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appliance.errors import InvalidQueryError
-from appliance.flows import COLLECTION_TIME, plugin_columns
+from appliance.flowlog.conditions import ADDRESSES, ALIASES
+from appliance.flows import COLLECTION_TIME, COLUMNS, plugin_columns
+from appliance.query.question import DISTINCT, MEANS, SUMS
 
 _PREFIX = re.compile(r"(?P<name>[a-z_]+)/(?P<bits>\d{1,3})")
 _V4_BITS = 32
@@ -280,6 +282,20 @@ def dimensions() -> Mapping[str, Dimension]:
         for column in plugin_columns()
     }
     return {**DIMENSIONS, **of_plugins}
+
+
+def taken_names() -> set[str]:
+    """Return the names that mean something in questions, which no plugin's column may have."""
+    ours = {column.name for column in COLUMNS}
+    items = {item.name for dimension in DIMENSIONS.values() for item in dimension.items}
+    measures = {*SUMS, *MEANS, *DISTINCT}
+    return ours | {*ADDRESSES, *ALIASES, *DIMENSIONS, *items, *measures, "kind"}
+
+
+def is_dimension(text: str) -> bool:
+    """Tell whether `find_dimension` knows a text, or says what is wrong with its prefix."""
+    match = _PREFIX.fullmatch(text)
+    return (match["name"] if match else text) in dimensions()
 
 
 def find_dimension(text: str) -> Dimension:

@@ -89,10 +89,12 @@ def top_statement(question: Question, *, sampled: bool = False) -> Statement:
         )
         has_rest = "(SELECT count(*) FROM grouped) > (SELECT count(*) FROM best)"
         parts.append(_part(items, summed, 1, f"SELECT {rest} WHERE {has_rest}"))
+    counters = ", ".join(f"counter({name}) AS {name}" for name in SUMS)
     sql = f"""
         , keyed AS NOT MATERIALIZED ({flows}), {groups},
         best AS MATERIALIZED (SELECT * FROM grouped ORDER BY {order} LIMIT $row_limit)
-        SELECT * FROM ({" UNION ALL BY NAME ".join(parts)}) ORDER BY part, place"""
+        SELECT * REPLACE ({counters}) FROM ({" UNION ALL BY NAME ".join(parts)})
+        ORDER BY part, place"""
     return Statement(sql, parameters, reads)
 
 

@@ -15,6 +15,7 @@ import psutil
 from appliance.app import open_app
 from appliance.flowlog import FlowSearch
 from appliance.processes.supervision import supervisor_of
+from tests.asking import totals
 from tests.collector.running import RunningCollector, free_port
 
 
@@ -68,7 +69,7 @@ def test_demo_when_run_then_top_shows_traffic_of_three_exporters(tmp_path: Path)
         assert not any(child.is_running() for child in children)
     finally:
         running.close()
-    assert FlowSearch(running.data / "flowlog").totals().flows > 0
+    assert totals(FlowSearch(running.data / "flowlog")).flows > 0
 
 
 def test_run_when_the_collector_is_killed_then_it_comes_back_and_when_stopped_not(

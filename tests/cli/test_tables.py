@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.cli.tables import Column, aligned, fit, flows_table, printable, scaled, top_table
-from appliance.flowlog.questions import DEFAULT_COLUMNS, TopQuestion
+from appliance.cli.tables import Column, aligned, fit, flows_table, printable, scaled
+from appliance.cli.top_tables import top_table
+from appliance.flowlog.questions import DEFAULT_COLUMNS
+from appliance.query.question import Question, TopAnswer
 
 NOW = datetime(2026, 1, 31, 12, 0, 0)
 FLOW = {
@@ -72,18 +74,21 @@ def test_flows_when_sampled_or_of_another_day_then_rate_and_date() -> None:
 def test_top_when_a_description_does_not_fit_then_it_is_cut_before_it_goes() -> None:
     table = pa.table(
         {
-            "exporter_address": ["192.0.2.1", None],
-            "interface": [7, None],
-            "interface_name": ["ge-0/0/7", None],
-            "interface_description": ["to the provider in the cellar", None],
-            "octets": [5, 5],
-            "packets": [1, 1],
-            "flows": [1, 1],
+            "exporter_address": ["192.0.2.1"],
+            "interface": [7],
+            "interface_name": ["ge-0/0/7"],
+            "interface_description": ["to the provider in the cellar"],
+            "octets": [5],
+            "packets": [1],
+            "flows": [1],
         }
     )
+    top = TopAnswer(table, None, {"octets": 5, "packets": 1, "flows": 1})
+    question = Question(("interface",))
 
     def first(width: int) -> str:
-        return top_table(table, TopQuestion("interface"), width, raw_numbers=False).splitlines()[1]
+        text = top_table(top, question, width, raw_numbers=False, is_rate=False)
+        return text.splitlines()[1]
 
     assert first(120).startswith("192.0.2.1          7  ge-0/0/7  to the provider in the cellar  ")
     assert first(80).startswith("192.0.2.1          7  ge-0/0/7  to the provider…  ")

@@ -12,8 +12,8 @@ import pytest
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
-from appliance.flowlog.questions import DIMENSIONS
 from appliance.flows import V4_MAPPED, FlowBatch
+from appliance.query.dimensions import DIMENSIONS
 
 
 @pytest.fixture
@@ -80,6 +80,34 @@ def test_top_when_dimension_is_unknown_then_one_sentence(
 ) -> None:
     assert run_command_line(group, ["top", "nobody", "--directory", str(directory)]) == 2
     assert "cannot group by 'nobody', expected source" in capsys.readouterr().err
+
+
+def test_top_when_several_dimensions_and_prefixes_then_grouped_by_all(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = rows(capsys, "source/30", "destination_port", "--directory", directory)
+    assert [(row["source_prefix"], row["destination_transport_port"]) for row in found] == [
+        ("10.0.0.4/30", 53),
+        ("10.0.0.0/30", 53),
+    ]
+    assert [row["flows"] for row in found] == [9, 6]
+    four = ("top", "source", "destination", "port", "protocol", "--directory", str(directory))
+    assert run_command_line(group, list(four)) == 2
+    assert "at most 3 dimensions" in capsys.readouterr().err
+
+
+def test_top_when_measures_and_rates_are_asked_then_shown(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["protocol", "--measure", "sources", "--measure", "mean_packet_size", "--rate"]
+    bounds = ["--from", "0", "--to", "8", "--directory", directory]
+    assert run("top", *words, *bounds) == 2
+    assert "a rate needs a range" in capsys.readouterr().err
+    bounds[1] = "1969-12-31T23:59:59Z"
+    found = rows(capsys, "protocol", "--order", "sources", "--directory", directory)
+    assert found == [
+        {"protocol_identifier": 17, "octets": 15000, "packets": 1500, "flows": 15, "sources": 5}
+    ]
 
 
 def run(*words: object) -> int:

@@ -20,11 +20,12 @@ from appliance.app import open_app
 from appliance.collector.feeding import FeedCollector
 from appliance.collector.late_rows import bin_columns, more_than
 from appliance.contracts import FlowStore, Selection
-from appliance.flowlog import FlowSearch, Totals
+from appliance.flowlog import FlowSearch
 from appliance.flowlog.schema import arrow_type
 from appliance.flows import FlowBatch
 from appliance.plugins.pmacct.feed import FeedPlan, TableFeed
 from appliance.plugins.pmacct.source import SourceTable
+from tests.asking import Totals, totals
 
 START = 1_700_000_040
 UTC = FeedPlan(bin_seconds=60, margin_seconds=10.0, zone=datetime.UTC)
@@ -75,7 +76,7 @@ class Feeding:
         self.now += seconds
         assert self.collector is not None
         self.collector.poll(0.0)
-        return FlowSearch(self.folder / "data" / "flowlog").totals()
+        return totals(FlowSearch(self.folder / "data" / "flowlog"))
 
     def rolled_up(self) -> Totals:
         """Load what the log has; return what the roll-ups have."""

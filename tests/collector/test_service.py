@@ -18,6 +18,7 @@ from appliance.flowlog import FlowSearch
 from appliance.traffic.generator import ExporterProfile, Generator, Order, Transmission
 from appliance.traffic.generator.exporters import GeneratedBlock, Sums
 from appliance.traffic.source_sockets import SourceSockets
+from tests.asking import totals
 from tests.collector.running import RunningCollector, free_port
 
 TRAFFIC = Path(__file__).parents[1] / "data" / "traffic.pcap"
@@ -58,9 +59,9 @@ def test_totals_when_exporters_sample_then_are_scaled(collector: RunningCollecto
     sent = Transmission(Generator(profiles), collector.target, Order(flows=3_000)).run()
     collector.wait_for("datagrams", sent.datagrams)
     assert collector.stop() == 0
-    totals = FlowSearch(collector.data / "flowlog").totals()
-    assert totals.flows == sent.flows
-    assert (totals.octets, totals.packets) == (sent.scaled_octets, sent.scaled_packets)
+    sums = totals(FlowSearch(collector.data / "flowlog"))
+    assert sums.flows == sent.flows
+    assert (sums.octets, sums.packets) == (sent.scaled_octets, sent.scaled_packets)
     exporters = collector.status()["exporters"]
     assert sum(e.get("sampling_assumed", 0) for e in exporters.values()) == 0
 
@@ -146,10 +147,10 @@ def test_softflowd_when_it_exports_real_traffic_then_sums_equal_nfcapds(
         )
         collector.wait_for("datagrams", 3)
     assert collector.stop() == 0
-    totals = FlowSearch(collector.data / "flowlog").totals()
+    sums = totals(FlowSearch(collector.data / "flowlog"))
     expected = _nfdump_sums(theirs)
     assert expected[0] > 100
-    assert (totals.flows, totals.packets, totals.octets) == expected
+    assert (sums.flows, sums.packets, sums.octets) == expected
 
 
 @contextlib.contextmanager

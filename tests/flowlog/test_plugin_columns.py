@@ -12,11 +12,12 @@ from appliance import Column, StartupError
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.messages.block import block_of
-from appliance.flowlog import FlowSearch, TopQuestion
+from appliance.flowlog import FlowSearch
 from appliance.flowlog.conditions import parse_condition
 from appliance.flowlog.questions import FlowQuestion
 from appliance.flows import FlowBatch, set_plugin_columns
 from appliance.plugins import ipfix, netflow_v9
+from tests.asking import top
 from tests.decoding.building import IPFIX, RECEIVED_MS, V9, a_set, datagram, template
 from tests.test_app import app_of, plugin
 
@@ -60,7 +61,7 @@ def test_columns_when_files_are_from_before_and_after_then_absent_and_there(
     where = (parse_condition("site_number=9"),)
     (row,) = search.flows(FlowQuestion(columns=("owner",), conditions=where, limit=1)).to_pylist()
     assert row == {"owner": "bob"}
-    groups = search.top(TopQuestion("site_number", order="flows")).to_pylist()
+    groups = top(search, "site_number", order="flows")
     assert {row["site_number"]: row["flows"] for row in groups}[9] == 2
     (sums,) = search.sql("select sum(risk) as risk from records").to_pylist()
     assert sums == {"risk": 5.0}

@@ -29,7 +29,6 @@ from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import Cursor
 from appliance.flowlog.names import set_aside
 
-SAMPLES_FOLDER = "samples"
 STATE_FILE = "state.json"
 
 Level = Literal["hour", "day", "month"]

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from appliance.contracts import MEASURES, Direction, MeasureName
 from appliance.errors import QueryError
-from appliance.flowlog import FlowSearch, QueryLimits, TopQuestion, parse_condition
+from appliance.flowlog import FlowSearch, QueryLimits, parse_condition
 from appliance.flowlog.conditions import Condition
 from appliance.plugins.rollups.bins import Span
 from appliance.plugins.rollups.classify import LocalNetworks
 from appliance.plugins.rollups.dimensions import Dimension
 from appliance.plugins.rollups.grouping import LARGEST_SUM, IntArray, added_up
+from appliance.query.engine import QueryEngine
+from appliance.query.question import Question, TopAnswer
 
 MOST_NAMES = 100_000
 """So many of a part of an hour are read; what the others can have is in the bound."""
@@ -76,20 +78,20 @@ class LogQuestions:
         conditions = [parse_condition(f"exporter={exporter}")]
         if len(directions) == 1:
             conditions.append(direction_condition(Direction(directions[0]), self.local))
-        question = TopQuestion(
-            _SEARCHED[dimension],
-            span.since * 1000,
-            span.until * 1000,
-            tuple(conditions),
-            limit=MOST_NAMES,
+        question = Question(
+            (_SEARCHED[dimension],),
             order=by,
+            conditions=tuple(conditions),
+            since_ms=span.since * 1000,
+            until_ms=span.until * 1000,
+            limit=MOST_NAMES,
             other=True,
         )
         try:
-            table = FlowSearch(self.log, self.limits).top(question)
+            answer = QueryEngine(FlowSearch(self.log, self.limits)).top(question)
         except QueryError as error:
             raise QueryError(f"{error}, or ask for whole hours") from error
-        return _names(table, by)
+        return _names(answer, by)
 
 
 def direction_condition(direction: Direction, local: LocalNetworks) -> Condition:
@@ -115,14 +117,13 @@ def _contains(side: str, local: LocalNetworks) -> str:
     return f"({' OR '.join(tests) or 'FALSE'})"
 
 
-def _names(table: Any, by: MeasureName) -> LogNames:
-    """Take the answer of a search: name, octets, packets, flows; a last row has the rest."""
-    names = ["::" if name is None else str(name) for name in table.column(0).to_pylist()]
-    columns = [np.asarray(table.column(measure), np.uint64) for measure in MEASURES]
+def _names(answer: TopAnswer, by: MeasureName) -> LogNames:
+    """Take the answer of a search."""
+    rows, other = answer.rows, answer.other or {}
+    names = ["::" if name is None else str(name) for name in rows.column(0).to_pylist()]
+    columns = [np.asarray(rows.column(measure), np.uint64) for measure in MEASURES]
     sums = np.minimum(np.column_stack(columns), np.uint64(LARGEST_SUM)).astype(np.int64)
-    rest = np.zeros(3, np.int64)
-    if len(names) > MOST_NAMES:
-        names, sums, rest = names[:MOST_NAMES], sums[:MOST_NAMES], sums[MOST_NAMES]
+    rest = np.array([min(int(other.get(m, 0)), LARGEST_SUM) for m in MEASURES], np.int64)
     threshold = rest.copy()
     if rest.any():
         place = MEASURES.index(by)

@@ -11,9 +11,10 @@ import pytest
 
 from appliance.contracts import Direction, Measure, Selection
 from appliance.errors import QueryError
-from appliance.flowlog import FlowSearch, TopQuestion
+from appliance.flowlog import FlowSearch
 from appliance.flows import address_halves
 from appliance.plugins.rollups.bins import Size
+from tests.asking import top, totals
 from tests.plugins.rollups.world import HOUR, START
 
 
@@ -33,10 +34,9 @@ class TestAnswers:
             since, until = sorted(random.integers(START - HOUR, START + 7 * HOUR, 2).tolist())
             since, until = since // 60 * 60, -(-until // 60) * 60
             found = world.store.totals(Selection(since=since, until=until))
-            question = TopQuestion("source", since * 1000, until * 1000, limit=1000)
-            expected = search.totals(question)
+            expected = totals(search, since_ms=since * 1000, until_ms=until * 1000)
             assert found == Measure(expected.octets, expected.packets, expected.flows)
-        everything = search.totals()
+        everything = totals(search)
         assert world.store.totals(Selection()).flows == everything.flows
 
     def test_top_when_at_most_n_names_then_equal_to_the_flow_log(self, world: Any):
@@ -46,8 +46,8 @@ class TestAnswers:
         for first, last in [*ranges, (0, 6 * 60)]:
             since, until = START + first * 60, START + last * 60 + 60
             for dimension in ("source", "destination"):
-                question = TopQuestion(dimension, since * 1000, until * 1000, limit=1000)
-                expected = search.top(question).to_pylist()
+                span = {"since_ms": since * 1000, "until_ms": until * 1000}
+                expected = top(search, dimension, limit=1000, **span)
                 found = world.top(dimension, since=since, until=until)
                 assert [tuple(row) for row in found.rows] == [tuple(r.values()) for r in expected]
                 assert (found.error, found.other) == (Measure(), Measure())

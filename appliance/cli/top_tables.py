@@ -1,0 +1,119 @@
+"""Groups of flows as a table for people: keys, sums or rates, shares, errors, the total."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from appliance.cli.tables import Column, aligned, cell, fit, heading, numbers, scaled
+from appliance.query.question import SUMS, Provenance, Question, TopAnswer
+
+_HEADINGS = {
+    "application_id": "application",
+    "application_name": "name",
+    "interface_name": "name",
+    "interface_description": "description",
+    "service_port": "port",
+    "tcp_control_bits": "tcp flags",
+    "mean_packet_size": "octets/packet",
+    "mean_duration": "duration",
+}
+"""Headings where the column beside says of what they are."""
+
+_RATE_HEADINGS = {"octets": "bit/s", "packets": "packets/s", "flows": "flows/s"}
+_NO_VALUE = "(none)"
+
+_PLAIN: Callable[[float], str] = "{:.15g}".format
+_WRITERS: Mapping[str, Callable[[float], str]] = {
+    "octets": lambda value: scaled(value, "B"),
+    "mean_duration": lambda value: f"{value / 1000:.1f} s",
+}
+
+
+def top_table(
+    top: TopAnswer, question: Question, width: int | None, *, raw_numbers: bool, is_rate: bool
+) -> str:
+    """Return groups with their share, and the total.
+
+    Parameters
+    ----------
+    width
+        Of the terminal; None for a pipe or file.
+    raw_numbers
+        Write plain numbers, not such as 1.2 MB.
+    is_rate
+        Write what a second had on average, octets as bits.
+    """
+    rows = [*top.rows.to_pylist(), *([top.other] if top.other else []), top.total]
+    if not top.rows.num_rows:
+        rows = []
+    labels = {len(rows) - 1: "total"} | ({len(rows) - 2: "other"} if top.other else {})
+    columns = _key_columns(top, rows, labels)
+    seconds = (question.until_ms - question.since_ms) / 1000 if is_rate else 0.0
+    for name in (*SUMS, *question.measures):
+        columns.append(_measure_column(name, rows, seconds, raw_numbers=raw_numbers))
+        if name == question.order and name in SUMS:
+            whole = top.total[name]
+            columns += _share_columns(name, rows, whole, top.provenance)
+    columns = columns if width is None else fit(columns, width)
+    lines = aligned(columns, emphasis=width is not None, last_is_sum=True)
+    return lines + "".join(f"{note}\n" for note in _notes(top.provenance))
+
+
+def _key_columns(
+    top: TopAnswer, rows: Sequence[Mapping[str, Any]], labels: Mapping[int, str]
+) -> list[Column]:
+    figures = [name for name in top.rows.schema.names if name in top.total]
+    columns: list[Column] = []
+    for name, is_number in numbers(top.rows):
+        if name in figures:
+            continue
+        cells = [_key(name, row.get(name)) for row in rows]
+        for row, label in labels.items() if rows else ():
+            cells[row] = "" if columns else label
+        elastic = name == "interface_description"
+        text = _HEADINGS.get(name) or heading(name)
+        columns.append(Column(text, tuple(cells), is_number, int(elastic), elastic))
+    return columns
+
+
+def _measure_column(
+    name: str, rows: Sequence[Mapping[str, Any]], seconds: float, *, raw_numbers: bool
+) -> Column:
+    if seconds and name in SUMS:
+        factor = (8 if name == "octets" else 1) / seconds
+        unit = "bit/s" if name == "octets" else ""
+        text = _RATE_HEADINGS[name] if raw_numbers or name != "octets" else "rate"
+        values = [row[name] * factor for row in rows]
+        cells = [f"{v:.0f}" if raw_numbers else scaled(v, unit) for v in values]
+        return Column(text, tuple(cells), True)
+    write = _PLAIN if raw_numbers else _WRITERS.get(name, scaled)
+    cells = ["" if row.get(name) is None else write(row[name]) for row in rows]
+    return Column(_HEADINGS.get(name, name), tuple(cells), True)
+
+
+def _share_columns(
+    name: str, rows: Sequence[Mapping[str, Any]], whole: float, provenance: Provenance
+) -> list[Column]:
+    shares = tuple(f"{row[name] / whole:.1%}" if whole else "" for row in rows)
+    columns = [Column("share", shares, True)]
+    if provenance.method == "sampled":
+        errors = (row.get(f"{name}_error", 0) / max(row[name], 1) for row in rows)
+        columns.append(Column("±", tuple(f"{error:.1%}" for error in errors), True))
+    return columns
+
+
+def _notes(provenance: Provenance) -> list[str]:
+    if provenance.method != "sampled":
+        return []
+    scanned, whole = (scaled(n) for n in (provenance.rows_scanned, provenance.rows_in_range))
+    return [
+        f"estimated from {scanned} of {whole} flows, ± is one standard error"
+        " (--exact reads them all)"
+    ]
+
+
+def _key(name: str, value: Any) -> str:
+    if value is None and not name.endswith(("_name", "_description")):
+        return _NO_VALUE
+    return cell(name, value)
