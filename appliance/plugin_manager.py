@@ -32,6 +32,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.users",
     "appliance.plugins.analytics",
     "appliance.plugins.devices",
+    "appliance.plugins.explore",
     "appliance.plugins.collector_control",
     "appliance.plugins.metrics",
     "appliance.plugins.host",

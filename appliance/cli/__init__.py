@@ -26,6 +26,7 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
         "serve": CoreCommand("appliance.cli.serve", "Answer the REST API."),
         "cert": CoreCommand("appliance.cli.cert", "Make a self-signed certificate for HTTPS."),
         "top": CoreCommand("appliance.cli.top", "Show who and what made the most traffic."),
+        "series": CoreCommand("appliance.cli.series", "Draw traffic over time."),
         "flows": CoreCommand("appliance.cli.flows", "Search single flows."),
         "sql": CoreCommand("appliance.cli.sql", "Ask the flow log in SQL."),
         "exporters": CoreCommand(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from appliance.errors import InvalidQueryError
 from appliance.flowlog import SAMPLES_FOLDER
 from appliance.flowlog.conditions import HELP
 from appliance.query.dimensions import DIMENSIONS, is_dimension
-from appliance.query.question import DISTINCT, LAST_MS, MEANS, SUMS, Question, TopAnswer
+from appliance.query.question import DISTINCT, MEANS, SUMS, Question, TopAnswer
 
 if TYPE_CHECKING:
     from appliance.flowlog.search import FlowSearch
@@ -64,16 +66,13 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     and neither share nor total.
     """
     load_plugin_columns(ctx, given["directory"])
-    words = list(given["words"])
-    dimensions: list[str] = []
-    # A first word that is neither is refused as a dimension, with the list of them.
-    while words and (is_dimension(words[0]) or not (dimensions or _is_condition(words[0]))):
-        dimensions.append(words.pop(0))
-    given["conditions"] = tuple(words)
+    dimensions, given["conditions"] = split_words(given["words"])
 
     def ask(search: FlowSearch, common: dict[str, Any]) -> Answered:
+        if given["rate"]:
+            common["until_ms"] = min(common["until_ms"], int(time.time() * 1000))
         question = Question(
-            tuple(dimensions) or ("source",),
+            dimensions or ("source",),
             tuple(dict.fromkeys([*given["measures"], *_measure_of(given["order"])])),
             order=given["order"],
             limit=given["limit"],
@@ -82,8 +81,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
             exact=given["exact"],
             **common,
         )
-        if given["rate"] and not (question.since_ms and question.until_ms < LAST_MS):
-            raise InvalidQueryError("a rate needs a range: give --last, or --from and --to")
+        if given["rate"] and not question.since_ms:
+            raise InvalidQueryError("a rate needs a range: give --last or --from")
         top = engine_of(ctx, search, given["directory"]).top(question)
         return Answered(_rows(top), lambda: _table(top, question, given))
 
@@ -98,6 +97,19 @@ def engine_of(ctx: click.Context, search: FlowSearch, directory: Path | None) ->
     if directory is None:
         exact_rows = ctx.ensure_object(Invocation).app.settings["search.exact_rows"]
     return QueryEngine(search, search.directory.parent / SAMPLES_FOLDER, exact_rows)
+
+
+def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the dimensions that words begin with, and the conditions that follow.
+
+    A first word that is neither is a dimension that is not known.
+    """
+    place = 0
+    while place < len(words) and (
+        is_dimension(words[place]) or (place == 0 and not _is_condition(words[0]))
+    ):
+        place += 1
+    return tuple(words[:place]), tuple(words[place:])
 
 
 def _is_condition(word: str) -> bool:

@@ -57,7 +57,7 @@ def top_table(
             columns += _share_columns(name, rows, whole, top.provenance)
     columns = columns if width is None else fit(columns, width)
     lines = aligned(columns, emphasis=width is not None, last_is_sum=True)
-    return lines + "".join(f"{note}\n" for note in _notes(top.provenance))
+    return lines + "".join(f"{note}\n" for note in notes(top.provenance))
 
 
 def _key_columns(
@@ -103,7 +103,8 @@ def _share_columns(
     return columns
 
 
-def _notes(provenance: Provenance) -> list[str]:
+def notes(provenance: Provenance) -> list[str]:
+    """Return lines below a table: of what an estimate was made."""
     if provenance.method != "sampled":
         return []
     scanned, whole = (scaled(n) for n in (provenance.rows_scanned, provenance.rows_in_range))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from appliance.flowlog import FLOW_LOG_FOLDER, SAMPLES_FOLDER
+from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.option_names import with_names
 from appliance.flowlog.questions import Statement
 from appliance.flowlog.samples.files import SamplePiece, list_samples, read_description
@@ -30,6 +32,7 @@ from appliance.query.question import (
     TopAnswer,
 )
 from appliance.query.statements import LATE_MS, question_items, series_statement, top_statement
+from appliance.settings import Settings
 
 PERCENTILE = 0.95
 
@@ -39,6 +42,15 @@ class Range(NamedTuple):
 
     since_ms: int
     until_ms: int
+
+
+class Group(NamedTuple):
+    """The rows [start, end) of a series that have the same keys, or are the rest of all."""
+
+    keys: Mapping[str, Any]
+    is_other: bool
+    start: int
+    end: int
 
 
 class QueryEngine:
@@ -117,7 +129,7 @@ class QueryEngine:
         values, variances = (table.column(n).to_numpy() for n in ("value", "variance"))
         rows = []
         names = [item.name for item in question_items(question)]
-        for keys, is_other, start, end in _groups(table, names):
+        for keys, is_other, start, end in self._named(_groups(table, names), table, names):
             filled, error = np.zeros(last - first + 1), np.zeros(last - first + 1)
             filled[bins[start:end]] = values[start:end]
             error[bins[start:end]] = np.sqrt(variances[start:end])
@@ -130,6 +142,17 @@ class QueryEngine:
             min(now_ms, whole.until_ms),
             replace(provenance, seconds=time.monotonic() - began),
         )
+
+    def _named(self, groups: Sequence[Group], table: Any, names: Sequence[str]) -> list[Group]:
+        """Return groups whose keys have the names that exporters tell beside their numbers."""
+        own = [group for group in groups if not group.is_other]
+        keys = table.select(names).take([group.start for group in own])
+        named = with_names(self.search, keys).to_pylist() if names else [{} for _ in own]
+        rest = [group for group in groups if group.is_other]
+        return [
+            *(group._replace(keys=keys) for group, keys in zip(own, named, strict=True)),
+            *rest,
+        ]
 
     def _ask(
         self,
@@ -169,6 +192,16 @@ class QueryEngine:
         return sample_pieces(files, received.since_ms, min(received.until_ms, LAST_MS))
 
 
+def engine_from_settings(settings: Settings) -> QueryEngine:
+    """Return the engine over the flow log and the samples of an appliance."""
+    limits = QueryLimits(
+        settings["search.memory"], settings["search.threads"], settings["search.timeout"]
+    )
+    data = Path(settings["data_directory"])
+    search = FlowSearch(data / FLOW_LOG_FOLDER, limits)
+    return QueryEngine(search, data / SAMPLES_FOLDER, settings["search.exact_rows"])
+
+
 def _with_errors(table: Any, is_sampled: bool) -> Any:
     """Return a table with the standard error of each sum, where it has variances."""
     for name in SUMS if is_sampled else ():
@@ -178,14 +211,13 @@ def _with_errors(table: Any, is_sampled: bool) -> Any:
     return table
 
 
-def _groups(table: Any, names: Sequence[str]) -> list[tuple[dict[str, Any], bool, int, int]]:
-    """Return keys, whether they are the rest, and where rows of a group begin and end."""
+def _groups(table: Any, names: Sequence[str]) -> list[Group]:
     rows = table.select([*names, "is_other"]).to_pylist()
     starts = [n for n, row in enumerate(rows) if n == 0 or row != rows[n - 1]]
     groups = []
     for start, end in pairwise([*starts, len(rows)]):
         is_other = rows[start].pop("is_other")
-        groups.append(({} if is_other else rows[start], is_other, start, end))
+        groups.append(Group({} if is_other else rows[start], is_other, start, end))
     return groups
 
 

@@ -17,7 +17,8 @@ NO_TOKEN = "No valid token provided"  # noqa: S105 - a message of the API, no se
 NOT_AVAILABLE = "The database is not available at the moment, try again later"
 NOT_ADMINISTRATOR = "Administrative privileges required"
 
-_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
+_SOON = {"Retry-After": "1"}
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: _SOON, 503: _SOON}
 
 
 def error_body(message: str) -> dict[str, object]:

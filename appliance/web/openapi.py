@@ -54,6 +54,13 @@ class OrNull:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyValue:
+    """A value of an example whose type is data."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
 class AnyKeys:
     """An object of an example whose keys are data."""
 
@@ -206,7 +213,7 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
 
 def shown_example(example: object) -> object:
     """Return an example as JSON, without what only its schema says."""
-    if isinstance(example, OrNull | AnyKeys):
+    if isinstance(example, OrNull | AnyKeys | AnyValue):
         return shown_example(example.value)
     if isinstance(example, Mapping):
         return {name: shown_example(value) for name, value in example.items()}
@@ -217,6 +224,8 @@ def shown_example(example: object) -> object:
 
 def schema_of(example: object) -> dict[str, Any]:
     """Return the JSON schema that an example suggests."""
+    if isinstance(example, AnyValue):
+        return {}
     if isinstance(example, OrNull):
         inner = schema_of(example.value)
         return {**inner, "type": [inner["type"], "null"]}

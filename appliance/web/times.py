@@ -52,6 +52,12 @@ class Interval(NamedTuple):
     number: int
     unit: str
 
+    @property
+    def seconds(self) -> int | None:
+        """Its length; None where the calendar says it."""
+        unit = _UNIT_SECONDS.get(self.unit)
+        return None if unit is None else self.number * unit
+
     def before(self, now: float, zone: tzinfo) -> float:
         """Return when the interval that ends now began: M and y by the calendar, from 1970 on."""
         if self.unit in _UNIT_SECONDS:

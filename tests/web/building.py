@@ -31,7 +31,7 @@ from appliance.contracts import (
 )
 from appliance.guard import PluginFailures
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins import analytics, auth, devices, metrics, users
+from appliance.plugins import analytics, auth, devices, explore, metrics, users
 from appliance.plugins.sql_accounts import account_store_from_url
 from appliance.settings import Settings, SettingsFile
 from appliance.web.application import build_web
@@ -263,6 +263,7 @@ def plugin_routes(settings: Settings) -> list[Route]:
     return [
         *analytics.register_routes(),
         *devices.register_routes(),
+        *explore.register_routes(),
         *metrics.register_routes(),
         *auth.register_routes(),
         *users.register_routes(),

@@ -1,0 +1,137 @@
+"""`/api/v1/explore`: what the query engine answers, over the web."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.flowlog import FlowLogLimits, FlowLogWriter
+from appliance.plugins import explore
+from appliance.query.turns import QueryTurns
+from tests.query.reference import Flow, batch_of
+from tests.web.building import NOW
+
+BASE = "/api/v1/explore"
+NOW_MS = int(NOW) * 1000
+
+
+@pytest.fixture
+def flows(settings: Any) -> Path:
+    """A flow log: for half an hour 10.0.0.n sends n x 600 octets a minute, n from 1 to 4."""
+    log: Path = settings["data_directory"] / "flowlog"
+    writer = FlowLogWriter(log, FlowLogLimits(minimum_free_octets=0))
+    writer.start()
+    start = NOW_MS // 60_000 * 60_000 - 30 * 60_000
+    for minute in range(30):
+        at = start + minute * 60_000
+        writer.append(
+            batch_of(
+                [Flow(n, 9, 40000, 443, n * 600, at, at + 1000, at + 1000) for n in range(1, 5)]
+            )
+        )
+    writer.flush({}, NOW_MS)
+    writer.close(NOW_MS)
+    return log
+
+
+def test_top_when_asked_then_rows_rest_total_and_where_they_come_from(
+    client: Any, flows: Path
+) -> None:
+    reply = client.get(f"{BASE}/top?by=source&limit=2&other=true&last=1h")
+    answer = reply.json
+    assert answer["rows"] == [
+        {"source_address": "10.0.0.4", "octets": 72_000, "packets": 30, "flows": 30},
+        {"source_address": "10.0.0.3", "octets": 54_000, "packets": 30, "flows": 30},
+    ]
+    assert (answer["other"]["octets"], answer["total"]["octets"]) == (54_000, 180_000)
+    assert (answer["method"], answer["rows_scanned"], answer["left_out"]) == ("exact", 120, [])
+    assert answer["until"] == "2021-06-15T11:46:17Z"
+
+
+def test_top_when_filtered_and_by_several_then_only_those(client: Any, flows: Path) -> None:
+    answer = client.get(
+        f"{BASE}/top?by=source/31,destination_port&filter=source%3D10.0.0.2/31%20and%20port%3D443"
+        "&measures=sources&order=sources"
+    ).json
+    (row,) = answer["rows"]
+    assert (row["source_prefix"], row["destination_transport_port"]) == ("10.0.0.2/31", 443)
+    assert (row["octets"], row["sources"]) == (5 * 600 * 30, 2)
+
+
+def test_series_when_asked_then_bins_statistics_and_the_rest(client: Any, flows: Path) -> None:
+    answer = client.get(f"{BASE}/series?by=source&limit=1&step=10m&last=30m").json
+    best, rest = answer["rows"]
+    assert (best["keys"], best["is_other"]) == ({"source_address": "10.0.0.4"}, False)
+    assert (rest["keys"], rest["is_other"]) == ({}, True)
+    assert len(best["values"]) == len(answer["starts"]) == 4
+    assert best["statistics"]["sum"] == 72_000
+    assert best["statistics"]["maximum"] == pytest.approx(24_000 / 600)
+    assert best["errors"] == [0, 0, 0, 0]
+    assert answer["step_seconds"] == 600
+    assert answer["complete_until"] == "2021-06-15T11:46:16.500000Z"
+
+
+def test_series_when_no_step_is_given_then_one_that_fits(client: Any, flows: Path) -> None:
+    for last, step in (("2m", 1), ("1h", 30), ("1d", 600), ("30d", 21_600), ("5y", 864_000)):
+        answer = client.get(f"{BASE}/series?last={last}").json
+        assert answer["step_seconds"] == step
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("top?by=nonsense", "Cannot group by 'nonsense'"),
+        ("top?by=a,b,c,d", "At most 3 dimensions"),
+        ("top?order=noise", "Cannot order by 'noise'"),
+        ("top?filter=what", "What"),
+        ("top?limit=0", "limit"),
+        ("top?last=0h", "last"),
+        ("top?exact=perhaps", "exact"),
+        ("series?step=1M", "step: expected"),
+        ("series?step=1s&last=1d", "choose another step"),
+        ("series?measures=sources&order=sources", "Cannot order by 'sources'"),
+    ],
+)
+def test_question_when_wrong_then_400_with_one_sentence(
+    client: Any, flows: Path, path: str, said: str
+) -> None:
+    reply = client.get(f"{BASE}/{path}")
+    assert reply.status == 400
+    assert said.lower() in reply.json["message"].lower()
+
+
+def test_top_when_there_is_no_flow_log_then_503(client: Any) -> None:
+    assert client.get(f"{BASE}/top").status == 503
+
+
+def test_question_when_too_many_are_answered_then_429(
+    client: Any, flows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explore, "TURNS", QueryTurns(most=2, most_of_user=1))
+    with explore.TURNS.of("somebody else"):
+        assert client.get(f"{BASE}/top").status == 200
+        with explore.TURNS.of("a third"):
+            reply = client.get(f"{BASE}/top")
+            assert (reply.status, reply.headers["retry-after"]) == (429, "1")
+    with explore.TURNS.of("somebody"):
+        assert client.get(f"{BASE}/top").status == 429
+    assert client.get(f"{BASE}/top").status == 200
+
+
+def test_fields_when_asked_then_every_dimension_with_its_text(client: Any) -> None:
+    answer = client.get(f"{BASE}/fields").json
+    assert answer["dimensions"]["conversation"] == "two addresses, both directions together"
+    assert "sources" in answer["measures"]
+
+
+def test_description_when_read_then_rows_may_have_any_keys_and_values(client: Any) -> None:
+    operations = client.get("/api/openapi.json").json["paths"]
+    content = operations[f"{BASE}/top"]["get"]["responses"]["200"]["content"]
+    rows = content["application/json"]["schema"]["properties"]["rows"]
+    assert rows["items"] == {"type": "object", "additionalProperties": {}}
+
+
+def test_explore_when_not_signed_in_then_401(client: Any, flows: Path) -> None:
+    assert client("GET", f"{BASE}/top").status == 401
