@@ -152,6 +152,8 @@ def wait_until_sealed(folder: Path) -> None:
     raise AssertionError("nothing is sealed")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(480)
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs Debian's curl")
 def test_readme_when_its_blocks_are_run_then_every_line_works(clone: Clone) -> None:
     backups = clone.folder / "backups"

@@ -35,10 +35,10 @@ DEFAULT_SPAN_MS = 3_600_000
 @search_options
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
-    """Show traffic over time, of the last hour if no range is given.
+    """Draw traffic over time.
 
-    Draws the flows that satisfy every CONDITION by up to three DIMENSIONs, such as: appliance
-    series application --last 1d interface=3
+    Draws the flows that satisfy every CONDITION by up to three DIMENSIONs, of the last hour if no
+    range is given, such as: appliance series application --last 1d interface=3
 
     A flow's octets are spread evenly over the time that it lasted. Below the chart are mean,
     largest and last rate and the 95th percentile. CSV, JSON and Parquet have the sum of each bin.
