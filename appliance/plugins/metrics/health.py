@@ -25,7 +25,7 @@ from appliance.plugins.metrics.figures import (
 from appliance.plugins.metrics.prometheus import METRICS
 
 THROTTLED_SECONDS = 300.0
-"""So long an exporter that cost more than its share, or a plugin that failed, is named."""
+"""So long an exporter that cost more than its share, or a part that failed, is named."""
 
 MAX_NAMES = 5
 """Exporters that one sentence names."""
@@ -64,6 +64,7 @@ def health(
         *exporter_list_hints(store or {}),
         *throttling_hints(status or {}, now),
         *implausible_hints(status or {}),
+        *daemon_hints(status or {}, now),
         *plugin_hints(plugins, now),
     ]
     word = "failing" if reasons else "degraded" if hints else "ok"
@@ -207,6 +208,16 @@ def implausible_hints(status: Json) -> list[str]:
         f"{sum(counts.values()):.0f} records of {', '.join(largest[:MAX_NAMES])}{more} claim more "
         "than collector.fastest_interface carries and are left out of all sums"
     ]
+
+
+def daemon_hints(status: Json, now: float) -> list[str]:
+    """Say that the engine's daemon ended by itself not long ago, and why."""
+    ends = mapping_at(status, ("daemon_ends",))
+    last_ms = number_at(ends, ("last_ms",)) or 0
+    if now - last_ms / 1000 > THROTTLED_SECONDS:
+        return []
+    number = number_at(ends, ("number",)) or 0
+    return [f"The collector was started again (number {number:.0f}): {ends.get('reason')}"]
 
 
 def plugin_hints(figures: Sequence[PluginFigure], now: float) -> list[str]:
