@@ -20,7 +20,7 @@ from appliance.collector.parts import CollectorParts
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, read_status, write_status
 from appliance.contracts import FeedBin, FlowFeed
-from appliance.errors import ApplianceError, QueryError, StorageError
+from appliance.errors import ApplianceError, StorageError
 from appliance.flowlog import FlowLogWriter
 from appliance.flows import FlowBatch
 from appliance.processes.notification import ALIVE, notify
@@ -110,6 +110,7 @@ class FeedCollector:
         self._position, self._names_at = "", 0.0
         self._taken: dict[str, TakenBin] = {}
         self._daemon_ends: dict[str, Any] = {}
+        self._problem = ""
 
     def start(self) -> None:
         """Look at the table, take the data directory over and start the daemon.
@@ -194,9 +195,12 @@ class FeedCollector:
             if time.monotonic() >= self._names_at:
                 self._names_at = time.monotonic() + NAMES_SECONDS
                 self._take_names()
-        except (StorageError, QueryError) as error:
+        # A table that was renamed or dropped may come back as well as a server.
+        except ApplianceError as error:
+            self._problem = str(error)
             log.warning("%s; trying again soon", error)
             return min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        self._problem = ""
         return POLL_SECONDS
 
     def _take(self, found: FeedBin) -> None:
@@ -269,7 +273,7 @@ class FeedCollector:
             "time_ms": self._now_ms(),
             "pid": os.getpid(),
             "listen": [str(address) for address in listen],
-            "warnings": self.lacks,
+            "warnings": [*self.lacks, *filter(None, [self._problem])],
             "feed": {
                 "source": self.feed.source,
                 "position": self._position,
