@@ -62,6 +62,7 @@ def health(
     hints += [
         *newcomer_hints(status or {}, now),
         *exporter_list_hints(store or {}),
+        *application_hints(store or {}, now),
         *throttling_hints(status or {}, now),
         *implausible_hints(status or {}),
         *daemon_hints(status or {}, now),
@@ -170,6 +171,18 @@ def exporter_list_hints(store: Mapping[str, Any]) -> list[str]:
     return [
         f"The list of exporters is full ({present} of {places}), so those heard least give way to "
         "new ones: name your exporters in collector.allowed_exporters, and forget the others"
+    ]
+
+
+def application_hints(store: Mapping[str, Any], now: float) -> list[str]:
+    """Say that exporters give more names of applications than there is room for."""
+    figures = dict(store)
+    if now - (number_at(figures, ("names_gave_way",)) or 0) > THROTTLED_SECONDS:
+        return []
+    number = number_at(figures, ("counters", "applications_gave_way")) or 0
+    return [
+        f"{number:.0f} names of applications gave way to others, those of new exporters that gave "
+        "most: name your exporters in collector.allowed_exporters, and nobody else is listened to"
     ]
 
 

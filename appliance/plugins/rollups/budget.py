@@ -37,7 +37,7 @@ def most_rows(limits: StoreLimits, exporters: int, protocols: int, applications:
     large = bins[Size.HOUR] + bins[Size.DAY] + bins[Size.MONTH]
     # A day has those of any of its hours, and a month those of any of its days.
     named = (
-        bins[Size.HOUR] * min(exporters, limits.named_exporters)
+        bins[Size.HOUR] * min(exporters, limits.exporters_with_names)
         + (bins[Size.DAY] + bins[Size.MONTH]) * exporters
     )
     largest = (bins[Size.MINUTE] + large) * all_exporters + named * each

@@ -91,7 +91,7 @@ class OpenHour:
         self, database: SqlDatabase, totals: Mapping[BinKey, IntArray], cells: Set[int]
     ) -> None:
         """Store the names of each exporter that has some; of others nothing stays."""
-        exporters = with_names(totals, self.limits.named_exporters)
+        exporters = with_names(totals, self.limits.exporters_with_names)
         named = {cell for cell in cells if cell // 2 in exporters}
         unnamed = [(cell // 2, cell % 2, self.start) for cell in cells - named]
         most = self.limits.top_per_exporter

@@ -29,7 +29,7 @@ def flows_of(world: World, exporter: int, octets: int, at: float = START) -> Any
 @pytest.fixture
 def crowded(world: World) -> World:
     """Exporters of which those that are known first send least."""
-    world.limit(named_exporters=PLACES, top_per_exporter=20)
+    world.limit(exporters_with_names=PLACES, top_per_exporter=20)
     for exporter in range(1, N_EXPORTERS + 1):
         world.write(flows_of(world, exporter, 1000 * exporter))
         world.load()
