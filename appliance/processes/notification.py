@@ -38,10 +38,14 @@ def notify(*lines: str, environment: Mapping[str, str] = os.environ) -> bool:
 def notify_problem(sentence: str, environment: Mapping[str, str] = os.environ) -> bool:
     """Tell the starter why this process ends; return whether that says it to people.
 
-    Our own listeners do, while they listen; systemd keeps it beside what this process writes.
+    Our own listeners do, while they listen; systemd keeps it beside what this process writes. A
+    script that a part of the appliance runs inherits the address, but its problem is no part's.
     """
-    is_ours = environment.get(VARIABLE, "").startswith(OWN_ADDRESS)
-    return notify(status_line(sentence), environment=environment) and is_ours
+    address = environment.get(VARIABLE, "")
+    is_own = address.startswith(OWN_ADDRESS)
+    if is_own and not address.startswith(f"{OWN_ADDRESS}{os.getppid()}-"):
+        return False
+    return notify(status_line(sentence), environment=environment) and is_own
 
 
 def status_line(text: str) -> str:

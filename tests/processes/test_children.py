@@ -14,6 +14,7 @@ from appliance.app import open_app
 from appliance.errors import StartupError
 from appliance.processes import children
 from appliance.processes.children import Child
+from appliance.processes.notification import VARIABLE, NotificationListener, notify_problem
 from appliance.processes.supervision import LocalSupervisor, RestartPolicy
 from appliance.processes.supervision.choice import collect_command, pid_file_path
 
@@ -72,6 +73,17 @@ def test_child_when_its_configuration_is_wrong_then_it_is_raised_in_its_words(
     with pytest.raises(StartupError, match="nonsense"):
         child.raise_failure()
     assert capfd.readouterr().err == ""
+
+
+def test_problem_when_a_script_of_a_child_has_one_then_the_starter_is_not_told() -> None:
+    listener = NotificationListener()
+    try:
+        # The address names this process, and a script is no child of it.
+        assert not notify_problem("not mine", environment={VARIABLE: listener.address})
+        listener.hear(0)
+        assert listener.status == ""
+    finally:
+        listener.close()
 
 
 def test_collector_when_it_cannot_be_started_again_then_said_once(

@@ -32,13 +32,13 @@ class ApplicationRoom:
         self._look_at = 0.0
 
     def giving_way(
-        self, applications: Applications, given: Iterable[tuple[str, int, str]], now: float
+        self, applications: Applications, names: Iterable[tuple[str, int, str]], now: float
     ) -> list[str]:
         """Return the exporters whose names give way to new ones.
 
         Parameters
         ----------
-        given
+        names
             (exporter, application_id, name), as `Applications.learn` takes them.
         now
             Seconds since 1970.
@@ -48,7 +48,7 @@ class ApplicationRoom:
         StorageError
             A database is away.
         """
-        lacking = applications.count + applications.count_new(given) - exact.MOST_NAMES
+        lacking = applications.count + applications.count_new(names) - exact.MOST_NAMES
         if lacking <= 0 or abs(now - self._look_at) < _PAUSE_SECONDS:
             return []
         self._look_at = now

@@ -264,9 +264,9 @@ class LargestQuestions:
             return {}
         asked = Range(list(spans), kind[-1], directions)
         select = "SELECT size, direction, bin_start, octets, packets, flows"
-        found = self.exact.statement(select, Dimension.TOTAL, asked)
+        statement = self.exact.statement(select, Dimension.TOTAL, asked)
         totals: dict[Bin, Names] = {}
-        for size, direction, start, *sums in self.database.rows(*found) if found else []:
+        for size, direction, start, *sums in self.database.rows(*statement) if statement else []:
             bin = (*kind, int(direction), Size(int(size)), int(start))
             if bin in bins:
                 threshold = np.array([int(value) for value in sums], np.int64)
