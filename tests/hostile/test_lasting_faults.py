@@ -21,10 +21,11 @@ from appliance.processes.loader import StoreFiller
 from tests.asking import Totals
 from tests.collector.test_late_rows import START, Feeding
 from tests.hostile.damages import delete, write_back
+from tests.plugins.pmacct.world import PmacctWorld
 from tests.plugins.rollups.conftest import sqlite_world
 from tests.plugins.rollups.world import World
 from tests.sql.mariadb import MariaDb, running_mariadb
-from tests.web.appliance import Appliance
+from tests.web.appliance import Appliance, made_appliance
 
 __all__ = ["sqlite_world"]
 """A fixture."""
@@ -61,15 +62,12 @@ def own_mariadb() -> Iterator[Callable[[], MariaDb]]:
         yield lambda: servers.enter_context(running_mariadb(room(24)))
 
 
-def limited_user(server: MariaDb) -> str:
-    """Make a database and a user of it whom `read_only` stops; return the URL."""
-    url = server.new_database()
-    name = url.rpartition("/")[2]
+def make_limited_user(server: MariaDb, database: str) -> None:
+    """Make a user of a database whom `read_only` stops."""
     server.run(
         "CREATE USER 'limited'@'127.0.0.1' IDENTIFIED BY 'sec@ret'",
-        f"GRANT ALL ON {name}.* TO 'limited'@'127.0.0.1'",
+        f"GRANT ALL ON {database}.* TO 'limited'@'127.0.0.1'",
     )
-    return url.replace("appliance:", "limited:")
 
 
 def lose(file: Path) -> None:
@@ -258,6 +256,10 @@ def fill_up(server: MariaDb) -> None:
 
 
 SERVER_FAULTS = [stop, make_read_only, fill_up]
+PMACCT_TABLE = (
+    "CREATE TABLE acct (ip_src CHAR(45), packets BIGINT, bytes BIGINT, stamp_inserted DATETIME,"
+    " stamp_updated DATETIME)"
+)
 
 
 @pytest.mark.parametrize("fault", SERVER_FAULTS)
@@ -269,7 +271,9 @@ def test_loader_when_a_server_takes_nothing_for_an_hour_then_a_line_a_minute_at_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = own_mariadb()
-    world = World(tmp_path, limited_user(server))
+    url = server.new_database()
+    make_limited_user(server, url.rpartition("/")[2])
+    world = World(tmp_path, url.replace("appliance:", "limited:"))
     try:
         world.write(world.flows(30))
         world.load()
@@ -289,3 +293,59 @@ def test_loader_when_a_server_takes_nothing_for_an_hour_then_a_line_a_minute_at_
     finally:
         world.restart()
         world.writer.close()
+
+
+@pytest.mark.parametrize("fault", SERVER_FAULTS)
+def test_tables_of_pmacct_when_their_server_takes_nothing_for_an_hour_then_a_line_a_minute_at_most(
+    fault: Callable[[MariaDb], None],
+    own_mariadb: Callable[[], MariaDb],
+    tmp_path: Path,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = own_mariadb()
+    world = PmacctWorld(tmp_path, server)
+    make_limited_user(server, world.database)
+    world.user = "limited"
+    try:
+        world.configure("sql_table_version: 9\nsql_optimize_clauses: true\naggregate: src_host\n")
+        world.sql(PMACCT_TABLE)
+        world.flows(5)
+        world.purge()
+        caplog.clear()
+        fault(server)
+        filler = StoreFiller(world.loader)
+        for second in range(0, HOUR, 5):
+            if second % 600 == 0:
+                world.flows(1000, source_address_lo=range(second, second + 1000))
+            clock.now = float(second)
+            filler.fill(world.now + second, clock.now)
+        assert_a_line_a_minute(caplog, HOUR // 62)
+        server.stop()
+        server.options = room(48)
+        server.start()
+        world.now += HOUR
+        world.purge()
+        assert world.rows("SUM(bytes)") == [(100 * (5 + 6 * 1000),)]
+    finally:
+        world.close()
+
+
+def test_web_when_its_server_is_away_for_an_hour_then_a_line_a_minute_at_most(
+    own_mariadb: Callable[[], MariaDb],
+    tmp_path: Path,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = own_mariadb()
+    appliance = made_appliance(tmp_path, database=server.new_database())
+    try:
+        server.stop()
+        for second in range(0, HOUR, 20):
+            clock.now = float(second)
+            assert appliance("GET", "/user").status == 503
+        assert_a_line_a_minute(caplog, HOUR // 20 - 6)
+        server.start()
+        assert appliance("GET", "/user").status == 200
+    finally:
+        appliance.close()
