@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 @listen_option
 @pmacct_options
 @pass_app
-def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table: str) -> int:
+def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table: str) -> None:
     """Receive flows and write the flow log.
 
     Stops on Ctrl-C or SIGTERM, after everything that was received is written.
@@ -59,4 +59,4 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
                 has_started()
             return [loader_child(started)]
 
-        return work(engine, children)
+        work(engine, children)

@@ -19,7 +19,7 @@ from appliance.nfacctd.logging import log_handler
 from appliance.nfacctd.overrides import with_overrides
 from appliance.processes.children import Child
 from appliance.processes.engines import Engine
-from appliance.processes.notification import STOPPING, notify, status_line
+from appliance.processes.notification import STOPPING, notify
 from appliance.processes.parent import run_watch
 from appliance.processes.supervision import PidFile
 from appliance.processes.supervision.choice import pid_file_path
@@ -50,7 +50,7 @@ listen_option = click.option(
 PMACCT_VARIABLE, TABLE_VARIABLE = "APPLIANCE_PMACCT", "APPLIANCE_PMACCT_TABLE"
 
 
-def pmacct_options(command: Callable[..., int]) -> Callable[..., int]:
+def pmacct_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that name a table which somebody else fills."""
     table = click.option(
         "--table",
@@ -123,7 +123,7 @@ def starting(app: App) -> App:
 
 @contextmanager
 def supervised(app: App) -> Iterator[None]:
-    """Be the one collector of this configuration, and tell the starter what goes wrong.
+    """Be the one collector of this configuration.
 
     Raises
     ------
@@ -134,27 +134,24 @@ def supervised(app: App) -> Iterator[None]:
     try:
         pid_file.hold()
         yield
-    except ApplianceError as error:
-        notify(status_line(str(error)))
+    except ApplianceError:
         pid_file.abandon()
         raise
     pid_file.release()
 
 
-def work(collector: Engine, children: Callable[[], Sequence[Child]]) -> int:
+def work(collector: Engine, children: Callable[[], Sequence[Child]]) -> None:
     """Run a collector and its children until a signal comes; then stop them in order.
-
-    A child that says by its exit code that it cannot be started as configured ends everything.
 
     Parameters
     ----------
     children
         Called once the collector has started; says who is to run beside it.
 
-    Returns
-    -------
-    int
-        What to exit with.
+    Raises
+    ------
+    StartupError
+        A child says by its exit code that it cannot be started as configured.
     """
     with _signals(collector):
         collector.start()
@@ -162,7 +159,8 @@ def work(collector: Engine, children: Callable[[], Sequence[Child]]) -> int:
         with _running(collector, beside):
             collector.run()
             notify(STOPPING)
-    return max((child.exit_code for child in beside if child.has_failed), default=0)
+    for child in beside:
+        child.raise_failure()
 
 
 @contextmanager

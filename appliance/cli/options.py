@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 
 from appliance.errors import ApplianceError, SettingsError
+from appliance.processes.notification import notify_problem
 from appliance.settings import ENVIRONMENT_VARIABLE
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ def _sentence(text: str) -> str:
 
 
 def _failed(sentence: str, exit_code: int) -> int:
-    print(f"appliance: {sentence}", file=sys.stderr)
+    if not notify_problem(sentence):
+        print(f"appliance: {sentence}", file=sys.stderr)
     return exit_code
 
 

@@ -51,7 +51,7 @@ _FORMER_SECONDS = 20.0
 @pass_app
 def command(
     app: App, listen: tuple[ListenAddress, ...], demo: bool, url: str | None, table: str
-) -> int:
+) -> None:
     """Run the whole appliance until Ctrl-C.
 
     Starts the collector with its loader, and the API, and prints where they listen and what to do
@@ -69,9 +69,11 @@ def command(
         status = read_status(CollectorPaths(app.settings["data_directory"]).status) or {}
         for line in _welcome(app, status, demo):
             click.echo(line)
-        exit_code = _look_after(supervisor, _children(app, status, demo), stopping)
+        children = _children(app, status, demo)
+        _look_after(supervisor, children, stopping)
     click.echo("stopped; everything received is in the flow log")
-    return exit_code
+    for child in children:
+        child.raise_failure()
 
 
 @contextmanager
@@ -127,8 +129,8 @@ def _is_orphan(pid: int) -> bool:
 
 def _look_after(
     supervisor: LocalSupervisor, children: Sequence[Child], stopping: threading.Event
-) -> int:
-    """Keep collector and children running until the end; return what to exit with."""
+) -> None:
+    """Keep collector and children running until the end, or until a child cannot be started."""
     restart_policy = RestartPolicy(supervisor)
     with ExitStack() as started:
         for child in children:
@@ -140,7 +142,6 @@ def _look_after(
                 child.watch()
             if any(child.has_failed for child in children):
                 break
-    return max((child.exit_code for child in children if child.has_failed), default=0)
 
 
 def _children(app: App, status: dict[str, Any], demo: bool) -> list[Child]:

@@ -18,9 +18,9 @@ from typing import Any, Protocol
 from appliance.collector.late_rows import bin_columns, more_than, rows_of_bin
 from appliance.collector.parts import CollectorParts
 from appliance.collector.service import CollectorPaths, flow_log_limits
-from appliance.collector.status import PLUGIN_FAILURES, write_status
+from appliance.collector.status import PLUGIN_FAILURES, read_status, write_status
 from appliance.contracts import FeedBin, FlowFeed
-from appliance.errors import QueryError, StorageError
+from appliance.errors import ApplianceError, StorageError
 from appliance.flowlog import FlowLogWriter
 from appliance.flows import FlowBatch
 from appliance.processes.notification import ALIVE, notify
@@ -38,6 +38,8 @@ _STEP_SECONDS = 0.5
 _STATUS_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _STATE = "feed"
+DAEMON_ENDS = "daemon_ends"
+"""In the status: how often the daemon ended by itself, when and why it last did."""
 
 
 @dataclass(slots=True)
@@ -107,6 +109,8 @@ class FeedCollector:
         self._clock, self._stopping = clock, threading.Event()
         self._position, self._names_at = "", 0.0
         self._taken: dict[str, TakenBin] = {}
+        self._daemon_ends: dict[str, Any] = {}
+        self._problem = ""
 
     def start(self) -> None:
         """Look at the table, take the data directory over and start the daemon.
@@ -125,6 +129,8 @@ class FeedCollector:
             self._position = str(saved.get("position", ""))
             self._taken = {stamp: TakenBin(*told) for stamp, *told in saved.get("taken", ())}
         if self.daemon is not None:
+            # This process ends with the daemon: what the former one wrote is how health knows why.
+            self._daemon_ends = (read_status(self.paths.status) or {}).get(DAEMON_ENDS) or {}
             try:
                 self.daemon.start()
             except BaseException:
@@ -148,8 +154,7 @@ class FeedCollector:
         try:
             while not self._stopping.wait(_STEP_SECONDS):
                 now = time.monotonic()
-                if self.daemon is not None:
-                    self.daemon.check()
+                self._check_daemon()
                 self.writer.roll_if_due(self._now_ms())
                 if now >= poll_at:
                     pause = self.poll(pause)
@@ -165,6 +170,20 @@ class FeedCollector:
         """End `run`; safe in a signal handler."""
         self._stopping.set()
 
+    def _check_daemon(self) -> None:
+        if self.daemon is None:
+            return
+        try:
+            self.daemon.check()
+        except ApplianceError as error:
+            number = int(self._daemon_ends.get("number", 0)) + 1
+            self._daemon_ends = {
+                "number": number,
+                "last_ms": self._now_ms(),
+                "reason": str(error),
+            }
+            raise
+
     def poll(self, pause: float) -> float:
         """Take over what is complete, and what came late; return how long to wait for more."""
         try:
@@ -176,9 +195,12 @@ class FeedCollector:
             if time.monotonic() >= self._names_at:
                 self._names_at = time.monotonic() + NAMES_SECONDS
                 self._take_names()
-        except (StorageError, QueryError) as error:
+        # A table that was renamed or dropped may come back as well as a server.
+        except ApplianceError as error:
+            self._problem = str(error)
             log.warning("%s; trying again soon", error)
             return min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        self._problem = ""
         return POLL_SECONDS
 
     def _take(self, found: FeedBin) -> None:
@@ -251,7 +273,7 @@ class FeedCollector:
             "time_ms": self._now_ms(),
             "pid": os.getpid(),
             "listen": [str(address) for address in listen],
-            "warnings": self.lacks,
+            "warnings": [*self.lacks, *filter(None, [self._problem])],
             "feed": {
                 "source": self.feed.source,
                 "position": self._position,
@@ -262,6 +284,7 @@ class FeedCollector:
             "log": self.writer.figures(),
             "counts": {},
             PLUGIN_FAILURES: self.parts.failures.report(),
+            DAEMON_ENDS: self._daemon_ends,
             "exporters": {},
         }
         try:

@@ -8,15 +8,31 @@ push out inventions.
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections.abc import Callable
 
 from appliance.decoding.results import Exporter
+from appliance.flows import address_text
+from appliance.settings import Settings
 
 KNOWN_AFTER_MS = 60_000
 """An exporter heard of for longer than this is more than a newcomer."""
 
 _DRAWN = 8
+
+
+def named_exporters(settings: Settings) -> Callable[[Exporter], bool]:
+    """Return a function that tells whether the settings speak of an exporter."""
+    if settings["collector.allowed_exporters"]:
+        return lambda _: True  # nobody else is received
+    networks = [
+        *settings["collector.sampling_overrides"],
+        *map(ipaddress.ip_network, settings["collector.renamed_elements"]),
+    ]
+    return lambda exporter: any(
+        ipaddress.ip_address(address_text(*exporter)) in network for network in networks
+    )
 
 
 class Newcomers:

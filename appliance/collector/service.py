@@ -7,7 +7,6 @@ longer (sealing, merging, SQL) is the loader's, another process.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
 from appliance.collector.memory import keep_freed_memory
+from appliance.collector.newcomers import named_exporters
 from appliance.collector.parts import CollectorParts
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver
@@ -31,7 +31,6 @@ from appliance.collector.saved_state import (
 )
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import collector_status, write_status
-from appliance.decoding.results import Exporter
 from appliance.errors import StorageError
 from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
@@ -289,19 +288,6 @@ def exporter_limits(settings: Settings) -> ExporterLimits:
         waiting_octets=settings["collector.waiting_room_octets"],
         waiting_ms=int(settings["collector.waiting_room_seconds"] * 1000),
         template_ms=int(settings["collector.template_timeout"] * 1000),
-    )
-
-
-def named_exporters(settings: Settings) -> Callable[[Exporter], bool]:
-    """Return a function that tells whether the settings speak of an exporter."""
-    if settings["collector.allowed_exporters"]:
-        return lambda _: True  # nobody else is received
-    networks = [
-        *settings["collector.sampling_overrides"],
-        *map(ipaddress.ip_network, settings["collector.renamed_elements"]),
-    ]
-    return lambda exporter: any(
-        ipaddress.ip_address(address_text(*exporter)) in network for network in networks
     )
 
 

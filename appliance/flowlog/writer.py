@@ -112,7 +112,8 @@ class FlowLogWriter:
             self._recover()
             self._segment = max(self._segment, highest_number(self.directory))
         except OSError as error:
-            raise StorageError(f"flow log {self.directory} cannot be used: {error}") from error
+            problem = f"{error.filename}: {error.strerror}" if error.filename else error
+            raise StorageError(f"flow log {self.directory} cannot be used: {problem}") from error
         return dict(self._state)
 
     def append(self, batch: FlowBatch) -> None:

@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from appliance.errors import StartupError
+from appliance.processes.notification import VARIABLE, NotificationListener
 from appliance.processes.parent import environment_of_child
 
 log = logging.getLogger(__name__)
@@ -16,6 +18,9 @@ log = logging.getLogger(__name__)
 EXIT_CONFIGURATION = 2
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
+_CALM_SECONDS = 60.0
+"""Who ran for longer had no trouble at its start."""
+
 _STOP_SECONDS = 15.0
 
 
@@ -26,47 +31,60 @@ class Child:
     ----------
     exit_code
         What it last ended with by itself.
-    has_failed
-        It cannot be started as configured, and said why; starting it again would not help.
+    problem
+        Why it did, in its own words where it had some.
     """
 
     def __init__(self, name: str, arguments: Sequence[str]) -> None:
         self.name = name
-        self.exit_code = 0
+        self.exit_code, self.problem = 0, ""
         self._command = [sys.executable, "-m", "appliance", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
+        self._listener: NotificationListener | None = None
         self._pause_seconds = _FIRST_PAUSE_SECONDS
-        self._start_at = 0.0
+        self._started_at, self._start_at = 0.0, 0.0
 
     @property
     def has_failed(self) -> bool:
-        """Whether its exit code is that of a wrong configuration."""
+        """Whether its exit code is that of a wrong configuration: starting again would not help."""
         return self.exit_code == EXIT_CONFIGURATION
+
+    def raise_failure(self) -> None:
+        """Say why it cannot be started.
+
+        Raises
+        ------
+        StartupError
+            It `has_failed`.
+        """
+        if self.has_failed:
+            raise StartupError(self.problem)
 
     def start(self) -> None:
         """Start the process; signals from the terminal are left to the parent."""
+        self._started_at = time.monotonic()
+        self._listener = NotificationListener()
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            env=environment_of_child(),
+            env=environment_of_child() | {VARIABLE: self._listener.address},
         )
 
     def watch(self) -> None:
-        """Start the process again when it has ended, after pauses that grow."""
+        """Start the process again when it has ended, after pauses that grow.
+
+        It is said once, until it has run for a while or ends for another reason.
+        """
         now = time.monotonic()
         if self._process is None or self.has_failed:
             return
         ended = self._process.poll()
+        problem = self._hear()
         if ended is None:
             return
-        self.exit_code = ended
-        if self.has_failed:
-            return
         if not self._start_at:
-            log.error("the %s ended with %s, starting it again", self.name, ended)
-            self._start_at = now + self._pause_seconds
-            self._pause_seconds = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+            self._take_end(ended, problem or f"the {self.name} ended with {ended}", now)
         elif now >= self._start_at:
             self._start_at = 0.0
             self.start()
@@ -74,6 +92,7 @@ class Child:
     def stop(self) -> None:
         """Ask the process to stop, and make it when it does not."""
         process, self._process = self._process, None
+        self._close_listener()
         if process is None:
             return
         process.terminate()
@@ -83,3 +102,30 @@ class Child:
         log.warning("the %s did not stop within %.0f seconds", self.name, _STOP_SECONDS)
         process.kill()
         process.wait()
+
+    def _take_end(self, exit_code: int, problem: str, now: float) -> None:
+        self._close_listener()
+        if now - self._started_at > _CALM_SECONDS:
+            self.problem, self._pause_seconds = "", _FIRST_PAUSE_SECONDS
+        before, self.problem, self.exit_code = self.problem, problem, exit_code
+        if self.has_failed:
+            return
+        self._start_at = now + self._pause_seconds
+        self._pause_seconds = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+        if problem != before:
+            log.error("%s: starting the %s again", problem, self.name)
+
+    def _hear(self) -> str:
+        """Return why it ends, as far as it said so; once it runs it says such things itself."""
+        if self._listener is None:
+            return ""
+        self._listener.hear(0)
+        if self._listener.ready:
+            self._close_listener()
+            return ""
+        return self._listener.status
+
+    def _close_listener(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()

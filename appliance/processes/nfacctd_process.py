@@ -18,10 +18,11 @@ import psutil
 
 from appliance.errors import ApplianceError, SettingsError, StartupError
 from appliance.nfacctd.editing import edited
-from appliance.nfacctd.effective import EffectiveConfig
+from appliance.nfacctd.effective import DEFAULT_PORT, EffectiveConfig
 from appliance.processes import endless_loop
 from appliance.processes.endless_loop import EndlessLoopWatch
 from appliance.processes.parent import environment_of_child
+from appliance.processes.receive_queue import ReceiveQueueWatch
 
 RUNNABLE = "nfacctd.conf"
 START_SECONDS = 20.0
@@ -49,6 +50,7 @@ class NfacctdProcess:
         self._config, self._file = config, data / RUNNABLE
         self._process: subprocess.Popen[str] | None = None
         self._watch: EndlessLoopWatch | None = None
+        self._queue: ReceiveQueueWatch | None = None
         self._said: collections.deque[str] = collections.deque(maxlen=_REMEMBERED_LINES)
         self._last = ""
 
@@ -77,6 +79,8 @@ class NfacctdProcess:
         threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
         self._wait_ready(self._process)
         self._watch = EndlessLoopWatch(self._process.pid)
+        port = self._config.number("nfacctd_port", default=DEFAULT_PORT)
+        self._queue = ReceiveQueueWatch(self._process.pid, port)
 
     def check(self) -> None:
         """Look whether it still runs.
@@ -84,18 +88,21 @@ class NfacctdProcess:
         Raises
         ------
         ApplianceError
-            It ended by itself, or is in an endless loop and was ended.
+            It ended by itself, or takes nothing any more and was ended.
         """
         if self._process is None:
             return
         if self._process.poll() is not None:
             raise ApplianceError(self._reason(self._process.returncode))
+        problem = ""
         if self._watch is not None and self._watch.is_endless():
+            problem = "took no datagram and only computed"
+        elif self._queue is not None and self._queue.is_stuck():
+            problem = "took none of the datagrams that wait for it"
+        if problem:
             self._process.kill()
-            raise ApplianceError(
-                "nfacctd took no datagram and only computed for"
-                f" {endless_loop.ENDLESS_SECONDS:.0f} seconds: it was ended"
-            )
+            seconds = f"{endless_loop.ENDLESS_SECONDS:.0f} seconds"
+            raise ApplianceError(f"nfacctd {problem} for {seconds}: it was ended")
 
     def stop(self) -> None:
         """Let it write what it has, and end."""

@@ -13,21 +13,39 @@ import socket
 from collections.abc import Mapping
 
 VARIABLE = "NOTIFY_SOCKET"
+OWN_ADDRESS = "@netflow-appliance-"
+"""How addresses of `NotificationListener` begin."""
+
 READY = "READY=1"
 STOPPING = "STOPPING=1"
 ALIVE = "WATCHDOG=1"
 _MAX_OCTETS = 4096
 
 
-def notify(*lines: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Tell the starter, if there is one that listens; never fails."""
+def notify(*lines: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell the starter, if there is one; return whether it listens."""
     address = environment.get(VARIABLE, "")
     if address[:1] not in ("/", "@"):
-        return
+        return False
     if address.startswith("@"):
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), _datagram_socket() as sender:
         sender.sendto("\n".join(lines).encode()[:_MAX_OCTETS], address)
+        return True
+    return False
+
+
+def notify_problem(sentence: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell the starter why this process ends; return whether that says it to people.
+
+    Our own listeners do, while they listen; systemd keeps it beside what this process writes. A
+    script that a part of the appliance runs inherits the address, but its problem is no part's.
+    """
+    address = environment.get(VARIABLE, "")
+    is_own = address.startswith(OWN_ADDRESS)
+    if is_own and not address.startswith(f"{OWN_ADDRESS}{os.getppid()}-"):
+        return False
+    return notify(status_line(sentence), environment=environment) and is_own
 
 
 def status_line(text: str) -> str:
@@ -50,7 +68,7 @@ class NotificationListener:
 
     def __init__(self) -> None:
         self._socket = _datagram_socket()
-        self.address = f"@netflow-appliance-{os.getpid()}-{secrets.token_hex(8)}"
+        self.address = f"{OWN_ADDRESS}{os.getpid()}-{secrets.token_hex(8)}"
         self._socket.bind("\0" + self.address[1:])
         self.ready = False
         self.status = ""

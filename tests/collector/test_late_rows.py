@@ -26,6 +26,7 @@ from appliance.flows import FlowBatch
 from appliance.plugins.pmacct.feed import FeedPlan, TableFeed
 from appliance.plugins.pmacct.source import SourceTable
 from tests.asking import Totals, totals
+from tests.sql.mariadb import MariaDb
 
 START = 1_700_000_040
 UTC = FeedPlan(bin_seconds=60, margin_seconds=10.0, zone=datetime.UTC)
@@ -36,16 +37,24 @@ TABLE = (
 
 
 class Feeding:
-    """A collector that reads a table; time is what the test says."""
+    """A collector that reads a table; time is what the test says.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.now = folder, START + 80.0
+    The table is in a file, with a server in a new database there.
+    """
+
+    def __init__(self, folder: Path, server: MariaDb | None = None) -> None:
+        self.folder, self.server, self.now = folder, server, START + 80.0
+        self.url = "sqlite:acct.sqlite" if server is None else server.new_database()
         (folder / "appliance.yml").write_text("data_directory: data\n")
         self.run(TABLE)
         self.collector: FeedCollector | None = None
         self.restart()
 
     def run(self, *statements: str) -> None:
+        if self.server is not None:
+            name = self.url.rpartition("/")[2]
+            self.server.run(f"USE `{name}`", *statements, "COMMIT")
+            return
         with closing(sqlite3.connect(self.folder / "acct.sqlite")) as connection:
             for statement in statements:
                 connection.execute(statement)
@@ -59,7 +68,7 @@ class Feeding:
     def restart(self) -> None:
         """End as a crash does; what is known is what the log says."""
         self.close()
-        table = SourceTable("sqlite:acct.sqlite", "acct", self.folder)
+        table = SourceTable(self.url, "acct", self.folder)
         app = open_app(self.folder)
         self.collector = FeedCollector(
             app.collector_parts(), TableFeed(table, UTC), clock=lambda: self.now

@@ -9,9 +9,8 @@ import pytest
 
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
-from appliance.collector.newcomers import KNOWN_AFTER_MS
+from appliance.collector.newcomers import KNOWN_AFTER_MS, named_exporters
 from appliance.collector.saved_state import load_states, save_states
-from appliance.collector.service import named_exporters
 from appliance.flows import address_halves
 from appliance.plugins.metrics.health import newcomer_hints
 from tests.collector.running import soak_rounds

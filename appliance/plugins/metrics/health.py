@@ -25,7 +25,7 @@ from appliance.plugins.metrics.figures import (
 from appliance.plugins.metrics.prometheus import METRICS
 
 THROTTLED_SECONDS = 300.0
-"""So long an exporter that cost more than its share, or a plugin that failed, is named."""
+"""So long an exporter that cost more than its share, or a part that failed, is named."""
 
 MAX_NAMES = 5
 """Exporters that one sentence names."""
@@ -62,8 +62,10 @@ def health(
     hints += [
         *newcomer_hints(status or {}, now),
         *exporter_list_hints(store or {}),
+        *application_hints(store or {}, now),
         *throttling_hints(status or {}, now),
         *implausible_hints(status or {}),
+        *daemon_hints(status or {}, now),
         *plugin_hints(plugins, now),
     ]
     word = "failing" if reasons else "degraded" if hints else "ok"
@@ -172,6 +174,18 @@ def exporter_list_hints(store: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def application_hints(store: Mapping[str, Any], now: float) -> list[str]:
+    """Say that exporters give more names of applications than there is room for."""
+    figures = dict(store)
+    if now - (number_at(figures, ("names_gave_way",)) or 0) > THROTTLED_SECONDS:
+        return []
+    number = number_at(figures, ("counters", "applications_gave_way")) or 0
+    return [
+        f"{number:.0f} names of applications gave way to others, those of new exporters that gave "
+        "most: name your exporters in collector.allowed_exporters, and nobody else is listened to"
+    ]
+
+
 def throttling_hints(status: Json, now: float) -> list[str]:
     """Name the exporters that cost more than their share not long ago, and say what helps."""
     throttled = mapping_at(status, ("throttled", "exporters"))
@@ -207,6 +221,16 @@ def implausible_hints(status: Json) -> list[str]:
         f"{sum(counts.values()):.0f} records of {', '.join(largest[:MAX_NAMES])}{more} claim more "
         "than collector.fastest_interface carries and are left out of all sums"
     ]
+
+
+def daemon_hints(status: Json, now: float) -> list[str]:
+    """Say that the engine's daemon ended by itself not long ago, and why."""
+    ends = mapping_at(status, ("daemon_ends",))
+    last_ms = number_at(ends, ("last_ms",)) or 0
+    if now - last_ms / 1000 > THROTTLED_SECONDS:
+        return []
+    number = number_at(ends, ("number",)) or 0
+    return [f"The collector was started again (number {number:.0f}): {ends.get('reason')}"]
 
 
 def plugin_hints(figures: Sequence[PluginFigure], now: float) -> list[str]:

@@ -19,6 +19,7 @@ import pymysql.cursors
 from appliance.errors import SettingsError, StorageError
 from appliance.sql.addresses import database_address
 from appliance.sql.mysql_server import connected
+from appliance.sql.sqlite_files import NO_FILE, file_identity
 
 FETCH_ROWS = 10_000
 _FAILURES = (pymysql.MySQLError, sqlite3.Error, OSError)
@@ -47,6 +48,7 @@ class SourceTable:
         self.is_mysql = self.path is None
         self.name = f"{self._place.name}.{table}"
         self._connection: Any = None
+        self._file = NO_FILE
 
     def columns(self) -> list[str]:
         """Return the names of the columns.
@@ -149,6 +151,9 @@ class SourceTable:
             return list(cursor.fetchall())
 
     def _cursor(self) -> Any:
+        # A file that was deleted or replaced would be read for ever, and never get a row.
+        if self.path is not None and self._file != file_identity(self.path):
+            self.close()
         if self._connection is None:
             self._connection = self._opened()
         if self.is_mysql:
@@ -157,6 +162,7 @@ class SourceTable:
 
     def _opened(self) -> Any:
         if self.path is not None:
+            self._file = file_identity(self.path)
             return sqlite3.connect(
                 f"file:{quote(str(self.path))}?mode=ro", uri=True, check_same_thread=False
             )

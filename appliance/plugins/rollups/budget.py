@@ -33,7 +33,12 @@ def most_rows(limits: StoreLimits, exporters: int, protocols: int, applications:
     bins = {size: limits.kept(size) // _SECONDS[size] + SPARE_BINS for size in Size}
     exact = sum(bins.values()) * (exporters + 1) * (1 + protocols + applications)
     all_exporters = len(LARGEST_ONLY) * (3 * limits.top + ROWS_WITHOUT_NAME)
-    each = len(LARGEST_ONLY) * (3 * limits.top_per_exporter + ROWS_WITHOUT_NAME) * exporters
+    each = len(LARGEST_ONLY) * (3 * limits.top_per_exporter + ROWS_WITHOUT_NAME)
     large = bins[Size.HOUR] + bins[Size.DAY] + bins[Size.MONTH]
-    largest = (bins[Size.MINUTE] + large) * all_exporters + large * each
+    # A day has those of any of its hours, and a month those of any of its days.
+    named = (
+        bins[Size.HOUR] * min(exporters, limits.exporters_with_names)
+        + (bins[Size.DAY] + bins[Size.MONTH]) * exporters
+    )
+    largest = (bins[Size.MINUTE] + large) * all_exporters + named * each
     return len(DIRECTIONS) * (exact + largest)

@@ -68,6 +68,8 @@ class StoreLimits:
     group_names
         So many of the largest names are kept while a bin is made, when there are three times as
         many.
+    exporters_with_names
+        So many exporters have names of their own in an hour; see `with_names`.
     """
 
     top: int = 1000
@@ -75,6 +77,7 @@ class StoreLimits:
     kept_seconds: dict[Size, int] | None = None
     provisional_seconds: float = 4.0
     group_names: int = 80_000
+    exporters_with_names: int = 8192
 
     def kept(self, size: Size) -> int:
         """Return how long bins of a size are kept."""

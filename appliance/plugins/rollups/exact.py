@@ -118,6 +118,16 @@ class Applications:
             rows.append((exporter, str(application), cleaned))
         return rows
 
+    @property
+    def count(self) -> int:
+        """How many names all gave."""
+        return self._known
+
+    def count_new(self, names: Iterable[tuple[str, int, str]]) -> int:
+        """Return how many of (exporter, application_id, name) are of applications not here yet."""
+        nothing: dict[int, str] = {}
+        return len({(e, a) for e, a, _ in names if a not in self.names.get(e, nothing)})
+
     def unlisted(self, listed: Set[str]) -> int:
         """Return how many names exporters without a flow gave."""
         return sum(len(self.names[exporter]) for exporter in self.names.keys() - listed)

@@ -7,7 +7,7 @@ keeps a copy of the identifiers, so that they come back when the appliance datab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from appliance.contracts import ExporterRecord
@@ -17,6 +17,7 @@ from appliance.plugins.rollups.dimensions import ALL_EXPORTERS
 from appliance.plugins.rollups.forgetting import (
     chunks,
     exporter_activity,
+    is_lasting,
     least_known,
     number_list,
     silent_exporters,
@@ -34,14 +35,24 @@ _COLUMNS = "id, address, name, info, created, updated"
 class Exporters:
     """The exporters of the appliance database.
 
+    Parameters
+    ----------
+    is_named
+        Whether the settings speak of an address.
+
     Attributes
     ----------
     addresses
         As text, by identifier, as far as `ids` has met them.
     """
 
-    def __init__(self, appliance: SqlDatabase, flows: SqlDatabase) -> None:
-        self.appliance, self.flows = appliance, flows
+    def __init__(
+        self,
+        appliance: SqlDatabase,
+        flows: SqlDatabase,
+        is_named: Callable[[tuple[int, int]], bool],
+    ) -> None:
+        self.appliance, self.flows, self._is_named = appliance, flows, is_named
         self._ids: dict[tuple[int, int], int] = {}
         self.addresses: dict[int, str] = {}
         self._copied: set[int] = set()
@@ -61,6 +72,26 @@ class Exporters:
         """Return the addresses of all."""
         with self.appliance.transaction():
             return {str(text) for (text,) in self.appliance.rows(f"SELECT address FROM {EXPORTER}")}
+
+    def known(self, addresses: Set[str]) -> set[str]:
+        """Return those of some addresses that are no newcomers.
+
+        They are named in the settings, have a name or info, or were heard of for more than
+        `KNOWN_AFTER_MS`: in a minute that began so long after they came.
+        """
+        named = {address for address in addresses if self._is_named(address_halves(address))}
+        with self.appliance.transaction():
+            rows = self.appliance.rows(f"SELECT id, address, name, info, created FROM {EXPORTER}")
+        rows = [row for row in rows if row[1] in addresses and row[1] not in named]
+        named |= {str(address) for _, address, name, info, _ in rows if name or info}
+        since = {int(number): float(created) for number, *_, created in rows}
+        with self.flows.transaction():
+            activity = exporter_activity(self.flows, list(since))
+        return named | {
+            str(address)
+            for number, address, *_ in rows
+            if is_lasting(activity[int(number)], since[int(number)])
+        }
 
     def change(self, exporter: int, name: str | None, info: str | None, now: float) -> None:
         """Set name or info.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from appliance.collector.newcomers import KNOWN_AFTER_MS
 from appliance.plugins.rollups.bins import SECONDS, Size
 from appliance.plugins.rollups.dimensions import Dimension
 from appliance.sql.database import SqlDatabase
@@ -97,6 +98,19 @@ def silent_exporters(
         for number, (flows, _, heard) in activity.items()
         if flows < FEW_FLOWS and max(heard, changed[number]) < now - SILENT_SECONDS
     ]
+
+
+def is_lasting(activity: Activity, since: float) -> bool:
+    """Tell whether an exporter was heard of for more than a newcomer is.
+
+    Parameters
+    ----------
+    since
+        When it came, seconds since 1970; after its first flows where these come out of an old log,
+        but then more than two quarters of an hour say the same.
+    """
+    last_minute = activity.heard - 60
+    return activity.quarters > 2 or last_minute - since >= KNOWN_AFTER_MS / 1000
 
 
 def least_known(activity: Mapping[int, Activity], n: int) -> list[int]:

@@ -1,7 +1,15 @@
-"""Storing the largest names of an hour, of one dimension: all exporters' in one pass."""
+"""Storing the largest names of an hour, of one dimension: all exporters' in one pass.
+
+Sources of NetFlow can be invented by the ten thousand, and each would have an hour of names to be
+stored. So only so many exporters have names of their own (`with_names`). Of the others nothing is
+stored here: their sums by protocol and application, their totals and the names of all exporters
+together stay as exact as ever, and who asks for their names is told that the whole total can be any
+name's.
+"""
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -10,7 +18,7 @@ from numpy.typing import NDArray
 
 from appliance.plugins.rollups.accumulator import Accumulator
 from appliance.plugins.rollups.bins import Size
-from appliance.plugins.rollups.dimensions import Dimension
+from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, Dimension
 from appliance.plugins.rollups.grouping import Groups, IntArray
 from appliance.plugins.rollups.many_tops import ManyTopN
 from appliance.plugins.rollups.stored_tops import BinKey, read_tops, write_rows, write_tops
@@ -25,6 +33,28 @@ from appliance.plugins.rollups.tops import (
 from appliance.sql.database import SqlDatabase
 
 _NOTHING = np.zeros(3, np.int64)
+
+
+def with_names(totals: Mapping[BinKey, IntArray], most: int) -> set[int]:
+    """Return the exporters that have names of their own.
+
+    Half of the places are for those that have been known longest, whom a flood of inventions does
+    not push out; the others are for the largest by octets.
+
+    Parameters
+    ----------
+    totals
+        Of the hour; numbers of exporters ascend in the order in which they were first heard.
+    """
+    exporters = sorted({exporter for exporter, *_ in totals} - {ALL_EXPORTERS})
+    if len(exporters) <= most:
+        return set(exporters)
+    known, others = exporters[: most // 2], exporters[most // 2 :]
+    octets = dict.fromkeys(others, 0)
+    for (exporter, *_), sums in totals.items():
+        if exporter in octets:
+            octets[exporter] += int(sums[0])
+    return {*known, *heapq.nlargest(most - len(known), others, key=octets.__getitem__)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,18 @@ the log once more: its position says up to where it has everything.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from appliance.flowlog import Cursor
-from appliance.plugins.rollups.accumulator import Accumulator, ExporterAccumulator
+from appliance.plugins.rollups.accumulator import ExporterAccumulator
 from appliance.plugins.rollups.bins import SECONDS, Size
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, LARGEST_ONLY, Dimension
-from appliance.plugins.rollups.grouping import regrouped
-from appliance.plugins.rollups.hour_tops import HourTops
+from appliance.plugins.rollups.grouping import IntArray, regrouped
+from appliance.plugins.rollups.hour_tops import HourTops, with_names
 from appliance.plugins.rollups.minutes import NamesByMinute
-from appliance.plugins.rollups.stored_tops import read_totals
+from appliance.plugins.rollups.stored_tops import BinKey, read_totals, write_rows
 from appliance.sql.database import SqlDatabase
 
 TOGETHER = frozenset({ALL_EXPORTERS * 2, ALL_EXPORTERS * 2 + 1})
@@ -74,22 +75,30 @@ class OpenHour:
     def write(self, database: SqlDatabase, now: float) -> None:
         """Store the largest of each exporter that had flows since, as far as they are known."""
         totals = read_totals(database, Size.HOUR, self.start, self.end)
-        for dimension, names in self.names.items():
-            self._own(dimension, names).store(database, totals, self.changed - TOGETHER)
+        self._store_own(database, totals, self.changed - TOGETHER)
         self.written, self.changed = now, set()
 
     def store(self, database: SqlDatabase) -> None:
         """Store all of the hour, which is over."""
         totals = read_totals(database, Size.HOUR, self.start, self.end)
+        every = set().union(*(names.seen for names in self.names.values()))
+        self._store_own(database, totals, every - TOGETHER)
         for dimension, names in self.names.items():
-            self._own(dimension, names).store(database, totals, names.seen.keys() - TOGETHER)
             together = HourTops(dimension, self.start, *names.together(), self.limits.top)
             together.store(database, totals, TOGETHER)
 
-    def _own(self, dimension: Dimension, names: Accumulator) -> HourTops:
-        """Return the names of each exporter."""
+    def _store_own(
+        self, database: SqlDatabase, totals: Mapping[BinKey, IntArray], cells: Set[int]
+    ) -> None:
+        """Store the names of each exporter that has some; of others nothing stays."""
+        exporters = with_names(totals, self.limits.exporters_with_names)
+        named = {cell for cell in cells if cell // 2 in exporters}
+        unnamed = [(cell // 2, cell % 2, self.start) for cell in cells - named]
         most = self.limits.top_per_exporter
-        return HourTops(dimension, self.start, names.groups(), names, most)
+        for dimension, names in self.names.items():
+            own = HourTops(dimension, self.start, names.groups(), names, most)
+            own.store(database, totals, named)
+            write_rows(database, dimension, Size.HOUR, unnamed, [])
 
 
 @dataclass

@@ -86,6 +86,7 @@ def health(database: SqlDatabase, log: Path, now: float) -> Mapping[str, Any]:
         "refilling": progress.flows < progress.until,
         "bins_to_make": len(pending),
         "counters": dict(progress.counters),
+        "names_gave_way": progress.names_gave_way,
         "events": [{"time": int(at), "text": str(text)} for at, text in events[:EVENTS_SHOWN]],
     }
 

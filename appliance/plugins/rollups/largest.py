@@ -10,7 +10,7 @@ off. Flows that are counted but not yet written by name are said beside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -126,7 +126,8 @@ class LargestQuestions:
         limit: int | None,
         now: float,
     ) -> TopAnswer:
-        """Return the largest names; four queries, six when an hour is not final.
+        """Return the largest names; four queries, six when an hour is not final, and one more
+        where one exporter has bins without names.
 
         Raises
         ------
@@ -240,10 +241,37 @@ class LargestQuestions:
                 flags=flag,
             )
             read = cache.read(kind, self.database.rows(*found) if found else [])
+            if stored.exporter != ALL_EXPORTERS:
+                absent = {bin for bin in final if cache.get(bin) is None} - read.keys()
+                read |= self._without_names(kind, missing, stored.directions, absent)
             cache.keep([bin for bin in bins if bin in final], read)
         everything = [cache.get(bin) or read.get(bin, NO_NAMES) for bin in bins]
         everything += [cache.number(part.names, part.sums, part.threshold) for part in beside]
         return added(everything)
+
+    def _without_names(
+        self,
+        kind: tuple[Dimension, int, int],
+        spans: Sequence[Span],
+        directions: tuple[int, ...],
+        bins: Set[Bin],
+    ) -> dict[Bin, Names]:
+        """Return those of some bins that have flows but no names: all can be one name's.
+
+        Such are those of exporters for whose names there was no room (see `hour_tops`).
+        """
+        if not bins:
+            return {}
+        asked = Range(list(spans), kind[-1], directions)
+        select = "SELECT size, direction, bin_start, octets, packets, flows"
+        statement = self.exact.statement(select, Dimension.TOTAL, asked)
+        totals: dict[Bin, Names] = {}
+        for size, direction, start, *sums in self.database.rows(*statement) if statement else []:
+            bin = (*kind, int(direction), Size(int(size)), int(start))
+            if bin in bins:
+                threshold = np.array([int(value) for value in sums], np.int64)
+                totals[bin] = NO_NAMES._replace(threshold=threshold)
+        return totals
 
 
 def split_hours(

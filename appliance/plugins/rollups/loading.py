@@ -21,6 +21,7 @@ from appliance.collector.memory import return_freed_memory
 from appliance.contracts import LoadReport
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, FlowLogReader, Rows
+from appliance.plugins.rollups.application_room import ApplicationRoom
 from appliance.plugins.rollups.bins import Size, bin_start
 from appliance.plugins.rollups.classify import FLOW_COLUMNS, Classifier
 from appliance.plugins.rollups.configuration import StoreLimits
@@ -87,6 +88,7 @@ class RollupLoader:
         self._progress: Progress | None = None
         self._minutes = OpenMinutes(limits)
         self._applications = Applications(classifier.services)
+        self._room = ApplicationRoom(exporters)
         self._hours = OpenHours(limits)
         self._behind, self._gave_way = True, 0
 
@@ -102,7 +104,7 @@ class RollupLoader:
         if not (self._log / "flows").is_dir():
             return report
         try:
-            progress = self._load_options(self._delete_forgotten(self._current(now)))
+            progress = self._load_options(self._delete_forgotten(self._current(now)), now)
             piece = self._next_piece(progress, now)
             due = self._minutes.due(now) or self._hours.due(now, progress.flows)
             if piece is not None or due:
@@ -197,18 +199,25 @@ class RollupLoader:
                 self._minutes.add(piece.names)
             cursor = after
 
-    def _load_options(self, progress: Progress) -> Progress:
+    def _load_options(self, progress: Progress, now: float) -> Progress:
         """Take over the names of applications that are new in the log."""
         tables, after = self._reader.follow(progress.options, OPTIONS_ROWS, True, OPTION_COLUMNS)
         if after == progress.options:
             return progress
         found = [name for table in tables for name in application_names(table)]
-        before = self._applications.refused
-        learned = self._applications.learn(found, self.exporters.listed()) if found else []
-        changed = copy.deepcopy(progress)
+        applications, changed = self._applications, copy.deepcopy(progress)
         changed.options = after
-        changed.count("applications_refused", self._applications.refused - before)
+        leaving = self._room.giving_way(applications, found, now)
+        if leaving:
+            changed.names_gave_way = now
+            gone = sum(len(applications.names[exporter]) for exporter in leaving)
+            changed.count("applications_gave_way", gone)
+            applications.forget(leaving)
+        before = applications.refused
+        learned = applications.learn(found, self.exporters.listed()) if found else []
+        changed.count("applications_refused", applications.refused - before)
         with self._writing():
+            delete_applications(self.database, leaving)
             self.database.executemany(
                 f"REPLACE INTO {APPLICATION} (exporter, application_id, name) VALUES (?, ?, ?)",
                 learned,

@@ -43,6 +43,8 @@ class Progress:
         What was left out, by name.
     highest_exporter
         The highest identifier of an exporter that was forgotten.
+    names_gave_way
+        When names of applications last did, seconds since 1970.
     """
 
     flows: Cursor = START
@@ -57,6 +59,7 @@ class Progress:
     generation: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     highest_exporter: int = 0
+    names_gave_way: float = 0.0
 
     def text(self) -> str:
         """Return it as JSON."""

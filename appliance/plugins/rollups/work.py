@@ -114,13 +114,19 @@ def finish(database: SqlDatabase, item: WorkItem) -> None:
 
 
 def make_from_smaller(database: SqlDatabase, item: WorkItem, limits: StoreLimits) -> None:
-    """Make a day of its hours or a month of its days, in a transaction of the caller's."""
+    """Make a day of its hours or a month of its days, in a transaction of the caller's.
+
+    Exporters that have no names in any of these have none in it (see `hour_tops`).
+    """
     totals = read_totals(database, item.size, item.start, item.end)
     smaller, span = SMALLER[item.size], (item.start, item.end)
     for dimension, direction in itertools.product(LARGEST_ONLY, DIRECTIONS):
         counts = count_rows(database, dimension, smaller, direction, span)
-        exporters = [number for number, way, _ in totals if way == direction]
-        for part in _parts(exporters, counts):
+        exporters = {number for number, way, _ in totals if way == direction}
+        named = [number for number in exporters if number in counts or number == ALL_EXPORTERS]
+        unnamed = [(number, direction, item.start) for number in exporters.difference(named)]
+        write_rows(database, dimension, item.size, unnamed, [])
+        for part in _parts(named, counts):
             bins = {key: totals[key] for key in ((e, direction, item.start) for e in part)}
             stored = read_rows(database, dimension, smaller, (part, direction), span)
             most = limits.top if part == [ALL_EXPORTERS] else limits.top_per_exporter

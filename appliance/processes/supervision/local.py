@@ -126,7 +126,8 @@ class LocalSupervisor:
                 return
             if ended is not None:
                 self.pid_file.forget_crash()
-                raise StartFailed(listener.status or f"the collector ended with {ended}")
+                text = listener.status or f"the collector ended with {ended}"
+                raise StartFailed(text, ended if ended > 0 else StartFailed.exit_code)
             if time.monotonic() > deadline:
                 child.kill()
                 child.wait()
@@ -155,7 +156,11 @@ class LocalSupervisor:
     def _alone(self) -> Iterator[None]:
         """Let starters wait for each other, so that the second finds a running collector."""
         path = self.pid_file.path.with_suffix(".starting")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("w")
+        except OSError as error:
+            raise StartFailed(f"lock file {path}: {error.strerror}", 1) from error
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -21,9 +21,10 @@ class RestartPolicy:
         self._supervisor = supervisor
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._again_at = float("-inf")
+        self._problem = ""
 
     def look(self, now: float) -> None:
-        """Start the collector when it crashed and its pause is over.
+        """Start the collector when it crashed and its pause is over; each problem is said once.
 
         Parameters
         ----------
@@ -36,12 +37,16 @@ class RestartPolicy:
             self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._again_at = now + self._pause_seconds
         self._pause_seconds = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
-        log.error("the collector ended unexpectedly, starting it again")
+        if not self._problem:
+            log.error("the collector ended unexpectedly, starting it again")
+        before, self._problem = self._problem, ""
         try:
             self._supervisor.start()
         except AlreadyRunning:
             return
         except StartFailed as error:
-            log.error("the collector cannot be started: %s", error)  # noqa: TRY400 - expected
+            self._problem = str(error)
+            if self._problem != before:
+                log.error("the collector cannot be started: %s", error)  # noqa: TRY400 - expected
             # Until it is stopped on purpose, it is tried again.
             self._supervisor.pid_file.mark_crash()

@@ -38,10 +38,12 @@ class SupervisionError(ApplianceError):
 class StartFailed(SupervisionError):  # noqa: N818
     """The collector ended before it was ready, or never was; nothing is left running.
 
-    The text is the collector's own where it said something.
+    The text is the collector's own where it said something, and so is the exit code.
     """
 
-    exit_code = 2
+    def __init__(self, text: str, exit_code: int = 2) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
 
 
 class StopFailed(SupervisionError):  # noqa: N818

@@ -40,6 +40,7 @@ class PmacctWorld:
 
     folder: Path
     mariadb: MariaDb | None = None
+    user: str = "appliance"
     now: float = START
     warnings: list[str] = field(default_factory=list)
     _loader: PmacctLoader | None = None
@@ -59,7 +60,7 @@ class PmacctWorld:
             return f"sql_db: {self.folder}/pmacct.db\n"
         return (
             f"sql_db: {self.database}\nsql_host: 127.0.0.1\nsql_port: {self.mariadb.port}\n"
-            "sql_user: appliance\nsql_passwd: sec@ret\n"
+            f"sql_user: {self.user}\nsql_passwd: sec@ret\n"
         )
 
     @property

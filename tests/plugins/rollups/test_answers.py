@@ -295,7 +295,7 @@ class TestAnswers:
             assert len(queries) == 4
             queries.clear()
             world.store.top("source", Selection(exporter=1), limit=15)
-            assert len(queries) <= 6
+            assert len(queries) <= 7
             queries.clear()
             world.store.exporters()
             assert len(queries) == 1
