@@ -116,14 +116,21 @@ class Thresholds:
         whole = _largest(priorities, size.rows)
         if whole == 0:
             return
-        order = np.lexsort((-priorities, codes))
-        starts = np.searchsorted(codes[order], np.arange(len(self.values)))
-        ends = np.append(starts[1:], len(order))
-        next_places = starts + size.least(int((ends > starts).sum()))
-        has_more = next_places < ends
-        own = np.zeros(len(self.values))
-        own[has_more] = priorities[order[next_places[has_more]]]
-        self.values = np.maximum(self.values, np.minimum(own, whole))
+        n_strata = len(self.values)
+        least = size.least(int((np.bincount(codes, minlength=n_strata) > 0).sum()))
+        n_above = np.bincount(codes[priorities > whole], minlength=n_strata)
+        lower = np.full(n_strata, whole)
+        # Only a stratum that would be left with few can have a lower threshold of its own.
+        is_small = n_above < least
+        rows = np.flatnonzero(is_small[codes])
+        order = rows[np.lexsort((-priorities[rows], codes[rows]))]
+        small = np.flatnonzero(is_small)
+        starts = np.searchsorted(codes[order], small)
+        ends = np.searchsorted(codes[order], small, side="right")
+        has_more = starts + least < ends
+        lower[small] = 0
+        lower[small[has_more]] = priorities[order[starts[has_more] + least]]
+        self.values = np.maximum(self.values, np.minimum(lower, whole))
 
     def _grow(self, codes: AnyArray) -> None:
         missing = (int(codes.max()) + 1 if len(codes) else 0) - len(self.values)
