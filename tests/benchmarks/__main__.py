@@ -16,6 +16,7 @@ from rich.table import Table
 
 from tests.benchmarks.api import api
 from tests.benchmarks.decode import decode
+from tests.benchmarks.explore import explore
 from tests.benchmarks.fresh import fresh
 from tests.benchmarks.highest import highest
 from tests.benchmarks.parquet import parquet
@@ -24,6 +25,7 @@ from tests.benchmarks.rollups import rollups
 from tests.benchmarks.tables import (
     WHOLE_ROWS,
     print_api,
+    print_explore,
     print_fresh,
     print_pmacct,
     print_rollups,
@@ -32,7 +34,18 @@ from tests.benchmarks.tables import (
 from tests.benchmarks.walk import walk
 from tests.benchmarks.whole import whole
 
-PARTS = ("decode", "whole", "highest", "rollups", "pmacct", "api", "fresh", "parquet", "walk")
+PARTS = (
+    "decode",
+    "whole",
+    "highest",
+    "rollups",
+    "pmacct",
+    "api",
+    "fresh",
+    "parquet",
+    "walk",
+    "explore",
+)
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
 PROBE_SECONDS = 6.0
@@ -63,7 +76,8 @@ def main(
 ) -> None:
     """Measure decoding alone, the whole way (also into roll-ups), the highest rate without loss,
     rows into tables of pmacct, the answers of the API, the time from a datagram to its answer,
-    Parquet by hand next to pyarrow, and the way of one block through the code.
+    Parquet by hand next to pyarrow, the way of one block through the code, and questions of the
+    query engine.
     """
     console = Console()
     parts = PARTS if part == "all" else (part,)
@@ -87,6 +101,7 @@ def main(
             "fresh": (lambda: fresh(folder / "fresh"), print_fresh),
             "parquet": (lambda: parquet(folder / "parquet"), _print_parquet),
             "walk": (walk, _print_walk),
+            "explore": (lambda: explore(folder / "explore", flows), print_explore),
         }
         for chosen in parts:
             run, show = runs[chosen]

@@ -30,7 +30,7 @@ from appliance.flowlog import (
     Maintainer,
 )
 from appliance.flows import V4_MAPPED, FlowBatch
-from tests.asking import top
+from tests.asking import top, totals
 
 BATCH_ROWS = 30_000
 START_MS = 1_763_764_200_000
@@ -123,7 +123,7 @@ def measure_mix(rows: int, rich: bool) -> dict[str, float]:
         result["files"] = len(files)
         result["octets"] = sum(file.stat().st_size for file in files) / rows
         search = FlowSearch(directory)
-        result["totals_ns"] = cpu_ns(search.totals, rows)
+        result["totals_ns"] = cpu_ns(lambda: totals(search), rows)
         result["top_source_ns"] = cpu_ns(lambda: top(search, "source"), rows)
     finally:
         shutil.rmtree(directory)

@@ -81,6 +81,38 @@ def print_api(console: Console, report: dict[str, Any]) -> None:
         console.print(f"goal: p95 below {found['goal_ms']:.0f} ms, {missed} routes miss it")
 
 
+def print_explore(console: Console, report: dict[str, Any]) -> None:
+    """Print how long questions take, and how far estimates are off."""
+    cost = report["samples"]
+    title = (
+        f"{report['flows']:,} flows; samples: {cost['ns']:.0f} ns a flow,"
+        f" {cost['octets'] / 1e6:,.0f} MB"
+    )
+    headings = (
+        "question",
+        "exact s",
+        "estimated s",
+        "rows read",
+        "error",
+        "largest",
+        "within",
+        "of 15",
+    )
+    table = Table(*headings, title=title)
+    for name, found in report["questions"].items():
+        table.add_row(
+            name,
+            *(
+                f"{found[m]['median']:.2f} ({found[m]['largest']:.2f})"
+                for m in ("exact", "sampled")
+            ),
+            f"{found['rows_scanned']:,}",
+            *(f"{found[key]:.1%}" for key in ("error_median", "error_largest", "within")),
+            str(found["top_15_kept"]),
+        )
+    console.print(table)
+
+
 def print_fresh(console: Console, report: dict[str, Any]) -> None:
     """Print how long flows took to show."""
     table = Table("datagram to answer", "median s", "largest s", "goal s")
