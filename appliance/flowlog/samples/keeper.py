@@ -1,6 +1,6 @@
 """SampleKeeper: follows the flow log and keeps samples of its hours, days and months.
 
-What is kept in memory is written every half minute, each hour with the position in the log up to
+What is kept in memory is written every five minutes, each hour with the position in the log up to
 which it holds it, and the oldest such position last: after a crash rows are drawn again, and those
 that an hour holds already are left out of it. A hash says what is drawn, so the sample is the same.
 """
@@ -52,7 +52,7 @@ from appliance.ratelimit import RateLimited
 log = RateLimited(logging.getLogger(__name__))
 
 STEP_ROWS = 1_000_000
-FLUSH_SECONDS = 30.0
+FLUSH_SECONDS = 300.0
 SETTLED_MS = 900_000
 """So long after its end a day or month is made from its parts."""
 

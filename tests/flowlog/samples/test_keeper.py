@@ -74,7 +74,7 @@ def test_keeper_when_a_day_is_over_then_hours_and_the_day_have_samples(two_days:
     keeper = keeper_of(two_days)
     now_ms = DAY + 26 * HOUR_MS
     load(keeper, now_ms)
-    keeper.load_once(now_ms / 1000 + 60)
+    keeper.load_once(now_ms / 1000 + 600)
     files = list_samples(keeper.folder)
     assert [file.level for file in files].count("hour") == 26
     assert [(f.from_ms, f.to_ms) for f in files if f.level == "day"] == [(DAY, DAY + DAY_MS)]
@@ -107,7 +107,7 @@ def test_keeper_when_killed_anywhere_then_samples_are_those_of_a_rebuild(
         (whole.folder / "state.json").write_text(_from_the_start(state))
         killed = keeper_of(two_days)
         for step in range(stop):
-            killed.load_once(now_ms / 1000 + 40 * step)
+            killed.load_once(now_ms / 1000 + 400 * step)
         if is_merged:
             two_days.maintain()
         if stop == 10:  # between the samples of hours and the state
@@ -129,12 +129,12 @@ def test_keeper_when_flows_come_late_then_the_day_is_made_again(
     keeper = keeper_of(two_days)
     now_ms = DAY + 26 * HOUR_MS
     load(keeper, now_ms)
-    keeper.load_once(now_ms / 1000 + 60)
+    keeper.load_once(now_ms / 1000 + 600)
     before = octets(keeper, f"day.{DAY}.parquet")
     late = make_batch(1, 77, DAY + 7 * HOUR_MS, octet_delta_count=np.uint64(10**9))
     two_days.write([late])
     load(keeper, now_ms + 120_000)
-    keeper.load_once(now_ms / 1000 + 240)
+    keeper.load_once(now_ms / 1000 + 1200)
     assert octets(keeper, f"day.{DAY}.parquet") - before == pytest.approx(10**9, rel=0.01)
 
 
