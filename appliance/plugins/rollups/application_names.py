@@ -84,7 +84,7 @@ class Applications:
     _counts: Counter[str] = field(default_factory=Counter)
     _known: int = 0
 
-    def learn(self, told: Iterable[ApplicationName], listed: Set[str]) -> Changes:
+    def learn(self, names: Iterable[ApplicationName], listed: Set[str]) -> Changes:
         """Take over names; return what is to be stored.
 
         Parameters
@@ -95,7 +95,7 @@ class Applications:
         stored: list[ApplicationName] = []
         leaving: list[ApplicationName] = []
         unlisted = self.unlisted(listed)
-        for item in told:
+        for item in names:
             cleaned = clean_name(item.name)
             name = self._service_name(cleaned)
             if not name or self.name(item.exporter, item.session, item.application) == name:
@@ -159,9 +159,9 @@ class Applications:
         """Return how many names an exporter gave."""
         return self._counts[exporter]
 
-    def count_new(self, told: Iterable[ApplicationName]) -> int:
+    def count_new(self, names: Iterable[ApplicationName]) -> int:
         """Return how many places for names these would take that are not taken yet."""
-        return len({item[:-1] for item in told if not self._is_known(item)})
+        return len({item[:-1] for item in names if not self._is_known(item)})
 
     def _is_known(self, item: ApplicationName) -> bool:
         pairs = self.names.get(item.exporter, {}).get(item.application, ())

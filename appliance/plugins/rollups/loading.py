@@ -202,21 +202,21 @@ class RollupLoader:
         tables, after = self._reader.follow(progress.options, OPTIONS_ROWS, True, OPTION_COLUMNS)
         if after == progress.options:
             return progress
-        told = [name for table in tables for name in application_names(table)]
+        new_names = [name for table in tables for name in application_names(table)]
         applications, changed = self._applications, copy.deepcopy(progress)
         changed.options = after
-        leaving = self._room.giving_way(applications, told, now)
+        leaving = self._room.giving_way(applications, new_names, now)
         if leaving:
             changed.names_gave_way = now
             gone = sum(applications.n_names(exporter) for exporter in leaving)
             changed.count("applications_gave_way", gone)
             applications.forget(leaving)
         before = applications.refused
-        names = applications.learn(told, self.exporters.listed())
+        changes = applications.learn(new_names, self.exporters.listed())
         changed.count("applications_refused", applications.refused - before)
         with self._writing():
             delete_applications(self.database, leaving)
-            store_names(self.database, names)
+            store_names(self.database, changes)
             write_progress(self.database, changed)
         self._progress = changed
         return changed

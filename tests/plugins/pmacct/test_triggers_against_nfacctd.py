@@ -147,9 +147,9 @@ def test_trigger_of_print_when_run_by_both_then_told_the_same(tmp_path):
     port = prepare(theirs, "print", extra.format(theirs))
     prepare(ours, "print", extra.format(ours))
     with daemon(theirs), sending(port):
-        told = next_environment(theirs)
+        environment = next_environment(theirs)
     assert (theirs / "out.csv").exists()
     loader = fill_tables(ours, ours / "c.conf", CAPTURE)
     assert (ours / "out.csv").exists()
-    assert next_environment(ours) == told
+    assert next_environment(ours) == environment
     wait_for_programs(loader)

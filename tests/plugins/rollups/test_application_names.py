@@ -12,7 +12,7 @@ EXPORTER = "192.0.2.1"
 LISTED = {EXPORTER}
 
 
-def told(
+def name_of(
     application: int, name: str, port: int = 4000, domain: int = 0, exporter: str = EXPORTER
 ) -> ApplicationName:
     return ApplicationName(exporter, port, domain, application, name)
@@ -27,17 +27,17 @@ def test_applications_when_too_many_then_refused_and_counted(
     known: Applications, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(application_names, "MOST_APPLICATIONS", 3)
-    rows, _ = known.learn([told(number, f"name {number}") for number in range(1, 6)], LISTED)
+    rows, _ = known.learn([name_of(number, f"name {number}") for number in range(1, 6)], LISTED)
     assert [row.application for row in rows] == [1, 2, 3]
     assert known.refused == 2
-    changed = told(1, "new name")
-    assert known.learn([changed, told(2, "name 2")], LISTED) == ([changed], [])
+    changed = name_of(1, "new name")
+    assert known.learn([changed, name_of(2, "name 2")], LISTED) == ([changed], [])
     monkeypatch.setattr(application_names, "MOST_UNLISTED_NAMES", 2)
-    unlisted = [told(1, "invented", exporter=f"203.0.113.{number}") for number in range(5)]
+    unlisted = [name_of(1, "invented", exporter=f"203.0.113.{number}") for number in range(5)]
     assert len(known.learn(unlisted, LISTED).stored) == 2
     assert (known.refused, known.unlisted(LISTED)) == (5, 2)
     listed = {EXPORTER, "203.0.113.4"}
-    assert len(known.learn([told(1, "voice", exporter="203.0.113.4")], listed).stored) == 1
+    assert len(known.learn([name_of(1, "voice", exporter="203.0.113.4")], listed).stored) == 1
     known.forget(["203.0.113.0", "203.0.113.1"])
     assert known.unlisted(LISTED) == 1
 
@@ -45,8 +45,8 @@ def test_applications_when_too_many_then_refused_and_counted(
 def test_application_when_its_exporter_restarts_then_its_name_stays_and_is_stored_once(
     known: Applications,
 ):
-    known.learn([told(7, "voice")], LISTED)
-    later = told(7, "voice", port=4001)
+    known.learn([name_of(7, "voice")], LISTED)
+    later = name_of(7, "voice", port=4001)
     assert known.name(EXPORTER, later.session, 7) == "voice"
     assert known.learn([later], LISTED) == ([], [])
 
@@ -54,11 +54,11 @@ def test_application_when_its_exporter_restarts_then_its_name_stays_and_is_store
 def test_application_when_sessions_differ_then_each_has_its_own_and_others_none(
     known: Applications,
 ):
-    names = [told(7, "voice", domain=1), told(7, "backup", domain=2)]
+    names = [name_of(7, "voice", domain=1), name_of(7, "backup", domain=2)]
     known.learn(names, LISTED)
     for item in names:
         assert known.name(EXPORTER, item.session, 7) == item.name
-    other = told(7, "voice", domain=3)
+    other = name_of(7, "voice", domain=3)
     assert known.name(EXPORTER, other.session, 7) is None
     assert known.learn([other], LISTED).stored == [other]
     again = Applications(read_services())
@@ -67,7 +67,7 @@ def test_application_when_sessions_differ_then_each_has_its_own_and_others_none(
 
 
 def test_application_when_ever_new_sessions_name_it_then_the_oldest_give_way(known: Applications):
-    names = [told(7, f"name {port}", port) for port in range(1, 41)]
+    names = [name_of(7, f"name {port}", port) for port in range(1, 41)]
     stored, deleted = known.learn(names, LISTED)
     assert stored == names
     assert [item.port for item in deleted] == list(range(1, 25))
