@@ -96,7 +96,8 @@ def _check_preprocess(config: EffectiveConfig, plugin: PluginName) -> None:
     for text in config.preprocess(plugin)[1]:
         config.warn(f"( {plugin.name}/{plugin.type} ): {text}")
     key = "print_preprocess" if plugin.type == PRINT else "sql_preprocess"
-    for word in unsupported_words(config.text(key, plugin.name)):
+    has_backup = bool(config.text("sql_recovery_backup_host", plugin.name))
+    for word in unsupported_words(config.text(key, plugin.name), has_backup):
         config.error(f"{key}: {word} changes what tables hold and is not supported: take it out")
 
 

@@ -1,7 +1,8 @@
 """`sql_preprocess` and `print_preprocess`: which aggregates of a purge are written.
 
 As nfacctd 1.7.7 does: checks on the sums of each aggregate, of which any, or all with
-`sql_preprocess_type: all`, have to hold. What sums at random (fss, fsrc) is not offered.
+`sql_preprocess_type: all`, have to hold. What sums at random (fss, fsrc) is not offered. `recover`
+hands what the checks refuse to `sql_recovery_backup_host`; without one it does nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 PRINT_CHECKS = ("minp", "minf", "minb", "minbpp", "minppf")
 SQL_CHECKS = (*PRINT_CHECKS, "maxp", "maxf", "maxb", "maxbpp", "maxppf")
 ACTIONS = ("usrf", "adjb")
-NOT_OFFERED = ("fss", "fsrc", "recover")
+NOT_OFFERED = ("fss", "fsrc")
+RECOVER = "recover"
 _PRINT_WORDS = (*PRINT_CHECKS, "maxp", "maxf", "maxb")
-_SQL_WORDS = (*SQL_CHECKS, *ACTIONS, *NOT_OFFERED, "qnum")
+_SQL_WORDS = (*SQL_CHECKS, *ACTIONS, *NOT_OFFERED, RECOVER, "qnum")
 _LARGEST_RATIO = 1 << 16
 
 Sums = NDArray[np.int64]
@@ -104,7 +106,7 @@ def parse_preprocess(text: str, kind: str, printed: bool) -> tuple[Preprocess, l
         else:
             values[name] = int(value)
     known = PRINT_CHECKS if printed else SQL_CHECKS
-    if values and not set(values).intersection((*_PRINT_WORDS, *known, *ACTIONS, *NOT_OFFERED[:2])):
+    if values and not set(values).intersection((*_PRINT_WORDS, *known, *ACTIONS, *NOT_OFFERED)):
         return Preprocess(), [*problems, "preprocess: does not contain any checks. Ignored."]
     checks = {name: value for name, value in values.items() if name in known}
     every = kind.lower() == "all"
@@ -112,7 +114,14 @@ def parse_preprocess(text: str, kind: str, printed: bool) -> tuple[Preprocess, l
     return Preprocess(checks, renormalize, octets, least_rows, every), problems
 
 
-def unsupported_words(text: str) -> list[str]:
-    """Return the words of `sql_preprocess` that change rows and are not acted upon."""
+def unsupported_words(text: str, has_backup: bool) -> list[str]:
+    """Return the words of `sql_preprocess` that change rows and are not acted upon.
+
+    Parameters
+    ----------
+    has_backup
+        There is a `sql_recovery_backup_host`.
+    """
     words = {entry.partition("=")[0].strip().lower() for entry in text.split(",")}
-    return [word for word in NOT_OFFERED if word in words]
+    refused = (*NOT_OFFERED, RECOVER) if has_backup else NOT_OFFERED
+    return [word for word in refused if word in words]

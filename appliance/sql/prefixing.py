@@ -115,7 +115,7 @@ def unprefixed_version(database: SqlDatabase, what: str) -> int:
 def name_in_file(connection: sqlite3.Connection, name: str) -> str:
     """Return the name that one of our tables has in a SQLite file of any version."""
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-    return name if connection.execute(query, (name,)).fetchone() else _OLD_NAMES[name]
+    return name if connection.execute(query, (name,)).fetchone() else _OLD_NAMES.get(name, name)
 
 
 def _rename(database: SqlDatabase, renames: Sequence[tuple[str, str]]) -> None:

@@ -14,6 +14,7 @@ ROLLUP = "appliance_rollup"
 WORK = "appliance_work"
 ROLLUP_PROGRESS = "appliance_rollup_progress"
 APPLICATION = "appliance_application"
+SESSION_APPLICATION = "appliance_session_application"
 KNOWN_EXPORTER = "appliance_known_exporter"
 EVENT = "appliance_event"
 
@@ -34,6 +35,7 @@ PURGED_ROWS = "appliance_purge"
 
 MIGRATION_TABLES = (
     *(SCHEMA_VERSION, ROLLUP, WORK, ROLLUP_PROGRESS, APPLICATION, KNOWN_EXPORTER, EVENT),
+    SESSION_APPLICATION,
     *(EXPORTER, FORGOTTEN_EXPORTER, ACCOUNT, ROLE, ACCOUNT_ROLE, API_TOKEN),
     *(SIGN_IN_ATTEMPTS, SIGN_IN_CLIENT, AUDIT),
 )

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.flows import FlowBatch, address_halves
 from appliance.plugins.metrics.health import THROTTLED_SECONDS, application_hints
-from appliance.plugins.rollups import exact
+from appliance.plugins.rollups import application_names
 from tests.plugins.rollups.conftest import world
 from tests.plugins.rollups.world import START, World
 
@@ -22,7 +22,7 @@ LASTING, NAMED, HONEST, INVENTED = "192.0.2.1", "192.0.2.2", "192.0.2.3", "203.0
 
 @pytest.fixture(autouse=True)
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exact, "MOST_NAMES", PLACES)
+    monkeypatch.setattr(application_names, "MOST_NAMES", PLACES)
 
 
 def send_flows(world: World, *exporters: str) -> None:
@@ -45,7 +45,9 @@ def send_names(world: World, exporter: str, n: int) -> None:
 
 
 def counts(world: World) -> dict[str, int]:
-    rows = world.stored("SELECT exporter, COUNT(*) FROM appliance_application GROUP BY exporter")
+    rows = world.stored(
+        "SELECT exporter, COUNT(*) FROM appliance_session_application GROUP BY exporter"
+    )
     return dict(rows)
 
 

@@ -189,6 +189,22 @@ def test_key_when_it_would_change_rows_then_no_start_unless_it_may_be_ignored(
     assert [(entry.line.key, entry.reason) for entry in allowed.inert] == [(key, IGNORED)]
 
 
+@pytest.mark.parametrize(
+    ("checks", "backup", "word"),
+    [
+        ("fss=3", "", "fss"),
+        ("minb=9, fsrc=3", "", "fsrc"),
+        ("minb=9, recover=1", "", None),
+        ("minb=9, recover=1", "sql_recovery_backup_host: 192.0.2.7", "recover"),
+        ("minb=9", "sql_recovery_backup_host: 192.0.2.7", None),
+    ],
+)
+def test_preprocess_when_rows_would_go_elsewhere_then_no_start(read, checks, backup, word):
+    found = read(f"{PLUGIN}sql_preprocess: {checks}\n{backup}\n")
+    said = f"sql_preprocess: {word} changes what tables hold and is not supported: take it out"
+    assert found.errors == ([said] if word else [])
+
+
 def test_key_when_it_would_change_rows_and_is_false_then_only_a_hint(read):
     found = read(PLUGIN + "nfacctd_pro_rating: false\n")
     assert found.errors == []

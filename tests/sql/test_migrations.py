@@ -57,6 +57,9 @@ def test_migrations_when_both_databases_are_of_version_1_then_upgraded_with_thei
     assert world.store.health()["schema_version"] == len(FLOW_MIGRATIONS)
     world.write(world.flows(10))
     world.load()
+    world.write(world.flows(1, exporter_address_lo=0xFFFF_C000_0201, application_id=17))
+    world.load()
+    assert "webex" in {row.key for row in world.top("application").rows}
     assert [r.address for r in world.store.exporters()] == ["192.0.2.1", "192.0.2.2"]
     assert world.store.exporters()[1].id == 8
 

@@ -120,7 +120,8 @@ def _written(table: Any, column: ColumnPlan, key: str, plan: TablePlan) -> TextC
         # No peer is 0.0.0.0 in nfacctd's tables, and empty in what it prints.
         is_peer = column.built_in is BUILT_IN["peer_dst_ip"] and plan.database is not None
         if column.kind is Kind.NET or is_peer:
-            texts = pc.if_else(pc.equal(texts, ""), "0.0.0.0", texts)  # noqa: S104 - no address
+            nothing = "::" if column.kind is Kind.NET else "0.0.0.0"  # noqa: S104 - no address
+            texts = pc.if_else(pc.equal(texts, ""), nothing, texts)
         return {column.name: texts}
     values = table[key]
     if column.kind is Kind.MAC:

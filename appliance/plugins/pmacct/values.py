@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from appliance.flowlog import Rows
-from appliance.flows import COLUMN, UNKNOWN_PROTOCOL, octets_column
+from appliance.flows import COLUMN, UNKNOWN_PROTOCOL, V4_MAPPED, octets_column
 from appliance.nfacctd.aggregates import INITIATOR_PACKETS, RESPONDER_OCTETS, BuiltIn, Kind
 from appliance.nfacctd.pre_tag_map import Tags
 from appliance.nfacctd.predicates import PRESENT
@@ -155,7 +155,9 @@ def _net(rows: Rows, column: ColumnPlan, key: str, plan: TablePlan, *_: object) 
         length = np.where(length == 0, 128, length)
     v4 = (hi == 0) & (lo >> np.uint64(32) == np.uint64(0xFFFF))
     bits = np.clip(np.where(v4, length + 96, length), 0, 128)
-    return {f"{key}hi": hi & _HIGH[bits], f"{key}lo": lo & _LOW[bits]}
+    # What has no address is in no family; the network of all IPv6 addresses is `::`.
+    none = np.where((hi | lo) == 0, np.uint64(V4_MAPPED), np.uint64(0))
+    return {f"{key}hi": hi & _HIGH[bits], f"{key}lo": lo & _LOW[bits] | none}
 
 
 _HIGH = np.array([((1 << n) - 1) << (128 - n) >> 64 for n in range(129)], np.uint64)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
-from appliance.plugins.rollups import exact
-from appliance.plugins.rollups.exact import Applications
+from appliance.plugins.rollups import application_names
+from appliance.plugins.rollups.application_names import ApplicationName, Applications
 from appliance.plugins.rollups.exporter_records import Exporters
 
 _FREED_PART = 8
@@ -32,14 +32,14 @@ class ApplicationRoom:
         self._look_at = 0.0
 
     def giving_way(
-        self, applications: Applications, names: Iterable[tuple[str, int, str]], now: float
+        self, applications: Applications, names: Iterable[ApplicationName], now: float
     ) -> list[str]:
         """Return the exporters whose names give way to new ones.
 
         Parameters
         ----------
         names
-            (exporter, application_id, name), as `Applications.learn` takes them.
+            What exporters just told.
         now
             Seconds since 1970.
 
@@ -48,26 +48,26 @@ class ApplicationRoom:
         StorageError
             A database is away.
         """
-        lacking = applications.count + applications.count_new(names) - exact.MOST_NAMES
+        lacking = applications.count + applications.count_new(names) - application_names.MOST_NAMES
         if lacking <= 0 or abs(now - self._look_at) < _PAUSE_SECONDS:
             return []
         self._look_at = now
         return _most_names(
             applications,
             self.exporters.known(applications.names.keys()),
-            lacking + exact.MOST_NAMES // _FREED_PART,
+            lacking + application_names.MOST_NAMES // _FREED_PART,
         )
 
 
 def _most_names(applications: Applications, known: Set[str], n_names: int) -> list[str]:
     """Return those that are not known and gave most names, as many as have so many names."""
     unknown = sorted(
-        applications.names.keys() - known, key=lambda address: -len(applications.names[address])
+        applications.names.keys() - known, key=lambda address: -applications.n_names(address)
     )
     leaving = []
     for address in unknown:
         if n_names <= 0:
             break
         leaving.append(address)
-        n_names -= len(applications.names[address])
+        n_names -= applications.n_names(address)
     return leaving

@@ -28,6 +28,8 @@ FLOW_COLUMNS = (
     "collection_time_milliseconds",
     "exporter_address_hi",
     "exporter_address_lo",
+    "exporter_transport_port",
+    "observation_domain_id",
     "record_kind",
     "source_address_hi",
     "source_address_lo",
@@ -67,6 +69,8 @@ class Flows:
         0 ingress, 1 egress.
     port
         The service port.
+    session
+        See `session_number`; 0 where no flow of the piece has an application.
     flows
         How many flows each stands for; None when it is one each.
     """
@@ -79,6 +83,7 @@ class Flows:
     protocol: NDArray[np.uint8]
     port: NDArray[np.uint16]
     application: WordArray
+    session: WordArray
     source: tuple[WordArray, WordArray]
     destination: tuple[WordArray, WordArray]
     octets: IntArray
@@ -96,6 +101,7 @@ class Flows:
             self.protocol[chosen],
             self.port[chosen],
             self.application[chosen],
+            self.session[chosen],
             (self.source[0][chosen], self.source[1][chosen]),
             (self.destination[0][chosen], self.destination[1][chosen]),
             self.octets[chosen],
@@ -183,6 +189,7 @@ class Classifier:
             protocol=protocol,
             port=service_ports(self.services, protocol, *ports),
             application=columns["application_id"],
+            session=_sessions(columns),
             source=source,
             destination=destination,
             octets=_scaled(columns["octet_delta_count"], rate),
@@ -259,6 +266,23 @@ def _exporters(columns: dict[str, AnyArray]) -> tuple[IntArray, list[tuple[int, 
     exporters = [(int(run["hi"]), int(run["lo"])) for run in runs[first]]
     lengths = np.diff(np.append(starts, len(lo)))
     return np.repeat(codes, lengths), exporters
+
+
+def session_number(port: AnyArray, domain: AnyArray) -> WordArray:
+    """Number the sessions of an address: the port they send from, and the observation domain."""
+    number: WordArray = port.astype(np.uint64) << np.uint64(32) | domain.astype(np.uint64)
+    return number
+
+
+def _sessions(columns: dict[str, AnyArray]) -> WordArray:
+    """Number the sessions where applications need them, so that other flows stay few groups."""
+    application = columns["application_id"]
+    port, domain = columns["exporter_transport_port"], columns["observation_domain_id"]
+    if not (application[:1] if is_constant(application) else application).any():
+        return np.broadcast_to(np.uint64(0), application.shape)
+    if is_constant(port) and is_constant(domain):
+        return np.broadcast_to(session_number(port[:1], domain[:1]), application.shape)
+    return np.where(application > 0, session_number(port, domain), np.uint64(0))
 
 
 def _flow_counts(counts: WordArray) -> IntArray | None:

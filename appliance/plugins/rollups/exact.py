@@ -1,22 +1,22 @@
 """Exact roll-ups: total, protocol and application, of each exporter and of all together.
 
 The flows of a piece of the log become sums by (minute, exporter, direction, protocol, service port,
-application); all that is stored is made from these few rows. Bins of every size are added to at
-once, so that none ever waits to be made.
+application and the session that it is of); all that is stored is made from these few rows. Bins of
+every size are added to at once, so that none ever waits to be made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from appliance.plugins.rollups.application_names import UNKNOWN, Applications
 from appliance.plugins.rollups.bins import Size, bin_start
 from appliance.plugins.rollups.classify import Flows
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, Dimension
-from appliance.plugins.rollups.flow_tables import NAME_CHARACTERS, ROLLUP_KEY
+from appliance.plugins.rollups.flow_tables import ROLLUP_KEY
 from appliance.plugins.rollups.grouping import (
     LARGEST_SUM,
     Groups,
@@ -25,22 +25,10 @@ from appliance.plugins.rollups.grouping import (
     joined,
     regrouped,
 )
-from appliance.plugins.rollups.services import Services
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import ROLLUP
 
-MOST_APPLICATIONS = 65_536
-"""Names that one exporter may give; flows with further ones count by their port."""
-
-MOST_NAMES = 1_000_000
-"""Names that all may give together."""
-
-MOST_UNLISTED_NAMES = MOST_NAMES // 4
-"""Names that exporters without a flow may give together: options records alone can be invented."""
-
-UNKNOWN = "unknown"
-
-_MINUTE, _EXPORTER, _DIRECTION, _PROTOCOL, _PORT, _APPLICATION = range(6)
+_MINUTE, _EXPORTER, _DIRECTION, _PROTOCOL, _PORT, _APPLICATION, _SESSION = range(7)
 Row = tuple[Any, ...]
 
 
@@ -54,6 +42,7 @@ def piece_groups(flows: Flows, ids: Sequence[int]) -> Groups:
             flows.protocol,
             flows.port,
             flows.application,
+            flows.session,
         ],
         flows.octets,
         flows.packets,
@@ -72,98 +61,6 @@ def port_groups(groups: Groups) -> Groups:
     return regrouped(Groups([columns[_MINUTE], cell, *names], groups.sums), range(4))
 
 
-@dataclass
-class Applications:
-    """The names that exporters gave their applications.
-
-    Attributes
-    ----------
-    names
-        By the exporter's address, by application_id; IANA's where the service has one.
-    refused
-        Names beyond the limits.
-    """
-
-    services: Services
-    names: dict[str, dict[int, str]] = field(default_factory=dict)
-    refused: int = 0
-    _known: int = 0
-
-    def learn(
-        self, found: Iterable[tuple[str, int, str]], listed: Set[str]
-    ) -> list[tuple[str, str, str]]:
-        """Take over (exporter, application_id, name); return the rows to store.
-
-        Parameters
-        ----------
-        listed
-            Addresses of exporters that have sent a flow.
-        """
-        rows = []
-        unlisted = self.unlisted(listed)
-        for exporter, application, text in found:
-            cleaned = clean_name(text)
-            name = self.services.known_as.get(cleaned.lower(), cleaned)
-            known = self.names.setdefault(exporter, {})
-            if not name or known.get(application) == name:
-                continue
-            if application not in known:
-                is_beyond = exporter not in listed and unlisted >= MOST_UNLISTED_NAMES
-                if is_beyond or len(known) >= MOST_APPLICATIONS or self._known >= MOST_NAMES:
-                    self.refused += 1
-                    continue
-                self._known += 1
-                unlisted += exporter not in listed
-            known[application] = name
-            rows.append((exporter, str(application), cleaned))
-        return rows
-
-    @property
-    def count(self) -> int:
-        """How many names all gave."""
-        return self._known
-
-    def count_new(self, names: Iterable[tuple[str, int, str]]) -> int:
-        """Return how many of (exporter, application_id, name) are of applications not here yet."""
-        nothing: dict[int, str] = {}
-        return len({(e, a) for e, a, _ in names if a not in self.names.get(e, nothing)})
-
-    def unlisted(self, listed: Set[str]) -> int:
-        """Return how many names exporters without a flow gave."""
-        return sum(len(self.names[exporter]) for exporter in self.names.keys() - listed)
-
-    def forget(self, exporters: Iterable[str]) -> None:
-        """Let go of the names that some exporters gave."""
-        for exporter in exporters:
-            self._known -= len(self.names.pop(exporter, {}))
-
-    def of(self, groups: Groups, addresses: Mapping[int, str]) -> tuple[IntArray, list[str]]:
-        """Return the name of each group, as its place in a list of names."""
-        places = self.services.named(groups.columns[_PROTOCOL], groups.columns[_PORT])
-        codes = places.astype(np.int64)
-        texts = [UNKNOWN, *self.services.names[1:]]
-        place: dict[str, int] = {}
-        told = groups.columns[_APPLICATION]
-        for at in np.flatnonzero(told).tolist():
-            name = self.names.get(addresses.get(int(groups.columns[_EXPORTER][at]), ""), {}).get(
-                int(told[at])
-            )
-            if name is None:
-                continue
-            if not place:
-                place = {text: number for number, text in enumerate(texts)}
-            codes[at] = place.setdefault(name, len(texts))
-            if len(place) > len(texts):
-                texts.append(name)
-        return codes, texts
-
-
-def clean_name(text: str) -> str:
-    """Return a name as it can be stored: printable, trimmed, of limited length."""
-    kept = "".join(c if c.isprintable() else " " for c in text[: 4 * NAME_CHARACTERS])
-    return " ".join(kept.split())[:NAME_CHARACTERS].strip()
-
-
 def exact_rows(
     groups: Groups, applications: Applications, addresses: Mapping[int, str], oldest_minute: int
 ) -> list[Row]:
@@ -176,7 +73,7 @@ def exact_rows(
     oldest_minute
         Bins of minutes before it are not made any more.
     """
-    codes, texts = applications.of(groups, addresses)
+    codes, texts = _application_names(groups, applications, addresses)
     keyed = {
         Dimension.TOTAL: (np.zeros_like(codes), [""]),
         Dimension.PROTOCOL: (
@@ -191,6 +88,31 @@ def exact_rows(
         small = regrouped(sums, range(4))
         rows += _rows_of(dimension, _with_all_exporters(small), meanings, oldest_minute)
     return rows
+
+
+def _application_names(
+    groups: Groups, applications: Applications, addresses: Mapping[int, str]
+) -> tuple[IntArray, list[str]]:
+    """Return the name of each group's application, as its place in a list of names.
+
+    It is what the session of the flow told, else the name of the port.
+    """
+    services = applications.services
+    codes = services.named(groups.columns[_PROTOCOL], groups.columns[_PORT]).astype(np.int64)
+    texts = [UNKNOWN, *services.names[1:]]
+    at = np.flatnonzero(groups.columns[_APPLICATION])
+    keys = (groups.columns[c][at].tolist() for c in (_EXPORTER, _SESSION, _APPLICATION))
+    place: dict[str, int] = {}
+    for group, exporter, session, application in zip(at.tolist(), *keys, strict=True):
+        name = applications.name(addresses.get(exporter, ""), session, application)
+        if name is None:
+            continue
+        if not place:
+            place = {text: number for number, text in enumerate(texts)}
+        codes[group] = place.setdefault(name, len(texts))
+        if len(place) > len(texts):
+            texts.append(name)
+    return codes, texts
 
 
 def add_rows(database: SqlDatabase, rows: Sequence[Row]) -> None:

@@ -11,7 +11,9 @@ appliance_work
 appliance_rollup_progress
     One row of JSON: how far the log is stored, with the minutes that are still open.
 appliance_application
-    Names that exporters gave their applications.
+    Names that exporters gave their applications before names were kept by session.
+appliance_session_application
+    Names that exporters gave their applications since, by session: see `application_names`.
 appliance_known_exporter
     A copy of identifier and address of every exporter, should the appliance database be lost.
 appliance_event
@@ -27,6 +29,7 @@ from appliance.sql.table_names import (
     KNOWN_EXPORTER,
     ROLLUP,
     ROLLUP_PROGRESS,
+    SESSION_APPLICATION,
     WORK,
 )
 
@@ -65,4 +68,11 @@ FLOW_MIGRATIONS: tuple[Migration, ...] = (
         )""",
     ),
     (),  # The tables have their prefix: see `prefixing`.
+    (
+        f"""CREATE TABLE IF NOT EXISTS {SESSION_APPLICATION} (
+            exporter VARCHAR(45) NOT NULL, port INTEGER NOT NULL, domain BIGINT NOT NULL,
+            application_id VARCHAR(20) NOT NULL, name VARCHAR(128) NOT NULL,
+            PRIMARY KEY (exporter, port, domain, application_id)
+        ) WITHOUT ROWID""",
+    ),
 )

@@ -15,7 +15,7 @@ from appliance.collector.newcomers import KNOWN_AFTER_MS
 from appliance.plugins.rollups.bins import SECONDS, Size
 from appliance.plugins.rollups.dimensions import Dimension
 from appliance.sql.database import SqlDatabase
-from appliance.sql.table_names import APPLICATION, KNOWN_EXPORTER, ROLLUP
+from appliance.sql.table_names import APPLICATION, KNOWN_EXPORTER, ROLLUP, SESSION_APPLICATION
 
 FEW_FLOWS = 100
 """An exporter with fewer in all has sent next to nothing."""
@@ -154,10 +154,8 @@ def delete_applications(database: SqlDatabase, exporters: Sequence[str]) -> None
     for first in range(0, len(exporters), _CHUNK):
         addresses = exporters[first : first + _CHUNK]
         marks = ", ".join("?" * len(addresses))
-        database.execute(
-            f"DELETE FROM {APPLICATION} WHERE exporter IN ({marks})",
-            addresses,
-        )
+        for table in (APPLICATION, SESSION_APPLICATION):
+            database.execute(f"DELETE FROM {table} WHERE exporter IN ({marks})", addresses)
 
 
 def chunks(numbers: Iterable[int]) -> Iterator[list[int]]:

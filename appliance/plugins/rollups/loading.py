@@ -21,17 +21,18 @@ from appliance.collector.memory import return_freed_memory
 from appliance.contracts import LoadReport
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, FlowLogReader, Rows
+from appliance.plugins.rollups.application_names import (
+    MOST_UNLISTED_NAMES,
+    Applications,
+    store_names,
+    stored_names,
+)
 from appliance.plugins.rollups.application_room import ApplicationRoom
 from appliance.plugins.rollups.bins import Size, bin_start
 from appliance.plugins.rollups.classify import FLOW_COLUMNS, Classifier
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS
-from appliance.plugins.rollups.exact import (
-    MOST_UNLISTED_NAMES,
-    Applications,
-    add_rows,
-    exact_rows,
-)
+from appliance.plugins.rollups.exact import add_rows, exact_rows
 from appliance.plugins.rollups.exporter_records import MOST_EXPORTERS, Exporters
 from appliance.plugins.rollups.forgetting import delete_applications, delete_exporters
 from appliance.plugins.rollups.hours import OpenHour, OpenHours
@@ -60,7 +61,6 @@ from appliance.plugins.rollups.work import (
     was_made,
 )
 from appliance.sql.database import DamagedDatabase, SqlDatabase
-from appliance.sql.table_names import APPLICATION
 
 PIECE_ROWS = 400_000
 OPTIONS_ROWS = 50_000
@@ -176,9 +176,7 @@ class RollupLoader:
             raise DamagedDatabase(self.database, "it was deleted or replaced while in use")
         self.forget()
         with self.database.transaction():
-            rows = self.database.rows(f"SELECT exporter, application_id, name FROM {APPLICATION}")
-        stored_names = [(str(e), int(a), str(name)) for e, a, name in rows]
-        self._applications.learn(stored_names, {exporter for exporter, *_ in stored_names})
+            self._applications.restore(stored_names(self.database))
         self._reopen(stored, now)
         self._progress = stored
         return stored
@@ -204,24 +202,21 @@ class RollupLoader:
         tables, after = self._reader.follow(progress.options, OPTIONS_ROWS, True, OPTION_COLUMNS)
         if after == progress.options:
             return progress
-        found = [name for table in tables for name in application_names(table)]
+        new_names = [name for table in tables for name in application_names(table)]
         applications, changed = self._applications, copy.deepcopy(progress)
         changed.options = after
-        leaving = self._room.giving_way(applications, found, now)
+        leaving = self._room.giving_way(applications, new_names, now)
         if leaving:
             changed.names_gave_way = now
-            gone = sum(len(applications.names[exporter]) for exporter in leaving)
+            gone = sum(applications.n_names(exporter) for exporter in leaving)
             changed.count("applications_gave_way", gone)
             applications.forget(leaving)
         before = applications.refused
-        learned = applications.learn(found, self.exporters.listed()) if found else []
+        changes = applications.learn(new_names, self.exporters.listed())
         changed.count("applications_refused", applications.refused - before)
         with self._writing():
             delete_applications(self.database, leaving)
-            self.database.executemany(
-                f"REPLACE INTO {APPLICATION} (exporter, application_id, name) VALUES (?, ?, ?)",
-                learned,
-            )
+            store_names(self.database, changes)
             write_progress(self.database, changed)
         self._progress = changed
         return changed

@@ -8,6 +8,7 @@ from typing import Any
 
 from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.flows import address_text
+from appliance.plugins.rollups.application_names import ApplicationName
 from appliance.plugins.rollups.classify import Flows
 from appliance.plugins.rollups.exact import piece_groups
 from appliance.plugins.rollups.grouping import Groups
@@ -16,6 +17,8 @@ from appliance.plugins.rollups.minutes import NamesByMinute, piece_names
 OPTION_COLUMNS = (
     "exporter_address_hi",
     "exporter_address_lo",
+    "exporter_transport_port",
+    "observation_domain_id",
     "application_id",
     "application_name",
 )
@@ -62,12 +65,13 @@ def read_piece(
         most = max(1, min(most, sum(rows.n_rows for rows in found)) // 2)
 
 
-def application_names(table: Any) -> Iterator[tuple[str, int, str]]:
-    """Return (exporter, application_id, name) of options records with `OPTION_COLUMNS`."""
+def application_names(table: Any) -> Iterator[ApplicationName]:
+    """Return the names in options records with `OPTION_COLUMNS`."""
     columns = [table.column(name).to_pylist() for name in OPTION_COLUMNS]
-    for hi, lo, application, name in zip(*columns, strict=True):
+    for hi, lo, port, domain, application, name in zip(*columns, strict=True):
         if application and name:
-            yield address_text(hi or 0, lo or 0), application, name
+            session = (port or 0, domain or 0)
+            yield ApplicationName(address_text(hi or 0, lo or 0), *session, application, name)
 
 
 def summed_piece(

@@ -28,6 +28,7 @@ from appliance.sql.table_names import (
     KNOWN_EXPORTER,
     ROLLUP,
     ROLLUP_PROGRESS,
+    SESSION_APPLICATION,
     WORK,
 )
 
@@ -38,6 +39,7 @@ _PAGES_AT = slice(28, 32)
 _TABLES = {
     KNOWN_EXPORTER: ("id, address", 2),
     APPLICATION: ("exporter, application_id, name", 3),
+    SESSION_APPLICATION: ("exporter, port, domain, application_id, name", 5),
     WORK: ("size, bin_start, first_segment, first_row, last_segment, last_row, done", 7),
     EVENT: ("happened, content", 2),
     ROLLUP_PROGRESS: ("id, content", 2),

@@ -62,7 +62,7 @@ def _v4(chance: random.Random) -> bytes:
 
 def _v6(chance: random.Random) -> bytes:
     octets = [ipaddress.ip_address(chance.choice(V6)).packed for _ in range(2)]
-    lengths = bytes((chance.choice((32, 48)), chance.choice((32, 64))))
+    lengths = bytes((chance.choice((0, 32, 48)), chance.choice((0, 32, 64))))
     hops = ipaddress.ip_address("2001:db8::fe").packed * 2
     return b"".join(octets) + lengths + hops
 

@@ -315,6 +315,7 @@ def test_preprocess_when_checks_are_configured_then_the_same_rows_are_written(
     [
         *("maxb=3000", "maxp=9", "maxbpp=300", "maxppf=5", "qnum=3,minb=2000", "qnum=9,minb=2000"),
         *("usrf=10", "adjb=8", "minb=2000, usrf=3, adjb=5"),
+        *("minb=2000, recover=1", "maxb=3000, recover=2", "recover=1"),
     ],
 )
 def test_preprocess_when_only_sql_has_it_then_the_same_rows_are_written(both_sides, checks):

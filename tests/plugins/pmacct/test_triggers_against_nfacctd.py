@@ -11,6 +11,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ sql_preprocess: minb=1000
 {extra}
 """
 TABLE = "CREATE TABLE acct (ip_src, packets, bytes, stamp_inserted, stamp_updated)"
-NAMES = ("SQL_", "EFFECTIVE_", "TOTAL_", "INSERT_", "UPDATE_", "ELAPSED_", "SAMPLING_")
+NAMES = ("PRINT_", "SQL_", "EFFECTIVE_", "TOTAL_", "INSERT_", "UPDATE_", "ELAPSED_", "SAMPLING_")
 
 pytestmark = [
     pytest.mark.slow,
@@ -104,6 +105,24 @@ def send_capture(port: int) -> None:
                 sender.sendto(bytes(datagram.payload), ("127.0.0.1", port))
 
 
+@contextmanager
+def sending(port: int) -> Iterator[None]:
+    """Send the capture again and again: nfacctd does not say when it listens."""
+    over = threading.Event()
+
+    def send() -> None:
+        while not over.wait(0.3):
+            send_capture(port)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10)
+
+
 @pytest.mark.parametrize("extra", ["", "sql_dont_try_update: true\nsampling_rate: 1"])
 def test_trigger_of_a_table_when_run_by_both_then_told_the_same(tmp_path, extra):
     theirs, ours = tmp_path / "nfacctd", tmp_path / "appliance"
@@ -120,3 +139,17 @@ def test_trigger_of_a_table_when_run_by_both_then_told_the_same(tmp_path, extra)
     wait_for_programs(loader)
     assert idle.keys() < told.keys()
     assert {name: told[name] for name in idle} == idle
+
+
+def test_trigger_of_print_when_run_by_both_then_told_the_same(tmp_path):
+    theirs, ours = tmp_path / "nfacctd", tmp_path / "appliance"
+    extra = "print_output: csv\nprint_output_file: {}/out.csv"
+    port = prepare(theirs, "print", extra.format(theirs))
+    prepare(ours, "print", extra.format(ours))
+    with daemon(theirs), sending(port):
+        environment = next_environment(theirs)
+    assert (theirs / "out.csv").exists()
+    loader = fill_tables(ours, ours / "c.conf", CAPTURE)
+    assert (ours / "out.csv").exists()
+    assert next_environment(ours) == environment
+    wait_for_programs(loader)

@@ -14,7 +14,6 @@ from appliance.contracts import Selection
 from appliance.database_urls import DatabaseUrl
 from appliance.errors import SettingsError, StorageError
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins.rollups import exact
 from appliance.plugins.rollups.services import port_name, read_services, service_ports
 from appliance.settings import SettingsFile
 from appliance.sql.addresses import database_address
@@ -102,21 +101,3 @@ def test_service_port_when_ports_have_names_then_the_lower_named_else_the_lower(
     assert port_name(6, 443) == "tcp/443"
     assert port_name(253, 7) == "253/7"
     assert len(services.names) > 250
-
-
-def test_applications_when_too_many_then_refused_and_counted(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(exact, "MOST_APPLICATIONS", 3)
-    known = exact.Applications(read_services())
-    listed = {"192.0.2.1"}
-    rows = known.learn([("192.0.2.1", number, f"name {number}") for number in range(1, 6)], listed)
-    assert [row[1] for row in rows] == ["1", "2", "3"]
-    assert known.refused == 2
-    assert known.learn([("192.0.2.1", 1, "new name"), ("192.0.2.1", 2, "name 2")], listed) == [
-        ("192.0.2.1", "1", "new name")
-    ]
-    monkeypatch.setattr(exact, "MOST_UNLISTED_NAMES", 2)
-    unlisted = [(f"203.0.113.{number}", 1, "invented") for number in range(5)]
-    assert len(known.learn(unlisted, listed)) == 2
-    assert (known.refused, known.unlisted(listed)) == (5, 2)
-    assert len(known.learn([("203.0.113.4", 1, "voice")], {"192.0.2.1", "203.0.113.4"})) == 1
-    assert exact.clean_name("  a\tb\x00c " + "x" * 500) == "a b c " + "x" * 122

@@ -82,15 +82,17 @@ class TestSilent:
         world.load()
         with world.store.flows.transaction(write=True):
             world.store.flows.execute(
-                "INSERT INTO appliance_application VALUES ('192.0.2.1', '7', 'voice')"
+                "INSERT INTO appliance_session_application VALUES ('192.0.2.1', 9, 0, '7', 'voice')"
             )
             world.store.flows.execute(
-                "INSERT INTO appliance_application VALUES ('192.0.2.9', '7', 'voice')"
+                "INSERT INTO appliance_session_application VALUES ('192.0.2.9', 9, 0, '7', 'voice')"
             )
         world.restart()
         world.load(START + 2 * DAY)
         world.store.expire(world.now)
-        assert world.stored("SELECT exporter FROM appliance_application") == [("192.0.2.9",)]
+        assert world.stored("SELECT exporter FROM appliance_session_application") == [
+            ("192.0.2.9",)
+        ]
 
     def test_applications_when_many_are_of_exporters_without_a_flow_then_deleted(
         self, world: Any, monkeypatch: pytest.MonkeyPatch
@@ -100,15 +102,18 @@ class TestSilent:
         with world.store.flows.transaction(write=True):
             for exporter in ("192.0.2.1", "203.0.113.1", "203.0.113.2", "203.0.113.3"):
                 world.store.flows.execute(
-                    "INSERT INTO appliance_application VALUES (?, '7', 'voice')", (exporter,)
+                    "INSERT INTO appliance_session_application VALUES (?, 9, 0, '7', 'voice')",
+                    (exporter,),
                 )
         world.restart()
         world.load(START + 20)
         world.store.expire(world.now)
-        assert len(world.stored("SELECT exporter FROM appliance_application")) == 4
+        assert len(world.stored("SELECT exporter FROM appliance_session_application")) == 4
         monkeypatch.setattr("appliance.plugins.rollups.loading.MOST_UNLISTED_NAMES", 5)
         world.store.expire(world.now)
-        assert world.stored("SELECT exporter FROM appliance_application") == [("192.0.2.1",)]
+        assert world.stored("SELECT exporter FROM appliance_session_application") == [
+            ("192.0.2.1",)
+        ]
 
 
 def test_health_when_exporters_are_listed_then_how_many_and_the_places(world: Any):

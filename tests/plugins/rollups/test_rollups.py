@@ -116,6 +116,44 @@ class TestRollups:
         world.load()
         assert len(world.top("application").rows) == 4
 
+    def test_applications_when_sessions_of_one_address_name_them_apart_then_two_rows(
+        self, world: Any
+    ):
+        exporter = address_halves("192.0.2.1")[1]
+        # Two behind one address and port, a third behind another port that tells nothing itself.
+        ports, domains = np.array([4000, 4000, 4001]), np.array([1, 2, 1])
+        names = np.array(["voice", "backup"], object)
+        options = FlowBatch(
+            2,
+            {
+                "collection_time_milliseconds": np.full(2, START * 1000),
+                "exporter_address_hi": np.zeros(2, "u8"),
+                "exporter_address_lo": np.full(2, exporter, "u8"),
+                "exporter_transport_port": ports[:2].astype("u2"),
+                "observation_domain_id": domains[:2].astype("u4"),
+                "record_kind": np.full(2, 2, "u1"),
+                "application_id": np.full(2, 7, "u8"),
+                "application_name": names,
+            },
+            options=True,
+        )
+        for _ in range(2):
+            flows = world.flows(
+                3,
+                exporter_address_lo=exporter,
+                exporter_transport_port=ports,
+                observation_domain_id=domains,
+                application_id=7,
+                destination_transport_port=443,
+                protocol_identifier=6,
+                octet_delta_count=[1, 10, 100],
+            )
+            world.write(options, flows)
+            world.load()
+            world.restart()
+        rows = {row.key: row.octets for row in world.top("application").rows}
+        assert rows == {"voice": 2, "backup": 20, "https": 200}
+
     @pytest.mark.parametrize(
         ("told", "port", "protocol", "name"),
         [
@@ -154,7 +192,7 @@ class TestRollups:
             world.restart()
         (row,) = world.top("application").rows
         assert (row.key, row.flows) == (name, 4)
-        assert world.stored("SELECT name FROM appliance_application") == [(told,)]
+        assert world.stored("SELECT name FROM appliance_session_application") == [(told,)]
 
     @pytest.mark.parametrize("what", ["options", "flows"])
     def test_loaders_when_an_orphaned_one_is_still_at_work_then_nothing_counts_twice(
