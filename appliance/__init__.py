@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from appliance.hookspecs import hookimpl
     from appliance.setting_types import Boolean, Duration, FilePath, Integer, Number, Size, Text
     from appliance.settings import Setting, Settings
+    from appliance.testing import PluginHarness, ipfix_message
 
 __version__ = "0.1.0"
 
@@ -89,6 +90,7 @@ _MODULES = {
     "hookspecs": ("hookimpl",),
     "setting_types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
     "settings": ("Setting", "Settings"),
+    "testing": ("PluginHarness", "ipfix_message"),
 }
 _MODULE = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -137,6 +139,7 @@ __all__ = [
     "MeasureName",
     "MetricsCollector",
     "Number",
+    "PluginHarness",
     "Principal",
     "RecordKind",
     "RequestError",
@@ -156,6 +159,7 @@ __all__ = [
     "decode_fixed",
     "decode_options",
     "hookimpl",
+    "ipfix_message",
     "pass_settings",
     "plain_headers",
 ]
