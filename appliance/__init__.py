@@ -46,7 +46,12 @@ if TYPE_CHECKING:
         StoreFactory,
         TopAnswer,
     )
-    from appliance.decoding.fixed_protocol import FixedProtocol, decode_fixed, plain_headers
+    from appliance.decoding.fixed_protocol import (
+        FixedProtocol,
+        counted_headers,
+        decode_fixed,
+        plain_headers,
+    )
     from appliance.decoding.messages.block import DatagramBlock
     from appliance.decoding.messages.faults import MalformedMessage
     from appliance.decoding.messages.headers import Headers
@@ -77,7 +82,9 @@ _MODULES = {
     ),
     "cli.options": ("pass_settings",),
     "collector.decode_options": ("decode_options",),
-    "decoding.fixed_protocol": ("FixedProtocol", "decode_fixed", "plain_headers"),
+    "decoding.fixed_protocol": (
+        *("FixedProtocol", "counted_headers", "decode_fixed", "plain_headers"),
+    ),
     "decoding.messages.block": ("DatagramBlock",),
     "decoding.messages.faults": ("MalformedMessage",),
     "decoding.messages.headers": ("Headers",),
@@ -156,6 +163,7 @@ __all__ = [
     "TopAnswer",
     "address_text",
     "batch_from_rows",
+    "counted_headers",
     "decode_fixed",
     "decode_options",
     "hookimpl",
