@@ -46,7 +46,12 @@ if TYPE_CHECKING:
         StoreFactory,
         TopAnswer,
     )
-    from appliance.decoding.fixed_protocol import FixedProtocol, decode_fixed, plain_headers
+    from appliance.decoding.fixed_protocol import (
+        FixedProtocol,
+        counted_headers,
+        decode_fixed,
+        plain_headers,
+    )
     from appliance.decoding.messages.block import DatagramBlock
     from appliance.decoding.messages.faults import MalformedMessage
     from appliance.decoding.messages.headers import Headers
@@ -63,6 +68,7 @@ if TYPE_CHECKING:
     from appliance.hookspecs import hookimpl
     from appliance.setting_types import Boolean, Duration, FilePath, Integer, Number, Size, Text
     from appliance.settings import Setting, Settings
+    from appliance.testing import PluginHarness, ipfix_message
 
 __version__ = "0.1.0"
 
@@ -76,7 +82,9 @@ _MODULES = {
     ),
     "cli.options": ("pass_settings",),
     "collector.decode_options": ("decode_options",),
-    "decoding.fixed_protocol": ("FixedProtocol", "decode_fixed", "plain_headers"),
+    "decoding.fixed_protocol": (
+        *("FixedProtocol", "counted_headers", "decode_fixed", "plain_headers"),
+    ),
     "decoding.messages.block": ("DatagramBlock",),
     "decoding.messages.faults": ("MalformedMessage",),
     "decoding.messages.headers": ("Headers",),
@@ -89,6 +97,7 @@ _MODULES = {
     "hookspecs": ("hookimpl",),
     "setting_types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
     "settings": ("Setting", "Settings"),
+    "testing": ("PluginHarness", "ipfix_message"),
 }
 _MODULE = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -137,6 +146,7 @@ __all__ = [
     "MeasureName",
     "MetricsCollector",
     "Number",
+    "PluginHarness",
     "Principal",
     "RecordKind",
     "RequestError",
@@ -153,9 +163,11 @@ __all__ = [
     "TopAnswer",
     "address_text",
     "batch_from_rows",
+    "counted_headers",
     "decode_fixed",
     "decode_options",
     "hookimpl",
+    "ipfix_message",
     "pass_settings",
     "plain_headers",
 ]

@@ -35,6 +35,7 @@ from appliance.contracts import (
     Route,
     StoreFactory,
 )
+from appliance.decoding.templates.decode_plan import forget_plans
 from appliance.errors import ApplianceError, SettingsError, StartupError, StorageError
 from appliance.flows import Column, set_plugin_columns
 from appliance.guard import (
@@ -248,6 +249,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         The configuration file does not fit the settings that there are.
     """
     set_plugin_columns(registered_columns(manager))
+    forget_plans()
     own_settings = file.settings(registered_settings(manager))
     settings = _with_collector_config(own_settings)
     facts = {"settings": settings}

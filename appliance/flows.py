@@ -54,7 +54,11 @@ class Column:
     unit
         As IANA's registry names it, or empty.
     elements
-        IANA element identifiers (enterprise 0) that can fill it, most wanted first.
+        IANA element identifiers (enterprise 0) that can fill it, most wanted first; of v9 all its
+        field types, those above 32767 too.
+    enterprise_elements
+        Pairs of enterprise number and element identifier (RFC 7011 section 3.2) that can fill it
+        where none of `elements` is there, most wanted first.
     pmacct
         Its name in pmacct's SQL tables, or None.
     options_only
@@ -71,6 +75,7 @@ class Column:
     pmacct: str | None = None
     options_only: bool = False
     doc: str = ""
+    enterprise_elements: tuple[tuple[int, int], ...] = ()
 
 
 def _column(name: str, dtype: str, *elements: int, **rest: Any) -> Column:
@@ -168,7 +173,7 @@ HEADER_COLUMNS = ("export_time_milliseconds", "export_sequence_number")
 
 OCTETS_PREFIX = "octets_"
 
-_FILLED_BY: dict[int, list[tuple[int, Column]]] = {}
+_FILLED_BY: dict[tuple[int, int], list[tuple[int, Column]]] = {}
 
 
 def set_plugin_columns(columns: Iterable[Column]) -> None:
@@ -182,13 +187,14 @@ def set_plugin_columns(columns: Iterable[Column]) -> None:
     _FILLED_BY.clear()
     for column in (*COLUMNS, *columns):
         _BY_NAME[column.name] = column
-        for rank, element in enumerate(column.elements):
+        of_iana = ((0, element) for element in column.elements)
+        for rank, element in enumerate((*of_iana, *column.enterprise_elements)):
             _FILLED_BY.setdefault(element, []).append((rank, column))
 
 
-def columns_filled_by(element: int) -> Sequence[tuple[int, Column]]:
-    """Return the columns that one of IANA's elements can fill, each with its rank among others."""
-    return _FILLED_BY.get(element, ())
+def columns_filled_by(enterprise: int, element: int) -> Sequence[tuple[int, Column]]:
+    """Return the columns that an element can fill, each with its rank among others."""
+    return _FILLED_BY.get((enterprise, element), ())
 
 
 def columns_of_log(options: bool) -> tuple[Column, ...]:

@@ -54,6 +54,9 @@ def register_settings() -> Sequence[Setting[object]]:
 def register_columns() -> list[Column]:
     """Return columns that the plugin's decoders or enrichers fill, or elements of any v9 or IPFIX.
 
+    Elements are IANA's (`elements`) or of an enterprise (`enterprise_elements`), of any length; the
+    octets of one that fills a column of text are read as UTF-8, 256 characters at most.
+
     Called once, in the main thread of each process, before anything is decoded or read; like
     `register_settings` without `settings`. The columns are in the flow log, and in `appliance
     flows`, `top` and `sql`, like ours; in files from before they are absent. A name that is taken

@@ -21,7 +21,7 @@ from appliance.settings import CORE_SETTINGS, sample_configuration
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "appliance"
 PLUGINS = PACKAGE / "plugins"
-EXAMPLES = ROOT / "tests" / "examples"
+EXAMPLES = PACKAGE / "skeletons"
 
 WITHOUT_BUILT_IN_USER = {
     "register_columns",
@@ -132,7 +132,7 @@ def test_imports_when_in_a_plugin_then_never_of_another_plugin():
 
 
 def test_imports_when_in_an_example_then_nothing_of_the_package_but_its_public_names():
-    files = [*EXAMPLES.rglob("*.py")]
+    files = [*EXAMPLES.glob("*/*.py")]
     assert files
     for file in files:
         names = {name for name in imported(file) if is_below(name, "appliance")}

@@ -22,8 +22,8 @@ import pytest
 
 from tests.collector.running import RunningCollector
 
-SOURCE = Path(__file__).parent / "examples"
 ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "appliance" / "skeletons"
 NAMES = ("biggest", "countflows", "packetguess", "paperflow", "plainstore", "textlog")
 
 
@@ -49,7 +49,7 @@ def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def running(installed: Path, tmp_path: Path) -> Iterator[RunningCollector]:
-    settings = 'flows: {database: "plain:sums.json"}\npacketguess: {packet_octets: 100}\n'
+    settings = 'flows: {database: "plainstore:sums.json"}\npacketguess: {packet_octets: 100}\n'
     started = RunningCollector(tmp_path, settings, command="run")
     yield started.start()
     started.close()
@@ -84,12 +84,12 @@ def test_examples_when_a_datagram_comes_then_each_answers(running: RunningCollec
     total = {"octets": 1580, "packets": 16, "flows": 2}
     eventually(biggest, {"ports": [{"port": "255/443", "octets": 1500}], "total": total})
     # The enricher's own column.
-    columns = ("--columns", "packets_guessed,octet_delta_count", "--format", "csv")
-    rows = appliance(running.conf, "flows", "packets_guessed=1", *columns)
+    columns = ("--columns", "packet_guess,octet_delta_count", "--format", "csv")
+    rows = appliance(running.conf, "flows", "packet_guess=1", *columns)
     assert rows.stdout.splitlines()[1:] == ["1,1500", "1,80"], rows.stderr
-    top = appliance(running.conf, "top", "packets_guessed", "--format", "csv")
+    top = appliance(running.conf, "top", "packet_guess", "--format", "csv")
     assert top.stdout.splitlines()[1] == "1,1580,16,2", top.stderr
-    asked = "select sum(packets_guessed) as n from flows"
+    asked = "select sum(packet_guess) as n from flows"
     assert appliance(running.conf, "sql", asked).stdout.split() == ["n", "2"]
     # The loader.
     text = running.data / "flows.txt"
@@ -103,7 +103,7 @@ def test_examples_when_a_datagram_comes_then_each_answers(running: RunningCollec
         lines,
     )
     # The command.
-    assert appliance(running.conf, "count-flows").stdout == "2 flows\n"
+    assert appliance(running.conf, "countflows").stdout == "2 flows\n"
     assert running.status()["plugin_failures"] == {}
     assert running.stop() == 0
 
@@ -131,15 +131,15 @@ def test_examples_when_plugins_are_listed_then_with_origin_and_hooks(
     assert ours["paperflow"]["from"] == "appliance-paperflow 1.0"
     assert "register_decoders" in ours["paperflow"]["hooks"]
     printed = appliance(conf(""), "--help").stdout
-    assert re.search(r"^  count-flows +Count the records", printed, re.MULTILINE)
+    assert re.search(r"^  countflows +Count the records", printed, re.MULTILINE)
 
 
 def test_examples_when_disabled_then_nothing_of_them_is_there(
     installed: Path, conf: Callable[[str], Path]
 ) -> None:
-    ran = appliance(conf("plugins: {disabled: [countflows]}"), "count-flows")
+    ran = appliance(conf("plugins: {disabled: [countflows]}"), "countflows")
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr.startswith("appliance: no such command: count-flows")
+    assert ran.stderr.startswith("appliance: no such command: countflows")
 
 
 def test_enricher_when_its_setting_is_wrong_then_one_sentence(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from appliance.decoding.columns.mapping import compact, flow_columns, header_columns
 from appliance.decoding.messages.block import DatagramBlock
+from appliance.decoding.messages.faults import Fault
 from appliance.decoding.messages.headers import Headers, read_header_octets
 from appliance.decoding.records.fixed_records import fixed_records
 from appliance.decoding.records.groups import Arrivals, RecordGroup, spread
@@ -123,6 +124,27 @@ def plain_headers(block: DatagramBlock, header_octets: int) -> Headers:
         count=nothing,
         faults=faults,
     )
+
+
+def counted_headers(
+    block: DatagramBlock, header_octets: int, count_offset: int, record_octets: int
+) -> Headers:
+    """Return `plain_headers` with the number of records, two octets at an offset of the header.
+
+    Octets behind the last of them are padding. Where there are fewer records than announced, those
+    that are there are read, and the datagram is a fault (`count_too_large`).
+    """
+    plain = plain_headers(block, header_octets)
+    octets, _, _ = read_header_octets(block, header_octets)
+    count = octets[:, count_offset].astype(np.int64) << 8 | octets[:, count_offset + 1]
+    present = np.maximum(plain.end - header_octets, 0) // record_octets
+    lies = np.flatnonzero((plain.end > 0) & (count > present)).tolist()
+    faults = [
+        Fault(row, "count_too_large", f"{count[row]} records announced, {present[row]} present")
+        for row in lies
+    ]
+    end = np.where(plain.end > 0, header_octets + np.minimum(count, present) * record_octets, 0)
+    return replace(plain, end=end, count=count, faults=[*plain.faults, *faults])
 
 
 def _group(

@@ -33,9 +33,22 @@ def _column(value: object) -> None:
     absent = dtype.type(0).item() if dtype.kind != "O" else ""
     if type(column.absent) is not type(absent):
         raise TypeError(f"{column.name}: absent {column.absent!r} is none of its values")
+    _elements(column)
+
+
+def _elements(column: Column) -> None:
     all_exactly(of_type(column.elements, tuple), int)
-    if dtype.kind == "O" and column.elements:
-        raise ValueError(f"{column.name}: an element can fill a column of numbers only")
+    for element in column.elements:
+        if not 0 < element <= 0xFFFF:
+            raise ValueError(f"{column.name}: expected elements of 16 bits, found {element}")
+    for pair in of_type(column.enterprise_elements, tuple):
+        all_exactly(of_type(pair, tuple), int)
+        # RFC 7011 section 3.2: an element with an enterprise number has 15 bits.
+        if len(pair) != 2 or not (0 < pair[0] < 1 << 32 and 0 < pair[1] < 1 << 15):
+            raise ValueError(
+                f"{column.name}: expected pairs of an enterprise number and an element up to "
+                f"32767, found {pair!r}"
+            )
 
 
 def _decoder(value: object) -> None:

@@ -82,7 +82,7 @@ def test_backup_when_plugins_share_a_database_then_it_is_saved_once(conf, disabl
 
 
 def test_backup_when_flows_are_in_another_plugins_store_then_the_accounts_are_saved(conf):
-    parts = registered_backups(open_app(conf("flows.database: 'plain:sums.json'\n")))
+    parts = registered_backups(open_app(conf("flows.database: 'plainstore:sums.json'\n")))
     assert [part.name for part in parts] == ["database"]
 
 

@@ -29,7 +29,6 @@ from appliance.decoding.templates.decode_plan import DecodePlan
 from appliance.decoding.templates.template import REVERSE_PEN
 from appliance.flows import (
     COLUMN,
-    COLUMNS,
     UNKNOWN_DIRECTION,
     Column,
     RawElement,
@@ -119,11 +118,6 @@ def option_columns(group: RecordGroup) -> Columns:
     columns.update(_direct(group))
     columns.update(_application(group))
     columns["record_kind"] = constant(_OPTION, group.n_records)
-    for column in COLUMNS:
-        if column.options_only and column.dtype == object:
-            at = next((i for e in column.elements if (i := group.index(e)) is not None), None)
-            if at is not None:
-                columns[column.name] = _texts(group.records.octets(at))
     return columns
 
 
@@ -207,8 +201,8 @@ def _direct_fields(plan: DecodePlan) -> tuple[tuple[str, np.dtype[Any], int], ..
     """Return the columns that an element of a layout fills as it is."""
     choices: dict[str, tuple[int, Column, int]] = {}
     for (enterprise, element), at in plan.first_index.items():
-        for rank, column in columns_filled_by(element) if enterprise == 0 else ():
-            if column.name in _SPECIAL or column.dtype == object:
+        for rank, column in columns_filled_by(enterprise, element):
+            if column.name in _SPECIAL:
                 continue
             choice = choices.get(column.name)
             if (choice is None or rank < choice[0]) and (plan.options or not column.options_only):
@@ -219,7 +213,10 @@ def _direct_fields(plan: DecodePlan) -> tuple[tuple[str, np.dtype[Any], int], ..
 def _direct(group: RecordGroup) -> Columns:
     fields = group.plan.recall(_direct_fields)
     return {
-        name: group.records.unsigned(at).astype(dtype, copy=False) for name, dtype, at in fields
+        name: _texts(group.records.octets(at))
+        if dtype.kind == "O"
+        else group.records.unsigned(at).astype(dtype, copy=False)
+        for name, dtype, at in fields
     }
 
 

@@ -150,6 +150,11 @@ def plan_of(
     return _usual_plan(version, fields, scope_count, options)
 
 
+def forget_plans() -> None:
+    """Forget usual plans: what they recall of columns is of the plugins that there were."""
+    _usual_plan.cache_clear()
+
+
 @lru_cache(maxsize=1024)
 def _usual_plan(
     version: int, fields: tuple[FieldSpecifier, ...], scope_count: int, options: bool

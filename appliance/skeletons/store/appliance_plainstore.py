@@ -1,4 +1,4 @@
-"""A store of flows: sums by minute in one file of JSON, opened by `flows.database: plain:FILE`.
+"""A store of flows: sums by minute in a file of JSON, opened by `flows.database: plainstore:FILE`.
 
 It keeps every name, so it is for small networks; the file and the position in the flow log are
 replaced together, so that a crash repeats or loses nothing.
@@ -174,7 +174,11 @@ class PlainStore:
     def health(self) -> Mapping[str, object]:
         """Return what an operator wants to know."""
         self._read()
-        return {"name": f"plain {self._file.name}", "lag_seconds": 0.0, "rows": len(self._sums)}
+        return {
+            "name": f"plainstore {self._file.name}",
+            "lag_seconds": 0.0,
+            "rows": len(self._sums),
+        }
 
     def close(self) -> None:
         """Close nothing."""
@@ -237,5 +241,5 @@ def _sum(measures: Iterable[Measure]) -> Measure:
 
 @hookimpl
 def register_stores() -> dict[str, StoreFactory]:
-    """Open `plain:` URLs."""
-    return {"plain": PlainStore}
+    """Open `plainstore:` URLs."""
+    return {"plainstore": PlainStore}

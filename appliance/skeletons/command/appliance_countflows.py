@@ -1,4 +1,4 @@
-"""A command: `appliance count-flows` counts the records of the flow log."""
+"""A command: `appliance countflows` counts the records of the flow log."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from appliance import Cursor, FlowLogReader, Settings, hookimpl, pass_settings
 MAX_ROWS = 1_000_000
 
 
-@click.command("count-flows")
+@click.command("countflows")
 @pass_settings
-def count_flows(settings: Settings) -> None:
+def countflows(settings: Settings) -> None:
     """Count the records of the flow log."""
     log = FlowLogReader(settings["data_directory"] / "flowlog")
     cursor, n_rows = Cursor(), 0
@@ -26,4 +26,4 @@ def count_flows(settings: Settings) -> None:
 @hookimpl
 def register_commands() -> list[click.Command]:
     """Register the command."""
-    return [count_flows]
+    return [countflows]

@@ -16,14 +16,14 @@ PACKET_OCTETS = Setting(
 )
 
 
-PACKETS_GUESSED = Column(
-    "packets_guessed", np.dtype("u1"), doc="1 where the exporter did not count packets."
+PACKET_GUESS = Column(
+    "packet_guess", np.dtype("u1"), doc="1 where the exporter did not count packets."
 )
 
 
 @dataclass(frozen=True)
-class PacketGuesser:
-    """Adds the columns packet_delta_count and packets_guessed."""
+class PacketGuess:
+    """Adds the columns packet_delta_count and packet_guess."""
 
     packet_octets: int
 
@@ -33,7 +33,7 @@ class PacketGuesser:
             return None
         each = np.uint64(self.packet_octets)
         packets = (batch.column("octet_delta_count") + each - np.uint64(1)) // each
-        added = {"packet_delta_count": packets, "packets_guessed": np.ones(len(packets), "u1")}
+        added = {"packet_delta_count": packets, "packet_guess": np.ones(len(packets), "u1")}
         return replace(batch, columns=batch.columns | added)
 
 
@@ -46,10 +46,10 @@ def register_settings() -> list[Setting[int]]:
 @hookimpl
 def register_columns() -> list[Column]:
     """Register the column."""
-    return [PACKETS_GUESSED]
+    return [PACKET_GUESS]
 
 
 @hookimpl
 def register_enrichers(settings: Settings) -> list[Enricher]:
     """Register the enricher."""
-    return [PacketGuesser(settings[PACKET_OCTETS])]
+    return [PacketGuess(settings[PACKET_OCTETS])]
