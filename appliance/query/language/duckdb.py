@@ -1,0 +1,167 @@
+"""Filters as SQL of DuckDB over the flow log's columns, values as parameters.
+
+Columns are compared plainly wherever that is possible: DuckDB then skips row groups by their
+statistics.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from appliance.flowlog.conditions import Condition, where_branches
+from appliance.flows import COLUMN
+from appliance.query.language.tree import (
+    RATES,
+    Always,
+    And,
+    Comparison,
+    Filter,
+    HasBits,
+    HasText,
+    InNetworks,
+    InRanges,
+    Not,
+    Or,
+    Range,
+)
+
+_LOW = 2**64 - 1
+_LIMITS = {
+    "UBIGINT": (0, _LOW),
+    "BIGINT": (-(2**63), 2**63 - 1),
+    "DOUBLE": (-math.inf, math.inf),
+}
+_DURATION = "(flow_end_milliseconds::DOUBLE - flow_start_milliseconds::DOUBLE)"
+
+
+def _rate(sum_of: str, factor: int, by: str) -> str:
+    quotient = f"floor({sum_of}::DOUBLE * {factor} / {by})"
+    return f"(CASE WHEN {by} > 0 THEN {quotient} WHEN {by} <= 0 THEN 0 END)"
+
+
+_RATE_SQL = {
+    "duration": _DURATION,
+    "bps": _rate("octet_delta_count", 8000, _DURATION),
+    "pps": _rate("packet_delta_count", 1000, _DURATION),
+    "bpp": _rate("octet_delta_count", 1, "packet_delta_count::DOUBLE"),
+}
+
+
+def filter_sql(tree: Filter) -> tuple[str, dict[str, Any]]:
+    """Return a filter as an SQL condition and its named parameters."""
+    values: list[Any] = []
+    sql = _sql(tree, values)
+    names = [f"f{place}" for place in range(len(values))]
+    return sql.format(*(f"${name}" for name in names)), dict(zip(names, values, strict=True))
+
+
+def filter_branches(tree: Filter) -> list[tuple[str, dict[str, Any]]]:
+    """Return the WHERE of disjoint branches, to be joined by UNION ALL; see `where_branches`."""
+    return where_branches(filter_conditions(tree))
+
+
+def filter_conditions(tree: Filter) -> tuple[Condition, ...]:
+    """Return conditions that together say what a filter says.
+
+    One for each part that must hold, and its sides apart, so that `where_branches` can split them.
+    """
+    if isinstance(tree, Always):
+        return ()
+    if isinstance(tree, And):
+        return tuple(condition for part in tree.filters for condition in filter_conditions(part))
+    negated = isinstance(tree, Not)
+    inner = tree.filter if isinstance(tree, Not) else tree
+    values: list[Any] = []
+    if isinstance(inner, InRanges | InNetworks | HasBits | HasText):
+        sides = []
+        for column in inner.columns:
+            values = []  # both sides have the same parameters
+            sides.append(_side(inner, column, values))
+        return (Condition(tuple(sides), tuple(values), negated),)
+    return (Condition((_sql(inner, values),), tuple(values), negated),)
+
+
+def _sql(tree: Filter, values: list[Any]) -> str:
+    match tree:
+        case Always():
+            return "TRUE"
+        case Not(inner):
+            return f"(({_sql(inner, values)}) IS NOT TRUE)"
+        case And(parts) | Or(parts):
+            word = " AND " if isinstance(tree, And) else " OR "
+            return "(" + word.join(_sql(part, values) for part in parts) + ")"
+        case _:
+            return "(" + " OR ".join(_side(tree, column, values) for column in tree.columns) + ")"
+
+
+def _side(tree: Comparison, column: str, values: list[Any]) -> str:
+    match tree:
+        case InRanges(_, ranges):
+            choices = [_range(column, one, values) for one in ranges]
+        case InNetworks(_, networks):
+            choices = [_network(column, *one, values) for one in networks]
+        case HasBits(_, masks):
+            choices = [_bits(column, mask, values) for mask in masks]
+        case HasText(_, texts, part):
+            choices = [_text(column, text, part, values) for text in texts]
+    return "(" + " OR ".join(choices) + ")"
+
+
+def _put(value: Any, values: list[Any]) -> str:
+    values.append(value)
+    return f"{{{len(values) - 1}}}"
+
+
+def _range(column: str, one: Range, values: list[Any]) -> str:
+    low, high = one
+    if column in RATES:
+        expression, kind = _RATE_SQL[column], "DOUBLE"
+    else:
+        kinds = {"u": "UBIGINT", "i": "BIGINT", "f": "DOUBLE"}
+        expression, kind = column, kinds[COLUMN[column].dtype.kind]
+    lowest, highest = _LIMITS[kind]
+    if (high is not None and high < lowest) or (low is not None and low > highest):
+        return "FALSE"
+    parts = []
+    if low is not None and low == high:
+        parts.append(f"{expression} = {_put(low, values)}::{kind}")
+    else:
+        if low is not None:
+            parts.append(f"{expression} >= {_put(low, values)}::{kind}")
+        if high is not None:
+            parts.append(f"{expression} <= {_put(high, values)}::{kind}")
+    same = "(" + " AND ".join(parts) + ")"
+    absent = COLUMN[column].absent if column in COLUMN else 0
+    # Stored as null: what is absent equals its value, where that is not simply nothing.
+    return f"({same} OR {column} IS NULL)" if absent and low == high == absent else same
+
+
+def _network(column: str, first: int, last: int, values: list[Any]) -> str:
+    """Compare the two halves of an address with the range of a network."""
+    high, low = f"{column}_hi", f"{column}_lo"
+    if first >> 64 == last >> 64:
+        place = f"{high} = {_put(first >> 64, values)}::UBIGINT"
+        if first == last:
+            return f"({place} AND {low} = {_put(first & _LOW, values)}::UBIGINT)"
+        return f"({place} AND {_between(low, first & _LOW, last & _LOW, values)})"
+    if first & _LOW == 0 and last & _LOW == _LOW:
+        return f"({_between(high, first >> 64, last >> 64, values)})"
+    # Not a network but a range: what is not IPv4 begins in the middle of the first half's 0.
+    start = _put(first >> 64, values)
+    inside = f"({high} = {start}::UBIGINT AND {low} >= {_put(first & _LOW, values)}::UBIGINT)"
+    return f"({inside} OR {high} > {start}::UBIGINT)"
+
+
+def _between(name: str, first: int, last: int, values: list[Any]) -> str:
+    return f"{name} BETWEEN {_put(first, values)}::UBIGINT AND {_put(last, values)}::UBIGINT"
+
+
+def _bits(column: str, mask: int, values: list[Any]) -> str:
+    place = _put(mask, values)
+    return f"({column}::UBIGINT & {place}::UBIGINT) = {place}::UBIGINT"
+
+
+def _text(column: str, text: str, part: bool, values: list[Any]) -> str:
+    place = _put(text, values)
+    return f"contains(lower({column}), lower({place}))" if part else f"{column} = {place}"
