@@ -12,10 +12,10 @@ import click
 from appliance.cli.nothing import reasons_for_nothing
 from appliance.cli.options import Invocation
 from appliance.flowlog import FLOW_LOG_FOLDER
-from appliance.flowlog.conditions import HELP, parse_condition
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.questions import ORDERS, FlowQuestion, column_name
 from appliance.flowlog.times import time_range
+from appliance.query.language.fields import HELP
 
 if TYPE_CHECKING:
     from appliance.flowlog.search import FlowSearch
@@ -146,7 +146,9 @@ def answer(
     now_ms = int(time.time() * 1000)
     since_ms, until_ms = time_range(given["last"], given["since"], given["until"], now_ms)
     texts = (*given.get("conditions", ()), *given.get("where", ()))
-    conditions = tuple(parse_condition(text) for text in texts)
+    from appliance.query.language.duckdb import parse_conditions
+
+    conditions = parse_conditions(texts)
     common = {"since_ms": since_ms, "until_ms": until_ms, "conditions": conditions}
     directory, limits = where_and_how(ctx, given)
 

@@ -10,9 +10,9 @@ import click
 from appliance.cli.flows import Answered, answer, load_plugin_columns, search_options
 from appliance.cli.top import engine_of, engine_options, split_words
 from appliance.errors import InvalidQueryError
-from appliance.flowlog.conditions import HELP
 from appliance.flowlog.times import span
 from appliance.query.dimensions import DIMENSIONS
+from appliance.query.language.fields import HELP
 from appliance.query.question import LAST_MS, MAX_BINS, MAX_SERIES, SUMS, Question, SeriesAnswer
 from appliance.query.steps import fitting_step_ms
 

@@ -13,8 +13,8 @@ from appliance.cli.flows import Answered, answer, load_plugin_columns, search_op
 from appliance.cli.options import Invocation
 from appliance.errors import InvalidQueryError
 from appliance.flowlog import SAMPLES_FOLDER
-from appliance.flowlog.conditions import HELP
 from appliance.query.dimensions import DIMENSIONS, is_dimension
+from appliance.query.language.fields import HELP
 from appliance.query.question import DISTINCT, MEANS, SUMS, Question, TopAnswer
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from appliance.flowlog.conditions import Condition, parse_condition
+    from appliance.flowlog.conditions import Condition
     from appliance.flowlog.limits import Cursor, FlowLogLimits, QueryLimits
     from appliance.flowlog.maintainer import Maintainer, MaintenanceReport
     from appliance.flowlog.questions import FlowQuestion
@@ -40,7 +40,6 @@ _MODULES = {
     "QueryLimits": "limits",
     "Rows": "schema",
     "batch_from_rows": "schema",
-    "parse_condition": "conditions",
 }
 
 __all__ = [
@@ -59,7 +58,6 @@ __all__ = [
     "QueryLimits",
     "Rows",
     "batch_from_rows",
-    "parse_condition",
 ]
 
 

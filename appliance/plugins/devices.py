@@ -176,8 +176,9 @@ def _seconds(
     """Ask the flow log for the sums of each second."""
     if not (folder / "flows").is_dir():
         return
-    from appliance.flowlog import FlowSearch, QueryLimits, parse_condition
+    from appliance.flowlog import FlowSearch, QueryLimits
     from appliance.query.engine import QueryEngine
+    from appliance.query.language.duckdb import parse_conditions
     from appliance.query.question import Question
 
     limits = QueryLimits(
@@ -186,7 +187,7 @@ def _seconds(
     since, until = math.floor(span[0]), math.floor(span[1]) + 1
     question = Question(
         ("second",),
-        conditions=(parse_condition(f"exporter={exporter.address}"),),
+        conditions=parse_conditions([f"exporter={exporter.address}"]),
         since_ms=since * 1000,
         until_ms=until * 1000,
         limit=until - since,

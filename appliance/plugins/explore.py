@@ -41,7 +41,7 @@ _PARAMETERS: Mapping[str, tuple[dict[str, Any], str]] = {
         f"Up to {MAX_DIMENSIONS} dimensions between commas: names of `fields`, of addresses also"
         " prefixes such as `source/24`. Without any, everything together.",
     ),
-    "filter": ({"type": "string"}, "Only flows that satisfy this: conditions joined by ` and `."),
+    "filter": ({"type": "string"}, "Only flows that satisfy this, in the language of filters."),
     "from": (
         {"type": "string"},
         "Start of the range: ISO 8601 or seconds since 1970. Default: an hour before its end.",
@@ -146,13 +146,12 @@ def series(settings: Settings, query: Query, principal: Principal | None, zone: 
 
 
 def _question(query: Query, span: tuple[int, int], **more: Any) -> Question:
-    from appliance.flowlog import parse_condition
+    from appliance.query.language.duckdb import parse_conditions
 
-    texts = (query.text("filter") or "").split(" and ")
     return Question(
         _names(query, "by"),
         order=query.text("order") or "octets",
-        conditions=tuple(parse_condition(text) for text in texts if text.strip()),
+        conditions=parse_conditions([query.text("filter") or ""]),
         since_ms=span[0] * 1000,
         until_ms=span[1] * 1000,
         raw=query.flag("raw"),

@@ -98,13 +98,13 @@ def test_flows_when_no_directory_is_given_then_that_of_the_settings(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("nonsense",), 2, "is not FIELD=VALUE"),
-        (("souce=10.0.0.1",), 2, "unknown field 'souce'"),
+        (("nonsense",), 2, "expected"),
+        (("souce=10.0.0.1",), 2, 'expected a field or column, got "souce"; did you mean source?'),
         (("--last", "1y"), 2, "no duration"),
         (("--from", "yesterday"), 2, "is no time"),
         (("--columns", "nothing"), 2, "unknown column"),
         (("--last", "1h", "--from", "0"), 2, "give either --last or --from"),
-        (("--where", "octets>many"), 2, "'many' is no value of octet_delta_count"),
+        (("--where", "octets>many"), 2, 'expected a number, got "many"'),
         (("--limit", "0"), 2, "0 is not in the range"),
         (("--output", "/nonexistent/file"), 1, "no such file"),
         (("--directory", "/nonexistent"), 1, "no flow log in /nonexistent"),

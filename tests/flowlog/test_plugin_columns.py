@@ -16,10 +16,10 @@ from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.messages.block import block_of
 from appliance.flowlog import FlowSearch
-from appliance.flowlog.conditions import parse_condition
 from appliance.flowlog.questions import FlowQuestion
 from appliance.flows import FlowBatch, set_plugin_columns
 from appliance.plugins import ipfix, netflow_v9
+from appliance.query.language.duckdb import parse_conditions
 from tests.asking import top
 from tests.decoding.building import IPFIX, RECEIVED_MS, V9, a_set, datagram, template
 from tests.test_app import app_of, plugin
@@ -65,7 +65,7 @@ def test_columns_when_files_are_from_before_and_after_then_absent_and_there(
     assert sorted(row["owner"] for row in answer if row["owner"]) == ["ann", "ann", "bob", "bob"]
     assert [row["risk"] for row in answer].count(None) >= 4
     assert len(answer) == 10
-    where = (parse_condition("site_number=9"),)
+    where = parse_conditions(["site_number=9"])
     (row,) = search.flows(FlowQuestion(columns=("owner",), conditions=where, limit=1)).to_pylist()
     assert row == {"owner": "bob"}
     groups = top(search, "site_number", order="flows")

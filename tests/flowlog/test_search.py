@@ -21,11 +21,11 @@ from appliance.flowlog import (
     Maintainer,
     QueryLimits,
     maintainer,
-    parse_condition,
     seal,
 )
 from appliance.flowlog.macros import MACROS
 from appliance.flows import V4_MAPPED, FlowBatch, address_halves, address_text
+from appliance.query.language.duckdb import parse_conditions
 from tests.asking import Totals, top, totals
 
 STAGES = ("open", "closed", "sealed", "merged", "mixed")
@@ -51,7 +51,7 @@ def at_stage(log: Any, stage: str, batches: list[FlowBatch]) -> FlowSearch:
 
 
 def where(*texts: str) -> tuple[Any, ...]:
-    return tuple(parse_condition(text) for text in texts)
+    return parse_conditions(texts)
 
 
 @pytest.mark.parametrize("stage", STAGES)

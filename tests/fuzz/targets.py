@@ -26,7 +26,7 @@ from appliance.contracts import Decoder
 from appliance.decoding.messages.block import Datagram, block_of
 from appliance.errors import ApplianceError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, journal
-from appliance.flowlog.conditions import parse_condition, where_branches
+from appliance.flowlog.conditions import where_branches
 from appliance.flows import FlowBatch
 from appliance.nfacctd.config import read_config
 from appliance.nfacctd.pre_tag_map import read_rules
@@ -35,6 +35,7 @@ from appliance.nfacctd.templates_file import read_templates
 from appliance.plugins.auth.tokens import claims_of
 from appliance.privileged.interfaces import parse
 from appliance.privileged.protocol import BadRequest, parsed
+from appliance.query.language.duckdb import parse_conditions
 from appliance.settings import read_settings_file
 from appliance.traffic.captures import CaptureError, CaptureReader
 from appliance.web.api_server import read_api_server
@@ -264,7 +265,7 @@ def read_condition(octets: bytes) -> None:
     """Parse a condition on flows; what it says reaches SQL only as parameters."""
     with contextlib.suppress(ApplianceError):
         text = octets.decode("utf-8", "replace")
-        for sql, _ in where_branches([parse_condition(text)]):
+        for sql, _ in where_branches(parse_conditions([text])):
             assert sql.count("'") % 2 == 0
 
 

@@ -85,7 +85,7 @@ def test_series_when_no_step_is_given_then_one_that_fits(client: Any, flows: Pat
         ("top?by=nonsense", "Cannot group by 'nonsense'"),
         ("top?by=a,b,c,d", "At most 3 dimensions"),
         ("top?order=noise", "Cannot order by 'noise'"),
-        ("top?filter=what", "What"),
+        ("top?filter=what", "column 5: expected a value"),
         ("top?limit=0", "limit"),
         ("top?last=0h", "last"),
         ("top?exact=perhaps", "exact"),

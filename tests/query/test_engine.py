@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import InvalidQueryError
-from appliance.flowlog import FlowSearch, parse_condition
+from appliance.flowlog import FlowSearch
 from appliance.query.engine import QueryEngine
+from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question
 from tests.query.reference import Flow, batch_of, spread, sums, text
 
@@ -153,7 +154,7 @@ def test_top_when_limited_then_the_rest_is_told(log: Any) -> None:
 def test_top_when_nothing_matches_then_zero(log: Any) -> None:
     log.write([batch_of([Flow(1, 2, 3, 4, 5, 1, 1, START_MS)])])
     engine = QueryEngine(FlowSearch(log.directory))
-    nobody = (parse_condition("host=192.0.2.77"),)
+    nobody = parse_conditions(["host=192.0.2.77"])
     answer = engine.top(Question(("host",), conditions=nobody))
     assert (answer.rows.num_rows, answer.total["octets"]) == (0, 0)
     question = Question((), (), "octets", nobody, START_MS, START_MS + 60_000, 60_000)

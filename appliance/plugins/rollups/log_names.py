@@ -15,13 +15,14 @@ import numpy as np
 
 from appliance.contracts import MEASURES, Direction, MeasureName
 from appliance.errors import QueryError
-from appliance.flowlog import FlowSearch, QueryLimits, parse_condition
+from appliance.flowlog import FlowSearch, QueryLimits
 from appliance.flowlog.conditions import Condition
 from appliance.plugins.rollups.bins import Span
 from appliance.plugins.rollups.classify import LocalNetworks
 from appliance.plugins.rollups.dimensions import Dimension
 from appliance.plugins.rollups.grouping import LARGEST_SUM, IntArray, added_up
 from appliance.query.engine import QueryEngine
+from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question, TopAnswer
 
 MOST_NAMES = 100_000
@@ -75,7 +76,7 @@ class LogQuestions:
         """
         if dimension not in _SEARCHED or not (self.log / "flows").is_dir():
             raise QueryError(f"names of {_name(dimension)} of one device are kept by whole hours")
-        conditions = [parse_condition(f"exporter={exporter}")]
+        conditions = [*parse_conditions([f"exporter={exporter}"])]
         if len(directions) == 1:
             conditions.append(direction_condition(Direction(directions[0]), self.local))
         question = Question(

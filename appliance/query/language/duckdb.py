@@ -7,10 +7,13 @@ statistics.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from appliance.flowlog.conditions import Condition, where_branches
 from appliance.flows import COLUMN
+from appliance.query.language.names import FilterNames
+from appliance.query.language.parsing import join_filters
 from appliance.query.language.tree import (
     RATES,
     Always,
@@ -46,6 +49,19 @@ _RATE_SQL = {
     "pps": _rate("packet_delta_count", 1000, _DURATION),
     "bpp": _rate("octet_delta_count", 1, "packet_delta_count::DOUBLE"),
 }
+
+
+def parse_conditions(
+    texts: Iterable[str], names: FilterNames | None = None
+) -> tuple[Condition, ...]:
+    """Read filters that must all hold.
+
+    Raises
+    ------
+    FilterError
+        One is not understood.
+    """
+    return filter_conditions(join_filters(tuple(texts), names))
 
 
 def filter_sql(tree: Filter) -> tuple[str, dict[str, Any]]:

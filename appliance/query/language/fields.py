@@ -32,6 +32,18 @@ WORDS: Mapping[str, Mapping[str, int]] = {
 }
 """Names for numbers, by column."""
 
+HELP = """\
+A CONDITION is a filter; all given must hold. It has nfdump's words, joined by and, or, not and
+parentheses: "src ip 10.0.0.1 and dst port in [80,443]", "not proto udp", "bytes > 1M", "flags S",
+"duration > 60s". FIELD=VALUE works too (host=10.0.0.0/8, port=80,443), with = != < <= > >=, and ~
+for a part of a text. Put texts with blanks into double quotes.
+
+Fields: host, ip, net, port, as, if, mac, mask (either side; with src, dst, in or out before it one
+side), exporter, next ip, proto, bytes, packets, flows, duration, bps, pps, bpp, flags, tos, dscp,
+icmp-type, ip version, version, vlan, app (number or engine:selector), direction (ingress, egress),
+kind (flow, event), or any column of the flow log by its name.
+"""
+
 _ADDRESSES = ("source_address", "destination_address")
 _INTERFACES = ("ingress_interface", "egress_interface")
 
