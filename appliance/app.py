@@ -30,6 +30,7 @@ from appliance.contracts import (
     FlowStore,
     LogLoader,
     MetricsCollector,
+    OverridingFile,
     Principal,
     Registered,
     Route,
@@ -53,18 +54,18 @@ from appliance.guard.methods import (
     FEED,
     LOADER,
     METRICS,
+    OVERRIDES,
     STORE,
     checked_findings,
     checked_principal,
 )
 from appliance.guard.values import nothing, optional
-from appliance.nfacctd.active_config import active_config
-from appliance.nfacctd.overrides import with_overrides
 from appliance.plugin_manager import build_plugin_manager
 from appliance.query.dimensions import taken_names
 from appliance.ratelimit import RateLimited
 from appliance.registrations import call_of, collect, entries_of, refuse_duplicates
 from appliance.settings import CORE_SETTINGS, Setting, Settings, SettingsFile, read_settings_file
+from appliance.settings_overrides import OverridableSettings
 from appliance.web.parts import OpenAccounts, WebParts
 from appliance.web.store_access import store_opener
 
@@ -87,27 +88,22 @@ class App:
         version, no two routes one method and path. All but routes stand in their guards.
     stores
         Factories by URL scheme; what they return stands in its guard.
-    own_settings
-        The settings without what the collector configuration decides; None: there is none.
+    overridable
+        The settings without what other files decide, and those files.
     failures
         Of plugins in this process.
     """
 
     settings: Settings
     plugins: pluggy.PluginManager
+    overridable: OverridableSettings
     decoders: tuple[GuardedDecoder, ...] = ()
     enrichers: tuple[GuardedEnricher, ...] = ()
     routes: tuple[Registered[Route], ...] = ()
     commands: tuple[Registered[click.Command], ...] = ()
     metrics: tuple[MetricsCollector, ...] = ()
     stores: Mapping[str, StoreFactory] = field(default_factory=dict)
-    own_settings: Settings | None = None
     failures: PluginFailures = field(default_factory=PluginFailures)
-
-    @property
-    def base_settings(self) -> Settings:
-        """What a collector configuration is applied to."""
-        return self.own_settings if self.own_settings is not None else self.settings
 
     def guard(self, plugin: str, part: str) -> Guard:
         """Return the guard of one part of a plugin."""
@@ -170,7 +166,7 @@ class App:
         StorageError
             No plugin opens it, or it cannot be opened now.
         """
-        return store_opener(self.stores, self.base_settings)()
+        return store_opener(self.stores, self.overridable)()
 
     def open_accounts(self) -> AccountStore:
         """Open the accounts in the database that `database` names.
@@ -194,7 +190,7 @@ class App:
         """Return what the web server is built of."""
         return WebParts(
             settings=self.settings,
-            base_settings=self.base_settings,
+            overridable=self.overridable,
             routes=self.routes,
             metrics=self.metrics,
             stores=self.stores,
@@ -250,10 +246,11 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     """
     set_plugin_columns(registered_columns(manager))
     forget_plans()
-    own_settings = file.settings(registered_settings(manager))
-    settings = _with_collector_config(own_settings)
-    facts = {"settings": settings}
     failures = PluginFailures()
+    own_settings = file.settings(registered_settings(manager))
+    overridable = OverridableSettings(own_settings, _files(manager, own_settings, failures))
+    settings = _active_settings(overridable)
+    facts = {"settings": settings}
     decoders = collect(manager, "register_decoders", facts)
     enrichers = collect(manager, "register_enrichers", facts)
     routes: list[Registered[Route]] = collect(manager, "register_routes", facts)
@@ -263,6 +260,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     return App(
         settings,
         manager,
+        overridable,
         decoders=tuple(GuardedDecoder(e.plugin, e.value, failures) for e in decoders),
         enrichers=tuple(GuardedEnricher(e.plugin, e.value, failures) for e in enrichers),
         routes=tuple(routes),
@@ -271,21 +269,31 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
             guarded(Guard(e.plugin, "metrics", failures), e.value, METRICS) for e in metrics
         ),
         stores=_registered_stores(manager, facts, failures),
-        own_settings=own_settings,
         failures=failures,
     )
 
 
-def _with_collector_config(settings: Settings) -> Settings:
-    """Return the settings with what the collector configuration says in their place.
+def _files(
+    manager: pluggy.PluginManager, settings: Settings, failures: PluginFailures
+) -> tuple[OverridingFile, ...]:
+    """Return the files that decide settings, in their guards."""
+    entries = collect(manager, "settings_overrides", {"settings": settings})
+    return tuple(
+        guarded(Guard(entry.plugin, "overrides", failures), entry.value, OVERRIDES)
+        for entry in entries
+    )
+
+
+def _active_settings(overridable: OverridableSettings) -> Settings:
+    """Return the settings with what other files say in their place.
 
     One that is wrong stops the collector when it starts; what looks after it must go on.
     """
     try:
-        return with_overrides(settings, active_config(settings))
+        return overridable.active()
     except SettingsError as error:
         log.warning("collector configuration: %s", error)
-        return settings
+        return overridable.own
 
 
 def registered_settings(manager: pluggy.PluginManager) -> tuple[Setting[Any], ...]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from appliance.database_urls import DatabaseUrl
+from appliance.kept_values import HeaderColumnList, RawElementList
+from appliance.log_handlers import FACILITIES
 from appliance.server_addresses import ServerAddressList
 from appliance.setting_types import (
     AddressList,
@@ -73,6 +75,19 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         Choice(("debug", "info", "warning", "error")),
         "info",
         "How much is written to the log.",
+    ),
+    Setting(
+        "log_file",
+        OptionalFilePath(),
+        "",
+        "Where the log goes; a file that was renamed is begun anew. Empty: to standard error.",
+    ),
+    Setting(
+        "log_facility",
+        Choice(("", *FACILITIES)),
+        "",
+        "Without a log_file, the log goes to syslog, as this facility, such as daemon or local3."
+        " Empty: to standard error.",
     ),
     Setting(
         "local_networks",
@@ -216,6 +231,33 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         "",
         "A pmacct aggregate_primitives file (see primitives.lst). The elements that it names are"
         " also kept with their octets as received.",
+    ),
+    Setting(
+        "collector.raw_elements",
+        RawElementList(),
+        [],
+        'Elements that are also kept with their octets as received, such as ["95", "9:12235"]. An'
+        ' element\'s second occurrence in a record is "0:95:1".',
+    ),
+    Setting(
+        "collector.header_columns",
+        HeaderColumnList(),
+        [],
+        "Which columns of message headers are also kept, of export_time_milliseconds and"
+        " export_sequence_number.",
+    ),
+    Setting(
+        "collector.background",
+        Boolean(),
+        False,
+        "`appliance collect` goes on in the background once it receives, unless something that"
+        " waits for it has started it.",
+    ),
+    Setting(
+        "collector.process_file",
+        OptionalFilePath(),
+        "",
+        "`appliance collect` also keeps its process number in this file while it runs.",
     ),
     Setting(
         "collector.netflow_v5_seconds",

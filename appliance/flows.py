@@ -169,7 +169,7 @@ COLUMN: Mapping[str, Column] = MappingProxyType(_BY_NAME)
 
 COLLECTION_TIME = "collection_time_milliseconds"
 HEADER_COLUMNS = ("export_time_milliseconds", "export_sequence_number")
-"""Columns that decoders fill only where a table of pmacct needs them."""
+"""Columns that decoders fill only where `collector.header_columns` names them."""
 
 OCTETS_PREFIX = "octets_"
 

@@ -4,6 +4,7 @@ A plugin is a module or an object with functions marked `@hookimpl` that are cal
 below; each may take any of the hook's arguments, by name. The verb tells the kind of a hook:
 
 - `register_<plural>` runs once at start, in the main thread, and returns a list;
+- `settings_overrides` runs likewise, before all of them but two;
 - `<noun>_from_<input>` is asked on demand until one plugin answers;
 - `<noun>_<participle>` tells after the fact and cannot veto.
 
@@ -27,6 +28,7 @@ from appliance.contracts import (
     FlowFeed,
     LogLoader,
     MetricsCollector,
+    OverridingFile,
     Principal,
     Route,
     StoreFactory,
@@ -62,6 +64,16 @@ def register_columns() -> list[Column]:
     flows`, `top` and `sql`, like ours; in files from before they are absent. A name that is taken
     stops the start. Without the plugin, what files hold of its columns is not shown, and is left
     out when they are joined.
+    """
+
+
+@hookspec
+def settings_overrides(settings: Settings) -> list[OverridingFile]:
+    """Return files beside `appliance.yml` that decide settings, such as those of another program.
+
+    Called once, in the main thread of each process, after `register_settings` and before every
+    other hook that gets settings: those have what the files decide. `settings` is what
+    `appliance.yml` says. Of two files that decide one setting the later plugin's counts.
     """
 
 

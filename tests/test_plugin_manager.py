@@ -178,6 +178,7 @@ def test_hook_names_when_asked_then_all_of_the_design():
     assert hook_names() == (
         "register_settings",
         "register_columns",
+        "settings_overrides",
         "register_decoders",
         "register_enrichers",
         "register_stores",

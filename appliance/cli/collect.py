@@ -11,17 +11,16 @@ from appliance.app import App
 from appliance.cli.collecting import (
     listen_option,
     loader_child,
-    next_configuration,
     pmacct_options,
     start_logging,
     starting,
     supervised,
+    upcoming_settings,
     work,
 )
 from appliance.cli.options import pass_app
 from appliance.contracts import FeedOrder
-from appliance.nfacctd.checks import configuration_hints
-from appliance.nfacctd.daemon import detach, goes_to_background, pidfile
+from appliance.processes.background import detach, goes_to_background, process_file
 from appliance.processes.children import Child
 from appliance.processes.engines import engine_of
 from appliance.processes.notification import READY, notify
@@ -41,11 +40,11 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
     Stops on Ctrl-C or SIGTERM, after everything that was received is written.
     """
     start_logging(app)
-    config = next_configuration(app)
-    has_started = detach() if goes_to_background(config) else None
-    with supervised(app), pidfile(config):
+    upcoming = upcoming_settings(app)
+    has_started = detach() if goes_to_background(upcoming) else None
+    with supervised(app), process_file(upcoming["collector.process_file"]):
         started = starting(app)
-        for text in configuration_hints(started.settings):
+        for text in started.overridable.hints():
             log.warning("collector configuration: %s", text)
         order = FeedOrder(url, table) if url else None
         engine = engine_of(started.collector_parts(), started.open_feed, listen, order)

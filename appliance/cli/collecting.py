@@ -12,11 +12,8 @@ from types import FrameType
 import click
 
 from appliance.app import App, open_app
-from appliance.errors import ApplianceError, SettingsError
-from appliance.nfacctd.active_config import activate_config, active_config, config_from_file
-from appliance.nfacctd.effective import EffectiveConfig
-from appliance.nfacctd.logging import log_handler
-from appliance.nfacctd.overrides import with_overrides
+from appliance.errors import ApplianceError
+from appliance.log_handlers import log_handler
 from appliance.processes.children import Child
 from appliance.processes.engines import Engine
 from appliance.processes.notification import STOPPING, notify
@@ -24,7 +21,7 @@ from appliance.processes.parent import run_watch
 from appliance.processes.supervision import PidFile
 from appliance.processes.supervision.choice import pid_file_path
 from appliance.setting_types import ListenAddress, parse_listen_address
-from appliance.settings import BUILT_IN
+from appliance.settings import Settings
 
 _WATCH_SECONDS = 1.0
 
@@ -83,42 +80,37 @@ def loader_child(app: App) -> Child:
 
 
 def start_logging(app: App) -> None:
-    """Write the log where a collector configuration says, else to standard error."""
-    with suppress(SettingsError):
-        config = active_config(app.settings)
-        handler = log_handler(config) if config is not None else None
-        if handler is not None:
-            logging.basicConfig(level=app.settings["log_level"].upper(), handlers=[handler])
-            return
+    """Write the log where the settings say."""
+    level = app.settings["log_level"].upper()
+    handler = log_handler(app.settings["log_file"], app.settings["log_facility"])
+    if handler is not None:
+        logging.basicConfig(level=level, handlers=[handler])
+        return
     logging.basicConfig(
-        level=app.settings["log_level"].upper(),
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
+        level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
 
 
-def next_configuration(app: App) -> EffectiveConfig | None:
-    """Return the collector configuration as its file is now, where our own receiver goes by it;
-    None as well when it is wrong, which `starting` says."""
-    if app.settings["collector.engine"] != BUILT_IN:
-        return None
-    with suppress(SettingsError):
-        return config_from_file(app.settings)
-    return None
+def upcoming_settings(app: App) -> Settings:
+    """Return the settings that the collector starts with now; those of `appliance.yml` where
+    another file is wrong, which `starting` says."""
+    with suppress(ApplianceError):
+        return app.overridable.upcoming()
+    return app.overridable.own
 
 
 def starting(app: App) -> App:
-    """Return the appliance with the collector configuration as its file is now.
+    """Return the appliance with the settings that other files decide now.
 
     Raises
     ------
     SettingsError, StorageError
-        It is wrong, or cannot be put in force.
+        A file is wrong, or cannot be made to count.
     """
-    settings = app.base_settings
-    with_overrides(settings, config_from_file(settings))
-    activate_config(settings)
-    return open_app(settings.file.parent if settings.file is not None else None)
+    app.overridable.upcoming()
+    app.overridable.activate()
+    file = app.settings.file
+    return open_app(file.parent if file is not None else None)
 
 
 @contextmanager

@@ -26,7 +26,6 @@ from appliance.cli.options import command_hint, pass_app
 from appliance.collector.service import CollectorPaths
 from appliance.collector.status import read_status
 from appliance.errors import StartupError
-from appliance.nfacctd.checks import configuration_hints
 from appliance.processes.children import Child
 from appliance.processes.parent import RUN_VARIABLE
 from appliance.processes.supervision import LocalSupervisor, NotRunning, RestartPolicy
@@ -167,7 +166,7 @@ def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
         f"  API         {' and '.join(urls)} (documentation: {urls[0]}api/docs)",
         *certificate,
         "  stop        Ctrl-C",
-        *(f"  note        {text}" for text in configuration_hints(app.settings)),
+        *(f"  note        {text}" for text in app.overridable.hints()),
         "In another terminal:",
         f"  look        {command_hint('top --last 15m')}",
         f"  token       {command_hint('token create')}  (opens the API for 20 minutes)",

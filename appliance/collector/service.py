@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
@@ -106,8 +105,9 @@ class Collector:
         self.failures, self._announce, self._clock = parts.failures, parts.announce, clock
         self.paths = CollectorPaths(settings["data_directory"])
         self.states = ExporterStates(exporter_limits(settings), named_exporters(settings))
-        primitives = raw_elements(settings)
-        self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(settings), primitives)
+        self.writer = FlowLogWriter(
+            self.paths.flow_log, flow_log_limits(settings), settings["collector.raw_elements"]
+        )
         self.share = FairShare(self.states.is_known)
         self.pipeline = Pipeline(
             parts.decoders,

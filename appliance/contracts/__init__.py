@@ -42,6 +42,10 @@ from appliance.contracts.feeds import (
 from appliance.contracts.metrics import (
     MetricsCollector,
 )
+from appliance.contracts.overrides import (
+    Overrides,
+    OverridingFile,
+)
 from appliance.contracts.queries import (
     MEASURES,
     Dimension,
@@ -112,6 +116,8 @@ __all__ = [
     "Measure",
     "MeasureName",
     "MetricsCollector",
+    "Overrides",
+    "OverridingFile",
     "Principal",
     "Problem",
     "Registered",

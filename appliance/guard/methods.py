@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 from appliance.contracts import (
@@ -19,6 +20,7 @@ from appliance.contracts import (
     Finding,
     LoadReport,
     Measure,
+    Overrides,
     Principal,
     TopAnswer,
     User,
@@ -37,6 +39,7 @@ from appliance.guard.values import (
     pair_of_ints,
     whole,
 )
+from appliance.settings import EffectiveSetting
 
 _texts = list_of(str)
 
@@ -190,6 +193,27 @@ ACCOUNTS = Contract(
 
 BACKUP = Contract({"save": nothing, "restore": nothing}, attributes={"name": instance(str)})
 """`appliance.contracts.BackupPart`."""
+
+
+def _overrides(value: object) -> list[Overrides]:
+    overrides = list_of(Overrides)(value)
+    for each in overrides:
+        of_type(each.file, Path)
+        all_exactly(mapping(each.values), str)
+    return overrides
+
+
+OVERRIDES = Contract(
+    {
+        "active": _overrides,
+        "upcoming": _overrides,
+        "activate": nothing,
+        "version": instance(str),
+        "lines": list_of(EffectiveSetting),
+        "hints": _texts,
+    }
+)
+"""`appliance.contracts.OverridingFile`."""
 
 
 def _metric_families(value: object) -> list[Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from appliance.contracts import Route
 from appliance.core_settings import Setting
 from appliance.flows import OCTETS_PREFIX, Column
+from appliance.guard.methods import OVERRIDES
 from appliance.guard.values import all_exactly, mapping, of_type, whole
 
 _COLUMN_NAME = re.compile("[a-z][a-z0-9_]{0,62}")
@@ -102,6 +103,10 @@ def _backup(value: object) -> None:
         raise ValueError(f"expected letters, digits and -, found {name!r}")
 
 
+def _overriding_file(value: object) -> None:
+    OVERRIDES.check(value)
+
+
 def _command(value: object) -> None:
     of_type(of_type(value, click.Command).name, str)
 
@@ -127,6 +132,7 @@ def _metrics(value: object) -> None:
 
 REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_settings": _setting,
+    "settings_overrides": _overriding_file,
     "register_columns": _column,
     "register_decoders": _decoder,
     "register_enrichers": _function,

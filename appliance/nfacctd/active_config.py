@@ -101,13 +101,13 @@ def active_config(settings: Settings) -> EffectiveConfig | None:
         return config_from_file(settings)
 
 
-def active_version(settings: Settings) -> object:
-    """Return what is another value once another configuration is in force."""
+def active_version(settings: Settings) -> str:
+    """Return what is another text once another configuration is in force."""
     try:
-        found = copy_path(settings).stat()
+        status = copy_path(settings).stat()
     except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
+        return ""
+    return f"{status.st_ino} {status.st_mtime_ns}"
 
 
 def copy_path(settings: Settings) -> Path:

@@ -3,6 +3,8 @@ does nothing. `appliance check` prints it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from appliance.contracts import FAIL, HINT, OK, Finding
 from appliance.errors import SettingsError
 from appliance.nfacctd.active_config import config_file, ignorable_keys
@@ -10,38 +12,29 @@ from appliance.nfacctd.config import read_config
 from appliance.nfacctd.effective import EffectiveConfig, effective
 from appliance.nfacctd.messages import shown_value
 from appliance.nfacctd.overrides import has_own_flow_database
+from appliance.nfacctd.primitives import read_primitives
 from appliance.settings import EffectiveSetting, Settings
 
 WHAT = "collector configuration"
 
 
-def check_collector_config(settings: Settings) -> tuple[list[EffectiveSetting], list[Finding]]:
-    """Look at the configuration that the collector starts with next.
-
-    Returns
-    -------
-    tuple
-        Each value in force with its line; what there is to say. Both are empty without a
-        configuration.
-    """
-    path = config_file(settings)
-    if settings["collector.config"] is None and not path.exists():
-        return [], []
+def collector_findings(settings: Settings) -> list[Finding]:
+    """Say what there is to say of the configuration that the collector starts with next."""
     try:
-        config = effective(read_config(path), ignorable_keys(settings))
+        config = _upcoming(settings)
     except SettingsError as error:
-        return [], [Finding(FAIL, WHAT, str(error))]
-    return _values(config), [*_findings(config), *_own_database(settings, config)]
+        return [Finding(FAIL, WHAT, str(error))]
+    return [*_findings(config), *_own_database(settings, config)] if config is not None else []
 
 
-def configuration_hints(settings: Settings) -> list[str]:
-    """Return what there is to say of a collector configuration that the collector starts with."""
-    return [
-        finding.text for finding in check_collector_config(settings)[1] if finding.status == HINT
-    ]
-
-
-def _values(config: EffectiveConfig) -> list[EffectiveSetting]:
+def collector_lines(settings: Settings) -> list[EffectiveSetting]:
+    """Return each value in force of that configuration, with its line; none of a wrong one."""
+    try:
+        config = _upcoming(settings)
+    except SettingsError:
+        return []
+    if config is None:
+        return []
     return [
         EffectiveSetting(
             f"{key}[{plugin}]" if plugin else key,
@@ -50,6 +43,27 @@ def _values(config: EffectiveConfig) -> list[EffectiveSetting]:
         )
         for key, plugin, line in config.active_lines()
     ]
+
+
+def primitives_findings(settings: Settings) -> list[Finding]:
+    """Look at the file of primitives."""
+    file: Path | None = settings["collector.primitives_file"]
+    if file is None:
+        return []
+    try:
+        read = read_primitives(file)
+    except SettingsError as error:
+        return [Finding(FAIL, "primitives", f"{error}: change collector.primitives_file")]
+    there = Finding(OK, "primitives", f"{len(read.primitives)} in {file}")
+    return [there, *(Finding(HINT, "primitives", warning) for warning in read.warnings)]
+
+
+def _upcoming(settings: Settings) -> EffectiveConfig | None:
+    """Return the configuration, with its errors as messages; None: there is none."""
+    path = config_file(settings)
+    if settings["collector.config"] is None and not path.exists():
+        return None
+    return effective(read_config(path), ignorable_keys(settings))
 
 
 def _findings(config: EffectiveConfig) -> list[Finding]:

@@ -9,9 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+from appliance.contracts import Overrides
 from appliance.errors import SettingsError
+from appliance.flows import RawElement
+from appliance.kept_values import raw_element_text
+from appliance.log_handlers import FACILITIES
 from appliance.nfacctd.config import PluginName, is_comment, read_lines
 from appliance.nfacctd.effective import DEFAULT_PORT, EffectiveConfig
+from appliance.nfacctd.primitives import read_primitives
 from appliance.settings import NFACCTD, Settings
 
 NOBODY = ["255.255.255.255/32"]
@@ -48,27 +53,70 @@ def overrides(config: EffectiveConfig) -> Mapping[str, object]:
         found["collector.templates_file"] = str(templates)
     if config.sql_plugins:
         found["flows.database"] = database_url(config, config.sql_plugins[0])
-    return found
+    if config.header_columns:
+        found["collector.header_columns"] = list(config.header_columns)
+    return {**found, **_process_overrides(config)}
 
 
-def with_overrides(settings: Settings, config: EffectiveConfig | None) -> Settings:
-    """Return the settings with what a collector configuration says in their place.
+def _process_overrides(config: EffectiveConfig) -> Mapping[str, object]:
+    """Return what the configuration says of the collector as a process, and of its log."""
+    process = {
+        "log_file": config.file("logfile"),
+        "log_facility": config.text("syslog").lower(),
+        "collector.process_file": config.file("pidfile"),
+        "collector.background": config.text("daemonize").lower(),
+    }
+    # Like nfacctd, without a facility that there is the log stays where it was.
+    if process["log_facility"] not in FACILITIES:
+        del process["log_facility"]
+    return {name: str(value) for name, value in process.items() if value}
+
+
+def overrides_beside(settings: Settings, config: EffectiveConfig) -> Overrides:
+    """Return what a collector configuration decides beside these settings.
 
     Raises
     ------
     SettingsError
-        As `overrides`, or a value does not fit.
+        As `overrides`.
     """
-    if config is None:
-        return settings
     found = dict(overrides(config))
     if "collector.listen" in found and _is_made_here(settings):
         found["collector.listen"] = [*_listen_with_others(found["collector.listen"], settings)]
+    runs_nfacctd = settings["collector.engine"] == NFACCTD
     # nfacctd gives up on a file that somebody else writes to at the moment.
-    is_locked = settings["collector.engine"] == NFACCTD and is_file(found.get("flows.database"))
+    is_locked = runs_nfacctd and is_file(found.get("flows.database"))
     if is_locked or has_own_flow_database(settings):
         found.pop("flows.database", None)
-    return settings.with_overrides(config.path, found)
+    if runs_nfacctd:
+        for name in ("collector.background", "collector.process_file"):
+            found.pop(name, None)
+    return Overrides(config.path, found)
+
+
+def raw_element_overrides(settings: Settings, config: EffectiveConfig | None) -> list[Overrides]:
+    """Return which elements are kept with their octets: those of the settings, those that the file
+    of primitives names, and those that tables of the configuration need.
+
+    Raises
+    ------
+    SettingsError
+        The file of primitives cannot be read.
+    """
+    file: Path | None = settings["collector.primitives_file"]
+    more: list[tuple[Path, tuple[RawElement, ...]]] = []
+    if config is not None:
+        file = config.file("aggregate_primitives") or file
+        more = [(config.path, config.kept_elements)]
+    if file is not None:
+        more.insert(0, (file, read_primitives(file).elements))
+    elements: tuple[RawElement, ...] = settings["collector.raw_elements"]
+    overrides_of_files = []
+    for path, of_file in more:
+        elements = tuple(dict.fromkeys((*elements, *of_file)))
+        values = {"collector.raw_elements": list(map(raw_element_text, elements))}
+        overrides_of_files += [Overrides(path, values)] if of_file else []
+    return overrides_of_files
 
 
 def has_own_flow_database(settings: Settings) -> bool:

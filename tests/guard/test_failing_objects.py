@@ -14,7 +14,7 @@ from appliance.guard import (
     PluginFailures,
     guarded,
 )
-from appliance.guard.methods import ACCOUNTS, BACKUP, FEED, LOADER, METRICS, STORE
+from appliance.guard.methods import ACCOUNTS, BACKUP, FEED, LOADER, METRICS, OVERRIDES, STORE
 from appliance.processes.loader import StoreFiller
 from tests.guard.failing import RAISERS, guard_of, returning
 
@@ -72,6 +72,7 @@ CONTRACTS = {
     "accounts": ACCOUNTS,
     "backup": BACKUP,
     "metrics": METRICS,
+    "overrides": OVERRIDES,
 }
 METHODS = [(part, name) for part, contract in CONTRACTS.items() for name in (contract.methods)]
 

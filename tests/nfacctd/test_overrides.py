@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from appliance.app import App, build_app, registered_loaders
-from appliance.collector.decode_options import decode_options, raw_elements
+from appliance.collector.decode_options import decode_options
 from appliance.errors import SettingsError
-from appliance.nfacctd.checks import check_collector_config
+from appliance.nfacctd.checks import collector_findings
 from appliance.nfacctd.effective import read_effective
-from appliance.nfacctd.overrides import overrides, with_overrides
+from appliance.nfacctd.overrides import overrides
 from appliance.plugin_manager import build_plugin_manager
 from appliance.setting_types import ListenAddress
 from appliance.settings import SettingsFile
@@ -86,7 +86,7 @@ def test_flow_database_when_set_beside_a_configuration_then_it_counts_and_check_
 ):
     app = app_beside_database(tmp_path, plugin, url, engine=engine)
     assert app.settings["flows.database"] == url
-    (text,) = (f.text for f in check_collector_config(app.settings)[1] if "sums" in f.text)
+    (text,) = (f.text for f in collector_findings(app.settings) if "sums" in f.text)
     assert url.replace("s3cret", "***") in text
     assert f"{tmp_path}/c.conf names the database of its own tables only" in text
     assert "s3cret" not in text
@@ -95,7 +95,7 @@ def test_flow_database_when_set_beside_a_configuration_then_it_counts_and_check_
 def test_flow_database_when_the_sample_writes_its_default_then_the_configuration_counts(tmp_path):
     app = app_beside_database(tmp_path, "mysql[p]", "sqlite:flows.sqlite")
     assert app.settings["flows.database"].endswith("@localhost:3306/theirs")
-    assert not any("sums" in f.text for f in check_collector_config(app.settings)[1])
+    assert not any("sums" in f.text for f in collector_findings(app.settings))
 
 
 def test_flow_database_when_the_api_made_the_configuration_then_that_counts(tmp_path):
@@ -167,9 +167,9 @@ def test_overrides_when_a_file_is_missing_then_refused(tmp_path):
     with pytest.raises(SettingsError, match="nfacctd_allow_file: file not found"):
         overrides(read_effective(tmp_path / "c.conf"))
     (tmp_path / "c.conf").write_text(PLUGIN + "nfacctd_allow_file: c.conf\n")
-    settings = SettingsFile(None, tmp_path, {}).settings()
+    overridable = app_of(tmp_path, PLUGIN + "nfacctd_allow_file: c.conf\n").overridable
     with pytest.raises(SettingsError, match=r"c\.conf: collector\.allowed_exporters: expected"):
-        with_overrides(settings, read_effective(tmp_path / "c.conf"))
+        overridable.upcoming()
 
 
 def test_register_loaders_when_tables_are_asked_for_then_one_that_fills_them(tmp_path):
@@ -192,7 +192,7 @@ def test_register_loaders_when_no_table_is_ours_to_fill_then_none(tmp_path, text
 def test_elements_when_a_table_is_made_of_their_octets_then_kept(tmp_path):
     (tmp_path / "p.lst").write_text("name=x field_type=9:7 len=1 semantics=u_int\n")
     text = "plugins: sqlite3[p]\naggregate: src_host, cos, x\naggregate_primitives: p.lst\n"
-    assert raw_elements(app_of(tmp_path, text).settings) == ((9, 7), (0, 244))
+    assert decode_options(app_of(tmp_path, text).settings).raw_elements == ((9, 7), (0, 244))
 
 
 def test_headers_when_a_table_is_made_of_them_then_kept(tmp_path):

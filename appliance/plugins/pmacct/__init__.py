@@ -14,18 +14,32 @@ from appliance.errors import SettingsError
 from appliance.flowlog import FLOW_LOG_FOLDER
 from appliance.hookspecs import hookimpl
 from appliance.nfacctd.active_config import active_config
+from appliance.nfacctd.checks import collector_findings, primitives_findings
+from appliance.nfacctd.config_file import CollectorConfigFile
 from appliance.plugins.pmacct.configuration import TIME_ZONE
 from appliance.settings import BUILT_IN, Setting, Settings
 from appliance.sql import is_sql_url
 
 if TYPE_CHECKING:
-    from appliance.contracts import FeedOrder, FlowFeed, LogLoader
+    from appliance.contracts import Check, FeedOrder, FlowFeed, LogLoader, OverridingFile
 
 
 @hookimpl
 def register_settings() -> list[Setting[Any]]:
     """Add the time zone of tables that are read."""
     return [TIME_ZONE]
+
+
+@hookimpl
+def settings_overrides(settings: Settings) -> list[OverridingFile]:
+    """Add the collector configuration."""
+    return [CollectorConfigFile(settings)]
+
+
+@hookimpl
+def register_checks(settings: Settings) -> list[Check]:
+    """Look at the collector configuration, and at what it names."""
+    return [lambda: collector_findings(settings), lambda: primitives_findings(settings)]
 
 
 @hookimpl

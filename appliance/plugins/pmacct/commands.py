@@ -31,7 +31,7 @@ def make_tables(app: App) -> None:
     from appliance.plugins.pmacct.plan import table_plans
     from appliance.plugins.pmacct.tables import is_dynamic
 
-    config = config_from_file(app.base_settings)
+    config = config_from_file(app.settings)
     if config is None:
         raise SettingsError("there is no collector configuration", key="collector.config")
     plans, _ = table_plans(config)

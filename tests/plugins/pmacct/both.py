@@ -16,7 +16,6 @@ import pymysql
 
 from appliance.app import build_app
 from appliance.cli.import_ import _blocks
-from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.service import exporter_limits, flow_log_limits
@@ -125,7 +124,7 @@ def fill_tables(folder: Path, config: Path, capture: Path) -> PmacctLoader:
     settings = app.settings
     states = ExporterStates(exporter_limits(settings))
     limits = flow_log_limits(settings)
-    writer = FlowLogWriter(folder / "flowlog", limits, raw_elements(settings))
+    writer = FlowLogWriter(folder / "flowlog", limits, settings["collector.raw_elements"])
     pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
     writer.start()
     for datagrams in _blocks(capture, ()):

@@ -46,7 +46,7 @@ def make_tables(folder, capsys) -> str:
 def test_make_tables_when_one_is_missing_then_it_is_made_once(folder, capsys):
     assert make_tables(folder, capsys) == "table flows_of_all of all: made\n"
     assert make_tables(folder, capsys) == "table flows_of_all of all: is there\n"
-    config = config_from_file(open_app(folder).base_settings)
+    config = config_from_file(open_app(folder).settings)
     destination = Destination(table_plans(config)[0][0].place)
     try:
         with destination.transaction():

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from appliance.app import build_app
-from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
@@ -81,7 +80,9 @@ class Printing:
         app = build_app(
             build_plugin_manager(entry_points=()), SettingsFile(None, self.folder, tree)
         )
-        writer = FlowLogWriter(self.folder / "flowlog", FlowLogLimits(), raw_elements(app.settings))
+        writer = FlowLogWriter(
+            self.folder / "flowlog", FlowLogLimits(), app.settings["collector.raw_elements"]
+        )
         states = ExporterStates(ExporterLimits())
         pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
         writer.start()

@@ -1,4 +1,4 @@
-"""What nfacctd does when it starts as a daemon: `daemonize` and `pidfile`."""
+"""The collector in the background, and the file with its process number."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.errors import StorageError
-from appliance.nfacctd.effective import EffectiveConfig
+from appliance.settings import Settings
 
 SUPERVISED_BY = ("NOTIFY_SOCKET", "APPLIANCE_RUN", "APPLIANCE_PARENT")
 """Whoever starts the collector with one of these waits for it itself."""
 
 
-def goes_to_background(
-    config: EffectiveConfig | None, environment: Mapping[str, str] = os.environ
-) -> bool:
+def goes_to_background(settings: Settings, environment: Mapping[str, str] = os.environ) -> bool:
     """Tell whether the collector is to leave the terminal: as configured, unless supervised."""
-    if config is None or not config.flag("daemonize"):
-        return False
-    return not any(environment.get(name) for name in SUPERVISED_BY)
+    is_supervised = any(environment.get(name) for name in SUPERVISED_BY)
+    return bool(settings["collector.background"]) and not is_supervised
 
 
 def detach() -> Callable[[], None]:
@@ -59,15 +56,14 @@ def detach() -> Callable[[], None]:
 
 
 @contextmanager
-def pidfile(config: EffectiveConfig | None) -> Iterator[None]:
-    """Keep the process number where the configuration says, while the body runs.
+def process_file(path: Path | None) -> Iterator[None]:
+    """Keep the process number in a file, where one is named, while the body runs.
 
     Raises
     ------
     StorageError
         The file cannot be written.
     """
-    path = config.file("pidfile") if config is not None else None
     if path is None:
         yield
         return
@@ -84,4 +80,4 @@ def _write(path: Path) -> None:
         path.write_text(f"{os.getpid()}\n")
     except OSError as error:
         problem = (error.strerror or str(error)).lower()
-        raise StorageError(f"pidfile {path}: {problem}") from error
+        raise StorageError(f"process file {path}: {problem}") from error
