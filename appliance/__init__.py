@@ -24,8 +24,10 @@ if TYPE_CHECKING:
         Answer,
         BackupPart,
         Check,
+        Daemon,
         Decoder,
         Dimension,
+        Engine,
         Enricher,
         ExporterRecord,
         FeedBin,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
         Measure,
         MeasureName,
         MetricsCollector,
+        Overrides,
+        OverridingFile,
         Principal,
         Route,
         Selection,
@@ -67,7 +71,7 @@ if TYPE_CHECKING:
     from appliance.flows import Column, FlowBatch, RecordKind, address_text
     from appliance.hookspecs import hookimpl
     from appliance.setting_types import Boolean, Duration, FilePath, Integer, Number, Size, Text
-    from appliance.settings import Setting, Settings
+    from appliance.settings import EffectiveSetting, Setting, Settings
     from appliance.testing import PluginHarness, ipfix_message
 
 __version__ = "0.1.0"
@@ -78,7 +82,8 @@ _MODULES = {
         *("Decoder", "Enricher", "FeedBin", "FeedOrder", "FlowFeed", "FlowQueries", "FlowStore"),
         *("LoadReport", "LogLoader", "Measure", "MetricsCollector", "Principal", "Route"),
         *("Selection", "StoreFactory", "TopAnswer", "Dimension", "ExporterRecord", "KeyedMeasure"),
-        *("MeasureName", "FAIL", "HINT", "OK", "Check", "Finding"),
+        *("MeasureName", "FAIL", "HINT", "OK", "Check", "Finding", "Daemon", "Engine"),
+        *("Overrides", "OverridingFile"),
     ),
     "cli.options": ("pass_settings",),
     "collector.decode_options": ("decode_options",),
@@ -96,7 +101,7 @@ _MODULES = {
     "flows": ("Column", "FlowBatch", "RecordKind", "address_text"),
     "hookspecs": ("hookimpl",),
     "setting_types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
-    "settings": ("Setting", "Settings"),
+    "settings": ("EffectiveSetting", "Setting", "Settings"),
     "testing": ("PluginHarness", "ipfix_message"),
 }
 _MODULE = {name: module for module, names in _MODULES.items() for name in names}
@@ -117,6 +122,7 @@ __all__ = [
     "Check",
     "Column",
     "Cursor",
+    "Daemon",
     "DatagramBlock",
     "DecodeOptions",
     "DecodeResult",
@@ -124,6 +130,8 @@ __all__ = [
     "DecoderState",
     "Dimension",
     "Duration",
+    "EffectiveSetting",
+    "Engine",
     "Enricher",
     "ExporterRecord",
     "FeedBin",
@@ -146,6 +154,8 @@ __all__ = [
     "MeasureName",
     "MetricsCollector",
     "Number",
+    "Overrides",
+    "OverridingFile",
     "PluginHarness",
     "Principal",
     "RecordKind",

@@ -17,11 +17,9 @@ import click
 import pluggy
 
 from appliance.accounts import ACCOUNTS_SETTING
-from appliance.cli import CORE_COMMANDS
 from appliance.collector.parts import CollectorParts
 from appliance.contracts import (
     FAIL,
-    THE_CORE,
     AccountStore,
     BackupPart,
     FeedOrder,
@@ -30,7 +28,6 @@ from appliance.contracts import (
     FlowStore,
     LogLoader,
     MetricsCollector,
-    OverridingFile,
     Principal,
     Registered,
     Route,
@@ -38,12 +35,12 @@ from appliance.contracts import (
 )
 from appliance.decoding.templates.decode_plan import forget_plans
 from appliance.errors import ApplianceError, SettingsError, StartupError, StorageError
-from appliance.flows import Column, set_plugin_columns
+from appliance.flows import set_plugin_columns
 from appliance.guard import (
     Guard,
     GuardedDecoder,
+    GuardedEngine,
     GuardedEnricher,
-    GuardedObject,
     PluginError,
     PluginFailures,
     guarded,
@@ -54,17 +51,29 @@ from appliance.guard.methods import (
     FEED,
     LOADER,
     METRICS,
-    OVERRIDES,
-    STORE,
     checked_findings,
     checked_principal,
 )
 from appliance.guard.values import nothing, optional
 from appliance.plugin_manager import build_plugin_manager
-from appliance.query.dimensions import taken_names
 from appliance.ratelimit import RateLimited
-from appliance.registrations import call_of, collect, entries_of, refuse_duplicates
-from appliance.settings import CORE_SETTINGS, Setting, Settings, SettingsFile, read_settings_file
+from appliance.registrations import (
+    call_of,
+    collect,
+    entries_of,
+    overriding_files,
+    refuse_duplicates,
+    registered_columns,
+    registered_commands,
+    registered_engines,
+    registered_settings,
+    registered_stores,
+)
+from appliance.settings import (
+    Settings,
+    SettingsFile,
+    read_settings_file,
+)
 from appliance.settings_overrides import OverridableSettings
 from appliance.web.parts import OpenAccounts, WebParts
 from appliance.web.store_access import store_opener
@@ -88,6 +97,8 @@ class App:
         version, no two routes one method and path. All but routes stand in their guards.
     stores
         Factories by URL scheme; what they return stands in its guard.
+    engines
+        By name, in their guards; the own receiver is not among them.
     overridable
         The settings without what other files decide, and those files.
     failures
@@ -103,6 +114,7 @@ class App:
     commands: tuple[Registered[click.Command], ...] = ()
     metrics: tuple[MetricsCollector, ...] = ()
     stores: Mapping[str, StoreFactory] = field(default_factory=dict)
+    engines: Mapping[str, GuardedEngine] = field(default_factory=dict)
     failures: PluginFailures = field(default_factory=PluginFailures)
 
     def guard(self, plugin: str, part: str) -> Guard:
@@ -139,7 +151,12 @@ class App:
     def collector_parts(self) -> CollectorParts:
         """Return what a collector is built of."""
         return CollectorParts(
-            self.settings, self.decoders, self.enrichers, self.failures, self.tell
+            self.settings,
+            self.decoders,
+            self.enrichers,
+            self.failures,
+            self.tell,
+            self.engines,
         )
 
     def open_feed(self, order: FeedOrder) -> FlowFeed:
@@ -248,7 +265,9 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     forget_plans()
     failures = PluginFailures()
     own_settings = file.settings(registered_settings(manager))
-    overridable = OverridableSettings(own_settings, _files(manager, own_settings, failures))
+    overridable = OverridableSettings(
+        own_settings, overriding_files(manager, own_settings, failures)
+    )
     settings = _active_settings(overridable)
     facts = {"settings": settings}
     decoders = collect(manager, "register_decoders", facts)
@@ -268,19 +287,9 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         metrics=tuple(
             guarded(Guard(e.plugin, "metrics", failures), e.value, METRICS) for e in metrics
         ),
-        stores=_registered_stores(manager, facts, failures),
+        stores=registered_stores(manager, settings, failures),
+        engines=registered_engines(manager, settings, failures),
         failures=failures,
-    )
-
-
-def _files(
-    manager: pluggy.PluginManager, settings: Settings, failures: PluginFailures
-) -> tuple[OverridingFile, ...]:
-    """Return the files that decide settings, in their guards."""
-    entries = collect(manager, "settings_overrides", {"settings": settings})
-    return tuple(
-        guarded(Guard(entry.plugin, "overrides", failures), entry.value, OVERRIDES)
-        for entry in entries
     )
 
 
@@ -294,34 +303,6 @@ def _active_settings(overridable: OverridableSettings) -> Settings:
     except SettingsError as error:
         log.warning("collector configuration: %s", error)
         return overridable.own
-
-
-def registered_settings(manager: pluggy.PluginManager) -> tuple[Setting[Any], ...]:
-    """Return the settings of all plugins.
-
-    Raises
-    ------
-    StartupError
-        Two plugins, or one and the core, have a setting of one name.
-    """
-    entries: list[Registered[Setting[Any]]] = collect(manager, "register_settings", {})
-    core = [Registered(THE_CORE, setting) for setting in CORE_SETTINGS]
-    refuse_duplicates("setting", [*core, *entries], lambda setting: setting.name)
-    return tuple(entry.value for entry in entries)
-
-
-def registered_columns(manager: pluggy.PluginManager) -> tuple[Column, ...]:
-    """Return the columns of all plugins.
-
-    Raises
-    ------
-    StartupError
-        Two plugins, or one and the core, have a column of one name.
-    """
-    entries: list[Registered[Column]] = collect(manager, "register_columns", {})
-    names = [Registered(entry.plugin, entry.value.name) for entry in entries]
-    refuse_duplicates("column", [*(Registered(THE_CORE, n) for n in taken_names()), *names], str)
-    return tuple(entry.value for entry in entries)
 
 
 def registered_loaders(app: App) -> tuple[LogLoader, ...]:
@@ -375,35 +356,3 @@ def plugin_findings(app: App) -> Iterator[Finding]:
                 yield from app.guard(check.plugin, "check").call(check.value, checked_findings)
             except ApplianceError as error:
                 yield Finding(FAIL, check.plugin, str(error))
-
-
-def registered_commands(manager: pluggy.PluginManager) -> tuple[Registered[click.Command], ...]:
-    """Return the commands of all plugins.
-
-    Raises
-    ------
-    StartupError
-        Two plugins, or one and the core, have a command of one name.
-    """
-    entries: list[Registered[click.Command]] = collect(manager, "register_commands", {})
-    core = [Registered(THE_CORE, click.Command(name)) for name in CORE_COMMANDS]
-    refuse_duplicates("command", [*core, *entries], lambda command: str(command.name))
-    return tuple(entries)
-
-
-def _registered_stores(
-    manager: pluggy.PluginManager, facts: Mapping[str, object], failures: PluginFailures
-) -> dict[str, StoreFactory]:
-    entries = collect(manager, "register_stores", facts)
-    refuse_duplicates("store", entries, lambda item: item[0])
-    return {
-        entry.value[0]: _guarded_factory(Guard(entry.plugin, "store", failures), entry.value[1])
-        for entry in entries
-    }
-
-
-def _guarded_factory(guard: Guard, factory: StoreFactory) -> StoreFactory:
-    def open_store(url: str, settings: Settings) -> FlowStore:
-        return cast(FlowStore, GuardedObject(guard, lambda: factory(url, settings), STORE))
-
-    return open_store

@@ -34,8 +34,8 @@ from appliance.setting_types import (
 
 SYSTEM_FOLDER = Path("/etc/netflow-appliance")
 SYSTEM_DATA_FOLDER = "/var/lib/netflow-appliance"
-BUILT_IN, NFACCTD = "builtin", "nfacctd"
-"""The engines that can receive."""
+BUILT_IN = "builtin"
+"""The engine that is the appliance's own receiver."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -124,10 +124,10 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         "collector.engine",
-        Choice((BUILT_IN, NFACCTD)),
+        Text(),
         BUILT_IN,
-        "What receives: the appliance itself, or pmacct's nfacctd with the same collector"
-        " configuration. Sums are then made of the bins of its tables that are complete.",
+        "What receives: builtin, the appliance itself, or an engine that a plugin brings. With such"
+        " an engine sums are made of the bins of its tables that are complete.",
     ),
     Setting(
         "collector.unit",

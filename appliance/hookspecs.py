@@ -23,6 +23,7 @@ from appliance.contracts import (
     BackupPart,
     Check,
     Decoder,
+    Engine,
     Enricher,
     FeedOrder,
     FlowFeed,
@@ -115,11 +116,21 @@ def register_loaders(settings: Settings) -> list[LogLoader]:
     """
 
 
+@hookspec
+def register_engines(settings: Settings) -> list[Engine]:
+    """Return programs that can receive in place of the appliance, for `collector.engine`.
+
+    Called once, in the main thread, before anything is started; two engines of one name stop the
+    start. The collector's main thread starts, watches and stops the one that is chosen, and reads
+    the tables that it fills.
+    """
+
+
 @hookspec(firstresult=True)
 def flow_feed_from_order(order: FeedOrder, settings: Settings) -> FlowFeed | None:
     """Return what reads flows out of another program's table, or None to let the next plugin say.
 
-    Called once, in the collector's main thread, when the configuration asks for a feed in place of
+    Called once, in the collector's main thread, when the command line asks for a feed in place of
     a receiver; nothing is opened before the feed is used, by that thread.
     """
 

@@ -13,9 +13,9 @@ import pytest
 
 import appliance
 from appliance import hookspecs
-from appliance.app import registered_settings
 from appliance.cli import CORE_COMMANDS
 from appliance.plugin_manager import BUILT_IN_PLUGINS, build_plugin_manager, hook_names
+from appliance.registrations import registered_settings
 from appliance.settings import CORE_SETTINGS, sample_configuration
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from appliance.app import App, open_app
 from appliance.errors import ApplianceError
 from appliance.log_handlers import log_handler
 from appliance.processes.children import Child
-from appliance.processes.engines import Engine
+from appliance.processes.engines import FlowLogFiller
 from appliance.processes.notification import STOPPING, notify
 from appliance.processes.parent import run_watch
 from appliance.processes.supervision import PidFile
@@ -44,10 +44,10 @@ listen_option = click.option(
 )
 
 
-PMACCT_VARIABLE, TABLE_VARIABLE = "APPLIANCE_PMACCT", "APPLIANCE_PMACCT_TABLE"
+FEED_VARIABLE, TABLE_VARIABLE = "APPLIANCE_PMACCT", "APPLIANCE_PMACCT_TABLE"
 
 
-def pmacct_options(command: Callable[..., None]) -> Callable[..., None]:
+def feed_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that name a table which somebody else fills."""
     table = click.option(
         "--table",
@@ -61,7 +61,7 @@ def pmacct_options(command: Callable[..., None]) -> Callable[..., None]:
         "--pmacct",
         "url",
         metavar="URL",
-        envvar=PMACCT_VARIABLE,
+        envvar=FEED_VARIABLE,
         help="Receive nothing: read the table of a pmacct that runs already, such as"
         " mysql://user:password@host/pmacct. It is only read; sums are kept in flows.database.",
     )
@@ -132,7 +132,7 @@ def supervised(app: App) -> Iterator[None]:
     pid_file.release()
 
 
-def work(collector: Engine, children: Callable[[], Sequence[Child]]) -> None:
+def work(collector: FlowLogFiller, children: Callable[[], Sequence[Child]]) -> None:
     """Run a collector and its children until a signal comes; then stop them in order.
 
     Parameters
@@ -156,7 +156,7 @@ def work(collector: Engine, children: Callable[[], Sequence[Child]]) -> None:
 
 
 @contextmanager
-def _running(collector: Engine, children: Sequence[Child]) -> Iterator[None]:
+def _running(collector: FlowLogFiller, children: Sequence[Child]) -> Iterator[None]:
     """Keep children running; they are watched by a thread, and stopped in reverse order."""
     for child in children:
         child.start()
@@ -172,7 +172,7 @@ def _running(collector: Engine, children: Sequence[Child]) -> Iterator[None]:
             child.stop()
 
 
-def _watch(collector: Engine, children: Sequence[Child], done: threading.Event) -> None:
+def _watch(collector: FlowLogFiller, children: Sequence[Child], done: threading.Event) -> None:
     run_lives = run_watch()
     while not done.wait(_WATCH_SECONDS):
         if not run_lives():
@@ -184,7 +184,7 @@ def _watch(collector: Engine, children: Sequence[Child], done: threading.Event) 
 
 
 @contextmanager
-def _signals(collector: Engine) -> Iterator[None]:
+def _signals(collector: FlowLogFiller) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         collector.stop()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from appliance.guard import GuardedDecoder, GuardedEnricher, PluginFailures
+from appliance.guard import GuardedDecoder, GuardedEngine, GuardedEnricher, PluginFailures
 from appliance.settings import Settings
 
 
@@ -26,6 +26,8 @@ class CollectorParts:
     ----------
     failures
         Of plugins in this process.
+    engines
+        By name: what can receive in place of our own receiver.
     """
 
     settings: Settings
@@ -33,3 +35,4 @@ class CollectorParts:
     enrichers: Sequence[GuardedEnricher]
     failures: PluginFailures
     announce: Announce
+    engines: Mapping[str, GuardedEngine] = field(default_factory=dict)

@@ -30,6 +30,10 @@ from appliance.contracts.checks import (
 from appliance.contracts.decoders import (
     Decoder,
 )
+from appliance.contracts.engines import (
+    Daemon,
+    Engine,
+)
 from appliance.contracts.enrichers import (
     Enricher,
 )
@@ -99,9 +103,11 @@ __all__ = [
     "AuditEntry",
     "BackupPart",
     "Check",
+    "Daemon",
     "Decoder",
     "Dimension",
     "Direction",
+    "Engine",
     "Enricher",
     "ExporterRecord",
     "FeedBin",

@@ -162,6 +162,9 @@ FEED = Contract(
 )
 """`appliance.contracts.FlowFeed`."""
 
+DAEMON = Contract({"start": nothing, "check": nothing, "stop": nothing})
+"""`appliance.contracts.Daemon`."""
+
 ACCOUNTS = Contract(
     {
         "users": list_of(User),

@@ -17,6 +17,7 @@ from appliance.guard.methods import OVERRIDES
 from appliance.guard.values import all_exactly, mapping, of_type, whole
 
 _COLUMN_NAME = re.compile("[a-z][a-z0-9_]{0,62}")
+_ENGINE_NAME = re.compile("[a-z][a-z0-9_]*")
 _COLUMN_DTYPES = ("u1", "u2", "u4", "u8", "i8", "f8", "O")
 
 
@@ -107,6 +108,14 @@ def _overriding_file(value: object) -> None:
     OVERRIDES.check(value)
 
 
+def _engine(value: object) -> None:
+    name = of_type(_attribute(value, "name"), str)
+    if not _ENGINE_NAME.fullmatch(name):
+        raise ValueError(f"expected a name of small letters, digits and _, found {name!r}")
+    _method(value, "feed")
+    _method(value, "daemon")
+
+
 def _command(value: object) -> None:
     of_type(of_type(value, click.Command).name, str)
 
@@ -136,6 +145,7 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_columns": _column,
     "register_decoders": _decoder,
     "register_enrichers": _function,
+    "register_engines": _engine,
     "register_stores": _store,
     "register_loaders": _loader,
     "register_routes": _route,

@@ -15,10 +15,12 @@ from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.errors import SettingsError, StorageError
 from appliance.nfacctd.config import read_config
 from appliance.nfacctd.effective import EVERY_KEY, EffectiveConfig, effective, read_effective
-from appliance.settings import NFACCTD, Settings
+from appliance.settings import Settings
 
 FILE = "mysql-nfacctd.conf"
 COPY = "collector.conf"
+NFACCTD = "nfacctd"
+"""The engine that is pmacct's own daemon."""
 
 
 def config_file(settings: Settings) -> Path:

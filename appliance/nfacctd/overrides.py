@@ -14,10 +14,11 @@ from appliance.errors import SettingsError
 from appliance.flows import RawElement
 from appliance.kept_values import raw_element_text
 from appliance.log_handlers import FACILITIES
+from appliance.nfacctd.active_config import NFACCTD
 from appliance.nfacctd.config import PluginName, is_comment, read_lines
 from appliance.nfacctd.effective import DEFAULT_PORT, EffectiveConfig
 from appliance.nfacctd.primitives import read_primitives
-from appliance.settings import NFACCTD, Settings
+from appliance.settings import Settings
 
 NOBODY = ["255.255.255.255/32"]
 """No datagram comes from there: what an empty `nfacctd_allow_file` allows."""

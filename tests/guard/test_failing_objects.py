@@ -14,7 +14,16 @@ from appliance.guard import (
     PluginFailures,
     guarded,
 )
-from appliance.guard.methods import ACCOUNTS, BACKUP, FEED, LOADER, METRICS, OVERRIDES, STORE
+from appliance.guard.methods import (
+    ACCOUNTS,
+    BACKUP,
+    DAEMON,
+    FEED,
+    LOADER,
+    METRICS,
+    OVERRIDES,
+    STORE,
+)
 from appliance.processes.loader import StoreFiller
 from tests.guard.failing import RAISERS, guard_of, returning
 
@@ -73,6 +82,7 @@ CONTRACTS = {
     "backup": BACKUP,
     "metrics": METRICS,
     "overrides": OVERRIDES,
+    "daemon": DAEMON,
 }
 METHODS = [(part, name) for part, contract in CONTRACTS.items() for name in (contract.methods)]
 

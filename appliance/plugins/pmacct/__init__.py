@@ -17,11 +17,12 @@ from appliance.nfacctd.active_config import active_config
 from appliance.nfacctd.checks import collector_findings, primitives_findings
 from appliance.nfacctd.config_file import CollectorConfigFile
 from appliance.plugins.pmacct.configuration import TIME_ZONE
+from appliance.plugins.pmacct.nfacctd_engine import NfacctdEngine, engine_findings
 from appliance.settings import BUILT_IN, Setting, Settings
 from appliance.sql import is_sql_url
 
 if TYPE_CHECKING:
-    from appliance.contracts import Check, FeedOrder, FlowFeed, LogLoader, OverridingFile
+    from appliance.contracts import Check, Engine, FeedOrder, FlowFeed, LogLoader, OverridingFile
 
 
 @hookimpl
@@ -38,8 +39,18 @@ def settings_overrides(settings: Settings) -> list[OverridingFile]:
 
 @hookimpl
 def register_checks(settings: Settings) -> list[Check]:
-    """Look at the collector configuration, and at what it names."""
-    return [lambda: collector_findings(settings), lambda: primitives_findings(settings)]
+    """Look at the collector configuration, at what it names, and at what the engine needs."""
+    return [
+        lambda: collector_findings(settings),
+        lambda: primitives_findings(settings),
+        lambda: engine_findings(settings),
+    ]
+
+
+@hookimpl
+def register_engines(settings: Settings) -> list[Engine]:
+    """Add pmacct's own daemon."""
+    return [NfacctdEngine(settings)]
 
 
 @hookimpl
@@ -69,9 +80,8 @@ def register_loaders(settings: Settings) -> list[LogLoader]:
 @hookimpl
 def flow_feed_from_order(order: FeedOrder, settings: Settings) -> FlowFeed | None:
     """Read tables of pmacct at `sqlite:` and `mysql:` URLs."""
-    if order.url and not is_sql_url(order.url):
+    if not is_sql_url(order.url):
         return None
-    from appliance.plugins.pmacct.feed_plan import feed_of
+    from appliance.plugins.pmacct.feed_plan import feed_of_order
 
-    zone = settings[TIME_ZONE]
-    return feed_of(order, active_config(settings), settings["data_directory"], zone)
+    return feed_of_order(order, settings["data_directory"], settings[TIME_ZONE])

@@ -20,15 +20,11 @@ _WRITING_SECONDS = 10.0
 _NAME, _DESCRIPTION, _IDENTIFIER = 96, 94, 95
 
 
-def feed_of(
-    order: FeedOrder, config: EffectiveConfig | None, folder: Path, zone: str = ""
-) -> TableFeed:
-    """Return the feed of an order; nothing is opened yet.
+def feed_of_order(order: FeedOrder, folder: Path, zone: str = "") -> TableFeed:
+    """Return the feed of a table that is named on the command line; nothing is opened yet.
 
     Parameters
     ----------
-    config
-        The collector configuration in force.
     folder
         Where relative SQLite files are.
     zone
@@ -37,11 +33,26 @@ def feed_of(
     Raises
     ------
     SettingsError
+        There is no such zone.
+    """
+    return TableFeed(SourceTable(order.url, order.table, folder), FeedPlan(zone=_zone(zone)))
+
+
+def feed_of_config(config: EffectiveConfig | None, zone: str = "") -> TableFeed:
+    """Return the feed of the first table with bins that a collector configuration fills.
+
+    Parameters
+    ----------
+    config
+        The collector configuration in force.
+    zone
+        As for `feed_of_order`.
+
+    Raises
+    ------
+    SettingsError
         The configuration fills no table that can be read.
     """
-    if order.url:
-        plan = FeedPlan(zone=_zone(zone))
-        return TableFeed(SourceTable(order.url, order.table, folder), plan)
     if config is None:
         raise SettingsError(
             "the engine nfacctd needs a collector configuration", key="collector.config"
