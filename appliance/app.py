@@ -32,6 +32,7 @@ from appliance.contracts import (
     Registered,
     Route,
     StoreFactory,
+    TemplateFile,
 )
 from appliance.decoding.templates.decode_plan import forget_plans
 from appliance.errors import ApplianceError, SettingsError, StartupError, StorageError
@@ -51,6 +52,7 @@ from appliance.guard.methods import (
     FEED,
     LOADER,
     METRICS,
+    TEMPLATE_FILE,
     checked_findings,
     checked_principal,
 )
@@ -99,6 +101,8 @@ class App:
         Factories by URL scheme; what they return stands in its guard.
     engines
         By name, in their guards; the own receiver is not among them.
+    template_files
+        In which the collector keeps templates beside its own file; in their guards.
     overridable
         The settings without what other files decide, and those files.
     failures
@@ -115,6 +119,7 @@ class App:
     metrics: tuple[MetricsCollector, ...] = ()
     stores: Mapping[str, StoreFactory] = field(default_factory=dict)
     engines: Mapping[str, GuardedEngine] = field(default_factory=dict)
+    template_files: tuple[TemplateFile, ...] = ()
     failures: PluginFailures = field(default_factory=PluginFailures)
 
     def guard(self, plugin: str, part: str) -> Guard:
@@ -157,6 +162,7 @@ class App:
             self.failures,
             self.tell,
             self.engines,
+            self.template_files,
         )
 
     def open_feed(self, order: FeedOrder) -> FlowFeed:
@@ -288,6 +294,10 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
             guarded(Guard(e.plugin, "metrics", failures), e.value, METRICS) for e in metrics
         ),
         stores=registered_stores(manager, settings, failures),
+        template_files=tuple(
+            guarded(Guard(e.plugin, "templates", failures), e.value, TEMPLATE_FILE)
+            for e in collect(manager, "register_template_files", facts)
+        ),
         engines=registered_engines(manager, settings, failures),
         failures=failures,
     )

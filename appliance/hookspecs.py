@@ -33,6 +33,7 @@ from appliance.contracts import (
     Principal,
     Route,
     StoreFactory,
+    TemplateFile,
 )
 from appliance.flows import Column
 from appliance.setting_types import ListenAddress
@@ -123,6 +124,16 @@ def register_engines(settings: Settings) -> list[Engine]:
     Called once, in the main thread, before anything is started; two engines of one name stop the
     start. The collector's main thread starts, watches and stops the one that is chosen, and reads
     the tables that it fills.
+    """
+
+
+@hookspec
+def register_template_files(settings: Settings) -> list[TemplateFile]:
+    """Return files in which templates are kept beside the collector's own, such as another's.
+
+    Called once, in the main thread, before anything is received. The collector's thread reads each
+    at its start and writes it when there are new templates; one that fails is counted, and the
+    collector goes on. `appliance import` reads them as well.
     """
 
 

@@ -34,7 +34,7 @@ def command(app: App, files: tuple[Path, ...], ports: tuple[int, ...]) -> None:
     """
     settings = app.settings
     states = ExporterStates(exporter_limits(settings))
-    if (templates := settings["collector.templates_file"]) is not None:
+    for templates in app.template_files:
         learn_templates(states, templates, 0)
     folder = CollectorPaths(settings["data_directory"]).flow_log
     writer = FlowLogWriter(folder, flow_log_limits(settings), settings["collector.raw_elements"])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from appliance.contracts import TemplateFile
 from appliance.guard import GuardedDecoder, GuardedEngine, GuardedEnricher, PluginFailures
 from appliance.settings import Settings
 
@@ -28,6 +29,8 @@ class CollectorParts:
         Of plugins in this process.
     engines
         By name: what can receive in place of our own receiver.
+    template_files
+        In which the collector keeps templates beside its own file.
     """
 
     settings: Settings
@@ -36,3 +39,4 @@ class CollectorParts:
     failures: PluginFailures
     announce: Announce
     engines: Mapping[str, GuardedEngine] = field(default_factory=dict)
+    template_files: Sequence[TemplateFile] = ()

@@ -81,6 +81,10 @@ from appliance.contracts.stores import (
     LogLoader,
     StoreFactory,
 )
+from appliance.contracts.template_files import (
+    SavedTemplate,
+    TemplateFile,
+)
 
 __all__ = [
     "ADMINISTRATOR",
@@ -128,8 +132,10 @@ __all__ = [
     "Problem",
     "Registered",
     "Route",
+    "SavedTemplate",
     "Selection",
     "StoreFactory",
+    "TemplateFile",
     "TopAnswer",
     "User",
     "UserChange",

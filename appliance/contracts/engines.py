@@ -1,4 +1,4 @@
-"""What receives in place of the appliance's own receiver: a program that fills tables of its own."""
+"""What receives in place of our own receiver: a program that fills tables of its own."""
 
 from __future__ import annotations
 

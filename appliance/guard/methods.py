@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,9 +23,11 @@ from appliance.contracts import (
     Measure,
     Overrides,
     Principal,
+    SavedTemplate,
     TopAnswer,
     User,
 )
+from appliance.decoding.templates.template import Template
 from appliance.guard.batches import checked_batch
 from appliance.guard.guards import Contract
 from appliance.guard.values import (
@@ -161,6 +164,23 @@ FEED = Contract(
     attributes={"source": instance(str)},
 )
 """`appliance.contracts.FlowFeed`."""
+
+
+def _templates_read(value: object) -> tuple[list[SavedTemplate], int]:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(f"expected templates and a number, found {type(value).__name__}")
+    templates, unusable = list_of(SavedTemplate)(value[0]), whole(value[1])
+    for address, domain, version, template in templates:
+        ip_address(of_type(address, str))
+        all_exactly((domain, version), int)
+        of_type(template, Template)
+    return templates, unusable
+
+
+TEMPLATE_FILE = Contract(
+    {"read": _templates_read, "write": nothing}, attributes={"name": instance(str)}
+)
+"""`appliance.contracts.TemplateFile`."""
 
 DAEMON = Contract({"start": nothing, "check": nothing, "stop": nothing})
 """`appliance.contracts.Daemon`."""

@@ -13,7 +13,7 @@ import numpy as np
 from appliance.contracts import Route
 from appliance.core_settings import Setting
 from appliance.flows import OCTETS_PREFIX, Column
-from appliance.guard.methods import OVERRIDES
+from appliance.guard.methods import OVERRIDES, TEMPLATE_FILE
 from appliance.guard.values import all_exactly, mapping, of_type, whole
 
 _COLUMN_NAME = re.compile("[a-z][a-z0-9_]{0,62}")
@@ -116,6 +116,10 @@ def _engine(value: object) -> None:
     _method(value, "daemon")
 
 
+def _template_file(value: object) -> None:
+    TEMPLATE_FILE.check(value)
+
+
 def _command(value: object) -> None:
     of_type(of_type(value, click.Command).name, str)
 
@@ -146,6 +150,7 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_decoders": _decoder,
     "register_enrichers": _function,
     "register_engines": _engine,
+    "register_template_files": _template_file,
     "register_stores": _store,
     "register_loaders": _loader,
     "register_routes": _route,

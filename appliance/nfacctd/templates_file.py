@@ -14,16 +14,17 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from appliance.atomic_files import atomic_write
+from appliance.contracts import SavedTemplate
 from appliance.decoding.templates.saved import saved_template, whole_number
 from appliance.decoding.templates.template import (
     V9_SCOPE,
     VARIABLE_LENGTH,
     FieldSpecifier,
-    Template,
 )
+from appliance.errors import StorageError
 
 MAX_FILE_OCTETS = 64_000_000
 V9, IPFIX = 9, 10
@@ -37,21 +38,37 @@ _BUCKETS, _OF_BUCKET, _LISTED = 8, 32, 255
 does not check what it reads, so it must not be given more."""
 
 
-class SavedTemplate(NamedTuple):
-    """A template and whose it is.
+class TemplatesFile:
+    """A `TemplateFile` at a path."""
 
-    Attributes
-    ----------
-    address
-        The exporter's, as text; nfacctd calls it the agent.
-    domain
-        Observation domain or source ID.
-    """
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, str(path)
 
-    address: str
-    domain: int
-    version: int
-    template: Template
+    def read(self) -> tuple[list[SavedTemplate], int]:
+        """Return what `read_templates` does.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be read, or is too large.
+        """
+        try:
+            return read_templates(self.path)
+        except (OSError, ValueError) as error:
+            raise StorageError(f"templates file {self.path}: {error}") from error
+
+    def write(self, saved: list[SavedTemplate]) -> None:
+        """Write the file.
+
+        Raises
+        ------
+        StorageError
+            It cannot be written.
+        """
+        try:
+            write_templates(self.path, saved)
+        except OSError as error:
+            raise StorageError(f"templates cannot be saved: {error}") from error
 
 
 def write_templates(path: Path, saved: Iterable[SavedTemplate]) -> None:

@@ -244,6 +244,8 @@ def test_appliance_when_a_plugin_fails_everywhere_then_all_else_works(
         ("register_engines", "42", "expected a list, found int"),
         ("register_engines", "[42]", "int has no name"),
         ("register_engines", "1 / 0", "ZeroDivisionError: division by zero"),
+        ("register_template_files", "42", "expected a list, found int"),
+        ("register_template_files", "[42]", "int has no method read"),
         ("register_routes", "['/x']", "expected Route, found str"),
         ("register_stores", "[1]", "expected a dictionary, found list"),
         ("register_stores", "{'x': 1}", "expected a function, found int"),

@@ -15,8 +15,13 @@ from hypothesis import strategies as st
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.saved_state import load_templates, save_templates
+from appliance.contracts import SavedTemplate
 from appliance.decoding.templates.template import FieldSpecifier, Template
-from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
+from appliance.nfacctd.templates_file import (
+    TemplatesFile,
+    read_templates,
+    write_templates,
+)
 from appliance.traffic.captures import read_capture
 from tests.decoding.building import (
     BASIC,
@@ -81,7 +86,7 @@ def test_data_templates_when_both_write_them_then_the_same_lines(tmp_path, case)
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     capture = CAPTURES / f"{case}.pcap"
     run_nfacctd(tmp_path, capture, theirs)
-    save_templates(decode(*read_capture(capture), one_by_one=True).states, ours)
+    save_templates(decode(*read_capture(capture), one_by_one=True).states, TemplatesFile(ours))
     assert data_templates(ours) == data_templates(theirs)
 
 
@@ -90,7 +95,7 @@ def test_records_when_nfacctd_knows_templates_from_us_only_then_it_counts_them(t
     told = V9.templates(template(300, *BASIC, (4000, 4), (56701, 2)))
     told_too = V9.options_templates(V9.options(301, [(1, 4)], [(34, 4), (40000, 2)]))
     states = decode(V9.message(told, told_too, domain=7)).states
-    save_templates(states, tmp_path / "templates")
+    save_templates(states, TemplatesFile(tmp_path / "templates"))
     capture = tmp_path / "data.pcap"
     record = basic("10.9.9.9", octets=4321) + bytes(6)
     write_pcap(capture, [(0, V9.message(a_set(300, record), domain=7))])
@@ -107,24 +112,27 @@ def test_records_when_templates_are_known_from_nfacctd_only_then_decoded(tmp_pat
     run_nfacctd(tmp_path, capture, file)
     states = ExporterStates(ExporterLimits())
     # The address that captures of `write_pcap` come from is the one that datagrams have here.
-    assert load_templates(states, file, RECEIVED_MS) == 0
+    assert load_templates(states, TemplatesFile(file), RECEIVED_MS) == 0
     found = decode(protocol.message(a_set(300, basic("10.9.9.9"))), states=states)
     assert found.column("source_address") == ["10.9.9.9"]
 
 
 def test_templates_when_the_collector_knows_newer_ones_then_those_stay(tmp_path):
     old, new = template(300, (8, 4), (1, 4)), template(300, *BASIC)
-    save_templates(decode(V9.message(V9.templates(old))).states, tmp_path / "file")
+    save_templates(decode(V9.message(V9.templates(old))).states, TemplatesFile(tmp_path / "file"))
     states = decode(V9.message(V9.templates(new))).states
-    load_templates(states, tmp_path / "file", RECEIVED_MS)
+    load_templates(states, TemplatesFile(tmp_path / "file"), RECEIVED_MS)
     found = decode(V9.message(a_set(300, basic("10.9.9.9"))), states=states)
     assert found.column("source_address") == ["10.9.9.9"]
 
 
 def test_templates_when_loaded_then_no_exporter_has_appeared(tmp_path):
-    save_templates(decode(V9.message(V9.templates(template(300, *BASIC)))).states, tmp_path / "f")
+    save_templates(
+        decode(V9.message(V9.templates(template(300, *BASIC)))).states,
+        TemplatesFile(tmp_path / "f"),
+    )
     states = ExporterStates(ExporterLimits())
-    load_templates(states, tmp_path / "f", RECEIVED_MS)
+    load_templates(states, TemplatesFile(tmp_path / "f"), RECEIVED_MS)
     assert not states.appeared
     assert len(states.exporters) == 1
 
@@ -196,7 +204,9 @@ def test_file_when_a_line_holds_anything_then_the_others_are_read(tmp_path, key,
 def test_file_when_it_holds_any_octets_then_it_is_survived(tmp_path, octets):
     (tmp_path / "file").write_bytes(octets)
     states = ExporterStates(ExporterLimits())
-    assert load_templates(states, tmp_path / "file", RECEIVED_MS) <= len(octets.splitlines())
+    assert load_templates(states, TemplatesFile(tmp_path / "file"), RECEIVED_MS) <= len(
+        octets.splitlines()
+    )
     assert not states.exporters
 
 

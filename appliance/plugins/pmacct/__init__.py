@@ -16,13 +16,22 @@ from appliance.hookspecs import hookimpl
 from appliance.nfacctd.active_config import active_config
 from appliance.nfacctd.checks import collector_findings, primitives_findings
 from appliance.nfacctd.config_file import CollectorConfigFile
+from appliance.nfacctd.templates_file import TemplatesFile
 from appliance.plugins.pmacct.configuration import TIME_ZONE
 from appliance.plugins.pmacct.nfacctd_engine import NfacctdEngine, engine_findings
 from appliance.settings import BUILT_IN, Setting, Settings
 from appliance.sql import is_sql_url
 
 if TYPE_CHECKING:
-    from appliance.contracts import Check, Engine, FeedOrder, FlowFeed, LogLoader, OverridingFile
+    from appliance.contracts import (
+        Check,
+        Engine,
+        FeedOrder,
+        FlowFeed,
+        LogLoader,
+        OverridingFile,
+        TemplateFile,
+    )
 
 
 @hookimpl
@@ -51,6 +60,13 @@ def register_checks(settings: Settings) -> list[Check]:
 def register_engines(settings: Settings) -> list[Engine]:
     """Add pmacct's own daemon."""
     return [NfacctdEngine(settings)]
+
+
+@hookimpl
+def register_template_files(settings: Settings) -> list[TemplateFile]:
+    """Add nfacctd's file of templates, where one is named."""
+    path = settings["collector.templates_file"]
+    return [TemplatesFile(path)] if path is not None else []
 
 
 @hookimpl
