@@ -14,7 +14,8 @@ from pathlib import Path
 from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.errors import SettingsError, StorageError
 from appliance.nfacctd.config import read_config
-from appliance.nfacctd.effective import EVERY_KEY, EffectiveConfig, effective, read_effective
+from appliance.nfacctd.effective import EVERY_KEY, EffectiveConfig
+from appliance.nfacctd.reading import effective, read_effective
 from appliance.settings import Settings
 
 FILE = "mysql-nfacctd.conf"

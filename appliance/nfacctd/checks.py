@@ -9,10 +9,11 @@ from appliance.contracts import FAIL, HINT, OK, Finding
 from appliance.errors import SettingsError
 from appliance.nfacctd.active_config import config_file, ignorable_keys
 from appliance.nfacctd.config import read_config
-from appliance.nfacctd.effective import EffectiveConfig, effective
+from appliance.nfacctd.effective import EffectiveConfig
 from appliance.nfacctd.messages import shown_value
 from appliance.nfacctd.overrides import has_own_flow_database
 from appliance.nfacctd.primitives import read_primitives
+from appliance.nfacctd.reading import effective
 from appliance.settings import EffectiveSetting, Settings
 
 WHAT = "collector configuration"

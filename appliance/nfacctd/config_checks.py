@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from appliance.errors import SettingsError
 from appliance.nfacctd.aggregates import (
@@ -18,14 +17,12 @@ from appliance.nfacctd.aggregates import (
     unfilled,
 )
 from appliance.nfacctd.config import PluginName
+from appliance.nfacctd.effective import EffectiveConfig
 from appliance.nfacctd.keys import FILLED_PLUGINS, PRINT, PRINT_OUTPUTS
 from appliance.nfacctd.pre_tag_map import read_rules
 from appliance.nfacctd.preprocess import unsupported_words
 from appliance.nfacctd.primitives import read_primitives
 from appliance.nfacctd.time_slots import parse_history
-
-if TYPE_CHECKING:
-    from appliance.nfacctd.effective import EffectiveConfig
 
 
 def check_config(config: EffectiveConfig) -> None:

@@ -1,15 +1,12 @@
-"""A collector configuration in force: which value counts for which plugin, and what is ignored.
+"""A collector configuration in force: which value counts for which plugin, and what is said of it.
 
-Applies the lines of `config` in their order, as nfacctd 1.7.7 does, and says of each line that
-changes nothing why it does not, in nfacctd's words. What keeps nfacctd from starting is an error.
+`reading` makes one of the lines of a file.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 
 from appliance.errors import SettingsError
@@ -22,19 +19,13 @@ from appliance.nfacctd.aggregates import (
     needed_elements,
     needed_headers,
 )
-from appliance.nfacctd.config import CollectorConfig, ConfigLine, PluginName, read_config
-from appliance.nfacctd.config_checks import check_config
+from appliance.nfacctd.config import CollectorConfig, ConfigLine, PluginName
 from appliance.nfacctd.keys import (
-    ACTS,
     FILLED_PLUGINS,
-    PLUGIN,
-    PLUGIN_TYPES,
     PRINT,
     SQL_PLUGINS,
-    keys_of_one_setting,
     known_keys,
     leading_number,
-    value_problem,
 )
 from appliance.nfacctd.lookups import read_resolution
 from appliance.nfacctd.map_lines import REFUSABLE
@@ -46,9 +37,7 @@ from appliance.nfacctd.resolution import Resolution
 from appliance.nfacctd.selection import FILTERS, Selection, read_selection
 
 DEFAULT_PORT = 2100
-IGNORED = "not supported, ignored as collector.ignore_unsupported says"
 EVERY_KEY = frozenset(known_keys()) | REFUSABLE
-_PLUGIN_ENTRY = re.compile(r"([^\[\]\s]+)\s*(?:\[\s*([^\[\]]+?)\s*\])?")
 
 
 @dataclass(slots=True)
@@ -190,6 +179,10 @@ class EffectiveConfig:
             if key == line.key and (not name or line.number not in whole):
                 yield key, name, line
 
+    def set_value(self, key: str, plugin: str, line: ConfigLine) -> None:
+        """Let the value of a line count for a plugin (empty: for all)."""
+        self._values[key, plugin] = line
+
     def warn(self, text: str, line: ConfigLine | None = None) -> None:
         """Keep a warning of nfacctd's, and that a line of the file changes nothing."""
         self.messages.append(Message("WARN", text))
@@ -220,103 +213,3 @@ class EffectiveConfig:
         """
         for text in self.errors:
             raise SettingsError(text, file=self.path)
-
-
-def read_effective(path: Path, ignorable: Collection[str] = ()) -> EffectiveConfig:
-    """Read a configuration and apply it.
-
-    Parameters
-    ----------
-    ignorable
-        Keys that may be ignored although tables will hold something else than nfacctd's.
-
-    Raises
-    ------
-    SettingsError
-        The file cannot be read or its syntax is wrong; what else is wrong is in the messages.
-    """
-    return effective(read_config(path), ignorable)
-
-
-def effective(config: CollectorConfig, ignorable: Collection[str] = ()) -> EffectiveConfig:
-    """Apply the lines of a configuration."""
-    found = EffectiveConfig(config, ignorable)
-    _start_plugins(found)
-    names = {plugin.name for plugin in found.plugins}
-    seen_plugins = False
-    for line in config.lines:
-        if not line.key:
-            continue
-        if line.key == "plugins":
-            if seen_plugins:
-                found.warn(f"{_at(line, config)} Unable to handle key: plugins. Ignored.", line)
-            seen_plugins = True
-            found._values.setdefault(("plugins", ""), line)
-            continue
-        _apply(found, line, names)
-    check_config(found)
-    return found
-
-
-def _at(line: ConfigLine, config: CollectorConfig) -> str:
-    return f"[{config.path}:{line.number}]"
-
-
-def _start_plugins(found: EffectiveConfig) -> None:
-    lines = (line for line in found.config.lines if line.key == "plugins")
-    first = next(lines, None)
-    plugins: dict[str, PluginName] = {}
-    place = f"[{found.path}]"
-    for entry in first.value.split(",") if first is not None else ():
-        match = _PLUGIN_ENTRY.fullmatch(entry.strip())
-        kind = match[1].lower() if match else entry.strip()
-        name = (match[2] if match else None) or f"default_{kind}"
-        if not kind:
-            continue
-        if kind not in PLUGIN_TYPES or match is None:
-            text = f"{place} Unknown plugin type: {kind}. Ignoring."
-            found.messages.append(Message("ERROR", text))
-        elif name in plugins:
-            found.warn(
-                f"{place} another plugin with the same name '{name}' already exists."
-                " Preserving first.",
-            )
-        else:
-            plugins[name] = PluginName(kind, name)
-    if not plugins:
-        found.warn(f"{place} No plugin has been activated; defaulting to in-memory table.")
-        plugins["default_memory"] = PluginName("memory", "default_memory")
-    found.plugins = tuple(plugins.values())
-
-
-def _apply(found: EffectiveConfig, line: ConfigLine, names: set[str]) -> None:
-    """Apply one line, or say why nfacctd ignores it."""
-    place = _at(line, found.config)
-    key = known_keys().get(line.key)
-    if key is None:
-        found.warn(f"{place} Unknown key: {line.key}. Ignored.", line)
-        return
-    if line.plugin and not key.is_global and line.plugin not in names:
-        found.warn(f"{place} Unknown symbol '{line.plugin}'. Ignored.", line)
-        return
-    problem = value_problem(key, line.value)
-    if problem is not None:
-        if problem:
-            found.warn(f"[{found.path}] {problem}")
-        found.warn(f"{place} Invalid value. Ignored.", line)
-        return
-    if line.plugin and key.is_global:
-        found.warn(f"[{found.path}] plugin name not supported for key '{line.key}'. Globalized.")
-    if key.scope == PLUGIN and not line.plugin:
-        found.warn(f"{place} {line.key} cannot be global. Not loaded.", line)
-        return
-    if key.changes_rows(line.value):
-        reason = f" ({key.note})" if key.effect != ACTS else ""
-        found.refuse(line.key, f"{place} {line.key}: {line.value}{reason}")
-        if line.key in found.ignorable:
-            found.inert.append(Inert(line, IGNORED))
-    elif key.effect != ACTS:
-        found.inert.append(Inert(line, key.note))
-    plugins = (line.plugin,) if line.plugin and not key.is_global else ("", *names)
-    for name, each in product(plugins, keys_of_one_setting(line.key)):
-        found._values[each, name] = line

@@ -19,7 +19,8 @@ from appliance.hookspecs import hookimpl
 from appliance.nfacctd.active_config import config_file, config_from_file
 from appliance.nfacctd.config import CollectorConfig, read_config
 from appliance.nfacctd.editing import change_config, edited
-from appliance.nfacctd.effective import DEFAULT_PORT, EffectiveConfig, effective
+from appliance.nfacctd.effective import DEFAULT_PORT, EffectiveConfig
+from appliance.nfacctd.reading import effective
 from appliance.processes.supervision import (
     AlreadyRunning,
     NotRunning,

@@ -18,7 +18,7 @@ import numpy as np
 
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, Maintainer
 from appliance.flows import COLUMN, FlowBatch, address_halves
-from appliance.nfacctd.effective import read_effective
+from appliance.nfacctd.reading import read_effective
 from appliance.plugins.pmacct.destination import Destination
 from appliance.plugins.pmacct.loader import PmacctLoader
 from appliance.plugins.pmacct.plan import table_plans

@@ -11,9 +11,10 @@ import pytest
 
 from appliance.errors import SettingsError
 from appliance.nfacctd.config import PluginName
-from appliance.nfacctd.effective import IGNORED, EffectiveConfig, read_effective
+from appliance.nfacctd.effective import EffectiveConfig
 from appliance.nfacctd.keys import ACTS, CHANGES_NOTHING, CHANGES_ROWS, known_keys
 from appliance.nfacctd.messages import shown_value
+from appliance.nfacctd.reading import IGNORED, read_effective
 
 PLUGIN = "plugins: sqlite3[p]\naggregate[p]: src_host\n"
 

@@ -11,8 +11,8 @@ from appliance.app import App, build_app, registered_loaders
 from appliance.collector.decode_options import decode_options
 from appliance.errors import SettingsError
 from appliance.nfacctd.checks import collector_findings
-from appliance.nfacctd.effective import read_effective
 from appliance.nfacctd.overrides import overrides
+from appliance.nfacctd.reading import read_effective
 from appliance.plugin_manager import build_plugin_manager
 from appliance.setting_types import ListenAddress
 from appliance.settings import SettingsFile

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 import appliance
 from appliance.app import open_app
 from appliance.nfacctd.config import read_config
-from appliance.nfacctd.effective import read_effective
 from appliance.nfacctd.overrides import database_url
+from appliance.nfacctd.reading import read_effective
 from appliance.plugins.collector_control import PARAMETERS
 from appliance.processes.supervision import NotRunning, supervisor_of
 from appliance.web.application import build_web

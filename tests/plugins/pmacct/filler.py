@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from appliance.errors import StorageError
-from appliance.nfacctd.effective import read_effective
+from appliance.nfacctd.reading import read_effective
 from appliance.plugins.pmacct.loader import PmacctLoader
 
 

@@ -19,7 +19,7 @@ from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.messages.block import block_of
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
-from appliance.nfacctd.effective import read_effective
+from appliance.nfacctd.reading import read_effective
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.pmacct import new_tables
 from appliance.plugins.pmacct.loader import PmacctLoader

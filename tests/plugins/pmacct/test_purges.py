@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from appliance.errors import StorageError
-from appliance.nfacctd.effective import read_effective
 from appliance.nfacctd.overrides import overrides
+from appliance.nfacctd.reading import read_effective
 from appliance.plugins.pmacct import destination
 from appliance.plugins.pmacct.destination import Destination
 from appliance.sql.addresses import database_address

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.errors import StorageError
 from appliance.flows import address_halves
-from appliance.nfacctd.effective import read_effective
+from appliance.nfacctd.reading import read_effective
 from appliance.plugins.pmacct import new_tables
 from appliance.plugins.pmacct.plan import table_plans
 from tests.plugins.pmacct.world import START, PmacctWorld, local

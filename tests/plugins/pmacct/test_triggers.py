@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.nfacctd.effective import read_effective
+from appliance.nfacctd.reading import read_effective
 from appliance.plugins.pmacct.loader import PmacctLoader
 from appliance.plugins.pmacct.triggers import Trigger, TriggerRunner
 from tests.plugins.pmacct.world import START, PmacctWorld

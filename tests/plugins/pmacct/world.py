@@ -14,7 +14,7 @@ import pymysql
 
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import COLUMN, FlowBatch, RecordKind, address_halves, octets_column
-from appliance.nfacctd.effective import read_effective
+from appliance.nfacctd.reading import read_effective
 from appliance.plugins.pmacct.loader import PmacctLoader
 from tests.sql.mariadb import MariaDb
 
