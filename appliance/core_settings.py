@@ -107,22 +107,6 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         " [::] is all addresses, IPv6 and IPv4.",
     ),
     Setting(
-        "collector.config",
-        OptionalFilePath(),
-        "",
-        "A collector configuration in nfacctd's format, such as mysql-nfacctd.conf: where to"
-        " listen, which tables of pmacct to fill, which database to use. Its values go before those"
-        " here. Empty: mysql-nfacctd.conf in data_directory, once the API has made it.",
-    ),
-    Setting(
-        "collector.ignore_unsupported",
-        TextList(),
-        [],
-        "Keys of the collector configuration that may be ignored although the appliance does not"
-        " support them and tables will hold something else than nfacctd's, such as"
-        " [nfacctd_pro_rating]. Any other such key keeps the collector from starting.",
-    ),
-    Setting(
         "collector.engine",
         Text(),
         BUILT_IN,
@@ -154,7 +138,7 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         Choice(("options", "records", "off")),
         "options",
         "Whom a relay may name as the exporter of its flows (elements 130 and 131): options: for an"
-        " observation domain in options records, as with nfacctd; records: in each flow record too;"
+        " observation domain in options records; records: in each flow record too;"
         " off: nobody, the sender is the exporter.",
     ),
     Setting(
@@ -226,13 +210,6 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         ' "enterprise:number", such as {192.0.2.1: {"17163:17": octetDeltaCount}}.',
     ),
     Setting(
-        "collector.primitives_file",
-        OptionalFilePath(),
-        "",
-        "A pmacct aggregate_primitives file (see primitives.lst). The elements that it names are"
-        " also kept with their octets as received.",
-    ),
-    Setting(
         "collector.raw_elements",
         RawElementList(),
         [],
@@ -264,13 +241,6 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         Boolean(),
         False,
         "Exporters of NetFlow v5 count their uptimes in seconds, not in milliseconds.",
-    ),
-    Setting(
-        "collector.templates_file",
-        OptionalFilePath(),
-        "",
-        "Templates are also kept in this file, in the format of nfacctd's nfacctd_templates_file,"
-        " and those that nfacctd left in it are learned at the start.",
     ),
     Setting(
         "flow_log.segment_rows",
@@ -410,7 +380,7 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         DatabaseUrl(),
         "sqlite:flows.sqlite",
         "The database of sums over flows, written likewise; the two may be one in MySQL. Another"
-        " value than the default goes before the database that the file of collector.config names;"
+        " value than the default goes before the database that a collector configuration names;"
         " with sqlite:flows.sqlite sums are beside its tables (sqlite:./flows.sqlite is that file"
         " nevertheless).",
     ),

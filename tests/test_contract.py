@@ -123,6 +123,18 @@ def test_imports_when_in_the_core_then_never_of_a_plugin():
             assert not wrong, file
 
 
+def test_products_when_in_the_core_then_nobody_names_them():
+    """Only its plugin speaks of nfacctd; of pmacct, the core knows the plugin and `--pmacct`."""
+    known = {"plugin_manager.py": 3, "app.py": 1, "cli/collecting.py": 4}
+    for file in modules():
+        if file.is_relative_to(PLUGINS / "pmacct"):
+            continue
+        text = file.read_text().lower()
+        assert "nfacctd" not in text, file
+        lines = sum("pmacct" in line for line in text.splitlines())
+        assert lines == known.get(str(file.relative_to(PACKAGE)), 0), file
+
+
 def test_imports_when_in_a_plugin_then_never_of_another_plugin():
     for file in modules(PLUGINS):
         parts = file.relative_to(PLUGINS).with_suffix("").parts

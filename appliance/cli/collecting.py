@@ -44,7 +44,7 @@ listen_option = click.option(
 )
 
 
-FEED_VARIABLE, TABLE_VARIABLE = "APPLIANCE_PMACCT", "APPLIANCE_PMACCT_TABLE"
+FEED_VARIABLE, TABLE_VARIABLE = "APPLIANCE_FEED", "APPLIANCE_FEED_TABLE"
 
 
 def feed_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -11,7 +11,7 @@ from appliance.cli.options import run_command_line
 from appliance.collector.saved_state import save_templates
 from appliance.flowlog import FlowSearch
 from appliance.flowlog.questions import FlowQuestion
-from appliance.nfacctd.templates_file import TemplatesFile
+from appliance.plugins.pmacct.engine.templates_file import TemplatesFile
 from tests.asking import totals
 from tests.decoding.building import BASIC, V9, a_set, basic, decode, template, write_pcap
 

@@ -1,7 +1,8 @@
-"""The tables of pmacct: what the plugins `mysql`, `sqlite3` and `print` of a configuration ask for.
+"""pmacct: its configuration and what that asks for, and nfacctd itself.
 
-`plan` says what a table holds, `values` and `aggregation` make its rows of the flow log, `tables`
-and `destination` write them, and `loader` follows the log. `feed` reads tables that nfacctd fills.
+`configuration` reads the language of nfacctd, `maps` and `filters` the files and rules that it
+names. `tables` makes rows of the flow log and writes them, as `printing` does to files. `feed`
+reads tables that nfacctd fills, `engine` runs it. `management` is the published API's side.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import click
 from appliance.errors import SettingsError
 from appliance.flowlog import FLOW_LOG_FOLDER
 from appliance.hookspecs import hookimpl
-from appliance.nfacctd.active_config import active_config
-from appliance.nfacctd.checks import collector_findings, primitives_findings
-from appliance.nfacctd.config_file import CollectorConfigFile
-from appliance.nfacctd.templates_file import TemplatesFile
-from appliance.plugins.pmacct.configuration import TIME_ZONE
-from appliance.plugins.pmacct.nfacctd_engine import NfacctdEngine, engine_findings
+from appliance.plugins.pmacct.checks import collector_findings, primitives_findings
+from appliance.plugins.pmacct.configuration.active_config import active_config
+from appliance.plugins.pmacct.configuration.config_file import CollectorConfigFile
+from appliance.plugins.pmacct.engine.nfacctd_engine import NfacctdEngine, engine_findings
+from appliance.plugins.pmacct.engine.templates_file import TemplatesFile
+from appliance.plugins.pmacct.pmacct_settings import SETTINGS, TIME_ZONE
 from appliance.settings import BUILT_IN, Setting, Settings
 from appliance.sql import is_sql_url
 
@@ -30,14 +31,15 @@ if TYPE_CHECKING:
         FlowFeed,
         LogLoader,
         OverridingFile,
+        Route,
         TemplateFile,
     )
 
 
 @hookimpl
 def register_settings() -> list[Setting[Any]]:
-    """Add the time zone of tables that are read."""
-    return [TIME_ZONE]
+    """Add the settings of the configuration, of its files, and of tables that are read."""
+    return [*SETTINGS]
 
 
 @hookimpl
@@ -78,6 +80,14 @@ def register_commands() -> list[click.Command]:
 
 
 @hookimpl
+def register_routes() -> list[Route]:
+    """Add what starts, stops and configures the collector, below `/api/v1/admin/collector`."""
+    from appliance.plugins.pmacct.management import collector_routes
+
+    return collector_routes()
+
+
+@hookimpl
 def register_loaders(settings: Settings) -> list[LogLoader]:
     """Fill the tables that a collector configuration asks for."""
     try:
@@ -88,7 +98,7 @@ def register_loaders(settings: Settings) -> list[LogLoader]:
     # Of the engine nfacctd, they are nfacctd's to fill.
     if config is None or not config.filled_plugins or settings["collector.engine"] != BUILT_IN:
         return []
-    from appliance.plugins.pmacct.loader import PmacctLoader
+    from appliance.plugins.pmacct.tables.loader import PmacctLoader
 
     return [PmacctLoader(config, settings["data_directory"] / FLOW_LOG_FOLDER)]
 
@@ -98,6 +108,6 @@ def flow_feed_from_order(order: FeedOrder, settings: Settings) -> FlowFeed | Non
     """Read tables of pmacct at `sqlite:` and `mysql:` URLs."""
     if not is_sql_url(order.url):
         return None
-    from appliance.plugins.pmacct.feed_plan import feed_of_order
+    from appliance.plugins.pmacct.feed.feed_plan import feed_of_order
 
     return feed_of_order(order, settings["data_directory"], settings[TIME_ZONE])

@@ -21,9 +21,9 @@ from appliance.collector.pipeline import Pipeline
 from appliance.collector.service import exporter_limits, flow_log_limits
 from appliance.decoding.messages.block import block_of
 from appliance.flowlog import FlowLogWriter
-from appliance.nfacctd.reading import read_effective
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins.pmacct.loader import PmacctLoader
+from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.plugins.pmacct.tables.loader import PmacctLoader
 from appliance.settings import SettingsFile
 from tests.plugins.pmacct.world import plain
 from tests.sql.mariadb import MariaDb

@@ -9,9 +9,9 @@ import pytest
 from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.nfacctd.active_config import config_from_file
-from appliance.plugins.pmacct.destination import Destination
-from appliance.plugins.pmacct.plan import table_plans
+from appliance.plugins.pmacct.configuration.active_config import config_from_file
+from appliance.plugins.pmacct.tables.destination import Destination
+from appliance.plugins.pmacct.tables.plan import table_plans
 
 CONFIGURATION = """\
 plugins: {kind}[all], {kind}[dynamic]

@@ -19,10 +19,10 @@ from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.messages.block import block_of
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
-from appliance.nfacctd.reading import read_effective
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins.pmacct import new_tables
-from appliance.plugins.pmacct.loader import PmacctLoader
+from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.plugins.pmacct.tables import new_tables
+from appliance.plugins.pmacct.tables.loader import PmacctLoader
 from appliance.settings import SettingsFile
 from appliance.traffic.captures import read_capture
 from tests.decoding.building import write_pcap
