@@ -310,7 +310,7 @@ def _active_settings(overridable: OverridableSettings) -> Settings:
     """
     try:
         return overridable.active()
-    except SettingsError as error:
+    except ApplianceError as error:
         log.warning("collector configuration: %s", error)
         return overridable.own
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
 from appliance.contracts import Overrides, OverridingFile
+from appliance.errors import ApplianceError
 from appliance.guard.failures import PluginError
+from appliance.ratelimit import RateLimited
 from appliance.settings import EffectiveSetting, Settings
 
 T = TypeVar("T")
+log = RateLimited(logging.getLogger(__name__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class OverridableSettings:
         SettingsError
             A file is wrong.
         """
-        return self._with(self._each(lambda file: file.active()))
+        return self._with(self._each(lambda file: file.active(), PluginError))
 
     def upcoming(self) -> Settings:
         """Return the settings that the collector would be started with now.
@@ -82,11 +86,16 @@ class OverridableSettings:
             settings = settings.with_overrides(overrides.file, overrides.values)
         return settings
 
-    def _each(self, call: Callable[[OverridingFile], T]) -> Iterator[T]:
-        """Yield what each file returns; a plugin that fails is counted by its guard."""
+    def _each(
+        self,
+        call: Callable[[OverridingFile], T],
+        caught: type[ApplianceError] = ApplianceError,
+    ) -> Iterator[T]:
+        """Yield what each file returns; one that fails is left out, and said."""
         for file in self.files:
             try:
                 value = call(file)
-            except PluginError:
+            except caught as error:
+                log.warning("settings of another file: %s", error)
                 continue
             yield value

@@ -11,12 +11,12 @@ import pytest
 
 from appliance.app import App, build_app
 from appliance.contracts import Overrides
-from appliance.errors import SettingsError
+from appliance.errors import SettingsError, StorageError
 from appliance.guard import PluginError
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, new_plugin_manager
 from appliance.settings import EffectiveSetting, SettingsFile
-from tests.guard.failing import RAISERS, returning
+from tests.guard.failing import RAISERS, raiser, returning
 
 FILE = Path("/srv/other.conf")
 
@@ -130,6 +130,20 @@ def test_file_when_its_plugin_fails_endlessly_then_others_count_and_it_is_counte
     }
     lines = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert [line.startswith("plugin site0: overrides failed: ") for line in lines] == [True]
+
+
+def test_file_when_its_plugin_says_that_it_is_away_then_others_count_and_it_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    away = Deciding("20")
+    for name in ("version", "lines", "hints"):
+        setattr(away, name, raiser(StorageError("the tape is away")))
+    overridable = app_of(away, Deciding("30")).overridable
+    assert overridable.version() == ("False",)
+    assert len(overridable.lines()) == len(overridable.hints()) == 1
+    assert "the tape is away" in caplog.text
+    away.active = raiser(StorageError("the tape is away"))  # type: ignore[method-assign]
+    assert app_of(away).settings["collector.max_exporters"] == 7
 
 
 @pytest.mark.parametrize("method", ["upcoming", "activate"])

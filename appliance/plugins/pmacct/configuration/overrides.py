@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from appliance.contracts import Overrides
@@ -24,7 +25,7 @@ NOBODY = ["255.255.255.255/32"]
 """No datagram comes from there: what an empty `nfacctd_allow_file` allows."""
 
 
-def overrides(config: EffectiveConfig) -> Mapping[str, object]:
+def overrides(config: EffectiveConfig) -> Mapping[str, Any]:
     """Return settings by name that the configuration decides.
 
     Raises
@@ -33,7 +34,7 @@ def overrides(config: EffectiveConfig) -> Mapping[str, object]:
         nfacctd would not start with it, or a file that it names cannot be read.
     """
     config.raise_errors()
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     if config.is_set("nfacctd_ip") or config.is_set("nfacctd_port"):
         found["collector.listen"] = [_listen(config)]
     if config.is_set("nfacctd_pipe_size"):
@@ -70,7 +71,9 @@ def _process_overrides(config: EffectiveConfig) -> Mapping[str, object]:
     # Like nfacctd, without a facility that there is the log stays where it was.
     if process["log_facility"] not in FACILITIES:
         del process["log_facility"]
-    return {name: str(value) for name, value in process.items() if value}
+    decided = {name: str(value) for name, value in process.items() if value}
+    # A log_file of the settings would go before the syslog of the configuration.
+    return {"log_file": "", **decided} if "log_facility" in decided else decided
 
 
 def overrides_beside(settings: Settings, config: EffectiveConfig) -> Overrides:
@@ -89,6 +92,8 @@ def overrides_beside(settings: Settings, config: EffectiveConfig) -> Overrides:
     is_locked = runs_nfacctd and is_file(found.get("flows.database"))
     if is_locked or has_own_flow_database(settings):
         found.pop("flows.database", None)
+    if headers := found.get("collector.header_columns"):
+        found["collector.header_columns"] = [*settings["collector.header_columns"], *headers]
     if runs_nfacctd:
         for name in ("collector.background", "collector.process_file"):
             found.pop(name, None)

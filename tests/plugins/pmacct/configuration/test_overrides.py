@@ -202,6 +202,48 @@ def test_headers_when_a_table_is_made_of_them_then_kept(tmp_path):
     assert kept == ("export_sequence_number", "export_time_milliseconds")
 
 
+def test_headers_when_the_settings_name_more_then_kept_too(tmp_path):
+    text = "plugins: sqlite3[p]\naggregate: timestamp_export, src_host\n"
+    app = app_of(tmp_path, text, header_columns="export_sequence_number")
+    assert app.settings["collector.header_columns"] == (
+        "export_sequence_number", "export_time_milliseconds",
+    )  # fmt: skip
+
+
+def process_settings(folder: Path, text: str, **collector: str) -> dict[str, object]:
+    """Return what is said of log and process; `appliance.yml` has a log file of its own."""
+    (folder / "c.conf").write_text(PLUGIN + text)
+    tree = {"log_file": "own.log", "collector": {"config": "c.conf", **collector}}
+    app = build_app(build_plugin_manager(entry_points=()), SettingsFile(None, folder, tree))
+    names = ("log_file", "log_facility", "collector.background", "collector.process_file")
+    return {name: app.settings[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("text", "log_file", "facility"),
+    [
+        ("", "own.log", ""),
+        ("syslog: LOCAL3\n", None, "local3"),
+        ("syslog: nosuch\n", "own.log", ""),
+        ("syslog: daemon\nlogfile: c.log\n", "c.log", "daemon"),
+    ],
+)
+def test_log_when_the_configuration_says_where_then_there(tmp_path, text, log_file, facility):
+    said = process_settings(tmp_path, text)
+    expected = tmp_path / log_file if log_file is not None else None
+    assert (said["log_file"], said["log_facility"]) == (expected, facility)
+
+
+@pytest.mark.parametrize("engine", ["builtin", "nfacctd"])
+def test_process_when_the_configuration_speaks_of_it_then_that_of_our_own_receiver(
+    tmp_path, engine
+):
+    said = process_settings(tmp_path, "daemonize: true\npidfile: c.pid\n", engine=engine)
+    ours = engine == "builtin"
+    assert said["collector.background"] is ours
+    assert said["collector.process_file"] == (tmp_path / "c.pid" if ours else None)
+
+
 def test_time_secs_when_true_then_uptimes_of_v5_are_seconds(tmp_path):
     options = decode_options(app_of(tmp_path, PLUGIN + "nfacctd_time_secs: true\n").settings)
     assert options.v5_uptime_unit_ms == 1000
