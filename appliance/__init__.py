@@ -24,8 +24,10 @@ if TYPE_CHECKING:
         Answer,
         BackupPart,
         Check,
+        Daemon,
         Decoder,
         Dimension,
+        Engine,
         Enricher,
         ExporterRecord,
         FeedBin,
@@ -40,10 +42,14 @@ if TYPE_CHECKING:
         Measure,
         MeasureName,
         MetricsCollector,
+        Overrides,
+        OverridingFile,
         Principal,
         Route,
+        SavedTemplate,
         Selection,
         StoreFactory,
+        TemplateFile,
         TopAnswer,
     )
     from appliance.decoding.fixed_protocol import (
@@ -67,7 +73,7 @@ if TYPE_CHECKING:
     from appliance.flows import Column, FlowBatch, RecordKind, address_text
     from appliance.hookspecs import hookimpl
     from appliance.setting_types import Boolean, Duration, FilePath, Integer, Number, Size, Text
-    from appliance.settings import Setting, Settings
+    from appliance.settings import EffectiveSetting, Setting, Settings
     from appliance.testing import PluginHarness, ipfix_message
 
 __version__ = "0.1.0"
@@ -78,7 +84,8 @@ _MODULES = {
         *("Decoder", "Enricher", "FeedBin", "FeedOrder", "FlowFeed", "FlowQueries", "FlowStore"),
         *("LoadReport", "LogLoader", "Measure", "MetricsCollector", "Principal", "Route"),
         *("Selection", "StoreFactory", "TopAnswer", "Dimension", "ExporterRecord", "KeyedMeasure"),
-        *("MeasureName", "FAIL", "HINT", "OK", "Check", "Finding"),
+        *("MeasureName", "FAIL", "HINT", "OK", "Check", "Finding", "Daemon", "Engine"),
+        *("Overrides", "OverridingFile", "SavedTemplate", "TemplateFile"),
     ),
     "cli.options": ("pass_settings",),
     "collector.decode_options": ("decode_options",),
@@ -96,7 +103,7 @@ _MODULES = {
     "flows": ("Column", "FlowBatch", "RecordKind", "address_text"),
     "hookspecs": ("hookimpl",),
     "setting_types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
-    "settings": ("Setting", "Settings"),
+    "settings": ("EffectiveSetting", "Setting", "Settings"),
     "testing": ("PluginHarness", "ipfix_message"),
 }
 _MODULE = {name: module for module, names in _MODULES.items() for name in names}
@@ -117,6 +124,7 @@ __all__ = [
     "Check",
     "Column",
     "Cursor",
+    "Daemon",
     "DatagramBlock",
     "DecodeOptions",
     "DecodeResult",
@@ -124,6 +132,8 @@ __all__ = [
     "DecoderState",
     "Dimension",
     "Duration",
+    "EffectiveSetting",
+    "Engine",
     "Enricher",
     "ExporterRecord",
     "FeedBin",
@@ -146,11 +156,14 @@ __all__ = [
     "MeasureName",
     "MetricsCollector",
     "Number",
+    "Overrides",
+    "OverridingFile",
     "PluginHarness",
     "Principal",
     "RecordKind",
     "RequestError",
     "Route",
+    "SavedTemplate",
     "Selection",
     "Setting",
     "Settings",
@@ -159,6 +172,7 @@ __all__ = [
     "StartupError",
     "StorageError",
     "StoreFactory",
+    "TemplateFile",
     "Text",
     "TopAnswer",
     "address_text",

@@ -17,11 +17,9 @@ import click
 import pluggy
 
 from appliance.accounts import ACCOUNTS_SETTING
-from appliance.cli import CORE_COMMANDS
 from appliance.collector.parts import CollectorParts
 from appliance.contracts import (
     FAIL,
-    THE_CORE,
     AccountStore,
     BackupPart,
     FeedOrder,
@@ -34,15 +32,16 @@ from appliance.contracts import (
     Registered,
     Route,
     StoreFactory,
+    TemplateFile,
 )
 from appliance.decoding.templates.decode_plan import forget_plans
 from appliance.errors import ApplianceError, SettingsError, StartupError, StorageError
-from appliance.flows import Column, set_plugin_columns
+from appliance.flows import set_plugin_columns
 from appliance.guard import (
     Guard,
     GuardedDecoder,
+    GuardedEngine,
     GuardedEnricher,
-    GuardedObject,
     PluginError,
     PluginFailures,
     guarded,
@@ -53,18 +52,31 @@ from appliance.guard.methods import (
     FEED,
     LOADER,
     METRICS,
-    STORE,
+    TEMPLATE_FILE,
     checked_findings,
     checked_principal,
 )
 from appliance.guard.values import nothing, optional
-from appliance.nfacctd.active_config import active_config
-from appliance.nfacctd.overrides import with_overrides
 from appliance.plugin_manager import build_plugin_manager
-from appliance.query.dimensions import taken_names
 from appliance.ratelimit import RateLimited
-from appliance.registrations import call_of, collect, entries_of, refuse_duplicates
-from appliance.settings import CORE_SETTINGS, Setting, Settings, SettingsFile, read_settings_file
+from appliance.registrations import (
+    call_of,
+    collect,
+    entries_of,
+    overriding_files,
+    refuse_duplicates,
+    registered_columns,
+    registered_commands,
+    registered_engines,
+    registered_settings,
+    registered_stores,
+)
+from appliance.settings import (
+    Settings,
+    SettingsFile,
+    read_settings_file,
+)
+from appliance.settings_overrides import OverridableSettings
 from appliance.web.parts import OpenAccounts, WebParts
 from appliance.web.store_access import store_opener
 
@@ -87,27 +99,28 @@ class App:
         version, no two routes one method and path. All but routes stand in their guards.
     stores
         Factories by URL scheme; what they return stands in its guard.
-    own_settings
-        The settings without what the collector configuration decides; None: there is none.
+    engines
+        By name, in their guards; the own receiver is not among them.
+    template_files
+        In which the collector keeps templates beside its own file; in their guards.
+    overridable
+        The settings without what other files decide, and those files.
     failures
         Of plugins in this process.
     """
 
     settings: Settings
     plugins: pluggy.PluginManager
+    overridable: OverridableSettings
     decoders: tuple[GuardedDecoder, ...] = ()
     enrichers: tuple[GuardedEnricher, ...] = ()
     routes: tuple[Registered[Route], ...] = ()
     commands: tuple[Registered[click.Command], ...] = ()
     metrics: tuple[MetricsCollector, ...] = ()
     stores: Mapping[str, StoreFactory] = field(default_factory=dict)
-    own_settings: Settings | None = None
+    engines: Mapping[str, GuardedEngine] = field(default_factory=dict)
+    template_files: tuple[TemplateFile, ...] = ()
     failures: PluginFailures = field(default_factory=PluginFailures)
-
-    @property
-    def base_settings(self) -> Settings:
-        """What a collector configuration is applied to."""
-        return self.own_settings if self.own_settings is not None else self.settings
 
     def guard(self, plugin: str, part: str) -> Guard:
         """Return the guard of one part of a plugin."""
@@ -143,7 +156,13 @@ class App:
     def collector_parts(self) -> CollectorParts:
         """Return what a collector is built of."""
         return CollectorParts(
-            self.settings, self.decoders, self.enrichers, self.failures, self.tell
+            self.settings,
+            self.decoders,
+            self.enrichers,
+            self.failures,
+            self.tell,
+            self.engines,
+            self.template_files,
         )
 
     def open_feed(self, order: FeedOrder) -> FlowFeed:
@@ -170,7 +189,7 @@ class App:
         StorageError
             No plugin opens it, or it cannot be opened now.
         """
-        return store_opener(self.stores, self.base_settings)()
+        return store_opener(self.stores, self.overridable)()
 
     def open_accounts(self) -> AccountStore:
         """Open the accounts in the database that `database` names.
@@ -194,7 +213,7 @@ class App:
         """Return what the web server is built of."""
         return WebParts(
             settings=self.settings,
-            base_settings=self.base_settings,
+            overridable=self.overridable,
             routes=self.routes,
             metrics=self.metrics,
             stores=self.stores,
@@ -250,10 +269,13 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     """
     set_plugin_columns(registered_columns(manager))
     forget_plans()
-    own_settings = file.settings(registered_settings(manager))
-    settings = _with_collector_config(own_settings)
-    facts = {"settings": settings}
     failures = PluginFailures()
+    own_settings = file.settings(registered_settings(manager))
+    overridable = OverridableSettings(
+        own_settings, overriding_files(manager, own_settings, failures)
+    )
+    settings = _active_settings(overridable)
+    facts = {"settings": settings}
     decoders = collect(manager, "register_decoders", facts)
     enrichers = collect(manager, "register_enrichers", facts)
     routes: list[Registered[Route]] = collect(manager, "register_routes", facts)
@@ -263,6 +285,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     return App(
         settings,
         manager,
+        overridable,
         decoders=tuple(GuardedDecoder(e.plugin, e.value, failures) for e in decoders),
         enrichers=tuple(GuardedEnricher(e.plugin, e.value, failures) for e in enrichers),
         routes=tuple(routes),
@@ -270,50 +293,26 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         metrics=tuple(
             guarded(Guard(e.plugin, "metrics", failures), e.value, METRICS) for e in metrics
         ),
-        stores=_registered_stores(manager, facts, failures),
-        own_settings=own_settings,
+        stores=registered_stores(manager, settings, failures),
+        template_files=tuple(
+            guarded(Guard(e.plugin, "templates", failures), e.value, TEMPLATE_FILE)
+            for e in collect(manager, "register_template_files", facts)
+        ),
+        engines=registered_engines(manager, settings, failures),
         failures=failures,
     )
 
 
-def _with_collector_config(settings: Settings) -> Settings:
-    """Return the settings with what the collector configuration says in their place.
+def _active_settings(overridable: OverridableSettings) -> Settings:
+    """Return the settings with what other files say in their place.
 
     One that is wrong stops the collector when it starts; what looks after it must go on.
     """
     try:
-        return with_overrides(settings, active_config(settings))
-    except SettingsError as error:
+        return overridable.active()
+    except ApplianceError as error:
         log.warning("collector configuration: %s", error)
-        return settings
-
-
-def registered_settings(manager: pluggy.PluginManager) -> tuple[Setting[Any], ...]:
-    """Return the settings of all plugins.
-
-    Raises
-    ------
-    StartupError
-        Two plugins, or one and the core, have a setting of one name.
-    """
-    entries: list[Registered[Setting[Any]]] = collect(manager, "register_settings", {})
-    core = [Registered(THE_CORE, setting) for setting in CORE_SETTINGS]
-    refuse_duplicates("setting", [*core, *entries], lambda setting: setting.name)
-    return tuple(entry.value for entry in entries)
-
-
-def registered_columns(manager: pluggy.PluginManager) -> tuple[Column, ...]:
-    """Return the columns of all plugins.
-
-    Raises
-    ------
-    StartupError
-        Two plugins, or one and the core, have a column of one name.
-    """
-    entries: list[Registered[Column]] = collect(manager, "register_columns", {})
-    names = [Registered(entry.plugin, entry.value.name) for entry in entries]
-    refuse_duplicates("column", [*(Registered(THE_CORE, n) for n in taken_names()), *names], str)
-    return tuple(entry.value for entry in entries)
+        return overridable.own
 
 
 def registered_loaders(app: App) -> tuple[LogLoader, ...]:
@@ -367,35 +366,3 @@ def plugin_findings(app: App) -> Iterator[Finding]:
                 yield from app.guard(check.plugin, "check").call(check.value, checked_findings)
             except ApplianceError as error:
                 yield Finding(FAIL, check.plugin, str(error))
-
-
-def registered_commands(manager: pluggy.PluginManager) -> tuple[Registered[click.Command], ...]:
-    """Return the commands of all plugins.
-
-    Raises
-    ------
-    StartupError
-        Two plugins, or one and the core, have a command of one name.
-    """
-    entries: list[Registered[click.Command]] = collect(manager, "register_commands", {})
-    core = [Registered(THE_CORE, click.Command(name)) for name in CORE_COMMANDS]
-    refuse_duplicates("command", [*core, *entries], lambda command: str(command.name))
-    return tuple(entries)
-
-
-def _registered_stores(
-    manager: pluggy.PluginManager, facts: Mapping[str, object], failures: PluginFailures
-) -> dict[str, StoreFactory]:
-    entries = collect(manager, "register_stores", facts)
-    refuse_duplicates("store", entries, lambda item: item[0])
-    return {
-        entry.value[0]: _guarded_factory(Guard(entry.plugin, "store", failures), entry.value[1])
-        for entry in entries
-    }
-
-
-def _guarded_factory(guard: Guard, factory: StoreFactory) -> StoreFactory:
-    def open_store(url: str, settings: Settings) -> FlowStore:
-        return cast(FlowStore, GuardedObject(guard, lambda: factory(url, settings), STORE))
-
-    return open_store

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from appliance.database_urls import DatabaseUrl
+from appliance.kept_values import HeaderColumnList, RawElementList
+from appliance.log_handlers import FACILITIES
 from appliance.server_addresses import ServerAddressList
 from appliance.setting_types import (
     AddressList,
@@ -32,8 +34,8 @@ from appliance.setting_types import (
 
 SYSTEM_FOLDER = Path("/etc/netflow-appliance")
 SYSTEM_DATA_FOLDER = "/var/lib/netflow-appliance"
-BUILT_IN, NFACCTD = "builtin", "nfacctd"
-"""The engines that can receive."""
+BUILT_IN = "builtin"
+"""The engine that is the appliance's own receiver."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -75,6 +77,19 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         "How much is written to the log.",
     ),
     Setting(
+        "log_file",
+        OptionalFilePath(),
+        "",
+        "Where the log goes; a file that was renamed is begun anew. Empty: to standard error.",
+    ),
+    Setting(
+        "log_facility",
+        Choice(("", *FACILITIES)),
+        "",
+        "Without a log_file, the log goes to syslog, as this facility, such as daemon or local3."
+        " Empty: to standard error.",
+    ),
+    Setting(
         "local_networks",
         NetworkList(),
         [
@@ -92,27 +107,11 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         " [::] is all addresses, IPv6 and IPv4.",
     ),
     Setting(
-        "collector.config",
-        OptionalFilePath(),
-        "",
-        "A collector configuration in nfacctd's format, such as mysql-nfacctd.conf: where to"
-        " listen, which tables of pmacct to fill, which database to use. Its values go before those"
-        " here. Empty: mysql-nfacctd.conf in data_directory, once the API has made it.",
-    ),
-    Setting(
-        "collector.ignore_unsupported",
-        TextList(),
-        [],
-        "Keys of the collector configuration that may be ignored although the appliance does not"
-        " support them and tables will hold something else than nfacctd's, such as"
-        " [nfacctd_pro_rating]. Any other such key keeps the collector from starting.",
-    ),
-    Setting(
         "collector.engine",
-        Choice((BUILT_IN, NFACCTD)),
+        Text(),
         BUILT_IN,
-        "What receives: the appliance itself, or pmacct's nfacctd with the same collector"
-        " configuration. Sums are then made of the bins of its tables that are complete.",
+        "What receives: builtin, the appliance itself, or an engine that a plugin brings. With such"
+        " an engine sums are made of the bins of its tables that are complete.",
     ),
     Setting(
         "collector.unit",
@@ -139,7 +138,7 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         Choice(("options", "records", "off")),
         "options",
         "Whom a relay may name as the exporter of its flows (elements 130 and 131): options: for an"
-        " observation domain in options records, as with nfacctd; records: in each flow record too;"
+        " observation domain in options records; records: in each flow record too;"
         " off: nobody, the sender is the exporter.",
     ),
     Setting(
@@ -211,24 +210,37 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         ' "enterprise:number", such as {192.0.2.1: {"17163:17": octetDeltaCount}}.',
     ),
     Setting(
-        "collector.primitives_file",
+        "collector.raw_elements",
+        RawElementList(),
+        [],
+        'Elements that are also kept with their octets as received, such as ["95", "9:12235"]. An'
+        ' element\'s second occurrence in a record is "0:95:1".',
+    ),
+    Setting(
+        "collector.header_columns",
+        HeaderColumnList(),
+        [],
+        "Which columns of message headers are also kept, of export_time_milliseconds and"
+        " export_sequence_number.",
+    ),
+    Setting(
+        "collector.background",
+        Boolean(),
+        False,
+        "`appliance collect` goes on in the background once it receives, unless something that"
+        " waits for it has started it.",
+    ),
+    Setting(
+        "collector.process_file",
         OptionalFilePath(),
         "",
-        "A pmacct aggregate_primitives file (see primitives.lst). The elements that it names are"
-        " also kept with their octets as received.",
+        "`appliance collect` also keeps its process number in this file while it runs.",
     ),
     Setting(
         "collector.netflow_v5_seconds",
         Boolean(),
         False,
         "Exporters of NetFlow v5 count their uptimes in seconds, not in milliseconds.",
-    ),
-    Setting(
-        "collector.templates_file",
-        OptionalFilePath(),
-        "",
-        "Templates are also kept in this file, in the format of nfacctd's nfacctd_templates_file,"
-        " and those that nfacctd left in it are learned at the start.",
     ),
     Setting(
         "flow_log.segment_rows",
@@ -368,7 +380,7 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         DatabaseUrl(),
         "sqlite:flows.sqlite",
         "The database of sums over flows, written likewise; the two may be one in MySQL. Another"
-        " value than the default goes before the database that the file of collector.config names;"
+        " value than the default goes before the database that a collector configuration names;"
         " with sqlite:flows.sqlite sums are beside its tables (sqlite:./flows.sqlite is that file"
         " nevertheless).",
     ),

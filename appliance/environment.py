@@ -21,9 +21,7 @@ from pathlib import Path
 
 from appliance.collector.service import CollectorPaths
 from appliance.contracts import FAIL, HINT, OK, Finding
-from appliance.errors import SettingsError
 from appliance.flowlog.expiry_clock import LEAP_FILE, read_leap
-from appliance.nfacctd.primitives import read_primitives
 from appliance.setting_types import ListenAddress
 from appliance.settings import Settings
 
@@ -49,7 +47,6 @@ def check_environment(settings: Settings) -> list[Finding]:
         _check_ipv6(listen),
         *(_check_port(address) for address in listen),
         _check_receive_buffer(settings["collector.receive_buffer"]),
-        *_check_primitives(settings["collector.primitives_file"]),
     ]
 
 
@@ -168,7 +165,7 @@ def _user_of(port: int) -> tuple[str, bool]:
         for connection in psutil.net_connections("udp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:
                 process = psutil.Process(connection.pid)
-                # The engine nfacctd is a child of the collector.
+                # An engine's program is a child of the collector.
                 ours = any(_is_collector(each.cmdline()) for each in (process, *process.parents()))
                 return f"{process.name()} (process {connection.pid})", ours
     return "another program", False
@@ -187,18 +184,6 @@ def _check_receive_buffer(wanted: int) -> Finding:
     advice = f"as root, sysctl -w net.core.rmem_max={wanted} (and in /etc/sysctl.d to keep it)"
     problem = f"{octets_text(granted)} of {octets_text(wanted)}, bursts may be lost: {advice}"
     return Finding(HINT, "receive buffer", problem)
-
-
-def _check_primitives(file: Path | None) -> Iterator[Finding]:
-    if file is None:
-        return
-    try:
-        read = read_primitives(file)
-    except SettingsError as error:
-        yield Finding(FAIL, "primitives", f"{error}: change collector.primitives_file")
-        return
-    yield Finding(OK, "primitives", f"{len(read.primitives)} in {file}")
-    yield from (Finding(HINT, "primitives", warning) for warning in read.warnings)
 
 
 def granted_receive_buffer(wanted: int) -> int:

@@ -2,7 +2,7 @@
 
 `COLUMNS` is the single place that says what a column is called (the IPFIX information element in
 snake case), how it is stored, in which unit, from which information elements it is filled and
-what pmacct's SQL tables call it. Decoders fill columns, the flow log stores them, queries name
+what SQL tables of flows call it. Decoders fill columns, the flow log stores them, queries name
 them.
 """
 
@@ -59,8 +59,8 @@ class Column:
     enterprise_elements
         Pairs of enterprise number and element identifier (RFC 7011 section 3.2) that can fill it
         where none of `elements` is there, most wanted first.
-    pmacct
-        Its name in pmacct's SQL tables, or None.
+    sql_name
+        Its usual name in SQL tables of flows, which the published API has too; or None.
     options_only
         True when only options records have it: such a column is not in the files of flows.
     doc
@@ -72,7 +72,7 @@ class Column:
     absent: int | float | str = 0
     unit: str = ""
     elements: tuple[int, ...] = ()
-    pmacct: str | None = None
+    sql_name: str | None = None
     options_only: bool = False
     doc: str = ""
     enterprise_elements: tuple[tuple[int, int], ...] = ()
@@ -89,8 +89,8 @@ UNKNOWN_PROTOCOL = 255
 COLUMNS: tuple[Column, ...] = (
     # Where and when the record came from.
     _column("collection_time_milliseconds", "i8", 258, unit="milliseconds"),
-    _column("exporter_address_hi", "u8", pmacct="peer_ip_src"),
-    _column("exporter_address_lo", "u8", pmacct="peer_ip_src"),
+    _column("exporter_address_hi", "u8", sql_name="peer_ip_src"),
+    _column("exporter_address_lo", "u8", sql_name="peer_ip_src"),
     _column("exporter_transport_port", "u2", 217),
     _column("observation_domain_id", "u4", 149),
     _column("export_protocol_version", "u1", 214),
@@ -101,44 +101,44 @@ COLUMNS: tuple[Column, ...] = (
     # When and between whom.
     _column("flow_start_milliseconds", "i8", 152, 150, 154, 156, 22, 158, unit="milliseconds"),
     _column("flow_end_milliseconds", "i8", 153, 151, 155, 157, 21, 159, unit="milliseconds"),
-    _column("source_address_hi", "u8", 27, pmacct="ip_src"),
-    _column("source_address_lo", "u8", 27, 8, pmacct="ip_src"),
-    _column("destination_address_hi", "u8", 28, pmacct="ip_dst"),
-    _column("destination_address_lo", "u8", 28, 12, pmacct="ip_dst"),
-    _column("source_transport_port", "u2", 7, 180, 182, pmacct="src_port"),
-    _column("destination_transport_port", "u2", 11, 181, 183, pmacct="dst_port"),
-    _column("protocol_identifier", "u1", 4, absent=UNKNOWN_PROTOCOL, pmacct="ip_proto"),
-    _column("ip_class_of_service", "u1", 5, pmacct="tos"),
-    _column("tcp_control_bits", "u2", 6, pmacct="tcp_flags"),
+    _column("source_address_hi", "u8", 27, sql_name="ip_src"),
+    _column("source_address_lo", "u8", 27, 8, sql_name="ip_src"),
+    _column("destination_address_hi", "u8", 28, sql_name="ip_dst"),
+    _column("destination_address_lo", "u8", 28, 12, sql_name="ip_dst"),
+    _column("source_transport_port", "u2", 7, 180, 182, sql_name="src_port"),
+    _column("destination_transport_port", "u2", 11, 181, 183, sql_name="dst_port"),
+    _column("protocol_identifier", "u1", 4, absent=UNKNOWN_PROTOCOL, sql_name="ip_proto"),
+    _column("ip_class_of_service", "u1", 5, sql_name="tos"),
+    _column("tcp_control_bits", "u2", 6, sql_name="tcp_flags"),
     _column("icmp_type_code", "u2", 32, 139),
     # How much, the element most wanted first: delta (RFC 7012), sent (OUT_BYTES of v9), layer 2,
     # total, initiator (ASA NSEL).
-    _column("octet_delta_count", "u8", 1, 23, 352, 85, 231, unit="octets", pmacct="bytes"),
-    _column("packet_delta_count", "u8", 2, 24, 86, 298, unit="packets", pmacct="packets"),
+    _column("octet_delta_count", "u8", 1, 23, 352, 85, 231, unit="octets", sql_name="bytes"),
+    _column("packet_delta_count", "u8", 2, 24, 86, 298, unit="packets", sql_name="packets"),
     # A record is one flow where it does not say how many it stands for.
-    _column("delta_flow_count", "u8", 3, absent=1, unit="flows", pmacct="flows"),
-    _column("sampling_rate", "f8", pmacct="sampling_rate"),
+    _column("delta_flow_count", "u8", 3, absent=1, unit="flows", sql_name="flows"),
+    _column("sampling_rate", "f8", sql_name="sampling_rate"),
     # By which way.
-    _column("ingress_interface", "u4", 10, 252, pmacct="iface_in"),
-    _column("egress_interface", "u4", 14, 253, pmacct="iface_out"),
+    _column("ingress_interface", "u4", 10, 252, sql_name="iface_in"),
+    _column("egress_interface", "u4", 14, 253, sql_name="iface_out"),
     _column("flow_direction", "u1", 61, absent=UNKNOWN_DIRECTION),
     _column("ip_next_hop_address_hi", "u8", 62),
     _column("ip_next_hop_address_lo", "u8", 62, 15),
-    _column("bgp_next_hop_address_hi", "u8", 63, pmacct="peer_ip_dst"),
-    _column("bgp_next_hop_address_lo", "u8", 63, 18, pmacct="peer_ip_dst"),
-    _column("bgp_source_as_number", "u4", 16, pmacct="as_src"),
-    _column("bgp_destination_as_number", "u4", 17, pmacct="as_dst"),
-    _column("source_prefix_length", "u1", 9, 29, pmacct="mask_src"),
-    _column("destination_prefix_length", "u1", 13, 30, pmacct="mask_dst"),
+    _column("bgp_next_hop_address_hi", "u8", 63, sql_name="peer_ip_dst"),
+    _column("bgp_next_hop_address_lo", "u8", 63, 18, sql_name="peer_ip_dst"),
+    _column("bgp_source_as_number", "u4", 16, sql_name="as_src"),
+    _column("bgp_destination_as_number", "u4", 17, sql_name="as_dst"),
+    _column("source_prefix_length", "u1", 9, 29, sql_name="mask_src"),
+    _column("destination_prefix_length", "u1", 13, 30, sql_name="mask_dst"),
     _column("forwarding_status", "u1", 89),
     _column("dropped", "u1"),
     _column("flow_end_reason", "u1", 136),
     _column("reverse", "u1"),
     # On which link and in which table.
-    _column("vlan_id", "u2", 58, 243, pmacct="vlan"),
+    _column("vlan_id", "u2", 58, 243, sql_name="vlan"),
     _column("post_vlan_id", "u2", 59, 254),
-    _column("source_mac_address", "u8", 56, 81, pmacct="mac_src"),
-    _column("destination_mac_address", "u8", 80, 57, pmacct="mac_dst"),
+    _column("source_mac_address", "u8", 56, 81, sql_name="mac_src"),
+    _column("destination_mac_address", "u8", 80, 57, sql_name="mac_dst"),
     _column("ingress_vrf_id", "u4", 234),
     _column("egress_vrf_id", "u4", 235),
     _column("ip_version", "u1", 60),
@@ -169,7 +169,7 @@ COLUMN: Mapping[str, Column] = MappingProxyType(_BY_NAME)
 
 COLLECTION_TIME = "collection_time_milliseconds"
 HEADER_COLUMNS = ("export_time_milliseconds", "export_sequence_number")
-"""Columns that decoders fill only where a table of pmacct needs them."""
+"""Columns that decoders fill only where `collector.header_columns` names them."""
 
 OCTETS_PREFIX = "octets_"
 

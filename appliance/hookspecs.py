@@ -4,6 +4,7 @@ A plugin is a module or an object with functions marked `@hookimpl` that are cal
 below; each may take any of the hook's arguments, by name. The verb tells the kind of a hook:
 
 - `register_<plural>` runs once at start, in the main thread, and returns a list;
+- `settings_overrides` runs likewise, before all of them but two;
 - `<noun>_from_<input>` is asked on demand until one plugin answers;
 - `<noun>_<participle>` tells after the fact and cannot veto.
 
@@ -22,14 +23,17 @@ from appliance.contracts import (
     BackupPart,
     Check,
     Decoder,
+    Engine,
     Enricher,
     FeedOrder,
     FlowFeed,
     LogLoader,
     MetricsCollector,
+    OverridingFile,
     Principal,
     Route,
     StoreFactory,
+    TemplateFile,
 )
 from appliance.flows import Column
 from appliance.setting_types import ListenAddress
@@ -62,6 +66,16 @@ def register_columns() -> list[Column]:
     flows`, `top` and `sql`, like ours; in files from before they are absent. A name that is taken
     stops the start. Without the plugin, what files hold of its columns is not shown, and is left
     out when they are joined.
+    """
+
+
+@hookspec
+def settings_overrides(settings: Settings) -> list[OverridingFile]:
+    """Return files beside `appliance.yml` that decide settings, such as those of another program.
+
+    Called once, in the main thread of each process, after `register_settings` and before every
+    other hook that gets settings: those have what the files decide. `settings` is what
+    `appliance.yml` says. Of two files that decide one setting the later plugin's counts.
     """
 
 
@@ -103,11 +117,31 @@ def register_loaders(settings: Settings) -> list[LogLoader]:
     """
 
 
+@hookspec
+def register_engines(settings: Settings) -> list[Engine]:
+    """Return programs that can receive in place of the appliance, for `collector.engine`.
+
+    Called once, in the main thread, before anything is started; two engines of one name stop the
+    start. The collector's main thread starts, watches and stops the one that is chosen, and reads
+    the tables that it fills.
+    """
+
+
+@hookspec
+def register_template_files(settings: Settings) -> list[TemplateFile]:
+    """Return files in which templates are kept beside the collector's own, such as another's.
+
+    Called once, in the main thread, before anything is received. The collector's thread reads each
+    at its start and writes it when there are new templates; one that fails is counted, and the
+    collector goes on. `appliance import` reads them as well.
+    """
+
+
 @hookspec(firstresult=True)
 def flow_feed_from_order(order: FeedOrder, settings: Settings) -> FlowFeed | None:
     """Return what reads flows out of another program's table, or None to let the next plugin say.
 
-    Called once, in the collector's main thread, when the configuration asks for a feed in place of
+    Called once, in the collector's main thread, when the command line asks for a feed in place of
     a receiver; nothing is opened before the feed is used, by that thread.
     """
 

@@ -33,12 +33,14 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.analytics",
     "appliance.plugins.devices",
     "appliance.plugins.explore",
-    "appliance.plugins.collector_control",
     "appliance.plugins.metrics",
     "appliance.plugins.host",
 )
 
-RENAMED_PLUGINS = {"sql_store": "rollups, sql_accounts and pmacct"}
+RENAMED_PLUGINS = {
+    "sql_store": "rollups, sql_accounts and pmacct",
+    "collector_control": "part of pmacct",
+}
 """What became of built-ins that configurations of older versions may name."""
 
 

@@ -1,15 +1,32 @@
-"""Calls the `register_` hooks plugin by plugin, and refuses what clashes, naming both plugins."""
+"""Calls the `register_` hooks plugin by plugin, and refuses what clashes, naming both plugins.
+
+`appliance.app` puts together what they return.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import click
 import pluggy
 
-from appliance.contracts import Registered
-from appliance.errors import ApplianceError, StartupError
+from appliance.cli import CORE_COMMANDS
+from appliance.contracts import (
+    THE_CORE,
+    Engine,
+    FlowStore,
+    OverridingFile,
+    Registered,
+    StoreFactory,
+)
+from appliance.errors import ApplianceError, SettingsError, StartupError
+from appliance.flows import Column
+from appliance.guard import Guard, GuardedEngine, GuardedObject, PluginFailures, guarded
+from appliance.guard.methods import OVERRIDES, STORE
 from appliance.guard.registration import REGISTERED
+from appliance.query.dimensions import taken_names
+from appliance.settings import BUILT_IN, CORE_SETTINGS, Setting, Settings
 
 T = TypeVar("T")
 
@@ -86,3 +103,103 @@ def _values(returned: object, hook: str) -> list[object]:
 def call_of(impl: pluggy.HookImpl, facts: Mapping[str, object]) -> Callable[[], object]:
     """Return a function that calls one plugin's hook with the arguments that it asks for."""
     return lambda: impl.function(*(facts[name] for name in impl.argnames))
+
+
+def registered_settings(manager: pluggy.PluginManager) -> tuple[Setting[Any], ...]:
+    """Return the settings of all plugins.
+
+    Raises
+    ------
+    StartupError
+        Two plugins, or one and the core, have a setting of one name.
+    """
+    entries: list[Registered[Setting[Any]]] = collect(manager, "register_settings", {})
+    core = [Registered(THE_CORE, setting) for setting in CORE_SETTINGS]
+    refuse_duplicates("setting", [*core, *entries], lambda setting: setting.name)
+    return tuple(entry.value for entry in entries)
+
+
+def registered_columns(manager: pluggy.PluginManager) -> tuple[Column, ...]:
+    """Return the columns of all plugins.
+
+    Raises
+    ------
+    StartupError
+        Two plugins, or one and the core, have a column of one name.
+    """
+    entries: list[Registered[Column]] = collect(manager, "register_columns", {})
+    names = [Registered(entry.plugin, entry.value.name) for entry in entries]
+    refuse_duplicates("column", [*(Registered(THE_CORE, n) for n in taken_names()), *names], str)
+    return tuple(entry.value for entry in entries)
+
+
+def overriding_files(
+    manager: pluggy.PluginManager, settings: Settings, failures: PluginFailures
+) -> tuple[OverridingFile, ...]:
+    """Return the files that decide settings, in their guards."""
+    entries = collect(manager, "settings_overrides", {"settings": settings})
+    return tuple(
+        guarded(Guard(entry.plugin, "overrides", failures), entry.value, OVERRIDES)
+        for entry in entries
+    )
+
+
+def registered_commands(manager: pluggy.PluginManager) -> tuple[Registered[click.Command], ...]:
+    """Return the commands of all plugins.
+
+    Raises
+    ------
+    StartupError
+        Two plugins, or one and the core, have a command of one name.
+    """
+    entries: list[Registered[click.Command]] = collect(manager, "register_commands", {})
+    core = [Registered(THE_CORE, click.Command(name)) for name in CORE_COMMANDS]
+    refuse_duplicates("command", [*core, *entries], lambda command: str(command.name))
+    return tuple(entries)
+
+
+def registered_stores(
+    manager: pluggy.PluginManager, settings: Settings, failures: PluginFailures
+) -> dict[str, StoreFactory]:
+    """Return the stores of all plugins by URL scheme; what they open stands in its guard.
+
+    Raises
+    ------
+    StartupError
+        Two plugins have one scheme.
+    """
+    entries = collect(manager, "register_stores", {"settings": settings})
+    refuse_duplicates("store", entries, lambda item: item[0])
+    return {
+        entry.value[0]: _guarded_factory(Guard(entry.plugin, "store", failures), entry.value[1])
+        for entry in entries
+    }
+
+
+def registered_engines(
+    manager: pluggy.PluginManager, settings: Settings, failures: PluginFailures
+) -> dict[str, GuardedEngine]:
+    """Return the engines of all plugins; the one that is chosen is the own receiver or among them.
+
+    Raises
+    ------
+    StartupError
+        Two have one name.
+    SettingsError
+        No plugin that is loaded has the one that is chosen.
+    """
+    entries: list[Registered[Engine]] = collect(manager, "register_engines", {"settings": settings})
+    named = [Registered(entry.plugin, entry.value.name) for entry in entries]
+    refuse_duplicates("engine", [Registered(THE_CORE, BUILT_IN), *named], str)
+    engine, known = settings["collector.engine"], [BUILT_IN, *(name.value for name in named)]
+    if engine not in known:
+        problem = f"expected {' or '.join(known)}, found {engine}: no plugin has that engine"
+        raise SettingsError(problem, file=settings.file, key="collector.engine")
+    return {e.value.name: GuardedEngine(e.plugin, e.value, failures) for e in entries}
+
+
+def _guarded_factory(guard: Guard, factory: StoreFactory) -> StoreFactory:
+    def open_store(url: str, settings: Settings) -> FlowStore:
+        return cast(FlowStore, GuardedObject(guard, lambda: factory(url, settings), STORE))
+
+    return open_store

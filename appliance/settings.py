@@ -23,7 +23,6 @@ import yaml
 from appliance.core_settings import (
     BUILT_IN,
     CORE_SETTINGS,
-    NFACCTD,
     SYSTEM_DATA_FOLDER,
     SYSTEM_FOLDER,
     Setting,
@@ -36,7 +35,6 @@ __all__ = [
     "CORE_SETTINGS",
     "ENVIRONMENT_VARIABLE",
     "FILE_NAME",
-    "NFACCTD",
     "SYSTEM_DATA_FOLDER",
     "SYSTEM_FOLDER",
     "EffectiveSetting",

@@ -14,11 +14,23 @@ from appliance.errors import SettingsError, StartupError, StorageError
 from appliance.guard.methods import checked_principal
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, build_plugin_manager, new_plugin_manager
-from appliance.processes.engines import engine_of
+from appliance.processes.engines import filler_of
 from appliance.setting_types import Integer, ListenAddress
 from appliance.settings import Setting, SettingsFile
 
 NO_FILE = SettingsFile(None, Path("/srv/conf"), {})
+
+
+class Named:
+    """An engine that does nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def feed(self):
+        return None
+
+    daemon = feed
 
 
 class Versioned:
@@ -125,6 +137,7 @@ def test_app_when_stores_are_registered_then_by_scheme():
         ),
         ("register_commands", [click.Command("dig")], [click.Command("dig")], "command dig"),
         ("register_stores", {"memory": dict}, {"memory": list}, "store memory"),
+        ("register_engines", [Named("other")], [Named("other")], "engine other"),
     ],
 )
 def test_app_when_two_plugins_have_the_same_then_error_names_both(hook, one, other, what):
@@ -141,6 +154,7 @@ def test_app_when_two_plugins_have_the_same_then_error_names_both(hook, one, oth
             "setting search.threads",
         ),
         ("register_commands", [click.Command("top")], "command top"),
+        ("register_engines", [Named("builtin")], "engine builtin"),
     ],
 )
 def test_app_when_a_plugin_has_what_the_core_has_then_error(hook, registered, what):
@@ -200,8 +214,17 @@ def test_first_result_when_a_plugin_fails_then_it_is_counted_and_the_next_is_ask
 def test_flow_feed_from_order_when_a_plugin_fails_then_one_sentence(answer):
     app = app_of(site=plugin(flow_feed_from_order=answer))
     with pytest.raises(SettingsError, match="no plugin reads tables of x: databases"):
-        engine_of(app.collector_parts(), app.open_feed, (), FeedOrder("x:y"))
+        filler_of(app.collector_parts(), app.open_feed, (), FeedOrder("x:y"))
     assert app.failures.report()["site"]["feed"]["count"] == 1
+
+
+def test_engine_when_no_plugin_has_it_then_one_sentence():
+    file = SettingsFile(None, Path("/srv/conf"), {"collector": {"engine": "third"}})
+    with pytest.raises(
+        SettingsError,
+        match=r"collector\.engine: expected builtin or other, found third: no plugin",
+    ):
+        app_of(file, site=plugin(register_engines=[Named("other")]))
 
 
 def test_setting_when_its_type_fails_then_one_sentence():

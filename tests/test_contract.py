@@ -13,9 +13,9 @@ import pytest
 
 import appliance
 from appliance import hookspecs
-from appliance.app import registered_settings
 from appliance.cli import CORE_COMMANDS
 from appliance.plugin_manager import BUILT_IN_PLUGINS, build_plugin_manager, hook_names
+from appliance.registrations import registered_settings
 from appliance.settings import CORE_SETTINGS, sample_configuration
 
 ROOT = Path(__file__).parents[1]
@@ -121,6 +121,18 @@ def test_imports_when_in_the_core_then_never_of_a_plugin():
         if not file.is_relative_to(PLUGINS):
             wrong = {name for name in imported(file) if is_below(name, "appliance.plugins")}
             assert not wrong, file
+
+
+def test_products_when_in_the_core_then_nobody_names_them():
+    """Only its plugin speaks of nfacctd; of pmacct, the core knows the plugin and `--pmacct`."""
+    known = {"plugin_manager.py": 3, "app.py": 1, "cli/collecting.py": 4}
+    for file in modules():
+        if file.is_relative_to(PLUGINS / "pmacct"):
+            continue
+        text = file.read_text().lower()
+        assert "nfacctd" not in text, file
+        lines = sum("pmacct" in line for line in text.splitlines())
+        assert lines == known.get(str(file.relative_to(PACKAGE)), 0), file
 
 
 def test_imports_when_in_a_plugin_then_never_of_another_plugin():

@@ -91,9 +91,13 @@ def test_manager_when_a_disabled_name_is_misspelt_then_nearest(module):
         build_plugin_manager(["consol"], built_in=(), entry_points=[known])
 
 
-def test_manager_when_a_disabled_built_in_was_renamed_then_what_it_is_now():
-    with pytest.raises(SettingsError, match=r"sql_store: this plugin is now rollups, sql_accounts"):
-        build_plugin_manager(["sql_store"], entry_points=[])
+@pytest.mark.parametrize(
+    ("name", "now"),
+    [("sql_store", "rollups, sql_accounts and pmacct"), ("collector_control", "part of pmacct")],
+)
+def test_manager_when_a_disabled_built_in_was_renamed_then_what_it_is_now(name, now):
+    with pytest.raises(SettingsError, match=f"{name}: this plugin is now {now}"):
+        build_plugin_manager([name], entry_points=[])
 
 
 def test_manager_when_two_entry_points_have_one_name_then_error(module):
@@ -178,10 +182,13 @@ def test_hook_names_when_asked_then_all_of_the_design():
     assert hook_names() == (
         "register_settings",
         "register_columns",
+        "settings_overrides",
         "register_decoders",
         "register_enrichers",
         "register_stores",
         "register_loaders",
+        "register_engines",
+        "register_template_files",
         "flow_feed_from_order",
         "register_routes",
         "register_commands",

@@ -41,7 +41,7 @@ ELSEWHERE = {
     "ssh -L 8443:127.0.0.1:8443 user@192.0.2.10": "cli/test_serve.py",
     "make appliance HOST=192.0.2.10 SSH_USER=admin": "box/test_playbook.py",
     "appliance run --pmacct 'mysql://reader:password@127.0.0.1/pmacct' --table acct": (
-        "collector/test_feed.py"
+        "plugins/pmacct/engine/test_feed.py"
     ),
     "make test": "conftest.py",
     "make test-vm": "box/virtual.py",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SettingsError
+from appliance.flows import HEADER_COLUMNS
+from appliance.kept_values import HeaderColumnList, RawElementList
 from appliance.setting_types import (
     AddressList,
     Boolean,
@@ -83,6 +85,14 @@ def settings_of(folder: Path, *added: Setting):
             {"192.0.2.1": {"17163:17": "octetDeltaCount", "33": "0:2"}},
             {ipaddress.ip_address("192.0.2.1"): {(17163, 17): (0, 1), (0, 33): (0, 2)}},
         ),
+        (RawElementList(), "", ()),
+        (
+            RawElementList(),
+            ["95", "9:12235", "0:95:0", "0:95:2"],
+            ((0, 95), (9, 12235), (0, 95, 2)),
+        ),
+        (RawElementList(), "applicationId", ((0, 95),)),
+        (HeaderColumnList(), [*HEADER_COLUMNS, *HEADER_COLUMNS], HEADER_COLUMNS),
     ],
 )
 def test_type_when_value_fits_then_parsed(kind: SettingType, raw: object, value: object):
@@ -121,6 +131,10 @@ def test_type_when_value_fits_then_parsed(kind: SettingType, raw: object, value:
         (ElementNames(), {"192.0.2.1": {"nosuchElement": "1"}}),
         (ElementNames(), {"192.0.2.1": {"1": "70000"}}),
         (ElementNames(), {"router": {"1": "2"}}),
+        (RawElementList(), ["0:95:x"]),
+        (RawElementList(), ["0:95:1:1"]),
+        (RawElementList(), ["0:70000:1"]),
+        (HeaderColumnList(), ["octet_delta_count"]),
     ],
 )
 def test_type_when_value_does_not_fit_then_value_error(kind: SettingType, raw: object):
@@ -133,7 +147,7 @@ def test_core_settings_when_at_default_then_all_parse():
     assert settings["data_directory"] == Path("/srv/var")
     assert settings["collector.listen"] == (ListenAddress("::", 2055), ListenAddress("::", 4739))
     assert settings["collector.receive_buffer"] == 64_000_000
-    assert settings["collector.primitives_file"] is None
+    assert settings["collector.raw_elements"] == ()
     assert settings["flow_log.retention_age"] == 30 * 86400
     assert settings["search.memory"] == 512_000_000
     assert {setting.origin for setting in settings.describe()} == {"default"}

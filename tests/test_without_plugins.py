@@ -6,6 +6,8 @@ import contextlib
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -92,3 +94,18 @@ def test_flow_database_when_configured_and_nobody_opens_it_then_one_sentence(
         running.start()
     finally:
         running.close()
+
+
+def test_engine_when_configured_and_its_plugin_is_disabled_then_one_sentence(
+    tmp_path: Path,
+) -> None:
+    running = RunningCollector(tmp_path, f"  engine: nfacctd\n{settings_without(['pmacct'])}")
+    for command in ("collect", "check"):
+        ran = subprocess.run(
+            [sys.executable, "-m", "appliance", "-confPath", f"{running.conf}/", command],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        file = running.conf / "appliance.yml"
+        problem = "expected builtin, found nfacctd: no plugin has that engine"
+        assert ran.stderr == f"appliance: {file}: collector.engine: {problem}\n"
+        assert ran.returncode == 2

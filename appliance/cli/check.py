@@ -9,13 +9,12 @@ from dataclasses import asdict
 
 import click
 
-from appliance.app import App, plugin_findings, registered_settings
+from appliance.app import App, plugin_findings
 from appliance.cli.options import pass_app
 from appliance.cli.tables import Column, aligned, printable, terminal_width
 from appliance.contracts import FAIL, OK, Finding
 from appliance.environment import check_environment
-from appliance.nfacctd.checks import check_collector_config
-from appliance.processes.engines import check_engine
+from appliance.registrations import registered_settings
 from appliance.settings import CORE_SETTINGS, EffectiveSetting, sample_configuration
 
 _COLOURS = {OK: "green", FAIL: "red"}
@@ -44,11 +43,9 @@ def command(app: App, with_settings: bool, as_json: bool, sample: bool) -> int:
     effective = list(app.settings.describe())
     from appliance.web.checks import check_web
 
-    collector, said = check_collector_config(app.settings)
+    collector = app.overridable.lines()
     findings = [
         *check_environment(app.settings),
-        *said,
-        *check_engine(app.settings, app.open_feed),
         *check_web(app.web_parts()),
         *plugin_findings(app),
     ]

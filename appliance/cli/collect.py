@@ -9,21 +9,20 @@ import click
 
 from appliance.app import App
 from appliance.cli.collecting import (
+    feed_options,
     listen_option,
     loader_child,
-    next_configuration,
-    pmacct_options,
     start_logging,
     starting,
     supervised,
+    upcoming_settings,
     work,
 )
 from appliance.cli.options import pass_app
 from appliance.contracts import FeedOrder
-from appliance.nfacctd.checks import configuration_hints
-from appliance.nfacctd.daemon import detach, goes_to_background, pidfile
+from appliance.processes.background import detach, goes_to_background, process_file
 from appliance.processes.children import Child
-from appliance.processes.engines import engine_of
+from appliance.processes.engines import filler_of
 from appliance.processes.notification import READY, notify
 from appliance.processes.parent import RUN_VARIABLE
 from appliance.setting_types import ListenAddress
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @click.command("collect")
 @listen_option
-@pmacct_options
+@feed_options
 @pass_app
 def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table: str) -> None:
     """Receive flows and write the flow log.
@@ -41,22 +40,22 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
     Stops on Ctrl-C or SIGTERM, after everything that was received is written.
     """
     start_logging(app)
-    config = next_configuration(app)
-    has_started = detach() if goes_to_background(config) else None
-    with supervised(app), pidfile(config):
+    upcoming = upcoming_settings(app)
+    has_started = detach() if goes_to_background(upcoming) else None
+    with supervised(app), process_file(upcoming["collector.process_file"]):
         started = starting(app)
-        for text in configuration_hints(started.settings):
+        for text in started.overridable.hints():
             log.warning("collector configuration: %s", text)
         order = FeedOrder(url, table) if url else None
-        engine = engine_of(started.collector_parts(), started.open_feed, listen, order)
+        filler = filler_of(started.collector_parts(), started.open_feed, listen, order)
 
         def children() -> list[Child]:
             # `appliance run` says it itself, and more.
-            for line in engine.announcements() if RUN_VARIABLE not in os.environ else ():
+            for line in filler.announcements() if RUN_VARIABLE not in os.environ else ():
                 click.echo(line)
             notify(READY)
             if has_started is not None:
                 has_started()
             return [loader_child(started)]
 
-        work(engine, children)
+        work(filler, children)

@@ -12,19 +12,16 @@ from types import FrameType
 import click
 
 from appliance.app import App, open_app
-from appliance.errors import ApplianceError, SettingsError
-from appliance.nfacctd.active_config import activate_config, active_config, config_from_file
-from appliance.nfacctd.effective import EffectiveConfig
-from appliance.nfacctd.logging import log_handler
-from appliance.nfacctd.overrides import with_overrides
+from appliance.errors import ApplianceError
+from appliance.log_handlers import log_handler
 from appliance.processes.children import Child
-from appliance.processes.engines import Engine
+from appliance.processes.engines import FlowLogFiller
 from appliance.processes.notification import STOPPING, notify
 from appliance.processes.parent import run_watch
 from appliance.processes.supervision import PidFile
 from appliance.processes.supervision.choice import pid_file_path
 from appliance.setting_types import ListenAddress, parse_listen_address
-from appliance.settings import BUILT_IN
+from appliance.settings import Settings
 
 _WATCH_SECONDS = 1.0
 
@@ -47,10 +44,10 @@ listen_option = click.option(
 )
 
 
-PMACCT_VARIABLE, TABLE_VARIABLE = "APPLIANCE_PMACCT", "APPLIANCE_PMACCT_TABLE"
+FEED_VARIABLE, TABLE_VARIABLE = "APPLIANCE_FEED", "APPLIANCE_FEED_TABLE"
 
 
-def pmacct_options(command: Callable[..., None]) -> Callable[..., None]:
+def feed_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that name a table which somebody else fills."""
     table = click.option(
         "--table",
@@ -64,7 +61,7 @@ def pmacct_options(command: Callable[..., None]) -> Callable[..., None]:
         "--pmacct",
         "url",
         metavar="URL",
-        envvar=PMACCT_VARIABLE,
+        envvar=FEED_VARIABLE,
         help="Receive nothing: read the table of a pmacct that runs already, such as"
         " mysql://user:password@host/pmacct. It is only read; sums are kept in flows.database.",
     )
@@ -83,42 +80,37 @@ def loader_child(app: App) -> Child:
 
 
 def start_logging(app: App) -> None:
-    """Write the log where a collector configuration says, else to standard error."""
-    with suppress(SettingsError):
-        config = active_config(app.settings)
-        handler = log_handler(config) if config is not None else None
-        if handler is not None:
-            logging.basicConfig(level=app.settings["log_level"].upper(), handlers=[handler])
-            return
+    """Write the log where the settings say."""
+    level = app.settings["log_level"].upper()
+    handler = log_handler(app.settings["log_file"], app.settings["log_facility"])
+    if handler is not None:
+        logging.basicConfig(level=level, handlers=[handler])
+        return
     logging.basicConfig(
-        level=app.settings["log_level"].upper(),
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
+        level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
 
 
-def next_configuration(app: App) -> EffectiveConfig | None:
-    """Return the collector configuration as its file is now, where our own receiver goes by it;
-    None as well when it is wrong, which `starting` says."""
-    if app.settings["collector.engine"] != BUILT_IN:
-        return None
-    with suppress(SettingsError):
-        return config_from_file(app.settings)
-    return None
+def upcoming_settings(app: App) -> Settings:
+    """Return the settings that the collector starts with now; those of `appliance.yml` where
+    another file is wrong, which `starting` says."""
+    with suppress(ApplianceError):
+        return app.overridable.upcoming()
+    return app.overridable.own
 
 
 def starting(app: App) -> App:
-    """Return the appliance with the collector configuration as its file is now.
+    """Return the appliance with the settings that other files decide now.
 
     Raises
     ------
     SettingsError, StorageError
-        It is wrong, or cannot be put in force.
+        A file is wrong, or cannot be made to count.
     """
-    settings = app.base_settings
-    with_overrides(settings, config_from_file(settings))
-    activate_config(settings)
-    return open_app(settings.file.parent if settings.file is not None else None)
+    app.overridable.upcoming()
+    app.overridable.activate()
+    file = app.settings.file
+    return open_app(file.parent if file is not None else None)
 
 
 @contextmanager
@@ -140,7 +132,7 @@ def supervised(app: App) -> Iterator[None]:
     pid_file.release()
 
 
-def work(collector: Engine, children: Callable[[], Sequence[Child]]) -> None:
+def work(collector: FlowLogFiller, children: Callable[[], Sequence[Child]]) -> None:
     """Run a collector and its children until a signal comes; then stop them in order.
 
     Parameters
@@ -164,7 +156,7 @@ def work(collector: Engine, children: Callable[[], Sequence[Child]]) -> None:
 
 
 @contextmanager
-def _running(collector: Engine, children: Sequence[Child]) -> Iterator[None]:
+def _running(collector: FlowLogFiller, children: Sequence[Child]) -> Iterator[None]:
     """Keep children running; they are watched by a thread, and stopped in reverse order."""
     for child in children:
         child.start()
@@ -180,7 +172,7 @@ def _running(collector: Engine, children: Sequence[Child]) -> Iterator[None]:
             child.stop()
 
 
-def _watch(collector: Engine, children: Sequence[Child], done: threading.Event) -> None:
+def _watch(collector: FlowLogFiller, children: Sequence[Child], done: threading.Event) -> None:
     run_lives = run_watch()
     while not done.wait(_WATCH_SECONDS):
         if not run_lives():
@@ -192,7 +184,7 @@ def _watch(collector: Engine, children: Sequence[Child], done: threading.Event) 
 
 
 @contextmanager
-def _signals(collector: Engine) -> Iterator[None]:
+def _signals(collector: FlowLogFiller) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         collector.stop()
 

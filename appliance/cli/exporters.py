@@ -102,8 +102,9 @@ def _notes(status: dict[str, Any], now: float) -> list[str]:
     if not is_current(status, now):
         moment = _utc_text(time_ms if isinstance(time_ms, int) else 0)
         notes.append(f"the collector is not running; its figures are of {moment}")
-    if status.get("feed"):
-        notes.append("pmacct's nfacctd receives here, and does not say what it knows of exporters")
+    if feed := status.get("feed"):
+        source = feed.get("source", "a table") if isinstance(feed, dict) else "a table"
+        notes.append(f"flows are read from {source}, which does not say what exporters send")
     elif not status.get("exporters"):
         notes.append("no exporter has sent anything yet")
     return notes

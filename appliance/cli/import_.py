@@ -9,7 +9,6 @@ import click
 
 from appliance.app import App
 from appliance.cli.options import pass_app, ports_option
-from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.service import (
@@ -35,11 +34,10 @@ def command(app: App, files: tuple[Path, ...], ports: tuple[int, ...]) -> None:
     """
     settings = app.settings
     states = ExporterStates(exporter_limits(settings))
-    if (templates := settings["collector.templates_file"]) is not None:
+    for templates in app.template_files:
         learn_templates(states, templates, 0)
-    primitives = raw_elements(settings)
     folder = CollectorPaths(settings["data_directory"]).flow_log
-    writer = FlowLogWriter(folder, flow_log_limits(settings), primitives)
+    writer = FlowLogWriter(folder, flow_log_limits(settings), settings["collector.raw_elements"])
     pipeline = Pipeline(
         app.decoders,
         states,

@@ -120,8 +120,8 @@ def _guarded(entry: Registered[click.Command]) -> click.Command:
 
 
 def _plugin_commands(ctx: click.Context) -> Mapping[str, Registered[click.Command]]:
-    from appliance.app import registered_commands
     from appliance.plugin_manager import build_plugin_manager
+    from appliance.registrations import registered_commands
     from appliance.settings import read_settings_file
 
     file = read_settings_file(ctx.ensure_object(Invocation).conf_path)

@@ -15,18 +15,17 @@ import click
 from appliance import __version__
 from appliance.app import App
 from appliance.cli.collecting import (
-    PMACCT_VARIABLE,
+    FEED_VARIABLE,
     TABLE_VARIABLE,
     configured,
+    feed_options,
     listen_option,
-    pmacct_options,
     start_logging,
 )
 from appliance.cli.options import command_hint, pass_app
 from appliance.collector.service import CollectorPaths
 from appliance.collector.status import read_status
 from appliance.errors import StartupError
-from appliance.nfacctd.checks import configuration_hints
 from appliance.processes.children import Child
 from appliance.processes.parent import RUN_VARIABLE
 from appliance.processes.supervision import LocalSupervisor, NotRunning, RestartPolicy
@@ -47,7 +46,7 @@ _FORMER_SECONDS = 20.0
 @click.option(
     "--demo", is_flag=True, help="Also start three invented exporters that send to it all day."
 )
-@pmacct_options
+@feed_options
 @pass_app
 def command(
     app: App, listen: tuple[ListenAddress, ...], demo: bool, url: str | None, table: str
@@ -61,7 +60,7 @@ def command(
     os.environ.update({RUN_VARIABLE: str(os.getpid()), **listen_environment(listen)})
     if url:
         # Not on a command line, which everyone may read: there can be a password in it.
-        os.environ.update({PMACCT_VARIABLE: url, TABLE_VARIABLE: table})
+        os.environ.update({FEED_VARIABLE: url, TABLE_VARIABLE: table})
     supervisor = LocalSupervisor(
         pid_file_path(app.settings), collect_command(app.settings, os.environ)
     )
@@ -162,30 +161,30 @@ def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
     paths = CollectorPaths(app.settings["data_directory"])
     return [
         f"NetFlow appliance {__version__}",
-        *_collecting(status, demo),
+        *_collecting(app.settings["collector.engine"], status, demo),
         f"  flow log    {paths.flow_log}",
         f"  API         {' and '.join(urls)} (documentation: {urls[0]}api/docs)",
         *certificate,
         "  stop        Ctrl-C",
-        *(f"  note        {text}" for text in configuration_hints(app.settings)),
+        *(f"  note        {text}" for text in app.overridable.hints()),
         "In another terminal:",
         f"  look        {command_hint('top --last 15m')}",
         f"  token       {command_hint('token create')}  (opens the API for 20 minutes)",
     ]
 
 
-def _collecting(status: dict[str, Any], demo: bool) -> list[str]:
+def _collecting(engine: str, status: dict[str, Any], demo: bool) -> list[str]:
     """Say where flows come from."""
     lines = []
     feed = status.get("feed")
     if status.get("listen"):
         addresses = ", ".join(status["listen"])
         megabytes = status.get("receive_buffer_octets", 0) / 1e6
-        engine = "nfacctd, " if feed else ""
+        receiver = f"{engine}, " if feed else ""
         buffer = "" if feed else f" (receive buffer {megabytes:.0f} MB)"
         port = min(_ports(status))
         lines = [
-            f"  collector   {engine}UDP {addresses}{buffer}",
+            f"  collector   {receiver}UDP {addresses}{buffer}",
             f"  send        NetFlow v5, v9 or IPFIX to UDP port {port} of this machine",
         ]
     if demo:

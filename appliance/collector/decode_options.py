@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 
 from appliance.decoding.results import DecodeOptions, Exporter, ExporterTrust
-from appliance.errors import SettingsError
-from appliance.flows import RawElement, address_halves, address_text
-from appliance.nfacctd.active_config import active_config
-from appliance.nfacctd.primitives import read_primitives
+from appliance.flows import address_halves, address_text
 from appliance.setting_types import Network
 from appliance.settings import Settings
 
@@ -56,28 +51,8 @@ def decode_options(settings: Settings) -> DecodeOptions:
         default_rate=float(settings["collector.default_sampling_rate"]),
         rates=RatesByNetwork(settings["collector.sampling_overrides"]),
         renamed=renamed,
-        raw_elements=raw_elements(settings),
-        header_columns=_header_columns(settings),
+        raw_elements=settings["collector.raw_elements"],
+        header_columns=settings["collector.header_columns"],
         trust_exporter_address=ExporterTrust(settings["collector.trust_exporter_address"]),
         v5_uptime_unit_ms=1000 if settings["collector.netflow_v5_seconds"] else 1,
     )
-
-
-def raw_elements(settings: Settings) -> tuple[RawElement, ...]:
-    """Return the elements that are kept with their octets: those that an
-    aggregate_primitives file names, and those that a table of pmacct needs."""
-    file: Path | None = settings["collector.primitives_file"]
-    named = read_primitives(file).elements if file is not None else ()
-    kept: tuple[RawElement, ...] = ()
-    with suppress(SettingsError):
-        config = active_config(settings)
-        kept = config.kept_elements if config is not None else ()
-    return tuple(dict.fromkeys((*named, *kept)))
-
-
-def _header_columns(settings: Settings) -> tuple[str, ...]:
-    """Return the columns of message headers that a table of pmacct needs."""
-    with suppress(SettingsError):
-        config = active_config(settings)
-        return config.header_columns if config is not None else ()
-    return ()

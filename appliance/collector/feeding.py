@@ -12,17 +12,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from appliance.collector.late_rows import bin_columns, more_than, rows_of_bin
 from appliance.collector.parts import CollectorParts
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, read_status, write_status
-from appliance.contracts import FeedBin, FlowFeed
+from appliance.contracts import Daemon, FeedBin, FlowFeed
 from appliance.errors import ApplianceError, StorageError
 from appliance.flowlog import FlowLogWriter
 from appliance.flows import FlowBatch
+from appliance.guard import PluginError
 from appliance.processes.notification import ALIVE, notify
 from appliance.ratelimit import RateLimited
 
@@ -67,22 +69,6 @@ class TakenBin:
     def is_done(self) -> bool:
         """Whether it was looked at for the last time."""
         return self.looks >= len(LOOKS_AGAIN_SECONDS)
-
-
-class Daemon(Protocol):
-    """The program that fills the table, where we run it."""
-
-    def start(self) -> None:
-        """Start it and wait until it receives."""
-        ...
-
-    def check(self) -> None:
-        """Raise when it ended."""
-        ...
-
-    def stop(self) -> None:
-        """Let it write what it has, and end."""
-        ...
 
 
 class FeedCollector:
@@ -175,6 +161,9 @@ class FeedCollector:
             return
         try:
             self.daemon.check()
+        # A plugin whose look fails, which is counted, says nothing about the program.
+        except PluginError:
+            return
         except ApplianceError as error:
             number = int(self._daemon_ends.get("number", 0)) + 1
             self._daemon_ends = {
@@ -261,11 +250,13 @@ class FeedCollector:
         return {_STATE: {"source": self.feed.source, "position": position, "taken": bins}}
 
     def _finish(self) -> None:
-        if self.daemon is not None:
-            self.daemon.stop()
+        with suppress(PluginError):
+            if self.daemon is not None:
+                self.daemon.stop()
         self.writer.close(self._now_ms())
         self._write_status()
-        self.feed.close()
+        with suppress(PluginError):
+            self.feed.close()
 
     def _write_status(self) -> None:
         listen = self.parts.settings["collector.listen"] if self.daemon is not None else ()

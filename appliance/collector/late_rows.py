@@ -1,7 +1,7 @@
 """What a table has more of than the flow log: rows that came to a bin after it was taken over.
 
-pmacct adds to a bin as long as flows of it are exported: with the start of a flow as its time
-(`nfacctd_time_new: false`), a flow of half an hour comes half an hour late.
+A program that fills a table adds to a bin as long as flows of it are exported: with the start of a
+flow as its time, a flow of half an hour comes half an hour late.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from appliance.guard import GuardedDecoder, GuardedEnricher, PluginFailures
+from appliance.contracts import TemplateFile
+from appliance.guard import GuardedDecoder, GuardedEngine, GuardedEnricher, PluginFailures
 from appliance.settings import Settings
 
 
@@ -26,6 +27,10 @@ class CollectorParts:
     ----------
     failures
         Of plugins in this process.
+    engines
+        By name: what can receive in place of our own receiver.
+    template_files
+        In which the collector keeps templates beside its own file.
     """
 
     settings: Settings
@@ -33,3 +38,5 @@ class CollectorParts:
     enrichers: Sequence[GuardedEnricher]
     failures: PluginFailures
     announce: Announce
+    engines: Mapping[str, GuardedEngine] = field(default_factory=dict)
+    template_files: Sequence[TemplateFile] = ()

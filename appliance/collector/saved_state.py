@@ -15,6 +15,7 @@ from typing import Any
 from appliance.atomic_files import atomic_write
 from appliance.collector.exporter_state import ExporterState, KnownTemplate
 from appliance.collector.exporters import ExporterStates
+from appliance.contracts import SavedTemplate, TemplateFile
 from appliance.decoding.results import NameFact
 from appliance.decoding.sampling.knowledge import (
     ANY_DOMAIN,
@@ -26,7 +27,6 @@ from appliance.decoding.templates.saved import saved_template, whole_number
 from appliance.decoding.templates.template import Template
 from appliance.decoding.templates.timeline import Session, SessionDomain, TemplateChange
 from appliance.flows import address_halves, address_text
-from appliance.nfacctd.templates_file import SavedTemplate, read_templates, write_templates
 
 VERSION = 2
 _READABLE = (1, VERSION)
@@ -66,38 +66,43 @@ def load_states(states: ExporterStates, path: Path, now_ms: int) -> int:
     return bad
 
 
-def save_templates(states: ExporterStates, path: Path) -> None:
-    """Write the newest templates of all exporters as nfacctd does."""
+def save_templates(states: ExporterStates, file: TemplateFile) -> None:
+    """Write the newest templates of all exporters to a file of a plugin.
+
+    Raises
+    ------
+    StorageError
+        It cannot be written.
+    """
     newest = (known for state in states.exporters.values() for known in state.newest)
-    write_templates(
-        path,
-        (
+    file.write(
+        [
             SavedTemplate(
                 address_text(*known.scope.exporter),
                 *(known.scope.domain, known.scope.version, known.template),
             )
             for known in newest
-        ),
+        ]
     )
 
 
-def load_templates(states: ExporterStates, path: Path, now_ms: int) -> int:
-    """Learn the templates of nfacctd's file that are not known yet.
+def load_templates(states: ExporterStates, file: TemplateFile, now_ms: int) -> int:
+    """Learn the templates of a plugin's file that are not known yet.
 
     Returns
     -------
     int
-        How many of its lines were unreadable.
+        How many of its entries were unreadable.
 
     Raises
     ------
-    OSError, ValueError
+    StorageError
         The file cannot be read.
     """
-    found, unusable = read_templates(path)
+    found, unusable = file.read()
     unknown: dict[tuple[SessionDomain, int], Template] = {}
     for saved in found:
-        # nfacctd does not tell the sessions of an exporter apart, so there is no port.
+        # Such a file does not tell the sessions of an exporter apart, so there is no port.
         scope = SessionDomain(*address_halves(saved.address), 0, saved.domain, saved.version)
         template_id = saved.template.template_id
         known = states.exporters.get(scope.exporter)

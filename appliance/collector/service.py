@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
@@ -31,6 +30,7 @@ from appliance.collector.saved_state import (
 )
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import collector_status, write_status
+from appliance.contracts import TemplateFile
 from appliance.errors import StorageError
 from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
@@ -106,8 +106,9 @@ class Collector:
         self.failures, self._announce, self._clock = parts.failures, parts.announce, clock
         self.paths = CollectorPaths(settings["data_directory"])
         self.states = ExporterStates(exporter_limits(settings), named_exporters(settings))
-        primitives = raw_elements(settings)
-        self.writer = FlowLogWriter(self.paths.flow_log, flow_log_limits(settings), primitives)
+        self.writer = FlowLogWriter(
+            self.paths.flow_log, flow_log_limits(settings), settings["collector.raw_elements"]
+        )
         self.share = FairShare(self.states.is_known)
         self.pipeline = Pipeline(
             parts.decoders,
@@ -124,7 +125,7 @@ class Collector:
             gather_seconds=GATHER_SECONDS,
             block_datagrams=RECEIVE_BLOCK_DATAGRAMS,
         )
-        self._templates_file: Path | None = settings["collector.templates_file"]
+        self._template_files = parts.template_files
         self._before: Mapping[str, int] = {}
         self._stopping = False
         self._saved_news = 0
@@ -240,8 +241,8 @@ class Collector:
         """Learn what was known before; what cannot be read keeps nobody from starting."""
         if unreadable := load_states(self.states, self.paths.states, now_ms):
             log.warning("%s: %d unreadable entries left out", self.paths.states, unreadable)
-        if self._templates_file is not None:
-            learn_templates(self.states, self._templates_file, now_ms)
+        for file in self._template_files:
+            learn_templates(self.states, file, now_ms)
 
     def _save_states(self) -> None:
         """Save what restarts need; the more there is, the more seldom."""
@@ -249,10 +250,13 @@ class Collector:
         try:
             save_states(self.states, self.paths.states)
             self._saved_news = self.states.news
-            if self._templates_file is not None:
-                save_templates(self.states, self._templates_file)
         except OSError as error:
             log.warning("templates cannot be saved: %s", error)
+        for file in self._template_files:
+            try:
+                save_templates(self.states, file)
+            except StorageError as error:
+                log.warning("%s", error)
         self._save_seconds = max(_SAVE_SECONDS, (time.monotonic() - began) / _SAVE_SHARE)
 
     def _finish(self) -> None:
@@ -268,15 +272,14 @@ class Collector:
         return int(self._clock() * 1000)
 
 
-def learn_templates(states: ExporterStates, file: Path, now_ms: int) -> None:
-    """Learn what nfacctd's file of templates says; warn of what cannot be read."""
+def learn_templates(states: ExporterStates, file: TemplateFile, now_ms: int) -> None:
+    """Learn what a plugin's file of templates says; warn of what cannot be read."""
     try:
         unreadable = load_templates(states, file, now_ms)
-    except (OSError, ValueError) as error:
-        log.warning("templates file %s: %s", file, error)
-    else:
         if unreadable:
-            log.warning("%s: %d unreadable lines left out", file, unreadable)
+            log.warning("%s: %d unreadable lines left out", file.name, unreadable)
+    except StorageError as error:
+        log.warning("%s", error)
 
 
 def exporter_limits(settings: Settings) -> ExporterLimits:

@@ -30,6 +30,10 @@ from appliance.contracts.checks import (
 from appliance.contracts.decoders import (
     Decoder,
 )
+from appliance.contracts.engines import (
+    Daemon,
+    Engine,
+)
 from appliance.contracts.enrichers import (
     Enricher,
 )
@@ -41,6 +45,10 @@ from appliance.contracts.feeds import (
 )
 from appliance.contracts.metrics import (
     MetricsCollector,
+)
+from appliance.contracts.overrides import (
+    Overrides,
+    OverridingFile,
 )
 from appliance.contracts.queries import (
     MEASURES,
@@ -73,6 +81,10 @@ from appliance.contracts.stores import (
     LogLoader,
     StoreFactory,
 )
+from appliance.contracts.template_files import (
+    SavedTemplate,
+    TemplateFile,
+)
 
 __all__ = [
     "ADMINISTRATOR",
@@ -95,9 +107,11 @@ __all__ = [
     "AuditEntry",
     "BackupPart",
     "Check",
+    "Daemon",
     "Decoder",
     "Dimension",
     "Direction",
+    "Engine",
     "Enricher",
     "ExporterRecord",
     "FeedBin",
@@ -112,12 +126,16 @@ __all__ = [
     "Measure",
     "MeasureName",
     "MetricsCollector",
+    "Overrides",
+    "OverridingFile",
     "Principal",
     "Problem",
     "Registered",
     "Route",
+    "SavedTemplate",
     "Selection",
     "StoreFactory",
+    "TemplateFile",
     "TopAnswer",
     "User",
     "UserChange",

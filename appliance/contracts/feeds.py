@@ -23,13 +23,12 @@ class FeedOrder:
     Attributes
     ----------
     url
-        Of the database, as in the settings; empty: the tables that the collector
-        configuration in force fills.
+        Of the database, as in the settings.
     table
         Its name.
     """
 
-    url: str = ""
+    url: str
     table: str = "acct"
 
 

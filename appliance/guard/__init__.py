@@ -7,12 +7,14 @@ hooks return at start.
 """
 
 from appliance.guard.batches import GuardedDecoder, GuardedEnricher
+from appliance.guard.engines import GuardedEngine
 from appliance.guard.failures import PluginError, PluginFailures
 from appliance.guard.guards import Guard, GuardedObject, guarded
 
 __all__ = [
     "Guard",
     "GuardedDecoder",
+    "GuardedEngine",
     "GuardedEnricher",
     "GuardedObject",
     "PluginError",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, cast
 
 from appliance.contracts import (
@@ -19,10 +21,13 @@ from appliance.contracts import (
     Finding,
     LoadReport,
     Measure,
+    Overrides,
     Principal,
+    SavedTemplate,
     TopAnswer,
     User,
 )
+from appliance.decoding.templates.template import Template
 from appliance.guard.batches import checked_batch
 from appliance.guard.guards import Contract
 from appliance.guard.values import (
@@ -37,6 +42,7 @@ from appliance.guard.values import (
     pair_of_ints,
     whole,
 )
+from appliance.settings import EffectiveSetting
 
 _texts = list_of(str)
 
@@ -159,6 +165,26 @@ FEED = Contract(
 )
 """`appliance.contracts.FlowFeed`."""
 
+
+def _templates_read(value: object) -> tuple[list[SavedTemplate], int]:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(f"expected templates and a number, found {type(value).__name__}")
+    templates, unusable = list_of(SavedTemplate)(value[0]), whole(value[1])
+    for address, domain, version, template in templates:
+        ip_address(of_type(address, str))
+        all_exactly((domain, version), int)
+        of_type(template, Template)
+    return templates, unusable
+
+
+TEMPLATE_FILE = Contract(
+    {"read": _templates_read, "write": nothing}, attributes={"name": instance(str)}
+)
+"""`appliance.contracts.TemplateFile`."""
+
+DAEMON = Contract({"start": nothing, "check": nothing, "stop": nothing})
+"""`appliance.contracts.Daemon`."""
+
 ACCOUNTS = Contract(
     {
         "users": list_of(User),
@@ -190,6 +216,27 @@ ACCOUNTS = Contract(
 
 BACKUP = Contract({"save": nothing, "restore": nothing}, attributes={"name": instance(str)})
 """`appliance.contracts.BackupPart`."""
+
+
+def _overrides(value: object) -> list[Overrides]:
+    overrides = list_of(Overrides)(value)
+    for each in overrides:
+        of_type(each.file, Path)
+        all_exactly(mapping(each.values), str)
+    return overrides
+
+
+OVERRIDES = Contract(
+    {
+        "active": _overrides,
+        "upcoming": _overrides,
+        "activate": nothing,
+        "version": instance(str),
+        "lines": list_of(EffectiveSetting),
+        "hints": _texts,
+    }
+)
+"""`appliance.contracts.OverridingFile`."""
 
 
 def _metric_families(value: object) -> list[Any]:

@@ -13,9 +13,11 @@ import numpy as np
 from appliance.contracts import Route
 from appliance.core_settings import Setting
 from appliance.flows import OCTETS_PREFIX, Column
+from appliance.guard.methods import OVERRIDES, TEMPLATE_FILE
 from appliance.guard.values import all_exactly, mapping, of_type, whole
 
 _COLUMN_NAME = re.compile("[a-z][a-z0-9_]{0,62}")
+_ENGINE_NAME = re.compile("[a-z][a-z0-9_]*")
 _COLUMN_DTYPES = ("u1", "u2", "u4", "u8", "i8", "f8", "O")
 
 
@@ -102,6 +104,22 @@ def _backup(value: object) -> None:
         raise ValueError(f"expected letters, digits and -, found {name!r}")
 
 
+def _overriding_file(value: object) -> None:
+    OVERRIDES.check(value)
+
+
+def _engine(value: object) -> None:
+    name = of_type(_attribute(value, "name"), str)
+    if not _ENGINE_NAME.fullmatch(name):
+        raise ValueError(f"expected a name of small letters, digits and _, found {name!r}")
+    _method(value, "feed")
+    _method(value, "daemon")
+
+
+def _template_file(value: object) -> None:
+    TEMPLATE_FILE.check(value)
+
+
 def _command(value: object) -> None:
     of_type(of_type(value, click.Command).name, str)
 
@@ -127,9 +145,12 @@ def _metrics(value: object) -> None:
 
 REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_settings": _setting,
+    "settings_overrides": _overriding_file,
     "register_columns": _column,
     "register_decoders": _decoder,
     "register_enrichers": _function,
+    "register_engines": _engine,
+    "register_template_files": _template_file,
     "register_stores": _store,
     "register_loaders": _loader,
     "register_routes": _route,

@@ -1,4 +1,4 @@
-"""What collects: our own receiver, nfacctd with a feed of its tables, or a feed alone."""
+"""What collects: our own receiver, an engine of a plugin with a feed of its tables, or a feed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import Protocol
 from appliance.collector.feeding import FeedCollector
 from appliance.collector.parts import CollectorParts
 from appliance.collector.service import Collector
-from appliance.contracts import FAIL, HINT, OK, FeedOrder, Finding, FlowFeed
-from appliance.errors import ApplianceError, SettingsError
-from appliance.nfacctd.active_config import active_config
-from appliance.processes.nfacctd_process import NfacctdProcess, nfacctd_program
+from appliance.contracts import FeedOrder, FlowFeed
+from appliance.errors import SettingsError
 from appliance.setting_types import ListenAddress
-from appliance.settings import NFACCTD, Settings
 
 OpenFeed = Callable[[FeedOrder], FlowFeed]
 """Opens a feed of tables that somebody else fills.
@@ -22,7 +19,7 @@ It raises SettingsError when no plugin reads them.
 """
 
 
-class Engine(Protocol):
+class FlowLogFiller(Protocol):
     """Fills the flow log of one data directory."""
 
     def start(self) -> None:
@@ -42,19 +39,19 @@ class Engine(Protocol):
         ...
 
 
-def engine_of(
+def filler_of(
     parts: CollectorParts,
     open_feed: OpenFeed,
     listen: Sequence[ListenAddress] = (),
-    pmacct: FeedOrder | None = None,
-) -> Engine:
-    """Return the engine that is asked for, not started.
+    order: FeedOrder | None = None,
+) -> FlowLogFiller:
+    """Return what is configured to fill the flow log, not started.
 
     Parameters
     ----------
     listen
         Addresses from the command line, before those of the settings.
-    pmacct
+    order
         A table that somebody else fills, in place of receiving.
 
     Raises
@@ -62,32 +59,11 @@ def engine_of(
     SettingsError
         The configuration does not fit the engine.
     """
-    if pmacct is not None:
-        return FeedCollector(parts, open_feed(pmacct))
-    settings = parts.settings
-    if settings["collector.engine"] != NFACCTD:
+    if order is not None:
+        return FeedCollector(parts, open_feed(order))
+    engine = parts.engines.get(parts.settings["collector.engine"])
+    if engine is None:
         return Collector(parts, tuple(listen) or None)
     if listen:
-        raise SettingsError("nfacctd listens where its configuration says", key="--listen")
-    feed = open_feed(FeedOrder())
-    config = active_config(settings)
-    if config is None:
-        raise SettingsError("nfacctd needs a configuration", key="collector.config")
-    return FeedCollector(parts, feed, NfacctdProcess(config, settings["data_directory"]))
-
-
-def check_engine(settings: Settings, open_feed: OpenFeed) -> list[Finding]:
-    """Look at what the engine nfacctd needs, and at what its tables lack."""
-    if settings["collector.engine"] != NFACCTD:
-        return []
-    try:
-        program = nfacctd_program()
-        feed = open_feed(FeedOrder())
-        try:
-            lacks = feed.check()
-        finally:
-            feed.close()
-    except ApplianceError as error:
-        return [Finding(FAIL, "nfacctd", str(error))]
-    found = Finding(OK, "nfacctd", f"{program} fills {feed.source}")
-    return [found, *(Finding(HINT, "nfacctd", text) for text in lacks)]
+        raise SettingsError(f"{engine.name} listens where its configuration says", key="--listen")
+    return FeedCollector(parts, engine.feed(), engine.daemon())

@@ -1,6 +1,6 @@
-"""The names of our own tables, in both databases; those of pmacct are what its configuration says.
+"""The names of our own tables, in both databases; others are named by configurations.
 
-Each begins with `appliance_`: a database can be pmacct's too, or another application's.
+Each begins with `appliance_`: a database can be another application's too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SIGN_IN_ATTEMPTS = "appliance_sign_in_attempts"
 SIGN_IN_CLIENT = "appliance_sign_in_client"
 AUDIT = "appliance_audit"
 
-# A database with tables of pmacct: how far each is, and rows on their way into one.
+# A database with tables that others name: how far each is, and rows on their way into one.
 TABLE_PROGRESS = "appliance_progress"
 PURGED_ROWS = "appliance_purge"
 

@@ -167,7 +167,7 @@ def _check_store(parts: WebParts) -> Finding:
     if not place.startswith("//") and not file.exists():
         return Finding(OK, "flow database", f"{file} will be made")
     try:
-        store = store_opener(parts.stores, parts.base_settings)()
+        store = store_opener(parts.stores, parts.overridable)()
         try:
             facts = store.health()
         finally:

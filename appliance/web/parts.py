@@ -16,6 +16,7 @@ from appliance.contracts import (
 )
 from appliance.guard import PluginFailures
 from appliance.settings import Settings
+from appliance.settings_overrides import OverridableSettings
 
 OpenAccounts = Callable[[], AccountStore]
 PrincipalFrom = Callable[[Mapping[str, Any], OpenAccounts], Principal | None]
@@ -27,8 +28,8 @@ class WebParts:
 
     Attributes
     ----------
-    base_settings
-        What a collector configuration is applied to; it may change while the server runs.
+    overridable
+        What other files decide may change while the server runs.
     open_accounts
         Raises StorageError when no plugin keeps accounts, or they cannot be opened now.
     has_accounts
@@ -40,7 +41,7 @@ class WebParts:
     """
 
     settings: Settings
-    base_settings: Settings
+    overridable: OverridableSettings
     routes: Sequence[Registered[Route]]
     metrics: tuple[MetricsCollector, ...]
     stores: Mapping[str, StoreFactory]

@@ -12,9 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from appliance.contracts import FlowStore, StoreFactory
 from appliance.errors import SettingsError, StorageError
-from appliance.nfacctd.active_config import active_config, active_version, config_from_file
-from appliance.nfacctd.overrides import with_overrides
-from appliance.settings import Settings
+from appliance.settings_overrides import OverridableSettings
 from appliance.stores import store_factory
 from appliance.web.parts import WebParts
 
@@ -72,13 +70,13 @@ class StoreAccess(Generic[S]):
 
 
 def flow_store_access(parts: WebParts) -> StoreAccess[FlowStore]:
-    """Return the way to the store of flows; it changes with the collector's configuration."""
-    open_store = store_opener(parts.stores, parts.base_settings)
-    return StoreAccess(open_store, lambda: active_version(parts.base_settings))
+    """Return the way to the store of flows; it changes with what other files decide."""
+    open_store = store_opener(parts.stores, parts.overridable)
+    return StoreAccess(open_store, parts.overridable.version)
 
 
 def store_opener(
-    stores: Mapping[str, StoreFactory], base_settings: Settings
+    stores: Mapping[str, StoreFactory], overridable: OverridableSettings
 ) -> Callable[[], FlowStore]:
     """Return a function that opens the store that the configuration names at that moment.
 
@@ -87,8 +85,7 @@ def store_opener(
 
     def open_store() -> FlowStore:
         try:
-            settings = with_overrides(base_settings, active_config(base_settings))
-            opener = store_factory(stores, settings)
+            opener = store_factory(stores, overridable.active())
         except SettingsError as error:
             raise StorageError(str(error)) from None
         if opener is None:
@@ -105,9 +102,7 @@ def preflight_of(parts: WebParts) -> Callable[[], None]:
     """
 
     def preflight() -> None:
-        base = parts.base_settings
-        settings = with_overrides(base, config_from_file(base))
-        opener = store_factory(parts.stores, settings)
+        opener = store_factory(parts.stores, parts.overridable.upcoming())
         if opener is None:
             return
         store = opener()

@@ -18,10 +18,10 @@ import numpy as np
 
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, Maintainer
 from appliance.flows import COLUMN, FlowBatch, address_halves
-from appliance.nfacctd.effective import read_effective
-from appliance.plugins.pmacct.destination import Destination
-from appliance.plugins.pmacct.loader import PmacctLoader
-from appliance.plugins.pmacct.plan import table_plans
+from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.plugins.pmacct.tables.destination import Destination
+from appliance.plugins.pmacct.tables.loader import PmacctLoader
+from appliance.plugins.pmacct.tables.plan import table_plans
 from tests.sql.mariadb import MariaDb
 
 GOALS = {"sqlite3": 4.0, "mysql": 2.0}

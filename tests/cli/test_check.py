@@ -234,17 +234,6 @@ def test_python_when_old_then_fail(found, monkeypatch):
     assert environment._check_python().text == "3.10.2 is too old: install 3.11 or newer"
 
 
-def test_primitives_when_file_is_missing_or_odd_then_said(found, tmp_path):
-    option = "collector.primitives_file: ../p.lst\n"
-    assert found("primitives") == []
-    (finding,) = found("primitives", option)
-    assert finding.status == FAIL
-    (tmp_path / "p.lst").write_text("name=a field_type=1 len=8 semantics=u_int\nname=b\n")
-    read, odd = found("primitives", option)
-    assert (read.status, read.text) == (OK, f"1 in {tmp_path}/p.lst")
-    assert (odd.status, odd.text) == (HINT, f"{tmp_path}/p.lst:2: Invalid entry: name=b")
-
-
 @pytest.mark.parametrize("form", [("--settings",), ("--json",)])
 def test_check_when_a_setting_holds_a_password_then_never_shown(capsys, conf, form):
     url = "mysql://me:p@ss:word@127.0.0.1:9/x"

@@ -11,6 +11,7 @@ from appliance.cli.options import run_command_line
 from appliance.collector.saved_state import save_templates
 from appliance.flowlog import FlowSearch
 from appliance.flowlog.questions import FlowQuestion
+from appliance.plugins.pmacct.engine.templates_file import TemplatesFile
 from tests.asking import totals
 from tests.decoding.building import BASIC, V9, a_set, basic, decode, template, write_pcap
 
@@ -54,7 +55,7 @@ def test_import_when_the_capture_lacks_a_template_then_it_is_taken_from_the_temp
     conf_path: str, tmp_path: Path, known: bool
 ) -> None:
     told = V9.message(V9.templates(template(300 if known else 301, *BASIC)))
-    save_templates(decode(told).states, tmp_path / "templates")
+    save_templates(decode(told).states, TemplatesFile(tmp_path / "templates"))
     with (tmp_path / "conf" / "appliance.yml").open("a") as file:
         file.write("collector:\n  templates_file: ../templates\n")
     write_pcap(tmp_path / "data.pcap", [(0, V9.message(a_set(300, basic("10.9.9.9"))))])

@@ -23,8 +23,8 @@ from appliance.contracts import FlowStore, Selection
 from appliance.flowlog import FlowSearch
 from appliance.flowlog.schema import arrow_type
 from appliance.flows import FlowBatch
-from appliance.plugins.pmacct.feed import FeedPlan, TableFeed
-from appliance.plugins.pmacct.source import SourceTable
+from appliance.plugins.pmacct.feed.source import SourceTable
+from appliance.plugins.pmacct.feed.table_feed import FeedPlan, TableFeed
 from tests.asking import Totals, totals
 from tests.sql.mariadb import MariaDb
 

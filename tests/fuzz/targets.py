@@ -28,11 +28,11 @@ from appliance.errors import ApplianceError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, journal
 from appliance.flowlog.conditions import where_branches
 from appliance.flows import FlowBatch
-from appliance.nfacctd.config import read_config
-from appliance.nfacctd.pre_tag_map import read_rules
-from appliance.nfacctd.primitives import read_primitives
-from appliance.nfacctd.templates_file import read_templates
 from appliance.plugins.auth.tokens import claims_of
+from appliance.plugins.pmacct.configuration.config import read_config
+from appliance.plugins.pmacct.configuration.primitives import read_primitives
+from appliance.plugins.pmacct.engine.templates_file import read_templates
+from appliance.plugins.pmacct.maps.pre_tag_map import read_rules
 from appliance.privileged.interfaces import parse
 from appliance.privileged.protocol import BadRequest, parsed
 from appliance.query.language.duckdb import parse_conditions

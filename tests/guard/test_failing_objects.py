@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from appliance.contracts import LoadReport
+from appliance.collector.parts import CollectorParts
+from appliance.collector.service import Collector
+from appliance.contracts import LoadReport, SavedTemplate
+from appliance.decoding.templates.template import FieldSpecifier, Template
 from appliance.flowlog import Cursor
 from appliance.guard import (
     PluginError,
     PluginFailures,
     guarded,
 )
-from appliance.guard.methods import ACCOUNTS, BACKUP, FEED, LOADER, METRICS, STORE
+from appliance.guard.methods import (
+    ACCOUNTS,
+    BACKUP,
+    DAEMON,
+    FEED,
+    LOADER,
+    METRICS,
+    OVERRIDES,
+    STORE,
+    TEMPLATE_FILE,
+)
 from appliance.processes.loader import StoreFiller
+from appliance.settings import SettingsFile
 from tests.guard.failing import RAISERS, guard_of, returning
 
 
@@ -37,6 +52,8 @@ class Loader:
         return 0
 
 
+TEMPLATE = Template(300, (FieldSpecifier(8, 4),))
+A_TEMPLATE = ("192.0.2.1", 1, 9, TEMPLATE)
 BAD_CURSORS = [(1,), ("a", "b"), (-1, 0), 7, [1, 2]]
 BAD_REPORTS = [None, 42, LoadReport(rows="x"), LoadReport(warnings=[5])]  # type: ignore[arg-type,list-item]
 
@@ -72,6 +89,9 @@ CONTRACTS = {
     "accounts": ACCOUNTS,
     "backup": BACKUP,
     "metrics": METRICS,
+    "overrides": OVERRIDES,
+    "daemon": DAEMON,
+    "templates": TEMPLATE_FILE,
 }
 METHODS = [(part, name) for part, contract in CONTRACTS.items() for name in (contract.methods)]
 
@@ -135,3 +155,54 @@ def test_feed_when_its_iterator_fails_in_the_middle_then_what_came_before_stays(
         with pytest.raises(PluginError):
             list(value.bins("", 0.0))
     assert failures.total == 3 + len(RAISERS)
+
+
+BAD_TEMPLATES = [
+    None,
+    [],
+    ([], "0"),
+    ([42], 0),
+    ([SavedTemplate("here", 1, 9, TEMPLATE)], 0),
+    ([SavedTemplate("192.0.2.1", "1", 9, TEMPLATE)], 0),  # type: ignore[arg-type]
+    ([SavedTemplate("192.0.2.1", 1, 9, None)], 0),  # type: ignore[arg-type]
+]
+
+
+class Templates:
+    """A file of one template, which does one thing when it is read or written."""
+
+    name = "file"
+
+    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+        self._function = function
+        self.written: list[SavedTemplate] = []
+
+    def read(self) -> Any:
+        return self._function() if self._function else ([SavedTemplate(*A_TEMPLATE)], 0)
+
+    def write(self, saved: list[SavedTemplate]) -> Any:
+        self.written = saved
+        return self._function() if self._function else None
+
+
+@pytest.mark.parametrize("function", [*RAISERS, *map(returning, BAD_TEMPLATES)])
+def test_template_file_when_it_fails_endlessly_then_the_next_is_read_and_written(
+    function: Callable[..., Any], tmp_path: Path
+) -> None:
+    failures, good = PluginFailures(), Templates()
+    files = [
+        guarded(guard_of("templates", failures), each, TEMPLATE_FILE)
+        for each in (Templates(function), good)
+    ]
+    tree = {"data_directory": str(tmp_path), "collector": {"listen": "127.0.0.1:0"}}
+    settings = SettingsFile(None, tmp_path, tree).settings()
+    parts = CollectorParts(settings, (), (), failures, lambda *_, **__: None, {}, files)
+    collector = Collector(parts)
+    collector.start()
+    collector.states.news += 1
+    for _ in range(3):
+        collector._save_states()
+    collector.stop()
+    collector.run()
+    assert failures.report()["site"]["templates"]["count"] >= 1
+    assert [saved[:3] for saved in good.written] == [A_TEMPLATE[:3]]

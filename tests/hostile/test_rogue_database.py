@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SettingsError, StorageError
-from appliance.plugins.pmacct.destination import Destination
-from appliance.plugins.pmacct.source import SourceTable
+from appliance.plugins.pmacct.feed.source import SourceTable
+from appliance.plugins.pmacct.tables.destination import Destination
 from appliance.sql.addresses import database_address
 from appliance.sql.appliance_database import appliance_database
 from appliance.sql.copies import MysqlDump

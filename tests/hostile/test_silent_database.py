@@ -15,7 +15,7 @@ from appliance.accounts.secret import read_secret, secret_path
 from appliance.contracts import USER
 from appliance.errors import StorageError
 from appliance.plugins.auth.tokens import role_token
-from appliance.plugins.pmacct.source import SourceTable
+from appliance.plugins.pmacct.feed.source import SourceTable
 from appliance.sql import database as database_module
 from appliance.sql.appliance_database import appliance_database
 from appliance.traffic.generator import ExporterProfile

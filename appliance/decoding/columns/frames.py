@@ -5,7 +5,7 @@ Exporters that sample packets (RFC 5477) may send nothing but the first octets o
 or of its payload (ipPayloadPacketSection 314). Such a record is one packet. Its headers fill the
 columns that no element of its own fills: Ethernet (IEEE 802.3, VLAN tags of 802.1Q and 802.1ad),
 MPLS (RFC 3032), IPv4 (RFC 791) and IPv6 (RFC 8200) with its extension headers, ports, TCP flags,
-type and code of ICMP. A tunnel's packet counts by its outer header, as in nfacctd.
+type and code of ICMP. A tunnel's packet counts by its outer header.
 
 All rows of a group are walked at once, a header a step; each step is bounded, and a header counts
 only when all of it is there, so hostile octets end the walk of their row and nothing else.

@@ -13,10 +13,10 @@ import click
 from appliance.app import App
 from appliance.cli.options import pass_app
 from appliance.errors import SettingsError
-from appliance.nfacctd.active_config import config_from_file
+from appliance.plugins.pmacct.configuration.active_config import config_from_file
 
 if TYPE_CHECKING:
-    from appliance.plugins.pmacct.plan import TablePlan
+    from appliance.plugins.pmacct.tables.plan import TablePlan
     from appliance.sql.addresses import DatabaseAddress
 
 
@@ -28,10 +28,10 @@ def make_tables(app: App) -> None:
     For the engine nfacctd, which expects them. A table that is there stays as it is; one with
     variables in its name is nfacctd's own business (sql_table_schema).
     """
-    from appliance.plugins.pmacct.plan import table_plans
-    from appliance.plugins.pmacct.tables import is_dynamic
+    from appliance.plugins.pmacct.tables.plan import table_plans
+    from appliance.plugins.pmacct.tables.sql_tables import is_dynamic
 
-    config = config_from_file(app.base_settings)
+    config = config_from_file(app.settings)
     if config is None:
         raise SettingsError("there is no collector configuration", key="collector.config")
     plans, _ = table_plans(config)
@@ -49,8 +49,8 @@ def make_table(plan: TablePlan, database: DatabaseAddress) -> bool:
     StorageError
         The database is away, or refuses it.
     """
-    from appliance.plugins.pmacct.destination import Destination
-    from appliance.plugins.pmacct.tables import Target, create_statements
+    from appliance.plugins.pmacct.tables.destination import Destination
+    from appliance.plugins.pmacct.tables.sql_tables import Target, create_statements
 
     destination = Destination(database)
     target = Target(plan.table, int(time.time()), {})

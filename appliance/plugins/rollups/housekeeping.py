@@ -92,9 +92,9 @@ def health(database: SqlDatabase, log: Path, now: float) -> Mapping[str, Any]:
 
 
 def flow_log_columns() -> dict[str, dict[str, Any]]:
-    """Describe the columns of the flow log under the names that pmacct's tables give them."""
-    names = {column.pmacct: column for column in reversed(COLUMNS) if column.pmacct}
-    return {str(column.pmacct): _described(column.name) for column in reversed(names.values())}
+    """Describe the columns of the flow log under their names in SQL tables."""
+    names = {column.sql_name: column for column in reversed(COLUMNS) if column.sql_name}
+    return {str(column.sql_name): _described(column.name) for column in reversed(names.values())}
 
 
 def _described(name: str) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class SqlStore:
             return self._exact.bin_at(moment, sizes, self._clock())
 
     def columns(self) -> Mapping[str, Mapping[str, Any]]:
-        """Describe the columns of the flow log under their names in pmacct's tables."""
+        """Describe the columns of the flow log under their names in SQL tables."""
         return flow_log_columns()
 
     def exporters(self) -> list[ExporterRecord]:

@@ -16,15 +16,14 @@ import pymysql
 
 from appliance.app import build_app
 from appliance.cli.import_ import _blocks
-from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.service import exporter_limits, flow_log_limits
 from appliance.decoding.messages.block import block_of
 from appliance.flowlog import FlowLogWriter
-from appliance.nfacctd.effective import read_effective
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins.pmacct.loader import PmacctLoader
+from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.plugins.pmacct.tables.loader import PmacctLoader
 from appliance.settings import SettingsFile
 from tests.plugins.pmacct.world import plain
 from tests.sql.mariadb import MariaDb
@@ -125,7 +124,7 @@ def fill_tables(folder: Path, config: Path, capture: Path) -> PmacctLoader:
     settings = app.settings
     states = ExporterStates(exporter_limits(settings))
     limits = flow_log_limits(settings)
-    writer = FlowLogWriter(folder / "flowlog", limits, raw_elements(settings))
+    writer = FlowLogWriter(folder / "flowlog", limits, settings["collector.raw_elements"])
     pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
     writer.start()
     for datagrams in _blocks(capture, ()):

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from appliance.errors import StorageError
-from appliance.nfacctd.effective import read_effective
-from appliance.plugins.pmacct.loader import PmacctLoader
+from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.plugins.pmacct.tables.loader import PmacctLoader
 
 
 def main(config: Path, log: Path, now: float) -> None:

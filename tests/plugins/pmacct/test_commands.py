@@ -9,9 +9,9 @@ import pytest
 from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.nfacctd.active_config import config_from_file
-from appliance.plugins.pmacct.destination import Destination
-from appliance.plugins.pmacct.plan import table_plans
+from appliance.plugins.pmacct.configuration.active_config import config_from_file
+from appliance.plugins.pmacct.tables.destination import Destination
+from appliance.plugins.pmacct.tables.plan import table_plans
 
 CONFIGURATION = """\
 plugins: {kind}[all], {kind}[dynamic]
@@ -46,7 +46,7 @@ def make_tables(folder, capsys) -> str:
 def test_make_tables_when_one_is_missing_then_it_is_made_once(folder, capsys):
     assert make_tables(folder, capsys) == "table flows_of_all of all: made\n"
     assert make_tables(folder, capsys) == "table flows_of_all of all: is there\n"
-    config = config_from_file(open_app(folder).base_settings)
+    config = config_from_file(open_app(folder).settings)
     destination = Destination(table_plans(config)[0][0].place)
     try:
         with destination.transaction():

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.nfacctd.time_slots import History, parse_history
-from appliance.plugins.pmacct.history import bins, grid_start
+from appliance.plugins.pmacct.configuration.time_slots import History, parse_history
+from appliance.plugins.pmacct.tables.history import bins, grid_start
 
 ZONE = ZoneInfo("America/New_York")
 SPRING, AUTUMN = datetime.datetime(2027, 3, 14), datetime.datetime(2027, 11, 7)
@@ -31,7 +31,7 @@ def new_york(monkeypatch):
 
 
 def _forget_offsets() -> None:
-    from appliance.plugins.pmacct import history
+    from appliance.plugins.pmacct.tables import history
 
     history._utc_offset.cache_clear()
 

@@ -14,16 +14,15 @@ import numpy as np
 import pytest
 
 from appliance.app import build_app
-from appliance.collector.decode_options import raw_elements
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.messages.block import block_of
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
-from appliance.nfacctd.effective import read_effective
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins.pmacct import new_tables
-from appliance.plugins.pmacct.loader import PmacctLoader
+from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.plugins.pmacct.tables import new_tables
+from appliance.plugins.pmacct.tables.loader import PmacctLoader
 from appliance.settings import SettingsFile
 from appliance.traffic.captures import read_capture
 from tests.decoding.building import write_pcap
@@ -81,7 +80,9 @@ class Printing:
         app = build_app(
             build_plugin_manager(entry_points=()), SettingsFile(None, self.folder, tree)
         )
-        writer = FlowLogWriter(self.folder / "flowlog", FlowLogLimits(), raw_elements(app.settings))
+        writer = FlowLogWriter(
+            self.folder / "flowlog", FlowLogLimits(), app.settings["collector.raw_elements"]
+        )
         states = ExporterStates(ExporterLimits())
         pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
         writer.start()

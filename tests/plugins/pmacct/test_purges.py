@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from appliance.errors import StorageError
-from appliance.nfacctd.effective import read_effective
-from appliance.nfacctd.overrides import overrides
-from appliance.plugins.pmacct import destination
-from appliance.plugins.pmacct.destination import Destination
+from appliance.plugins.pmacct.configuration.overrides import overrides
+from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.plugins.pmacct.tables import destination
+from appliance.plugins.pmacct.tables.destination import Destination
 from appliance.sql.addresses import database_address
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import TABLE_PROGRESS

@@ -15,9 +15,9 @@ import pytest
 
 from appliance.errors import SettingsError, StorageError
 from appliance.flows import FlowBatch, address_text
-from appliance.plugins.pmacct.feed import FeedPlan, TableFeed
-from appliance.plugins.pmacct.feed_names import ApplicationNames
-from appliance.plugins.pmacct.source import SourceTable
+from appliance.plugins.pmacct.feed.feed_names import ApplicationNames
+from appliance.plugins.pmacct.feed.source import SourceTable
+from appliance.plugins.pmacct.feed.table_feed import FeedPlan, TableFeed
 from tests.sql.mariadb import MariaDb
 
 NOW = 1_700_000_000.0

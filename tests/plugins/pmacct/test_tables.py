@@ -7,9 +7,9 @@ import pytest
 
 from appliance.errors import StorageError
 from appliance.flows import address_halves
-from appliance.nfacctd.effective import read_effective
-from appliance.plugins.pmacct import new_tables
-from appliance.plugins.pmacct.plan import table_plans
+from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.plugins.pmacct.tables import new_tables
+from appliance.plugins.pmacct.tables.plan import table_plans
 from tests.plugins.pmacct.world import START, PmacctWorld, local
 
 V1 = "mac_src mac_dst ip_src ip_dst src_port dst_port ip_proto packets bytes"

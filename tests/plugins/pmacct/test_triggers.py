@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.nfacctd.effective import read_effective
-from appliance.plugins.pmacct.loader import PmacctLoader
-from appliance.plugins.pmacct.triggers import Trigger, TriggerRunner
+from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.plugins.pmacct.tables.loader import PmacctLoader
+from appliance.plugins.pmacct.tables.triggers import Trigger, TriggerRunner
 from tests.plugins.pmacct.world import START, PmacctWorld
 
 PRINTED = "aggregate: src_host\nprint_output: csv\nprint_output_file: out/%H%M.csv\n"

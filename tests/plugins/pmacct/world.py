@@ -14,8 +14,8 @@ import pymysql
 
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import COLUMN, FlowBatch, RecordKind, address_halves, octets_column
-from appliance.nfacctd.effective import read_effective
-from appliance.plugins.pmacct.loader import PmacctLoader
+from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.plugins.pmacct.tables.loader import PmacctLoader
 from tests.sql.mariadb import MariaDb
 
 START = 1_801_429_260

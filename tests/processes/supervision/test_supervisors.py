@@ -24,8 +24,8 @@ from appliance.processes.supervision import (
     Supervisor,
     supervisor_of,
 )
-from tests.collector.nfacctd import NFACCTD, use_nfacctd
 from tests.collector.running import RunningCollector
+from tests.plugins.pmacct.nfacctd import NFACCTD, use_nfacctd
 from tests.processes.supervision.contract import SupervisorContract
 
 

@@ -1,1 +1,0 @@
-"""pmacct's configuration as nfacctd reads it: what a site already has keeps working here."""

@@ -1,0 +1,1 @@
+"""Tables that nfacctd fills, read back as flows."""

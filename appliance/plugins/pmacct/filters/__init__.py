@@ -1,0 +1,1 @@
+"""Which rows a table takes: `aggregate_filter` in libpcap's language, and tags."""

@@ -1,0 +1,1 @@
+"""The files of rules and networks that a configuration names: tags, sampling, AS numbers."""

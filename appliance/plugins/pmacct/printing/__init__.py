@@ -1,0 +1,1 @@
+"""The plugin `print`: the same rows as lines of files or standard output."""
