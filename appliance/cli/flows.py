@@ -145,17 +145,19 @@ def answer(
     """
     now_ms = int(time.time() * 1000)
     since_ms, until_ms = time_range(given["last"], given["since"], given["until"], now_ms)
-    texts = (*given.get("conditions", ()), *given.get("where", ()))
-    from appliance.query.language.duckdb import parse_conditions
-
-    conditions = parse_conditions(texts)
-    common = {"since_ms": since_ms, "until_ms": until_ms, "conditions": conditions}
     directory, limits = where_and_how(ctx, given)
 
     from appliance.flowlog.output import write_answer, write_text
     from appliance.flowlog.search import FlowSearch
+    from appliance.query.language.duckdb import parse_conditions
+    from appliance.query.language.words import filter_texts
+    from appliance.query.names import LogNames
 
     search = FlowSearch(directory, limits)
+    names = LogNames(search)
+    texts = (*filter_texts(given.get("conditions", ()), names), *given.get("where", ()))
+    conditions = parse_conditions(texts, names)
+    common = {"since_ms": since_ms, "until_ms": until_ms, "conditions": conditions}
     table, tabulate = ask(search, common)
     if given["form"] == "table":
         write_text(tabulate(), given["output"])

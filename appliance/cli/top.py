@@ -102,18 +102,14 @@ def engine_of(ctx: click.Context, search: FlowSearch, directory: Path | None) ->
 def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the dimensions that words begin with, and the conditions that follow.
 
-    A first word that is neither is a dimension that is not known.
+    A single word that is neither is a dimension that is not known.
     """
     place = 0
-    while place < len(words) and (
-        is_dimension(words[place]) or (place == 0 and not _is_condition(words[0]))
-    ):
+    while place < len(words) and is_dimension(words[place]):
         place += 1
+    if len(words) == 1 and not place and not any(sign in words[0] for sign in "=<>~ "):
+        place = 1
     return tuple(words[:place]), tuple(words[place:])
-
-
-def _is_condition(word: str) -> bool:
-    return any(sign in word for sign in "=<>~ ")
 
 
 def _measure_of(order: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from appliance import SIGNED_IN, Principal, RequestError, Route, Settings, hookimpl
 from appliance.query.dimensions import dimensions
@@ -26,6 +26,9 @@ from appliance.query.turns import QueryTurns, TooManyQuestionsError
 from appliance.web.openapi import AnyKeys, AnyValue, OrNull, operation
 from appliance.web.parameters import MAX_LIMIT, Query
 from appliance.web.times import parse_interval, rfc3339
+
+if TYPE_CHECKING:
+    from appliance.query.engine import QueryEngine
 
 PREFIX = "/api/v1/explore"
 TAG = "Explore"
@@ -112,15 +115,17 @@ def fields() -> dict[str, Any]:
 def top(settings: Settings, query: Query, principal: Principal | None, zone: tzinfo) -> Any:
     """Return the largest groups of flows."""
     span = _range(query)
+    engine = _engine(settings)
     question = _question(
         query,
+        engine,
         span,
         measures=_names(query, "measures"),
         limit=query.limit(DEFAULT_LIMIT),
         other=query.flag("other"),
     )
     with _turn(principal):
-        answer = _engine(settings).top(question)
+        answer = engine.top(question)
     return {
         "rows": answer.rows.to_pylist(),
         "other": answer.other,
@@ -133,9 +138,10 @@ def series(settings: Settings, query: Query, principal: Principal | None, zone: 
     """Return traffic over time of the largest groups, and of the rest together."""
     span = _range(query)
     limit = min(query.limit(DEFAULT_LIMIT) or DEFAULT_LIMIT, MAX_SERIES)
-    question = _question(query, span, step_ms=_step_ms(query, span), limit=limit)
+    engine = _engine(settings)
+    question = _question(query, engine, span, step_ms=_step_ms(query, span), limit=limit)
     with _turn(principal):
-        answer = _engine(settings).series(question, int(query.now * 1000))
+        answer = engine.series(question, int(query.now * 1000))
     return {
         "starts": [rfc3339(start / 1000, zone) for start in answer.starts_ms],
         "step_seconds": answer.step_ms / 1000,
@@ -145,13 +151,14 @@ def series(settings: Settings, query: Query, principal: Principal | None, zone: 
     }
 
 
-def _question(query: Query, span: tuple[int, int], **more: Any) -> Question:
+def _question(query: Query, engine: QueryEngine, span: tuple[int, int], **more: Any) -> Question:
     from appliance.query.language.duckdb import parse_conditions
+    from appliance.query.names import LogNames
 
     return Question(
         _names(query, "by"),
         order=query.text("order") or "octets",
-        conditions=parse_conditions([query.text("filter") or ""]),
+        conditions=parse_conditions([query.text("filter") or ""], LogNames(engine.search)),
         since_ms=span[0] * 1000,
         until_ms=span[1] * 1000,
         raw=query.flag("raw"),
@@ -196,7 +203,7 @@ def _turn(principal: Principal | None) -> Iterator[None]:
         raise RequestError(429, str(error)) from None
 
 
-def _engine(settings: Settings) -> Any:
+def _engine(settings: Settings) -> QueryEngine:
     from appliance.query.engine import engine_from_settings
 
     return engine_from_settings(settings)

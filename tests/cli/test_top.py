@@ -96,6 +96,30 @@ def test_top_when_several_dimensions_and_prefixes_then_grouped_by_all(
     assert "at most 3 dimensions" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("source", "src", "ip", "10.0.0.3", "and", "dst", "port", "53"),
+        ("source", "source=10.0.0.3", "port=53"),
+        ("source", "src ip 10.0.0.3", "port=53"),
+        ("src", "ip", "10.0.0.3"),
+        ("source", "not", "src", "ip", "in", "[10.0.0.1", "10.0.0.2", "10.0.0.4", "10.0.0.5]"),
+    ],
+)
+def test_top_when_a_filter_is_typed_in_any_words_then_understood(
+    directory: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    (row,) = rows(capsys, *words, "--directory", directory)
+    assert (row["source_address"], row["flows"]) == ("10.0.0.3", 3)
+
+
+def test_top_when_words_are_no_filter_then_the_place_is_named(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("top", "source", "dst", "port", "htp", "--directory", directory) == 2
+    assert "column 10: expected a port" in capsys.readouterr().err
+
+
 def test_top_when_measures_and_rates_are_asked_then_shown(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +214,24 @@ def test_top_when_options_records_name_an_application_then_the_newest_name(
         ["(none)", "2", "B", "66.7%", "0", "1"],
         ["3:80", "we\\x1b[31mb", "1", "B", "33.3%", "0", "1"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "octets"),
+    [
+        (('app "OLD"',), 1),
+        (("in", "if", "GE-0/0/7"), 3),
+        (('in if "ge-0/0/7" and not app old',), 2),
+        (('app = "old"', "in if 7"), 1),
+    ],
+)
+def test_top_when_a_filter_has_names_of_options_records_then_their_numbers_count(
+    named: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], octets: int
+) -> None:
+    found = rows(capsys, "protocol", *words, "--directory", named)
+    assert sum(row["octets"] for row in found) == octets
+    assert run("top", "protocol", 'app "unheard of"', "--directory", named) == 2
+    assert "expected the number or name of an application" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("dimension", ["interface", "ingress_interface"])

@@ -1,0 +1,49 @@
+"""Names in filters: of applications and interfaces, as options records of the log tell them."""
+
+# ruff: noqa: S608 - names in the SQL come from our own tables, values are parameters.
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from appliance.flowlog.questions import FlowQuestion, Statement
+from appliance.query.language.names import NoNames
+
+if TYPE_CHECKING:
+    from appliance.flowlog.search import FlowSearch
+
+_EXPORTER = ("exporter_address_hi", "exporter_address_lo")
+_INTERFACES = ("ingress_interface", "egress_interface")
+
+
+class LogNames(NoNames):
+    """Looks up names in one flow log, of any time; upper and lower case are the same.
+
+    Names of exporters and lists are not known yet.
+    """
+
+    def __init__(self, search: FlowSearch) -> None:
+        self._search = search
+
+    def applications(self, name: str) -> Sequence[int]:
+        """Return the application IDs (engine in the top octet, RFC 6759) of a name."""
+        sql = """SELECT DISTINCT application_id FROM log WHERE application_id IS NOT NULL
+            AND lower(application_name) = lower($name) ORDER BY 1"""
+        rows = self._rows(sql, name, ("application_id", "application_name"))
+        return [row["application_id"] for row in rows]
+
+    def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
+        """Return the interfaces of a name: address of the exporter and ifIndex."""
+        number = "coalesce(nullif(ingress_interface, 0), egress_interface)"
+        sql = f"""SELECT DISTINCT address({", ".join(_EXPORTER)}) AS exporter, {number} AS number
+            FROM log WHERE lower(interface_name) = lower($name) AND {number} IS NOT NULL
+            ORDER BY ALL"""
+        rows = self._rows(sql, name, (*_EXPORTER, *_INTERFACES, "interface_name"))
+        return [(row["exporter"], row["number"]) for row in rows]
+
+    def _rows(self, sql: str, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        statement = Statement(sql, {"name": name}, frozenset(columns))
+        table = self._search.run(statement, FlowQuestion(options=True), True)
+        rows: list[dict[str, Any]] = table.to_pylist()
+        return rows
