@@ -7,6 +7,7 @@ edited in between.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +54,7 @@ def config_from_file(settings: Settings) -> EffectiveConfig | None:
         It cannot be read, or nfacctd would not start with it.
     """
     path = config_file(settings)
-    if settings["collector.config"] is None and not path.exists():
+    if settings["collector.config"] is None and not os.path.exists(path):
         return None
     found = read_effective(path, ignorable_keys(settings))
     found.raise_errors()
@@ -94,7 +95,8 @@ def active_config(settings: Settings) -> EffectiveConfig | None:
         As `config_from_file`.
     """
     copy = copy_path(settings)
-    if not copy.exists():
+    # In a folder that is closed to us there is none for us: what needs it says so in its sentence.
+    if not os.path.exists(copy):
         return config_from_file(settings)
     try:
         # Relative paths in it start at the file's folder, not at the copy's.
