@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from appliance.traffic.generator.exporters import GeneratedBlock, Sums
 from appliance.traffic.source_sockets import SourceSockets
 from tests.asking import totals
 from tests.collector.running import RunningCollector, free_port
+from tests.nfcapd import nfcapd
 
 TRAFFIC = Path(__file__).parents[1] / "data" / "traffic.pcap"
 
@@ -135,7 +135,7 @@ def test_softflowd_when_it_exports_real_traffic_then_sums_equal_nfcapds(
     theirs = tmp_path / "nfcapd"
     theirs.mkdir()
     port = free_port()
-    with _nfcapd(theirs, port), _tee([collector.port, port]) as relay:
+    with nfcapd(theirs, port), _tee([collector.port, port]) as relay:
         subprocess.run(
             [
                 *("softflowd", "-r", str(TRAFFIC), "-n", f"127.0.0.1:{relay}", "-v", str(version)),
@@ -151,36 +151,6 @@ def test_softflowd_when_it_exports_real_traffic_then_sums_equal_nfcapds(
     expected = _nfdump_sums(theirs)
     assert expected[0] > 100
     assert (sums.flows, sums.packets, sums.octets) == expected
-
-
-@contextlib.contextmanager
-def _nfcapd(folder: Path, port: int) -> Iterator[None]:
-    process = subprocess.Popen(
-        ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", str(folder), "-t", "3600"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for_port(port)
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_for_port(port: int) -> None:
-    """Wait until somebody listens: until then the kernel says that nobody does."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("127.0.0.1", port))
-        for _ in range(200):
-            try:
-                probe.send(b"")
-                time.sleep(0.02)
-                probe.send(b"")
-            except ConnectionRefusedError:
-                continue
-            return
-    raise AssertionError(f"nobody listens on {port}")
 
 
 @contextlib.contextmanager

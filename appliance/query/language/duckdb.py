@@ -86,6 +86,8 @@ def filter_conditions(tree: Filter) -> tuple[Condition, ...]:
         return ()
     if isinstance(tree, And):
         return tuple(condition for part in tree.filters for condition in filter_conditions(part))
+    if isinstance(tree, Not) and isinstance(tree.filter, HasBits):
+        return (Condition(*_condition_parts(tree)),)
     negated = isinstance(tree, Not)
     inner = tree.filter if isinstance(tree, Not) else tree
     values: list[Any] = []
@@ -98,10 +100,19 @@ def filter_conditions(tree: Filter) -> tuple[Condition, ...]:
     return (Condition((_sql(inner, values),), tuple(values), negated),)
 
 
+def _condition_parts(tree: Filter) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    values: list[Any] = []
+    return (_sql(tree, values),), tuple(values)
+
+
 def _sql(tree: Filter, values: list[Any]) -> str:
     match tree:
         case Always():
             return "TRUE"
+        case Not(HasBits(columns, masks)):
+            # As nfdump has it: none of them is set, so that `flags S and not flags AFRPU` is SYN.
+            parts = [_no_bits(column, mask, values) for column in columns for mask in masks]
+            return "(" + " AND ".join(parts) + ")"
         case Not(inner):
             return f"(({_sql(inner, values)}) IS NOT TRUE)"
         case And(parts) | Or(parts):
@@ -148,9 +159,19 @@ def _range(column: str, one: Range, values: list[Any]) -> str:
         if high is not None:
             parts.append(f"{expression} <= {_put(high, values)}::{kind}")
     same = "(" + " AND ".join(parts) + ")"
-    absent = COLUMN[column].absent if column in COLUMN else 0
-    # Stored as null: what is absent equals its value, where that is not simply nothing.
-    return f"({same} OR {column} IS NULL)" if absent and low == high == absent else same
+    return f"({same} OR {column} IS NULL)" if _has_absent(column, one) else same
+
+
+def _has_absent(column: str, one: Range) -> bool:
+    """Tell whether a range holds the value of records without a column, which is stored as null.
+
+    That is mostly 0, as nfdump has it: `tos 0` finds what exporters told no class of.
+    """
+    low, high = one
+    if column not in COLUMN or COLUMN[column].dtype.kind != "u":
+        return False
+    absent = int(COLUMN[column].absent)
+    return (low is None or low <= absent) and (high is None or absent <= high)
 
 
 def _network(column: str, first: int, last: int, values: list[Any]) -> str:
@@ -176,6 +197,10 @@ def _between(name: str, first: int, last: int, values: list[Any]) -> str:
 def _bits(column: str, mask: int, values: list[Any]) -> str:
     place = _put(mask, values)
     return f"({column}::UBIGINT & {place}::UBIGINT) = {place}::UBIGINT"
+
+
+def _no_bits(column: str, mask: int, values: list[Any]) -> str:
+    return f"(coalesce({column}, 0)::UBIGINT & {_put(mask, values)}::UBIGINT) = 0"
 
 
 def _text(column: str, text: str, part: bool, values: list[Any]) -> str:
