@@ -73,14 +73,22 @@ class Source(NamedTuple):
 class FlowSearch:
     """Answers questions about one flow log.
 
+    Parameters
+    ----------
+    may_be_missing
+        Where there is no log yet, there are no flows; otherwise that is a StorageError.
+
     Attributes
     ----------
     damaged
         What the last question had to leave out, one text each.
     """
 
-    def __init__(self, directory: Path, limits: QueryLimits | None = None) -> None:
+    def __init__(
+        self, directory: Path, limits: QueryLimits | None = None, *, may_be_missing: bool = False
+    ) -> None:
         self.directory, self.limits = directory, limits or QueryLimits()
+        self.may_be_missing = may_be_missing
         self.damaged: list[str] = []
         self._reader = FlowLogReader(directory)
 
@@ -215,7 +223,7 @@ class FlowSearch:
         ask: Callable[[Any, dict[bool, Source]], Any],
     ) -> Any:
         """Ask, again where files went or are damaged; `ask` gets the sources by family."""
-        if not (self.directory / "flows").is_dir():
+        if not self.may_be_missing and not (self.directory / "flows").is_dir():
             raise StorageError(f"no flow log in {self.directory}: has the collector run yet?")
         self.damaged = []
         without: set[Path] = set()

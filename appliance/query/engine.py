@@ -146,7 +146,8 @@ class QueryEngine:
     def _named(self, groups: Sequence[Group], table: Any, names: Sequence[str]) -> list[Group]:
         """Return groups whose keys have the names that exporters tell beside their numbers."""
         own = [group for group in groups if not group.is_other]
-        keys = table.select(names).take([group.start for group in own])
+        starts = pa.array([group.start for group in own], pa.int64())
+        keys = table.select(names).take(starts)
         named = with_names(self.search, keys).to_pylist() if names else [{} for _ in own]
         rest = [group for group in groups if group.is_other]
         return [
@@ -193,12 +194,12 @@ class QueryEngine:
 
 
 def engine_from_settings(settings: Settings) -> QueryEngine:
-    """Return the engine over the flow log and the samples of an appliance."""
+    """Return the engine over the flow log and the samples of an appliance, if there are any."""
     limits = QueryLimits(
         settings["search.memory"], settings["search.threads"], settings["search.timeout"]
     )
     data = Path(settings["data_directory"])
-    search = FlowSearch(data / FLOW_LOG_FOLDER, limits)
+    search = FlowSearch(data / FLOW_LOG_FOLDER, limits, may_be_missing=True)
     return QueryEngine(search, data / SAMPLES_FOLDER, settings["search.exact_rows"])
 
 

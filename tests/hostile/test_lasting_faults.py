@@ -3,6 +3,7 @@ others, and all is made up for afterwards."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import shutil
@@ -40,10 +41,15 @@ def room(megabytes: int) -> list[str]:
 
 
 class Clock:
-    now = 0.0
+    """A clock that is ahead of those of all tests before, whose log lines are remembered."""
+
+    starts = itertools.count(10**9, 10**6)
+
+    def __init__(self) -> None:
+        self.now, self._start = 0.0, next(self.starts)
 
     def monotonic(self) -> float:
-        return self.now
+        return self._start + self.now
 
 
 @pytest.fixture

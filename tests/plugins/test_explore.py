@@ -102,8 +102,11 @@ def test_question_when_wrong_then_400_with_one_sentence(
     assert said.lower() in reply.json["message"].lower()
 
 
-def test_top_when_there_is_no_flow_log_then_503(client: Any) -> None:
-    assert client.get(f"{BASE}/top").status == 503
+def test_explore_when_there_is_no_flow_log_yet_then_no_flows(client: Any) -> None:
+    answer = client.get(f"{BASE}/top?by=source").json
+    assert (answer["rows"], answer["total"]["octets"]) == ([], 0)
+    assert client.get(f"{BASE}/series?by=source").json["rows"] == []
+    assert client.get(f'{BASE}/top?filter=app "x"').status == 400
 
 
 def test_question_when_too_many_are_answered_then_429(

@@ -235,7 +235,8 @@ def _milliseconds(text: str, enough: float) -> float:
 
 SQL = re.compile(
     r"(?:\$f\d+(?:::\w+)?|::DOUBLE|[a-z]+(?:_[a-z]+)+|AND|OR|IS|NOT|TRUE|FALSE|BETWEEN|NULL|CASE"
-    r"|WHEN|THEN|END|UBIGINT|coalesce|contains|lower|floor|dropped|reverse|[=<>&()*/, -]|0|1|8000|1000|::)*"
+    r"|WHEN|THEN|END|UBIGINT|coalesce|contains|lower|floor|dropped|reverse"
+    r"|[=<>&()*/, -]|0|1|8000|1000|::)*"
 )
 
 
