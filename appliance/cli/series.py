@@ -13,13 +13,11 @@ from appliance.errors import InvalidQueryError
 from appliance.flowlog.times import span
 from appliance.query.dimensions import DIMENSIONS
 from appliance.query.language.fields import HELP
-from appliance.query.question import LAST_MS, MAX_BINS, MAX_SERIES, SUMS, Question, SeriesAnswer
+from appliance.query.question import MAX_BINS, MAX_SERIES, SUMS, Question, SeriesAnswer
 from appliance.query.steps import fitting_step_ms
 
 if TYPE_CHECKING:
     from appliance.flowlog.search import FlowSearch
-
-DEFAULT_SPAN_MS = 3_600_000
 
 
 @click.command("series", epilog=f"DIMENSION is one of: {', '.join(DIMENSIONS)}.\n\n{HELP}")
@@ -51,7 +49,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     def ask(search: FlowSearch, common: dict[str, Any]) -> Answered:
         common["until_ms"] = min(common["until_ms"], now_ms)
-        if common["since_ms"] >= common["until_ms"] or common["until_ms"] == LAST_MS:
+        if common["since_ms"] >= common["until_ms"]:
             raise InvalidQueryError("the time range lies ahead of now")
         length_ms = common["until_ms"] - common["since_ms"]
         step_ms = span(given["step"]) if given["step"] else fitting_step_ms(length_ms)
@@ -77,7 +75,7 @@ def _rows(series: SeriesAnswer, order: str) -> Any:
     rows = [
         {
             "time": start,
-            **{name: None if value is None else value for name, value in row.keys.items()},
+            **row.keys,
             order: round(value),
             **({"error": error} if series.provenance.method == "sampled" else {}),
             "is_other": row.is_other,

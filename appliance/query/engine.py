@@ -15,14 +15,13 @@ import pyarrow as pa
 from appliance.flowlog import FLOW_LOG_FOLDER, SAMPLES_FOLDER
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.option_names import with_names
-from appliance.flowlog.questions import Statement
+from appliance.flowlog.questions import LAST_MS, Statement
 from appliance.flowlog.samples.files import SamplePiece, list_samples, read_description
 from appliance.flowlog.search import FlowSearch, TimeRange
 from appliance.flows import AnyArray
 from appliance.query.planner import sample_pieces
 from appliance.query.question import (
     DISTINCT,
-    LAST_MS,
     SUMS,
     Provenance,
     Question,

@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from appliance.errors import InvalidQueryError
 from appliance.flowlog.conditions import Condition
-
-LAST_MS = 2**62
+from appliance.flowlog.questions import LAST_MS
 
 SUMS = ("octets", "packets", "flows")
 """What is summed over flows; scaled by the sampling rate unless a question says raw."""

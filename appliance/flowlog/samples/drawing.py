@@ -145,7 +145,7 @@ def _largest(priorities: AnyArray, rows: int) -> float:
     return float(np.partition(priorities, len(priorities) - rows - 1)[len(priorities) - rows - 1])
 
 
-def represented(sized: AnyArray, thresholds: AnyArray) -> AnyArray:
+def weights_of(sized: AnyArray, thresholds: AnyArray) -> AnyArray:
     """Return for how many flows like it each kept one stands, 1 at least."""
     weights: AnyArray = np.maximum(1.0, thresholds / sized)
     return weights

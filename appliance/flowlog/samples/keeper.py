@@ -129,19 +129,21 @@ class SampleKeeper:
         StorageError
             The log cannot be read, or a sample not written.
         """
-        if self._saved is None:
-            self._start(now)
         try:
+            if self._saved is None:
+                self._start(now)
             return self._load(now)
         except DamagedFile as error:
             # What it had is drawn again; the other hours know what they have.
             self._hours, self._cursor = {}, Cursor()
             return LoadReport(0, busy=True, warnings=[f"{error}: set aside, and drawn again"])
+        except OSError as error:
+            raise StorageError(f"samples in {self.folder}: {error}") from error
 
     def _load(self, now: float) -> LoadReport:
         followed = self._reader.follow_spans(self._cursor, STEP_ROWS)
         n_rows = sum(rows.n_rows for rows in followed.rows)
-        for rows, places in _placed(followed):
+        for rows, places in _with_places(followed):
             self._draw(rows, places)
         self._cursor = followed.cursor
         is_busy = n_rows >= STEP_ROWS
@@ -168,7 +170,10 @@ class SampleKeeper:
         for file in list_samples(self.folder):
             age = ages.get(file.level, 0)
             if age and file.to_ms < (now - age) * 1000:
-                file.path.unlink(missing_ok=True)
+                try:
+                    file.path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise StorageError(f"{file.path} cannot be deleted: {error}") from error
                 gone += 1
         return gone
 
@@ -295,7 +300,7 @@ def combine(parts: Sequence[SampleFile], target: Path, size: SampleSize) -> None
         raise StorageError(f"sample {target} cannot be written: {error}") from error
 
 
-def _placed(followed: Followed) -> Iterator[tuple[Rows, AnyArray]]:
+def _with_places(followed: Followed) -> Iterator[tuple[Rows, AnyArray]]:
     """Yield pieces of rows, each with the place of every row in the log."""
     spans = [
         np.arange(span.n_rows, dtype=np.uint64)

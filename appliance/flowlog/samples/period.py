@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from appliance.flowlog.samples.drawing import (
     SampleSize,
     Thresholds,
-    represented,
     sizes,
     uniform,
+    weights_of,
 )
 from appliance.flowlog.samples.files import DRAWN_COLUMNS, PRIORITY, THRESHOLD, WEIGHT
 from appliance.flowlog.schema import Rows, arrow_type
@@ -105,7 +105,7 @@ class PeriodSample:
     def table(self) -> Any:
         """Return what is kept now, as a pyarrow table with `DRAWN_COLUMNS`."""
         kept, codes = self._cut()
-        return _weighted(kept, self._thresholds.of(codes))
+        return _with_weights(kept, self._thresholds.of(codes))
 
     def above(self, table: Any, part: int) -> Any:
         """Return those rows of a part, with all its columns, that this sample keeps of it."""
@@ -114,7 +114,7 @@ class PeriodSample:
         thresholds = np.maximum(table.column(THRESHOLD).to_numpy(), self._thresholds.of(codes))
         is_kept = table.column(PRIORITY).to_numpy() > thresholds
         kept = table.filter(pa.array(is_kept)).drop_columns([WEIGHT, THRESHOLD])
-        return _weighted(kept, thresholds[is_kept])
+        return _with_weights(kept, thresholds[is_kept])
 
     def _hold(self, table: Any, codes: AnyArray) -> None:
         if table.num_rows:
@@ -125,7 +125,7 @@ class PeriodSample:
 
     def _cut(self) -> tuple[Any, AnyArray]:
         """Keep what is above the thresholds when these are raised to what a sample may hold."""
-        kept = _joined([table for table, _ in self._kept])
+        kept = _one_table([table for table, _ in self._kept])
         codes = np.concatenate([np.zeros(0, np.intp), *(codes for _, codes in self._kept)])
         priorities = kept.column(PRIORITY).to_numpy()
         self._thresholds.raise_for(priorities, codes, self.size)
@@ -136,14 +136,14 @@ class PeriodSample:
         return kept, codes
 
 
-def _weighted(kept: Any, thresholds: AnyArray) -> Any:
+def _with_weights(kept: Any, thresholds: AnyArray) -> Any:
     """Return a table with what each row stands for, and its threshold."""
-    weights = np.broadcast_to(represented(_sizes(_rows(kept)), thresholds), thresholds.shape)
+    weights = np.broadcast_to(weights_of(_sizes(_rows(kept)), thresholds), thresholds.shape)
     kept = kept.append_column(WEIGHT, pa.array(weights))
     return kept.append_column(THRESHOLD, pa.array(thresholds))
 
 
-def _joined(tables: Sequence[Any]) -> Any:
+def _one_table(tables: Sequence[Any]) -> Any:
     if not tables:
         return pa.table({PRIORITY: pa.array([], pa.float64())})
     return pa.concat_tables(tables, promote_options="default").combine_chunks()

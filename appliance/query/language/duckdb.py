@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from appliance.flowlog.conditions import Condition, where_branches
+from appliance.flowlog.conditions import Condition
 from appliance.flows import COLUMN
 from appliance.query.language.names import FilterNames
 from appliance.query.language.parsing import join_filters
@@ -72,24 +72,19 @@ def filter_sql(tree: Filter) -> tuple[str, dict[str, Any]]:
     return sql.format(*(f"${name}" for name in names)), dict(zip(names, values, strict=True))
 
 
-def filter_branches(tree: Filter) -> list[tuple[str, dict[str, Any]]]:
-    """Return the WHERE of disjoint branches, to be joined by UNION ALL; see `where_branches`."""
-    return where_branches(filter_conditions(tree))
-
-
 def filter_conditions(tree: Filter) -> tuple[Condition, ...]:
     """Return conditions that together say what a filter says.
 
-    One for each part that must hold, and its sides apart, so that `where_branches` can split them.
+    One for each part that must hold, and its sides apart, so that `where_branches` of the flow
+    log's conditions can split them.
     """
     if isinstance(tree, Always):
         return ()
     if isinstance(tree, And):
         return tuple(condition for part in tree.filters for condition in filter_conditions(part))
-    if isinstance(tree, Not) and isinstance(tree.filter, HasBits):
-        return (Condition(*_condition_parts(tree)),)
-    negated = isinstance(tree, Not)
-    inner = tree.filter if isinstance(tree, Not) else tree
+    # That bits are not set is a comparison of its own, see `_sql`.
+    negated = isinstance(tree, Not) and not isinstance(tree.filter, HasBits)
+    inner = tree.filter if isinstance(tree, Not) and negated else tree
     values: list[Any] = []
     if isinstance(inner, InRanges | InNetworks | HasBits | HasText):
         sides = []
@@ -98,11 +93,6 @@ def filter_conditions(tree: Filter) -> tuple[Condition, ...]:
             sides.append(_side(inner, column, values))
         return (Condition(tuple(sides), tuple(values), negated),)
     return (Condition((_sql(inner, values),), tuple(values), negated),)
-
-
-def _condition_parts(tree: Filter) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    values: list[Any] = []
-    return (_sql(tree, values),), tuple(values)
 
 
 def _sql(tree: Filter, values: list[Any]) -> str:

@@ -204,6 +204,18 @@ def test_sample_when_octets_of_it_are_changed_then_damaged_or_as_it_was(two_days
             assert read_sample(path)[0].num_rows >= 0
 
 
+def test_keeper_when_its_folder_cannot_be_used_then_one_sentence_and_later_all(
+    two_days: Any,
+) -> None:
+    keeper = keeper_of(two_days)
+    keeper.folder.write_bytes(b"in the way")
+    with pytest.raises(StorageError, match=r"samples in .*: .*File exists"):
+        load(keeper, DAY + 26 * HOUR_MS)
+    keeper.folder.unlink()
+    load(keeper, DAY + 26 * HOUR_MS)
+    assert sum(name.startswith("hour") for name in contents(keeper)) == 26
+
+
 def test_keeper_when_its_state_is_damaged_then_nothing_is_twice(two_days: Any) -> None:
     keeper = keeper_of(two_days)
     load(keeper, DAY + 26 * HOUR_MS)
