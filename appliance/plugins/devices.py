@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -28,7 +27,6 @@ from appliance import (
     hookimpl,
 )
 from appliance.contracts import ExporterRecord
-from appliance.flowlog import FLOW_LOG_FOLDER
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.openapi import operation
@@ -139,8 +137,7 @@ def grouped(
     since = asked.before(now, zone)
     unit = asked.group(now - since)
     if unit == "second":
-        folder = settings["data_directory"] / FLOW_LOG_FOLDER
-        return _rows(exporter, _seconds(folder, settings, exporter, (since, now)), zone)
+        return _rows(exporter, _seconds(settings, exporter, (since, now)), zone)
     bounds = boundaries(unit, since, now, zone)
     sums = store.series(bounds, Selection(exporter=exporter.id))
     return _rows(exporter, zip(bounds, sums, strict=False), zone)
@@ -171,19 +168,13 @@ def _interval(text: str) -> Interval:
 
 
 def _seconds(
-    folder: Path, settings: Settings, exporter: ExporterRecord, span: tuple[float, float]
+    settings: Settings, exporter: ExporterRecord, span: tuple[float, float]
 ) -> Iterator[tuple[int, Measure]]:
     """Ask the flow log for the sums of each second."""
-    if not (folder / "flows").is_dir():
-        return
-    from appliance.flowlog import FlowSearch, QueryLimits
-    from appliance.query.engine import QueryEngine
+    from appliance.query.engine import engine_from_settings
     from appliance.query.language.duckdb import parse_conditions
     from appliance.query.question import Question
 
-    limits = QueryLimits(
-        settings["search.memory"], settings["search.threads"], settings["search.timeout"]
-    )
     since, until = math.floor(span[0]), math.floor(span[1]) + 1
     question = Question(
         ("second",),
@@ -191,8 +182,9 @@ def _seconds(
         since_ms=since * 1000,
         until_ms=until * 1000,
         limit=until - since,
+        exact=True,
     )
-    rows = QueryEngine(FlowSearch(folder, limits)).top(question).rows.to_pylist()
+    rows = engine_from_settings(settings).top(question).rows.to_pylist()
     for row in sorted(rows, key=lambda row: int(row["second"])):
         yield int(row["second"]), Measure(row["octets"], row["packets"], row["flows"])
 
