@@ -28,6 +28,7 @@ from appliance.contracts import (
     FlowStore,
     LogLoader,
     MetricsCollector,
+    Page,
     Principal,
     Registered,
     Route,
@@ -94,9 +95,10 @@ class App:
         Every effective setting.
     plugins
         The manager with all loaded plugins.
-    decoders, enrichers, routes, metrics
+    decoders, enrichers, routes, pages, metrics
         What plugins registered, built-ins first, then by plugin name; no two decoders have one
-        version, no two routes one method and path. All but routes stand in their guards.
+        version, no two routes one method and path, no two pages one path. All but routes and pages
+        stand in their guards.
     stores
         Factories by URL scheme; what they return stands in its guard.
     engines
@@ -115,6 +117,7 @@ class App:
     decoders: tuple[GuardedDecoder, ...] = ()
     enrichers: tuple[GuardedEnricher, ...] = ()
     routes: tuple[Registered[Route], ...] = ()
+    pages: tuple[Page, ...] = ()
     commands: tuple[Registered[click.Command], ...] = ()
     metrics: tuple[MetricsCollector, ...] = ()
     stores: Mapping[str, StoreFactory] = field(default_factory=dict)
@@ -215,6 +218,7 @@ class App:
             settings=self.settings,
             overridable=self.overridable,
             routes=self.routes,
+            pages=self.pages,
             metrics=self.metrics,
             stores=self.stores,
             failures=self.failures,
@@ -281,6 +285,8 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     routes: list[Registered[Route]] = collect(manager, "register_routes", facts)
     refuse_duplicates("decoder for version", decoders, lambda decoder: str(decoder.version))
     refuse_duplicates("route", routes, lambda route: f"{route.method} {route.path}")
+    pages: list[Registered[Page]] = collect(manager, "register_pages", facts)
+    refuse_duplicates("page", pages, lambda page: page.path)
     metrics = collect(manager, "register_metrics", facts)
     return App(
         settings,
@@ -289,6 +295,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         decoders=tuple(GuardedDecoder(e.plugin, e.value, failures) for e in decoders),
         enrichers=tuple(GuardedEnricher(e.plugin, e.value, failures) for e in enrichers),
         routes=tuple(routes),
+        pages=tuple(entry.value for entry in pages),
         commands=registered_commands(manager),
         metrics=tuple(
             guarded(Guard(e.plugin, "metrics", failures), e.value, METRICS) for e in metrics

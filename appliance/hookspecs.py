@@ -30,6 +30,7 @@ from appliance.contracts import (
     LogLoader,
     MetricsCollector,
     OverridingFile,
+    Page,
     Principal,
     Route,
     StoreFactory,
@@ -152,6 +153,15 @@ def register_routes(settings: Settings) -> list[Route]:
 
     Called once, in the main thread, before the web server listens. Two routes with one method and
     path stop the start. Handlers run in the web server's worker threads, several at a time.
+    """
+
+
+@hookspec
+def register_pages(settings: Settings) -> list[Page]:
+    """Return pages that the console gets beside its own.
+
+    Called once, in the main thread, before the web server listens. Two pages with one path stop the
+    start; without the plugin `console` they are not shown. The web server reads the module once.
     """
 
 

@@ -35,6 +35,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.explore",
     "appliance.plugins.metrics",
     "appliance.plugins.host",
+    "appliance.plugins.console",
 )
 
 RENAMED_PLUGINS = {

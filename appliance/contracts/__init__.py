@@ -50,6 +50,7 @@ from appliance.contracts.overrides import (
     Overrides,
     OverridingFile,
 )
+from appliance.contracts.pages import Page
 from appliance.contracts.queries import (
     MEASURES,
     Dimension,
@@ -128,6 +129,7 @@ __all__ = [
     "MetricsCollector",
     "Overrides",
     "OverridingFile",
+    "Page",
     "Principal",
     "Problem",
     "Registered",

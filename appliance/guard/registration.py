@@ -10,13 +10,14 @@ from pathlib import Path
 import click
 import numpy as np
 
-from appliance.contracts import Route
+from appliance.contracts import Page, Route
 from appliance.core_settings import Setting
 from appliance.flows import OCTETS_PREFIX, Column
 from appliance.guard.methods import OVERRIDES, TEMPLATE_FILE
 from appliance.guard.values import all_exactly, mapping, of_type, whole
 
 _COLUMN_NAME = re.compile("[a-z][a-z0-9_]{0,62}")
+_PAGE_PATH = re.compile("[a-z][a-z0-9-]{0,40}")
 _ENGINE_NAME = re.compile("[a-z][a-z0-9_]*")
 _COLUMN_DTYPES = ("u1", "u2", "u4", "u8", "i8", "f8", "O")
 
@@ -92,6 +93,17 @@ def _route(value: object) -> None:
         mapping(schema.get("responses", {}))
 
 
+def _page(value: object) -> None:
+    page = of_type(value, Page)
+    for text in (page.title, page.path, page.role):
+        of_type(text, str)
+    whole(page.order)
+    if not _PAGE_PATH.fullmatch(page.path):
+        raise ValueError(f"expected a path of small letters, digits and -, found {page.path!r}")
+    if not of_type(page.module, Path).is_file():
+        raise ValueError(f"{page.path}: there is no file {page.module}")
+
+
 def _store(value: object) -> None:
     scheme, factory = of_type(value, tuple)
     of_type(scheme, str)
@@ -154,6 +166,7 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_stores": _store,
     "register_loaders": _loader,
     "register_routes": _route,
+    "register_pages": _page,
     "register_commands": _command,
     "register_metrics": _metrics,
     "register_backups": _backup,

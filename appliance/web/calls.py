@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
-from appliance.contracts import AccountStore, FlowStore, MetricsCollector, Principal, Route
+from appliance.contracts import AccountStore, FlowStore, MetricsCollector, Page, Principal, Route
 from appliance.errors import StartupError, StorageError
 from appliance.guard import PluginFailures
 from appliance.processes.supervision import Supervisor
@@ -41,6 +41,8 @@ class Services:
         Seconds UTC.
     metrics
         Prometheus collectors of all plugins.
+    pages
+        Of the console.
     failures
         Of plugins in this process.
     collector
@@ -55,6 +57,7 @@ class Services:
     principal_from: PrincipalFrom
     zone: tzinfo = UTC
     metrics: tuple[MetricsCollector, ...] = ()
+    pages: tuple[Page, ...] = ()
     failures: PluginFailures = field(default_factory=PluginFailures)
     accounts: StoreAccess[AccountStore] = field(default_factory=lambda: StoreAccess(no_accounts))
     collector: Supervisor | None = None
@@ -86,6 +89,7 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "store": lambda call: call.services.stores.store(),
     "open_store": lambda call: call.services.stores.store,
     "metrics": lambda call: call.services.metrics,
+    "pages": lambda call: call.services.pages,
     "failures": lambda call: call.services.failures,
     "zone": lambda call: call.services.zone,
     "now": lambda call: call.services.clock(),
@@ -102,7 +106,8 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
 """By argument name: `store` is a `FlowStore` (503 where it cannot be opened), `open_store` what
 returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`,
 `accounts` an `AccountStore` (503 where it cannot be opened), `open_accounts` what returns it,
-`metrics` the Prometheus collectors of plugins, `failures` the `PluginFailures` of this process,
+`metrics` the Prometheus collectors of plugins, `pages` those of the console, `failures` the
+`PluginFailures` of this process,
 `event` what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,
 `preflight` what looks whether it can start."""
 

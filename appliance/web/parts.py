@@ -9,6 +9,7 @@ from typing import Any
 from appliance.contracts import (
     AccountStore,
     MetricsCollector,
+    Page,
     Principal,
     Registered,
     Route,
@@ -43,6 +44,7 @@ class WebParts:
     settings: Settings
     overridable: OverridableSettings
     routes: Sequence[Registered[Route]]
+    pages: tuple[Page, ...]
     metrics: tuple[MetricsCollector, ...]
     stores: Mapping[str, StoreFactory]
     failures: PluginFailures

@@ -85,6 +85,7 @@ def services_of(
         principal_from=lambda environ: parts.principal_from(environ, accounts.store),
         zone=local_zone(settings["timezone"]),
         metrics=parts.metrics,
+        pages=parts.pages,
         failures=parts.failures,
         accounts=accounts,
         collector=supervisor_of(settings),

@@ -11,11 +11,13 @@ from typing import Any
 
 from appliance import __version__
 from appliance.contracts import Answer
+from appliance.web.guard import NEED_AUTH
 from appliance.web.html_page import PageStyle, html_answer
 
 TITLE = "NetFlow appliance"
 
 LINKS: Mapping[str, tuple[str, str, str]] = {
+    "console": ("/console/", "Console", "The pages for people."),
     "manual": ("/manual/", "Manual", "How to use it, chapter by chapter."),
     "documentation": ("/api/docs", "API", "Every route, with examples."),
     "openapi": ("/api/openapi.json", "OpenAPI", "The same for programs."),
@@ -40,7 +42,7 @@ footer{border-top:1px solid var(--line);padding:1rem .25rem}
 
 
 def start_answer(environ: Mapping[str, Any], paths: Collection[str]) -> Answer:
-    """Return the page where HTML is preferred to JSON, else JSON.
+    """Return the page where HTML is preferred to JSON, else JSON; the console where there is one.
 
     Parameters
     ----------
@@ -48,9 +50,18 @@ def start_answer(environ: Mapping[str, Any], paths: Collection[str]) -> Answer:
         Of the routes that there are; links to others are left out.
     """
     links = {name: link for name, link in LINKS.items() if link[0] in paths}
+    if not has_console(environ):
+        links.pop("console", None)
+    if "console" in links and prefers_html(str(environ.get("HTTP_ACCEPT", ""))):
+        return Answer(b"", 302, headers={"Location": LINKS["console"][0], "Vary": "Accept"})
     if prefers_html(str(environ.get("HTTP_ACCEPT", ""))):
         return html_answer(TITLE, _STYLE, _body(links), Vary="Accept")
     return Answer(start_document(links), headers={"Vary": "Accept"})
+
+
+def has_console(environ: Mapping[str, Any]) -> bool:
+    """Tell whether the listener of a request may serve the console: not where it needs no token."""
+    return environ.get(NEED_AUTH, True) is not False
 
 
 def start_document(links: Mapping[str, tuple[str, str, str]]) -> dict[str, Any]:

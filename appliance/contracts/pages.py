@@ -1,0 +1,35 @@
+"""Pages that plugins add to the console."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.contracts.routes import SIGNED_IN
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the console.
+
+    Attributes
+    ----------
+    title
+        What its link says.
+    path
+        Its place below `/console/`: small letters, digits and hyphens.
+    module
+        A file of JavaScript, an ES module whose default export is a component; it imports what the
+        console shares from `"console"`.
+    role
+        Who sees its link: `SIGNED_IN`, `USER` or `ADMINISTRATOR`. What it shows comes from routes,
+        which have roles of their own.
+    order
+        Place among the links; the console's own have 10, 20, ... 90.
+    """
+
+    title: str
+    path: str
+    module: Path
+    role: str = SIGNED_IN
+    order: int = 80

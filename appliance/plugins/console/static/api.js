@@ -1,0 +1,180 @@
+/** The REST API, and whether it answers: every request of the console goes through here. */
+import { Shared, useCallback, useEffect, useRef, useState } from "./base.js"
+
+/** Whether the server answers. */
+export const isAway = new Shared(false)
+
+/** Whether the session has ended; the page stays as it is below the sign-in. */
+export const isSignedOut = new Shared(false)
+
+/** Grows when everything on the page should be asked again. */
+export const refreshes = new Shared(0)
+
+const RENEW_MS = 6 * 60_000
+const RETRY_MS = 3000
+let renewedAt = 0
+let retryTimer = 0
+
+/** An answer other than 2xx, or none at all. */
+export class ApiError extends Error {
+  /** @param {number} status 0 where nobody answered @param {string} message @param {object} body */
+  constructor(status, message, body = {}) {
+    super(message)
+    this.status = status
+    this.body = body
+  }
+}
+
+/**
+ * Return a path with its query; empty values are left out.
+ * @param {string} path @param {Record<string, any>} [params]
+ */
+export function withQuery(path, params = {}) {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(params)) {
+    if (value !== undefined && value !== null && value !== "" && value !== false) {
+      query.set(name, String(value))
+    }
+  }
+  const text = query.toString()
+  return text ? `${path}?${text}` : path
+}
+
+/**
+ * Ask the API.
+ * @param {string} path @param {RequestInit & {json?: unknown, anonymous?: boolean}} [options]
+ * @returns {Promise<any>} what JSON says
+ */
+export async function request(path, { json, anonymous, ...options } = {}) {
+  const headers = new Headers(options.headers)
+  if (json !== undefined) {
+    headers.set("Content-Type", "application/json")
+    options.body = JSON.stringify(json)
+  }
+  let response
+  try {
+    response = await fetch(path, { ...options, headers, credentials: "same-origin" })
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error
+    watchForServer()
+    throw new ApiError(0, "The appliance does not answer")
+  }
+  isAway.set(false)
+  const text = await response.text()
+  const body = parse(text)
+  if (response.ok) {
+    if (!anonymous) renewSoon()
+    return body
+  }
+  if (response.status === 401 && !anonymous) isSignedOut.set(true)
+  const message = body?.message ?? body?.error ?? `The appliance answered ${response.status}`
+  throw new ApiError(response.status, String(message), body ?? {})
+}
+
+/** @param {string} path @param {Record<string, any>} [params] @param {AbortSignal} [signal] */
+export function get(path, params, signal) {
+  return request(withQuery(path, params), { signal })
+}
+
+/** @param {string} method @param {string} path @param {unknown} [json] */
+export function send(method, path, json) {
+  return request(path, { method, json })
+}
+
+/**
+ * Ask, and ask again when the question changes or the page is refreshed. What was answered stays
+ * until the next answer, so nothing flickers.
+ * @param {string | null} path null asks nothing
+ * @param {Record<string, any>} [params]
+ * @param {{everyMs?: number}} [options]
+ */
+export function useAnswer(path, params, { everyMs = 0 } = {}) {
+  const question = path === null ? null : withQuery(path, params)
+  const refresh = refreshes.use()
+  const [again, setAgain] = useState(0)
+  const [state, setState] = useState({ question: "", data: null, error: null, isLoading: true })
+  const reload = useCallback(() => setAgain((count) => count + 1), [])
+  const timer = useRef(0)
+  useEffect(() => {
+    if (question === null) return undefined
+    const controller = new AbortController()
+    setState((old) => ({ ...old, isLoading: true }))
+    request(question, { signal: controller.signal }).then(
+      (data) => setState({ question, data, error: null, isLoading: false }),
+      (error) => {
+        if (error.name === "AbortError") return
+        setState((old) => ({
+          question,
+          data: error.status === 0 || error.status === 401 ? old.data : null,
+          error,
+          isLoading: false,
+        }))
+      },
+    )
+    if (everyMs) timer.current = window.setTimeout(() => whenVisible(reload), everyMs)
+    return () => {
+      controller.abort()
+      clearTimeout(timer.current)
+    }
+  }, [question, refresh, again, everyMs])
+  return { ...state, isStale: state.question !== question, reload }
+}
+
+/** @param {() => void} act */
+function whenVisible(act) {
+  if (!document.hidden) return act()
+  document.addEventListener("visibilitychange", act, { once: true })
+}
+
+/** @param {string} text */
+function parse(text) {
+  try {
+    return text ? JSON.parse(text) : null
+  } catch {
+    return { message: text.slice(0, 200) }
+  }
+}
+
+/** Renew the token while the console is used: it lives for twenty minutes. */
+function renewSoon() {
+  const now = Date.now()
+  if (now - renewedAt < RENEW_MS) return
+  const isFirst = renewedAt === 0
+  renewedAt = now
+  if (!isFirst) fetch("/auth", { method: "POST", credentials: "same-origin" }).catch(() => {})
+}
+
+function watchForServer() {
+  isAway.set(true)
+  clearTimeout(retryTimer)
+  retryTimer = window.setTimeout(async () => {
+    try {
+      await fetch("/v1/api/", { cache: "no-store" })
+      isAway.set(false)
+      refreshes.set(refreshes.value + 1)
+    } catch {
+      watchForServer()
+    }
+  }, RETRY_MS)
+}
+
+/**
+ * Sign in; the token is a cookie that scripts cannot read.
+ * @param {string} name @param {string} password @param {string} [code] of an authenticator
+ */
+export async function signIn(name, password, code) {
+  const octets = new TextEncoder().encode(`${name}:${password}`)
+  const basic = btoa(String.fromCharCode(...octets))
+  await request(withQuery("/auth", code ? { totp: code } : {}), {
+    method: "POST",
+    headers: { Authorization: `Basic ${basic}` },
+    anonymous: true,
+  })
+  renewedAt = Date.now()
+  isSignedOut.set(false)
+}
+
+export async function signOut() {
+  await request("/signout", { anonymous: true })
+  isSignedOut.set(true)
+}

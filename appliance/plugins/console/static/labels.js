@@ -1,0 +1,136 @@
+/** Dimensions of the query engine: what a group is called, and the filter that shows only it. */
+
+const PROTOCOLS = {
+  1: "ICMP", 2: "IGMP", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 47: "GRE", 50: "ESP", 51: "AH",
+  58: "ICMPv6", 88: "EIGRP", 89: "OSPF", 103: "PIM", 112: "VRRP", 115: "L2TP", 132: "SCTP",
+}
+const DIRECTIONS = { 0: "ingress", 1: "egress" }
+const VERSIONS = { 5: "NetFlow v5", 9: "NetFlow v9", 10: "IPFIX" }
+
+/** What the pages offer, in this order; the API may know more. */
+export const DIMENSIONS = [
+  ["source", "Source address"],
+  ["destination", "Destination address"],
+  ["host", "Host, either side"],
+  ["conversation", "Conversation"],
+  ["application", "Application"],
+  ["protocol", "Protocol"],
+  ["service", "Service"],
+  ["source_port", "Source port"],
+  ["destination_port", "Destination port"],
+  ["exporter", "Exporter"],
+  ["interface", "Interface"],
+  ["ingress_interface", "Interface in"],
+  ["egress_interface", "Interface out"],
+  ["as", "AS, either side"],
+  ["source_as", "Source AS"],
+  ["destination_as", "Destination AS"],
+  ["source/24", "Source network /24"],
+  ["destination/24", "Destination network /24"],
+  ["next_hop", "Next hop"],
+  ["direction", "Direction"],
+  ["dscp", "DSCP"],
+  ["tcp_flags", "TCP flags"],
+  ["vlan", "VLAN"],
+  ["version", "Export protocol"],
+  ["packet_size", "Packet size"],
+  ["duration", "Duration"],
+  ["hour", "Hour of the day"],
+]
+
+/** @param {string} text */
+export function quoted(text) {
+  return `"${String(text).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
+}
+
+/** @param {number | null} number */
+export function protocolName(number) {
+  return number === null || number === undefined ? "unknown" : (PROTOCOLS[number] ?? String(number))
+}
+
+/** @param {Record<string, any>} keys */
+export function interfaceName(keys) {
+  const number = keys.interface ?? keys.ingress_interface ?? keys.egress_interface
+  return keys.interface_name || (number === null || number === undefined ? "unknown" : `if ${number}`)
+}
+
+/**
+ * Return for each dimension of a row: its text, a second text, the filter for it (null: none).
+ * @param {Record<string, any>} keys of the API's row
+ * @returns {{kind: string, text: string, note?: string, filter: string | null}[]}
+ */
+export function cells(keys) {
+  const found = []
+  const add = (kind, text, filter, note) => found.push({ kind, text, filter, note })
+  const rest = new Set(Object.keys(keys))
+  const take = (...names) => {
+    const has = names.every((name) => rest.has(name))
+    if (has) names.forEach((name) => rest.delete(name))
+    return has
+  }
+  for (const name of Object.keys(keys)) {
+    if (!rest.has(name)) continue
+    const value = keys[name]
+    const isAbsent = value === null || value === undefined
+    if (name === "application_id" && take("application_id", "application_name")) {
+      const title = keys.application_name
+      add("application", title || (isAbsent ? "not told" : `id ${value}`),
+        title ? `app ${quoted(title)}` : null)
+    } else if (name === "exporter_address" && rest.has("interface_name")) {
+      rest.delete(name)
+      const side = ["interface", "ingress_interface", "egress_interface"].find((n) => rest.has(n))
+      take(side), take("interface_name"), take("interface_description")
+      const words = { ingress_interface: "in if", egress_interface: "out if" }
+      add("interface", `${interfaceName(keys)}`, keys[side] === null || keys[side] === undefined ? null
+        : `exporter ${value} and ${words[side] ?? "if"} ${keys[side]}`,
+        [value, keys.interface_description].filter(Boolean).join(" · "))
+    } else if (take(name)) {
+      add(...cell(name, value, isAbsent))
+    }
+  }
+  return found
+}
+
+/** @returns {[string, string, string | null]} */
+function cell(name, value, isAbsent) {
+  const absent = (kind) => [kind, "not told", null]
+  const simple = (kind, word, text = String(value)) => isAbsent ? absent(kind) : [kind, text, `${word} ${value}`]
+  switch (name) {
+    case "source_address": return simple("address", "src ip")
+    case "destination_address": return simple("address", "dst ip")
+    case "host_address": case "one_address": case "other_address": return simple("address", "host")
+    case "source_prefix": return simple("prefix", "src net")
+    case "destination_prefix": return simple("prefix", "dst net")
+    case "protocol_identifier": return simple("protocol", "proto", protocolName(value))
+    case "source_transport_port": case "source_port": return simple("port", "src port")
+    case "destination_transport_port": case "destination_port": return simple("port", "dst port")
+    case "transport_port": case "service_port": return simple("port", "port")
+    case "exporter_address": return simple("exporter", "exporter")
+    case "bgp_as_number": return isAbsent ? absent("as") : ["as", `AS${value}`, `as ${value}`]
+    case "bgp_source_as_number": return isAbsent ? absent("as") : ["as", `AS${value}`, `src as ${value}`]
+    case "bgp_destination_as_number": return isAbsent ? absent("as") : ["as", `AS${value}`, `dst as ${value}`]
+    case "ip_next_hop_address": return simple("address", "next ip")
+    case "flow_direction": return isAbsent ? absent("direction") : ["direction", DIRECTIONS[value] ?? String(value), `direction=${value}`]
+    case "vlan_id": return simple("vlan", "vlan")
+    case "dscp": return simple("dscp", "dscp")
+    case "ip_class_of_service": return simple("tos", "tos")
+    case "tcp_control_bits": return ["flags", value || "none", null]
+    case "export_protocol_version": return simple("version", "version", VERSIONS[value] ?? String(value))
+    case "hour": return [name, `${String(value).padStart(2, "0")}:00 UTC`, null]
+    default: return [name, isAbsent ? "not told" : String(value), null]
+  }
+}
+
+/** @param {Record<string, any>} keys @param {boolean} [isOther] */
+export function labelOf(keys, isOther = false) {
+  if (isOther) return "everything else"
+  const texts = cells(keys).map((c) => c.text)
+  return texts.join(" – ") || "all traffic"
+}
+
+/** Join filters, each in parentheses where it needs them. @param {(string | null | undefined)[]} filters */
+export function joined(...filters) {
+  const found = filters.map((text) => text?.trim()).filter(Boolean)
+  if (found.length < 2) return found[0] ?? ""
+  return found.map((text) => (/\b(or|and|not)\b|[|&!#]/.test(text ?? "") ? `(${text})` : text)).join(" and ")
+}
