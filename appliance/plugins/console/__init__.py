@@ -19,11 +19,16 @@ PREFIX = "/console/"
 TAG = "Console"
 
 
-def page(environ: Mapping[str, Any], pages: tuple[Page, ...], place: str = "") -> Answer:
+def document(environ: Mapping[str, Any], pages: tuple[Page, ...]) -> Answer:
     """Return the one document of all pages; which page it is, the browser reads in the address."""
     if not has_console(environ):
         return Answer({"success": False, "message": "Not found"}, 404)
     return assets_of(pages).document()
+
+
+def page(environ: Mapping[str, Any], pages: tuple[Page, ...], place: str) -> Answer:
+    """Return the document at the address of a page."""
+    return document(environ, pages)
 
 
 def without_slash() -> Answer:
@@ -71,9 +76,8 @@ def register_routes() -> list[Route]:
         "pages": [{"title": "Biggest", "path": "biggest", "module": "/console/v/1/pages/x.js"}],
     }
     return [
-        Route("GET", PREFIX, page, role=PUBLIC, schema=described),
+        Route("GET", PREFIX, document, role=PUBLIC, schema=described),
         Route("GET", PREFIX.rstrip("/"), without_slash, role=PUBLIC, schema=described),
-        Route("GET", f"{PREFIX}<place:path>", page, role=PUBLIC, schema=described),
         Route(
             "GET",
             f"{PREFIX}v/<version>/<name:path>",
@@ -81,6 +85,8 @@ def register_routes() -> list[Route]:
             role=PUBLIC,
             schema=operation("A file of the console", content_type="text/javascript", tag=TAG),
         ),
+        # Behind the files: the first route that fits is taken.
+        Route("GET", f"{PREFIX}<place:path>", page, role=PUBLIC, schema=described),
         Route(
             "GET",
             "/api/v1/console",

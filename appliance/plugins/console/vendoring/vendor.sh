@@ -19,7 +19,6 @@ bundle hooks node_modules/preact/hooks/dist/hooks.mjs preact
 bundle htm node_modules/htm/dist/htm.module.js
 bundle uplot node_modules/uplot/dist/uPlot.esm.js
 bundle d3-sankey node_modules/d3-sankey/src/index.js
-cp node_modules/uplot/dist/uPlot.min.css "$out/uplot.css"
 node -e '
 const fs = require("fs"), names = process.argv.slice(1)
 const rows = names.map((name) => {
@@ -30,5 +29,5 @@ const rows = names.map((name) => {
 })
 fs.writeFileSync("../static/vendor/LICENSES.txt", rows.join(`\n${"-".repeat(72)}\n\n`))
 ' preact htm uplot d3-sankey d3-array d3-shape d3-path internmap
-(cd "$out" && sha256sum -- *.js *.css LICENSES.txt >SHA256SUMS)
+(cd "$out" && sha256sum -- *.js LICENSES.txt >SHA256SUMS)
 rm -rf node_modules

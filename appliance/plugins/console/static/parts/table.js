@@ -1,0 +1,85 @@
+/** Tables: sortable, walked with the arrow keys, wide ones scroll in themselves. */
+import { html, useState } from "../base.js"
+
+/**
+ * @typedef {object} Column
+ * @property {string} key
+ * @property {string} title
+ * @property {boolean} [isNumber]
+ * @property {(row: any) => any} [value] what it is sorted by
+ * @property {(row: any) => any} [show]
+ * @property {string} [className]
+ * @property {boolean} [isFixed] not sortable
+ */
+
+/**
+ * @param {{columns: Column[], rows: any[], caption: string, keyOf?: (row: any, index: number) => any,
+ *   onRow?: (row: any) => void, sort?: string, footer?: any, rowClass?: (row: any) => string}} props
+ */
+export function Table({ columns, rows, caption, keyOf, onRow, sort = "", footer, rowClass }) {
+  const [order, setOrder] = useState(sort)
+  const name = order.replace(/^-/, "")
+  const column = columns.find((one) => one.key === name)
+  const shown = column ? sorted(rows, column, order.startsWith("-")) : rows
+  const toggle = (one) => {
+    const first = one.isNumber ? `-${one.key}` : one.key
+    const other = one.isNumber ? one.key : `-${one.key}`
+    setOrder(order === first ? other : first)
+  }
+  return html`<div class="table"><table>
+    <caption class="hidden">${caption}</caption>
+    <thead><tr>${columns.map((one) => html`<th key=${one.key} scope="col" class=${classOf(one)}
+      aria-sort=${name === one.key ? (order.startsWith("-") ? "descending" : "ascending") : undefined}>
+      ${one.isFixed || !one.title ? html`<span>${one.title}</span>`
+        : html`<button type="button" onClick=${() => toggle(one)}>${one.title}</button>`}</th>`)}</tr></thead>
+    <tbody onKeyDown=${walk}>${shown.map((row, index) => html`<tr key=${keyOf ? keyOf(row, index) : index}
+      class=${[onRow ? "is-link" : "", rowClass?.(row) ?? ""].join(" ").trim() || undefined}
+      tabindex=${onRow ? 0 : undefined}
+      onClick=${onRow && ((event) => chosen(event, row, onRow))}
+      onKeyDown=${onRow && ((event) => event.key === "Enter" && event.target === event.currentTarget && onRow(row))}>
+      ${columns.map((one) => html`<td key=${one.key} class=${classOf(one)}>${one.show ? one.show(row) : row[one.key]}</td>`)}</tr>`)}
+    </tbody>${footer}</table></div>`
+}
+
+/** @param {Column} column */
+function classOf(column) {
+  return [column.isNumber ? "number" : "", column.className ?? ""].join(" ").trim() || undefined
+}
+
+function chosen(event, row, onRow) {
+  if (event.target.closest("a, button, input, select, label")) return
+  if (window.getSelection()?.toString()) return
+  onRow(row)
+}
+
+/** @param {any[]} rows @param {Column} column @param {boolean} isDown */
+function sorted(rows, column, isDown) {
+  const value = column.value ?? ((row) => row[column.key])
+  const found = [...rows].sort((one, other) => compared(value(one), value(other)))
+  return isDown ? found.reverse() : found
+}
+
+function compared(one, other) {
+  if (one === other) return 0
+  if (one === null || one === undefined) return -1
+  if (other === null || other === undefined) return 1
+  if (typeof one === "number" && typeof other === "number") return one - other
+  return String(one).localeCompare(String(other), "en", { numeric: true })
+}
+
+function walk(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]
+  const row = event.target.closest("tr[tabindex]")
+  if (!step || !row || event.target !== row) return
+  const next = step > 0 ? row.nextElementSibling : row.previousElementSibling
+  if (next) {
+    event.preventDefault()
+    next.focus()
+  }
+}
+
+/** A share as a bar behind its number. @param {{share: number, colour?: string, children?: any}} props */
+export function Bar({ share, colour, children }) {
+  const width = `${Math.max(0, Math.min(1, share || 0)) * 100}%`
+  return html`<span class="bar"><i style=${{ width, background: colour }}></i><b>${children}</b></span>`
+}

@@ -1,0 +1,50 @@
+/** From the API's series to lines of a chart: rates, colours by key, the bin that is not whole. */
+import { cells, joined, labelOf } from "./labels.js"
+
+/**
+ * @param {any} answer of `/api/v1/explore/series`
+ * @param {{factor: number}} measure of `MEASURES`
+ */
+export function chartOf(answer, measure) {
+  const starts = answer.starts.map((text) => Date.parse(text))
+  const stepMs = answer.step_seconds * 1000
+  const wholeUntil = Date.parse(answer.complete_until)
+  // A bin that still fills would draw a fall that there is not.
+  const count = starts.findIndex((start) => start + stepMs > wholeUntil)
+  const n = count <= 0 ? starts.length : count
+  const factor = measure.factor / answer.step_seconds
+  const series = answer.rows.map((row) => {
+    const values = row.values.slice(0, n).map((value) => value * factor)
+    const { statistics } = row
+    return {
+      key: row.is_other ? null : JSON.stringify(row.keys),
+      label: labelOf(row.keys, row.is_other),
+      filter: row.is_other ? null : joined(...cells(row.keys).map((cell) => cell.filter)) || null,
+      keys: row.keys,
+      isOther: row.is_other,
+      values,
+      isEstimate: (row.errors ?? []).some((error) => error > 0),
+      sum: statistics.sum,
+      minimum: Math.min(...values, Infinity),
+      maximum: Math.max(...values, 0),
+      mean: values.reduce((sum, value) => sum + value, 0) / Math.max(values.length, 1),
+      last: values.at(-1) ?? 0,
+      percentile95: percentile(values, 0.95),
+    }
+  })
+  const sums = starts.slice(0, n).map((_, index) => series.reduce((sum, one) => sum + one.values[index], 0))
+  return {
+    startsMs: starts.slice(0, n),
+    stepMs,
+    series,
+    totalMean: sums.reduce((sum, value) => sum + value, 0) / Math.max(sums.length, 1),
+    total95: percentile(sums, 0.95),
+  }
+}
+
+/** As ISPs bill: the value that 95 in 100 bins do not exceed. @param {number[]} values @param {number} share */
+export function percentile(values, share) {
+  if (!values.length) return 0
+  const order = [...values].sort((one, other) => one - other)
+  return order[Math.max(Math.ceil(order.length * share) - 1, 0)]
+}
