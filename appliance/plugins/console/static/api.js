@@ -53,7 +53,7 @@ export async function request(path, { json, anonymous, ...options } = {}) {
   }
   let response
   try {
-    response = await fetch(path, { ...options, headers, credentials: "same-origin" })
+    response = await turn(path, () => fetch(path, { ...options, headers, credentials: "same-origin" }))
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error
     watchForServer()
@@ -69,6 +69,35 @@ export async function request(path, { json, anonymous, ...options } = {}) {
   if (response.status === 401 && !anonymous) isSignedOut.set(true)
   const message = body?.message ?? body?.error ?? `The appliance answered ${response.status}`
   throw new ApiError(response.status, String(message), body ?? {})
+}
+
+const LIMITED = /^\/api\/v1\/explore\/(top|series|flows)/
+const MOST_RUNNING = 2
+const MOST_TRIES = 20
+let running = 0
+/** @type {(() => void)[]} */
+const waiting = []
+
+/**
+ * The query engine takes two questions of a user at a time: more wait here, in their order; another
+ * tab of the same user may be in the way for a while.
+ * @param {string} path @param {() => Promise<Response>} ask
+ */
+async function turn(path, ask) {
+  if (!LIMITED.test(path)) return ask()
+  if (running >= MOST_RUNNING) await new Promise((resolve) => waiting.push(() => resolve(undefined)))
+  running += 1
+  try {
+    let response = await ask()
+    for (let tries = 1; response.status === 429 && tries < MOST_TRIES; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 150 + 50 * tries))
+      response = await ask()
+    }
+    return response
+  } finally {
+    running -= 1
+    waiting.shift()?.()
+  }
 }
 
 /** @param {string} path @param {Record<string, any>} [params] @param {AbortSignal} [signal] */
