@@ -32,18 +32,22 @@ def with_names(search: FlowSearch, answer: Any) -> Any:
     -------
     pyarrow.Table
         `application_name`, or `interface_name` and `interface_description`, follow the number; null
-        where no exporter told a name.
+        where no exporter told a name. Of two interfaces the second's are called
+        `egress_interface_name` and so on.
 
     Raises
     ------
     QueryError, StorageError
         The options records cannot be searched.
     """
-    names = answer.schema.names
-    if "application_id" in names:
-        return _with_application_names(search, answer)
-    interface = next((name for name in _INTERFACES if name in names), None)
-    return answer if interface is None else _with_interface_names(search, answer, interface)
+    if "application_id" in answer.schema.names:
+        answer = _with_application_names(search, answer)
+    interfaces = [name for name in answer.schema.names if name in _INTERFACES]
+    for index, interface in enumerate(interfaces):
+        answer = _with_interface_names(
+            search, answer, interface, interface if index else "interface"
+        )
+    return answer
 
 
 def _with_application_names(search: FlowSearch, answer: Any) -> Any:
@@ -58,7 +62,7 @@ def _with_application_names(search: FlowSearch, answer: Any) -> Any:
     return answer.add_column(place, "application_name", cells)
 
 
-def _with_interface_names(search: FlowSearch, answer: Any, interface: str) -> Any:
+def _with_interface_names(search: FlowSearch, answer: Any, interface: str, prefix: str) -> Any:
     numbers = answer.column(interface).to_pylist()
     number = "coalesce(nullif(ingress_interface, 0), egress_interface)"
     name_columns = ("interface_name", "interface_description")
@@ -75,7 +79,8 @@ def _with_interface_names(search: FlowSearch, answer: Any, interface: str) -> An
     place = answer.schema.names.index(interface)
     for offset, name in enumerate(name_columns, 1):
         cells = pa.array([names_of.get(key, {}).get(name) for key in keys], pa.string())
-        answer = answer.add_column(place + offset, name, cells)
+        column = name.replace("interface", prefix, 1)
+        answer = answer.add_column(place + offset, column, cells)
     return answer
 
 

@@ -10,8 +10,20 @@ from collections.abc import Mapping
 from datetime import tzinfo
 from typing import Any
 
-from appliance import ADMINISTRATOR, PUBLIC, SIGNED_IN, Answer, Page, Principal, Route, hookimpl
+from appliance import (
+    ADMINISTRATOR,
+    PUBLIC,
+    SIGNED_IN,
+    Answer,
+    BackupPart,
+    Page,
+    Principal,
+    Route,
+    Settings,
+    hookimpl,
+)
 from appliance.plugins.console.assets import assets_of
+from appliance.plugins.console.views import ViewsBackup, view_routes, views_folder
 from appliance.web.openapi import OrNull, operation
 from appliance.web.start_page import has_console
 
@@ -63,6 +75,12 @@ def start(principal: Principal | None, pages: tuple[Page, ...], zone: tzinfo) ->
 
 
 @hookimpl
+def register_backups(settings: Settings) -> list[BackupPart]:
+    """Return the saved views."""
+    return [ViewsBackup(views_folder(settings))]
+
+
+@hookimpl
 def register_routes() -> list[Route]:
     """Return the console's own routes: its document, its files and its start."""
     described = operation("The web console", content_type="text/html", tag=TAG)
@@ -94,4 +112,5 @@ def register_routes() -> list[Route]:
             role=SIGNED_IN,
             schema=operation("Who is signed in, and which pages there are", example, tag=TAG),
         ),
+        *view_routes(),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from appliance import SIGNED_IN, Route, Settings, hookimpl
+from appliance.plugins.metrics.exporter_list import EXAMPLE, exporters
 from appliance.plugins.metrics.health import health
 from appliance.plugins.metrics.prometheus import StatusCollector, scrape
 from appliance.web.openapi import operation
@@ -22,7 +23,7 @@ def register_metrics(settings: Settings) -> list[Any]:
 
 @hookimpl
 def register_routes() -> list[Route]:
-    """Return `/metrics` and `/api/v1/health`."""
+    """Return `/metrics`, `/api/v1/health` and `/api/v1/exporters`."""
     example = {"success": True, "message": "All is well", "status": "ok"}
     return [
         Route(
@@ -40,5 +41,12 @@ def register_routes() -> list[Route]:
             role=SIGNED_IN,
             schema=operation("How the appliance is", example, tag="Appliance"),
             open_from_loopback=True,
+        ),
+        Route(
+            "GET",
+            "/api/v1/exporters",
+            exporters,
+            role=SIGNED_IN,
+            schema=operation("Exporters and their sessions", EXAMPLE, tag="Appliance"),
         ),
     ]

@@ -8,6 +8,7 @@ export { cells, interfaceName, joined, labelOf, protocolName, quoted } from "./l
 export { coloursOf } from "./colours.js"
 export { Figure, Failure, Light, Panel, Provenance, Shown, Skeleton } from "./parts/state.js"
 export { Bar, Table } from "./parts/table.js"
+export { Tops } from "./parts/tops.js"
 export { Confirm, Dialog } from "./parts/dialog.js"
 export { Copyable, Field, notify, Select } from "./parts/form.js"
 export { limits, setLimits } from "./parts/range.js"

@@ -63,33 +63,39 @@ export function cells(keys) {
   const found = []
   const add = (kind, text, filter, note) => found.push({ kind, text, filter, note })
   const rest = new Set(Object.keys(keys))
+  /** @param {...string} names */
   const take = (...names) => {
     const has = names.every((name) => rest.has(name))
     if (has) names.forEach((name) => rest.delete(name))
     return has
   }
+  const sides = SIDES.filter(([side]) => rest.has(side))
   for (const name of Object.keys(keys)) {
     if (!rest.has(name)) continue
     const value = keys[name]
     const isAbsent = value === null || value === undefined
     if (name === "application_id" && take("application_id", "application_name")) {
       const title = keys.application_name
-      add("application", title || (isAbsent ? "not told" : `id ${value}`),
-        title ? `app ${quoted(title)}` : null)
-    } else if (name === "exporter_address" && rest.has("interface_name")) {
+      add("application", title || (isAbsent ? "not told" : `id ${value}`), title ? `app ${quoted(title)}` : null)
+    } else if (name === "exporter_address" && sides.length) {
       rest.delete(name)
-      const side = ["interface", "ingress_interface", "egress_interface"].find((n) => rest.has(n))
-      take(side), take("interface_name"), take("interface_description")
-      const words = { ingress_interface: "in if", egress_interface: "out if" }
-      add("interface", `${interfaceName(keys)}`, keys[side] === null || keys[side] === undefined ? null
-        : `exporter ${value} and ${words[side] ?? "if"} ${keys[side]}`,
-        [value, keys.interface_description].filter(Boolean).join(" · "))
+      sides.forEach(([side, word], index) => {
+        const prefix = index ? side : "interface"
+        take(side), take(`${prefix}_name`), take(`${prefix}_description`)
+        const number = keys[side]
+        const isKnown = number !== null && number !== undefined
+        add("interface", keys[`${prefix}_name`] || (isKnown ? `if ${number}` : "not told"),
+          isKnown ? `exporter ${value} and ${word} ${number}` : null,
+          [value, keys[`${prefix}_description`]].filter(Boolean).join(" · "))
+      })
     } else if (take(name)) {
       add(...cell(name, value, isAbsent))
     }
   }
   return found
 }
+
+const SIDES = [["interface", "if"], ["ingress_interface", "in if"], ["egress_interface", "out if"]]
 
 /** @returns {[string, string, string | null]} */
 function cell(name, value, isAbsent) {
@@ -133,4 +139,11 @@ export function joined(...filters) {
   const found = filters.map((text) => text?.trim()).filter(Boolean)
   if (found.length < 2) return found[0] ?? ""
   return found.map((text) => (/\b(or|and|not)\b|[|&!#]/.test(text ?? "") ? `(${text})` : text)).join(" and ")
+}
+
+const FIGURES = /^(octets|packets|flows)(_error)?$/
+
+/** The keys of a row of `/api/v1/explore/top`, without its figures. @param {Record<string, any>} row */
+export function keysOf(row) {
+  return Object.fromEntries(Object.entries(row).filter(([name]) => !FIGURES.test(name)))
 }

@@ -1,5 +1,10 @@
 /** From the API's series to lines of a chart: rates, colours by key, the bin that is not whole. */
+import { coloursOf } from "./colours.js"
 import { cells, joined, labelOf } from "./labels.js"
+import { MEASURES, si } from "./units.js"
+
+/** How long a flow is under way from the exporter into answers, at most, on a quiet appliance. */
+const WAY_MS = 15_000
 
 /**
  * @param {any} answer of `/api/v1/explore/series`
@@ -8,7 +13,7 @@ import { cells, joined, labelOf } from "./labels.js"
 export function chartOf(answer, measure) {
   const starts = answer.starts.map((text) => Date.parse(text))
   const stepMs = answer.step_seconds * 1000
-  const wholeUntil = Date.parse(answer.complete_until)
+  const wholeUntil = Date.parse(answer.complete_until) - WAY_MS
   // A bin that still fills would draw a fall that there is not.
   const count = starts.findIndex((start) => start + stepMs > wholeUntil)
   const n = count <= 0 ? starts.length : count
@@ -47,4 +52,33 @@ export function percentile(values, share) {
   if (!values.length) return 0
   const order = [...values].sort((one, other) => one - other)
   return order[Math.max(Math.ceil(order.length * share) - 1, 0)]
+}
+
+/** One picture of two answers in bit/s, the second below zero. @param {any} incoming @param {any} outgoing */
+export function pictureOfBoth(incoming, outgoing) {
+  const charts = [incoming, outgoing].map((answer) => chartOf(answer, MEASURES.octets))
+  const startsMs = charts[0].startsMs.length >= charts[1].startsMs.length ? charts[0].startsMs : charts[1].startsMs
+  const keys = [...new Set(charts.flatMap((chart) => chart.series.map((one) => one.key)))]
+  const colours = new Map(coloursOf(keys).map((colour, index) => [keys[index], colour]))
+  const lines = charts.flatMap((chart, side) => chart.series.map((one) => ({
+    label: one.label, colour: colours.get(one.key), values: aligned(one.values, chart.startsMs, startsMs), isBelow: side === 1,
+  })))
+  const legend = keys.map((key) => {
+    const found = charts.flatMap((chart) => chart.series.filter((one) => one.key === key))
+    return {
+      label: found[0].label, colour: colours.get(key), filter: found[0].filter,
+      mean: found.reduce((sum, one) => sum + one.mean, 0), isEstimate: found.some((one) => one.isEstimate),
+    }
+  })
+  const means = charts.map((chart) => chart.totalMean)
+  return {
+    startsMs, lines, legend, means, percentiles: charts.map((chart) => chart.total95),
+    summary: `Traffic over time: in ${si(means[0], "bit/s")}, out ${si(means[1], "bit/s")} on average`,
+  }
+}
+
+function aligned(values, from, to) {
+  if (from === to) return values
+  const at = new Map(from.map((start, index) => [start, values[index]]))
+  return to.map((start) => at.get(start) ?? null)
 }

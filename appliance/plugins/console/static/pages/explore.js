@@ -3,7 +3,7 @@ import { html, useMemo, useState } from "../base.js"
 import { ApiError, useAnswer, withQuery } from "../api.js"
 import { change, route, useRange } from "../router.js"
 import { errorText, MEASURES, percent, si, whole } from "../units.js"
-import { cells, DIMENSIONS, joined, labelOf } from "../labels.js"
+import { cells, DIMENSIONS, joined, keysOf, labelOf } from "../labels.js"
 import { coloursOf } from "../colours.js"
 import { chartOf } from "../series.js"
 import { FilterBox } from "../parts/filter.js"
@@ -106,9 +106,11 @@ function Graphs({ question, dimensions }) {
     <button type="button" aria-pressed=${question.hasPrevious} title="The sum of the period before, dashed" onClick=${() => toggle("previous", question.hasPrevious)}>Previous</button>`
 }
 
-/** The period of the same length before. */
+const MINUTE_MS = 60_000
+
+/** The period of the same length before; to the minute, for it is asked again when it changes. */
 function previous(range) {
-  const [from, to] = limits(range)
+  const [from, to] = limits(range).map((ms) => (range.last ? Math.floor(ms / MINUTE_MS) * MINUTE_MS : ms))
   const iso = (ms) => new Date(Math.round(ms / 1000) * 1000).toISOString()
   return { from: iso(from - (to - from)), to: iso(from) }
 }
@@ -184,10 +186,6 @@ function SankeyOf({ asked, measure }) {
       { key: "flows", title: "flows", isNumber: true, show: (row) => whole(row.flows) },
     ]} />
     <${Provenance} answer=${data} />`}<//>`
-}
-
-function keysOf(row) {
-  return Object.fromEntries(Object.entries(row).filter(([name]) => !/^(octets|packets|flows)(_error)?$/.test(name)))
 }
 
 function Exports({ question }) {

@@ -2,7 +2,7 @@
 import { sankey, sankeyLinkHorizontal } from "d3-sankey"
 import { html, useMemo } from "../base.js"
 import { coloursOf } from "../colours.js"
-import { cells, labelOf } from "../labels.js"
+import { cells, keysOf } from "../labels.js"
 import { MEASURES, si } from "../units.js"
 
 const WIDTH = 960
@@ -26,8 +26,7 @@ function laidOut(rows, measure) {
   const nodes = new Map()
   const links = new Map()
   for (const row of rows) {
-    const keys = Object.fromEntries(Object.entries(row).filter(([name]) => !/^(octets|packets|flows)/.test(name)))
-    const path = cells(keys).map((cell, depth) => {
+    const path = cells(keysOf(row)).map((cell, depth) => {
       const id = `${depth} ${cell.text} ${cell.note ?? ""}`
       nodes.set(id, { id, label: cell.text, depth })
       return id
@@ -44,5 +43,5 @@ function laidOut(rows, measure) {
   const widest = Math.max(...[0, 1, 2].map((depth) => all.filter((node) => node.depth === depth).length), 4)
   const height = Math.min(Math.max(widest * 26, 240), 900)
   const layout = sankey().nodeId((node) => node.id).nodeAlign((node) => node.depth).nodeWidth(12).nodePadding(10).extent([[0, 4], [WIDTH, height - 4]])
-  return { ...layout({ nodes: all, links: [...links.values()] }), height, labelOf }
+  return { ...layout({ nodes: all, links: [...links.values()] }), height }
 }

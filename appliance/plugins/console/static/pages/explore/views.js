@@ -30,7 +30,7 @@ function Save({ views, reload, close }) {
   const save = async (event) => {
     event.preventDefault()
     try {
-      await send("POST", PATH, { name: name.trim(), query: location.search.slice(1), is_shared: isShared })
+      await send("POST", PATH, { name: name.trim(), query: location.search.slice(1), shared: isShared ? "yes" : "no" })
       notify(`Saved as ${name.trim()}`)
       reload()
       close()

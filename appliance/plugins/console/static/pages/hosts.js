@@ -1,0 +1,69 @@
+/** One page an address: who it talks to, with what, when, over time. */
+import { html, useMemo, useState } from "../base.js"
+import { useAnswer } from "../api.js"
+import { address, go, Link, useRange } from "../router.js"
+import { si, whole } from "../units.js"
+import { dateTime } from "../times.js"
+import { pictureOfBoth } from "../series.js"
+import { setLimits } from "../parts/range.js"
+import { Figure, Panel, Provenance, Shown } from "../parts/state.js"
+import { TimeChart } from "../parts/chart.js"
+import { Tops } from "../parts/tops.js"
+import { Flows } from "./explore/flows.js"
+
+const IPV4 = /^\d{1,3}(\.\d{1,3}){3}$/
+const IPV6 = /^[0-9a-f:.]+$/i
+
+/** @param {string} text */
+export function isAddress(text) {
+  return IPV4.test(text) ? text.split(".").every((part) => Number(part) < 256) : text.includes(":") && IPV6.test(text)
+}
+
+export default function Hosts({ rest }) {
+  const host = rest[0]
+  if (host) return isAddress(host) ? html`<${Host} key=${host} host=${host} />` : html`<p class="empty">${host} is no address</p>`
+  return html`<div class="page-head"><h1>Hosts</h1></div><${Panel}><${Search} /><//>
+    <div class="grid two"><${Tops} title="Largest hosts" by="host" limit=${20} /><${Tops} title="Largest networks (/24)" by="source/24" limit=${20} /></div>`
+}
+
+function Search() {
+  const [text, setText] = useState("")
+  const [problem, setProblem] = useState("")
+  const submit = (event) => {
+    event.preventDefault()
+    const found = text.trim()
+    if (!isAddress(found)) return setProblem("An address, such as 10.0.0.1 or 2001:db8::1")
+    return go(address(`hosts/${found}`))
+  }
+  return html`<form class="row" onSubmit=${submit}><input data-filter aria-label="Address of a host" placeholder="Address of a host" value=${text} onInput=${(event) => setText(event.target.value)} />
+    <button class="primary">Look</button>${problem ? html`<span class="problem" role="alert">${problem}</span>` : null}</form>`
+}
+
+function Host({ host }) {
+  const range = useRange()
+  const sent = `src ip ${host}`
+  const received = `dst ip ${host}`
+  const ask = (filter) => useAnswer("/api/v1/explore/series", { ...range, by: "application", filter, limit: 7 })
+  const incoming = ask(received)
+  const outgoing = ask(sent)
+  const seen = useAnswer("/api/v1/explore/top", { ...range, filter: `host ${host}`, measures: "conversations,ports" })
+  const last = useAnswer("/api/v1/explore/flows", { ...range, filter: `host ${host}`, limit: 1 })
+  const drawn = useMemo(() => incoming.data && outgoing.data && pictureOfBoth(incoming.data, outgoing.data), [incoming.data, outgoing.data])
+  const [showsFlows, setShowsFlows] = useState(false)
+  const totals = seen.data?.rows[0] ?? seen.data?.total
+  const newest = last.data?.flows?.[0]
+  return html`<div class="page-head"><h1>${host}</h1><div class="tools"><${Link} class="button" to=${address("explore", { filter: `host ${host}`, by: "conversation" })}>Explore<//></div></div>
+    <${Panel} title="Traffic" note="received above, sent below"><${Shown} answer=${{ ...incoming, data: drawn, error: incoming.error ?? outgoing.error }} lines=${9} isEmpty=${(data) => !data.lines.length} empty="This host has no flows in this range">${(data) => html`
+      <${TimeChart} startsMs=${data.startsMs} lines=${data.lines} unit="bit/s" height=${260} onZoom=${setLimits} summary=${data.summary} />
+      <dl class="figures"><${Figure} name="Received, mean" value=${si(data.means[0], "bit/s")} /><${Figure} name="Sent, mean" value=${si(data.means[1], "bit/s")} />
+        <${Figure} name="Flows" value=${totals ? whole(totals.flows) : "…"} /><${Figure} name="Conversations" value=${totals?.conversations !== undefined ? `≈ ${whole(totals.conversations)}` : "…"} />
+        <${Figure} name="Last seen" value=${newest ? dateTime(newest.start ?? newest.flow_start_ms ?? newest.time) : "…"} /></dl>
+      <${Provenance} answer=${incoming.data} />`}<//><//>
+    <div class="grid two">
+      <${Tops} title="Receives from" by="source" filter=${received} /><${Tops} title="Sends to" by="destination" filter=${sent} />
+      <${Tops} title="Applications" by="application" filter=${`host ${host}`} /><${Tops} title="Services" by="service" filter=${`host ${host}`} />
+      <${Tops} title="Seen by" by="interface" filter=${`host ${host}`} /><${Tops} title="Protocols" by="protocol" filter=${`host ${host}`} />
+    </div>
+    <${Panel} title="Single flows" tools=${html`<button type="button" aria-expanded=${showsFlows} onClick=${() => setShowsFlows(!showsFlows)}>${showsFlows ? "Hide" : "Show"}</button>`}>
+      ${showsFlows ? html`<${Flows} range=${range} filter=${`host ${host}`} />` : null}<//>`
+}

@@ -1,0 +1,107 @@
+/** Every interface of every exporter that flows name: its rate in and out, its share, one page each. */
+import { html, useMemo, useState } from "../base.js"
+import { useAnswer } from "../api.js"
+import { address, go, Link, route, useRange } from "../router.js"
+import { MEASURES, si } from "../units.js"
+import { chartOf, percentile, pictureOfBoth } from "../series.js"
+import { limits, setLimits } from "../parts/range.js"
+import { Figure, Panel, Provenance, Shown } from "../parts/state.js"
+import { Bar, Table } from "../parts/table.js"
+import { TimeChart } from "../parts/chart.js"
+import { Tops } from "../parts/tops.js"
+
+const MOST = 1000
+
+/** In and out of each interface, joined. @param {any} incoming @param {any} outgoing @param {number} length in seconds */
+function joinedRows(incoming, outgoing, length) {
+  const rows = new Map()
+  const add = (answer, side, number) => {
+    for (const row of answer.rows) {
+      if (row[number] === null || row[number] === undefined) continue
+      const key = `${row.exporter_address}/${row[number]}`
+      const found = rows.get(key) ?? { key, exporter: row.exporter_address, number: row[number], name: "", description: "", in: 0, out: 0, flows: 0 }
+      found.name ||= row.interface_name ?? ""
+      found.description ||= row.interface_description ?? ""
+      found[side] += (row.octets * 8) / length
+      found.flows += row.flows
+      rows.set(key, found)
+    }
+  }
+  add(incoming, "in", "ingress_interface")
+  add(outgoing, "out", "egress_interface")
+  return [...rows.values()]
+}
+
+export default function Interfaces({ rest }) {
+  return rest.length === 2 ? html`<${One} exporter=${rest[0]} number=${rest[1]} />` : html`<${List} />`
+}
+
+function List() {
+  const range = useRange()
+  const { params } = route.use()
+  const [text, setText] = useState(params.get("search") ?? "")
+  const incoming = useAnswer("/api/v1/explore/top", { ...range, by: "ingress_interface", limit: MOST })
+  const outgoing = useAnswer("/api/v1/explore/top", { ...range, by: "egress_interface", limit: MOST })
+  const rows = useMemo(() => {
+    if (!incoming.data || !outgoing.data) return null
+    const length = (Date.parse(incoming.data.until) - Date.parse(incoming.data.since)) / 1000
+    return joinedRows(incoming.data, outgoing.data, length)
+  }, [incoming.data, outgoing.data])
+  const answer = { ...incoming, data: rows, error: incoming.error ?? outgoing.error }
+  return html`<div class="page-head"><h1>Interfaces</h1><span class="note">mean rates of the range, as flows tell them</span>
+      <div class="tools"><input type="search" data-filter placeholder="Name, exporter, description" aria-label="Search interfaces" value=${text} onInput=${(event) => setText(event.target.value)} /></div></div>
+    <${Panel}><${Shown} answer=${answer} lines=${9} isEmpty=${(data) => !data.length} empty="No flow names an interface in this range">${(data) => {
+      const shown = data.filter((row) => `${row.exporter} ${row.name} ${row.description} if ${row.number}`.toLowerCase().includes(text.toLowerCase()))
+      const most = Math.max(...data.map((row) => Math.max(row.in, row.out)), 1)
+      const rate = (side, title) => ({ key: side, title, isNumber: true, show: (row) => html`<${Bar} share=${row[side] / most}>${si(row[side], "bit/s")}<//>` })
+      const columns = [
+        { key: "name", title: "interface", value: (row) => row.name || `if ${row.number}`, show: (row) => html`<b dir="auto">${row.name || `if ${row.number}`}</b>` },
+        { key: "description", title: "description", className: "grow", show: (row) => html`<span class="note" dir="auto">${row.description}</span>` },
+        { key: "exporter", title: "exporter" },
+        { key: "number", title: "ifIndex", isNumber: true },
+        rate("in", "in"), rate("out", "out"),
+        { key: "flows", title: "flows", isNumber: true, show: (row) => si(row.flows) },
+      ]
+      return html`<${Table} caption="Interfaces" columns=${columns} rows=${shown.slice(0, 500)} keyOf=${(row) => row.key} sort="-in" onRow=${(row) => go(address(`interfaces/${row.exporter}/${row.number}`))} />
+        ${shown.length > 500 ? html`<p class="note">The first 500 of ${shown.length}: search to see others.</p>` : null}
+        <${Provenance} answer=${incoming.data} />`
+    }}<//><//>`
+}
+
+function One({ exporter, number }) {
+  const range = useRange()
+  const own = `exporter ${exporter}`
+  const ask = (filter) => useAnswer("/api/v1/explore/series", { ...range, by: "application", filter, limit: 7 })
+  const filters = { in: `${own} and in if ${number}`, out: `${own} and out if ${number}` }
+  const incoming = ask(filters.in)
+  const outgoing = ask(filters.out)
+  const named = useAnswer("/api/v1/explore/top", { ...range, by: "interface", filter: `${own} and if ${number}`, limit: 20 })
+  const month = useAnswer("/api/v1/explore/series", { ...monthOf(range), filter: filters.in, step: "1h", limit: 1 })
+  const facts = named.data?.rows.find((row) => String(row.interface) === number)
+  const drawn = useMemo(() => incoming.data && outgoing.data && pictureOfBoth(incoming.data, outgoing.data), [incoming.data, outgoing.data])
+  const name = facts?.interface_name || `if ${number}`
+  return html`<div class="page-head"><h1 dir="auto">${name}</h1><span class="note" dir="auto">${[facts?.interface_description, `ifIndex ${number} of`].filter(Boolean).join(" · ")} <${Link} to=${address(`exporters/${exporter}`)}>${exporter}<//></span>
+      <div class="tools"><${Link} class="button" to=${address("explore", { filter: `${own} and if ${number}`, by: "conversation" })}>Explore<//></div></div>
+    <${Panel} title="Traffic" note="in above, out below"><${Shown} answer=${{ ...incoming, data: drawn, error: incoming.error ?? outgoing.error }} lines=${9} isEmpty=${(data) => !data.lines.length} empty="Nothing went through it in this range">${(data) => html`
+      <${TimeChart} startsMs=${data.startsMs} lines=${data.lines} unit="bit/s" height=${280} onZoom=${setLimits} summary=${data.summary} />
+      <dl class="figures"><${Figure} name="In, mean" value=${si(data.means[0], "bit/s")} /><${Figure} name="In, 95th percentile" value=${si(data.percentiles[0], "bit/s")} />
+        <${Figure} name="Out, mean" value=${si(data.means[1], "bit/s")} /><${Figure} name="Out, 95th percentile" value=${si(data.percentiles[1], "bit/s")} />
+        <${Figure} name="In, 95th of 30 days" value=${month.data ? si(monthly(month.data), "bit/s") : "…"} note="hourly means" /></dl>
+      <${Provenance} answer=${incoming.data} />`}<//><//>
+    <div class="grid two"><${Tops} title="Hosts in" by="source" filter=${filters.in} /><${Tops} title="Hosts out" by="destination" filter=${filters.out} />
+      <${Tops} title="Applications in" by="application" filter=${filters.in} /><${Tops} title="Applications out" by="application" filter=${filters.out} /></div>`
+}
+
+const MONTH_MS = 30 * 86_400_000
+
+/** The 30 days up to the end of the range. */
+function monthOf(range) {
+  if (range.last) return { last: "30d" }
+  const [, to] = limits(range)
+  return { from: new Date(to - MONTH_MS).toISOString(), to: new Date(to).toISOString() }
+}
+
+function monthly(answer) {
+  const chart = chartOf(answer, MEASURES.octets)
+  return percentile(chart.startsMs.map((_, index) => chart.series.reduce((all, one) => all + one.values[index], 0)), 0.95)
+}
