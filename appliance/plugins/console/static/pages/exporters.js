@@ -57,11 +57,11 @@ function One({ exporter, isAdministrator, reload }) {
   const skew = exporter.clock_skew_seconds
   const facts = [
     ["Flows", html`${si(sum(exporter, "flows_per_second"), "/s")}`], ["Records", whole(counts.records)], ["Datagrams", whole(counts.datagrams)],
-    ["Lost", html`${percent(lostPercent(exporter) / 100)}`, whole(counts.lost)], ["Templates", whole(sum(exporter, "templates"))],
+    ["Lost", percent(lostPercent(exporter) / 100), `${whole(counts.lost)} records`], ["Templates", whole(sum(exporter, "templates"))],
     ["Waiting for a template", exporter.waiting_octets ? binary(exporter.waiting_octets) : "nothing"],
     ["Sampling", samplingText(exporter), exporter.sampling.source], ["Last seen", exporter.last_seen ? age(Date.now() - exporter.last_seen * 1000) : "never", dateTime(exporter.last_seen ? exporter.last_seen * 1000 : null)],
     ["Clock", Math.abs(skew) < 5 ? "right" : `${Math.abs(skew).toFixed(0)} s ${skew > 0 ? "ahead" : "behind"}`],
-    ["Names told", `${whole(exporter.interfaces)} interfaces, ${whole(exporter.applications)} applications`],
+    ["Names told", whole(exporter.interfaces + exporter.applications), `${whole(exporter.interfaces)} interfaces, ${whole(exporter.applications)} applications`],
   ]
   const hints = hintsOf(exporter)
   return html`<div class="page-head"><h1>${exporter.name || exporter.address}</h1>${exporter.name ? html`<span class="note">${exporter.address}</span>` : null}
