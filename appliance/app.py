@@ -58,7 +58,7 @@ from appliance.guard.methods import (
     checked_principal,
 )
 from appliance.guard.values import nothing, optional
-from appliance.plugin_manager import build_plugin_manager
+from appliance.plugin_manager import build_plugin_manager, loaded_plugins
 from appliance.ratelimit import RateLimited
 from appliance.registrations import (
     call_of,
@@ -219,6 +219,7 @@ class App:
             overridable=self.overridable,
             routes=self.routes,
             pages=self.pages,
+            plugins=loaded_plugins(self.plugins),
             metrics=self.metrics,
             stores=self.stores,
             failures=self.failures,

@@ -189,3 +189,16 @@ def _loaded(entry: EntryPoint) -> object:
     except Exception as error:
         problem = f"{entry.value} cannot be imported: {type(error).__name__}: {error}"
         raise StartupError(f"plugin {name}: {problem}") from error
+
+
+def loaded_plugins(manager: pluggy.PluginManager) -> list[dict[str, str | list[str]]]:
+    """Return name, origin and hooks of each plugin, in the order they are asked to register."""
+    return [
+        {
+            "name": name,
+            "from": plugin_origin(manager, name),
+            "hooks": sorted(caller.name for caller in manager.get_hookcallers(plugin) or ()),
+        }
+        for name, plugin in manager.list_name_plugin()
+        if plugin is not None
+    ]

@@ -7,11 +7,10 @@ import shlex
 from pathlib import Path
 
 import click
-import pluggy
 
 from appliance.app import App
 from appliance.cli.options import pass_app
-from appliance.plugin_manager import plugin_origin
+from appliance.plugin_manager import loaded_plugins
 from appliance.skeletons import EXAMPLES, write_skeleton
 
 
@@ -65,16 +64,3 @@ def print_plugins(app: App, as_json: bool) -> None:
     Console().print(table)
     if disabled := app.settings["plugins.disabled"]:
         click.echo(f"disabled: {', '.join(disabled)}")
-
-
-def loaded_plugins(manager: pluggy.PluginManager) -> list[dict[str, str | list[str]]]:
-    """Return name, origin and hooks of each plugin, in the order they are asked to register."""
-    return [
-        {
-            "name": name,
-            "from": plugin_origin(manager, name),
-            "hooks": sorted(caller.name for caller in manager.get_hookcallers(plugin) or ()),
-        }
-        for name, plugin in manager.list_name_plugin()
-        if plugin is not None
-    ]

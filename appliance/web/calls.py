@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
@@ -43,6 +43,8 @@ class Services:
         Prometheus collectors of all plugins.
     pages
         Of the console.
+    plugins
+        Name, origin and hooks of each.
     failures
         Of plugins in this process.
     collector
@@ -58,6 +60,7 @@ class Services:
     zone: tzinfo = UTC
     metrics: tuple[MetricsCollector, ...] = ()
     pages: tuple[Page, ...] = ()
+    plugins: Sequence[Mapping[str, Any]] = ()
     failures: PluginFailures = field(default_factory=PluginFailures)
     accounts: StoreAccess[AccountStore] = field(default_factory=lambda: StoreAccess(no_accounts))
     collector: Supervisor | None = None
@@ -89,6 +92,7 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "store": lambda call: call.services.stores.store(),
     "open_store": lambda call: call.services.stores.store,
     "metrics": lambda call: call.services.metrics,
+    "plugins": lambda call: call.services.plugins,
     "pages": lambda call: call.services.pages,
     "failures": lambda call: call.services.failures,
     "zone": lambda call: call.services.zone,
@@ -106,7 +110,8 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
 """By argument name: `store` is a `FlowStore` (503 where it cannot be opened), `open_store` what
 returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`,
 `accounts` an `AccountStore` (503 where it cannot be opened), `open_accounts` what returns it,
-`metrics` the Prometheus collectors of plugins, `pages` those of the console, `failures` the
+`metrics` the Prometheus collectors of plugins, `pages` those of the console,
+`plugins` name, origin and hooks of each, `failures` the
 `PluginFailures` of this process,
 `event` what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,
 `preflight` what looks whether it can start."""

@@ -29,6 +29,8 @@ class WebParts:
 
     Attributes
     ----------
+    plugins
+        Name, origin and hooks of each.
     overridable
         What other files decide may change while the server runs.
     open_accounts
@@ -45,6 +47,7 @@ class WebParts:
     overridable: OverridableSettings
     routes: Sequence[Registered[Route]]
     pages: tuple[Page, ...]
+    plugins: Sequence[Mapping[str, Any]]
     metrics: tuple[MetricsCollector, ...]
     stores: Mapping[str, StoreFactory]
     failures: PluginFailures

@@ -86,6 +86,7 @@ def services_of(
         zone=local_zone(settings["timezone"]),
         metrics=parts.metrics,
         pages=parts.pages,
+        plugins=parts.plugins,
         failures=parts.failures,
         accounts=accounts,
         collector=supervisor_of(settings),

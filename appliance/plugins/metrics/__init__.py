@@ -6,6 +6,7 @@ says of itself, and the disk.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from appliance import SIGNED_IN, Route, Settings, hookimpl
@@ -13,6 +14,13 @@ from appliance.plugins.metrics.exporter_list import EXAMPLE, exporters
 from appliance.plugins.metrics.health import health
 from appliance.plugins.metrics.prometheus import StatusCollector, scrape
 from appliance.web.openapi import operation
+
+_PLUGINS = {"plugins": [{"name": "host", "from": "built in", "hooks": ["register_routes"]}]}
+
+
+def plugin_list(plugins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what is loaded, in the order in which plugins are asked to register."""
+    return {"plugins": list(plugins)}
 
 
 @hookimpl
@@ -23,7 +31,7 @@ def register_metrics(settings: Settings) -> list[Any]:
 
 @hookimpl
 def register_routes() -> list[Route]:
-    """Return `/metrics`, `/api/v1/health` and `/api/v1/exporters`."""
+    """Return `/metrics` and what is asked of the appliance as a whole."""
     example = {"success": True, "message": "All is well", "status": "ok"}
     return [
         Route(
@@ -48,5 +56,12 @@ def register_routes() -> list[Route]:
             exporters,
             role=SIGNED_IN,
             schema=operation("Exporters and their sessions", EXAMPLE, tag="Appliance"),
+        ),
+        Route(
+            "GET",
+            "/api/v1/plugins",
+            plugin_list,
+            role=SIGNED_IN,
+            schema=operation("Plugins and their hooks", _PLUGINS, tag="Appliance"),
         ),
     ]
