@@ -37,6 +37,20 @@ ORDERS = {
     "packets": "packet_delta_count DESC",
     "duration": "flow_end_milliseconds - flow_start_milliseconds DESC",
 }
+PAGES = "pages"
+"""The order of `newest`, and the same at each call: what differs in a column has its place."""
+
+_PAGES_ORDER = ", ".join(
+    [
+        "collection_time_milliseconds DESC",
+        *("exporter_address_hi", "exporter_address_lo", "flow_start_milliseconds"),
+        *("source_address_hi", "source_address_lo", "source_transport_port"),
+        *("destination_address_hi", "destination_address_lo", "destination_transport_port"),
+        *("octet_delta_count", "packet_delta_count", "protocol_identifier"),
+        *("ingress_interface", "egress_interface", "flow_end_milliseconds"),
+    ]
+)
+
 DEFAULT_COLUMNS = (
     "collection_time_milliseconds",
     "exporter_address",
@@ -68,7 +82,7 @@ class FlowQuestion:
     limit
         Most rows; None for all.
     order
-        A key of `ORDERS`, or None for any.
+        A key of `ORDERS`, `PAGES`, or None for any.
     options
         Options records instead of flows and events.
     columns
@@ -94,11 +108,11 @@ class Statement(NamedTuple):
 
 def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> Statement:
     """Return the statement that lists records."""
-    if question.order is not None and question.order not in ORDERS:
+    if question.order not in (None, PAGES, *ORDERS):
         raise InvalidQueryError(f"cannot order by {question.order!r}, expected {', '.join(ORDERS)}")
     shown = question.columns or shown_columns(question.options, octets)
     stored = frozenset(name for item in shown for name in _stored(item))
-    order = ORDERS.get(question.order or "")
+    order = _PAGES_ORDER if question.order == PAGES else ORDERS.get(question.order or "")
     reads = stored | condition_columns(question.conditions) | {COLLECTION_TIME}
     if order:
         reads |= {name for name in COLUMN if name in order}

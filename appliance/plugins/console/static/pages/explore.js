@@ -1,6 +1,6 @@
 /** Any question: filter, dimensions, measure, over time; the answer as a chart and a table. */
 import { html, useMemo, useState } from "../base.js"
-import { ApiError, useAnswer, withQuery } from "../api.js"
+import { ApiError, useAnswer } from "../api.js"
 import { change, route, useRange } from "../router.js"
 import { errorText, MEASURES, percent, si, whole } from "../units.js"
 import { cells, DIMENSIONS, joined, keysOf, labelOf } from "../labels.js"
@@ -124,7 +124,7 @@ function Drawn({ series, opposite, before, question, isMirrored }) {
       empty="No flows fit in this range. Another range, or a wider filter?">${(found) => html`
     <${TimeChart} startsMs=${found.startsMs} lines=${found.lines} unit=${measure.unit} kind=${question.graph} height=${320} onZoom=${setLimits} summary=${found.summary} />
     <${Statistics} found=${found} measure=${measure} question=${question} />
-    <div class="row below"><${Provenance} answer=${data} onExact=${() => change({ exact: "1" })} />${series.progress}<span class="gap"></span><${Exports} question=${question} /></div>`}<//>`
+    <div class="row below"><${Provenance} answer=${data} onExact=${() => change({ exact: "1" })} />${series.progress}</div>`}<//>`
 }
 
 function pictureOf(data, opposite, before, measure) {
@@ -186,11 +186,6 @@ function SankeyOf({ asked, measure }) {
       { key: "flows", title: "flows", isNumber: true, show: (row) => whole(row.flows) },
     ]} />
     <${Provenance} answer=${data} />`}<//>`
-}
-
-function Exports({ question }) {
-  const params = { ...question.range, filter: question.filter }
-  return html`<span class="note">Flows as ${["csv", "ndjson", "parquet"].map((format) => html` <a key=${format} download href=${withQuery("/api/v1/explore/export", { ...params, format })}>${format.toUpperCase()}</a>`)}</span>`
 }
 
 function Behind({ question }) {

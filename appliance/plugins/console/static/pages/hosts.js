@@ -57,7 +57,7 @@ function Host({ host }) {
       <${TimeChart} startsMs=${data.startsMs} lines=${data.lines} unit="bit/s" height=${260} onZoom=${setLimits} summary=${data.summary} />
       <dl class="figures"><${Figure} name="Received, mean" value=${si(data.means[0], "bit/s")} /><${Figure} name="Sent, mean" value=${si(data.means[1], "bit/s")} />
         <${Figure} name="Flows" value=${totals ? whole(totals.flows) : "…"} /><${Figure} name="Conversations" value=${totals?.conversations !== undefined ? `≈ ${whole(totals.conversations)}` : "…"} />
-        <${Figure} name="Last seen" value=${newest ? dateTime(newest.start ?? newest.flow_start_ms ?? newest.time) : "…"} /></dl>
+        <${Figure} name="Last seen" value=${newest ? dateTime(newest.collection_time_milliseconds) : "…"} /></dl>
       <${Provenance} answer=${incoming.data} />`}<//><//>
     <div class="grid two">
       <${Tops} title="Receives from" by="source" filter=${received} /><${Tops} title="Sends to" by="destination" filter=${sent} />

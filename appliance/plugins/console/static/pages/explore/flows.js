@@ -30,7 +30,7 @@ export function Flows({ range, filter }) {
       ${more.problem ? html`<span class="problem" role="alert">${more.problem}</span>` : null}</div>`}<//>`
 }
 
-const start = (flow) => flow.flow_start_ms ?? flow.flow_start_milliseconds ?? flow.received_ms ?? flow.time
+const start = (flow) => flow.flow_start_milliseconds ?? flow.collection_time_milliseconds
 const number = (value) => (value === null || value === undefined ? 0 : value)
 
 const COLUMNS = [

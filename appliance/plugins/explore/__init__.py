@@ -9,6 +9,9 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
 from appliance import SIGNED_IN, Principal, RequestError, Route, Settings, hookimpl
+from appliance.plugins.explore import completing, listing
+from appliance.plugins.explore.completing import completion
+from appliance.plugins.explore.listing import page_of_flows
 from appliance.query.dimensions import dimensions
 from appliance.query.question import (
     DISTINCT,
@@ -28,12 +31,15 @@ from appliance.web.parameters import MAX_LIMIT, Query
 from appliance.web.times import parse_interval, rfc3339
 
 if TYPE_CHECKING:
+    from appliance.flowlog.conditions import Condition
+    from appliance.flowlog.search import FlowSearch
     from appliance.query.engine import QueryEngine
 
 PREFIX = "/api/v1/explore"
 TAG = "Explore"
 DEFAULT_SPAN_SECONDS = 3600
 DEFAULT_LIMIT = 10
+DEFAULT_PAGE = 50
 
 TURNS = QueryTurns()
 """Of this process, which has one web server."""
@@ -64,6 +70,9 @@ _PARAMETERS: Mapping[str, tuple[dict[str, Any], str]] = {
         f"Beside the sums, between commas: {', '.join((*MEANS, *DISTINCT))}; numbers of different"
         " values are approximate.",
     ),
+    "after": ({"type": "string"}, "`next` of the page before."),
+    "text": ({"type": "string"}, "A filter as far as it is written."),
+    "cursor": ({"type": "integer", "minimum": 0}, "Place in it. Default: its end."),
     "step": (
         {"type": "string", "examples": ["5m"]},
         f"Length of a bin, such as 5m; at most {MAX_BINS} bins. Default: what fits the range.",
@@ -151,14 +160,27 @@ def series(settings: Settings, query: Query, principal: Principal | None, zone: 
     }
 
 
-def _question(query: Query, engine: QueryEngine, span: tuple[int, int], **more: Any) -> Question:
+def flows(settings: Settings, query: Query, principal: Principal | None, zone: tzinfo) -> Any:
+    """Return single flows, newest first."""
+    span = _range(query)
+    search = _engine(settings).search
+    page = (query.text("after") or "", query.limit(DEFAULT_PAGE) or DEFAULT_PAGE)
+    with _turn(principal):
+        return page_of_flows(search, _conditions(query, search), span, page, zone)
+
+
+def _conditions(query: Query, search: FlowSearch) -> tuple[Condition, ...]:
     from appliance.query.language.duckdb import parse_conditions
     from appliance.query.names import LogNames
 
+    return parse_conditions([query.text("filter") or ""], LogNames(search))
+
+
+def _question(query: Query, engine: QueryEngine, span: tuple[int, int], **more: Any) -> Question:
     return Question(
         _names(query, "by"),
         order=query.text("order") or "octets",
-        conditions=parse_conditions([query.text("filter") or ""], LogNames(engine.search)),
+        conditions=_conditions(query, engine.search),
         since_ms=span[0] * 1000,
         until_ms=span[1] * 1000,
         raw=query.flag("raw"),
@@ -252,6 +274,20 @@ def register_routes() -> list[Route]:
     table = (
         ("fields", fields, "What flows can be grouped by", known, ()),
         ("top", top, "The largest groups of flows", _TOP, (*_SHARED, "other", "measures")),
+        (
+            "flows",
+            flows,
+            "Single flows, newest first",
+            listing.EXAMPLE,
+            ("filter", "from", "to", "last", "limit", "after"),
+        ),
+        (
+            "complete",
+            completion,
+            "What may come next in a filter",
+            completing.EXAMPLE,
+            ("text", "cursor"),
+        ),
         ("series", series, "Traffic over time", _SERIES, (*_SHARED, "step")),
     )
     return [
