@@ -23,6 +23,19 @@ export class ApiError extends Error {
     this.status = status
     this.body = body
   }
+
+  /** What is said of it, one by one: sentences, or objects of a sentence by field. @returns {(string | object)[]} */
+  get parts() {
+    const { message, error } = /** @type {any} */ (this.body)
+    return message === undefined && Array.isArray(error) ? error : [this.message]
+  }
+}
+
+/** @param {any} body @param {number} status */
+function sentenceOf(body, status) {
+  const text = body?.message ?? body?.error ?? `The appliance answered ${status}`
+  if (!Array.isArray(text)) return String(text)
+  return text.map((part) => (typeof part === "object" ? Object.values(part).join(". ") : part)).join(". ")
 }
 
 /**
@@ -67,8 +80,7 @@ export async function request(path, { json, anonymous, ...options } = {}) {
     return body
   }
   if (response.status === 401 && !anonymous) isSignedOut.set(true)
-  const message = body?.message ?? body?.error ?? `The appliance answered ${response.status}`
-  throw new ApiError(response.status, String(message), body ?? {})
+  throw new ApiError(response.status, sentenceOf(body, response.status), body ?? {})
 }
 
 const LIMITED = /^\/api\/v1\/explore\/(top|series|flows)/

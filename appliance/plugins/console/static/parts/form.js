@@ -1,16 +1,72 @@
 /** Fields of forms: label, help, error beside the field. */
 import { html, Shared, useId, useState } from "../base.js"
 
-/** @param {{title: string, help?: any, problem?: string, children?: any, value?: any, onInput?: (value: string) => void, [more: string]: any}} props */
-export function Field({ title, help, problem, onInput, children, ...more }) {
+/**
+ * @param {{title: string, help?: any, problem?: string, options?: [string, string][], value?: any,
+ *   onInput?: (value: string) => void, [more: string]: any}} props with options it is a choice
+ */
+export function Field({ title, help, problem, onInput, options, ...more }) {
   const id = useId("field")
   const described = problem || help ? `${id}-help` : undefined
+  const common = {
+    id, "aria-describedby": described, "aria-invalid": problem ? "true" : undefined,
+    onInput: (event) => onInput?.(event.target.value), ...more,
+  }
   return html`<div class=${problem ? "field is-wrong" : "field"}>
     <label for=${id}>${title}</label>
-    ${children ?? html`<input id=${id} aria-describedby=${described} aria-invalid=${problem ? "true" : undefined}
-      onInput=${(event) => onInput?.(event.target.value)} ...${more} />`}
+    ${options ? html`<select ...${common}>${options.map(([key, text]) => html`<option key=${key} value=${key} selected=${key === more.value}>${text}</option>`)}</select>`
+      : html`<input ...${common} />`}
     ${problem || help ? html`<p id=${described} class=${problem ? "problem" : "note"}>${problem || help}</p>` : null}
   </div>`
+}
+
+/**
+ * A form: its values, whether it is being sent, and what the API says of which field.
+ * @param {Record<string, string>} initial
+ * @param {(values: Record<string, string>) => Promise<any>} act
+ * @param {Record<string, RegExp>} [words] by which a sentence names its field
+ */
+export function useForm(initial, act, words) {
+  const [values, setValues] = useState(initial)
+  const [problems, setProblems] = useState(/** @type {Record<string, string>} */ ({}))
+  const [isBusy, setBusy] = useState(false)
+  const submit = async (event) => {
+    event.preventDefault()
+    setBusy(true)
+    setProblems({})
+    try {
+      await act(values)
+    } catch (error) {
+      setProblems(problemsByField(error, Object.keys(initial), words))
+    }
+    setBusy(false)
+  }
+  const field = (name) => ({
+    value: values[name] ?? "", problem: problems[name],
+    onInput: (value) => setValues((old) => ({ ...old, [name]: value })),
+  })
+  return { values, setValues, field, submit, isBusy, problem: problems[""] }
+}
+
+/**
+ * Sort the sentences of an error by the field that they name; those of none stand under "".
+ * @param {any} error @param {string[]} names of fields @param {Record<string, RegExp>} [words]
+ * @returns {Record<string, string>}
+ */
+export function problemsByField(error, names, words = {}) {
+  const sorted = /** @type {Record<string, string>} */ ({})
+  const add = (name, text) => { sorted[name] = sorted[name] ? `${sorted[name]}. ${text}` : text }
+  for (const part of error.parts ?? [error.message]) {
+    if (typeof part === "object") {
+      Object.entries(part).forEach(([name, text]) => add(names.includes(name) ? name : "", String(text)))
+      continue
+    }
+    const [, first, rest] = /^([A-Za-z0-9]+): (.*)$/s.exec(part) ?? []
+    const named = names.find((name) => name.toLowerCase() === first?.toLowerCase())
+    if (named) add(named, rest.charAt(0).toUpperCase() + rest.slice(1))
+    else add(names.find((name) => words[name]?.test(part)) ?? "", part)
+  }
+  return sorted
 }
 
 /** @param {{title: string, value: string, options: [string, string][], onInput: (value: string) => void, isHidden?: boolean}} props */

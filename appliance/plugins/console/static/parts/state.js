@@ -17,11 +17,13 @@ export function Panel({ title, tools, note, children, className = "" }) {
  * @param {{answer: any, isEmpty?: (data: any) => boolean, empty?: any, children: (data: any) => any, lines?: number}} props
  */
 export function Shown({ answer, isEmpty, empty = "Nothing in this range", children, lines = 5 }) {
-  const { data, error, isLoading, reload } = answer
+  const { data, error, isLoading, isStale, reload } = answer
   if (error && !data) return html`<${Failure} error=${error} retry=${reload} />`
   if (!data) return html`<${Skeleton} lines=${lines} />`
   if (isEmpty?.(data)) return html`<p class="empty">${empty}</p>`
-  return html`<div class=${isLoading ? "body is-loading" : "body"} aria-busy=${isLoading}>${children(data)}</div>`
+  // The same question asked again changes nothing that one sees: figures would blink every few seconds.
+  const isOther = isLoading && isStale
+  return html`<div class=${isOther ? "body is-loading" : "body"} aria-busy=${isOther}>${children(data)}</div>`
 }
 
 /** @param {{error: any, retry?: () => void}} props */

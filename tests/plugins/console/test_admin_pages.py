@@ -1,0 +1,231 @@
+"""The pages of administrators in a real browser, against an appliance that receives demo flows."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.collector.running import RunningCollector, free_port
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright and Chromium")
+expect = sync_api.expect
+
+PASSWORD = "th!s1s@paSw0RD"
+CHROMIUM = Path("/usr/bin/chromium")
+SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+EXPECTED_ERRORS = re.compile(r"status of (400|401|404|409|501|503)")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCollector]:
+    """An appliance with three invented exporters and a known administrator."""
+    folder = tmp_path_factory.mktemp("pages")
+    running = RunningCollector(folder, "accounts: {password_cost: 8}\n", command="demo")
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("APPLIANCE_ADMIN_PASSWORD", PASSWORD)
+            running.start()
+        _wait_for_api(running)
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        pytest.skip("needs Chromium")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def console(demo: RunningCollector, browser: Any) -> Iterator[Any]:
+    """A page of a browser in which an administrator is signed in; it must not log any error."""
+    base = f"http://127.0.0.1:{demo.api_port}"
+    context = browser.new_context(base_url=base)
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "console",
+        lambda line: (
+            problems.append(line.text)
+            if line.type == "error" and not EXPECTED_ERRORS.search(line.text)
+            else None
+        ),
+    )
+    page.goto("/console/collector")
+    page.get_by_label("Name", exact=True).fill("destneAdmin")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Collector", level=1)).to_be_visible()
+    yield page
+    context.close()
+    assert not problems
+
+
+def test_collector_when_it_runs_then_figures_of_what_arrives(console, demo):
+    expect(console.get_by_text(f"on 127.0.0.1:{demo.port}, process")).to_be_visible()
+    now = console.get_by_role("region", name="Now")
+    expect(now.locator(".figure", has_text="Datagrams")).to_contain_text(
+        re.compile(r"[1-9][0-9.]*\u202f/s"), timeout=20_000
+    )
+    expect(now.locator(".figure", has_text="Kernel drops")).to_contain_text("none")
+
+
+def test_collector_form_when_a_value_is_wrong_then_said_at_its_field(console):
+    port = console.get_by_label("UDP port")
+    port.fill("70000")
+    console.get_by_role("button", name="Save").click()
+    field = console.locator(".field", has=port)
+    expect(field).to_contain_text("Invalid Port (1 to 65535)")
+    expect(port).to_have_attribute("aria-invalid", "true")
+    console.get_by_role("button", name="Discard").click()
+    expect(port).not_to_have_value("70000")
+
+
+def test_collector_when_another_port_is_saved_then_a_restart_listens_there(console):
+    port = free_port()
+    console.get_by_label("UDP port").fill(str(port))
+    console.get_by_role("button", name="Save").click()
+    expect(console.get_by_text("Collector parameters updated")).to_be_visible()
+    expect(console.get_by_text(f"the saved configuration says 127.0.0.1:{port}")).to_be_visible()
+    console.get_by_role("button", name="Start it again with that").click()
+    console.get_by_role("button", name="Restart the collector").click()
+    expect(console.get_by_text(f"on 127.0.0.1:{port}, process")).to_be_visible(timeout=40_000)
+
+
+def test_collector_when_stopped_and_started_then_its_state_follows(console):
+    console.get_by_role("button", name="Stop …").click()
+    dialog = console.get_by_role("dialog")
+    expect(dialog).to_contain_text("What routers send while it is stopped is lost")
+    dialog.get_by_role("button", name="Stop", exact=True).click()
+    expect(console.locator(".page-head .light")).to_have_text("stopped")
+    expect(console.get_by_role("status").filter(has_text="failing")).to_contain_text(
+        "The collector is not running"
+    )
+    console.get_by_role("button", name="Start", exact=True).click()
+    expect(console.locator(".page-head .light")).to_have_text("running", timeout=40_000)
+
+
+CHANGE = {
+    "state": "waiting",
+    "inProgress": True,
+    "interface": "eth0",
+    "wanted": {"state": "static", "ipaddress": "192.0.2.18"},
+    "started": 1792713600.0,
+    "rollbackSeconds": 180,
+    "secondsLeft": 171,
+    "message": "waits for the gateway or an authenticated request",
+}
+NETWORK = {
+    "name": "eth0",
+    "ip_address": "192.0.2.12",
+    "mac_address": "02:00:00:00:00:01",
+    "type": "Wired",
+    "netmask": "255.255.255.0",
+    "gateway_ip": "192.0.2.1",
+    "networkType": "static",
+    "dnsServers": [{"server": "192.0.2.53"}],
+}
+
+
+def test_device_when_opened_then_the_figures_of_this_machine(console):
+    console.goto("/console/device")
+    system = console.get_by_role("region", name="System")
+    expect(system).to_contain_text(socket.gethostname())
+    expect(console.get_by_role("region", name="Memory")).to_contain_text("GiB")
+    expect(console.get_by_role("img", name=re.compile("Disk, [0-9]+.% used"))).to_be_visible()
+
+
+def test_device_restart_when_the_name_is_not_typed_then_nothing_can_be_pressed(console):
+    console.goto("/console/device")
+    console.get_by_role("button", name="Restart …").click()
+    dialog = console.get_by_role("dialog")
+    button = dialog.get_by_role("button", name="Restart")
+    expect(button).to_be_disabled()
+    dialog.get_by_role("textbox").fill(socket.gethostname())
+    expect(button).to_be_enabled()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+
+
+def test_device_restart_when_the_machine_is_no_appliance_then_a_sentence(console):
+    console.goto("/console/device")
+    # The API of this test must not restart the machine of whoever runs it.
+    console.route(
+        "**/api/v1/admin/device/restart",
+        lambda route: route.fulfill(status=501, json={"message": "This is no appliance"}),
+    )
+    console.get_by_role("button", name="Restart …").click()
+    dialog = console.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill(socket.gethostname())
+    dialog.get_by_role("button", name="Restart").click()
+    expect(console.get_by_role("region", name="Power")).to_contain_text("This is no appliance")
+    expect(dialog).to_have_count(0)
+
+
+def test_device_network_when_changed_then_warned_and_the_network_is_worked_out(console):
+    sent: list[Any] = []
+
+    def network(route: Any) -> None:
+        if route.request.method == "PUT":
+            sent.append(route.request.post_data_json)
+        route.fulfill(json={"message": "Static Network configured successfully!", **NETWORK})
+
+    console.route("**/api/v1/admin/device/network", network)
+    console.goto("/console/device")
+    console.get_by_role("button", name="Change …").click()
+    console.get_by_label("IPv4 address").fill("192.0.2.130")
+    console.get_by_label("Netmask").fill("255.255.255.128")
+    console.get_by_role("button", name="Apply …").click()
+    dialog = console.get_by_role("dialog")
+    expect(dialog).to_contain_text("You may lose the connection to this box")
+    expect(dialog).to_contain_text("//192.0.2.130:")
+    dialog.get_by_role("button", name="Change the network").click()
+    expect(dialog).to_have_count(0)
+    assert sent[0]["network"] == "192.0.2.128"
+    assert sent[0]["nameserver2"] == "192.0.2.53"
+
+
+def test_device_network_when_a_change_waits_then_counted_down_and_kept(console):
+    states = [CHANGE]
+    console.route(
+        "**/api/v1/admin/device/network/change", lambda route: route.fulfill(json=states[-1])
+    )
+
+    def confirm(route: Any) -> None:
+        states.append({**CHANGE, "state": "confirmed", "inProgress": False, "secondsLeft": None})
+        route.fulfill(json={"message": "Network change confirmed", "change": states[-1]})
+
+    console.route("**/api/v1/admin/device/network/change/confirm", confirm)
+    console.goto("/console/device")
+    expect(console.get_by_text("The old settings come back in 2 min 51 s")).to_be_visible()
+    console.get_by_role("button", name="Keep the new settings").click()
+    expect(console.get_by_text("confirmed", exact=True)).to_be_visible()
+
+
+def _wait_for_api(running: RunningCollector) -> None:
+    url = f"http://127.0.0.1:{running.api_port}/v1/api/"
+    deadline = time.monotonic() + 30
+    while not _answers(url):
+        assert time.monotonic() < deadline, "\n".join(running.output)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
