@@ -15,7 +15,6 @@ import { TimeChart } from "../parts/chart.js"
 import { Sankey } from "../parts/sankey.js"
 import { Flows } from "./explore/flows.js"
 import { Views } from "./explore/views.js"
-import { useExact } from "./explore/exact.js"
 
 const GRAPHS = [["stacked", "Stacked"], ["lines", "Lines"], ["bars", "Bars"], ["sankey", "Sankey"]]
 const LIMITS = ["5", "10", "20", "50"].map((text) => /** @type {[string, string]} */ ([text, `top ${text}`]))
@@ -50,7 +49,7 @@ export default function Explore() {
   const isSankey = question.graph === "sankey" && dimensions.length > 1
   const isMirrored = question.isMirrored && !isSankey
   const towards = (side) => ({ ...asked, filter: joined(filter, side) })
-  const series = useExact("/api/v1/explore/series", isMirrored ? towards("direction=ingress") : asked)
+  const series = useAnswer("/api/v1/explore/series", isMirrored ? towards("direction=ingress") : asked)
   const opposite = useAnswer(isMirrored ? "/api/v1/explore/series" : null, { ...towards("direction=egress"), exact: "" })
   const before = useAnswer(question.hasPrevious && !isSankey ? "/api/v1/explore/series" : null, { ...previous(range), filter, step, by: "", limit: 1 })
   const problem = series.error instanceof ApiError && series.error.status === 400 ? series.error.message : ""
@@ -124,7 +123,7 @@ function Drawn({ series, opposite, before, question, isMirrored }) {
       empty="No flows fit in this range. Another range, or a wider filter?">${(found) => html`
     <${TimeChart} startsMs=${found.startsMs} lines=${found.lines} unit=${measure.unit} kind=${question.graph} height=${320} onZoom=${setLimits} summary=${found.summary} />
     <${Statistics} found=${found} measure=${measure} question=${question} />
-    <div class="row below"><${Provenance} answer=${data} onExact=${() => change({ exact: "1" })} />${series.progress}</div>`}<//>`
+    <div class="row below"><${Provenance} answer=${data} onExact=${() => change({ exact: "1" })} /></div>`}<//>`
 }
 
 function pictureOf(data, opposite, before, measure) {

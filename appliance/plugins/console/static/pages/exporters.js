@@ -9,7 +9,6 @@ import { Table } from "../parts/table.js"
 import { Confirm } from "../parts/dialog.js"
 import { Field, notify } from "../parts/form.js"
 import { lostPercent, samplingText, StateLight, stateOf, STATES, sum } from "../parts/exporter.js"
-import { Explain } from "./exporters/explain.js"
 
 const EVERY_MS = 5000
 const PATH = "/api/v1/exporters"
@@ -24,8 +23,7 @@ export default function Exporters({ session, rest }) {
   }
   return html`<div class="page-head"><h1>Exporters</h1></div>
     <${Panel}><${Shown} answer=${answer} isEmpty=${(data) => !data.exporters.length} empty=${html`No exporter has sent anything yet. <${Link} to=${address("start")}>How to make a router send flows here<//>`}>
-      ${(data) => html`<${List} exporters=${data.exporters} />`}<//><//>
-    <${Explain} />`
+      ${(data) => html`<${List} exporters=${data.exporters} />`}<//><//>`
 }
 
 function List({ exporters }) {
