@@ -161,7 +161,7 @@ def register_pages(settings: Settings) -> list[Page]:
     """Return pages that the console gets beside its own.
 
     Called once, in the main thread, before the web server listens. Two pages with one path stop the
-    start; without the plugin `console` they are not shown. The web server reads the module once.
+    start; without the plugin `console` they are not shown.
     """
 
 

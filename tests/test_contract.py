@@ -24,6 +24,7 @@ PLUGINS = PACKAGE / "plugins"
 EXAMPLES = PACKAGE / "skeletons"
 
 WITHOUT_BUILT_IN_USER = {
+    "register_pages",
     "register_columns",
     "register_enrichers",
     "collector_started",
@@ -91,7 +92,7 @@ def test_hooks_when_specified_then_built_ins_use_them_but_for_the_known_rest():
 
 
 def test_hooks_when_they_start_up_then_the_examples_show_them():
-    nouns = "settings columns decoders enrichers stores loaders routes commands"
+    nouns = "settings columns decoders enrichers stores loaders routes pages commands"
     assert hook_implementations(EXAMPLES) == {f"register_{noun}" for noun in nouns.split()}
 
 

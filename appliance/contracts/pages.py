@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from appliance.contracts.routes import SIGNED_IN
 
@@ -18,9 +17,9 @@ class Page:
         What its link says.
     path
         Its place below `/console/`: small letters, digits and hyphens.
-    module
-        A file of JavaScript, an ES module whose default export is a component; it imports what the
-        console shares from `"console"`.
+    script
+        JavaScript: an ES module whose default export is a component; it imports what the console
+        shares from `"console"`.
     role
         Who sees its link: `SIGNED_IN`, `USER` or `ADMINISTRATOR`. What it shows comes from routes,
         which have roles of their own.
@@ -30,6 +29,6 @@ class Page:
 
     title: str
     path: str
-    module: Path
+    script: str
     role: str = SIGNED_IN
     order: int = 80

@@ -126,7 +126,7 @@ class GuardedObject:
         # Not of the contract, so only its own plugin and tests know of it.
         return getattr(self._made, name)
 
-    def _call(self, name: str, *args: Any, **named: Any) -> Any:
+    def _call(self, name: str, /, *args: Any, **named: Any) -> Any:
         passes = self._contract.passes.get(name)
         return self._guard.call(
             lambda: getattr(self._made, name)(*args, **named),
@@ -134,7 +134,7 @@ class GuardedObject:
             (passes,) if passes is not None else (),
         )
 
-    def _iterate(self, name: str, *args: Any, **named: Any) -> Iterator[Any]:
+    def _iterate(self, name: str, /, *args: Any, **named: Any) -> Iterator[Any]:
         check, end = self._contract.iterators[name], object()
         iterator = self._guard.call(
             lambda: iter(getattr(self._made, name)(*args, **named)), lambda value: value

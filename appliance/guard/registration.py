@@ -95,13 +95,11 @@ def _route(value: object) -> None:
 
 def _page(value: object) -> None:
     page = of_type(value, Page)
-    for text in (page.title, page.path, page.role):
+    for text in (page.title, page.path, page.script, page.role):
         of_type(text, str)
     whole(page.order)
     if not _PAGE_PATH.fullmatch(page.path):
         raise ValueError(f"expected a path of small letters, digits and -, found {page.path!r}")
-    if not of_type(page.module, Path).is_file():
-        raise ValueError(f"{page.path}: there is no file {page.module}")
 
 
 def _store(value: object) -> None:

@@ -95,10 +95,15 @@ class Query:
 
     def text(self, name: str) -> str | None:
         """Return a parameter's value, None when it is not there."""
+        value = self.verbatim(name)
+        return None if value is None else value.strip()
+
+    def verbatim(self, name: str) -> str | None:
+        """Return a parameter's value with the blanks around it, None when it is not there."""
         values = self._values.get(name, [])
         if len(values) > 1:
             raise RequestError(400, f"{name} is given {len(values)} times, expected once")
-        return values[0].strip() if values else None
+        return values[0] if values else None
 
     def flag(self, name: str) -> bool:
         """Return whether a parameter is `true`."""

@@ -63,7 +63,7 @@ class Assets:
     """
 
     def __init__(self, sources: Mapping[str, bytes], pages: tuple[Page, ...] = ()) -> None:
-        modules = {_module_name(page): page.module.read_bytes() for page in pages}
+        modules = {_module_name(page): page.script.encode() for page in pages}
         named = sorted({**sources, **modules}.items())
         digest = hashlib.blake2b(digest_size=8)
         for name, octets in named:

@@ -27,7 +27,7 @@ def completion(
     settings: Settings, query: Query, open_store: Callable[[], FlowStore]
 ) -> dict[str, Any]:
     """Return what may take the place of the word at the cursor."""
-    text = query.text("text") or ""
+    text = query.verbatim("text") or ""
     if len(text) > MAX_TEXT:
         raise RequestError(400, f"text: expected at most {MAX_TEXT} characters")
     place = query.text("cursor") or str(len(text))

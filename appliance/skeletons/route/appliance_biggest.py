@@ -1,10 +1,27 @@
-"""A route: GET /biggest says which ports carried most, whatever the store."""
+"""A route, GET /biggest, says which ports carried most, and a page of the console shows them."""
 
 from __future__ import annotations
 
-from appliance import USER, FlowStore, RequestError, Route, Selection, hookimpl
+from appliance import USER, FlowStore, Page, RequestError, Route, Selection, hookimpl
 
 MOST = 100
+
+PAGE = """
+import { html, Panel, Shown, si, Table, useAnswer } from "console"
+
+const columns = [
+  { key: "port", title: "port", className: "grow" },
+  { key: "octets", title: "octets", isNumber: true, show: (row) => si(row.octets, "B") },
+]
+
+export default function Biggest() {
+  const answer = useAnswer("/biggest/20")
+  return html`<div class="page-head"><h1>Biggest ports</h1></div>
+    <${Panel}><${Shown} answer=${answer} isEmpty=${(data) => !data.ports.length}>
+      ${(data) => html`<${Table} caption="Biggest ports" columns=${columns} rows=${data.ports} />`}
+    <//><//>`
+}
+"""
 
 
 def biggest(store: FlowStore, n: str) -> dict[str, object]:
@@ -22,3 +39,9 @@ def biggest(store: FlowStore, n: str) -> dict[str, object]:
 def register_routes() -> list[Route]:
     """Register the route; programs on this machine need no token."""
     return [Route("GET", "/biggest/<n>", biggest, role=USER, open_from_loopback=True)]
+
+
+@hookimpl
+def register_pages() -> list[Page]:
+    """Register the page."""
+    return [Page("Biggest", "biggest", PAGE, role=USER)]

@@ -201,12 +201,12 @@ function watchForServer() {
 
 /**
  * Sign in; the token is a cookie that scripts cannot read.
- * @param {string} name @param {string} password @param {string} [code] of an authenticator
+ * @param {string} name @param {string} password
  */
-export async function signIn(name, password, code) {
+export async function signIn(name, password) {
   const octets = new TextEncoder().encode(`${name}:${password}`)
   const basic = btoa(String.fromCharCode(...octets))
-  await request(withQuery("/auth", code ? { totp: code } : {}), {
+  await request("/auth", {
     method: "POST",
     headers: { Authorization: `Basic ${basic}` },
     anonymous: true,

@@ -79,7 +79,7 @@ function Frame({ session }) {
   const page = pages.find((one) => one.path === head)
   useKeys(pages, () => setHelp(true))
   useEffect(() => {
-    document.title = `${rest.length ? `${rest.join("/")} – ` : ""}${page?.title ?? "Not found"} – ${session.hostname}`
+    document.title = `${rest.length ? `${rest.join("/")} - ` : ""}${page?.title ?? "Not found"} - ${session.hostname}`
     setOpen(false)
   }, [place])
   return html`

@@ -154,7 +154,7 @@ function Statistics({ found, measure, question }) {
   const rate = (name, title) => ({ key: name, title, isNumber: true, show: (row) => si(row[name], measure.unit) })
   const columns = [
     { key: "label", title: "group", className: "grow", show: (row) => html`<i class="swatch" style=${{ background: row.colour }}></i><${Names} row=${row} filter=${question.filter} />` },
-    ...(rows.some((row) => row.side) ? [{ key: "side", title: "" }] : []),
+    ...(rows.some((row) => row.side) ? [{ key: "side", title: "side" }] : []),
     { key: "sum", title: "share", isNumber: true, show: (row) => html`<${Bar} share=${row.sum / total}>${percent(row.sum / total)}<//>` },
     rate("minimum", "min"), rate("mean", "mean"), rate("percentile95", "95th"), rate("maximum", "max"), rate("last", "last"),
     { key: "total", title: "sum", isNumber: true, value: (row) => row.sum, show: (row) => {

@@ -1,29 +1,22 @@
 /** Sign in; also over a page whose session has ended. */
-import { html, useEffect, useState } from "../base.js"
-import { request, signIn } from "../api.js"
+import { html, useState } from "../base.js"
+import { signIn } from "../api.js"
 import { Field } from "../parts/form.js"
 
 /** @param {{name?: string, isInDialog?: boolean, onOther?: () => void}} props */
 export function SignIn({ name = "", isInDialog = false, onOther }) {
   const [user, setUser] = useState(name)
   const [password, setPassword] = useState("")
-  const [code, setCode] = useState("")
-  const [needsCode, setNeedsCode] = useState(false)
   const [problem, setProblem] = useState("")
   const [isBusy, setBusy] = useState(false)
-  const [ways, setWays] = useState(/** @type {any} */ (null))
-  useEffect(() => {
-    request("/api/v1/account/ways", { anonymous: true }).then(setWays, () => {})
-  }, [])
   const submit = async (event) => {
     event.preventDefault()
     setBusy(true)
     setProblem("")
     try {
-      await signIn(user, password, code)
+      await signIn(user, password)
     } catch (error) {
-      if (error.body?.code === "totp_required" && !needsCode) setNeedsCode(true)
-      else setProblem(error.status === 401 && !error.body?.code ? "Name or password is wrong" : error.message)
+      setProblem(error.status === 401 ? "Name or password is wrong" : error.message)
       setBusy(false)
     }
   }
@@ -31,11 +24,9 @@ export function SignIn({ name = "", isInDialog = false, onOther }) {
     ${isInDialog ? html`<p>Sign in again; nothing on the page is lost.</p>` : null}
     <${Field} title="Name" value=${user} onInput=${setUser} autocomplete="username" autocapitalize="off" required autofocus=${!name} />
     <${Field} title="Password" type="password" value=${password} onInput=${setPassword} autocomplete="current-password" required autofocus=${Boolean(name)} />
-    ${needsCode ? html`<${Field} title="Code of your authenticator" value=${code} onInput=${setCode} inputmode="numeric" autocomplete="one-time-code" required autofocus />` : null}
     ${problem ? html`<p class="problem" role="alert">${problem}</p>` : null}
     <div class="row"><button class="primary" disabled=${isBusy}>Sign in</button>
       ${onOther ? html`<button type="button" class="quiet" onClick=${onOther}>As somebody else</button>` : null}</div>
-    ${ways?.oidc ? html`<a class="button" href=${`${ways.oidc.url}?next=${encodeURIComponent(location.pathname + location.search)}`}>${ways.oidc.title}</a>` : null}
     ${isInDialog ? null : html`<p class="note">At its first start the appliance printed the name and a one-time password in its terminal or journal.
       Lost it? <code>appliance user add</code> makes an administrator.</p>`}
   </form>`

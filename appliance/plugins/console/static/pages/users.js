@@ -23,7 +23,7 @@ export default function Users({ session }) {
     { key: "full", title: "full name", className: "grow", value: fullName, show: (row) => html`<span dir="auto">${fullName(row)}</span>` },
     { key: "email", title: "e-mail", show: (row) => row.email ?? "" },
     { key: "role", title: "roles", value: (row) => row.role.join(), show: (row) => (row.role.length ? row.role.map((role) => html`<span class="tag" key=${role}>${role}</span> `) : html`<span class="note">none</span>`) },
-    { key: "edit", title: "", className: "number", show: (row) => html`<button type="button" onClick=${() => setShown({ kind: "edit", user: row })} aria-label=${`Change ${row.username}`}>Change</button>
+    { key: "edit", title: "change", isFixed: true, className: "number", show: (row) => html`<button type="button" onClick=${() => setShown({ kind: "edit", user: row })} aria-label=${`Change ${row.username}`}>Change</button>
       <button type="button" disabled=${row.userId === session.account} onClick=${() => setShown({ kind: "delete", user: row })} aria-label=${`Delete ${row.username}`}>Delete</button>` },
   ]
   const add = html`<button type="button" class="primary" onClick=${() => setShown({ kind: "add" })}>Add a user</button>`
@@ -91,7 +91,7 @@ function Tokens() {
   const columns = [
     { key: "name", title: "name", className: "grow" }, { key: "role", title: "role" },
     { key: "created", title: "made", show: (row) => dateTime(row.created) }, { key: "expires", title: "ends", show: (row) => dateTime(row.expires) },
-    { key: "end", title: "", className: "number", show: (row) => html`<button type="button" onClick=${() => setShown({ kind: "end", token: row })} aria-label=${`End the token ${row.name}`}>End</button>` },
+    { key: "end", title: "change", isFixed: true, className: "number", show: (row) => html`<button type="button" onClick=${() => setShown({ kind: "end", token: row })} aria-label=${`End the token ${row.name}`}>End</button>` },
   ]
   return html`<${Panel} title="API tokens" note="for programs" tools=${html`<button type="button" onClick=${() => setShown({ kind: "make" })}>Make a token</button>`}>
     <${Shown} answer=${tokens} isEmpty=${(data) => !data.tokens.length} empty="No tokens">${(data) => html`<${Table} caption="API tokens" columns=${columns} rows=${data.tokens} keyOf=${(row) => row.tokenId} />`}<//>

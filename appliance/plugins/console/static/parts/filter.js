@@ -27,7 +27,7 @@ export function FilterBox({ value, onApply, problem = "", placeholder = "src ip 
       const controller = new AbortController()
       asked.current.controller = controller
       try {
-        const answer = await get("/api/v1/explore/complete", { text: now || " ", cursor }, controller.signal)
+        const answer = await get("/api/v1/explore/complete", { text: now, cursor }, controller.signal)
         if (document.activeElement !== field.current) return
         setFound({ items: answer.suggestions.slice(0, 12), from: answer.from, to: answer.to })
         setChosen(-1)

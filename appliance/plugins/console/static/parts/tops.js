@@ -16,7 +16,7 @@ export function Tops({ title, by, filter = "", limit = 8 }) {
     const total = data.total.octets || 1
     const length = (Date.parse(data.until) - Date.parse(data.since)) / 1000
     const columns = [
-      { key: "name", title: "", className: "grow", show: (row) => html`<${Name} keys=${keysOf(row)} />` },
+      { key: "name", title: "name", className: "grow", show: (row) => html`<${Name} keys=${keysOf(row)} />` },
       { key: "rate", title: "mean", isNumber: true, show: (row) => html`<span title=${errorText(row.octets, row.octets_error)}>${row.octets_error ? "≈ " : ""}${si((row.octets * 8) / length, "bit/s")}</span>` },
       { key: "share", title: "share", isNumber: true, show: (row) => html`<${Bar} share=${row.octets / total}>${percent(row.octets / total)}<//>` },
     ].map((column) => ({ ...column, isFixed: true }))

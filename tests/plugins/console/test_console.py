@@ -1,0 +1,186 @@
+"""The console in a real browser, on real flows."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.plugins.console.conftest import Watched
+
+pytestmark = pytest.mark.slow
+
+PLACES = {
+    "": "Overview",
+    "explore?by=source,destination&flows=1": "Explore",
+    "explore?by=ingress_interface,application&graph=sankey": "Explore",
+    "hosts": "Hosts",
+    "hosts/10.1.0.2": "10.1.0.2 - Hosts",
+    "interfaces": "Interfaces",
+    "interfaces/127.0.0.3/1": "127.0.0.3/1 - Interfaces",
+    "exporters": "Exporters",
+    "exporters/127.0.0.3": "127.0.0.3 - Exporters",
+    "collector": "Collector",
+    "device": "Device",
+    "users": "Users",
+    "account": "Account",
+    "start": "First steps",
+    "about": "About",
+}
+
+
+def settled(console: Watched, place: str) -> Any:
+    """Return the page when nothing on it is loading any more."""
+    page = console.open(place)
+    page.wait_for_selector("main .panel")
+    expect(page.locator(".skeleton, [aria-busy=true]")).to_have_count(0, timeout=20_000)
+    return page
+
+
+def test_visit_when_not_signed_in_then_sign_in_leads_back_to_the_page(visitor: Watched) -> None:
+    page = visitor.open("exporters")
+    page.fill("input[autocomplete=username]", visitor.site.name)
+    page.fill("input[type=password]", "wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Name or password is wrong")
+    page.fill("input[type=password]", visitor.site.password)
+    page.click("text=Sign in")
+    page.wait_for_selector("text=127.0.0.3")
+    assert page.url.endswith("/console/exporters")
+    page.click("text=Sign out")
+    page.wait_for_selector("text=Your session has ended")
+
+
+def test_start_when_a_browser_asks_then_it_is_led_to_the_console(visitor: Watched) -> None:
+    visitor.page.goto(visitor.site.url)
+    assert visitor.page.url == f"{visitor.site.url}/console/"
+
+
+@pytest.mark.parametrize("console", ["light", "dark"], indirect=True)
+@pytest.mark.parametrize("place", PLACES)
+def test_page_when_opened_then_accessible_and_without_complaints(
+    console: Watched, place: str
+) -> None:
+    page = settled(console, place)
+    assert page.title().startswith(PLACES[place])
+    assert not page.query_selector(".failure"), page.inner_text(".failure")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    page.set_viewport_size({"width": 360, "height": 740})
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 360, f"the page is {width} wide on a phone"
+
+
+def test_overview_when_an_application_is_clicked_then_explore_shows_only_it(
+    console: Watched,
+) -> None:
+    page = settled(console, "")
+    page.click(".panel[aria-label=Applications] tr:has-text('quic')")
+    page.wait_for_selector("h1:has-text('Explore')", state="attached")
+    assert page.input_value("[data-filter]") == 'app "quic"'
+
+
+def test_explore_when_a_filter_is_wrong_then_its_place_is_shown(console: Watched) -> None:
+    page = settled(console, "explore")
+    page.fill("[data-filter]", "dst port htp")
+    page.keyboard.press("Enter")
+    problem = page.wait_for_selector(".filter .problem")
+    assert "did you mean http?" in problem.inner_text()
+    assert page.inner_text(".filter .place mark") == "htp"
+    console.complaints = [text for text in console.complaints if "400" not in text]
+
+
+def test_explore_when_typing_then_values_of_the_data_are_offered(console: Watched) -> None:
+    page = settled(console, "explore")
+    page.click("[data-filter]")
+    page.keyboard.type("exporter 127.0.0.")
+    page.wait_for_selector("[role=option]:has-text('127.0.0.4')")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert re.fullmatch(r"exporter 127\.0\.0\.[234] ", page.input_value("[data-filter]"))
+
+
+def test_explore_when_dragged_then_zoomed_and_back_returns(console: Watched) -> None:
+    page = settled(console, "explore?last=1h")
+    box = page.query_selector(".u-over").bounding_box()
+    y = box["y"] + 50
+    page.mouse.move(box["x"] + 100, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 400, y, steps=5)
+    page.mouse.up()
+    page.wait_for_url(re.compile("from=.*to="))
+    page.go_back()
+    page.wait_for_url(re.compile("last=1h"))
+
+
+def test_view_when_saved_then_it_is_offered_and_leads_back(console: Watched) -> None:
+    page = settled(console, "explore?by=protocol")
+    page.click("text=Save …")
+    page.fill("dialog input", "Protocols of today")
+    page.click("dialog button.primary")
+    page.wait_for_selector("option:has-text('Protocols of today')", state="attached")
+    page.goto(f"{console.site.url}/console/explore")
+    page.wait_for_selector("option:has-text('Protocols of today')", state="attached")
+    page.select_option(".views select", label="Protocols of today")
+    page.wait_for_url(re.compile("by=protocol"))
+
+
+def test_exporter_when_named_with_markup_then_it_is_text(console: Watched) -> None:
+    page = settled(console, "exporters/127.0.0.2")
+    page.fill("input >> nth=0", "<img src=x onerror=alert(1)>")
+    page.click("text=Save")
+    page.wait_for_selector("h1:has-text('<img src=x')")
+    assert not page.query_selector("main img")
+
+
+def test_user_when_added_then_may_look_and_not_change(console: Watched, browser: Any) -> None:
+    page = settled(console, "users")
+    page.click("text=Add a user")
+    page.fill("dialog input >> nth=0", "reader")
+    page.fill("dialog input[type=password]", "Th!s1s@paSw0RD")
+    page.click("dialog button.primary")
+    page.wait_for_selector("td:has-text('reader')")
+    context = browser.new_context()
+    other = Watched(context.new_page(), console.site)
+    there = other.open("")
+    there.fill("input[autocomplete=username]", "reader")
+    there.fill("input[type=password]", "Th!s1s@paSw0RD")
+    there.click("text=Sign in")
+    there.wait_for_selector("nav a:has-text('Explore')")
+    assert not there.query_selector("nav a:has-text('Users')")
+    context.close()
+
+
+def test_keys_when_pressed_then_pages_and_filter(console: Watched) -> None:
+    page = settled(console, "")
+    page.keyboard.press("g")
+    page.keyboard.press("x")
+    page.wait_for_url(re.compile("/console/exporters"))
+    page.keyboard.press("g")
+    page.keyboard.press("e")
+    page.wait_for_selector("[data-filter]")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.dataset.filter") is not None
+
+
+def test_session_when_it_ends_then_what_was_typed_stays(console: Watched) -> None:
+    page = settled(console, "explore")
+    page.fill("[data-filter]", "proto udp and")
+    page.context.clear_cookies()
+    page.click("[aria-label='Ask again now']")
+    page.fill("dialog input[type=password]", console.site.password)
+    page.click("dialog button.primary")
+    page.wait_for_selector("dialog", state="detached")
+    assert page.input_value("[data-filter]") == "proto udp and"
+
+
+def test_server_when_away_then_said_and_recovered(console: Watched) -> None:
+    page = settled(console, "exporters")
+    page.route("**/api/**", lambda route: route.abort())
+    page.wait_for_selector("text=The appliance does not answer", timeout=15_000)
+    page.unroute("**/api/**")
+    page.wait_for_selector("text=The appliance does not answer", state="detached", timeout=15_000)
+    console.complaints = [text for text in console.complaints if "ERR_FAILED" not in text]
