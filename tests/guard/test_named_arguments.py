@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.guard import Contract, Guard, PluginFailures, guarded
+from appliance.guard import Guard, PluginFailures, guarded
+from appliance.guard.guards import Contract
 from appliance.guard.values import nothing
 
 
