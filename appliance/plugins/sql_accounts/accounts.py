@@ -12,13 +12,14 @@ import peewee
 from appliance.contracts import ADMINISTRATOR, AccountError, Problem, User, UserChange, Why
 from appliance.plugins.sql_accounts.account_models import models_of
 from appliance.plugins.sql_accounts.account_records import AccountRecords
+from appliance.plugins.sql_accounts.second_factors import SecondFactors
 from appliance.sql.database import SqlDatabase
 
 _FIELDS = ("id", "username", "password_hash", "stamp", "firstname", "lastname", "email")
 _STAMP_OCTETS = 16
 
 
-class SqlAccounts(AccountRecords):
+class SqlAccounts(AccountRecords, SecondFactors):
     """Accounts in SQLite or MySQL."""
 
     def __init__(self, database: SqlDatabase) -> None:
@@ -82,7 +83,7 @@ class SqlAccounts(AccountRecords):
             account.update(password_hash=new).where(same).execute()
 
     def delete_user(self, user_id: int) -> User:
-        """Delete a user with roles and API tokens."""
+        """Delete a user with all that belongs to it."""
         models = self.models
         with self.writing():
             user = self._existing(user_id)
@@ -90,7 +91,8 @@ class SqlAccounts(AccountRecords):
                 _refuse([Problem(Why.LAST_ADMINISTRATOR, user.username)])
             models.token.delete().where(models.token.owner == user_id).execute()
             models.account_role.delete().where(models.account_role.account == user_id).execute()
-            models.client.delete().where(models.client.account == user_id).execute()
+            for owned in (models.client, models.totp, models.recovery_code):
+                owned.delete().where(owned.account == user_id).execute()
             models.account.delete().where(models.account.id == user_id).execute()
             return user
 

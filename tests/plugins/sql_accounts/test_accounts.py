@@ -18,6 +18,7 @@ from appliance.contracts import (
     AccountError,
     ApiToken,
     AuditEntry,
+    Totp,
     UserChange,
     Why,
 )
@@ -337,3 +338,32 @@ def test_database_when_away_then_a_storage_error():
     away = SqlAccounts(appliance_database("mysql://u:p@127.0.0.1:9/x", Path("/tmp")))
     with pytest.raises(StorageError):
         away.users()
+
+
+def test_totp_when_enrolled_then_on_once_confirmed_and_each_code_good_once(accounts: SqlAccounts):
+    ann, bob = add(accounts, "ann"), add(accounts, "bob")
+    accounts.enrol_totp(ann, "FIRST")
+    accounts.enrol_totp(ann, "SECOND")
+    assert accounts.totp(ann) == Totp("SECOND", False, 0)
+    assert not accounts.use_totp_step(ann, 9), "it is not on"
+    assert not accounts.confirm_totp(ann, "FIRST", 10, ["a", "b"])
+    assert accounts.confirm_totp(ann, "SECOND", 10, ["a", "b"])
+    assert accounts.totp(ann) == Totp("SECOND", True, 2)
+    assert refused(accounts.enrol_totp, ann, "THIRD") == [Why.TOTP_IS_ON]
+    assert [accounts.use_totp_step(ann, step) for step in (9, 10, 11, 11)] == [
+        *(False, False, True, False),
+    ]
+    assert not accounts.use_recovery_code(bob, "a")
+    assert [accounts.use_recovery_code(ann, "a") for _ in range(2)] == [True, False]
+    assert [accounts.disable_totp(ann) for _ in range(2)] == [True, False]
+    assert accounts.totp(ann) is None
+    assert not accounts.use_recovery_code(ann, "b")
+
+
+def test_totp_when_the_user_is_deleted_then_gone(accounts: SqlAccounts):
+    number = add(accounts, "ann")
+    accounts.enrol_totp(number, "SECRET")
+    accounts.confirm_totp(number, "SECRET", 1, ["a"])
+    accounts.delete_user(number)
+    assert accounts.totp(number) is None
+    assert not accounts.use_recovery_code(number, "a")
