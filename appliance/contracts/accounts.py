@@ -81,6 +81,31 @@ class Totp:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """A sign-in of a user; its tokens are void once it has ended.
+
+    Attributes
+    ----------
+    id
+        Random, and no secret: a token is signed.
+    used
+        The last request, to the minute.
+    expires
+        When its newest token does.
+    address, user_agent
+        Who signed in, as the first request said.
+    """
+
+    id: str
+    account: int
+    created: float
+    used: float
+    expires: float
+    address: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One act that changed something, or was refused.
 
@@ -150,7 +175,7 @@ class UserChange:
     ----------
     values
         By the names of `User`: username, password_hash, firstname, lastname, email. A new password
-        ends every token of the user.
+        ends every session of the user.
     """
 
     values: Mapping[str, str | None]
@@ -243,6 +268,30 @@ class AccountStore(Protocol):
         AccountError
             There is none.
         """
+        ...
+
+    def create_session(self, session: Session) -> None:
+        """Keep a session; overlong texts are cut. Those that are over go, and a user's oldest
+        beyond a number.
+        """
+        ...
+
+    def sessions(self, user_id: int, now: float) -> list[Session]:
+        """Return the sessions of a user that are not over, the newest first."""
+        ...
+
+    def session_with_user(self, session_id: str) -> tuple[Session, User] | None:
+        """Return a session, over or not, and whose it is; one query."""
+        ...
+
+    def use_session(self, session_id: str, now: float, expires: float | None = None) -> bool:
+        """Note that a session was used, and until when its tokens are good if that changes; False
+        when it has ended.
+        """
+        ...
+
+    def end_session(self, user_id: int, session_id: str) -> bool:
+        """End a session of a user; False when the user has none of that identifier."""
         ...
 
     def totp(self, user_id: int) -> Totp | None:

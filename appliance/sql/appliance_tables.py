@@ -11,6 +11,8 @@ appliance_account, _role, _account_role, _api_token, _sign_in_attempts, _sign_in
 appliance_totp, appliance_recovery_code
     Second factors: the secret, whether it is on, the newest time step whose code was used; and
     digests of the codes that are good once each.
+appliance_session
+    Sign-ins of users whose newest token may still be good.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from appliance.sql.table_names import (
     FORGOTTEN_EXPORTER,
     RECOVERY_CODE,
     ROLE,
+    SESSION,
     SIGN_IN_ATTEMPTS,
     SIGN_IN_CLIENT,
     TOTP,
@@ -90,6 +93,13 @@ APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
         )""",
         f"""CREATE TABLE IF NOT EXISTS {RECOVERY_CODE} (
             digest VARCHAR(64) NOT NULL PRIMARY KEY, account INTEGER NOT NULL
+        )""",
+    ),
+    (
+        f"""CREATE TABLE IF NOT EXISTS {SESSION} (
+            id VARCHAR(32) NOT NULL PRIMARY KEY, account INTEGER NOT NULL,
+            created DOUBLE NOT NULL, used DOUBLE NOT NULL, expires DOUBLE NOT NULL,
+            address VARCHAR(45) NOT NULL, user_agent VARCHAR(200) NOT NULL
         )""",
     ),
 )

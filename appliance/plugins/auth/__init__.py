@@ -1,7 +1,8 @@
 """Signing in: `POST /auth`, tokens of people and of programs, and whom a request's token names.
 
 `tokens` makes and reads tokens, `sign_in` gives them for passwords, which `password_checks` checks;
-`attempts` slows guessing down, `second_factor` turns TOTP on and off, `own_account` is what routes
+`attempts` slows guessing down, `session_tokens` begins sessions, `session_routes` lists and ends
+them, `second_factor` turns TOTP on and off, `own_account` is what routes
 of one's own account share, `api_tokens` are the long-lived tokens of programs, `commands` is the
 command line.
 """
@@ -35,12 +36,17 @@ def register_commands() -> list[click.Command]:
 
 @hookimpl
 def register_routes() -> list[Route]:
-    """Return `/auth`, `/signout` and the routes of API tokens and second factors."""
-    from appliance.plugins.auth import api_tokens, second_factor, sign_in
+    """Return `/auth`, `/signout` and the routes of sessions, second factors and API tokens."""
+    from appliance.plugins.auth import api_tokens, second_factor, session_routes, sign_in
     from appliance.plugins.auth.password_checks import PasswordChecks
 
     checks = PasswordChecks()
-    return [*sign_in.routes(checks), *second_factor.routes(checks), *api_tokens.routes()]
+    return [
+        *sign_in.routes(checks),
+        *second_factor.routes(checks),
+        *session_routes.routes(),
+        *api_tokens.routes(),
+    ]
 
 
 @hookimpl

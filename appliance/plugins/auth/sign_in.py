@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from appliance import PUBLIC, AccountStore, Answer, Principal, RequestError, Route, Settings
 from appliance.accounts.secret import secret_or_new, secret_path
-from appliance.contracts import User
+from appliance.errors import StorageError
 from appliance.plugins.auth.attempts import (
     DEVICE_COOKIE,
     DEVICE_SECONDS,
@@ -20,13 +21,13 @@ from appliance.plugins.auth.password_checks import (
     check_code,
     checked_user,
 )
-from appliance.plugins.auth.tokens import (
-    COOKIE,
-    LIFETIME_SECONDS,
-    principal_of_request,
-    token_of_request,
-    user_token,
+from appliance.plugins.auth.session_tokens import (
+    access_cookie,
+    cookie,
+    new_session_token,
+    renewed_token,
 )
+from appliance.plugins.auth.tokens import COOKIE, principal_of_request, token_of_request
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.clients import UNKNOWN
@@ -56,7 +57,8 @@ class SignIn:
         refuse_cross_site(environ)
         credentials = credentials_of(environ)
         if credentials is None:
-            return _token(_renewing(environ, settings, accounts), environ, settings, now)
+            token = _renewed_token(environ, settings, accounts, now)
+            return _answer_with_token(token, environ)
         event.who = credentials[0]
         event.note("sign in")
         with self._checks.attempt(environ, credentials[0], accounts, settings, now) as attempt:
@@ -67,12 +69,20 @@ class SignIn:
             accounts.remember_client(user.id, attempt.client, now)
         device = new_device(secret_or_new(secret_path(settings)), user.username)
         issued = cookie(DEVICE_COOKIE, device, environ, DEVICE_SECONDS, AUTH_PATH)
-        return _token(user, environ, settings, now, issued)
+        token = new_session_token(environ, user, settings, accounts, now)
+        return _answer_with_token(token, environ, issued)
 
 
-def sign_out(environ: Mapping[str, Any]) -> Answer:
-    """Answer `GET /signout`: the browser forgets its token."""
+def sign_out(
+    environ: Mapping[str, Any], settings: Settings, open_accounts: Callable[[], AccountStore]
+) -> Answer:
+    """Answer `GET /signout`: the session of the token ends, and the browser forgets the token."""
     refuse_cross_site(environ)
+    # Nobody is kept signed in at this browser because the database is away.
+    with contextlib.suppress(StorageError):
+        principal = principal_of_request(environ, settings, open_accounts)
+        if principal is not None and principal.account is not None and principal.session:
+            open_accounts().end_session(principal.account, principal.session)
     body = {"success": True, "message": "Signed out"}
     return Answer(body, cookies=(cookie(COOKIE, "", environ, 0),))
 
@@ -92,12 +102,6 @@ def credentials_of(environ: Mapping[str, Any]) -> tuple[str, str] | None:
     except ValueError:
         return "", ""
     return username, password
-
-
-def cookie(name: str, value: str, environ: Mapping[str, Any], max_age: int, path: str = "/") -> str:
-    """Return the value of Set-Cookie."""
-    secure = "; Secure" if environ.get("wsgi.url_scheme") == "https" else ""
-    return f"{name}={value}; Max-Age={max_age}; Path={path}; HttpOnly; SameSite=Strict{secure}"
 
 
 def routes(checks: PasswordChecks) -> list[Route]:
@@ -129,23 +133,21 @@ def routes(checks: PasswordChecks) -> list[Route]:
     ]
 
 
-def _renewing(environ: Mapping[str, Any], settings: Settings, accounts: AccountStore) -> User:
+def _renewed_token(
+    environ: Mapping[str, Any], settings: Settings, accounts: AccountStore, now: float
+) -> str:
     if token_of_request(environ) is None:
         raise RequestError(401, WRONG)
     principal = principal_of_request(environ, settings, lambda: accounts)
-    user = accounts.user(principal.account) if principal and principal.account else None
-    if user is None:
+    token = renewed_token(principal, settings, accounts, now) if principal else None
+    if token is None:
         raise RequestError(401, NO_TOKEN)
-    return user
+    return token
 
 
-def _token(
-    user: User, environ: Mapping[str, Any], settings: Settings, now: float, *cookies: str
-) -> Answer:
-    token = user_token(secret_or_new(secret_path(settings)), user, now)
+def _answer_with_token(token: str, environ: Mapping[str, Any], *cookies: str) -> Answer:
     body = {"success": True, "message": "Token issued", "token": token}
-    issued = cookie(COOKIE, token, environ, LIFETIME_SECONDS)
-    return Answer(body, cookies=(issued, *cookies))
+    return Answer(body, cookies=(access_cookie(token, environ), *cookies))
 
 
 def _code(environ: Mapping[str, Any], settings: Settings, event: AuditEvent) -> str:

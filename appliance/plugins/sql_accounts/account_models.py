@@ -141,6 +141,23 @@ class RecoveryCode(peewee.Model):
         table_name = table_names.RECOVERY_CODE
 
 
+class Session(peewee.Model):
+    """A sign-in of a user."""
+
+    id = peewee.CharField(32, primary_key=True)
+    account = peewee.IntegerField()
+    created = peewee.DoubleField()
+    used = peewee.DoubleField()
+    expires = peewee.DoubleField()
+    address = peewee.CharField(45)
+    user_agent = peewee.CharField(200)
+
+    class Meta:
+        """Which table."""
+
+        table_name = table_names.SESSION
+
+
 @dataclass(frozen=True, slots=True)
 class Models:
     """The models of one database."""
@@ -154,6 +171,7 @@ class Models:
     audit: Any
     totp: Any
     recovery_code: Any
+    session: Any
 
 
 def models_of(connection: Any) -> Models:
@@ -161,7 +179,7 @@ def models_of(connection: Any) -> Models:
     return Models(
         *(_bound(model, connection) for model in (Account, Role, AccountRole)),
         *(_bound(model, connection) for model in (Token, Attempts, SignInClient, Audit)),
-        *(_bound(model, connection) for model in (Totp, RecoveryCode)),
+        *(_bound(model, connection) for model in (Totp, RecoveryCode, Session)),
     )
 
 

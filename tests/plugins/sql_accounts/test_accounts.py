@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from appliance.contracts import (
     AccountError,
     ApiToken,
     AuditEntry,
+    Session,
     Totp,
     UserChange,
     Why,
@@ -331,7 +333,8 @@ def test_queries_when_a_token_is_looked_up_then_one_each(accounts: SqlAccounts, 
     accounts.user(number)
     accounts.user_named("root")
     accounts.token_of("d" * 64)
-    assert len([sql for sql in seen if sql.startswith("SELECT")]) == 3
+    accounts.session_with_user("s")
+    assert len([sql for sql in seen if sql.startswith("SELECT")]) == 4
 
 
 def test_database_when_away_then_a_storage_error():
@@ -358,6 +361,27 @@ def test_totp_when_enrolled_then_on_once_confirmed_and_each_code_good_once(accou
     assert [accounts.disable_totp(ann) for _ in range(2)] == [True, False]
     assert accounts.totp(ann) is None
     assert not accounts.use_recovery_code(ann, "b")
+
+
+def test_sessions_when_kept_then_each_user_s_newest_first_until_ended(accounts: SqlAccounts):
+    ann, bob = add(accounts, "ann", USER, ADMINISTRATOR), add(accounts, "bob")
+    first = Session("aa", ann, 10.0, 10.0, 1210.0, "192.0.2.1", "curl")
+    accounts.create_session(first)
+    accounts.create_session(replace(first, id="bb", created=20.0, user_agent="x" * 999))
+    accounts.create_session(replace(first, id="cc", account=bob))
+    newest, oldest = accounts.sessions(ann, 30.0)
+    assert (newest.id, len(newest.user_agent), oldest) == ("bb", 200, first)
+    kept = accounts.session_with_user("aa")
+    assert kept == (first, accounts.user(ann))
+    assert accounts.session_with_user("dd") is None
+    assert accounts.use_session("aa", 40.0, 1240.0)
+    assert accounts.sessions(ann, 1220.0) == [replace(first, used=40.0, expires=1240.0)]
+    assert not accounts.use_session("dd", 40.0)
+    assert not accounts.end_session(bob, "aa")
+    assert accounts.end_session(ann, "aa")
+    assert accounts.session_with_user("aa") is None
+    accounts.delete_user(bob)
+    assert accounts.session_with_user("cc") is None
 
 
 def test_totp_when_the_user_is_deleted_then_gone(accounts: SqlAccounts):
