@@ -8,6 +8,7 @@ for plugins.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -95,8 +96,20 @@ class RequestError(ApplianceError):
         Of HTTP, from 400.
     message
         One sentence for the caller.
+    code
+        What a program can tell it by, where status and path do not say enough.
+    headers
+        Further ones of the answer.
     """
 
-    def __init__(self, status: int, message: str) -> None:
-        self.status, self.message = status, message
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status, self.message, self.code = status, message, code
+        self.headers: Mapping[str, str] = headers or {}
         super().__init__(message)

@@ -228,10 +228,10 @@ def test_readme_when_it_shows_settings_then_they_are_accepted(tmp_path: Path) ->
 def inline_commands() -> list[str]:
     """Return the commands of the appliance between backticks, with subcommands spelled out."""
     commands = re.findall(r"`appliance ([a-z][^`]*)`", TEXT)
-    (row,) = re.findall(r"`appliance user add`((?:, `[a-z]+`)+)", TEXT)
+    (row,) = re.findall(r"`appliance user add`((?:, `[a-z-]+`)+)", TEXT)
     (more,) = re.findall(r"`appliance token create`((?:, `[a-z]+`)+)", TEXT)
     for parent, rest in (("user", row), ("token", more)):
-        commands += [f"{parent} {name}" for name in re.findall(r"`([a-z]+)`", rest)]
+        commands += [f"{parent} {name}" for name in re.findall(r"`([a-z-]+)`", rest)]
     return sorted(set(commands))
 
 

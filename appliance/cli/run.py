@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,7 @@ from appliance.processes.supervision.choice import (
 )
 from appliance.setting_types import ListenAddress
 
+CONSOLE = "/console/"
 _WATCH_SECONDS = 0.5
 _FORMER_SECONDS = 20.0
 """So long the collector of a run that was killed may take to write what it has."""
@@ -161,6 +163,7 @@ def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
     paths = CollectorPaths(app.settings["data_directory"])
     return [
         f"NetFlow appliance {__version__}",
+        *_console(app, urls),
         *_collecting(app.settings["collector.engine"], status, demo),
         f"  flow log    {paths.flow_log}",
         f"  API         {' and '.join(urls)} (documentation: {urls[0]}api/docs)",
@@ -171,6 +174,21 @@ def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
         f"  look        {command_hint('top --last 15m')}",
         f"  token       {command_hint('token create')}  (opens the API for 20 minutes)",
     ]
+
+
+def _console(app: App, urls: list[str]) -> list[str]:
+    """Say where people look, and how from another machine."""
+    url = next((url for url in urls if url.startswith("http")), None)
+    if url is None or all(route.value.path != CONSOLE for route in app.routes):
+        return []
+    lines = [f"  console     {url}{CONSOLE.removeprefix('/')}"]
+    address = url.partition("://")[2].rstrip("/")
+    if address.startswith("127.0.0.1:"):
+        port = address.partition(":")[2]
+        lines.append(
+            f"  elsewhere   ssh -L {port}:{address} {socket.gethostname()}  (then the same)"
+        )
+    return lines
 
 
 def _collecting(engine: str, status: dict[str, Any], demo: bool) -> list[str]:

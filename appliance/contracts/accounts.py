@@ -62,6 +62,50 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Totp:
+    """The second factor of a user: time-based one-time passwords, RFC 6238.
+
+    Attributes
+    ----------
+    secret
+        In base 32; known to the user's device too.
+    is_on
+        It was confirmed with a code, so that a sign-in needs one.
+    recovery_codes
+        How many are left of the codes that are good once each without the device.
+    """
+
+    secret: str
+    is_on: bool
+    recovery_codes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A sign-in of a user; its tokens are void once it has ended.
+
+    Attributes
+    ----------
+    id
+        Random, and no secret: a token is signed.
+    used
+        The last request, to the minute.
+    expires
+        When its newest token does.
+    address, user_agent
+        Who signed in, as the first request said.
+    """
+
+    id: str
+    account: int
+    created: float
+    used: float
+    expires: float
+    address: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One act that changed something, or was refused.
 
@@ -99,6 +143,7 @@ class Why(Enum):
     HAS_NOT_ROLE = "User - {user} does not have role {role}"
     LAST_ADMINISTRATOR = "User - {user} is the last Administrator"
     TOKEN_NAME_TAKEN = "A token with that name already exists"  # noqa: S105 - a sentence
+    TOTP_IS_ON = "TOTP is on already: disable it first"
     NO_TOKEN = "No token found with that ID"  # noqa: S105 - a sentence
 
 
@@ -130,7 +175,7 @@ class UserChange:
     ----------
     values
         By the names of `User`: username, password_hash, firstname, lastname, email. A new password
-        ends every token of the user.
+        ends every session of the user.
     """
 
     values: Mapping[str, str | None]
@@ -188,7 +233,7 @@ class AccountStore(Protocol):
         ...
 
     def delete_user(self, user_id: int) -> User:
-        """Delete a user with roles and API tokens; return who it was.
+        """Delete a user with all that belongs to it; return who it was.
 
         Raises
         ------
@@ -223,6 +268,68 @@ class AccountStore(Protocol):
         AccountError
             There is none.
         """
+        ...
+
+    def create_session(self, session: Session) -> None:
+        """Keep a session; overlong texts are cut. Those that are over go, and a user's oldest
+        beyond a number.
+        """
+        ...
+
+    def sessions(self, user_id: int, now: float) -> list[Session]:
+        """Return the sessions of a user that are not over, the newest first."""
+        ...
+
+    def session_with_user(self, session_id: str) -> tuple[Session, User] | None:
+        """Return a session, over or not, and whose it is; one query."""
+        ...
+
+    def use_session(self, session_id: str, now: float, expires: float | None = None) -> bool:
+        """Note that a session was used, and until when its tokens are good if that changes; False
+        when it has ended.
+        """
+        ...
+
+    def end_session(self, user_id: int, session_id: str) -> bool:
+        """End a session of a user; False when the user has none of that identifier."""
+        ...
+
+    def totp(self, user_id: int) -> Totp | None:
+        """Return the second factor of a user, on or not yet; None when there is none."""
+        ...
+
+    def enrol_totp(self, user_id: int, secret: str) -> None:
+        """Keep the secret of a second factor that is not on yet, in place of another such.
+
+        Raises
+        ------
+        AccountError
+            The user has one that is on.
+        """
+        ...
+
+    def confirm_totp(self, user_id: int, secret: str, step: int, digests: Iterable[str]) -> bool:
+        """Turn a second factor on; False when its secret was replaced meanwhile.
+
+        Parameters
+        ----------
+        step
+            The time step of the code that confirms it, which is used by that.
+        digests
+            Of the recovery codes.
+        """
+        ...
+
+    def use_totp_step(self, user_id: int, step: int) -> bool:
+        """Mark a time step as used; False when it or a later one was."""
+        ...
+
+    def use_recovery_code(self, user_id: int, digest: str) -> bool:
+        """Take a recovery code away; False when there is none with this digest."""
+        ...
+
+    def disable_totp(self, user_id: int) -> bool:
+        """Delete the second factor of a user with its codes; False when there was none."""
         ...
 
     def knows_client(self, username: str, client: str, since: float) -> bool:

@@ -86,9 +86,12 @@ class Principal:
         site.
     account
         Identifier of the user; None when it is not a user who signed in.
+    session
+        Identifier of the user's session.
     """
 
     name: str
     roles: frozenset[str] = frozenset()
     from_cookie: bool = False
     account: int | None = None
+    session: str | None = None

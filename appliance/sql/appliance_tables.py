@@ -8,6 +8,11 @@ appliance_forgotten_exporter
 appliance_account, _role, _account_role, _api_token, _sign_in_attempts, _sign_in_client, _audit
     Users and what belongs to them. An identifier of a user is never used again, so nothing of a
     deleted one can come back with a new one.
+appliance_totp, appliance_recovery_code
+    Second factors: the secret, whether it is on, the newest time step whose code was used; and
+    digests of the codes that are good once each.
+appliance_session
+    Sign-ins of users whose newest token may still be good.
 """
 
 from __future__ import annotations
@@ -20,9 +25,12 @@ from appliance.sql.table_names import (
     AUDIT,
     EXPORTER,
     FORGOTTEN_EXPORTER,
+    RECOVERY_CODE,
     ROLE,
+    SESSION,
     SIGN_IN_ATTEMPTS,
     SIGN_IN_CLIENT,
+    TOTP,
 )
 
 APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
@@ -78,4 +86,20 @@ APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
         )""",
     ),
     (),  # The tables have their prefix: see `prefixing`.
+    (
+        f"""CREATE TABLE IF NOT EXISTS {TOTP} (
+            account INTEGER NOT NULL PRIMARY KEY, secret VARCHAR(64) NOT NULL,
+            is_on TINYINT NOT NULL, used_step BIGINT NOT NULL
+        )""",
+        f"""CREATE TABLE IF NOT EXISTS {RECOVERY_CODE} (
+            digest VARCHAR(64) NOT NULL PRIMARY KEY, account INTEGER NOT NULL
+        )""",
+    ),
+    (
+        f"""CREATE TABLE IF NOT EXISTS {SESSION} (
+            id VARCHAR(32) NOT NULL PRIMARY KEY, account INTEGER NOT NULL,
+            created DOUBLE NOT NULL, used DOUBLE NOT NULL, expires DOUBLE NOT NULL,
+            address VARCHAR(45) NOT NULL, user_agent VARCHAR(200) NOT NULL
+        )""",
+    ),
 )

@@ -28,6 +28,9 @@ API_TOKEN = "appliance_api_token"  # noqa: S105 - the name of a table
 SIGN_IN_ATTEMPTS = "appliance_sign_in_attempts"
 SIGN_IN_CLIENT = "appliance_sign_in_client"
 AUDIT = "appliance_audit"
+TOTP = "appliance_totp"
+SESSION = "appliance_session"
+RECOVERY_CODE = "appliance_recovery_code"
 
 # A database with tables that others name: how far each is, and rows on their way into one.
 TABLE_PROGRESS = "appliance_progress"
@@ -37,6 +40,6 @@ MIGRATION_TABLES = (
     *(SCHEMA_VERSION, ROLLUP, WORK, ROLLUP_PROGRESS, APPLICATION, KNOWN_EXPORTER, EVENT),
     SESSION_APPLICATION,
     *(EXPORTER, FORGOTTEN_EXPORTER, ACCOUNT, ROLE, ACCOUNT_ROLE, API_TOKEN),
-    *(SIGN_IN_ATTEMPTS, SIGN_IN_CLIENT, AUDIT),
+    *(SIGN_IN_ATTEMPTS, SIGN_IN_CLIENT, AUDIT, TOTP, RECOVERY_CODE, SESSION),
 )
 """The tables that the migrations make."""

@@ -41,7 +41,7 @@ MOST_ENTRIES: Mapping[str, int] = MappingProxyType(
 EXPIRE_SECONDS, EXPIRE_ENTRIES = 3600.0, 5000
 """Old entries are deleted so often, and after so many new ones."""
 
-_SECRET_WORDS = ("password", "secret", "token", "key")
+_SECRET_WORDS = ("password", "secret", "token", "key", "totp")
 _MOST_VALUE = 60
 
 log = logging.getLogger(__name__)

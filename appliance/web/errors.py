@@ -31,8 +31,9 @@ def error_answer(
 ) -> Answer:
     """Turn what a handler raised into an answer; what is not expected is logged and becomes 500."""
     if isinstance(error, RequestError):
-        headers = _HEADERS.get(error.status, {})
-        return Answer(body(error.message), error.status, headers=headers)
+        headers = {**_HEADERS.get(error.status, {}), **error.headers}
+        code = {"code": error.code} if error.code else {}
+        return Answer({**body(error.message), **code}, error.status, headers=headers)
     if isinstance(error, QueryError):
         return Answer(body(sentence(str(error))), 400)
     if isinstance(error, PluginError) and error.part == ROUTE:

@@ -202,7 +202,11 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
             "schemas": {
                 "Error": {
                     "type": "object",
-                    "properties": {"success": {"const": False}, "message": {"type": "string"}},
+                    "properties": {
+                        "success": {"const": False},
+                        "message": _TEXT,
+                        "code": {**_TEXT, "description": "Where programs have to tell why"},
+                    },
                     "required": ["success", "message"],
                 },
                 "Refusal": REFUSAL,

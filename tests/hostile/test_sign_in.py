@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.accounts.secret import rotate_secret, secret_path
-from appliance.plugins.auth import sign_in
+from appliance.plugins.auth import password_checks
 from appliance.plugins.auth.attempts import DEVICE_COOKIE, new_device
 from tests.web.appliance import Appliance, made_appliance
 
@@ -103,7 +103,7 @@ def test_client_when_not_seen_for_months_then_a_stranger_again(appliance):
 def test_blocked_addresses_when_they_go_on_then_no_password_is_checked(appliance, monkeypatch):
     guess(appliance)
     checks = []
-    monkeypatch.setattr(sign_in, "is_password", lambda *_: checks.append(1))
+    monkeypatch.setattr(password_checks, "is_password", lambda *_: checks.append(1))
     for address in ATTACKERS:
         assert appliance.sign_in("root", "wrong", REMOTE_ADDR=address).status == 429
     assert checks == []
@@ -111,7 +111,11 @@ def test_blocked_addresses_when_they_go_on_then_no_password_is_checked(appliance
 
 def test_turns_when_strangers_have_theirs_then_a_known_client_gets_the_last(appliance, monkeypatch):
     assert appliance.sign_in("root", **HOME).status == 200
-    judged, entered, proceed = sign_in.is_password, threading.Semaphore(0), threading.Event()
+    judged, entered, proceed = (
+        password_checks.is_password,
+        threading.Semaphore(0),
+        threading.Event(),
+    )
 
     def slow(password: str, stored: str) -> bool:
         if password == "wrong":
@@ -119,7 +123,7 @@ def test_turns_when_strangers_have_theirs_then_a_known_client_gets_the_last(appl
             assert proceed.wait(SECONDS)
         return judged(password, stored)
 
-    monkeypatch.setattr(sign_in, "is_password", slow)
+    monkeypatch.setattr(password_checks, "is_password", slow)
     guessers = [
         threading.Thread(
             target=appliance.sign_in, args=("x", "wrong"), kwargs={"REMOTE_ADDR": address}
@@ -147,7 +151,7 @@ def test_turns_when_one_stranger_has_one_then_no_other_of_them(appliance, monkey
             found.append(appliance.sign_in("two", "wrong", REMOTE_ADDR=ATTACKERS[1]).status)
         return False
 
-    monkeypatch.setattr(sign_in, "is_password", nested)
+    monkeypatch.setattr(password_checks, "is_password", nested)
     appliance.sign_in("one", "wrong", REMOTE_ADDR=ATTACKERS[0])
     assert found == [429, 401]
 

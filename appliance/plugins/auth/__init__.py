@@ -1,7 +1,10 @@
 """Signing in: `POST /auth`, tokens of people and of programs, and whom a request's token names.
 
-`tokens` makes and reads tokens, `sign_in` checks passwords, `attempts` slows guessing down,
-`api_tokens` are the long-lived tokens of programs, `commands` is the command line.
+`tokens` makes and reads tokens, `sign_in` gives them for passwords, which `password_checks` checks;
+`attempts` slows guessing down, `session_tokens` begins sessions, `session_routes` lists and ends
+them, `second_factor` turns TOTP on and off, `own_account` is what routes
+of one's own account share, `api_tokens` are the long-lived tokens of programs, `commands` is the
+command line.
 """
 
 from __future__ import annotations
@@ -33,10 +36,17 @@ def register_commands() -> list[click.Command]:
 
 @hookimpl
 def register_routes() -> list[Route]:
-    """Return `/auth`, `/signout` and the routes of API tokens."""
-    from appliance.plugins.auth import api_tokens, sign_in
+    """Return `/auth`, `/signout` and the routes of sessions, second factors and API tokens."""
+    from appliance.plugins.auth import api_tokens, second_factor, session_routes, sign_in
+    from appliance.plugins.auth.password_checks import PasswordChecks
 
-    return [*sign_in.routes(), *api_tokens.routes()]
+    checks = PasswordChecks()
+    return [
+        *sign_in.routes(checks),
+        *second_factor.routes(checks),
+        *session_routes.routes(),
+        *api_tokens.routes(),
+    ]
 
 
 @hookimpl

@@ -1,58 +1,49 @@
-"""`POST /auth` and `GET /signout`.
-
-Guessing passwords is slowed down (see `attempts`) from failures that the accounts keep, so a
-restart forgives nothing. An attempt counts before its password is checked: many at once gain
-nothing. Who has to wait costs a look-up and no check. An unknown user costs the same time and the
-same counting as a wrong password.
-"""
+"""`POST /auth` and `GET /signout`; passwords are checked by `password_checks`."""
 
 from __future__ import annotations
 
 import base64
-import math
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from appliance import PUBLIC, AccountStore, Answer, Principal, RequestError, Route, Settings
-from appliance.accounts.passwords import cost_of, hashed, is_password, nobodys_hash
 from appliance.accounts.secret import secret_or_new, secret_path
-from appliance.contracts import User
+from appliance.errors import StorageError
 from appliance.plugins.auth.attempts import (
     DEVICE_COOKIE,
     DEVICE_SECONDS,
-    Attempt,
-    attempt_of,
     new_device,
 )
-from appliance.plugins.auth.tokens import (
-    COOKIE,
-    LIFETIME_SECONDS,
-    principal_of_request,
-    token_of_request,
-    user_token,
+from appliance.plugins.auth.password_checks import (
+    WRONG,
+    PasswordChecks,
+    check_code,
+    checked_user,
 )
+from appliance.plugins.auth.session_tokens import (
+    access_cookie,
+    cookie,
+    new_session_token,
+    renewed_token,
+)
+from appliance.plugins.auth.tokens import COOKIE, principal_of_request, token_of_request
 from appliance.web.audit import AuditEvent
+from appliance.web.bodies import Body
 from appliance.web.clients import UNKNOWN
-from appliance.web.errors import NO_TOKEN, error_body
+from appliance.web.errors import NO_TOKEN
 from appliance.web.guard import refuse_cross_site
 from appliance.web.openapi import Whole, operation
 
-WRONG = "Invalid Username or Password"
-TOO_MANY = "Too many failed attempts, try again later"
 AUTH_PATH = "/auth"
-FORGET_SECONDS = 3600.0
-BUSY_SECONDS = 1.0
 _MOST_CREDENTIALS = 2000
 
 
 class SignIn:
-    """Answers `POST /auth`; checks so many passwords at a time that other requests get a turn."""
+    """Answers `POST /auth`."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._checking: list[str] = []
+    def __init__(self, checks: PasswordChecks) -> None:
+        self._checks = checks
 
     def sign_in(
         self,
@@ -66,69 +57,32 @@ class SignIn:
         refuse_cross_site(environ)
         credentials = credentials_of(environ)
         if credentials is None:
-            return _token(_renewing(environ, settings, accounts), environ, settings, now)
+            token = _renewed_token(environ, settings, accounts, now)
+            return _answer_with_token(token, environ)
         event.who = credentials[0]
         event.note("sign in")
-        attempt = attempt_of(environ, credentials[0], settings, accounts, now)
-        if wait := accounts.attempts_wait(attempt.waits, now, FORGET_SECONDS):
-            return _slowed_down(wait)
-        with self._turn(attempt, settings["web.threads"]) as has_turn:
-            if not has_turn:
-                return _slowed_down(BUSY_SECONDS)
-            if wait := accounts.begin_attempts(attempt.waits, now, FORGET_SECONDS):
-                return _slowed_down(wait)
+        with self._checks.attempt(environ, credentials[0], accounts, settings, now) as attempt:
             user = checked_user(accounts, *credentials, settings["accounts.password_cost"])
+            check_code(accounts, user, lambda: _code(environ, settings, event), now)
             event.principal = Principal(user.username, frozenset(user.roles), account=user.id)
-            accounts.end_attempts(attempt.forgiven, attempt.uncounted)
         if attempt.client != UNKNOWN:
             accounts.remember_client(user.id, attempt.client, now)
         device = new_device(secret_or_new(secret_path(settings)), user.username)
         issued = cookie(DEVICE_COOKIE, device, environ, DEVICE_SECONDS, AUTH_PATH)
-        return _token(user, environ, settings, now, issued)
-
-    @contextmanager
-    def _turn(self, attempt: Attempt, threads: int) -> Iterator[bool]:
-        """Take a turn: half of the threads have one.
-
-        Strangers leave one to those who are known, and take one each.
-        """
-        most = max(threads // 2, 1)
-        with self._lock:
-            has_turn = len(self._checking) < most
-            if not attempt.is_known:
-                is_first = attempt.client not in self._checking
-                has_turn = is_first and len(self._checking) < max(most - 1, 1)
-            if has_turn:
-                self._checking.append(attempt.client)
-        try:
-            yield has_turn
-        finally:
-            if has_turn:
-                with self._lock:
-                    self._checking.remove(attempt.client)
+        token = new_session_token(environ, user, settings, accounts, now)
+        return _answer_with_token(token, environ, issued)
 
 
-def checked_user(accounts: AccountStore, username: str, password: str, cost: int) -> User:
-    """Return the user whose password this is.
-
-    Raises
-    ------
-    RequestError
-        401: there is no such user, or it is not; both take the same time.
-    """
-    user = accounts.user_named(username)
-    stored = user.password_hash if user is not None else nobodys_hash(cost)
-    if not is_password(password, stored) or user is None:
-        raise RequestError(401, WRONG)
-    if cost_of(stored) != cost:
-        # Else the time of an answer would tell older accounts from those that do not exist.
-        accounts.replace_hash(user.id, stored, hashed(password, cost))
-    return user
-
-
-def sign_out(environ: Mapping[str, Any]) -> Answer:
-    """Answer `GET /signout`: the browser forgets its token."""
+def sign_out(
+    environ: Mapping[str, Any], settings: Settings, open_accounts: Callable[[], AccountStore]
+) -> Answer:
+    """Answer `GET /signout`: the session of the token ends, and the browser forgets the token."""
     refuse_cross_site(environ)
+    # Nobody is kept signed in at this browser because the database is away.
+    with contextlib.suppress(StorageError):
+        principal = principal_of_request(environ, settings, open_accounts)
+        if principal is not None and principal.account is not None and principal.session:
+            open_accounts().end_session(principal.account, principal.session)
     body = {"success": True, "message": "Signed out"}
     return Answer(body, cookies=(cookie(COOKIE, "", environ, 0),))
 
@@ -150,13 +104,7 @@ def credentials_of(environ: Mapping[str, Any]) -> tuple[str, str] | None:
     return username, password
 
 
-def cookie(name: str, value: str, environ: Mapping[str, Any], max_age: int, path: str = "/") -> str:
-    """Return the value of Set-Cookie."""
-    secure = "; Secure" if environ.get("wsgi.url_scheme") == "https" else ""
-    return f"{name}={value}; Max-Age={max_age}; Path={path}; HttpOnly; SameSite=Strict{secure}"
-
-
-def routes() -> list[Route]:
+def routes(checks: PasswordChecks) -> list[Route]:
     """Return the routes of signing in and out."""
     issued = Whole({"success": True, "message": "Token issued", "token": "JSONWebToken"})
     gone = Whole(success=True, message="Signed out")
@@ -164,11 +112,13 @@ def routes() -> list[Route]:
         Route(
             "POST",
             AUTH_PATH,
-            SignIn().sign_in,
+            SignIn(checks).sign_in,
             role=PUBLIC,
             schema=operation(
-                "A token for a username and password (HTTP Basic), or for a valid token",
+                "A token for a username and password (HTTP Basic), or for a valid token; `totp` is"
+                " a code of the second factor or a recovery code, where the user has one",
                 issued,
+                body={"totp": "123456"},
                 tag="Authentication",
             ),
         ),
@@ -183,25 +133,24 @@ def routes() -> list[Route]:
     ]
 
 
-def _renewing(environ: Mapping[str, Any], settings: Settings, accounts: AccountStore) -> User:
+def _renewed_token(
+    environ: Mapping[str, Any], settings: Settings, accounts: AccountStore, now: float
+) -> str:
     if token_of_request(environ) is None:
         raise RequestError(401, WRONG)
     principal = principal_of_request(environ, settings, lambda: accounts)
-    user = accounts.user(principal.account) if principal and principal.account else None
-    if user is None:
+    token = renewed_token(principal, settings, accounts, now) if principal else None
+    if token is None:
         raise RequestError(401, NO_TOKEN)
-    return user
+    return token
 
 
-def _token(
-    user: User, environ: Mapping[str, Any], settings: Settings, now: float, *cookies: str
-) -> Answer:
-    token = user_token(secret_or_new(secret_path(settings)), user, now)
+def _answer_with_token(token: str, environ: Mapping[str, Any], *cookies: str) -> Answer:
     body = {"success": True, "message": "Token issued", "token": token}
-    issued = cookie(COOKIE, token, environ, LIFETIME_SECONDS)
-    return Answer(body, cookies=(issued, *cookies))
+    return Answer(body, cookies=(access_cookie(token, environ), *cookies))
 
 
-def _slowed_down(wait: float) -> Answer:
-    headers = {"Retry-After": str(math.ceil(wait))}
-    return Answer(error_body(TOO_MANY), 429, headers=headers)
+def _code(environ: Mapping[str, Any], settings: Settings, event: AuditEvent) -> str:
+    """Return the code of a body; only asked for where one is needed, as others send any body."""
+    body = Body(environ, settings["web.max_body_octets"], event.note_values)
+    return body.single(("totp",)).get("totp", "")

@@ -1,13 +1,14 @@
 """Tokens: made, found in a request, and looked up to the person or program that they name.
 
-A token of `POST /auth` is a JSON Web Token (HS256) that names a user and the stamp of the user's
-password; whether there still is such a user, with which roles, is asked of the accounts at each
-request. `appliance token create` also makes JSON Web Tokens that name a role alone. An API token is
-random; the accounts hold its digest.
+A token of `POST /auth` is a JSON Web Token (HS256) that names a user, the user's session and the
+stamp of the password; whether that session goes on, and which roles the user has, is asked of the
+accounts at each request. `appliance token create` also makes JSON Web Tokens that name a role
+alone. An API token is random; the accounts hold its digest.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import time
@@ -17,7 +18,8 @@ from typing import Any
 
 from appliance import ADMINISTRATOR, USER, AccountStore, Principal, Settings
 from appliance.accounts.secret import read_secret, secret_path
-from appliance.contracts import User
+from appliance.contracts import Session, User
+from appliance.errors import StorageError
 
 ALGORITHM = "HS256"
 ISSUER = "netflow-appliance"
@@ -28,12 +30,13 @@ ROLES = (USER, ADMINISTRATOR)
 MAX_TOKEN_LETTERS = 4096
 API_TOKEN_PREFIX = "nfa_"  # noqa: S105 - what an API token begins with
 _API_TOKEN_OCTETS = 32
+_USED_SECONDS = 60.0
 _CLAIMS = ["exp", "iat", "nbf", "iss"]
 
 
-def user_token(secret: bytes, user: User, now: float) -> str:
+def user_token(secret: bytes, user: User, session_id: str, now: float) -> str:
     """Return a signed token of a user, for twenty minutes from `now`, seconds UTC."""
-    claims = {"sub": str(user.id), "name": user.username, "stamp": user.stamp}
+    claims = {"sub": str(user.id), "name": user.username, "stamp": user.stamp, "sid": session_id}
     return _signed(secret, claims, LIFETIME_SECONDS, now)
 
 
@@ -126,13 +129,27 @@ def _signed(secret: bytes, claims: Mapping[str, str], lifetime_seconds: float, n
 def _person(
     claims: Mapping[str, Any], accounts: Callable[[], AccountStore], from_cookie: bool
 ) -> Principal | None:
-    subject, stamp = str(claims["sub"]), str(claims.get("stamp", ""))
-    if not (subject.isascii() and subject.isdecimal() and len(subject) < 19):
+    session_id, stamp = str(claims.get("sid", "")), str(claims.get("stamp", ""))
+    is_readable = session_id.isascii() and session_id.isalnum()
+    kept = accounts().session_with_user(session_id) if is_readable else None
+    if kept is None:
         return None
-    user = accounts().user(int(subject))
-    if user is None or not secrets.compare_digest(user.stamp.encode(), stamp.encode()):
+    session, user = kept
+    if str(user.id) != str(claims["sub"]) or not secrets.compare_digest(
+        user.stamp.encode(), stamp.encode()
+    ):
         return None
-    return Principal(user.username, frozenset(user.roles), from_cookie, user.id)
+    _note_use(session, accounts)
+    return Principal(user.username, frozenset(user.roles), from_cookie, user.id, session.id)
+
+
+def _note_use(session: Session, accounts: Callable[[], AccountStore]) -> None:
+    """Note that a session is used, once a minute: not every request shall write."""
+    now = time.time()
+    if now - session.used >= _USED_SECONDS:
+        # Who only reads is answered from a database that cannot be written, too.
+        with contextlib.suppress(StorageError):
+            accounts().use_session(session.id, now)
 
 
 def _program(token: str, accounts: AccountStore, from_cookie: bool) -> Principal | None:

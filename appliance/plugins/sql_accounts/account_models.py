@@ -115,6 +115,49 @@ class Audit(peewee.Model):
         table_name = table_names.AUDIT
 
 
+class Totp(peewee.Model):
+    """The second factor of a user."""
+
+    account = peewee.IntegerField(primary_key=True)
+    secret = peewee.CharField(64)
+    is_on = peewee.BooleanField()
+    used_step = peewee.BigIntegerField()
+
+    class Meta:
+        """Which table."""
+
+        table_name = table_names.TOTP
+
+
+class RecoveryCode(peewee.Model):
+    """A code that stands for one of the second factor once, by the digest of it."""
+
+    digest = peewee.CharField(64, primary_key=True)
+    account = peewee.IntegerField()
+
+    class Meta:
+        """Which table."""
+
+        table_name = table_names.RECOVERY_CODE
+
+
+class Session(peewee.Model):
+    """A sign-in of a user."""
+
+    id = peewee.CharField(32, primary_key=True)
+    account = peewee.IntegerField()
+    created = peewee.DoubleField()
+    used = peewee.DoubleField()
+    expires = peewee.DoubleField()
+    address = peewee.CharField(45)
+    user_agent = peewee.CharField(200)
+
+    class Meta:
+        """Which table."""
+
+        table_name = table_names.SESSION
+
+
 @dataclass(frozen=True, slots=True)
 class Models:
     """The models of one database."""
@@ -126,6 +169,9 @@ class Models:
     attempts: Any
     client: Any
     audit: Any
+    totp: Any
+    recovery_code: Any
+    session: Any
 
 
 def models_of(connection: Any) -> Models:
@@ -133,6 +179,7 @@ def models_of(connection: Any) -> Models:
     return Models(
         *(_bound(model, connection) for model in (Account, Role, AccountRole)),
         *(_bound(model, connection) for model in (Token, Attempts, SignInClient, Audit)),
+        *(_bound(model, connection) for model in (Totp, RecoveryCode, Session)),
     )
 
 

@@ -1,19 +1,12 @@
-"""API tokens, failed sign-ins and the audit trail in the appliance database.
-
-Writers go one after the other: SQLite has one writer anyway, on MySQL each first locks the row of
-the role Administrator. So what a writer has looked at is still so when it writes.
-"""
+"""API tokens, failed sign-ins and the audit trail in the appliance database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from appliance.contracts import ADMINISTRATOR, AccountError, ApiToken, AuditEntry, Problem, Why
-from appliance.plugins.sql_accounts.account_models import Models
-from appliance.sql import MYSQL
-from appliance.sql.database import SqlDatabase
+from appliance.contracts import AccountError, ApiToken, AuditEntry, Problem, Why
+from appliance.plugins.sql_accounts.account_writer import AccountWriter
 
 MOST_ATTEMPT_NAMES = 10_000
 """Names with failed sign-ins that are remembered; beyond, those with the oldest failure go."""
@@ -24,20 +17,8 @@ MOST_CLIENTS = 50
 _CUTS = {"who": 100, "address": 45, "action": 200, "detail": 500, "room": 14}
 
 
-class AccountRecords:
+class AccountRecords(AccountWriter):
     """What belongs to accounts beside users and roles."""
-
-    def __init__(self, database: SqlDatabase, models: Models) -> None:
-        self.database, self.models = database, models
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Run a block as the only writer of accounts."""
-        role = self.models.role
-        with self.database.transaction(write=True):
-            if self.database.kind == MYSQL:
-                list(role.select().where(role.name == ADMINISTRATOR).for_update())
-            yield
 
     def create_token(self, token: ApiToken, digest: str) -> int:
         """Keep an API token under its digest."""

@@ -9,22 +9,24 @@ from typing import Any
 
 import peewee
 
-from appliance.contracts import ADMINISTRATOR, AccountError, Problem, User, UserChange, Why
+from appliance.contracts import ADMINISTRATOR, AccountError, Problem, Session, User, UserChange, Why
 from appliance.plugins.sql_accounts.account_models import models_of
 from appliance.plugins.sql_accounts.account_records import AccountRecords
+from appliance.plugins.sql_accounts.second_factors import SecondFactors
+from appliance.plugins.sql_accounts.sessions import SESSION_FIELDS, Sessions
 from appliance.sql.database import SqlDatabase
 
 _FIELDS = ("id", "username", "password_hash", "stamp", "firstname", "lastname", "email")
 _STAMP_OCTETS = 16
 
 
-class SqlAccounts(AccountRecords):
+class SqlAccounts(AccountRecords, SecondFactors, Sessions):
     """Accounts in SQLite or MySQL."""
 
     def __init__(self, database: SqlDatabase) -> None:
         super().__init__(database, models_of(database.connection))
         # Asked at each request: to put it together takes peewee longer than to run it.
-        self._user_query = self._select().where(self.models.account.id == 0).sql()[0]
+        self._session_query = self._select_session().where(self.models.session.id == "").sql()[0]
 
     def users(self) -> list[User]:
         """Return all users by identifier; one query."""
@@ -34,13 +36,22 @@ class SqlAccounts(AccountRecords):
     def user(self, user_id: int) -> User | None:
         """Return a user; one query."""
         with self.database.transaction():
-            found = _users(self.database.rows(self._user_query, (user_id,)))
-        return found[0] if found else None
+            return self._user(self.models.account.id == user_id)
 
     def user_named(self, username: str) -> User | None:
         """Return a user; one query."""
         with self.database.transaction():
             return self._user(self.models.account.username == username)
+
+    def session_with_user(self, session_id: str) -> tuple[Session, User] | None:
+        """Return a session and whose it is; one query."""
+        with self.database.transaction():
+            rows = list(self.database.rows(self._session_query, (session_id,)))
+        if not rows:
+            return None
+        n_fields = len(SESSION_FIELDS)
+        (user,) = _users(row[n_fields:] for row in rows)
+        return Session(*rows[0][:n_fields]), user
 
     def roles(self) -> list[str]:
         """Return every role that there is, by name."""
@@ -69,6 +80,8 @@ class SqlAccounts(AccountRecords):
             values: dict[str, Any] = {**change.values, "updated": now}
             if "password_hash" in values:
                 values["stamp"] = secrets.token_hex(_STAMP_OCTETS)
+                session = self.models.session
+                session.delete().where(session.account == user_id).execute()
             account.update(**values).where(account.id == user_id).execute()
             self._add_roles(user_id, change.add_roles)
             for role in change.delete_roles:
@@ -82,7 +95,7 @@ class SqlAccounts(AccountRecords):
             account.update(password_hash=new).where(same).execute()
 
     def delete_user(self, user_id: int) -> User:
-        """Delete a user with roles and API tokens."""
+        """Delete a user with all that belongs to it."""
         models = self.models
         with self.writing():
             user = self._existing(user_id)
@@ -90,7 +103,8 @@ class SqlAccounts(AccountRecords):
                 _refuse([Problem(Why.LAST_ADMINISTRATOR, user.username)])
             models.token.delete().where(models.token.owner == user_id).execute()
             models.account_role.delete().where(models.account_role.account == user_id).execute()
-            models.client.delete().where(models.client.account == user_id).execute()
+            for owned in (models.client, models.totp, models.recovery_code, models.session):
+                owned.delete().where(owned.account == user_id).execute()
             models.account.delete().where(models.account.id == user_id).execute()
             return user
 
@@ -100,6 +114,20 @@ class SqlAccounts(AccountRecords):
             account.select(*(getattr(account, name) for name in _FIELDS), given.role)
             .join(given, peewee.JOIN.LEFT_OUTER, on=(given.account == account.id))
             .order_by(account.id, given.id)
+        )
+
+    def _select_session(self) -> Any:
+        account, given = self.models.account, self.models.account_role
+        session = self.models.session
+        return (
+            session.select(
+                *(getattr(session, name) for name in SESSION_FIELDS),
+                *(getattr(account, name) for name in _FIELDS),
+                given.role,
+            )
+            .join(account, on=(account.id == session.account))
+            .join(given, peewee.JOIN.LEFT_OUTER, on=(given.account == account.id))
+            .order_by(given.id)
         )
 
     def _user(self, condition: Any) -> User | None:

@@ -73,6 +73,20 @@ def passwd(app: App, username: str, password_stdin: bool) -> None:
     click.echo(f"the password of {username} is changed")
 
 
+@user_group.command("disable-totp", params=[conf_path_option(hidden=True)])
+@click.argument("username")
+@pass_app
+def disable_totp(app: App, username: str) -> None:
+    """Turn the second factor of a user off, whose device is lost."""
+    with accounts_of(app) as accounts:
+        user = _named(accounts, username)
+        with act_recorded(accounts, "user disable-totp") as note:
+            note(username)
+            if not accounts.disable_totp(user.id):
+                raise ApplianceError(f"{username} has no second factor")
+    click.echo(f"{username} signs in with the password alone")
+
+
 @user_group.command("role", params=[conf_path_option(hidden=True)])
 @click.argument("username")
 @click.option("--add", "added", multiple=True, metavar="ROLE", help="A role to give.")

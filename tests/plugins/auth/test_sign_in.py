@@ -10,7 +10,7 @@ import pytest
 
 from appliance.accounts.passwords import cost_of, hashed
 from appliance.contracts import USER
-from appliance.plugins.auth import sign_in
+from appliance.plugins.auth import password_checks
 from tests.web.appliance import PASSWORD, basic, made_appliance
 
 WRONG = {"success": False, "message": "Invalid Username or Password"}
@@ -156,7 +156,7 @@ def test_passwords_when_many_are_checked_then_half_of_the_threads_stay_free(appl
         inside.pop()
         return False
 
-    monkeypatch.setattr(sign_in, "is_password", slow)
+    monkeypatch.setattr(password_checks, "is_password", slow)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda n: appliance.sign_in(f"nobody{n}"), range(16)))
     assert max(most) <= 4

@@ -81,6 +81,8 @@ def test_token_when_not_ours_or_not_in_its_time_then_nothing(token):
         {"sub": "1"},
         {"sub": "1", "stamp": ""},
         {"sub": "1", "stamp": "Ü"},
+        {"sub": "1", "sid": "nobody"},
+        {"sub": "1", "sid": ["\ud800"]},
     ],
 )
 def test_token_when_signed_but_naming_nobody_then_401(appliance, changes):
@@ -161,4 +163,4 @@ def test_token_when_it_is_a_program_s_then_opens_until_revoked_or_over(appliance
 def test_token_when_made_twice_at_once_then_different(appliance):
     user = appliance.store.user_named("user")
     assert user is not None
-    assert user_token(SECRET, user, NOW) != user_token(SECRET, user, NOW)
+    assert user_token(SECRET, user, "a", NOW) != user_token(SECRET, user, "a", NOW)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from appliance.contracts import (
     AccountError,
     ApiToken,
     AuditEntry,
+    Session,
+    Totp,
     UserChange,
     Why,
 )
@@ -330,10 +333,61 @@ def test_queries_when_a_token_is_looked_up_then_one_each(accounts: SqlAccounts, 
     accounts.user(number)
     accounts.user_named("root")
     accounts.token_of("d" * 64)
-    assert len([sql for sql in seen if sql.startswith("SELECT")]) == 3
+    accounts.session_with_user("s")
+    assert len([sql for sql in seen if sql.startswith("SELECT")]) == 4
 
 
 def test_database_when_away_then_a_storage_error():
     away = SqlAccounts(appliance_database("mysql://u:p@127.0.0.1:9/x", Path("/tmp")))
     with pytest.raises(StorageError):
         away.users()
+
+
+def test_totp_when_enrolled_then_on_once_confirmed_and_each_code_good_once(accounts: SqlAccounts):
+    ann, bob = add(accounts, "ann"), add(accounts, "bob")
+    accounts.enrol_totp(ann, "FIRST")
+    accounts.enrol_totp(ann, "SECOND")
+    assert accounts.totp(ann) == Totp("SECOND", False, 0)
+    assert not accounts.use_totp_step(ann, 9), "it is not on"
+    assert not accounts.confirm_totp(ann, "FIRST", 10, ["a", "b"])
+    assert accounts.confirm_totp(ann, "SECOND", 10, ["a", "b"])
+    assert accounts.totp(ann) == Totp("SECOND", True, 2)
+    assert refused(accounts.enrol_totp, ann, "THIRD") == [Why.TOTP_IS_ON]
+    assert [accounts.use_totp_step(ann, step) for step in (9, 10, 11, 11)] == [
+        *(False, False, True, False),
+    ]
+    assert not accounts.use_recovery_code(bob, "a")
+    assert [accounts.use_recovery_code(ann, "a") for _ in range(2)] == [True, False]
+    assert [accounts.disable_totp(ann) for _ in range(2)] == [True, False]
+    assert accounts.totp(ann) is None
+    assert not accounts.use_recovery_code(ann, "b")
+
+
+def test_sessions_when_kept_then_each_user_s_newest_first_until_ended(accounts: SqlAccounts):
+    ann, bob = add(accounts, "ann", USER, ADMINISTRATOR), add(accounts, "bob")
+    first = Session("aa", ann, 10.0, 10.0, 1210.0, "192.0.2.1", "curl")
+    accounts.create_session(first)
+    accounts.create_session(replace(first, id="bb", created=20.0, user_agent="x" * 999))
+    accounts.create_session(replace(first, id="cc", account=bob))
+    newest, oldest = accounts.sessions(ann, 30.0)
+    assert (newest.id, len(newest.user_agent), oldest) == ("bb", 200, first)
+    kept = accounts.session_with_user("aa")
+    assert kept == (first, accounts.user(ann))
+    assert accounts.session_with_user("dd") is None
+    assert accounts.use_session("aa", 40.0, 1240.0)
+    assert accounts.sessions(ann, 1220.0) == [replace(first, used=40.0, expires=1240.0)]
+    assert not accounts.use_session("dd", 40.0)
+    assert not accounts.end_session(bob, "aa")
+    assert accounts.end_session(ann, "aa")
+    assert accounts.session_with_user("aa") is None
+    accounts.delete_user(bob)
+    assert accounts.session_with_user("cc") is None
+
+
+def test_totp_when_the_user_is_deleted_then_gone(accounts: SqlAccounts):
+    number = add(accounts, "ann")
+    accounts.enrol_totp(number, "SECRET")
+    accounts.confirm_totp(number, "SECRET", 1, ["a"])
+    accounts.delete_user(number)
+    assert accounts.totp(number) is None
+    assert not accounts.use_recovery_code(number, "a")

@@ -112,3 +112,16 @@ def test_command_when_the_database_is_away_then_one_sentence(conf, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "pass-word" not in error
+
+
+def test_disable_totp_when_the_device_is_lost_then_off_and_recorded(run):
+    add(run, "ann", "--role", ADMINISTRATOR)
+    with accounts(run) as store:
+        store.enrol_totp(1, "JBSWY3DPEHPK3PXP")
+        assert store.confirm_totp(1, "JBSWY3DPEHPK3PXP", 7, ["digest"])
+    assert run("user", "disable-totp", "ann")[1] == "ann signs in with the password alone\n"
+    with accounts(run) as store:
+        assert store.totp(1) is None
+        assert store.audit(1)[0].action == "appliance user disable-totp"
+    code, _, error = run("user", "disable-totp", "ann")
+    assert (code, "ann has no second factor" in error) == (1, True)
