@@ -53,7 +53,7 @@ def test_console_when_loaded_then_small():
 
 def test_modules_when_they_import_then_from_here_alone():
     for path in STATIC.rglob("*.js"):
-        for name in re.findall(r"""\bfrom\s*["']([^"']+)["']""", path.read_text()):
+        for name in re.findall(r'^(?:import|export)\b.* from "([^"]+)"', path.read_text(), re.M):
             known = name in IMPORTS or (path.parent / name).resolve().is_file()
             assert known, f"{path.name} imports {name}"
 
