@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,6 +215,106 @@ def test_device_network_when_a_change_waits_then_counted_down_and_kept(console):
     expect(console.get_by_text("The old settings come back in 2 min 51 s")).to_be_visible()
     console.get_by_role("button", name="Keep the new settings").click()
     expect(console.get_by_text("confirmed", exact=True)).to_be_visible()
+
+
+def test_users_when_one_is_added_edited_and_deleted_then_the_list_follows(console):
+    console.goto("/console/users")
+    console.get_by_role("button", name="Add a user …").click()
+    dialog = console.get_by_role("dialog")
+    dialog.get_by_label("Name to sign in with").fill("reader")
+    dialog.get_by_label("Password").fill(PASSWORD)
+    dialog.get_by_label("First name").fill("Zoë")
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    row = console.get_by_role("table", name="Users").get_by_role("row", name="reader")
+    expect(row).to_contain_text("Zoë")
+    expect(row.locator(".tag")).to_have_text(["User"])
+    console.get_by_role("button", name="Edit reader").click()
+    dialog.get_by_label("Administrator").check()
+    dialog.get_by_label("User", exact=False).first.uncheck()
+    dialog.get_by_label("First name").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    expect(row.locator(".tag")).to_have_text(["Administrator"])
+    expect(row).not_to_contain_text("Zoë")
+    console.get_by_role("button", name="Delete reader").click()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)
+
+
+def test_users_when_values_are_refused_then_each_is_said_at_its_field(console):
+    console.goto("/console/users")
+    console.get_by_role("button", name="Add a user …").click()
+    name, password = console.get_by_label("Name to sign in with"), console.get_by_label("Password")
+    name.fill("<b>")
+    password.fill("short")
+    console.get_by_role("dialog").get_by_role("button", name="Add", exact=True).click()
+    expect(console.locator(".field", has=name)).to_contain_text("Invalid Characters in Username")
+    expect(console.locator(".field", has=password)).to_contain_text("at least 10 characters long")
+
+
+def test_users_when_opened_then_no_hash_of_a_password_is_on_the_page(console):
+    console.goto("/console/users")
+    expect(console.get_by_role("table", name="Users")).to_contain_text("destneAdmin")
+    assert "$2b$" not in console.content()
+
+
+def test_tokens_when_one_is_made_then_shown_once_works_and_ends(console, demo):
+    console.goto("/console/users")
+    console.get_by_role("button", name="Make a token …").click()
+    dialog = console.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("<img src=x onerror=alert(1)>")
+    dialog.get_by_role("button", name="Make it").click()
+    token = dialog.locator("pre").inner_text()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{demo.api_port}/api/v1/explore/fields",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+    dialog.get_by_role("button", name="Done").click()
+    table = console.get_by_role("table", name="API tokens")
+    expect(table).to_contain_text("<img src=x onerror=alert(1)>")
+    assert token not in console.content()
+    table.get_by_role("button", name=re.compile("^End ")).click()
+    dialog.get_by_role("button", name="End it").click()
+    expect(console.get_by_text("No program has a token")).to_be_visible()
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(request, timeout=10)
+
+
+def test_audit_trail_when_there_is_more_than_a_page_then_older_entries_follow(console):
+    for _ in range(26):
+        console.request.put("/api/v1/admin/collector/config", data={"collectorPort": "0"})
+    console.goto("/console/users")
+    rows = console.get_by_role("table", name="Audit trail").locator("tbody tr")
+    expect(rows).to_have_count(25)
+    expect(rows.first).to_contain_text("refused")
+    console.get_by_role("button", name="Show older").click()
+    expect(rows.nth(25)).to_be_visible()
+    times = rows.locator("time").evaluate_all("all => all.map(one => one.dateTime)")
+    assert times == sorted(times, reverse=True)
+
+
+def test_account_when_the_password_is_changed_then_still_signed_in_and_the_new_one_counts(console):
+    new = "An0ther-paSw0RD"
+    console.goto("/console/account")
+    for old_password, new_password in ((PASSWORD, new), (new, PASSWORD)):
+        console.get_by_label("Password until now").fill(old_password)
+        console.get_by_label("New password", exact=True).fill(new_password)
+        console.get_by_label("New password again").fill(new_password)
+        console.get_by_role("button", name="Change the password").click()
+        expect(console.get_by_label("Password until now")).to_have_value("")
+    expect(console.get_by_role("heading", name="Your account")).to_be_visible()
+    assert console.request.get("/api/v1/console").ok
+
+
+def test_account_when_the_old_password_is_wrong_then_said_and_nothing_changes(console):
+    console.goto("/console/account")
+    console.get_by_label("Password until now").fill("wrong")
+    console.get_by_label("New password", exact=True).fill("An0ther-paSw0RD")
+    console.get_by_label("New password again").fill("An0ther-paSw0RD")
+    console.get_by_role("button", name="Change the password").click()
+    field = console.locator(".field", has=console.get_by_label("Password until now"))
+    expect(field).to_contain_text("Is wrong")
 
 
 def _wait_for_api(running: RunningCollector) -> None:
