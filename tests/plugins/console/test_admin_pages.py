@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from appliance import __version__
 from tests.collector.running import RunningCollector, free_port
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright and Chromium")
@@ -315,6 +316,17 @@ def test_account_when_the_old_password_is_wrong_then_said_and_nothing_changes(co
     console.get_by_role("button", name="Change the password").click()
     field = console.locator(".field", has=console.get_by_label("Password until now"))
     expect(field).to_contain_text("Is wrong")
+
+
+def test_about_when_opened_then_version_plugins_licences_and_documents(console):
+    console.goto("/console/about")
+    expect(console.get_by_role("heading", level=1)).to_contain_text(__version__)
+    plugins = console.get_by_role("table", name="Plugins")
+    expect(plugins.get_by_role("row", name="console")).to_contain_text("built-in")
+    packages = console.get_by_role("table", name="Python packages")
+    expect(packages.get_by_role("row", name="numpy")).to_contain_text("BSD-3-Clause")
+    for link in console.locator("main a").all():
+        assert console.request.get(link.get_attribute("href")).ok
 
 
 def _wait_for_api(running: RunningCollector) -> None:
