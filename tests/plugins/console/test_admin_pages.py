@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import shutil
 import socket
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import appliance
 from appliance import __version__
 from tests.collector.running import RunningCollector, free_port
 
@@ -327,6 +332,81 @@ def test_about_when_opened_then_version_plugins_licences_and_documents(console):
     expect(packages.get_by_role("row", name="numpy")).to_contain_text("BSD-3-Clause")
     for link in console.locator("main a").all():
         assert console.request.get(link.get_attribute("href")).ok
+
+
+def test_first_steps_when_exporters_send_then_each_step_of_each_is_seen(console):
+    console.goto("/console/start")
+    chain = console.locator(".chains > li", has_text="127.0.0.3")
+    expect(chain.locator(".light.good")).to_have_text(
+        ["arriving", "decoded", "templates", "stored", "in answers"], timeout=40_000
+    )
+
+
+def test_first_steps_when_the_browser_came_over_loopback_then_the_address_is_asked_for(console):
+    console.goto("/console/start")
+    console.get_by_label("Device", exact=True).select_option("MikroTik RouterOS")
+    block = console.locator(".copyable pre")
+    expect(block).to_contain_text("dst-address=ADDRESS port=")
+    console.get_by_label("Address of this box").fill("192.0.2.77")
+    listen = console.request.get("/api/v1/health").json()["collector"]["listen"][0]
+    expect(block).to_contain_text(f"dst-address=192.0.2.77 port={listen.rpartition(':')[2]} ")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("softflowd") is None or os.geteuid() != 0, reason="needs softflowd, as root"
+)
+def test_first_steps_when_softflowd_runs_as_the_recipe_says_then_its_flows_are_in_answers(
+    console, tmp_path
+):
+    console.goto("/console/start")
+    console.get_by_label("Device", exact=True).select_option("Linux: softflowd")
+    console.get_by_label("Address of this box").fill("127.0.0.1")
+    command = console.locator(".copyable pre").inner_text().splitlines()[-1]
+    own_files = ["-d", "-p", f"{tmp_path}/pid", "-c", f"{tmp_path}/ctl"]
+    # The browser's own requests are the traffic.
+    softflowd = subprocess.Popen([*shlex.split(command.replace("eth0", "lo")), *own_files])
+    try:
+        chain = console.locator(".chains > li", has=console.get_by_text("127.0.0.1", exact=True))
+        expect(chain.locator(".light.good")).to_have_count(5, timeout=100_000)
+    finally:
+        softflowd.terminate()
+        softflowd.wait(10)
+
+
+def test_recipes_when_compared_with_the_manual_then_the_same_blocks():
+    package = Path(appliance.__file__).parent
+    recipes = (package / "plugins/console/static/recipes.js").read_text(encoding="utf-8")
+    pasted = recipes.replace("\\\\", "\\").replace("${address}", "192.0.2.10")
+    manual = (package / "manual/exporters.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)\n```$", manual, re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 10
+    for block in blocks:
+        port = "4739" if " 4739" in block else "2055"
+        assert f"`{block}`" in pasted.replace("${port}", port), block
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("place", ["collector", "device", "users", "account", "start", "about"])
+def test_page_when_axe_looks_at_it_then_nothing_to_mend(console, place: str, scheme: str):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    console.emulate_media(color_scheme=scheme)
+    console.goto(f"/console/{place}")
+    expect(console.get_by_role("heading", level=1)).to_be_visible()
+    expect(console.locator(".skeleton")).to_have_count(0)
+    violations = axe.run(console).response["violations"]
+    assert [
+        (rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in violations
+    ] == []
+
+
+@pytest.mark.parametrize("place", ["collector", "device", "users", "account", "start", "about"])
+def test_page_when_360_pixels_wide_then_nothing_sticks_out(console, place: str):
+    console.set_viewport_size({"width": 360, "height": 800})
+    console.goto(f"/console/{place}")
+    expect(console.get_by_role("heading", level=1)).to_be_visible()
+    expect(console.locator(".skeleton")).to_have_count(0)
+    assert console.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def _wait_for_api(running: RunningCollector) -> None:

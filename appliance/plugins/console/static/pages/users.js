@@ -23,7 +23,7 @@ export default function Users({ session }) {
     { key: "role", title: "roles", value: (user) => user.role.join(", "), show: (user) => user.role.length ? user.role.map((role) => html`<span class="tag" key=${role}>${role}</span> `) : html`<span class="note">none: cannot use anything</span>` },
     { key: "full", title: "person", className: "grow", value: personOf, show: (user) => html`<span dir="auto">${personOf(user) || "–"}</span>` },
     { key: "email", title: "email", show: (user) => user.email ?? "–" },
-    { key: "edit", title: "", className: "acts", show: (user) => html`<button type="button" class="quiet" aria-label=${`Edit ${user.username}`} onClick=${() => setForm(user)}>Edit</button>
+    { key: "edit", title: html`<span class="hidden">Actions</span>`, isFixed: true, show: (user) => html`<button type="button" class="quiet" aria-label=${`Edit ${user.username}`} onClick=${() => setForm(user)}>Edit</button>
       ${user.userId === session.account ? null : html`<button type="button" class="quiet" aria-label=${`Delete ${user.username}`} onClick=${() => setLeaving(user)}>Delete</button>`}` },
   ]
   const close = () => setForm(null)

@@ -26,7 +26,7 @@ export function Tokens({ users = [], account = null }) {
     ...(account === null ? [{ key: "userId", title: "made by", value: (token) => names.get(token.userId), show: (token) => names.get(token.userId) ?? "–" }] : []),
     { key: "created", title: "made", show: (token) => dateTime(token.created) },
     { key: "expires", title: "ends", show: (token) => (token.expires ? dateTime(token.expires) : "never") },
-    { key: "end", title: "", show: (token) => html`<button type="button" class="quiet" aria-label=${`End ${token.name}`} onClick=${() => setEnding(token)}>End</button>` },
+    { key: "end", title: html`<span class="hidden">Actions</span>`, isFixed: true, show: (token) => html`<button type="button" class="quiet" aria-label=${`End ${token.name}`} onClick=${() => setEnding(token)}>End</button>` },
   ]
   const tools = html`<button type="button" onClick=${() => setMaking(true)}>Make a token …</button>`
   const rows = (data) => data.tokens.filter((token) => account === null || token.userId === account)
