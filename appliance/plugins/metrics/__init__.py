@@ -12,6 +12,8 @@ from typing import Any
 from appliance import SIGNED_IN, Route, Settings, hookimpl
 from appliance.plugins.metrics.exporter_list import EXAMPLE, exporters
 from appliance.plugins.metrics.health import health
+from appliance.plugins.metrics.packages import EXAMPLE as PACKAGES
+from appliance.plugins.metrics.packages import packages_needed
 from appliance.plugins.metrics.prometheus import StatusCollector, scrape
 from appliance.web.openapi import operation
 
@@ -63,5 +65,12 @@ def register_routes() -> list[Route]:
             plugin_list,
             role=SIGNED_IN,
             schema=operation("Plugins and their hooks", _PLUGINS, tag="Appliance"),
+        ),
+        Route(
+            "GET",
+            "/api/v1/packages",
+            packages_needed,
+            role=SIGNED_IN,
+            schema=operation("Python packages and their licences", PACKAGES, tag="Appliance"),
         ),
     ]

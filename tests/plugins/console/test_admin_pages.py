@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import shutil
 import socket
+import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +17,8 @@ from typing import Any
 
 import pytest
 
+import appliance
+from appliance import __version__
 from tests.collector.running import RunningCollector, free_port
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright and Chromium")
@@ -214,6 +221,192 @@ def test_device_network_when_a_change_waits_then_counted_down_and_kept(console):
     expect(console.get_by_text("The old settings come back in 2 min 51 s")).to_be_visible()
     console.get_by_role("button", name="Keep the new settings").click()
     expect(console.get_by_text("confirmed", exact=True)).to_be_visible()
+
+
+def test_users_when_one_is_added_edited_and_deleted_then_the_list_follows(console):
+    console.goto("/console/users")
+    console.get_by_role("button", name="Add a user …").click()
+    dialog = console.get_by_role("dialog")
+    dialog.get_by_label("Name to sign in with").fill("reader")
+    dialog.get_by_label("Password").fill(PASSWORD)
+    dialog.get_by_label("First name").fill("Zoë")
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    row = console.get_by_role("table", name="Users").get_by_role("row", name="reader")
+    expect(row).to_contain_text("Zoë")
+    expect(row.locator(".tag")).to_have_text(["User"])
+    console.get_by_role("button", name="Edit reader").click()
+    dialog.get_by_label("Administrator").check()
+    dialog.get_by_label("User", exact=False).first.uncheck()
+    dialog.get_by_label("First name").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    expect(row.locator(".tag")).to_have_text(["Administrator"])
+    expect(row).not_to_contain_text("Zoë")
+    console.get_by_role("button", name="Delete reader").click()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)
+
+
+def test_users_when_values_are_refused_then_each_is_said_at_its_field(console):
+    console.goto("/console/users")
+    console.get_by_role("button", name="Add a user …").click()
+    name, password = console.get_by_label("Name to sign in with"), console.get_by_label("Password")
+    name.fill("<b>")
+    password.fill("short")
+    console.get_by_role("dialog").get_by_role("button", name="Add", exact=True).click()
+    expect(console.locator(".field", has=name)).to_contain_text("Invalid Characters in Username")
+    expect(console.locator(".field", has=password)).to_contain_text("at least 10 characters long")
+
+
+def test_users_when_opened_then_no_hash_of_a_password_is_on_the_page(console):
+    console.goto("/console/users")
+    expect(console.get_by_role("table", name="Users")).to_contain_text("destneAdmin")
+    assert "$2b$" not in console.content()
+
+
+def test_tokens_when_one_is_made_then_shown_once_works_and_ends(console, demo):
+    console.goto("/console/users")
+    console.get_by_role("button", name="Make a token …").click()
+    dialog = console.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("<img src=x onerror=alert(1)>")
+    dialog.get_by_role("button", name="Make it").click()
+    token = dialog.locator("pre").inner_text()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{demo.api_port}/api/v1/explore/fields",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+    dialog.get_by_role("button", name="Done").click()
+    table = console.get_by_role("table", name="API tokens")
+    expect(table).to_contain_text("<img src=x onerror=alert(1)>")
+    assert token not in console.content()
+    table.get_by_role("button", name=re.compile("^End ")).click()
+    dialog.get_by_role("button", name="End it").click()
+    expect(console.get_by_text("No program has a token")).to_be_visible()
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(request, timeout=10)
+
+
+def test_audit_trail_when_there_is_more_than_a_page_then_older_entries_follow(console):
+    for _ in range(26):
+        console.request.put("/api/v1/admin/collector/config", data={"collectorPort": "0"})
+    console.goto("/console/users")
+    rows = console.get_by_role("table", name="Audit trail").locator("tbody tr")
+    expect(rows).to_have_count(25)
+    expect(rows.first).to_contain_text("refused")
+    console.get_by_role("button", name="Show older").click()
+    expect(rows.nth(25)).to_be_visible()
+    times = rows.locator("time").evaluate_all("all => all.map(one => one.dateTime)")
+    assert times == sorted(times, reverse=True)
+
+
+def test_account_when_the_password_is_changed_then_still_signed_in_and_the_new_one_counts(console):
+    new = "An0ther-paSw0RD"
+    console.goto("/console/account")
+    for old_password, new_password in ((PASSWORD, new), (new, PASSWORD)):
+        console.get_by_label("Password until now").fill(old_password)
+        console.get_by_label("New password", exact=True).fill(new_password)
+        console.get_by_label("New password again").fill(new_password)
+        console.get_by_role("button", name="Change the password").click()
+        expect(console.get_by_label("Password until now")).to_have_value("")
+    expect(console.get_by_role("heading", name="Your account")).to_be_visible()
+    assert console.request.get("/api/v1/console").ok
+
+
+def test_account_when_the_old_password_is_wrong_then_said_and_nothing_changes(console):
+    console.goto("/console/account")
+    console.get_by_label("Password until now").fill("wrong")
+    console.get_by_label("New password", exact=True).fill("An0ther-paSw0RD")
+    console.get_by_label("New password again").fill("An0ther-paSw0RD")
+    console.get_by_role("button", name="Change the password").click()
+    field = console.locator(".field", has=console.get_by_label("Password until now"))
+    expect(field).to_contain_text("Is wrong")
+
+
+def test_about_when_opened_then_version_plugins_licences_and_documents(console):
+    console.goto("/console/about")
+    expect(console.get_by_role("heading", level=1)).to_contain_text(__version__)
+    plugins = console.get_by_role("table", name="Plugins")
+    expect(plugins.get_by_role("row", name="console")).to_contain_text("built-in")
+    packages = console.get_by_role("table", name="Python packages")
+    expect(packages.get_by_role("row", name="numpy")).to_contain_text("BSD-3-Clause")
+    for link in console.locator("main a").all():
+        assert console.request.get(link.get_attribute("href")).ok
+
+
+def test_first_steps_when_exporters_send_then_each_step_of_each_is_seen(console):
+    console.goto("/console/start")
+    chain = console.locator(".chains > li", has_text="127.0.0.3")
+    expect(chain.locator(".light.good")).to_have_text(
+        ["arriving", "decoded", "templates", "stored", "in answers"], timeout=40_000
+    )
+
+
+def test_first_steps_when_the_browser_came_over_loopback_then_the_address_is_asked_for(console):
+    console.goto("/console/start")
+    console.get_by_label("Device", exact=True).select_option("MikroTik RouterOS")
+    block = console.locator(".copyable pre")
+    expect(block).to_contain_text("dst-address=ADDRESS port=")
+    console.get_by_label("Address of this box").fill("192.0.2.77")
+    listen = console.request.get("/api/v1/health").json()["collector"]["listen"][0]
+    expect(block).to_contain_text(f"dst-address=192.0.2.77 port={listen.rpartition(':')[2]} ")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("softflowd") is None or os.geteuid() != 0, reason="needs softflowd, as root"
+)
+def test_first_steps_when_softflowd_runs_as_the_recipe_says_then_its_flows_are_in_answers(
+    console, tmp_path
+):
+    console.goto("/console/start")
+    console.get_by_label("Device", exact=True).select_option("Linux: softflowd")
+    console.get_by_label("Address of this box").fill("127.0.0.1")
+    command = console.locator(".copyable pre").inner_text().splitlines()[-1]
+    own_files = ["-d", "-p", f"{tmp_path}/pid", "-c", f"{tmp_path}/ctl"]
+    # The browser's own requests are the traffic.
+    softflowd = subprocess.Popen([*shlex.split(command.replace("eth0", "lo")), *own_files])
+    try:
+        chain = console.locator(".chains > li", has=console.get_by_text("127.0.0.1", exact=True))
+        expect(chain.locator(".light.good")).to_have_count(5, timeout=100_000)
+    finally:
+        softflowd.terminate()
+        softflowd.wait(10)
+
+
+def test_recipes_when_compared_with_the_manual_then_the_same_blocks():
+    package = Path(appliance.__file__).parent
+    recipes = (package / "plugins/console/static/recipes.js").read_text(encoding="utf-8")
+    pasted = recipes.replace("\\\\", "\\").replace("${address}", "192.0.2.10")
+    manual = (package / "manual/exporters.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)\n```$", manual, re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 10
+    for block in blocks:
+        port = "4739" if " 4739" in block else "2055"
+        assert f"`{block}`" in pasted.replace("${port}", port), block
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("place", ["collector", "device", "users", "account", "start", "about"])
+def test_page_when_axe_looks_at_it_then_nothing_to_mend(console, place: str, scheme: str):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    console.emulate_media(color_scheme=scheme)
+    console.goto(f"/console/{place}")
+    expect(console.get_by_role("heading", level=1)).to_be_visible()
+    expect(console.locator(".skeleton")).to_have_count(0)
+    violations = axe.run(console).response["violations"]
+    assert [
+        (rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in violations
+    ] == []
+
+
+@pytest.mark.parametrize("place", ["collector", "device", "users", "account", "start", "about"])
+def test_page_when_360_pixels_wide_then_nothing_sticks_out(console, place: str):
+    console.set_viewport_size({"width": 360, "height": 800})
+    console.goto(f"/console/{place}")
+    expect(console.get_by_role("heading", level=1)).to_be_visible()
+    expect(console.locator(".skeleton")).to_have_count(0)
+    assert console.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def _wait_for_api(running: RunningCollector) -> None:

@@ -1,35 +1,38 @@
-/** What runs here, and where to read on. */
-import { html, useEffect, useState } from "../base.js"
+/** What this appliance is: version, plugins, documentation, licences. */
+import { html } from "../base.js"
 import { useAnswer } from "../api.js"
-import { span } from "../times.js"
 import { Panel, Shown } from "../parts/state.js"
 import { Table } from "../parts/table.js"
 
+/** What the console itself holds of others. */
+const OWN_LICENCES = new URL("../vendor/LICENSES.txt", import.meta.url).pathname
+const LINKS = [
+  ["/manual/", "Manual", "how to use it, chapter by chapter"],
+  ["/api/docs", "API", "every route, with examples"],
+  ["/api/openapi.json", "OpenAPI", "the same for programs"],
+  ["/manual/security", "Security", "what protects this appliance, and how to report a weakness"],
+  ["/metrics", "Metrics", "for Prometheus"],
+]
+
 export default function About({ session }) {
-  const health = useAnswer("/api/v1/health")
   const plugins = useAnswer("/api/v1/plugins")
-  const links = [["/manual/", "Manual", "how to use it, chapter by chapter"], ["/api/docs", "API", "every route, with examples"],
-    ["/api/openapi.json", "OpenAPI", "the same for programs"], ["/manual/security", "Security", "what is defended, and how to report"]]
-  return html`<div class="page-head"><h1>About</h1></div>
-    <div class="grid two">
-      <${Panel} title="This appliance"><dl class="facts"><dt>Name</dt><dd>${session.hostname}</dd><dt>Version</dt><dd>${session.version}</dd>
-        <dt>Zone</dt><dd>${session.zone}</dd><dt>Database</dt><dd>${health.data?.loader?.database ?? "…"}</dd>
-        <dt>Answers lag by</dt><dd>${health.data ? span(health.data.loader?.lag_seconds ?? 0) : "…"}</dd></dl><//>
-      <${Panel} title="To read"><dl class="facts">${links.map(([path, title, text]) => html`<dt key=${path}><a href=${path}>${title}</a></dt><dd>${text}</dd>`)}</dl><//>
-    </div>
-    <${Panel} title="Plugins"><${Shown} answer=${plugins}>${(data) => html`<${Table} caption="Plugins" sort="name" rows=${data.plugins} keyOf=${(row) => row.name} columns=${[
-      { key: "name", title: "name", show: (row) => html`<b>${row.name}</b>` },
-      { key: "from", title: "from" },
-      { key: "hooks", title: "adds", className: "wrap", isFixed: true, show: (row) => row.hooks.map((hook) => hook.replace(/^register_/, "").replaceAll("_", " ")).join(", ") },
-    ]} />`}<//><//>
-    <${Licences} />`
+  const packages = useAnswer("/api/v1/packages")
+  return html`<div class="page-head"><h1>NetFlow appliance ${session.version}</h1><span class="note">Apache License 2.0</span></div>
+    <${Panel} title="Documentation"><dl class="facts">${LINKS.map(([url, title, text]) => html`<dt key=${url}><a href=${url}>${title}</a></dt><dd>${text}</dd>`)}</dl><//>
+    <${Panel} title="Plugins" note="in the order in which they are called"><${Shown} answer=${plugins}>${(data) => html`
+      <${Table} caption="Plugins" columns=${PLUGIN_COLUMNS} rows=${data.plugins} keyOf=${(plugin) => plugin.name} />`}<//><//>
+    <${Panel} title="Software of others" tools=${html`<a href=${OWN_LICENCES}>licences of the console's parts</a>`}><${Shown} answer=${packages}>${(data) => html`
+      <${Table} caption="Python packages" columns=${PACKAGE_COLUMNS} rows=${data.packages} keyOf=${(one) => one.name} sort="name" />`}<//><//>`
 }
 
-/** The licences of what the browser loads; they lie beside this module. */
-function Licences() {
-  const [text, setText] = useState("")
-  useEffect(() => {
-    fetch(new URL("../vendor/LICENSES.txt", import.meta.url)).then((response) => response.text()).then(setText, () => setText("They cannot be read now."))
-  }, [])
-  return html`<${Panel} title="Licences" note="the appliance is under Apache-2.0; its console uses"><pre class="tall" tabindex="0">${text}</pre><//>`
-}
+const PLUGIN_COLUMNS = [
+  { key: "name", title: "plugin", show: (plugin) => html`<b>${plugin.name}</b>` },
+  { key: "from", title: "from" },
+  { key: "hooks", title: "hooks", className: "wrap grown", value: (plugin) => plugin.hooks.length, show: (plugin) => html`<span class="note">${plugin.hooks.join(", ")}</span>` },
+]
+
+const PACKAGE_COLUMNS = [
+  { key: "name", title: "Python package", show: (one) => html`<b>${one.name}</b>` },
+  { key: "version", title: "version" },
+  { key: "licence", title: "licence", className: "wrap grown", show: (one) => one.licence ?? html`<span class="note">not named by the package</span>` },
+]

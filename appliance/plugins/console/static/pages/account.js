@@ -1,34 +1,57 @@
-/** One's own account: what the console knows of who is signed in. */
-import { html, useState } from "../base.js"
-import { send } from "../api.js"
-import { Panel } from "../parts/state.js"
-import { Field, notify } from "../parts/form.js"
+/** One's own account: who one is here, the password, one's tokens. */
+import { html } from "../base.js"
+import { ApiError, send, signIn, useAnswer } from "../api.js"
+import { Failure, Panel } from "../parts/state.js"
+import { Field, notify, useForm } from "../parts/form.js"
+import { Tokens } from "../parts/tokens.js"
+
+const PATH = "/api/v1/admin/user"
 
 export default function Account({ session }) {
   const isAdministrator = session.roles.includes("Administrator")
-  return html`<div class="page-head"><h1>${session.name}</h1></div>
-    <${Panel} title="Account"><dl class="facts"><dt>Name</dt><dd>${session.name}</dd><dt>Roles</dt><dd>${session.roles.join(", ") || "none"}</dd></dl><//>
-    ${isAdministrator && session.account !== null ? html`<${Password} account=${session.account} />`
-      : html`<${Panel} title="Password"><p>An administrator changes it, on the page Users or by <code>appliance user passwd</code>.</p><//>`}`
+  const isAccount = session.account !== null
+  return html`<div class="page-head"><h1>Your account</h1></div>
+    <div class="grid two"><${Who} session=${session} isAdministrator=${isAdministrator && isAccount} />
+      <${Panel} title="Password">${isAdministrator && isAccount ? html`<${Password} session=${session} />`
+        : html`<p class="note">${isAccount ? "An administrator changes your password, on the page Users." : "You are here without an account, so there is no password."}</p>`}<//></div>
+    ${isAdministrator ? html`<${Tokens} account=${session.account} />` : null}`
 }
 
-function Password({ account }) {
-  const [texts, setTexts] = useState({ first: "", second: "" })
-  const [problem, setProblem] = useState("")
-  const save = async (event) => {
-    event.preventDefault()
-    if (texts.first !== texts.second) return setProblem("The two are not the same")
+function Who({ session, isAdministrator }) {
+  const answer = useAnswer(isAdministrator ? `${PATH}/${session.account}` : null)
+  const user = answer.data
+  const facts = [
+    ["Name", session.name],
+    ["Roles", session.roles.map((role) => html`<span class="tag" key=${role}>${role}</span> `)],
+    ["Person", [user?.firstname, user?.lastname].filter(Boolean).join(" ")],
+    ["Email", user?.email],
+  ].filter(([, value]) => value)
+  return html`<${Panel} title="You">${answer.error ? html`<${Failure} error=${answer.error} retry=${answer.reload} />` : null}
+    <dl class="facts">${facts.map(([name, value]) => html`<dt key=${name}>${name}</dt><dd dir="auto">${value}</dd>`)}</dl><//>`
+}
+
+const EMPTY = { current: "", password: "", again: "" }
+
+function Password({ session }) {
+  const form = useForm(EMPTY, async ({ current, password, again }) => {
+    if (password !== again) throw new ApiError(400, "again: Is not the same")
     try {
-      await send("PUT", `/api/v1/admin/user/${account}`, { password: texts.first })
-      setTexts({ first: "", second: "" })
-      setProblem("")
-      return notify("The password is changed; sign in with it from now on")
+      await signIn(session.name, current)
     } catch (error) {
-      return setProblem(error.message)
+      throw error.status === 401 ? new ApiError(401, "current: Is wrong") : error
     }
-  }
-  return html`<${Panel} title="Change the password"><form class="narrow" onSubmit=${save}>
-    <${Field} title="New password" type="password" autocomplete="new-password" required value=${texts.first} onInput=${(first) => setTexts({ ...texts, first })} />
-    <${Field} title="Once more" type="password" autocomplete="new-password" required value=${texts.second} onInput=${(second) => setTexts({ ...texts, second })} problem=${problem} />
-    <div class="row"><button class="primary">Change</button></div></form><//>`
+    await send("PUT", `${PATH}/${session.account}`, { password })
+    // The change has ended every session of the account, this one too.
+    await signIn(session.name, password)
+    form.setValues(EMPTY)
+    notify("Your password is changed; you are signed out everywhere else")
+  }, { password: /password/i })
+  return html`<form onSubmit=${form.submit}>
+    <input class="hidden" type="text" name="username" autocomplete="username" value=${session.name} readonly tabindex="-1" aria-hidden="true" />
+    <${Field} title="Password until now" type="password" autocomplete="current-password" required ...${form.field("current")} />
+    <${Field} title="New password" type="password" autocomplete="new-password" required ...${form.field("password")}
+      help="Ten characters or more, of three kinds: small and capital letters, digits, others" />
+    <${Field} title="New password again" type="password" autocomplete="new-password" required ...${form.field("again")} />
+    ${form.problem ? html`<p class="problem" role="alert">${form.problem}</p>` : null}
+    <div class="row"><button class="primary" disabled=${form.isBusy}>Change the password</button></div></form>`
 }

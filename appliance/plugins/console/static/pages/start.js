@@ -1,72 +1,120 @@
-/** First steps: where the chain from the router to the answers stops, and what to type into a router. */
+/** First steps: make a device send flows here, and see how far they come. */
 import { html, useState } from "../base.js"
 import { useAnswer } from "../api.js"
 import { address, Link } from "../router.js"
 import { age } from "../times.js"
 import { whole } from "../units.js"
-import { Light, Panel, Shown } from "../parts/state.js"
-import { Table } from "../parts/table.js"
-import { Copyable, Field, Select } from "../parts/form.js"
-import { filledIn, RECIPES } from "../recipes.js"
+import { useHealth } from "../parts/health.js"
+import { Failure, Light, Panel, Skeleton } from "../parts/state.js"
+import { Copyable, Field } from "../parts/form.js"
+import { RECIPES } from "../recipes.js"
 
-const EVERY_MS = 3000
+const EVERY_MS = 5000
+const SILENT_MS = 300_000
+const MOST_EXPORTERS = 20
+const DEFAULT_PORT = "2055"
+const LOOPBACK = /^(localhost|127\.[0-9.]+|\[?::1\]?)$/
 
-export default function Start() {
-  const exporters = useAnswer("/api/v1/exporters", {}, { everyMs: EVERY_MS })
-  const health = useAnswer("/api/v1/health", {}, { everyMs: EVERY_MS })
+export default function Start({ session }) {
+  const health = useHealth()
+  const answered = useAnswer("/api/v1/explore/top", { by: "exporter", last: "1h", limit: 200 }, { everyMs: EVERY_MS })
+  const isAdministrator = session.roles.includes("Administrator")
   return html`<div class="page-head"><h1>First steps</h1></div>
-    <${Panel} title="From the exporter to the answer" note="asked every three seconds">
-      <${Shown} answer=${exporters}>${(data) => (data.exporters.length
-        ? html`<${Chain} exporters=${data.exporters} loader=${health.data?.loader} />`
-        : html`<p><${Light} tone="warn">Waiting for the first datagram<//></p>
-          <p>Nothing has come to ${html`<b>${(health.data?.collector?.listen ?? []).join(" and ") || "the collector"}</b>`} yet. Configure an exporter below, then look here again; if nothing comes,
-          look with <code>tcpdump -ni any udp port 2055 or udp port 4739</code> on this machine: what tcpdump does not see, a firewall or the route stops.</p>`)}<//><//>
-    <${Recipes} listen=${health.data?.collector?.listen ?? []} />
-    <${Panel} title="Then"><ul class="hints">
-      <li>Give exporters a name on <${Link} to=${address("exporters")}>Exporters<//>.</li>
-      <li>Change the one-time password and add people on <${Link} to=${address("users")}>Users<//>.</li>
-      <li>Ask anything on <${Link} to=${address("explore")}>Explore<//>; press <kbd>?</kbd> for the keys.</li></ul><//>`
+    ${isAdministrator ? html`<${Panel} title="Before that"><ul class="plain">
+      <li><${Link} to=${address("account")}>Change the password<//> that was printed at the first start.</li>
+      <li><${Link} to=${address("users")}>Add the people<//> who may look; whoever has the role User changes nothing.</li></ul><//>` : null}
+    ${health.data ? html`<${Recipes} listen=${health.data.collector.listen} />` : null}
+    <${Panel} title="How far flows come" note="looked at every five seconds">
+      ${health.error && !health.data ? html`<${Failure} error=${health.error} retry=${health.reload} />`
+        : health.data ? html`<${Chains} report=${health.data} answered=${answered} />` : html`<${Skeleton} lines=${4} />`}<//>`
 }
 
-/** @param {any} exporter @param {any} loader */
-function stepsOf(exporter, loader) {
-  const records = exporter.counts.records ?? 0
-  const isWaiting = exporter.sessions.some((session) => session.state === "waiting")
-  const lag = loader?.lag_seconds
-  return [
-    { title: "arriving", isDone: (exporter.counts.datagrams ?? 0) > 0, text: `${whole(exporter.counts.datagrams)} datagrams`, help: "nothing has come since the collector's start" },
-    { title: "decoded", isDone: records > 0, text: `${whole(records)} records`, help: isWaiting ? "data wait for their template: let the exporter repeat templates every minute" : "no data yet: is a flow monitor on an interface?" },
-    { title: "stored", isDone: records > 0 && loader !== undefined, text: "in the flow log", help: "" },
-    { title: "in answers", isDone: records > 0 && lag !== null && lag !== undefined && lag < 60, text: lag === null || lag === undefined ? "" : `${Math.round(lag)} s later`, help: "the loader is behind, or the database is away: see Collector" },
-  ]
+/** The port of the first of some listening addresses. @param {string[] | undefined} listen */
+function portOf(listen) {
+  return listen?.[0]?.match(/:([0-9]+)$/)?.[1] ?? DEFAULT_PORT
 }
 
-function Chain({ exporters, loader }) {
-  const columns = [
-    { key: "address", title: "exporter", show: (row) => html`<b>${row.name || row.address}</b>` },
-    ...[0, 1, 2, 3].map((index) => ({ key: String(index), title: stepsOf(exporters[0], loader)[index].title, isFixed: true, show: (row) => {
-      const steps = stepsOf(row, loader)
-      const step = steps[index]
-      const isReached = steps.slice(0, index).every((one) => one.isDone)
-      return step.isDone ? html`<${Light} tone="good">${step.text}<//>` : html`<${Light} tone=${isReached ? "warn" : "off"}>${isReached ? step.help : "–"}<//>`
-    } })),
-    { key: "seen", title: "seen", isNumber: true, isFixed: true, show: (row) => (row.last_seen ? age(Date.now() - row.last_seen * 1000) : "never") },
-  ]
-  return html`<${Table} caption="Exporters and how far their flows get" columns=${columns} rows=${exporters} keyOf=${(row) => row.address} />`
-}
-
-const LOOPBACK = /^(localhost|127\.|\[?::1)/
-
-/** @param {{listen: string[]}} props */
+/** @param {{listen?: string[]}} props */
 function Recipes({ listen }) {
-  const [own, setOwn] = useState(LOOPBACK.test(location.hostname) ? "" : location.hostname)
+  const isLoopback = LOOPBACK.test(location.hostname)
+  const [own, setOwn] = useState(isLoopback ? "" : location.hostname.replace(/^\[|\]$/g, ""))
   const [name, setName] = useState(RECIPES[0].name)
   const recipe = RECIPES.find((one) => one.name === name) ?? RECIPES[0]
-  const ports = listen.map((text) => Number(text.slice(text.lastIndexOf(":") + 1))).filter(Boolean)
-  const port = !ports.length || ports.includes(recipe.port) ? recipe.port : ports[0]
-  return html`<${Panel} title="Configure an exporter">
-    <div class="asked is-first"><${Select} title="Exporter" value=${name} options=${RECIPES.map((one) => [one.name, one.name])} onInput=${setName} />
-      <${Field} title="Address of this appliance, as the exporter reaches it" value=${own} onInput=${setOwn} placeholder="192.0.2.10" /></div>
-    <${Copyable} text=${filledIn(recipe, own.trim() || "ADDRESS", port)} />
-    <p class="note">${[`Written for ${recipe.version}.`, recipe.note].filter(Boolean).join(" ")} An active timeout of 60 s draws an even curve.</p><//>`
+  const port = portOf(listen)
+  const shown = own || "ADDRESS"
+  return html`<${Panel} title="Make a device send flows" note=${`to UDP port ${port}${listen ? "" : ", the usual one, as the collector does not run"}; NetFlow v5, v9 and IPFIX alike`}>
+    <div class="pair"><${Field} title="Device" value=${name} onInput=${setName} options=${RECIPES.map((one) => [one.name, one.name])} />
+      <${Field} title="Address of this box" value=${own} onInput=${(text) => setOwn(text.trim())} placeholder="192.0.2.10" spellcheck="false"
+        help=${isLoopback && !own ? "Under which the devices reach it; your browser came over loopback" : "As the devices reach it"} /></div>
+    ${recipe.text ? html`<${Copyable} text=${recipe.text(shown, port)} />` : null}
+    ${recipe.steps ? html`<ol class="hints">${recipe.steps(shown, port).map((step) => html`<li key=${step}>${step}</li>`)}</ol>` : null}
+    ${recipe.note ? html`<p class="below">${recipe.note}</p>` : null}
+    <p class="note below">${recipe.checked[0].toUpperCase() + recipe.checked.slice(1)}. More in the <a href="/manual/exporters">manual</a>.</p><//>`
+}
+
+/** @param {{report: any, answered: any}} props */
+function Chains({ report, answered }) {
+  const { collector, exporters } = report
+  if (!collector.running) return html`<p class="problem">The collector does not run. <${Link} to=${address("collector")}>Start it<//></p>`
+  if (!exporters.length) return html`<${Nothing} collector=${collector} />`
+  const octets = new Map((answered.data?.rows ?? []).map((row) => [row.exporter_address, row.octets]))
+  const latest = [...exporters].sort((one, other) => other.last_seen - one.last_seen).slice(0, MOST_EXPORTERS)
+  return html`<ul class="chains">${latest.map((exporter) => html`<${Chain} key=${exporter.address} exporter=${exporter}
+      steps=${stepsOf(exporter, report, answered.data ? (octets.get(exporter.address) ?? 0) : null)} />`)}</ul>
+    ${exporters.length > latest.length ? html`<p class="note">These are the ${latest.length} that sent last; <${Link} to=${address("exporters")}>all ${whole(exporters.length)}<//></p>` : null}`
+}
+
+/** @param {{collector: any}} props */
+function Nothing({ collector }) {
+  const port = portOf(collector.listen)
+  return html`<p><${Light} tone="warn">waiting<//> No datagram has arrived at ${(collector.listen ?? []).join(", ")} yet.</p>
+    <ol class="hints"><li>Does it arrive at this machine? <code>tcpdump -ni any udp port ${port}</code> in its terminal shows it.</li>
+      <li>If not: is the address in the device's configuration this machine's, is there a route, does a firewall between drop UDP port ${port}?</li>
+      <li>If it does: a firewall on this machine drops it, or <code>collector.allowed_exporters</code> does not name the device.</li>
+      <li>A flow is told when it ends or at its active timeout: wait a minute, and make some traffic.</li></ol>`
+}
+
+/**
+ * How far the flows of an exporter come: each step with its state, and what to do where it stops.
+ * @param {any} exporter @param {any} report @param {number | null} octets in answers of the last hour; null: not known yet
+ * @returns {{name: string, tone: string, text: string, help?: string}[]}
+ */
+export function stepsOf(exporter, report, octets) {
+  const { counts } = exporter
+  const records = counts.records ?? 0
+  const silentMs = Date.now() - exporter.last_seen * 1000
+  const lost = report.collector.losses?.records_dropped_by_log ?? 0
+  const lag = report.loader.lag_seconds
+  const arriving = silentMs > SILENT_MS
+    ? { tone: "bad", text: `the last ${age(silentMs)}`, help: "Nothing has come for five minutes: is the device up, does it still route here, does a firewall drop UDP?" }
+    : { tone: "good", text: `${whole(counts.datagrams)} datagrams` }
+  const decoded = counts.malformed
+    ? { tone: "warn", text: `${whole(counts.malformed)} unreadable`, help: "Some datagrams are no NetFlow, or broken ones. The page Exporters explains a capture of them." }
+    : { tone: counts.datagrams ? "good" : "off", text: records ? `${whole(records)} records` : "no record yet" }
+  const template = exporter.waiting_octets > 0
+    ? { tone: "warn", text: "data wait for their template", help: "Devices repeat templates by time or by packets. Set the refresh to a minute (Cisco: template data timeout 60)." }
+    : { tone: "good", text: exporter.templates ? `${whole(exporter.templates)} templates` : "none needed" }
+  // What answers hold was stored, also before the collector's last start.
+  const stored = !records && !octets ? { tone: "off", text: "nothing yet", help: "Datagrams came, and no flow in them: options only, or templates only. Make some traffic and wait a minute." }
+    : lost ? { tone: "warn", text: `${whole(lost)} records dropped`, help: "The flow log could not keep up, or the disk is full: see the page Collector." }
+      : { tone: "good", text: "in the flow log" }
+  return [
+    { name: "arriving", ...arriving }, { name: "decoded", ...decoded }, { name: "templates", ...template },
+    { name: "stored", ...stored }, { name: "in answers", ...answeredOf(records, octets, lag) },
+  ]
+}
+
+function answeredOf(records, octets, lag) {
+  if (octets) return { tone: "good", text: "in the last hour" }
+  if (octets === null || !records) return { tone: "off", text: octets === null ? "being asked" : "nothing yet" }
+  if (lag === null) return { tone: "bad", text: "the database does not answer", help: "Flows are kept in the flow log until it does. The page Collector says which database." }
+  return { tone: "warn", text: "not yet", help: lag > 30 ? "Answers are behind; they catch up by themselves." : "Either it sent nothing for an hour, or its clock is wrong and its flows lie at another time: see the page Exporters." }
+}
+
+/** @param {{exporter: any, steps: any[]}} props */
+function Chain({ exporter, steps }) {
+  const stop = steps.find((step) => step.help)
+  return html`<li><p><${Link} to=${address(`exporters/${exporter.address}`)}><b>${exporter.address}</b><//></p>
+    <ol class="chain">${steps.map((step) => html`<li key=${step.name}><${Light} tone=${step.tone}>${step.name}<//><span class="note">${step.text}</span></li>`)}</ol>
+    ${stop ? html`<p class="note">${stop.help}</p>` : null}</li>`
 }

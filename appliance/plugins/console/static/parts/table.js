@@ -4,7 +4,7 @@ import { html, useState } from "../base.js"
 /**
  * @typedef {object} Column
  * @property {string} key
- * @property {string} title
+ * @property {any} title a text, or markup of a column that is not sortable
  * @property {boolean} [isNumber]
  * @property {(row: any) => any} [value] what it is sorted by
  * @property {(row: any) => any} [show]
