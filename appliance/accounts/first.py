@@ -39,14 +39,15 @@ def make_first_administrator(accounts: AccountStore, settings: Settings, now: fl
     given = given_password(settings)
     password = given or generated_password()
     values = {"username": USERNAME, "password_hash": hashed(password, settings[COST_SETTING])}
-    change = UserChange(values, add_roles=(ADMINISTRATOR,))
+    # Whoever reads the terminal or the journal later must not have the password.
+    change = UserChange(values, (ADMINISTRATOR,), must_change_password=not given)
     if accounts.create_first(change, now) is None:
         return []
     entry = AuditEntry(now, THE_START, "", "make the first administrator", USERNAME, 201)
     accounts.record(entry)
     if given:
         return [f"administrator {USERNAME} made, with the password that was given"]
-    return [f"administrator {USERNAME}, password {password}  (printed this once)"]
+    return [f"administrator {USERNAME}, password {password}  (printed this once, change it)"]
 
 
 def given_password(settings: Settings) -> str | None:

@@ -27,6 +27,8 @@ class User:
         Of bcrypt.
     stamp
         Changes with the password; a token that names another one is void.
+    must_change_password
+        The password was printed or told; before another one is set nothing else is answered.
     roles
         In the order in which they were given.
     """
@@ -38,6 +40,7 @@ class User:
     firstname: str | None = None
     lastname: str | None = None
     email: str | None = None
+    must_change_password: bool = False
     roles: tuple[str, ...] = ()
 
 
@@ -176,11 +179,14 @@ class UserChange:
     values
         By the names of `User`: username, password_hash, firstname, lastname, email. A new password
         ends every session of the user.
+    must_change_password
+        Whether a new password is to be changed at the first sign-in with it.
     """
 
     values: Mapping[str, str | None]
     add_roles: tuple[str, ...] = ()
     delete_roles: tuple[str, ...] = ()
+    must_change_password: bool = False
 
 
 class AccountStore(Protocol):

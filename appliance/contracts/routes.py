@@ -40,6 +40,8 @@ class Route:
     error_body
         Returns the JSON of an error from its sentence, where the published API has a form of its
         own for what the handler refuses; None is the form of all others.
+    before_password_change
+        It answers also a user who must change the password first.
     whole_list
         Without the query parameter `limit` it answers a list of any length; few are made at a time.
     """
@@ -54,6 +56,7 @@ class Route:
     changes: bool = False
     error_body: Callable[[str], Mapping[str, object]] | None = None
     whole_list: bool = False
+    before_password_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Principal:
         Identifier of the user; None when it is not a user who signed in.
     session
         Identifier of the user's session.
+    must_change_password
+        Only routes with `before_password_change` answer.
     """
 
     name: str
@@ -95,3 +100,4 @@ class Principal:
     from_cookie: bool = False
     account: int | None = None
     session: str | None = None
+    must_change_password: bool = False

@@ -102,4 +102,5 @@ APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
             address VARCHAR(45) NOT NULL, user_agent VARCHAR(200) NOT NULL
         )""",
     ),
+    (f"ALTER TABLE {ACCOUNT} ADD COLUMN must_change_password TINYINT NOT NULL DEFAULT 0",),
 )

@@ -15,6 +15,7 @@ ROUTE = "route"
 
 NO_TOKEN = "No valid token provided"  # noqa: S105 - a message of the API, no secret
 NOT_AVAILABLE = "The database is not available at the moment, try again later"
+MUST_CHANGE = "password_change_required"
 NOT_ADMINISTRATOR = "Administrative privileges required"
 
 _SOON = {"Retry-After": "1"}

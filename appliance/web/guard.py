@@ -9,7 +9,7 @@ from typing import Any
 from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN, Principal, Route
 from appliance.errors import RequestError
 from appliance.web.clients import client_address
-from appliance.web.errors import NO_TOKEN, NOT_ADMINISTRATOR
+from appliance.web.errors import MUST_CHANGE, NO_TOKEN, NOT_ADMINISTRATOR
 
 NEED_AUTH = "appliance.need_auth"
 """Key of the WSGI environment, set by the listener: False where `needAuth` is."""
@@ -43,7 +43,8 @@ def admit(
     ------
     RequestError
         401: nobody is signed in; 403: the caller's roles do not suffice, or a cookie came from
-        another site or is all that a changing GET has; 405: HEAD would change something.
+        another site or is all that a changing GET has, or the password must be changed first; 405:
+        HEAD would change something.
     """
     if route.changes and environ.get("REQUEST_METHOD") == "HEAD":
         raise RequestError(405, "Method not allowed")
@@ -54,6 +55,9 @@ def admit(
     principal = principal_from(environ)
     if principal is None:
         raise RequestError(401, NO_TOKEN)
+    if principal.must_change_password and not route.before_password_change:
+        message = "Change your password first: PUT /api/v1/account/password"
+        raise RequestError(403, message, code=MUST_CHANGE)
     if route.role != SIGNED_IN and not principal.roles & {route.role, ADMINISTRATOR}:
         administrative = route.role == ADMINISTRATOR
         message = NOT_ADMINISTRATOR if administrative else f"The role {route.role} is required"

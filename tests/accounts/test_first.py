@@ -36,11 +36,14 @@ def first(tmp_path, monkeypatch):
 
 def test_first_start_when_nobody_is_there_then_an_administrator_with_a_random_password(first):
     (line,), (user,) = first()
-    found = re.fullmatch(r"administrator destneAdmin, password (\S+)  \(printed this once\)", line)
+    found = re.fullmatch(
+        r"administrator destneAdmin, password (\S+)  \(printed this once, change it\)", line
+    )
     assert found
     assert not password_problems(found[1])
     assert is_password(found[1], user.password_hash)
     assert (user.username, user.roles) == ("destneAdmin", (ADMINISTRATOR,))
+    assert user.must_change_password
     assert first() == ([], [user])
 
 
@@ -51,6 +54,7 @@ def test_first_start_when_the_password_is_given_then_taken_and_not_printed(
     lines, (user,) = first(**{"accounts.admin_password_file": str(tmp_path / "password")})
     assert lines == ["administrator destneAdmin made, with the password that was given"]
     assert is_password(PASSWORD, user.password_hash)
+    assert not user.must_change_password
 
 
 def test_first_start_when_the_environment_gives_the_password_then_before_the_file(

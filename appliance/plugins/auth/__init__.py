@@ -2,9 +2,9 @@
 
 `tokens` makes and reads tokens, `sign_in` gives them for passwords, which `password_checks` checks;
 `attempts` slows guessing down, `session_tokens` begins sessions, `session_routes` lists and ends
-them, `second_factor` turns TOTP on and off, `own_account` is what routes
-of one's own account share, `api_tokens` are the long-lived tokens of programs, `commands` is the
-command line.
+them, `account_routes` tells who one is and changes the password, `second_factor` turns TOTP on and
+off, `own_account` is what routes of one's own account share, `api_tokens` are the long-lived tokens
+of programs, `commands` is the command line.
 """
 
 from __future__ import annotations
@@ -36,13 +36,20 @@ def register_commands() -> list[click.Command]:
 
 @hookimpl
 def register_routes() -> list[Route]:
-    """Return `/auth`, `/signout` and the routes of sessions, second factors and API tokens."""
-    from appliance.plugins.auth import api_tokens, second_factor, session_routes, sign_in
+    """Return `/auth`, `/signout` and the routes of accounts, sessions and tokens."""
+    from appliance.plugins.auth import (
+        account_routes,
+        api_tokens,
+        second_factor,
+        session_routes,
+        sign_in,
+    )
     from appliance.plugins.auth.password_checks import PasswordChecks
 
     checks = PasswordChecks()
     return [
         *sign_in.routes(checks),
+        *account_routes.routes(checks),
         *second_factor.routes(checks),
         *session_routes.routes(),
         *api_tokens.routes(),

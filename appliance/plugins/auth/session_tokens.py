@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from appliance import AccountStore, Principal, Settings
+from appliance import AccountStore, Answer, Principal, Settings
 from appliance.accounts.secret import secret_or_new, secret_path
 from appliance.contracts import Session, User
 from appliance.plugins.auth.tokens import COOKIE, LIFETIME_SECONDS, user_token
@@ -42,6 +42,14 @@ def renewed_token(
     if not accounts.use_session(principal.session, now, now + LIFETIME_SECONDS):
         return None
     return user_token(secret_or_new(secret_path(settings)), user, principal.session, now)
+
+
+def answer_with_token(
+    token: str, environ: Mapping[str, Any], message: str, *cookies: str
+) -> Answer:
+    """Answer with a token, as JSON and as the cookie."""
+    body = {"success": True, "message": message, "token": token}
+    return Answer(body, cookies=(access_cookie(token, environ), *cookies))
 
 
 def access_cookie(token: str, environ: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from appliance.plugins.auth.password_checks import (
     checked_user,
 )
 from appliance.plugins.auth.session_tokens import (
-    access_cookie,
+    answer_with_token,
     cookie,
     new_session_token,
     renewed_token,
@@ -36,6 +36,7 @@ from appliance.web.guard import refuse_cross_site
 from appliance.web.openapi import Whole, operation
 
 AUTH_PATH = "/auth"
+ISSUED = "Token issued"
 _MOST_CREDENTIALS = 2000
 
 
@@ -58,7 +59,7 @@ class SignIn:
         credentials = credentials_of(environ)
         if credentials is None:
             token = _renewed_token(environ, settings, accounts, now)
-            return _answer_with_token(token, environ)
+            return answer_with_token(token, environ, ISSUED)
         event.who = credentials[0]
         event.note("sign in")
         with self._checks.attempt(environ, credentials[0], accounts, settings, now) as attempt:
@@ -70,7 +71,7 @@ class SignIn:
         device = new_device(secret_or_new(secret_path(settings)), user.username)
         issued = cookie(DEVICE_COOKIE, device, environ, DEVICE_SECONDS, AUTH_PATH)
         token = new_session_token(environ, user, settings, accounts, now)
-        return _answer_with_token(token, environ, issued)
+        return answer_with_token(token, environ, ISSUED, issued)
 
 
 def sign_out(
@@ -106,7 +107,7 @@ def credentials_of(environ: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def routes(checks: PasswordChecks) -> list[Route]:
     """Return the routes of signing in and out."""
-    issued = Whole({"success": True, "message": "Token issued", "token": "JSONWebToken"})
+    issued = Whole({"success": True, "message": ISSUED, "token": "JSONWebToken"})
     gone = Whole(success=True, message="Signed out")
     return [
         Route(
@@ -143,11 +144,6 @@ def _renewed_token(
     if token is None:
         raise RequestError(401, NO_TOKEN)
     return token
-
-
-def _answer_with_token(token: str, environ: Mapping[str, Any], *cookies: str) -> Answer:
-    body = {"success": True, "message": "Token issued", "token": token}
-    return Answer(body, cookies=(access_cookie(token, environ), *cookies))
 
 
 def _code(environ: Mapping[str, Any], settings: Settings, event: AuditEvent) -> str:

@@ -140,7 +140,14 @@ def _person(
     ):
         return None
     _note_use(session, accounts)
-    return Principal(user.username, frozenset(user.roles), from_cookie, user.id, session.id)
+    return Principal(
+        user.username,
+        frozenset(user.roles),
+        from_cookie,
+        user.id,
+        session.id,
+        user.must_change_password,
+    )
 
 
 def _note_use(session: Session, accounts: Callable[[], AccountStore]) -> None:

@@ -22,6 +22,7 @@ class Account(peewee.Model):
     firstname = peewee.CharField(45, null=True)
     lastname = peewee.CharField(45, null=True)
     email = peewee.CharField(100, null=True)
+    must_change_password = peewee.BooleanField(default=False)
     created = peewee.DoubleField()
     updated = peewee.DoubleField()
 

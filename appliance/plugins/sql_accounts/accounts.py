@@ -16,7 +16,10 @@ from appliance.plugins.sql_accounts.second_factors import SecondFactors
 from appliance.plugins.sql_accounts.sessions import SESSION_FIELDS, Sessions
 from appliance.sql.database import SqlDatabase
 
-_FIELDS = ("id", "username", "password_hash", "stamp", "firstname", "lastname", "email")
+_FIELDS = (
+    *("id", "username", "password_hash", "stamp"),
+    *("firstname", "lastname", "email", "must_change_password"),
+)
 _STAMP_OCTETS = 16
 
 
@@ -79,6 +82,7 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
             _refuse(self._problems(user, change))
             values: dict[str, Any] = {**change.values, "updated": now}
             if "password_hash" in values:
+                values["must_change_password"] = change.must_change_password
                 values["stamp"] = secrets.token_hex(_STAMP_OCTETS)
                 session = self.models.session
                 session.delete().where(session.account == user_id).execute()
@@ -177,6 +181,7 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
     def _create(self, change: UserChange, now: float) -> int:
         stamp = secrets.token_hex(_STAMP_OCTETS)
         values = {**change.values, "stamp": stamp, "created": now, "updated": now}
+        values["must_change_password"] = change.must_change_password
         user_id = int(self.models.account.insert(**values).execute())
         self._add_roles(user_id, change.add_roles)
         return user_id
@@ -197,9 +202,14 @@ def _users(rows: Iterable[tuple[Any, ...]]) -> list[User]:
     found: dict[int, User] = {}
     roles: dict[int, list[str]] = {}
     for *fields, role in rows:
-        user = found.setdefault(fields[0], User(*fields))
+        user = found.setdefault(fields[0], _user_of(fields))
         roles.setdefault(user.id, []).extend([role] if role is not None else [])
     return [replace(user, roles=tuple(roles[user.id])) for user in found.values()]
+
+
+def _user_of(fields: list[Any]) -> User:
+    user = User(*fields)
+    return replace(user, must_change_password=bool(user.must_change_password))
 
 
 def _refuse(problems: list[Problem]) -> None:
