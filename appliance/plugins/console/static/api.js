@@ -201,14 +201,15 @@ function watchForServer() {
 
 /**
  * Sign in; the token is a cookie that scripts cannot read.
- * @param {string} name @param {string} password
+ * @param {string} name @param {string} password @param {string} [code] of an authenticator
  */
-export async function signIn(name, password) {
+export async function signIn(name, password, code) {
   const octets = new TextEncoder().encode(`${name}:${password}`)
   const basic = btoa(String.fromCharCode(...octets))
   await request("/auth", {
     method: "POST",
     headers: { Authorization: `Basic ${basic}` },
+    json: code ? { totp: code } : undefined,
     anonymous: true,
   })
   renewedAt = Date.now()

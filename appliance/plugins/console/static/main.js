@@ -6,6 +6,7 @@ import { boxZone } from "./times.js"
 import { theme } from "./parts/chart.js"
 import { RangePicker, ZonePicker } from "./parts/range.js"
 import { Failure, Skeleton } from "./parts/state.js"
+import { PasswordForm } from "./parts/password.js"
 import { Dialog } from "./parts/dialog.js"
 import { Notices } from "./parts/form.js"
 import { SignIn } from "./pages/signin.js"
@@ -41,6 +42,7 @@ function Console() {
   const [session, setSession] = useState(/** @type {any} */ (null))
   const [problem, setProblem] = useState(/** @type {any} */ (null))
   const refresh = refreshes.use()
+  const [count, setCount] = useState(0)
   useTheme()
   useEffect(() => {
     if (session && !signedOut) return
@@ -52,13 +54,20 @@ function Console() {
       },
       (error) => error.status !== 401 && setProblem(error),
     )
-  }, [signedOut, refresh])
+  }, [signedOut, refresh, count])
   if (!session) {
     if (signedOut) return html`<${SignIn} />`
+    if (problem?.body?.code === "password_change_required") return html`<${FirstPassword} done=${() => { setProblem(null); setCount(count + 1) }} />`
     return problem ? html`<main class="lonely"><${Failure} error=${problem} /></main>` : null
   }
   return html`<${Frame} session=${session} />
     ${signedOut ? html`<${Dialog} title="Your session has ended"><${SignIn} name=${session.name} isInDialog=${true} onOther=${() => setSession(null)} /><//>` : null}`
+}
+
+/** The password that was printed opens nothing but this. */
+function FirstPassword({ done }) {
+  return html`<main class="lonely"><div class="card"><span class="mark" aria-hidden="true"></span><h1>Choose a password of your own</h1>
+    <p>The one that was printed at the first start is good for this alone.</p><${PasswordForm} name="" done=${done} /></div></main>`
 }
 
 function useTheme() {

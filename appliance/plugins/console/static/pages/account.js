@@ -1,19 +1,25 @@
 /** One's own account: who one is here, the password, one's tokens. */
-import { html } from "../base.js"
-import { ApiError, send, signIn, useAnswer } from "../api.js"
-import { Failure, Panel } from "../parts/state.js"
-import { Field, notify, useForm } from "../parts/form.js"
+import { html, useState } from "../base.js"
+import { send, useAnswer } from "../api.js"
+import { dateTime } from "../times.js"
+import { Failure, Panel, Shown } from "../parts/state.js"
+import { Table } from "../parts/table.js"
+import { Copyable, Field, notify, useForm } from "../parts/form.js"
+import { PasswordForm } from "../parts/password.js"
 import { Tokens } from "../parts/tokens.js"
 
 const PATH = "/api/v1/admin/user"
+const OWN = "/api/v1/account"
 
 export default function Account({ session }) {
   const isAdministrator = session.roles.includes("Administrator")
   const isAccount = session.account !== null
   return html`<div class="page-head"><h1>Your account</h1></div>
     <div class="grid two"><${Who} session=${session} isAdministrator=${isAdministrator && isAccount} />
-      <${Panel} title="Password">${isAdministrator && isAccount ? html`<${Password} session=${session} />`
-        : html`<p class="note">${isAccount ? "An administrator changes your password, on the page Users." : "You are here without an account, so there is no password."}</p>`}<//></div>
+      <${Panel} title="Password">${isAccount ? html`<${PasswordForm} name=${session.name} done=${() => notify("Your password is changed; you are signed out everywhere else")} />`
+        : html`<p class="note">You are here without an account, so there is no password.</p>`}<//>
+      ${isAccount ? html`<${SecondFactor} />` : null}</div>
+    ${isAccount ? html`<${Sessions} />` : null}
     ${isAdministrator ? html`<${Tokens} account=${session.account} />` : null}`
 }
 
@@ -30,28 +36,54 @@ function Who({ session, isAdministrator }) {
     <dl class="facts">${facts.map(([name, value]) => html`<dt key=${name}>${name}</dt><dd dir="auto">${value}</dd>`)}</dl><//>`
 }
 
-const EMPTY = { current: "", password: "", again: "" }
+function Sessions() {
+  const answer = useAnswer(`${OWN}/sessions`)
+  const end = async (session) => {
+    await send("DELETE", `${OWN}/sessions/${session.id}`)
+    notify("The session has ended")
+    answer.reload()
+  }
+  const columns = [
+    { key: "last_used", title: "last used", show: (row) => dateTime(row.last_used) },
+    { key: "created", title: "since", show: (row) => dateTime(row.created) },
+    { key: "address", title: "from" },
+    { key: "user_agent", title: "program", className: "wrap", show: (row) => html`<span class="note">${row.user_agent}</span>` },
+    { key: "end", title: "change", isFixed: true, className: "number", show: (row) => (row.current ? html`<span class="tag">this one</span>` : html`<button type="button" onClick=${() => end(row)}>End</button>`) },
+  ]
+  return html`<${Panel} title="Sessions" note="where you are signed in"><${Shown} answer=${answer}>${(data) => html`<${Table} caption="Sessions" columns=${columns} rows=${data.sessions} keyOf=${(row) => row.id} />`}<//><//>`
+}
 
-function Password({ session }) {
-  const form = useForm(EMPTY, async ({ current, password, again }) => {
-    if (password !== again) throw new ApiError(400, "again: Is not the same")
-    try {
-      await signIn(session.name, current)
-    } catch (error) {
-      throw error.status === 401 ? new ApiError(401, "current: Is wrong") : error
+/** The second factor: off, being set up, or on. */
+function SecondFactor() {
+  const answer = useAnswer(`${OWN}/totp`)
+  const [enrolled, setEnrolled] = useState(/** @type {any} */ (null))
+  const [codes, setCodes] = useState(/** @type {string[]} */ ([]))
+  const confirm = useForm({ totp: "" }, async ({ totp }) => {
+    setCodes((await send("PUT", `${OWN}/totp`, { totp: totp.trim() })).recovery_codes)
+    setEnrolled(null)
+    answer.reload()
+  }, { totp: /./ })
+  const off = useForm({ password: "" }, async ({ password }) => {
+    await send("DELETE", `${OWN}/totp`, { password })
+    off.setValues({ password: "" })
+    setCodes([])
+    notify("The second factor is off")
+    answer.reload()
+  }, { password: /./ })
+  const begin = async () => setEnrolled(await send("POST", `${OWN}/totp`))
+  return html`<${Panel} title="Second factor" note="a code of an authenticator app beside the password"><${Shown} answer=${answer} lines=${2}>${(data) => {
+    if (codes.length) return html`<p>It is on. These recovery codes stand in for a lost device, each once; they are shown this once:</p><${Copyable} text=${codes.join("\n")} />`
+    if (data.on) {
+      return html`<p>It is on, with ${data.recovery_codes} recovery codes left.</p><form class="narrow" onSubmit=${off.submit}>
+        <${Field} title="Password, to turn it off" type="password" autocomplete="current-password" required ...${off.field("password")} />
+        <div class="row"><button disabled=${off.isBusy}>Turn it off</button></div></form>`
     }
-    await send("PUT", `${PATH}/${session.account}`, { password })
-    // The change has ended every session of the account, this one too.
-    await signIn(session.name, password)
-    form.setValues(EMPTY)
-    notify("Your password is changed; you are signed out everywhere else")
-  }, { password: /password/i })
-  return html`<form onSubmit=${form.submit}>
-    <input class="hidden" type="text" name="username" autocomplete="username" value=${session.name} readonly tabindex="-1" aria-hidden="true" />
-    <${Field} title="Password until now" type="password" autocomplete="current-password" required ...${form.field("current")} />
-    <${Field} title="New password" type="password" autocomplete="new-password" required ...${form.field("password")}
-      help="Ten characters or more, of three kinds: small and capital letters, digits, others" />
-    <${Field} title="New password again" type="password" autocomplete="new-password" required ...${form.field("again")} />
-    ${form.problem ? html`<p class="problem" role="alert">${form.problem}</p>` : null}
-    <div class="row"><button class="primary" disabled=${form.isBusy}>Change the password</button></div></form>`
+    if (enrolled) {
+      return html`<p>Give this to your authenticator app, then type the code that it shows:</p><${Copyable} text=${enrolled.secret} />
+        <p class="note"><a href=${enrolled.uri}>Open it in an app of this device</a></p>
+        <form class="narrow" onSubmit=${confirm.submit}><${Field} title="Code" inputmode="numeric" autocomplete="one-time-code" required ...${confirm.field("totp")} />
+        <div class="row"><button class="primary" disabled=${confirm.isBusy}>Turn it on</button></div></form>`
+    }
+    return html`<p>It is off.</p><button type="button" onClick=${begin}>Set it up</button>`
+  }}<//><//>`
 }

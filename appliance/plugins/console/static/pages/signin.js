@@ -7,6 +7,8 @@ import { Field } from "../parts/form.js"
 export function SignIn({ name = "", isInDialog = false, onOther }) {
   const [user, setUser] = useState(name)
   const [password, setPassword] = useState("")
+  const [code, setCode] = useState("")
+  const [needsCode, setNeedsCode] = useState(false)
   const [problem, setProblem] = useState("")
   const [isBusy, setBusy] = useState(false)
   const submit = async (event) => {
@@ -14,9 +16,11 @@ export function SignIn({ name = "", isInDialog = false, onOther }) {
     setBusy(true)
     setProblem("")
     try {
-      await signIn(user, password)
+      await signIn(user, password, code.trim())
     } catch (error) {
-      setProblem(error.status === 401 ? "Name or password is wrong" : error.message)
+      if (error.body?.code === "totp_required" && !needsCode) setNeedsCode(true)
+      else if (error.body?.code?.startsWith("totp")) setProblem("The code is wrong, or was used already")
+      else setProblem(error.status === 401 ? "Name or password is wrong" : error.message)
       setBusy(false)
     }
   }
@@ -24,6 +28,7 @@ export function SignIn({ name = "", isInDialog = false, onOther }) {
     ${isInDialog ? html`<p>Sign in again; nothing on the page is lost.</p>` : null}
     <${Field} title="Name" value=${user} onInput=${setUser} autocomplete="username" autocapitalize="off" required autofocus=${!name} />
     <${Field} title="Password" type="password" value=${password} onInput=${setPassword} autocomplete="current-password" required autofocus=${Boolean(name)} />
+    ${needsCode ? html`<${Field} title="Code of your authenticator, or a recovery code" value=${code} onInput=${setCode} autocomplete="one-time-code" required autofocus />` : null}
     ${problem ? html`<p class="problem" role="alert">${problem}</p>` : null}
     <div class="row"><button class="primary" disabled=${isBusy}>Sign in</button>
       ${onOther ? html`<button type="button" class="quiet" onClick=${onOther}>As somebody else</button>` : null}</div>
