@@ -29,7 +29,7 @@ ARCHITECTURE := x86_64
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test lint format bench soak fuzz lock clean packages bundle ansible \
+.PHONY: help run demo test lint format bench soak fuzz lock vendor clean packages bundle ansible \
 	appliance named-host test-vm test-vagrant
 .DEFAULT_GOAL := help
 
@@ -43,6 +43,7 @@ help:
 	@echo 'make soak    an hour of kills, full disks and absent databases; counts what is left'
 	@echo 'make fuzz    every reader of octets against a fuzzer; MINUTES=60 for longer'
 	@echo 'make lock    pin the newest allowed versions in requirements.lock'
+	@echo 'make vendor  take the libraries of the console from npm again'
 	@echo 'make bundle  what a box installs, as one file in dist/'
 	@echo 'make appliance HOST=ADDRESS   turn a bare Debian 12 into an appliance'
 	@echo 'make test-vm, test-vagrant    the tests of a whole box in a virtual machine'
@@ -69,6 +70,9 @@ test-vagrant: packages $(STAMP) $(BOX_STAMP)
 
 bundle: $(STAMP)
 	@$(BIN)/python ansible/bundle.py dist --architecture $(ARCHITECTURE)
+
+vendor:
+	@appliance/plugins/console/vendoring/vendor.sh
 
 ansible: $(BOX_STAMP)
 
