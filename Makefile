@@ -29,7 +29,7 @@ ARCHITECTURE := x86_64
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test lint format bench soak fuzz lock vendor clean packages bundle ansible \
+.PHONY: help run demo test lint lint-console format bench soak fuzz lock vendor clean packages bundle ansible \
 	appliance named-host test-vm test-vagrant
 .DEFAULT_GOAL := help
 
@@ -38,6 +38,7 @@ help:
 	@echo 'make demo    the same, with invented exporters that send flows to it'
 	@echo 'make test    install what the tests need, then run them'
 	@echo 'make lint    ruff and mypy'
+	@echo 'make lint-console   the types of the console; needs npm'
 	@echo 'make format  bring the code into shape'
 	@echo 'make bench   measure; a table and JSON'
 	@echo 'make soak    an hour of kills, full disks and absent databases; counts what is left'
@@ -88,6 +89,9 @@ lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+lint-console:
+	@appliance/plugins/console/vendoring/check.sh
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix .

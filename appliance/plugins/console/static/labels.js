@@ -99,7 +99,9 @@ const SIDES = [["interface", "if"], ["ingress_interface", "in if"], ["egress_int
 
 /** @returns {[string, string, string | null]} */
 function cell(name, value, isAbsent) {
+  /** @returns {[string, string, string | null]} */
   const absent = (kind) => [kind, "not told", null]
+  /** @returns {[string, string, string | null]} */
   const simple = (kind, word, text = String(value)) => isAbsent ? absent(kind) : [kind, text, `${word} ${value}`]
   switch (name) {
     case "source_address": return simple("address", "src ip")

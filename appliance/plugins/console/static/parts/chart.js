@@ -78,7 +78,7 @@ function drawn(element, { startsMs, lines, unit, kind, height, zoom }) {
     height,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone()),
     legend: { show: false },
-    padding: [10, 8, 0, 0],
+    padding: /** @type {[number, number, number, number]} */ ([10, 8, 0, 0]),
     cursor: { drag: { x: Boolean(zoom.current), y: false, setScale: false }, points: { show: !isStacked, size: 6 } },
     scales: { y: { range: (_chart, low, high) => padded(low, high) } },
     axes: [
@@ -100,9 +100,11 @@ function drawn(element, { startsMs, lines, unit, kind, height, zoom }) {
   return new uPlot(options, [x, ...shapes.map((shape) => shape.values)], element)
 }
 
+/** @type {Intl.DateTimeFormatOptions} */
 const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }
 
 function timeTexts(_chart, ticks, _axis, _space, step) {
+  /** @type {Intl.DateTimeFormatOptions} */
   const options = step >= 86_400 ? { day: "numeric", month: "short" }
     : step < 60 ? { ...CLOCK, second: "2-digit" } : CLOCK
   const format = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: zone() })
@@ -117,6 +119,7 @@ function timeTexts(_chart, ticks, _axis, _space, step) {
   })
 }
 
+/** @returns {[number, number]} */
 function padded(low, high) {
   const top = Math.max(high ?? 0, 0)
   const bottom = Math.min(low ?? 0, 0)

@@ -91,7 +91,7 @@ export function Notices() {
   return html`<div class="notices" role="status" aria-live="polite">${shown.map((one) => html`<p key=${one.id} class=${one.tone}>${one.text}</p>`)}</div>`
 }
 
-/** A text that is copied with one press. @param {{text: string, children?: any}} props */
+/** A text that is copied with one press. @param {{text: string, label?: string}} props */
 export function Copyable({ text, label = "Copy" }) {
   const [isDone, setDone] = useState(false)
   const copy = async () => {
