@@ -123,12 +123,10 @@ def visitor(browser: Any, site: Site) -> Iterator[Watched]:
     assert not watched.complaints
 
 
-@pytest.fixture(params=["light"])
+@pytest.fixture
 def console(browser: Any, site: Site, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """An administrator, signed in."""
-    context = browser.new_context(
-        viewport={"width": 1440, "height": 900}, color_scheme=request.param
-    )
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
     assert context.request.post(f"{site.url}/auth", headers=site.basic).ok
     watched = Watched(context.new_page(), site)
     yield watched

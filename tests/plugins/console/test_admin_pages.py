@@ -25,8 +25,6 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright a
 expect = sync_api.expect
 
 PASSWORD = "th!s1s@paSw0RD"
-CHROMIUM = Path("/usr/bin/chromium")
-SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 EXPECTED_ERRORS = re.compile(r"status of (400|401|404|409|501|503)")
 
 
@@ -43,16 +41,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCollector]
         yield running
     finally:
         running.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        pytest.skip("needs Chromium")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield started
-        started.close()
 
 
 @pytest.fixture

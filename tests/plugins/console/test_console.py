@@ -23,12 +23,6 @@ PLACES = {
     "interfaces/127.0.0.3/1": "127.0.0.3/1 - Interfaces",
     "exporters": "Exporters",
     "exporters/127.0.0.3": "127.0.0.3 - Exporters",
-    "collector": "Collector",
-    "device": "Device",
-    "users": "Users",
-    "account": "Account",
-    "start": "First steps",
-    "about": "About",
 }
 
 
@@ -51,7 +45,8 @@ def test_visit_when_not_signed_in_then_sign_in_leads_back_to_the_page(visitor: W
     page.wait_for_selector("text=127.0.0.3")
     assert page.url.endswith("/console/exporters")
     page.click("text=Sign out")
-    page.wait_for_selector("text=Your session has ended")
+    page.wait_for_selector("input[autocomplete=username]")
+    assert "127.0.0.3" not in page.inner_text("body")
 
 
 def test_start_when_a_browser_asks_then_it_is_led_to_the_console(visitor: Watched) -> None:
@@ -59,7 +54,6 @@ def test_start_when_a_browser_asks_then_it_is_led_to_the_console(visitor: Watche
     assert visitor.page.url == f"{visitor.site.url}/console/"
 
 
-@pytest.mark.parametrize("console", ["light", "dark"], indirect=True)
 @pytest.mark.parametrize("place", PLACES)
 def test_page_when_opened_then_accessible_and_without_complaints(
     console: Watched, place: str
@@ -67,8 +61,10 @@ def test_page_when_opened_then_accessible_and_without_complaints(
     page = settled(console, place)
     assert page.title().startswith(PLACES[place])
     assert not page.query_selector(".failure"), page.inner_text(".failure")
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
     page.set_viewport_size({"width": 360, "height": 740})
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360, f"the page is {width} wide on a phone"

@@ -216,7 +216,8 @@ export async function signIn(name, password, code) {
   isSignedOut.set(false)
 }
 
+/** End the session; nothing of what was shown stays. */
 export async function signOut() {
   await request("/signout", { anonymous: true })
-  isSignedOut.set(true)
+  location.assign("/console/")
 }
