@@ -25,7 +25,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright a
 expect = sync_api.expect
 
 PASSWORD = "th!s1s@paSw0RD"
-EXPECTED_ERRORS = re.compile(r"status of (400|401|404|409|501|503)")
+EXPECTED_ERRORS = re.compile(r"status of (400|401|403|404|409|501|503)")
 
 
 @pytest.fixture(scope="module")

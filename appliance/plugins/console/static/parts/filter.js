@@ -3,7 +3,7 @@ import { html, useEffect, useId, useRef, useState } from "../base.js"
 import { get } from "../api.js"
 
 const WAIT_MS = 120
-const PLACE = /^line (\d+), column (\d+): /
+const PLACE = /^line (\d+), column (\d+): /i
 
 /**
  * @param {{value: string, onApply: (text: string) => void, problem?: string, placeholder?: string}} props
