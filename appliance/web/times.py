@@ -131,9 +131,15 @@ def local_zone(setting: tzinfo | None) -> tzinfo:
         if name:
             return zoneinfo.ZoneInfo(name)
         with LOCAL_TIME.open("rb") as file:
-            return zoneinfo.ZoneInfo.from_file(file)
+            return zoneinfo.ZoneInfo.from_file(file, key=_linked_zone(LOCAL_TIME))
     except (zoneinfo.ZoneInfoNotFoundError, OSError, ValueError):
         return UTC
+
+
+def _linked_zone(path: Path) -> str | None:
+    """Return the name of the zone that a link leads to; a copy of its file has none."""
+    _, _, name = str(path.resolve()).partition("/zoneinfo/")
+    return name or None
 
 
 def _minutes(since: float, _zone: tzinfo) -> Iterator[int]:

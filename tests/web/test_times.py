@@ -243,6 +243,13 @@ def test_zone_when_the_setting_is_empty_then_the_machines(monkeypatch, tmp_path)
     assert local_zone(None) is UTC
 
 
+def test_zone_when_the_machines_is_a_link_then_it_has_the_name_of_the_zone(monkeypatch, tmp_path):
+    monkeypatch.delenv("TZ", raising=False)
+    (tmp_path / "localtime").symlink_to("/usr/share/zoneinfo/Europe/Vienna")
+    monkeypatch.setattr(times, "LOCAL_TIME", tmp_path / "localtime")
+    assert str(local_zone(None)) == "Europe/Vienna"
+
+
 def test_interval_when_zero_then_the_present_bin():
     now = at("2026-06-15T12:00:30", UTC)
     start = parse_interval("0m").before(now, UTC)

@@ -116,7 +116,7 @@ class Watched:
 @pytest.fixture
 def visitor(browser: Any, site: Site) -> Iterator[Watched]:
     """Somebody who is not signed in."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=site.url)
     watched = Watched(context.new_page(), site)
     yield watched
     context.close()
@@ -126,7 +126,7 @@ def visitor(browser: Any, site: Site) -> Iterator[Watched]:
 @pytest.fixture
 def console(browser: Any, site: Site, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """An administrator, signed in."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=site.url)
     assert context.request.post(f"{site.url}/auth", headers=site.basic).ok
     watched = Watched(context.new_page(), site)
     yield watched

@@ -8,110 +8,111 @@ import shlex
 import shutil
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
+from playwright.sync_api import expect
 
 import appliance
 from appliance import __version__
-from tests.collector.running import RunningCollector, free_port
+from tests.collector.running import free_port
+from tests.plugins.console.conftest import Site, Watched
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright and Chromium")
-expect = sync_api.expect
+pytestmark = pytest.mark.slow
 
 PASSWORD = "th!s1s@paSw0RD"
-EXPECTED_ERRORS = re.compile(r"status of (400|401|403|404|409|501|503)")
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCollector]:
-    """An appliance with three invented exporters and a known administrator."""
-    folder = tmp_path_factory.mktemp("pages")
-    running = RunningCollector(folder, "accounts: {password_cost: 8}\n", command="demo")
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("APPLIANCE_ADMIN_PASSWORD", PASSWORD)
-            running.start()
-        _wait_for_api(running)
-        yield running
-    finally:
-        running.close()
+REFUSED = re.compile(r"status of (400|403|404|409|501|503)")
+"""What the browser says of answers that these tests provoke."""
 
 
 @pytest.fixture
-def console(demo: RunningCollector, browser: Any) -> Iterator[Any]:
-    """A page of a browser in which an administrator is signed in; it must not log any error."""
-    base = f"http://127.0.0.1:{demo.api_port}"
-    context = browser.new_context(base_url=base)
+def page(console: Watched) -> Iterator[Any]:
+    """The page of an administrator; refusals are expected, other complaints fail the test."""
+    console.page.set_default_timeout(15_000)
+    yield console.page
+    console.complaints = [text for text in console.complaints if not REFUSED.search(text)]
+
+
+@pytest.fixture
+def second(page: Any, site: Site) -> Iterator[Any]:
+    """The page of another administrator, `second`, whose account ends with the test."""
+    users = "/api/v1/admin/user"
+    assert page.request.post(users, data={"username": "second", "password": PASSWORD}).ok
+    listed = page.request.get(users).json()["users"]
+    number = next(user["userId"] for user in listed if user["username"] == "second")
+    assert page.request.put(f"{users}/{number}", data={"addRole": "Administrator"}).ok
+    context = page.context.browser.new_context(base_url=site.url)
     context.set_default_timeout(15_000)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on(
-        "console",
-        lambda line: (
-            problems.append(line.text)
-            if line.type == "error" and not EXPECTED_ERRORS.search(line.text)
-            else None
-        ),
-    )
-    page.goto("/console/collector")
-    page.get_by_label("Name", exact=True).fill("destneAdmin")
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Collector", level=1)).to_be_visible()
-    yield page
+    own = context.new_page()
+    own.goto("/console/account")
+    sign_in(own, "second", PASSWORD)
+    expect(own.get_by_role("heading", name="Your account")).to_be_visible()
+    yield own
     context.close()
-    assert not problems
+    page.request.delete(f"{users}/{number}")
 
 
-def test_collector_when_it_runs_then_figures_of_what_arrives(console, demo):
-    expect(console.get_by_text(f"on 127.0.0.1:{demo.port}, process")).to_be_visible()
-    now = console.get_by_role("region", name="Now")
+def sign_in(page: Any, name: str, password: str, code: str = "") -> None:
+    """Fill in the form of sign-in, of a page or of its dialog, and send it."""
+    form = page.locator("form.signin")
+    form.get_by_label("Name", exact=True).fill(name)
+    form.get_by_label("Password", exact=True).fill(password)
+    form.get_by_role("button", name="Sign in").click()
+    if code:
+        form.get_by_label("Code of your authenticator").fill(code)
+        form.get_by_role("button", name="Sign in").click()
+
+
+def test_collector_when_it_runs_then_figures_of_what_arrives(page, site):
+    page.goto("/console/collector")
+    expect(page.get_by_text(f"on 127.0.0.1:{site.running.port}, process")).to_be_visible()
+    now = page.get_by_role("region", name="Now")
     expect(now.locator(".figure", has_text="Datagrams")).to_contain_text(
         re.compile(r"[1-9][0-9.]*\u202f/s"), timeout=20_000
     )
     expect(now.locator(".figure", has_text="Kernel drops")).to_contain_text("none")
 
 
-def test_collector_form_when_a_value_is_wrong_then_said_at_its_field(console):
-    port = console.get_by_label("UDP port")
+def test_collector_form_when_a_value_is_wrong_then_said_at_its_field(page):
+    page.goto("/console/collector")
+    port = page.get_by_label("UDP port")
     port.fill("70000")
-    console.get_by_role("button", name="Save").click()
-    field = console.locator(".field", has=port)
+    page.get_by_role("button", name="Save").click()
+    field = page.locator(".field", has=port)
     expect(field).to_contain_text("Invalid Port (1 to 65535)")
     expect(port).to_have_attribute("aria-invalid", "true")
-    console.get_by_role("button", name="Discard").click()
+    page.get_by_role("button", name="Discard").click()
     expect(port).not_to_have_value("70000")
 
 
-def test_collector_when_another_port_is_saved_then_a_restart_listens_there(console):
-    port = free_port()
-    console.get_by_label("UDP port").fill(str(port))
-    console.get_by_role("button", name="Save").click()
-    expect(console.get_by_text("Collector parameters updated")).to_be_visible()
-    expect(console.get_by_text(f"the saved configuration says 127.0.0.1:{port}")).to_be_visible()
-    console.get_by_role("button", name="Start it again with that").click()
-    console.get_by_role("button", name="Restart the collector").click()
-    expect(console.get_by_text(f"on 127.0.0.1:{port}, process")).to_be_visible(timeout=40_000)
+def test_collector_when_another_port_is_saved_then_a_restart_listens_there(page, site):
+    page.goto("/console/collector")
+    for port in (free_port(), site.running.port):
+        page.get_by_label("UDP port").fill(str(port))
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_text(f"saved configuration says 127.0.0.1:{port}")).to_be_visible()
+        page.get_by_role("button", name="Start it again with that").click()
+        page.get_by_role("button", name="Restart the collector").click()
+        expect(page.get_by_text(f"on 127.0.0.1:{port}, process")).to_be_visible(timeout=40_000)
 
 
-def test_collector_when_stopped_and_started_then_its_state_follows(console):
-    console.get_by_role("button", name="Stop …").click()
-    dialog = console.get_by_role("dialog")
+def test_collector_when_stopped_and_started_then_its_state_follows(page):
+    page.goto("/console/collector")
+    page.get_by_role("button", name="Stop …").click()
+    dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("What routers send while it is stopped is lost")
     dialog.get_by_role("button", name="Stop", exact=True).click()
-    expect(console.locator(".page-head .light")).to_have_text("stopped")
-    expect(console.get_by_role("status").filter(has_text="failing")).to_contain_text(
+    expect(page.locator(".page-head .light")).to_have_text("stopped")
+    expect(page.get_by_role("status").filter(has_text="failing")).to_contain_text(
         "The collector is not running"
     )
-    console.get_by_role("button", name="Start", exact=True).click()
-    expect(console.locator(".page-head .light")).to_have_text("running", timeout=40_000)
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator(".page-head .light")).to_have_text("running", timeout=40_000)
 
 
 CHANGE = {
@@ -136,18 +137,18 @@ NETWORK = {
 }
 
 
-def test_device_when_opened_then_the_figures_of_this_machine(console):
-    console.goto("/console/device")
-    system = console.get_by_role("region", name="System")
+def test_device_when_opened_then_the_figures_of_this_machine(page):
+    page.goto("/console/device")
+    system = page.get_by_role("region", name="System")
     expect(system).to_contain_text(socket.gethostname())
-    expect(console.get_by_role("region", name="Memory")).to_contain_text("GiB")
-    expect(console.get_by_role("img", name=re.compile("Disk, [0-9]+.% used"))).to_be_visible()
+    expect(page.get_by_role("region", name="Memory")).to_contain_text("GiB")
+    expect(page.get_by_role("img", name=re.compile("Disk, [0-9]+.% used"))).to_be_visible()
 
 
-def test_device_restart_when_the_name_is_not_typed_then_nothing_can_be_pressed(console):
-    console.goto("/console/device")
-    console.get_by_role("button", name="Restart …").click()
-    dialog = console.get_by_role("dialog")
+def test_device_restart_when_the_name_is_not_typed_then_nothing_can_be_pressed(page):
+    page.goto("/console/device")
+    page.get_by_role("button", name="Restart …").click()
+    dialog = page.get_by_role("dialog")
     button = dialog.get_by_role("button", name="Restart")
     expect(button).to_be_disabled()
     dialog.get_by_role("textbox").fill(socket.gethostname())
@@ -156,22 +157,22 @@ def test_device_restart_when_the_name_is_not_typed_then_nothing_can_be_pressed(c
     expect(dialog).to_have_count(0)
 
 
-def test_device_restart_when_the_machine_is_no_appliance_then_a_sentence(console):
-    console.goto("/console/device")
+def test_device_restart_when_the_machine_is_no_appliance_then_a_sentence(page):
+    page.goto("/console/device")
     # The API of this test must not restart the machine of whoever runs it.
-    console.route(
+    page.route(
         "**/api/v1/admin/device/restart",
         lambda route: route.fulfill(status=501, json={"message": "This is no appliance"}),
     )
-    console.get_by_role("button", name="Restart …").click()
-    dialog = console.get_by_role("dialog")
+    page.get_by_role("button", name="Restart …").click()
+    dialog = page.get_by_role("dialog")
     dialog.get_by_role("textbox").fill(socket.gethostname())
     dialog.get_by_role("button", name="Restart").click()
-    expect(console.get_by_role("region", name="Power")).to_contain_text("This is no appliance")
+    expect(page.get_by_role("region", name="Power")).to_contain_text("This is no appliance")
     expect(dialog).to_have_count(0)
 
 
-def test_device_network_when_changed_then_warned_and_the_network_is_worked_out(console):
+def test_device_network_when_changed_then_warned_and_the_network_is_worked_out(page):
     sent: list[Any] = []
 
     def network(route: Any) -> None:
@@ -179,13 +180,13 @@ def test_device_network_when_changed_then_warned_and_the_network_is_worked_out(c
             sent.append(route.request.post_data_json)
         route.fulfill(json={"message": "Static Network configured successfully!", **NETWORK})
 
-    console.route("**/api/v1/admin/device/network", network)
-    console.goto("/console/device")
-    console.get_by_role("button", name="Change …").click()
-    console.get_by_label("IPv4 address").fill("192.0.2.130")
-    console.get_by_label("Netmask").fill("255.255.255.128")
-    console.get_by_role("button", name="Apply …").click()
-    dialog = console.get_by_role("dialog")
+    page.route("**/api/v1/admin/device/network", network)
+    page.goto("/console/device")
+    page.get_by_role("button", name="Change …").click()
+    page.get_by_label("IPv4 address").fill("192.0.2.130")
+    page.get_by_label("Netmask").fill("255.255.255.128")
+    page.get_by_role("button", name="Apply …").click()
+    dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("You may lose the connection to this box")
     expect(dialog).to_contain_text("//192.0.2.130:")
     dialog.get_by_role("button", name="Change the network").click()
@@ -194,9 +195,9 @@ def test_device_network_when_changed_then_warned_and_the_network_is_worked_out(c
     assert sent[0]["nameserver2"] == "192.0.2.53"
 
 
-def test_device_network_when_a_change_waits_then_counted_down_and_kept(console):
+def test_device_network_when_a_change_waits_then_counted_down_and_kept(page):
     states = [CHANGE]
-    console.route(
+    page.route(
         "**/api/v1/admin/device/network/change", lambda route: route.fulfill(json=states[-1])
     )
 
@@ -204,158 +205,202 @@ def test_device_network_when_a_change_waits_then_counted_down_and_kept(console):
         states.append({**CHANGE, "state": "confirmed", "inProgress": False, "secondsLeft": None})
         route.fulfill(json={"message": "Network change confirmed", "change": states[-1]})
 
-    console.route("**/api/v1/admin/device/network/change/confirm", confirm)
-    console.goto("/console/device")
-    expect(console.get_by_text("The old settings come back in 2 min 51 s")).to_be_visible()
-    console.get_by_role("button", name="Keep the new settings").click()
-    expect(console.get_by_text("confirmed", exact=True)).to_be_visible()
+    page.route("**/api/v1/admin/device/network/change/confirm", confirm)
+    page.goto("/console/device")
+    expect(page.get_by_text("The old settings come back in 2 min 51 s")).to_be_visible()
+    page.get_by_role("button", name="Keep the new settings").click()
+    expect(page.get_by_text("confirmed", exact=True)).to_be_visible()
 
 
-def test_users_when_one_is_added_edited_and_deleted_then_the_list_follows(console):
-    console.goto("/console/users")
-    console.get_by_role("button", name="Add a user …").click()
-    dialog = console.get_by_role("dialog")
+def test_users_when_one_is_added_edited_and_deleted_then_the_list_follows(page):
+    page.goto("/console/users")
+    page.get_by_role("button", name="Add a user …").click()
+    dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name to sign in with").fill("reader")
     dialog.get_by_label("Password").fill(PASSWORD)
     dialog.get_by_label("First name").fill("Zoë")
     dialog.get_by_role("button", name="Add", exact=True).click()
-    row = console.get_by_role("table", name="Users").get_by_role("row", name="reader")
+    row = page.get_by_role("table", name="Users").get_by_role("row", name="reader")
     expect(row).to_contain_text("Zoë")
     expect(row.locator(".tag")).to_have_text(["User"])
-    console.get_by_role("button", name="Edit reader").click()
+    page.get_by_role("button", name="Edit reader").click()
     dialog.get_by_label("Administrator").check()
     dialog.get_by_label("User", exact=False).first.uncheck()
     dialog.get_by_label("First name").fill("")
     dialog.get_by_role("button", name="Save").click()
     expect(row.locator(".tag")).to_have_text(["Administrator"])
     expect(row).not_to_contain_text("Zoë")
-    console.get_by_role("button", name="Delete reader").click()
+    page.get_by_role("button", name="Delete reader").click()
     dialog.get_by_role("button", name="Delete").click()
     expect(row).to_have_count(0)
 
 
-def test_users_when_values_are_refused_then_each_is_said_at_its_field(console):
-    console.goto("/console/users")
-    console.get_by_role("button", name="Add a user …").click()
-    name, password = console.get_by_label("Name to sign in with"), console.get_by_label("Password")
+def test_users_when_values_are_refused_then_each_is_said_at_its_field(page):
+    page.goto("/console/users")
+    page.get_by_role("button", name="Add a user …").click()
+    name, password = page.get_by_label("Name to sign in with"), page.get_by_label("Password")
     name.fill("<b>")
     password.fill("short")
-    console.get_by_role("dialog").get_by_role("button", name="Add", exact=True).click()
-    expect(console.locator(".field", has=name)).to_contain_text("Invalid Characters in Username")
-    expect(console.locator(".field", has=password)).to_contain_text("at least 10 characters long")
+    page.get_by_role("dialog").get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator(".field", has=name)).to_contain_text("Invalid Characters in Username")
+    expect(page.locator(".field", has=password)).to_contain_text("at least 10 characters long")
 
 
-def test_users_when_opened_then_no_hash_of_a_password_is_on_the_page(console):
-    console.goto("/console/users")
-    expect(console.get_by_role("table", name="Users")).to_contain_text("destneAdmin")
-    assert "$2b$" not in console.content()
+def test_users_when_opened_then_no_hash_of_a_password_is_on_the_page(page):
+    page.goto("/console/users")
+    expect(page.get_by_role("table", name="Users")).to_contain_text("destneAdmin")
+    assert "$2b$" not in page.content()
 
 
-def test_tokens_when_one_is_made_then_shown_once_works_and_ends(console, demo):
-    console.goto("/console/users")
-    console.get_by_role("button", name="Make a token …").click()
-    dialog = console.get_by_role("dialog")
+def test_tokens_when_one_is_made_then_shown_once_works_and_ends(page, site):
+    page.goto("/console/users")
+    page.get_by_role("button", name="Make a token …").click()
+    dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("<img src=x onerror=alert(1)>")
     dialog.get_by_role("button", name="Make it").click()
     token = dialog.locator("pre").inner_text()
     request = urllib.request.Request(
-        f"http://127.0.0.1:{demo.api_port}/api/v1/explore/fields",
+        f"{site.url}/api/v1/explore/fields",
         headers={"Authorization": f"Bearer {token}"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200
     dialog.get_by_role("button", name="Done").click()
-    table = console.get_by_role("table", name="API tokens")
+    table = page.get_by_role("table", name="API tokens")
     expect(table).to_contain_text("<img src=x onerror=alert(1)>")
-    assert token not in console.content()
+    assert token not in page.content()
     table.get_by_role("button", name=re.compile("^End ")).click()
     dialog.get_by_role("button", name="End it").click()
-    expect(console.get_by_text("No program has a token")).to_be_visible()
+    expect(page.get_by_text("No program has a token")).to_be_visible()
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(request, timeout=10)
 
 
-def test_audit_trail_when_there_is_more_than_a_page_then_older_entries_follow(console):
+def test_audit_trail_when_there_is_more_than_a_page_then_older_entries_follow(page):
     for _ in range(26):
-        console.request.put("/api/v1/admin/collector/config", data={"collectorPort": "0"})
-    console.goto("/console/users")
-    rows = console.get_by_role("table", name="Audit trail").locator("tbody tr")
+        page.request.put("/api/v1/admin/collector/config", data={"collectorPort": "0"})
+    page.goto("/console/users")
+    rows = page.get_by_role("table", name="Audit trail").locator("tbody tr")
     expect(rows).to_have_count(25)
     expect(rows.first).to_contain_text("refused")
-    console.get_by_role("button", name="Show older").click()
+    page.get_by_role("button", name="Show older").click()
     expect(rows.nth(25)).to_be_visible()
     times = rows.locator("time").evaluate_all("all => all.map(one => one.dateTime)")
     assert times == sorted(times, reverse=True)
 
 
-def test_account_when_the_password_is_changed_then_still_signed_in_and_the_new_one_counts(console):
+def test_account_when_the_password_is_changed_then_still_signed_in_and_only_the_new_one_counts(
+    second,
+):
     new = "An0ther-paSw0RD"
-    console.goto("/console/account")
-    for old_password, new_password in ((PASSWORD, new), (new, PASSWORD)):
-        console.get_by_label("Password until now").fill(old_password)
-        console.get_by_label("New password", exact=True).fill(new_password)
-        console.get_by_label("New password again").fill(new_password)
-        console.get_by_role("button", name="Change the password").click()
-        expect(console.get_by_label("Password until now")).to_have_value("")
-    expect(console.get_by_role("heading", name="Your account")).to_be_visible()
-    assert console.request.get("/api/v1/console").ok
+    current = second.get_by_label("Password until now")
+    current.fill("wrong")
+    second.get_by_label("New password", exact=True).fill(new)
+    again = second.get_by_label("New password again")
+    again.fill("An0ther-paSw0RE")
+    change = second.get_by_role("button", name="Change the password")
+    change.click()
+    expect(second.locator(".field", has=again)).to_contain_text("Is not the same")
+    again.fill(new)
+    change.click()
+    expect(second.locator(".field", has=current)).to_contain_text("Is wrong")
+    current.fill(PASSWORD)
+    change.click()
+    expect(second.get_by_text("Your password is changed")).to_be_visible()
+    assert second.request.get("/api/v1/console").ok
+    second.get_by_role("button", name="Sign out").click()
+    sign_in(second, "second", PASSWORD)
+    expect(second.get_by_text("Name or password is wrong")).to_be_visible()
+    sign_in(second, "second", new)
+    expect(second.get_by_role("dialog")).to_have_count(0)
 
 
-def test_account_when_the_old_password_is_wrong_then_said_and_nothing_changes(console):
-    console.goto("/console/account")
-    console.get_by_label("Password until now").fill("wrong")
-    console.get_by_label("New password", exact=True).fill("An0ther-paSw0RD")
-    console.get_by_label("New password again").fill("An0ther-paSw0RD")
-    console.get_by_role("button", name="Change the password").click()
-    field = console.locator(".field", has=console.get_by_label("Password until now"))
-    expect(field).to_contain_text("Is wrong")
+def test_second_factor_when_turned_on_then_signing_in_takes_a_code(second):
+    panel = second.get_by_role("region", name="Second factor")
+    panel.get_by_role("button", name="Set it up").click()
+    app = pyotp.TOTP(panel.locator("pre").inner_text())
+    panel.get_by_label("Code", exact=True).fill("000000")
+    panel.get_by_role("button", name="Turn it on").click()
+    expect(panel.locator(".field")).to_contain_text("The code is wrong")
+    panel.get_by_label("Code", exact=True).fill(app.now())
+    panel.get_by_role("button", name="Turn it on").click()
+    expect(panel).to_contain_text("recovery codes stand in for a lost device")
+    codes = panel.locator("pre").inner_text().split()
+    assert len(codes) == 8
+    second.reload()
+    expect(panel).to_contain_text("8 recovery codes left")
+    second.context.clear_cookies()
+    second.keyboard.press("r")
+    sign_in(second, "second", PASSWORD, codes[0])
+    expect(panel).to_contain_text("7 recovery codes left")
+    panel.get_by_label("Password, to turn it off").fill("wrong")
+    panel.get_by_role("button", name="Turn it off").click()
+    expect(panel.locator(".field")).to_contain_text("The password is wrong")
+    panel.get_by_label("Password, to turn it off").fill(PASSWORD)
+    panel.get_by_role("button", name="Turn it off").click()
+    expect(panel).to_contain_text("It is off")
 
 
-def test_about_when_opened_then_version_plugins_licences_and_documents(console):
-    console.goto("/console/about")
-    expect(console.get_by_role("heading", level=1)).to_contain_text(__version__)
-    plugins = console.get_by_role("table", name="Plugins")
+def test_sessions_when_another_is_ended_then_it_is_signed_out(second, site):
+    other = second.context.browser.new_context(base_url=site.url)
+    there = other.new_page()
+    there.goto("/console/about")
+    sign_in(there, "second", PASSWORD)
+    expect(there.get_by_role("table", name="Plugins")).to_be_visible()
+    second.reload()
+    sessions = second.get_by_role("table", name="Sessions").locator("tbody tr")
+    expect(sessions).to_have_count(2)
+    expect(sessions.filter(has_text="this one")).to_have_count(1)
+    sessions.get_by_role("button", name="End").click()
+    expect(sessions).to_have_count(1)
+    assert there.request.get("/api/v1/console").status == 401
+    other.close()
+
+
+def test_about_when_opened_then_version_plugins_licences_and_documents(page):
+    page.goto("/console/about")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(__version__)
+    plugins = page.get_by_role("table", name="Plugins")
     expect(plugins.get_by_role("row", name="console")).to_contain_text("built-in")
-    packages = console.get_by_role("table", name="Python packages")
+    packages = page.get_by_role("table", name="Python packages")
     expect(packages.get_by_role("row", name="numpy")).to_contain_text("BSD-3-Clause")
-    for link in console.locator("main a").all():
-        assert console.request.get(link.get_attribute("href")).ok
+    for link in page.locator("main a").all():
+        assert page.request.get(link.get_attribute("href")).ok
 
 
-def test_first_steps_when_exporters_send_then_each_step_of_each_is_seen(console):
-    console.goto("/console/start")
-    chain = console.locator(".chains > li", has_text="127.0.0.3")
+def test_first_steps_when_exporters_send_then_each_step_of_each_is_seen(page):
+    page.goto("/console/start")
+    chain = page.locator(".chains > li", has_text="127.0.0.3")
     expect(chain.locator(".light.good")).to_have_text(
         ["arriving", "decoded", "templates", "stored", "in answers"], timeout=40_000
     )
 
 
-def test_first_steps_when_the_browser_came_over_loopback_then_the_address_is_asked_for(console):
-    console.goto("/console/start")
-    console.get_by_label("Device", exact=True).select_option("MikroTik RouterOS")
-    block = console.locator(".copyable pre")
+def test_first_steps_when_the_browser_came_over_loopback_then_the_address_is_asked_for(page):
+    page.goto("/console/start")
+    page.get_by_label("Device", exact=True).select_option("MikroTik RouterOS")
+    block = page.locator(".copyable pre")
     expect(block).to_contain_text("dst-address=ADDRESS port=")
-    console.get_by_label("Address of this box").fill("192.0.2.77")
-    listen = console.request.get("/api/v1/health").json()["collector"]["listen"][0]
+    page.get_by_label("Address of this box").fill("192.0.2.77")
+    listen = page.request.get("/api/v1/health").json()["collector"]["listen"][0]
     expect(block).to_contain_text(f"dst-address=192.0.2.77 port={listen.rpartition(':')[2]} ")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which("softflowd") is None or os.geteuid() != 0, reason="needs softflowd, as root"
 )
 def test_first_steps_when_softflowd_runs_as_the_recipe_says_then_its_flows_are_in_answers(
-    console, tmp_path
+    page, tmp_path
 ):
-    console.goto("/console/start")
-    console.get_by_label("Device", exact=True).select_option("Linux: softflowd")
-    console.get_by_label("Address of this box").fill("127.0.0.1")
-    command = console.locator(".copyable pre").inner_text().splitlines()[-1]
+    page.goto("/console/start")
+    page.get_by_label("Device", exact=True).select_option("Linux: softflowd")
+    page.get_by_label("Address of this box").fill("127.0.0.1")
+    command = page.locator(".copyable pre").inner_text().splitlines()[-1]
     own_files = ["-d", "-p", f"{tmp_path}/pid", "-c", f"{tmp_path}/ctl"]
     # The browser's own requests are the traffic.
     softflowd = subprocess.Popen([*shlex.split(command.replace("eth0", "lo")), *own_files])
     try:
-        chain = console.locator(".chains > li", has=console.get_by_text("127.0.0.1", exact=True))
+        chain = page.locator(".chains > li", has=page.get_by_text("127.0.0.1", exact=True))
         expect(chain.locator(".light.good")).to_have_count(5, timeout=100_000)
     finally:
         softflowd.terminate()
@@ -372,41 +417,3 @@ def test_recipes_when_compared_with_the_manual_then_the_same_blocks():
     for block in blocks:
         port = "4739" if " 4739" in block else "2055"
         assert f"`{block}`" in pasted.replace("${port}", port), block
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("place", ["collector", "device", "users", "account", "start", "about"])
-def test_page_when_axe_looks_at_it_then_nothing_to_mend(console, place: str, scheme: str):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    console.emulate_media(color_scheme=scheme)
-    console.goto(f"/console/{place}")
-    expect(console.get_by_role("heading", level=1)).to_be_visible()
-    expect(console.locator(".skeleton")).to_have_count(0)
-    violations = axe.run(console).response["violations"]
-    assert [
-        (rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in violations
-    ] == []
-
-
-@pytest.mark.parametrize("place", ["collector", "device", "users", "account", "start", "about"])
-def test_page_when_360_pixels_wide_then_nothing_sticks_out(console, place: str):
-    console.set_viewport_size({"width": 360, "height": 800})
-    console.goto(f"/console/{place}")
-    expect(console.get_by_role("heading", level=1)).to_be_visible()
-    expect(console.locator(".skeleton")).to_have_count(0)
-    assert console.evaluate("document.documentElement.scrollWidth") == 360
-
-
-def _wait_for_api(running: RunningCollector) -> None:
-    url = f"http://127.0.0.1:{running.api_port}/v1/api/"
-    deadline = time.monotonic() + 30
-    while not _answers(url):
-        assert time.monotonic() < deadline, "\n".join(running.output)
-
-
-def _answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=5).close()
-    except OSError:
-        return False
-    return True

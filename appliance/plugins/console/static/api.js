@@ -214,6 +214,8 @@ export async function signIn(name, password, code) {
   })
   renewedAt = Date.now()
   isSignedOut.set(false)
+  // What was refused meanwhile is asked again.
+  refreshes.set(refreshes.value + 1)
 }
 
 /** End the session; nothing of what was shown stays. */
