@@ -11,6 +11,7 @@ import { Select } from "../parts/form.js"
 import { TimeChart } from "../parts/chart.js"
 import { lostPercent, StateLight } from "../parts/exporter.js"
 import { pictureOfBoth } from "../series.js"
+import { toneOfStatus, useHealth } from "../parts/health.js"
 import { Tops } from "../parts/tops.js"
 
 const stackedBy = remembered("overview.by", "application", ["application", "protocol", "exporter"])
@@ -30,15 +31,13 @@ export default function Overview() {
 }
 
 function Health() {
-  const health = useAnswer("/api/v1/health")
-  const data = health.data
+  const data = useHealth().data
   if (!data) return null
-  const tone = data.status === "ok" ? "good" : data.status === "degraded" || data.status === "warning" ? "warn" : "bad"
-  if (tone === "good" && data.exporters?.length) return null
-  if (!data.exporters?.length) {
+  if (data.status === "ok" && !data.exporters?.length) {
     return html`<p class="banner is-calm"><b>No exporter has sent anything yet.</b> <${Link} to=${address("start")}>How to make a router send flows here<//></p>`
   }
-  return html`<p class="banner" role="status"><${Light} tone=${tone}>${data.status}<//> ${data.message}</p>`
+  if (data.status === "ok") return null
+  return html`<p class="banner" role="status"><${Light} tone=${toneOfStatus(data.status)}>${data.status}<//> ${data.message}</p>`
 }
 
 function Traffic() {
