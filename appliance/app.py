@@ -32,6 +32,7 @@ from appliance.contracts import (
     Principal,
     Registered,
     Route,
+    SignInWay,
     StoreFactory,
     TemplateFile,
 )
@@ -95,10 +96,10 @@ class App:
         Every effective setting.
     plugins
         The manager with all loaded plugins.
-    decoders, enrichers, routes, pages, metrics
+    decoders, enrichers, routes, pages, sign_in_ways, metrics
         What plugins registered, built-ins first, then by plugin name; no two decoders have one
-        version, no two routes one method and path, no two pages one path. All but routes and pages
-        stand in their guards.
+        version, no two routes one method and path, no two pages one path, no two ways one name. All
+        but routes, pages and ways stand in their guards.
     stores
         Factories by URL scheme; what they return stands in its guard.
     engines
@@ -118,6 +119,7 @@ class App:
     enrichers: tuple[GuardedEnricher, ...] = ()
     routes: tuple[Registered[Route], ...] = ()
     pages: tuple[Page, ...] = ()
+    sign_in_ways: tuple[SignInWay, ...] = ()
     commands: tuple[Registered[click.Command], ...] = ()
     metrics: tuple[MetricsCollector, ...] = ()
     stores: Mapping[str, StoreFactory] = field(default_factory=dict)
@@ -219,6 +221,7 @@ class App:
             overridable=self.overridable,
             routes=self.routes,
             pages=self.pages,
+            sign_in_ways=self.sign_in_ways,
             plugins=loaded_plugins(self.plugins),
             metrics=self.metrics,
             stores=self.stores,
@@ -288,6 +291,8 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     refuse_duplicates("route", routes, lambda route: f"{route.method} {route.path}")
     pages: list[Registered[Page]] = collect(manager, "register_pages", facts)
     refuse_duplicates("page", pages, lambda page: page.path)
+    ways: list[Registered[SignInWay]] = collect(manager, "register_sign_in_ways", facts)
+    refuse_duplicates("way to sign in", ways, lambda way: way.name)
     metrics = collect(manager, "register_metrics", facts)
     return App(
         settings,
@@ -297,6 +302,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         enrichers=tuple(GuardedEnricher(e.plugin, e.value, failures) for e in enrichers),
         routes=tuple(routes),
         pages=tuple(entry.value for entry in pages),
+        sign_in_ways=tuple(entry.value for entry in ways),
         commands=registered_commands(manager),
         metrics=tuple(
             guarded(Guard(e.plugin, "metrics", failures), e.value, METRICS) for e in metrics

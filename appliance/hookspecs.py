@@ -33,6 +33,7 @@ from appliance.contracts import (
     Page,
     Principal,
     Route,
+    SignInWay,
     StoreFactory,
     TemplateFile,
 )
@@ -162,6 +163,15 @@ def register_pages(settings: Settings) -> list[Page]:
 
     Called once, in the main thread, before the web server listens. Two pages with one path stop the
     start; without the plugin `console` they are not shown.
+    """
+
+
+@hookspec
+def register_sign_in_ways(settings: Settings) -> list[SignInWay]:
+    """Return ways to sign in beside a password, which a page of sign-in shows as buttons.
+
+    Called once, in the main thread, before the web server listens; `GET /api/v1/account/ways`
+    answers them. Two with one name stop the start.
     """
 
 

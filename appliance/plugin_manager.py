@@ -30,6 +30,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.pmacct",
     "appliance.plugins.auth",
     "appliance.plugins.users",
+    "appliance.plugins.oidc",
     "appliance.plugins.analytics",
     "appliance.plugins.devices",
     "appliance.plugins.explore",

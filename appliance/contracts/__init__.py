@@ -78,6 +78,7 @@ from appliance.contracts.routes import (
     Principal,
     Route,
 )
+from appliance.contracts.sign_in_ways import SignInWay
 from appliance.contracts.stores import (
     FlowStore,
     LoadReport,
@@ -139,6 +140,7 @@ __all__ = [
     "SavedTemplate",
     "Selection",
     "Session",
+    "SignInWay",
     "StoreFactory",
     "TemplateFile",
     "TopAnswer",

@@ -220,6 +220,20 @@ class AccountStore(Protocol):
         """
         ...
 
+    def user_with_identity(self, digest: str) -> User | None:
+        """Return the user that somebody is whom another provider signs in; None: not yet one."""
+        ...
+
+    def create_user_with_identity(self, digest: str, change: UserChange, now: float) -> int:
+        """Make a user for somebody whom another provider signs in; return the identifier.
+
+        Raises
+        ------
+        AccountError
+            The name is taken, or a role does not exist.
+        """
+        ...
+
     def create_first(self, change: UserChange, now: float) -> int | None:
         """Make a user when nobody is an administrator; None when somebody is, or has the name."""
         ...

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from appliance.contracts import Page, Route
+from appliance.contracts import Page, Route, SignInWay
 from appliance.core_settings import Setting
 from appliance.flows import OCTETS_PREFIX, Column
 from appliance.guard.methods import OVERRIDES, TEMPLATE_FILE
@@ -18,6 +18,7 @@ from appliance.guard.values import all_exactly, mapping, of_type, whole
 
 _COLUMN_NAME = re.compile("[a-z][a-z0-9_]{0,62}")
 _PAGE_PATH = re.compile("[a-z][a-z0-9-]{0,40}")
+_WAY_NAME = re.compile("[a-z]{1,40}")
 _ENGINE_NAME = re.compile("[a-z][a-z0-9_]*")
 _COLUMN_DTYPES = ("u1", "u2", "u4", "u8", "i8", "f8", "O")
 
@@ -102,6 +103,14 @@ def _page(value: object) -> None:
         raise ValueError(f"expected a path of small letters, digits and -, found {page.path!r}")
 
 
+def _sign_in_way(value: object) -> None:
+    way = of_type(value, SignInWay)
+    for text in (way.name, way.title, way.url):
+        of_type(text, str)
+    if not _WAY_NAME.fullmatch(way.name) or way.name == "password":
+        raise ValueError(f"expected a name of small letters, not password, found {way.name!r}")
+
+
 def _store(value: object) -> None:
     scheme, factory = of_type(value, tuple)
     of_type(scheme, str)
@@ -165,6 +174,7 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_loaders": _loader,
     "register_routes": _route,
     "register_pages": _page,
+    "register_sign_in_ways": _sign_in_way,
     "register_commands": _command,
     "register_metrics": _metrics,
     "register_backups": _backup,

@@ -13,6 +13,8 @@ appliance_totp, appliance_recovery_code
     digests of the codes that are good once each.
 appliance_session
     Sign-ins of users whose newest token may still be good.
+appliance_identity
+    Which user somebody is whom another provider signs in, by a digest.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from appliance.sql.table_names import (
     AUDIT,
     EXPORTER,
     FORGOTTEN_EXPORTER,
+    IDENTITY,
     RECOVERY_CODE,
     ROLE,
     SESSION,
@@ -103,4 +106,9 @@ APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
         )""",
     ),
     (f"ALTER TABLE {ACCOUNT} ADD COLUMN must_change_password TINYINT NOT NULL DEFAULT 0",),
+    (
+        f"""CREATE TABLE IF NOT EXISTS {IDENTITY} (
+            digest VARCHAR(64) NOT NULL PRIMARY KEY, account INTEGER NOT NULL
+        )""",
+    ),
 )

@@ -30,6 +30,7 @@ SIGN_IN_CLIENT = "appliance_sign_in_client"
 AUDIT = "appliance_audit"
 TOTP = "appliance_totp"
 SESSION = "appliance_session"
+IDENTITY = "appliance_identity"
 RECOVERY_CODE = "appliance_recovery_code"
 
 # A database with tables that others name: how far each is, and rows on their way into one.
@@ -40,6 +41,6 @@ MIGRATION_TABLES = (
     *(SCHEMA_VERSION, ROLLUP, WORK, ROLLUP_PROGRESS, APPLICATION, KNOWN_EXPORTER, EVENT),
     SESSION_APPLICATION,
     *(EXPORTER, FORGOTTEN_EXPORTER, ACCOUNT, ROLE, ACCOUNT_ROLE, API_TOKEN),
-    *(SIGN_IN_ATTEMPTS, SIGN_IN_CLIENT, AUDIT, TOTP, RECOVERY_CODE, SESSION),
+    *(SIGN_IN_ATTEMPTS, SIGN_IN_CLIENT, AUDIT, TOTP, RECOVERY_CODE, SESSION, IDENTITY),
 )
 """The tables that the migrations make."""

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
-from appliance.contracts import AccountStore, FlowStore, MetricsCollector, Page, Principal, Route
+from appliance.contracts import (
+    AccountStore,
+    FlowStore,
+    MetricsCollector,
+    Page,
+    Principal,
+    Route,
+    SignInWay,
+)
 from appliance.errors import StartupError, StorageError
 from appliance.guard import PluginFailures
 from appliance.processes.supervision import Supervisor
@@ -60,6 +68,7 @@ class Services:
     zone: tzinfo = UTC
     metrics: tuple[MetricsCollector, ...] = ()
     pages: tuple[Page, ...] = ()
+    sign_in_ways: tuple[SignInWay, ...] = ()
     plugins: Sequence[Mapping[str, Any]] = ()
     failures: PluginFailures = field(default_factory=PluginFailures)
     accounts: StoreAccess[AccountStore] = field(default_factory=lambda: StoreAccess(no_accounts))
@@ -94,6 +103,7 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "metrics": lambda call: call.services.metrics,
     "plugins": lambda call: call.services.plugins,
     "pages": lambda call: call.services.pages,
+    "sign_in_ways": lambda call: call.services.sign_in_ways,
     "failures": lambda call: call.services.failures,
     "zone": lambda call: call.services.zone,
     "now": lambda call: call.services.clock(),
@@ -110,7 +120,8 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
 """By argument name: `store` is a `FlowStore` (503 where it cannot be opened), `open_store` what
 returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`,
 `accounts` an `AccountStore` (503 where it cannot be opened), `open_accounts` what returns it,
-`metrics` the Prometheus collectors of plugins, `pages` those of the console,
+`metrics` the Prometheus collectors of plugins, `pages` those of the console, `sign_in_ways`
+those beside a password,
 `plugins` name, origin and hooks of each, `failures` the
 `PluginFailures` of this process,
 `event` what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,

@@ -13,6 +13,7 @@ from appliance.contracts import (
     Principal,
     Registered,
     Route,
+    SignInWay,
     StoreFactory,
 )
 from appliance.guard import PluginFailures
@@ -47,6 +48,7 @@ class WebParts:
     overridable: OverridableSettings
     routes: Sequence[Registered[Route]]
     pages: tuple[Page, ...]
+    sign_in_ways: tuple[SignInWay, ...]
     plugins: Sequence[Mapping[str, Any]]
     metrics: tuple[MetricsCollector, ...]
     stores: Mapping[str, StoreFactory]

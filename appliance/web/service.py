@@ -86,6 +86,7 @@ def services_of(
         zone=local_zone(settings["timezone"]),
         metrics=parts.metrics,
         pages=parts.pages,
+        sign_in_ways=parts.sign_in_ways,
         plugins=parts.plugins,
         failures=parts.failures,
         accounts=accounts,

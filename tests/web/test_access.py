@@ -21,6 +21,7 @@ OTHER_SECRET = b"another secret of 32 octets here"
 PUBLIC_ROUTES = {
     ("POST", "/auth"),
     ("GET", "/signout"),
+    ("GET", "/api/v1/account/ways"),
     ("GET", "/api/docs"),
     ("GET", "/api/openapi.json"),
     ("GET", "/v1/api"),

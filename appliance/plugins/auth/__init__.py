@@ -1,10 +1,10 @@
 """Signing in: `POST /auth`, tokens of people and of programs, and whom a request's token names.
 
 `tokens` makes and reads tokens, `sign_in` gives them for passwords, which `password_checks` checks;
-`attempts` slows guessing down, `session_tokens` begins sessions, `session_routes` lists and ends
-them, `account_routes` tells who one is and changes the password, `second_factor` turns TOTP on and
-off, `own_account` is what routes of one's own account share, `api_tokens` are the long-lived tokens
-of programs, `commands` is the command line.
+`attempts` slows guessing down, `session_routes` lists and ends sessions, `account_routes` tells who
+one is and changes the password, `second_factor` turns TOTP on and off, `own_account` is what
+routes of one's own account share, `api_tokens` are the long-lived tokens of programs, `commands` is
+the command line.
 """
 
 from __future__ import annotations

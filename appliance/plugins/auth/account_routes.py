@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from appliance import SIGNED_IN, AccountStore, Answer, Principal, RequestError, Route, Settings
+from appliance import (
+    PUBLIC,
+    SIGNED_IN,
+    AccountStore,
+    Answer,
+    Principal,
+    RequestError,
+    Route,
+    Settings,
+    SignInWay,
+)
 from appliance.accounts.passwords import hashed
 from appliance.accounts.rules import password_problems
 from appliance.contracts import UserChange
 from appliance.plugins.auth.own_account import PATH, TAG, OwnPassword, own_user
 from appliance.plugins.auth.password_checks import PasswordChecks
-from appliance.plugins.auth.session_tokens import answer_with_token, new_session_token
 from appliance.web.bodies import Body
 from appliance.web.openapi import BodyExample, OrNull, Whole, operation
+from appliance.web.session_tokens import answer_with_token, new_session_token
 
 
 def who_am_i(principal: Principal, accounts: AccountStore) -> dict[str, Any]:
@@ -26,6 +36,12 @@ def who_am_i(principal: Principal, accounts: AccountStore) -> dict[str, Any]:
         "must_change_password": principal.must_change_password,
         "totp": totp is not None and totp.is_on,
     }
+
+
+def ways(sign_in_ways: Sequence[SignInWay]) -> dict[str, Any]:
+    """Tell which ways to sign in there are."""
+    others = {way.name: {"title": way.title, "url": way.url} for way in sign_in_ways}
+    return {"password": True, **others}
 
 
 class PasswordChange:
@@ -81,6 +97,17 @@ def routes(checks: PasswordChecks) -> list[Route]:
             role=SIGNED_IN,
             schema=operation("Who one is", me, tag=TAG),
             before_password_change=True,
+        ),
+        Route(
+            "GET",
+            f"{PATH}/ways",
+            ways,
+            role=PUBLIC,
+            schema=operation(
+                "Ways to sign in: a password, and others by name",
+                {"password": True, "oidc": {"title": "Single sign-on", "url": "/auth/oidc"}},
+                tag="Authentication",
+            ),
         ),
         Route(
             "PUT",

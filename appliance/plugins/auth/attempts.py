@@ -18,9 +18,9 @@ from typing import Any
 
 from appliance import AccountStore, Setting, Settings
 from appliance.accounts.secret import read_secret, secret_path
-from appliance.plugins.auth.tokens import cookie_of_request
 from appliance.setting_types import NetworkList
 from appliance.web.clients import UNKNOWN, client_address, client_of
+from appliance.web.session_tokens import cookie_of_request
 
 TRUSTED_SETTING = "accounts.trusted_networks"
 DEVICE_COOKIE = "device"

@@ -21,19 +21,20 @@ from appliance.plugins.auth.password_checks import (
     check_code,
     checked_user,
 )
-from appliance.plugins.auth.session_tokens import (
-    answer_with_token,
-    cookie,
-    new_session_token,
-    renewed_token,
-)
-from appliance.plugins.auth.tokens import COOKIE, principal_of_request, token_of_request
+from appliance.plugins.auth.tokens import principal_of_request, token_of_request
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.clients import UNKNOWN
 from appliance.web.errors import NO_TOKEN
 from appliance.web.guard import refuse_cross_site
 from appliance.web.openapi import Whole, operation
+from appliance.web.session_tokens import (
+    COOKIE,
+    answer_with_token,
+    cookie,
+    new_session_token,
+    renewed_token,
+)
 
 AUTH_PATH = "/auth"
 ISSUED = "Token issued"

@@ -1,4 +1,4 @@
-"""Tokens: made, found in a request, and looked up to the person or program that they name.
+"""Tokens: found in a request, and looked up to the person or program that they name.
 
 A token of `POST /auth` is a JSON Web Token (HS256) that names a user, the user's session and the
 stamp of the password; whether that session goes on, and which roles the user has, is asked of the
@@ -13,18 +13,20 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from appliance import ADMINISTRATOR, USER, AccountStore, Principal, Settings
 from appliance.accounts.secret import read_secret, secret_path
-from appliance.contracts import Session, User
+from appliance.contracts import Session
 from appliance.errors import StorageError
+from appliance.web.session_tokens import (
+    ALGORITHM,
+    COOKIE,
+    ISSUER,
+    cookie_of_request,
+    signed_token,
+)
 
-ALGORITHM = "HS256"
-ISSUER = "netflow-appliance"
-COOKIE = "access_token"
-LIFETIME_SECONDS = 1200
 TOKEN_NAME = "appliance token"  # noqa: S105 - who a printed token says it is
 ROLES = (USER, ADMINISTRATOR)
 MAX_TOKEN_LETTERS = 4096
@@ -34,15 +36,9 @@ _USED_SECONDS = 60.0
 _CLAIMS = ["exp", "iat", "nbf", "iss"]
 
 
-def user_token(secret: bytes, user: User, session_id: str, now: float) -> str:
-    """Return a signed token of a user, for twenty minutes from `now`, seconds UTC."""
-    claims = {"sub": str(user.id), "name": user.username, "stamp": user.stamp, "sid": session_id}
-    return _signed(secret, claims, LIFETIME_SECONDS, now)
-
-
 def role_token(secret: bytes, role: str, lifetime_seconds: float, now: float) -> str:
     """Return a signed token of a role, which is nobody's."""
-    return _signed(secret, {"role": role}, lifetime_seconds, now)
+    return signed_token(secret, {"role": role}, lifetime_seconds, now)
 
 
 def new_api_token() -> tuple[str, str]:
@@ -107,23 +103,6 @@ def token_of_request(environ: Mapping[str, Any]) -> tuple[str, bool] | None:
             return token.strip(), False
     value = cookie_of_request(environ, COOKIE)
     return (value, True) if value is not None else None
-
-
-def cookie_of_request(environ: Mapping[str, Any], name: str) -> str | None:
-    """Return the value of a cookie, None when there is none of that name."""
-    try:
-        cookie = SimpleCookie(str(environ.get("HTTP_COOKIE", ""))).get(name)
-    except CookieError:
-        return None
-    return cookie.value if cookie is not None else None
-
-
-def _signed(secret: bytes, claims: Mapping[str, str], lifetime_seconds: float, now: float) -> str:
-    import jwt
-
-    times = {"iat": int(now), "nbf": int(now), "exp": int(now + lifetime_seconds)}
-    whole = {**claims, **times, "iss": ISSUER, "jti": secrets.token_hex(8)}
-    return jwt.encode(whole, secret, algorithm=ALGORITHM)
 
 
 def _person(

@@ -142,6 +142,18 @@ class RecoveryCode(peewee.Model):
         table_name = table_names.RECOVERY_CODE
 
 
+class Identity(peewee.Model):
+    """Somebody whom another provider signs in, by a digest."""
+
+    digest = peewee.CharField(64, primary_key=True)
+    account = peewee.IntegerField()
+
+    class Meta:
+        """Which table."""
+
+        table_name = table_names.IDENTITY
+
+
 class Session(peewee.Model):
     """A sign-in of a user."""
 
@@ -173,6 +185,7 @@ class Models:
     totp: Any
     recovery_code: Any
     session: Any
+    identity: Any
 
 
 def models_of(connection: Any) -> Models:
@@ -180,7 +193,7 @@ def models_of(connection: Any) -> Models:
     return Models(
         *(_bound(model, connection) for model in (Account, Role, AccountRole)),
         *(_bound(model, connection) for model in (Token, Attempts, SignInClient, Audit)),
-        *(_bound(model, connection) for model in (Totp, RecoveryCode, Session)),
+        *(_bound(model, connection) for model in (Totp, RecoveryCode, Session, Identity)),
     )
 
 

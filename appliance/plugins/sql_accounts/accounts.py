@@ -67,6 +67,21 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
             _refuse([*self._name_problems(change, 0), *self._unknown(change.add_roles)])
             return self._create(change, now)
 
+    def user_with_identity(self, digest: str) -> User | None:
+        """Return the user that somebody is whom another provider signs in."""
+        identity = self.models.identity
+        own = identity.select(identity.account).where(identity.digest == digest)
+        with self.database.transaction():
+            return self._user(self.models.account.id.in_(own))
+
+    def create_user_with_identity(self, digest: str, change: UserChange, now: float) -> int:
+        """Make a user for somebody whom another provider signs in."""
+        with self.writing():
+            _refuse([*self._name_problems(change, 0), *self._unknown(change.add_roles)])
+            user_id = self._create(change, now)
+            self.models.identity.replace(digest=digest, account=user_id).execute()
+            return user_id
+
     def create_first(self, change: UserChange, now: float) -> int | None:
         """Make a user when nobody is an administrator and nobody has the name."""
         with self.writing():
@@ -107,7 +122,8 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
                 _refuse([Problem(Why.LAST_ADMINISTRATOR, user.username)])
             models.token.delete().where(models.token.owner == user_id).execute()
             models.account_role.delete().where(models.account_role.account == user_id).execute()
-            for owned in (models.client, models.totp, models.recovery_code, models.session):
+            codes, identities = models.recovery_code, models.identity
+            for owned in (models.client, models.totp, codes, models.session, identities):
                 owned.delete().where(owned.account == user_id).execute()
             models.account.delete().where(models.account.id == user_id).execute()
             return user

@@ -7,9 +7,10 @@ import pytest
 from appliance.accounts.secret import read_secret, secret_path
 from appliance.contracts import USER
 from appliance.errors import StorageError
-from appliance.plugins.auth.tokens import claims_of, user_token
+from appliance.plugins.auth.tokens import claims_of
 from appliance.plugins.sql_accounts import sessions as kept_sessions
 from appliance.plugins.sql_accounts.accounts import SqlAccounts
+from appliance.web.session_tokens import user_token
 from tests.web.appliance import PASSWORD, Appliance, made_appliance
 
 SESSIONS = "/api/v1/account/sessions"

@@ -8,7 +8,8 @@ import pytest
 from appliance.accounts.secret import read_secret, rotate_secret, secret_path
 from appliance.contracts import ADMINISTRATOR, USER, ApiToken, UserChange
 from appliance.plugins.auth import tokens
-from appliance.plugins.auth.tokens import claims_of, role_token, token_of_request, user_token
+from appliance.plugins.auth.tokens import claims_of, role_token, token_of_request
+from appliance.web.session_tokens import user_token
 from tests.web.appliance import PASSWORD_HASH
 
 SECRET = b"0123456789abcdef0123456789abcdef"

@@ -1,17 +1,24 @@
-"""Sessions begun and renewed: the token of a sign-in, and its cookie."""
+"""Sessions begun and renewed: the token of a sign-in, and its cookie.
+
+For every plugin that signs people in; who a token names is looked up by the plugin `auth`.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-from appliance import AccountStore, Answer, Principal, Settings
 from appliance.accounts.secret import secret_or_new, secret_path
-from appliance.contracts import Session, User
-from appliance.plugins.auth.tokens import COOKIE, LIFETIME_SECONDS, user_token
+from appliance.contracts import AccountStore, Answer, Principal, Session, User
+from appliance.settings import Settings
 from appliance.web.audit import printable
 
+ALGORITHM = "HS256"
+ISSUER = "netflow-appliance"
+COOKIE = "access_token"
+LIFETIME_SECONDS = 1200
 _ID_OCTETS = 16
 
 
@@ -57,7 +64,40 @@ def access_cookie(token: str, environ: Mapping[str, Any]) -> str:
     return cookie(COOKIE, token, environ, LIFETIME_SECONDS)
 
 
-def cookie(name: str, value: str, environ: Mapping[str, Any], max_age: int, path: str = "/") -> str:
+def cookie(
+    name: str,
+    value: str,
+    environ: Mapping[str, Any],
+    max_age: int,
+    path: str = "/",
+    same_site: str = "Strict",
+) -> str:
     """Return the value of Set-Cookie."""
     secure = "; Secure" if environ.get("wsgi.url_scheme") == "https" else ""
-    return f"{name}={value}; Max-Age={max_age}; Path={path}; HttpOnly; SameSite=Strict{secure}"
+    return f"{name}={value}; Max-Age={max_age}; Path={path}; HttpOnly; SameSite={same_site}{secure}"
+
+
+def cookie_of_request(environ: Mapping[str, Any], name: str) -> str | None:
+    """Return the value of a cookie, None when there is none of that name."""
+    try:
+        cookie = SimpleCookie(str(environ.get("HTTP_COOKIE", ""))).get(name)
+    except CookieError:
+        return None
+    return cookie.value if cookie is not None else None
+
+
+def user_token(secret: bytes, user: User, session_id: str, now: float) -> str:
+    """Return a signed token of a user, for twenty minutes from `now`, seconds UTC."""
+    claims = {"sub": str(user.id), "name": user.username, "stamp": user.stamp, "sid": session_id}
+    return signed_token(secret, claims, LIFETIME_SECONDS, now)
+
+
+def signed_token(
+    secret: bytes, claims: Mapping[str, str], lifetime_seconds: float, now: float
+) -> str:
+    """Return a JSON Web Token that says some claims, for a time from `now`."""
+    import jwt
+
+    times = {"iat": int(now), "nbf": int(now), "exp": int(now + lifetime_seconds)}
+    whole = {**claims, **times, "iss": ISSUER, "jti": secrets.token_hex(8)}
+    return jwt.encode(whole, secret, algorithm=ALGORITHM)
