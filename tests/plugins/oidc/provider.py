@@ -33,11 +33,12 @@ USERS = {
 def changed_claims(lie: str, claims: dict[str, Any]) -> dict[str, Any]:
     """Return the claims of an ID token that is not as it should be."""
     now = int(time.time())
+    audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     changes = {
         "nonce": {"nonce": "another"},
         "no nonce": {"nonce": None},
         "audience": {"aud": "another"},
-        "azp": {"aud": [claims["aud"], "another"]},
+        "azp": {"aud": [*audiences, "another"]},
         "issuer": {"iss": "https://another.example"},
         "expired": {"exp": now - 3600},
         "no expiry": {"exp": None},
