@@ -37,6 +37,8 @@ class Route:
         Open to everyone on a listener that is configured with `needAuth: false`.
     changes
         It changes something although its method is GET.
+    only_reads
+        It changes nothing although its method is POST.
     error_body
         Returns the JSON of an error from its sentence, where the published API has a form of its
         own for what the handler refuses; None is the form of all others.
@@ -54,6 +56,7 @@ class Route:
     open_from_loopback: bool = False
     open_without_auth: bool = False
     changes: bool = False
+    only_reads: bool = False
     error_body: Callable[[str], Mapping[str, object]] | None = None
     whole_list: bool = False
     before_password_change: bool = False

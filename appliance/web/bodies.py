@@ -33,7 +33,10 @@ class Body:
         self._seen = seen or (lambda _values: None)
 
     def values(
-        self, known: Collection[str], nullable: Collection[str] = ()
+        self,
+        known: Collection[str],
+        nullable: Collection[str] = (),
+        flags: Collection[str] = (),
     ) -> dict[str, list[str]]:
         """Return each parameter that is there with its values.
 
@@ -41,6 +44,8 @@ class Body:
         ----------
         nullable
             Those for which JSON's null is an empty text.
+        flags
+            Those for which JSON's true and false are texts.
 
         Raises
         ------
@@ -54,7 +59,7 @@ class Body:
             return {}
         if kind not in (FORM, JSON):
             raise RequestError(415, f"Expected a body of type {FORM} or {JSON}")
-        values = _from_json(octets, nullable) if kind == JSON else _from_form(octets)
+        values = _from_json(octets, nullable, flags) if kind == JSON else _from_form(octets)
         if unknown := sorted(set(values) - set(known)):
             names = ", ".join(name[:60] for name in unknown[:10])
             raise RequestError(400, f"Unknown parameters: {names}; expected {', '.join(known)}")
@@ -96,7 +101,9 @@ def _from_form(octets: bytes) -> dict[str, list[str]]:
         raise RequestError(400, "The body is not a form in UTF-8") from None
 
 
-def _from_json(octets: bytes, nullable: Collection[str]) -> dict[str, list[str]]:
+def _from_json(
+    octets: bytes, nullable: Collection[str], flags: Collection[str]
+) -> dict[str, list[str]]:
     try:
         found = json.loads(octets)
     except (ValueError, RecursionError):
@@ -104,12 +111,21 @@ def _from_json(octets: bytes, nullable: Collection[str]) -> dict[str, list[str]]
     if not isinstance(found, dict):
         raise RequestError(400, "The body is not a JSON object")
     texts = {
-        name: "" if value is None and name in nullable else value for name, value in found.items()
+        name: _as_text(value, name in nullable, name in flags) for name, value in found.items()
     }
     return {
         name: [_text(name, item) for item in (value if isinstance(value, list) else [value])]
         for name, value in texts.items()
     }
+
+
+def _as_text(value: object, is_nullable: bool, is_flag: bool) -> object:
+    """Return what JSON has beside texts and numbers as text, where that is allowed."""
+    if value is None and is_nullable:
+        return ""
+    if isinstance(value, bool) and is_flag:
+        return "true" if value else "false"
+    return value
 
 
 def _text(name: str, value: object) -> str:

@@ -115,6 +115,8 @@ def _is_opened(route: Route, environ: Mapping[str, Any]) -> bool:
 
 def changes_something(route: Route) -> bool:
     """Tell whether a call of a route changes something."""
+    if route.only_reads:
+        return False
     return route.changes or route.method not in ("GET", "HEAD", "OPTIONS")
 
 

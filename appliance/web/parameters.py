@@ -106,11 +106,11 @@ class Query:
         return values[0] if values else None
 
     def flag(self, name: str) -> bool:
-        """Return whether a parameter is `true`."""
+        """Return whether a parameter is `true`, or 1."""
         word = self.text(name)
-        if word not in (None, "true", "false"):
+        if word not in (None, "true", "false", "1", "0"):
             raise _unusable(name, "true or false", word)
-        return word == "true"
+        return word in ("true", "1")
 
     def limit(self, default: int | None = None) -> int | None:
         """Return the largest number of rows."""

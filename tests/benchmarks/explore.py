@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, FlowSearch, Maintainer, QueryLimits
-from appliance.flowlog.conditions import parse_condition
 from appliance.flowlog.samples.keeper import SampleKeeper
 from appliance.query.engine import QueryEngine
+from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question
 from tests.benchmarks.history import DAY, HOUR, History, Traffic
 
@@ -82,7 +82,7 @@ def _ask(
     end: int,
     seconds: int,
 ) -> dict[str, Any]:
-    where = tuple(parse_condition(text) for text in conditions)
+    where = parse_conditions(conditions)
     span = {"since_ms": (end - seconds) * 1000, "until_ms": end * 1000, "conditions": where}
     answers, result = {}, {}
     for method in ("exact", "sampled"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
-from appliance.plugins import explore
+from appliance.plugins.explore import caller_turns
 from appliance.query.turns import QueryTurns
 from tests.query.reference import Flow, batch_of
 from tests.web.building import NOW
@@ -112,15 +113,72 @@ def test_explore_when_there_is_no_flow_log_yet_then_no_flows(client: Any) -> Non
 def test_question_when_too_many_are_answered_then_429(
     client: Any, flows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(explore, "TURNS", QueryTurns(most=2, most_of_user=1))
-    with explore.TURNS.of("somebody else"):
+    monkeypatch.setattr(caller_turns, "TURNS", QueryTurns(most=2, most_of_user=1))
+    with caller_turns.TURNS.of("somebody else"):
         assert client.get(f"{BASE}/top").status == 200
-        with explore.TURNS.of("a third"):
+        with caller_turns.TURNS.of("a third"):
             reply = client.get(f"{BASE}/top")
             assert (reply.status, reply.headers["retry-after"]) == (429, "1")
-    with explore.TURNS.of("somebody"):
+    with caller_turns.TURNS.of("somebody"):
         assert client.get(f"{BASE}/top").status == 429
     assert client.get(f"{BASE}/top").status == 200
+
+
+def post(client: Any, name: str, values: Any, kind: str = "application/json") -> Any:
+    body = values if isinstance(values, bytes) else json.dumps(values).encode()
+    return client("POST", f"{BASE}/{name}", body, token="user", CONTENT_TYPE=kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "values"),
+    [
+        ("top", "by=source&limit=2&other=true&last=1h",
+         {"by": ["source"], "limit": 2, "other": True, "last": "1h"}),
+        ("top", "by=source,destination_port&measures=sources&exact=true&to=1623757577",
+         {"by": ["source", "destination_port"], "measures": "sources", "exact": True,
+          "to": 1623757577}),
+        ("series", "by=source&step=10m&last=30m&raw=1",
+         {"by": "source", "step": "10m", "last": "30m", "raw": True}),
+    ],
+)  # fmt: skip
+def test_post_when_asked_as_json_or_form_then_answered_as_the_get_is(
+    client: Any, flows: Path, name: str, query: str, values: Any
+) -> None:
+    expected = client.get(f"{BASE}/{name}?{query}").json
+    assert expected["rows"]
+    form = "application/x-www-form-urlencoded"
+    for reply in (post(client, name, values), post(client, name, query.encode(), form)):
+        assert reply.status == 200
+        assert reply.json | {"seconds": 0} == expected | {"seconds": 0}
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "said"),
+    [
+        (b"[", 400, "The body is not JSON"),
+        ({"step": "5m"}, 400, "Unknown parameters: step; expected by"),
+        ({"exact": "perhaps"}, 400, "exact: expected true or false, found perhaps"),
+        ({"by": True}, 400, "by: expected text"),
+        ({"limit": [1, 2]}, 400, "limit is given 2 times"),
+        ({"filter": "port htp"}, 400, 'got "htp"'),
+    ],
+)
+def test_post_when_wrong_then_400_with_one_sentence(
+    client: Any, flows: Path, values: Any, status: int, said: str
+) -> None:
+    reply = post(client, "top", values)
+    assert reply.status == status
+    assert said in reply.json["message"]
+
+
+def test_post_when_described_then_with_the_parameters_of_the_get(client: Any) -> None:
+    operations = client.get("/api/openapi.json").json["paths"]
+    for name in ("top", "series"):
+        get, posted = (operations[f"{BASE}/{name}"][method] for method in ("get", "post"))
+        content = posted["requestBody"]["content"]["application/json"]["schema"]
+        assert list(content["properties"]) == [one["name"] for one in get["parameters"]]
+        assert not posted["x-changes"]
+        assert posted["responses"]["200"] == get["responses"]["200"]
 
 
 def test_fields_when_asked_then_every_dimension_with_its_text(client: Any) -> None:

@@ -13,6 +13,7 @@ from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN
 from appliance.plugins.auth import tokens
 from appliance.plugins.auth.tokens import role_token
 from appliance.web.application import all_routes
+from appliance.web.guard import changes_something
 from tests.web.appliance import FORM, made_app, made_appliance
 
 LEAST_ROUTES = 40
@@ -78,11 +79,16 @@ def test_routes_when_below_admin_then_for_administrators_only(tmp_path):
     below = [r for r in routes(tmp_path) if r.path.startswith("/api/v1/admin")]
     assert len(below) >= 15
     assert {r.role for r in below} == {ADMINISTRATOR}
-    changing = [r for r in routes(tmp_path) if r.method not in ("GET", "HEAD", "OPTIONS")]
+    changing = [r for r in routes(tmp_path) if r.method != "GET" and changes_something(r)]
     own = ("/api/v1/account/", "/api/v1/console/views")
     assert {r.role for r in changing if r.path.startswith(own)} == {SIGNED_IN}
     others = [r for r in changing if not r.path.startswith((*own, "/auth"))]
     assert {r.role for r in others} == {ADMINISTRATOR}
+
+
+def test_routes_when_a_post_only_reads_then_it_is_a_question(tmp_path):
+    reading = {r.path for r in routes(tmp_path) if r.method != "GET" and not changes_something(r)}
+    assert reading == {"/api/v1/explore/top", "/api/v1/explore/series"}
 
 
 def test_routes_when_they_act_on_a_get_then_marked_as_changing(tmp_path):
@@ -137,7 +143,7 @@ def test_cookie_when_another_site_s_page_sends_it_then_no_route_changes_anything
     made, _ = whole
     tried = 0
     for route in [entry.value for entry in all_routes(made.app.routes)]:
-        if route.method == "GET" and not route.changes:
+        if not changes_something(route):
             continue
         path = re.sub(r"<[^>]*>", "1", route.path)
         for sign in (

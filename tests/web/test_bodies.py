@@ -46,6 +46,14 @@ def test_body_when_null_is_allowed_then_an_empty_text():
     assert body(b'{"Name": null}').values(("Name",), ("Name",)) == {"Name": [""]}
 
 
+def test_body_when_a_flag_is_true_in_json_then_its_text():
+    given = body(b'{"exact": true, "raw": false}')
+    assert given.values(("exact", "raw"), flags=("exact", "raw")) == {
+        "exact": ["true"],
+        "raw": ["false"],
+    }
+
+
 @pytest.mark.parametrize(
     ("octets", "kind", "status", "message"),
     [

@@ -16,6 +16,7 @@ from appliance.web.parameters import Query
 MAX_TEXT = 4000
 DAY_SECONDS = 86_400
 STATUS_FILE = "collector.json"
+PARAMETERS = ("text", "cursor")
 EXAMPLE = {
     "from": 6,
     "to": 7,

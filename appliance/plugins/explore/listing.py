@@ -10,9 +10,13 @@ import re
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
-from appliance import RequestError
+from appliance import Principal, RequestError, Settings
 from appliance.flowlog.questions import DEFAULT_COLUMNS, PAGES, FlowQuestion
+from appliance.plugins.explore.caller_turns import turn_of
+from appliance.plugins.explore.groups import configured_engine
+from appliance.plugins.explore.parameters import RANGE, filter_conditions, question_range
 from appliance.web.openapi import AnyKeys, OrNull
+from appliance.web.parameters import Query
 from appliance.web.times import rfc3339
 
 if TYPE_CHECKING:
@@ -30,6 +34,18 @@ EXAMPLE = {
 }
 TIME = "collection_time_milliseconds"
 _CURSOR = re.compile(r"([0-9]{1,16})\.([0-9]{1,9})")
+
+PARAMETERS = ("filter", *RANGE, "limit", "after")
+DEFAULT_PAGE = 50
+
+
+def flows(settings: Settings, query: Query, principal: Principal | None, zone: tzinfo) -> Any:
+    """Return single flows, newest first."""
+    span = question_range(query)
+    search = configured_engine(settings).search
+    page = (query.text("after") or "", query.limit(DEFAULT_PAGE) or DEFAULT_PAGE)
+    with turn_of(principal):
+        return page_of_flows(search, filter_conditions(query, search), span, page, zone)
 
 
 def page_of_flows(

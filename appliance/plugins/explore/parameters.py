@@ -1,0 +1,154 @@
+"""What callers may say to the routes of explore, in a query string or as JSON; read into values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from appliance import Principal, RequestError, Settings
+from appliance.query.question import DISTINCT, MAX_BINS, MAX_DIMENSIONS, MEANS, SUMS
+from appliance.query.steps import fitting_step_ms
+from appliance.web.bodies import FORM, JSON, Body
+from appliance.web.openapi import operation
+from appliance.web.parameters import MAX_LIMIT, Query
+from appliance.web.times import parse_interval
+
+if TYPE_CHECKING:
+    from appliance.flowlog.conditions import Condition
+    from appliance.flowlog.search import FlowSearch
+
+TAG = "Explore"
+DEFAULT_SPAN_SECONDS = 3600
+
+PARAMETERS: Mapping[str, tuple[dict[str, Any], str]] = {
+    "by": (
+        {"type": "string", "examples": ["source,destination_port"]},
+        f"Up to {MAX_DIMENSIONS} dimensions between commas: names of `fields`, of addresses also"
+        " prefixes such as `source/24`. Without any, everything together.",
+    ),
+    "filter": ({"type": "string"}, "Only flows that satisfy this, in the language of filters."),
+    "from": (
+        {"type": "string"},
+        "Start of the range: ISO 8601 or seconds since 1970. Default: an hour before its end.",
+    ),
+    "to": ({"type": "string"}, "End of the range, not included. Default: now."),
+    "last": ({"type": "string", "examples": ["24h"]}, "Length of the range up to its end."),
+    "order": (
+        {"type": "string", "enum": [*SUMS, *MEANS, *DISTINCT]},
+        "The largest by this come first; of a series one of the sums. Default: octets.",
+    ),
+    "limit": ({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, "Most groups or flows."),
+    "other": ({"type": "boolean"}, "true: what the groups leave of the total, too."),
+    "raw": ({"type": "boolean"}, "true: not scaled by the sampling rate."),
+    "exact": ({"type": "boolean"}, "true: read every flow, even if that takes long."),
+    "measures": (
+        {"type": "string", "examples": ["sources,mean_packet_size"]},
+        f"Beside the sums, between commas: {', '.join((*MEANS, *DISTINCT))}; numbers of different"
+        " values are approximate.",
+    ),
+    "after": ({"type": "string"}, "`next` of the page before."),
+    "text": ({"type": "string"}, "A filter as far as it is written."),
+    "cursor": ({"type": "integer", "minimum": 0}, "Place in it. Default: its end."),
+    "step": (
+        {"type": "string", "examples": ["5m"]},
+        f"Length of a bin, such as 5m; at most {MAX_BINS} bins. Default: what fits the range.",
+    ),
+}
+"""Schema and description of each."""
+
+RANGE = ("from", "to", "last")
+LISTS = ("by", "measures")
+"""Of names between commas; in JSON an array of names, too."""
+
+Handler = Callable[[Settings, Query, Principal | None, tzinfo], object]
+
+
+def from_body(handler: Handler, names: Sequence[str]) -> Callable[..., object]:
+    """Return the handler of a POST that has the parameters of a GET in its body."""
+    flags = [name for name in names if PARAMETERS[name][0]["type"] == "boolean"]
+
+    def posted(
+        settings: Settings, body: Body, principal: Principal | None, zone: tzinfo, now: float
+    ) -> object:
+        values = body.values(names, flags=flags)
+        joined = {
+            name: [",".join(texts)] if name in LISTS else texts for name, texts in values.items()
+        }
+        return handler(settings, Query(urlencode(joined, doseq=True), now, zone), principal, zone)
+
+    posted.__doc__ = handler.__doc__
+    return posted
+
+
+def described(summary: str, example: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return OpenAPI's description of a GET with these parameters."""
+    parameters = [
+        {"name": name, "in": "query", "schema": schema, "description": text}
+        for name, (schema, text) in PARAMETERS.items()
+        if name in names
+    ]
+    return {**operation(summary, example, tag=TAG), "parameters": parameters}
+
+
+def described_body(summary: str, example: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return OpenAPI's description of a POST with these parameters in its body."""
+    properties = {
+        name: {**schema, "description": text}
+        for name, (schema, text) in PARAMETERS.items()
+        if name in names
+    }
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    as_json = {
+        **schema,
+        "properties": {
+            **properties,
+            **{name: _text_or_names(properties[name]) for name in LISTS if name in names},
+        },
+    }
+    content = {
+        JSON: {"schema": as_json, "example": {"by": ["source"], "last": "1h"}},
+        FORM: {"schema": schema},
+    }
+    return {**operation(summary, example, tag=TAG), "requestBody": {"content": content}}
+
+
+def _text_or_names(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {**schema, "type": ["string", "array"], "items": {"type": "string"}}
+
+
+def listed_names(query: Query, parameter: str) -> tuple[str, ...]:
+    """Return the names of a parameter of `LISTS`."""
+    text = query.text(parameter) or ""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def question_range(query: Query) -> tuple[int, int]:
+    """Return the range in seconds UTC, half open."""
+    since, until = query.range()
+    end = math.ceil(query.now) if until is None else until
+    start = max(end - DEFAULT_SPAN_SECONDS, 0) if since is None else since
+    if start >= end:
+        raise RequestError(400, "The range is empty: its start is not before its end")
+    return start, end
+
+
+def question_step_ms(query: Query, span: tuple[int, int]) -> int:
+    """Return the length of a bin: as the caller says, or so that there are some two hundred."""
+    text = query.text("step")
+    if text is None:
+        return fitting_step_ms((span[1] - span[0]) * 1000)
+    interval = parse_interval(text)
+    if interval is None or not interval.seconds:
+        raise RequestError(400, "step: expected a whole number and one of s m h d w, such as 5m")
+    return interval.seconds * 1000
+
+
+def filter_conditions(query: Query, search: FlowSearch) -> tuple[Condition, ...]:
+    """Return the conditions of the parameter `filter`."""
+    from appliance.query.language.duckdb import parse_conditions
+    from appliance.query.names import LogNames
+
+    return parse_conditions([query.text("filter") or ""], LogNames(search))
