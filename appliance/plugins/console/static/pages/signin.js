@@ -1,6 +1,6 @@
 /** Sign in; also over a page whose session has ended. */
-import { html, useState } from "../base.js"
-import { signIn } from "../api.js"
+import { html, useEffect, useState } from "../base.js"
+import { request, signIn } from "../api.js"
 import { Field } from "../parts/form.js"
 
 /** @param {{name?: string, isInDialog?: boolean, onOther?: () => void}} props */
@@ -11,6 +11,13 @@ export function SignIn({ name = "", isInDialog = false, onOther }) {
   const [needsCode, setNeedsCode] = useState(false)
   const [problem, setProblem] = useState("")
   const [isBusy, setBusy] = useState(false)
+  const [others, setOthers] = useState(/** @type {{title: string, url: string}[]} */ ([]))
+  useEffect(() => {
+    request("/api/v1/account/ways", { anonymous: true }).then(
+      (ways) => setOthers(Object.values(ways).filter((way) => typeof way === "object")),
+      () => {},
+    )
+  }, [])
   const submit = async (event) => {
     event.preventDefault()
     setBusy(true)
@@ -32,6 +39,7 @@ export function SignIn({ name = "", isInDialog = false, onOther }) {
     ${problem ? html`<p class="problem" role="alert">${problem}</p>` : null}
     <div class="row"><button class="primary" disabled=${isBusy}>Sign in</button>
       ${onOther ? html`<button type="button" class="quiet" onClick=${onOther}>As somebody else</button>` : null}</div>
+    ${others.map((way) => html`<a key=${way.url} class="button" href=${`${way.url}?next=${encodeURIComponent(location.pathname + location.search)}`}>${way.title}</a>`)}
     ${isInDialog ? null : html`<p class="note">At its first start the appliance printed the name and a one-time password in its terminal or journal.
       Lost it? <code>appliance user add</code> makes an administrator.</p>`}
   </form>`
