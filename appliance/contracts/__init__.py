@@ -13,8 +13,6 @@ from appliance.contracts.accounts import (
     ApiToken,
     AuditEntry,
     Problem,
-    Session,
-    Totp,
     User,
     UserChange,
     Why,
@@ -79,6 +77,7 @@ from appliance.contracts.routes import (
     Route,
 )
 from appliance.contracts.sign_in_ways import SignInWay
+from appliance.contracts.sign_ins import Session, Totp
 from appliance.contracts.stores import (
     FlowStore,
     LoadReport,
