@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from appliance.flows import COLUMN, V4_MAPPED, FlowBatch
 from appliance.plugins.explore import caller_turns
 from appliance.query.turns import QueryTurns
 from tests.query.reference import Flow, batch_of
-from tests.web.building import NOW
+from tests.web.building import NOW, Client, settings_of, web_of
 
 BASE = "/api/v1/explore"
 NOW_MS = int(NOW) * 1000
@@ -239,6 +240,26 @@ def test_flows_when_the_cursor_is_no_cursor_then_400(client: Any, flows: Path, a
     reply = client.get(f"{BASE}/flows?after={after}")
     assert reply.status == 400
     assert reply.json["message"] == "after: expected what `next` of the page before says"
+
+
+def test_filter_when_it_names_an_exporter_or_a_list_then_their_addresses(
+    store: Any, tmp_path: Path, flows: Path
+) -> None:
+    store.records[1] = replace(store.records[1], address="192.0.2.1")
+    (tmp_path / "bad.txt").write_text("10.0.0.2\n10.0.0.4/32\n")
+    listed = settings_of(tmp_path, {"search": {"lists": {"bad": "bad.txt"}}})
+    client = Client(web_of(store, listed))
+
+    def sources(text: str) -> list[str]:
+        reply = post(client, "top", {"by": "source", "filter": text})
+        return [row["source_address"] for row in reply.json["rows"]]
+
+    assert sources("src ip in @bad") == ["10.0.0.4", "10.0.0.2"]
+    assert len(sources('exporter "Core"')) == 4
+    assert sources('not exporter "core"') == []
+    message = post(client, "top", {"filter": 'exporter "corr"'}).json["message"]
+    assert "expected the address or name of an exporter" in message
+    assert "one of @bad" in post(client, "top", {"filter": "ip @worse"}).json["message"]
 
 
 def test_fields_when_asked_then_every_dimension_with_its_text(client: Any) -> None:

@@ -10,7 +10,12 @@ from appliance import Principal, RequestError, Settings
 from appliance.flowlog.questions import DEFAULT_COLUMNS, FlowQuestion
 from appliance.plugins.explore.caller_turns import turn_of
 from appliance.plugins.explore.groups import configured_engine
-from appliance.plugins.explore.parameters import RANGE, filter_conditions, question_range
+from appliance.plugins.explore.parameters import (
+    RANGE,
+    OpenStore,
+    filter_conditions,
+    question_range,
+)
 from appliance.web.openapi import AnyKeys, OrNull
 from appliance.web.parameters import Query
 from appliance.web.times import rfc3339
@@ -32,7 +37,13 @@ EXAMPLE = {
 _CURSOR = re.compile(r"([0-9]{1,16})\.([0-9a-f]{16})\.([0-9]{1,9})")
 
 
-def flows(settings: Settings, query: Query, principal: Principal | None, zone: tzinfo) -> Any:
+def flows(
+    settings: Settings,
+    query: Query,
+    principal: Principal | None,
+    zone: tzinfo,
+    open_store: OpenStore,
+) -> Any:
     """Return single flows, newest first.
 
     Raises
@@ -48,7 +59,7 @@ def flows(settings: Settings, query: Query, principal: Principal | None, zone: t
     question = FlowQuestion(
         span[0] * 1000,
         span[1] * 1000,
-        filter_conditions(query, search),
+        filter_conditions(query, search, settings, open_store),
         query.limit(DEFAULT_PAGE),
         columns=COLUMNS,
     )
