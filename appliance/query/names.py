@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _EXPORTER = ("exporter_address_hi", "exporter_address_lo")
 _INTERFACES = ("ingress_interface", "egress_interface")
+_NUMBER = "coalesce(nullif(ingress_interface, 0), egress_interface)"
+MAX_INTERFACES = 10_000
 
 
 class LogNames(NoNames):
@@ -44,17 +46,25 @@ class LogNames(NoNames):
         """Return the application IDs (engine in the top octet, RFC 6759) of a name."""
         sql = """SELECT DISTINCT application_id FROM log WHERE application_id IS NOT NULL
             AND lower(application_name) = lower($name) ORDER BY 1"""
-        rows = self._rows(sql, name, ("application_id", "application_name"))
+        rows = self._rows(sql, {"name": name}, ("application_id", "application_name"))
         return [row["application_id"] for row in rows]
 
     def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
         """Return the interfaces of a name: address of the exporter and ifIndex."""
-        number = "coalesce(nullif(ingress_interface, 0), egress_interface)"
-        sql = f"""SELECT DISTINCT address({", ".join(_EXPORTER)}) AS exporter, {number} AS number
-            FROM log WHERE lower(interface_name) = lower($name) AND {number} IS NOT NULL
+        sql = f"""SELECT DISTINCT address({", ".join(_EXPORTER)}) AS exporter, {_NUMBER} AS number
+            FROM log WHERE lower(interface_name) = lower($name) AND {_NUMBER} IS NOT NULL
             ORDER BY ALL"""
-        rows = self._rows(sql, name, (*_EXPORTER, *_INTERFACES, "interface_name"))
+        rows = self._rows(sql, {"name": name}, (*_EXPORTER, *_INTERFACES, "interface_name"))
         return [(row["exporter"], row["number"]) for row in rows]
+
+    def interface_names(self) -> Sequence[tuple[str, str, int]]:
+        """Return interfaces that have a name: name, address of the exporter and ifIndex."""
+        exporter = f"address({', '.join(_EXPORTER)}) AS exporter"
+        sql = f"""SELECT DISTINCT interface_name AS name, {exporter}, {_NUMBER} AS number FROM log
+            WHERE interface_name <> '' AND {_NUMBER} IS NOT NULL
+            ORDER BY ALL LIMIT {MAX_INTERFACES}"""
+        rows = self._rows(sql, {}, (*_EXPORTER, *_INTERFACES, "interface_name"))
+        return [(row["name"], row["exporter"], row["number"]) for row in rows]
 
     def exporters(self, name: str) -> Sequence[str]:
         """Return the addresses of exporters of a name."""
@@ -69,8 +79,10 @@ class LogNames(NoNames):
         """Return the names of all lists."""
         return list(self._lists.files)
 
-    def _rows(self, sql: str, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-        statement = Statement(sql, {"name": name}, frozenset(columns))
+    def _rows(
+        self, sql: str, parameters: dict[str, Any], columns: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        statement = Statement(sql, parameters, frozenset(columns))
         table = self._search.run(statement, FlowQuestion(options=True), True)
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
+from appliance.errors import StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import COLUMN, V4_MAPPED, FlowBatch
 from appliance.plugins.explore import caller_turns
@@ -260,6 +263,51 @@ def test_filter_when_it_names_an_exporter_or_a_list_then_their_addresses(
     message = post(client, "top", {"filter": 'exporter "corr"'}).json["message"]
     assert "expected the address or name of an exporter" in message
     assert "one of @bad" in post(client, "top", {"filter": "ip @worse"}).json["message"]
+
+
+def suggestions(client: Any, text: str) -> dict[str, tuple[str, str]]:
+    reply = client.get(f"{BASE}/complete?text={quote(text)}")
+    assert (reply.status, reply.json["to"]) == (200, len(text))
+    return {one["text"]: (one["kind"], one["note"]) for one in reply.json["suggestions"]}
+
+
+def test_complete_when_asked_then_values_of_the_data(
+    store: Any, tmp_path: Path, flows: Path
+) -> None:
+    client = Client(
+        web_of(store, settings_of(tmp_path, {"search": {"lists": {"bad": "lists/bad.txt"}}}))
+    )
+    assert suggestions(client, "")["src ip"] == ("field", "source address or network")
+    for thread in threading.enumerate():
+        if thread.name == "names":
+            thread.join()
+    assert suggestions(client, "in if ")['"Gi0/7"'] == ("value", "192.0.2.1, 7")
+    assert suggestions(client, "app ")['"dns"'] == ("value", "")
+    exporters = suggestions(client, "exporter ")
+    assert exporters["2001:db8::2"] == ("value", "core")
+    assert exporters['"core"'] == ("value", "2001:db8::2")
+    assert suggestions(client, "ip in @b") == {"@bad": ("value", "bad.txt")}
+    assert suggestions(client, "proto tc") == {"tcp": ("value", "6")}
+    assert suggestions(client, "port htt")["http"] == ("value", "80")
+
+
+def test_complete_when_there_are_no_names_yet_then_the_rest(client: Any, store: Any) -> None:
+    store.failure = StorageError("away")
+    assert set(suggestions(client, "in if ")) == {"in"}
+    assert set(suggestions(client, "exporter ")) == {"in"}
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("text=" + "x" * 4001, "text: expected at most 4000 characters"),
+        ("text=x&cursor=-1", "cursor: expected a whole number"),
+        ("text=x&cursor=%F0%9D%9F%8F", "cursor: expected a whole number"),
+    ],
+)
+def test_complete_when_wrong_then_400(client: Any, query: str, said: str) -> None:
+    reply = client.get(f"{BASE}/complete?{query}")
+    assert (reply.status, reply.json["message"]) == (400, said)
 
 
 def test_fields_when_asked_then_every_dimension_with_its_text(client: Any) -> None:

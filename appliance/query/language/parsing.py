@@ -73,7 +73,7 @@ def parse_filter(text: str, names: FilterNames | None = None) -> Filter:
     """
     _check_bounds(text)
     try:
-        tree = _parser().parse(text)
+        tree = filter_parser().parse(text)
         result: Filter = _TreeBuilder(names or NoNames()).transform(tree)
     except UnexpectedInput as error:
         raise _syntax_error(error, text) from None
@@ -92,7 +92,8 @@ def join_filters(texts: Sequence[str], names: FilterNames | None = None) -> Filt
 
 
 @lru_cache(maxsize=1)
-def _parser() -> Any:
+def filter_parser() -> Any:
+    """Return lark's parser of the grammar."""
     grammar = Path(__file__).with_name("grammar.lark").read_text("utf-8")
     return Lark(grammar, parser="lalr", lexer="contextual", maybe_placeholders=True)
 
