@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from appliance.database_urls import DatabaseUrl
 from appliance.kept_values import HeaderColumnList, RawElementList
 from appliance.log_handlers import FACILITIES
+from appliance.query.address_lists import NamedFiles
 from appliance.server_addresses import ServerAddressList
 from appliance.setting_types import (
     AddressList,
@@ -283,6 +284,13 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         20_000_000,
         "A question over more records than this is answered from samples, with its error, unless it"
         " asks for the exact figures.",
+    ),
+    Setting(
+        "search.lists",
+        NamedFiles(),
+        {},
+        "Lists of addresses that filters name, such as ip in @bad-addresses: files with an address"
+        " or network a line, # begins a comment. They are read again when they have changed.",
     ),
     Setting(
         "samples.hour_rows",

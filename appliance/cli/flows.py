@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -16,9 +17,12 @@ from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.questions import ORDERS, FlowQuestion, column_name
 from appliance.flowlog.times import time_range
 from appliance.query.language.fields import HELP
+from appliance.stores import store_factory
 
 if TYPE_CHECKING:
+    from appliance.contracts import ExporterRecord
     from appliance.flowlog.search import FlowSearch
+    from appliance.query.language.names import FilterNames
 
 MAX_ROWS = 1_000_000
 FORMATS = ("table", "csv", "json", "parquet")
@@ -151,10 +155,9 @@ def answer(
     from appliance.flowlog.search import FlowSearch
     from appliance.query.language.duckdb import parse_conditions
     from appliance.query.language.words import filter_texts
-    from appliance.query.names import LogNames
 
     search = FlowSearch(directory, limits)
-    names = LogNames(search)
+    names = filter_names(ctx, given["directory"], search)
     texts = (*filter_texts(given.get("conditions", ()), names), *given.get("where", ()))
     conditions = parse_conditions(texts, names)
     common = {"since_ms": since_ms, "until_ms": until_ms, "conditions": conditions}
@@ -167,6 +170,25 @@ def answer(
         click.echo(f"appliance: {reason}", err=True)
     for text in search.damaged:
         click.echo(f"appliance: left out, damaged: {text}", err=True)
+
+
+def filter_names(ctx: click.Context, directory: Path | None, search: FlowSearch) -> FilterNames:
+    """Return what looks up names in filters; of a folder that is named, only those in its log."""
+    from appliance.query.address_lists import AddressLists
+    from appliance.query.names import LogNames
+
+    if directory is not None:
+        return LogNames(search)
+    app = ctx.ensure_object(Invocation).app
+
+    def exporters() -> list[ExporterRecord]:
+        opener = store_factory(app.stores, app.settings)
+        if opener is None:
+            return []
+        with closing(opener()) as store:
+            return list(store.exporters())
+
+    return LogNames(search, exporters, AddressLists(app.settings["search.lists"]))
 
 
 def where_and_how(ctx: click.Context, given: dict[str, Any]) -> tuple[Path, QueryLimits]:

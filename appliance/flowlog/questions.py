@@ -37,20 +37,6 @@ ORDERS = {
     "packets": "packet_delta_count DESC",
     "duration": "flow_end_milliseconds - flow_start_milliseconds DESC",
 }
-PAGES = "pages"
-"""The order of `newest`, and the same at each call: what differs in a column has its place."""
-
-_PAGES_ORDER = ", ".join(
-    [
-        "collection_time_milliseconds DESC",
-        *("exporter_address_hi", "exporter_address_lo", "flow_start_milliseconds"),
-        *("source_address_hi", "source_address_lo", "source_transport_port"),
-        *("destination_address_hi", "destination_address_lo", "destination_transport_port"),
-        *("octet_delta_count", "packet_delta_count", "protocol_identifier"),
-        *("ingress_interface", "egress_interface", "flow_end_milliseconds"),
-    ]
-)
-
 DEFAULT_COLUMNS = (
     "collection_time_milliseconds",
     "exporter_address",
@@ -82,7 +68,7 @@ class FlowQuestion:
     limit
         Most rows; None for all.
     order
-        A key of `ORDERS`, `PAGES`, or None for any.
+        A key of `ORDERS`, or None for any.
     options
         Options records instead of flows and events.
     columns
@@ -97,6 +83,10 @@ class FlowQuestion:
     options: bool = False
     columns: tuple[str, ...] = DEFAULT_COLUMNS
 
+    def condition_columns(self) -> set[str]:
+        """Return the columns that the conditions look at."""
+        return condition_columns(self.conditions)
+
 
 class Statement(NamedTuple):
     """SQL over `log`, its named parameters, and the columns of the log that it reads."""
@@ -108,15 +98,15 @@ class Statement(NamedTuple):
 
 def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> Statement:
     """Return the statement that lists records."""
-    if question.order not in (None, PAGES, *ORDERS):
+    if question.order is not None and question.order not in ORDERS:
         raise InvalidQueryError(f"cannot order by {question.order!r}, expected {', '.join(ORDERS)}")
     shown = question.columns or shown_columns(question.options, octets)
-    stored = frozenset(name for item in shown for name in _stored(item))
-    order = _PAGES_ORDER if question.order == PAGES else ORDERS.get(question.order or "")
+    stored = frozenset(name for item in shown for name in stored_names(item))
+    order = ORDERS.get(question.order or "")
     reads = stored | condition_columns(question.conditions) | {COLLECTION_TIME}
     if order:
         reads |= {name for name in COLUMN if name in order}
-    inner, parameters = _matching(question, reads)
+    inner, parameters = matching(question, reads)
     projection = ", ".join(printed(item) for item in shown)
     sql = f"SELECT {projection} FROM (SELECT * FROM ({inner})"
     if order:
@@ -127,7 +117,8 @@ def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> State
     return Statement(sql + ")", parameters, frozenset(reads))
 
 
-def _matching(question: FlowQuestion, reads: Iterable[str]) -> tuple[str, dict[str, Any]]:
+def matching(question: FlowQuestion, reads: Iterable[str]) -> tuple[str, dict[str, Any]]:
+    """Return the SELECT of these columns of the records that match, and its parameters."""
     columns = ", ".join(_read(name) for name in sorted(reads))
     parameters: dict[str, Any] = {}
     time = ""
@@ -157,7 +148,7 @@ def shown_columns(options: bool, octets: Iterable[str]) -> tuple[str, ...]:
     return (*folded, *sorted(octets))
 
 
-def _stored(item: str) -> tuple[str, ...]:
+def stored_names(item: str) -> tuple[str, ...]:
     """Return the columns of the log behind something shown."""
     if item in ADDRESSES:
         return (f"{item}_hi", f"{item}_lo")
@@ -188,5 +179,5 @@ def column_name(text: str) -> str:
         There is none.
     """
     name = ALIASES.get(text, text)
-    _stored(name)
+    stored_names(name)
     return name

@@ -1,49 +1,88 @@
-"""Names in filters: of applications and interfaces, as options records of the log tell them."""
+"""Names in filters: of applications and interfaces, as options records of the log tell them, of
+exporters, as the store has them, and of lists of addresses."""
 
 # ruff: noqa: S608 - names in the SQL come from our own tables, values are parameters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from appliance.flowlog.questions import FlowQuestion, Statement
+from appliance.query.address_lists import AddressLists, AddressRange
 from appliance.query.language.names import NoNames
 
 if TYPE_CHECKING:
+    from appliance.contracts import ExporterRecord
     from appliance.flowlog.search import FlowSearch
 
 _EXPORTER = ("exporter_address_hi", "exporter_address_lo")
 _INTERFACES = ("ingress_interface", "egress_interface")
+_NUMBER = "coalesce(nullif(ingress_interface, 0), egress_interface)"
+MAX_INTERFACES = 10_000
 
 
 class LogNames(NoNames):
     """Looks up names in one flow log, of any time; upper and lower case are the same.
 
-    Names of exporters and lists are not known yet.
+    Parameters
+    ----------
+    exporters
+        Returns the exporters that a store knows.
+    lists
+        Of addresses.
     """
 
-    def __init__(self, search: FlowSearch) -> None:
-        self._search = search
+    def __init__(
+        self,
+        search: FlowSearch,
+        exporters: Callable[[], Iterable[ExporterRecord]] = tuple,
+        lists: AddressLists | None = None,
+    ) -> None:
+        self._search, self._exporters = search, exporters
+        self._lists = lists or AddressLists({})
 
     def applications(self, name: str) -> Sequence[int]:
         """Return the application IDs (engine in the top octet, RFC 6759) of a name."""
         sql = """SELECT DISTINCT application_id FROM log WHERE application_id IS NOT NULL
             AND lower(application_name) = lower($name) ORDER BY 1"""
-        rows = self._rows(sql, name, ("application_id", "application_name"))
+        rows = self._rows(sql, {"name": name}, ("application_id", "application_name"))
         return [row["application_id"] for row in rows]
 
     def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
         """Return the interfaces of a name: address of the exporter and ifIndex."""
-        number = "coalesce(nullif(ingress_interface, 0), egress_interface)"
-        sql = f"""SELECT DISTINCT address({", ".join(_EXPORTER)}) AS exporter, {number} AS number
-            FROM log WHERE lower(interface_name) = lower($name) AND {number} IS NOT NULL
+        sql = f"""SELECT DISTINCT address({", ".join(_EXPORTER)}) AS exporter, {_NUMBER} AS number
+            FROM log WHERE lower(interface_name) = lower($name) AND {_NUMBER} IS NOT NULL
             ORDER BY ALL"""
-        rows = self._rows(sql, name, (*_EXPORTER, *_INTERFACES, "interface_name"))
+        rows = self._rows(sql, {"name": name}, (*_EXPORTER, *_INTERFACES, "interface_name"))
         return [(row["exporter"], row["number"]) for row in rows]
 
-    def _rows(self, sql: str, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-        statement = Statement(sql, {"name": name}, frozenset(columns))
+    def interface_names(self) -> Sequence[tuple[str, str, int]]:
+        """Return interfaces that have a name: name, address of the exporter and ifIndex."""
+        exporter = f"address({', '.join(_EXPORTER)}) AS exporter"
+        sql = f"""SELECT DISTINCT interface_name AS name, {exporter}, {_NUMBER} AS number FROM log
+            WHERE interface_name <> '' AND {_NUMBER} IS NOT NULL
+            ORDER BY ALL LIMIT {MAX_INTERFACES}"""
+        rows = self._rows(sql, {}, (*_EXPORTER, *_INTERFACES, "interface_name"))
+        return [(row["name"], row["exporter"], row["number"]) for row in rows]
+
+    def exporters(self, name: str) -> Sequence[str]:
+        """Return the addresses of exporters of a name."""
+        same = name.casefold()
+        return [one.address for one in self._exporters() if one.name.casefold() == same]
+
+    def networks(self, name: str) -> Sequence[AddressRange] | None:
+        """Return the addresses and networks in a list, None where there is no such list."""
+        return self._lists.ranges(name)
+
+    def lists(self) -> Sequence[str]:
+        """Return the names of all lists."""
+        return list(self._lists.files)
+
+    def _rows(
+        self, sql: str, parameters: dict[str, Any], columns: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        statement = Statement(sql, parameters, frozenset(columns))
         table = self._search.run(statement, FlowQuestion(options=True), True)
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows

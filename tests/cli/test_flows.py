@@ -125,6 +125,25 @@ def test_flows_when_wrong_then_one_sentence_and_a_code(
     assert captured.out == ""
 
 
+def test_flows_when_a_list_of_the_settings_is_named_then_only_its_addresses(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = directory.parent
+    (folder / "appliance.yml").write_text(
+        "data_directory: .\nsearch:\n  lists: {bad-addresses: bad.txt}\n"
+    )
+    (folder / "bad.txt").write_text("10.0.0.3 # seen in May\n10.0.0.16/30\n")
+    conf = ("-confPath", f"{folder}/")
+    assert run(*conf, "flows", "ip in @bad-addresses", "--format", "json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    sources = [json.loads(line)["source_address"] for line in lines]
+    assert sources == [f"10.0.0.{n}" for n in (19, 18, 17, 16, 3)]
+    assert run(*conf, "flows", "ip in @bad") == 2
+    assert "one of @bad-addresses" in capsys.readouterr().err
+    assert run(*conf, "flows", 'exporter "core"') == 2
+    assert "expected the address or name of an exporter" in capsys.readouterr().err
+
+
 def test_flows_help_when_asked_then_explains_conditions(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

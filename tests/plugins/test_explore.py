@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import numpy as np
 import pytest
 
+from appliance.errors import StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
+from appliance.flows import COLUMN, V4_MAPPED, FlowBatch
 from appliance.plugins.explore import caller_turns
 from appliance.query.turns import QueryTurns
 from tests.query.reference import Flow, batch_of
-from tests.web.building import NOW
+from tests.web.building import NOW, Client, settings_of, web_of
 
 BASE = "/api/v1/explore"
 NOW_MS = int(NOW) * 1000
@@ -27,14 +33,31 @@ def flows(settings: Any) -> Path:
     start = NOW_MS // 60_000 * 60_000 - 30 * 60_000
     for minute in range(30):
         at = start + minute * 60_000
-        writer.append(
-            batch_of(
-                [Flow(n, 9, 40000, 443, n * 600, at, at + 1000, at + 1000) for n in range(1, 5)]
-            )
+        batch = batch_of(
+            [Flow(n, 9, 40000, 443, n * 600, at, at + 1000, at + 1000) for n in range(1, 5)]
         )
+        batch.columns["application_id"] = np.full(4, 13 << 56 | 80, "u8")
+        batch.columns["ingress_interface"] = np.full(4, 7, "u4")
+        writer.append(batch)
+    writer.append(option_names())
     writer.flush({}, NOW_MS)
     writer.close(NOW_MS)
     return log
+
+
+def option_names() -> FlowBatch:
+    """Return what 192.0.2.1 says of application 13:80 and interface 7."""
+    values = {
+        "exporter_address_lo": V4_MAPPED | 0xC0000201,
+        "application_id": [13 << 56 | 80, 0],
+        "application_name": ["web", ""],
+        "ingress_interface": [0, 7],
+        "interface_name": ["", "Gi0/7"],
+        "interface_description": ["", "to the = world"],
+        "collection_time_milliseconds": NOW_MS - 3_600_000,
+    }
+    columns = {name: np.full(2, value, COLUMN[name].dtype) for name, value in values.items()}
+    return FlowBatch(2, {"exporter_address_hi": np.zeros(2, "u8"), **columns}, options=True)
 
 
 def test_top_when_asked_then_rows_rest_total_and_where_they_come_from(
@@ -179,6 +202,112 @@ def test_post_when_described_then_with_the_parameters_of_the_get(client: Any) ->
         assert list(content["properties"]) == [one["name"] for one in get["parameters"]]
         assert not posted["x-changes"]
         assert posted["responses"]["200"] == get["responses"]["200"]
+
+
+def test_flows_when_asked_then_newest_first_with_times_and_names(client: Any, flows: Path) -> None:
+    reply = client.get(f"{BASE}/flows?limit=1&filter=app%20web%20and%20src%20ip%2010.0.0.3")
+    (flow,) = reply.json["flows"]
+    assert flow["source_address"] == "10.0.0.3"
+    assert flow["collection_time_milliseconds"] == "2021-06-15T11:45:01Z"
+    assert flow["application_id"] == 13 << 56 | 80
+    assert (flow["application_name"], flow["interface_name"]) == ("web", "Gi0/7")
+    assert reply.json["left_out"] == []
+
+
+def test_flows_when_read_page_by_page_then_each_once_though_more_come_in(
+    client: Any, flows: Path
+) -> None:
+    seen, after = [], ""
+    for n_pages in range(100):
+        answer = client.get(f"{BASE}/flows?limit=7{after}").json
+        seen += [
+            (flow["collection_time_milliseconds"], flow["source_address"])
+            for flow in answer["flows"]
+        ]
+        if answer["next"] is None:
+            break
+        after = f"&after={answer['next']}"
+        writer = FlowLogWriter(flows, FlowLogLimits(minimum_free_octets=0))
+        writer.start()
+        writer.append(batch_of([Flow(9, n_pages, 1, 2, 3, NOW_MS, NOW_MS, NOW_MS)]))
+        writer.close(NOW_MS)
+    assert len(seen) == len(set(seen)) == 120
+    assert [moment for moment, _ in seen] == sorted((m for m, _ in seen), reverse=True)
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["x", "", "1", "1.2.3", "9" * 30, "1640995200000.9f86d081884c7d6.1", "1.9f86d081884c7d65.1%00"],
+)
+def test_flows_when_the_cursor_is_no_cursor_then_400(client: Any, flows: Path, after: str) -> None:
+    reply = client.get(f"{BASE}/flows?after={after}")
+    assert reply.status == 400
+    assert reply.json["message"] == "after: expected what `next` of the page before says"
+
+
+def test_filter_when_it_names_an_exporter_or_a_list_then_their_addresses(
+    store: Any, tmp_path: Path, flows: Path
+) -> None:
+    store.records[1] = replace(store.records[1], address="192.0.2.1")
+    (tmp_path / "bad.txt").write_text("10.0.0.2\n10.0.0.4/32\n")
+    listed = settings_of(tmp_path, {"search": {"lists": {"bad": "bad.txt"}}})
+    client = Client(web_of(store, listed))
+
+    def sources(text: str) -> list[str]:
+        reply = post(client, "top", {"by": "source", "filter": text})
+        return [row["source_address"] for row in reply.json["rows"]]
+
+    assert sources("src ip in @bad") == ["10.0.0.4", "10.0.0.2"]
+    assert len(sources('exporter "Core"')) == 4
+    assert sources('not exporter "core"') == []
+    message = post(client, "top", {"filter": 'exporter "corr"'}).json["message"]
+    assert "expected the address or name of an exporter" in message
+    assert "one of @bad" in post(client, "top", {"filter": "ip @worse"}).json["message"]
+
+
+def suggestions(client: Any, text: str) -> dict[str, tuple[str, str]]:
+    reply = client.get(f"{BASE}/complete?text={quote(text)}")
+    assert (reply.status, reply.json["to"]) == (200, len(text))
+    return {one["text"]: (one["kind"], one["note"]) for one in reply.json["suggestions"]}
+
+
+def test_complete_when_asked_then_values_of_the_data(
+    store: Any, tmp_path: Path, flows: Path
+) -> None:
+    client = Client(
+        web_of(store, settings_of(tmp_path, {"search": {"lists": {"bad": "lists/bad.txt"}}}))
+    )
+    assert suggestions(client, "")["src ip"] == ("field", "source address or network")
+    for thread in threading.enumerate():
+        if thread.name == "names":
+            thread.join()
+    assert suggestions(client, "in if ")['"Gi0/7"'] == ("value", "192.0.2.1, 7")
+    assert suggestions(client, "app ")['"dns"'] == ("value", "")
+    exporters = suggestions(client, "exporter ")
+    assert exporters["2001:db8::2"] == ("value", "core")
+    assert exporters['"core"'] == ("value", "2001:db8::2")
+    assert suggestions(client, "ip in @b") == {"@bad": ("value", "bad.txt")}
+    assert suggestions(client, "proto tc") == {"tcp": ("value", "6")}
+    assert suggestions(client, "port htt")["http"] == ("value", "80")
+
+
+def test_complete_when_there_are_no_names_yet_then_the_rest(client: Any, store: Any) -> None:
+    store.failure = StorageError("away")
+    assert set(suggestions(client, "in if ")) == {"in"}
+    assert set(suggestions(client, "exporter ")) == {"in"}
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("text=" + "x" * 4001, "text: expected at most 4000 characters"),
+        ("text=x&cursor=-1", "cursor: expected a whole number"),
+        ("text=x&cursor=%F0%9D%9F%8F", "cursor: expected a whole number"),
+    ],
+)
+def test_complete_when_wrong_then_400(client: Any, query: str, said: str) -> None:
+    reply = client.get(f"{BASE}/complete?{query}")
+    assert (reply.status, reply.json["message"]) == (400, said)
 
 
 def test_fields_when_asked_then_every_dimension_with_its_text(client: Any) -> None:

@@ -1,16 +1,22 @@
-"""`/api/v1/explore/complete`: what may come next in a filter, with values from the data."""
+"""`/api/v1/explore/complete`: what may come next in a filter, with values from the data.
+
+Names that take long to read are read in the background while somebody types, and kept for a minute.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from appliance import RequestError, Settings
 from appliance.collector.exporter_rows import exporter_rows
 from appliance.collector.status import read_status
-from appliance.contracts import FlowStore, Selection
+from appliance.contracts import Selection
 from appliance.errors import ApplianceError, StorageError
-from appliance.query.language.completion import MAX_SUGGESTIONS, complete
+from appliance.plugins.explore.groups import configured_engine
+from appliance.plugins.explore.parameters import OpenStore
 from appliance.web.parameters import Query
 
 MAX_TEXT = 4000
@@ -22,34 +28,99 @@ EXAMPLE = {
     "to": 7,
     "suggestions": [{"text": "tcp", "kind": "value", "note": "6"}],
 }
+KEPT_SECONDS = 60.0
+PATIENCE_SECONDS = 0.02
+"""So long a completion waits for names that nobody has read yet."""
+
+Pairs = Iterable[tuple[str, str]]
 
 
-def completion(
-    settings: Settings, query: Query, open_store: Callable[[], FlowStore]
-) -> dict[str, Any]:
+class KeptNames:
+    """Names from the data, read by a thread of their own when they are old."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._names: list[tuple[str, str]] = []
+        self._due = 0.0
+
+    def refresh(self, read: Callable[[], Pairs]) -> None:
+        """Begin to read, where that is due.
+
+        Parameters
+        ----------
+        read
+            Returns texts and notes; names that cannot be read are none.
+        """
+        with self._lock:
+            if self._thread is None and time.monotonic() >= self._due:
+                self._thread = threading.Thread(
+                    target=self._fill, args=(read,), daemon=True, name="names"
+                )
+                self._thread.start()
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return the names; those of before, or none, where reading takes long."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(PATIENCE_SECONDS)
+        return self._names
+
+    def _fill(self, read: Callable[[], Pairs]) -> None:
+        try:
+            self._names = list(read())
+        except ApplianceError:
+            # There is no log or database yet; whoever asks for flows is told.
+            pass
+        finally:
+            with self._lock:
+                self._due, self._thread = time.monotonic() + KEPT_SECONDS, None
+
+
+_kept: dict[tuple[str, str], KeptNames] = {}
+"""By data directory and kind. Of this process, which has one web server."""
+
+
+def completion(settings: Settings, query: Query, open_store: OpenStore) -> dict[str, Any]:
     """Return what may take the place of the word at the cursor."""
+    from appliance.query.language.completion import complete
+
     text = query.verbatim("text") or ""
     if len(text) > MAX_TEXT:
         raise RequestError(400, f"text: expected at most {MAX_TEXT} characters")
     place = query.text("cursor") or str(len(text))
     if not (place.isascii() and place.isdecimal() and len(place) < 6):
         raise RequestError(400, "cursor: expected a whole number")
-    values = {
+    values: Mapping[str, Callable[[], Pairs]] = {
         "exporter": lambda: _exporters(settings, open_store),
-        "app": lambda: _applications(open_store, query.now),
-        "application": lambda: _applications(open_store, query.now),
+        "application": _kept_names(
+            "application", settings, lambda: _applications(open_store, query.now)
+        ),
+        "interface": _kept_names("interface", settings, lambda: _interfaces(settings)),
+        "list": lambda: (
+            (f"@{name}", path.name) for name, path in settings["search.lists"].items()
+        ),
     }
-    found = complete(text, int(place), values)
+    answer = complete(text, int(place), values)
     return {
-        "from": found.start,
-        "to": found.end,
-        "suggestions": [one._asdict() for one in found.suggestions],
+        "from": answer.start,
+        "to": answer.end,
+        "suggestions": [one._asdict() for one in answer.suggestions],
     }
 
 
-def _exporters(
-    settings: Settings, open_store: Callable[[], FlowStore]
-) -> Iterator[tuple[str, str]]:
+def _kept_names(
+    kind: str, settings: Settings, read: Callable[[], Pairs]
+) -> Callable[[], list[tuple[str, str]]]:
+    """Return what returns names of a kind; they are read while the field is still being typed."""
+    kept = _kept.setdefault((str(settings["data_directory"]), kind), KeptNames())
+    kept.refresh(read)
+    return kept.names
+
+
+def _exporters(settings: Settings, open_store: OpenStore) -> Iterator[tuple[str, str]]:
+    from appliance.query.language.completion import quoted
+
     names: dict[str, str] = {}
     try:
         names = {record.address: record.name for record in open_store().exporters()}
@@ -60,13 +131,25 @@ def _exporters(
     addresses = dict.fromkeys([*names, *(row.exporter for row in exporter_rows(status, settings))])
     for address in addresses:
         yield address, names.get(address, "")
+    for address, name in names.items():
+        if name and '"' not in name:
+            yield quoted(name), address
 
 
-def _applications(open_store: Callable[[], FlowStore], now: float) -> list[tuple[str, str]]:
-    """Return the largest applications of the last day by name."""
+def _applications(open_store: OpenStore, now: float) -> Iterator[tuple[str, str]]:
+    """Yield the largest applications of the last day by name."""
+    from appliance.query.language.completion import MAX_SUGGESTIONS, quoted
+
     selection = Selection(since=int(now) - DAY_SECONDS)
-    try:
-        rows = open_store().top("application", selection, limit=MAX_SUGGESTIONS).rows
-    except ApplianceError:
-        return []
-    return [(f'"{row.key}"', "") for row in rows if row.key and '"' not in row.key]
+    for row in open_store().top("application", selection, limit=MAX_SUGGESTIONS).rows:
+        if row.key and '"' not in row.key:
+            yield quoted(row.key), ""
+
+
+def _interfaces(settings: Settings) -> Iterator[tuple[str, str]]:
+    from appliance.query.language.completion import quoted
+    from appliance.query.names import LogNames
+
+    for name, exporter, number in LogNames(configured_engine(settings).search).interface_names():
+        if '"' not in name:
+            yield quoted(name), f"{exporter}, {number}"

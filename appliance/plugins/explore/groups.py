@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from appliance import Principal, Settings
 from appliance.plugins.explore.caller_turns import turn_of
 from appliance.plugins.explore.parameters import (
+    OpenStore,
     filter_conditions,
     listed_names,
     question_range,
@@ -19,6 +20,7 @@ from appliance.web.parameters import Query
 from appliance.web.times import rfc3339
 
 if TYPE_CHECKING:
+    from appliance.flowlog.conditions import Condition
     from appliance.query.engine import QueryEngine
 
 DEFAULT_LIMIT = 10
@@ -59,13 +61,19 @@ SERIES_EXAMPLE = {
 }
 
 
-def top(settings: Settings, query: Query, principal: Principal | None, zone: tzinfo) -> Any:
+def top(
+    settings: Settings,
+    query: Query,
+    principal: Principal | None,
+    zone: tzinfo,
+    open_store: OpenStore,
+) -> Any:
     """Return the largest groups of flows."""
     span = question_range(query)
     engine = configured_engine(settings)
     question = _question(
         query,
-        engine,
+        filter_conditions(query, engine.search, settings, open_store),
         span,
         measures=listed_names(query, "measures"),
         limit=query.limit(DEFAULT_LIMIT),
@@ -81,12 +89,20 @@ def top(settings: Settings, query: Query, principal: Principal | None, zone: tzi
     }
 
 
-def series(settings: Settings, query: Query, principal: Principal | None, zone: tzinfo) -> Any:
+def series(
+    settings: Settings,
+    query: Query,
+    principal: Principal | None,
+    zone: tzinfo,
+    open_store: OpenStore,
+) -> Any:
     """Return traffic over time of the largest groups, and of the rest together."""
     span = question_range(query)
     limit = min(query.limit(DEFAULT_LIMIT) or DEFAULT_LIMIT, MAX_SERIES)
     engine = configured_engine(settings)
-    question = _question(query, engine, span, step_ms=question_step_ms(query, span), limit=limit)
+    conditions = filter_conditions(query, engine.search, settings, open_store)
+    step_ms = question_step_ms(query, span)
+    question = _question(query, conditions, span, step_ms=step_ms, limit=limit)
     with turn_of(principal):
         answer = engine.series(question, int(query.now * 1000))
     return {
@@ -105,11 +121,13 @@ def configured_engine(settings: Settings) -> QueryEngine:
     return engine_from_settings(settings)
 
 
-def _question(query: Query, engine: QueryEngine, span: tuple[int, int], **more: Any) -> Question:
+def _question(
+    query: Query, conditions: tuple[Condition, ...], span: tuple[int, int], **more: Any
+) -> Question:
     return Question(
         listed_names(query, "by"),
         order=query.text("order") or "octets",
-        conditions=filter_conditions(query, engine.search),
+        conditions=conditions,
         since_ms=span[0] * 1000,
         until_ms=span[1] * 1000,
         raw=query.flag("raw"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from appliance import Principal, RequestError, Settings
+from appliance.contracts import FlowStore
 from appliance.query.question import DISTINCT, MAX_BINS, MAX_DIMENSIONS, MEANS, SUMS
 from appliance.query.steps import fitting_step_ms
 from appliance.web.bodies import FORM, JSON, Body
@@ -63,7 +64,8 @@ RANGE = ("from", "to", "last")
 LISTS = ("by", "measures")
 """Of names between commas; in JSON an array of names, too."""
 
-Handler = Callable[[Settings, Query, Principal | None, tzinfo], object]
+OpenStore = Callable[[], FlowStore]
+Handler = Callable[[Settings, Query, Principal | None, tzinfo, OpenStore], object]
 
 
 def from_body(handler: Handler, names: Sequence[str]) -> Callable[..., object]:
@@ -71,13 +73,19 @@ def from_body(handler: Handler, names: Sequence[str]) -> Callable[..., object]:
     flags = [name for name in names if PARAMETERS[name][0]["type"] == "boolean"]
 
     def posted(
-        settings: Settings, body: Body, principal: Principal | None, zone: tzinfo, now: float
+        settings: Settings,
+        body: Body,
+        principal: Principal | None,
+        zone: tzinfo,
+        now: float,
+        open_store: OpenStore,
     ) -> object:
         values = body.values(names, flags=flags)
         joined = {
             name: [",".join(texts)] if name in LISTS else texts for name, texts in values.items()
         }
-        return handler(settings, Query(urlencode(joined, doseq=True), now, zone), principal, zone)
+        query = Query(urlencode(joined, doseq=True), now, zone)
+        return handler(settings, query, principal, zone, open_store)
 
     posted.__doc__ = handler.__doc__
     return posted
@@ -146,9 +154,14 @@ def question_step_ms(query: Query, span: tuple[int, int]) -> int:
     return interval.seconds * 1000
 
 
-def filter_conditions(query: Query, search: FlowSearch) -> tuple[Condition, ...]:
+def filter_conditions(
+    query: Query, search: FlowSearch, settings: Settings, open_store: OpenStore
+) -> tuple[Condition, ...]:
     """Return the conditions of the parameter `filter`."""
+    from appliance.query.address_lists import AddressLists
     from appliance.query.language.duckdb import parse_conditions
     from appliance.query.names import LogNames
 
-    return parse_conditions([query.text("filter") or ""], LogNames(search))
+    lists = AddressLists(settings["search.lists"])
+    names = LogNames(search, lambda: open_store().exporters(), lists)
+    return parse_conditions([query.text("filter") or ""], names)

@@ -1,12 +1,18 @@
-"""What may come next in a filter: fields, words between conditions, values of a field."""
+"""What may come next in a filter: what the grammar takes there, and values that fit the field."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from appliance.query.language.fields import FLAGS, PROTOCOLS, SERVICES, WORDS
+from lark import Token
+from lark.exceptions import UnexpectedInput
+
+from appliance.flowlog.conditions import ADDRESSES
+from appliance.flows import COLUMN
+from appliance.query.language.fields import FLAGS, WORDS, Field, field_names, find_field
+from appliance.query.language.parsing import filter_parser
 
 MAX_SUGGESTIONS = 50
 
@@ -45,16 +51,26 @@ FIELD_NOTES: Mapping[str, str] = {
     "next ip": "next hop",
     "kind": "flow or event",
 }
-"""The fields that are offered, with what they are."""
+"""The fields that are offered first, with what they are."""
 
-_COMPARED = frozenset({"bytes", "packets", "flows", "duration", "bps", "pps", "bpp"})
-_NUMBERED = frozenset({"as", "vlan", "dscp", "tos", "icmp-type", "mask", "tcp_flags"})
-_ADDRESSED = frozenset({"ip", "host", "net"})
-_WORD = re.compile(r'"[^"]*$|[^\s()\[\],=<>!]*$')
-_TOKEN = re.compile(r'"[^"]*"?|[\w./:-]+|[=<>!]+|\S')
+_COMPARED = frozenset(
+    {"octet_delta_count", "packet_delta_count", "delta_flow_count", "duration", "bps", "pps", "bpp"}
+)
+_FLAG_NOTES = {
+    "S": "SYN", "A": "ACK", "F": "FIN", "R": "RST", "P": "PSH", "U": "URG", "E": "ECE", "C": "CWR",
+}  # fmt: skip
+_USUAL = frozenset({"tcp", "udp", "icmp", "icmpv6", "gre", "esp"})
+_SIDES = r"(?:src|source|dst|destination)"
+_DIRECTION = re.compile(
+    rf"(?<![\w-])({_SIDES}\s+(?:or|and)\s+{_SIDES}|{_SIDES}|in|out|input|output|next|router)\s+\Z",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r'[^\s()\[\],=<>!~&|"#]*\Z')
+_QUOTED_OR_COMMENT = re.compile(r'"[^"\n]*"|(#[^\n]*\Z)|#[^\n]*|("[^"\n]*\Z)')
 
 Values = Mapping[str, Callable[[], Iterable[tuple[str, str]]]]
-"""By the last word of a field: returns values from the data and a note on each."""
+"""By what they are (`application`, `exporter`, `interface`, `list`): returns texts that stand in
+filters, and a note on each."""
 
 
 class Suggestion(NamedTuple):
@@ -73,6 +89,13 @@ class Completion(NamedTuple):
     suggestions: Sequence[Suggestion]
 
 
+class _Place(NamedTuple):
+    """What is before a word: the tokens, and the terminals that the grammar takes next."""
+
+    tokens: Sequence[Token]
+    terminals: frozenset[str]
+
+
 def complete(text: str, cursor: int, values: Values | None = None) -> Completion:
     """Return what may come next.
 
@@ -81,62 +104,126 @@ def complete(text: str, cursor: int, values: Values | None = None) -> Completion
     cursor
         Place in `text`, from 0; what is behind it is left alone.
     values
-        Where values of fields come from, such as `exporter`; none are offered without.
+        Where values of fields come from; none from the data are offered without.
     """
     cursor = max(0, min(cursor, len(text)))
     before = text[:cursor]
-    match = _WORD.search(before)
-    start = match.start() if match else cursor
-    begun = before[start:]
-    tokens = _TOKEN.findall(before[:start])
-    found = [one for one in _offers(tokens, values or {}) if _fits(one, begun)]
-    return Completion(start, cursor, found[:MAX_SUGGESTIONS])
+    start = _word_start(before)
+    if start is None:
+        return Completion(cursor, cursor, ())
+    begun, before = before[start:].lower().lstrip('"'), before[:start]
+    offers = [*_directed_fields(before), *_offers(_place(before), begun, values or {})]
+    fitting = [one for one in dict.fromkeys(offers) if _fits(one, begun)]
+    fitting.sort(key=lambda one: (one.kind == "word", not _starts(one, begun)))
+    n_words = sum(one.kind == "word" for one in fitting)
+    most = max(MAX_SUGGESTIONS - n_words, 0)
+    shown = [*fitting[: len(fitting) - n_words][:most], *fitting[len(fitting) - n_words :]]
+    return Completion(start, cursor, shown)
 
 
-def _offers(tokens: Sequence[str], values: Values) -> list[Suggestion]:
-    last = tokens[-1].lower() if tokens else ""
-    if not last or last in ("and", "or", "not", "(", "&&", "||", "!"):
-        words = [] if last == "not" else [Suggestion("not", "word", "the opposite")]
-        return [*(Suggestion(name, "field", note) for name, note in FIELD_NOTES.items()), *words]
-    if last in ("src", "dst", "source", "destination", "in", "out"):
-        side = {"source": "src", "destination": "dst"}.get(last, last)
-        return [
-            Suggestion(name.partition(" ")[2], "field", note)
-            for name, note in FIELD_NOTES.items()
-            if name.startswith(f"{side} ")
-        ]
-    if (offers := _values_of(tokens, values)) is not None:
-        return offers
-    return [Suggestion(word, "word") for word in ("and", "or")]
+def quoted(name: str) -> str:
+    """Return a name as it stands in a filter."""
+    return f'"{name}"'
 
 
-def _values_of(tokens: Sequence[str], values: Values) -> list[Suggestion] | None:
-    """Return values where one must come, None where a condition is complete."""
-    last = tokens[-1].lower()
-    compares = last in ("=", "!=", "<", "<=", ">", ">=", "in", "[", ",")
-    field = next((token.lower() for token in reversed(tokens) if token.isidentifier()), "")
-    if not compares and last != field and last not in FIELD_NOTES:
+def _word_start(before: str) -> int | None:
+    """Return where the word at the end begins; None within a comment."""
+    for match in _QUOTED_OR_COMMENT.finditer(before):
+        if match[1] is not None:
+            return None
+        if match[2] is not None:
+            return match.start()
+    word = _WORD.search(before)
+    return word.start() if word else len(before)
+
+
+def _place(before: str) -> _Place:
+    """Return what the grammar takes behind a text; nothing where the text is wrong already."""
+    parser = filter_parser().parse_interactive(before)
+    try:
+        tokens = list(parser.exhaust_lexer())
+    except (UnexpectedInput, UnicodeError):
+        return _Place((), frozenset())
+    return _Place(tokens, frozenset(parser.accepts()))
+
+
+def _directed_fields(before: str) -> Iterator[Suggestion]:
+    """Yield the fields behind `src`, `in` and the like, which the grammar takes only with one."""
+    match = _DIRECTION.search(before)
+    if match is None or "DIRECTION" not in _place(before[: match.start()]).terminals:
+        return
+    side = re.split(r"\s+", match[1].lower())[-1]
+    for name in field_names():
+        if " " not in name and find_field(side, name) is not None:
+            short = {"source": "src", "destination": "dst", "input": "in", "output": "out"}
+            yield Suggestion(name, "field", FIELD_NOTES.get(f"{short.get(side, side)} {name}", ""))
+
+
+def _offers(place: _Place, begun: str, values: Values) -> Iterator[Suggestion]:
+    terminals = place.terminals
+    if "FIELD" in terminals:
+        yield from (Suggestion(name, "field", note) for name, note in FIELD_NOTES.items())
+        if begun:
+            names = dict.fromkeys([*field_names(), *COLUMN])
+            yield from (Suggestion(name, "field", _doc(name)) for name in names)
+    if "VALUE" in terminals and (field := _field(place.tokens)) is not None:
+        signs = [Suggestion(sign, "word") for sign in (">", "<", ">=", "<=", "=")]
+        if "OPERATOR" in terminals and field.columns[0] in _COMPARED:
+            yield from signs
+        yield from _values(field, values)
+        if "OPERATOR" in terminals:
+            yield Suggestion("in", "word", "a list follows")
+            if place.tokens[-1].lower() == "ip":
+                yield Suggestion("version", "field", FIELD_NOTES["ip version"])
+    for terminal, word, note in (
+        ("NOT", "not", "the opposite"),
+        ("_AND", "and", ""),
+        ("_OR", "or", ""),
+        ("RSQB", "]", "the end of the list"),
+        ("RPAR", ")", ""),
+    ):
+        if terminal in terminals:
+            yield Suggestion(word, "word", note)
+
+
+def _doc(name: str) -> str:
+    return FIELD_NOTES.get(name) or (COLUMN[name].doc if name in COLUMN else "")
+
+
+def _field(tokens: Sequence[Token]) -> Field | None:
+    """Return the field whose values come next."""
+    places = [place for place, token in enumerate(tokens) if token.type == "FIELD"]
+    if not places:
         return None
-    if last in _COMPARED:
-        return [Suggestion(sign, "word") for sign in (">", "<", ">=", "<=", "=")]
-    if field in values:
-        return [Suggestion(value, "value", note) for value, note in values[field]()]
-    names: Mapping[str, int] = {
-        "proto": PROTOCOLS,
-        "protocol": PROTOCOLS,
-        "port": SERVICES,
-        "flags": {name: bit for name, bit in FLAGS.items() if name != "X"},
-        "direction": WORDS["flow_direction"],
-        "kind": WORDS["record_kind"],
-        "version": {"4": 4, "6": 6},
-    }.get(field, {})
-    if names:
-        return [Suggestion(name, "value", str(number)) for name, number in names.items()]
-    expects = compares or field in _ADDRESSED or field in _NUMBERED or last in FIELD_NOTES
-    return [] if expects else None
+    place = places[-1]
+    before = tokens[place - 1] if place else None
+    side = before.lower().split()[-1] if before and before.type == "DIRECTION" else ""
+    return find_field(side, " ".join(tokens[place].lower().split()))
+
+
+def _values(field: Field, values: Values) -> Iterator[Suggestion]:
+    column = field.columns[0]
+    kinds = {
+        "application_id": "application",
+        "exporter_address": "exporter",
+        "ingress_interface": "interface",
+        "egress_interface": "interface",
+    }
+    fixed: Mapping[str, str] = {
+        "tcp_control_bits": {name: _FLAG_NOTES[name] for name in FLAGS if name in _FLAG_NOTES},
+        "ip version": {"4": "", "6": ""},
+    }.get(column) or {word: str(number) for word, number in WORDS.get(column, {}).items()}
+    usual = sorted(fixed.items(), key=lambda item: item[0] not in _USUAL)
+    yield from (Suggestion(text, "value", note) for text, note in usual)
+    for kind in (kinds.get(column), "list" if column in ADDRESSES else None):
+        if kind is not None and kind in values:
+            yield from (Suggestion(text, "value", note) for text, note in values[kind]())
+
+
+def _starts(offer: Suggestion, begun: str) -> bool:
+    return offer.text.lower().lstrip('"').startswith(begun)
 
 
 def _fits(offer: Suggestion, begun: str) -> bool:
-    wanted = begun.lower().lstrip('"')
-    text = offer.text.lower().lstrip('"')
-    return text.startswith(wanted) or (len(wanted) > 1 and f" {wanted}" in f" {text}")
+    words = f" {offer.text.lower()}".replace('"', "")
+    return _starts(offer, begun) or (len(begun) > 1 and f" {begun}" in words)

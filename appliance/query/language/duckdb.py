@@ -7,7 +7,7 @@ statistics.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from appliance.flowlog.conditions import Condition
@@ -30,6 +30,7 @@ from appliance.query.language.tree import (
 )
 
 _LOW = 2**64 - 1
+_FEW_NETWORKS = 16
 _LIMITS = {
     "UBIGINT": (0, _LOW),
     "BIGINT": (-(2**63), 2**63 - 1),
@@ -117,12 +118,12 @@ def _side(tree: Comparison, column: str, values: list[Any]) -> str:
         case InRanges(_, ranges):
             choices = [_range(column, one, values) for one in ranges]
         case InNetworks(_, networks):
-            choices = [_network(column, *one, values) for one in networks]
+            choices = _networks(column, networks, values)
         case HasBits(_, masks):
             choices = [_bits(column, mask, values) for mask in masks]
         case HasText(_, texts, part):
             choices = [_text(column, text, part, values) for text in texts]
-    return "(" + " OR ".join(choices) + ")"
+    return "(" + (" OR ".join(choices) or "FALSE") + ")"
 
 
 def _put(value: Any, values: list[Any]) -> str:
@@ -162,6 +163,61 @@ def _has_absent(column: str, one: Range) -> bool:
         return False
     absent = int(COLUMN[column].absent)
     return (low is None or low <= absent) and (high is None or absent <= high)
+
+
+def _networks(column: str, networks: Sequence[tuple[int, int]], values: list[Any]) -> list[str]:
+    """Compare an address with networks: with a few one by one, else by the lengths of prefixes.
+
+    All of one length are a set of numbers, in which DuckDB looks an address up at once; thousands
+    of comparisons would take as many times as long.
+    """
+    if len(networks) <= _FEW_NETWORKS:
+        return [_network(column, *one, values) for one in networks]
+    sets: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    choices = []
+    for first, last in networks:
+        size = last - first + 1
+        if size & (size - 1) or first % size:
+            choices.append(_network(column, first, last, values))
+            continue
+        shift = size.bit_length() - 1
+        kind = "high" if shift >= 64 else "both" if first >> 64 else "low"
+        sets.setdefault((kind, shift), []).append((first >> 64, first & _LOW))
+    return choices + [_set(column, *key, members, values) for key, members in sets.items()]
+
+
+def _set(
+    column: str, kind: str, shift: int, members: Sequence[tuple[int, int]], values: list[Any]
+) -> str:
+    """Look an address up among networks of one length.
+
+    Parameters
+    ----------
+    kind
+        What they differ in: the high half, the low one where the high one is 0 (IPv4), or both.
+    shift
+        How many bits are not the network's.
+    members
+        Halves of their first addresses.
+    """
+    high, low = f"{column}_hi", f"{column}_lo"
+    if kind == "high":
+        return _in(
+            f"({_shifted(high, shift - 64)})", [[h >> shift - 64 for h, _ in members]], values
+        )
+    lows = [each >> shift for _, each in members]
+    if kind == "low":
+        return f"({high} = 0 AND {_in(_shifted(low, shift), [lows], values)})"
+    return _in(f"({high}, {_shifted(low, shift)})", [[h for h, _ in members], lows], values)
+
+
+def _shifted(name: str, bits: int) -> str:
+    return f"{name} >> {bits}" if bits else name
+
+
+def _in(expression: str, lists: Sequence[list[int]], values: list[Any]) -> str:
+    unnested = ", ".join(f"unnest({_put(one, values)}::UBIGINT[])" for one in lists)
+    return f"({expression} IN (SELECT {unnested}))"
 
 
 def _network(column: str, first: int, last: int, values: list[Any]) -> str:

@@ -39,9 +39,10 @@ parentheses: "src ip 10.0.0.1 and dst port in [80,443]", "not proto udp", "bytes
 for a part of a text. Put texts with blanks into double quotes.
 
 Fields: host, ip, net, port, as, if, mac, mask (either side; with src, dst, in or out before it one
-side), exporter, next ip, proto, bytes, packets, flows, duration, bps, pps, bpp, flags, tos, dscp,
-icmp-type, ip version, version, vlan, app (number or engine:selector), direction (ingress, egress),
-kind (flow, event), or any column of the flow log by its name.
+side), exporter (address or name), next ip, proto, bytes, packets, flows, duration, bps, pps, bpp,
+flags, tos, dscp, icmp-type, ip version, version, vlan, app (number or engine:selector), direction
+(ingress, egress), kind (flow, event), or any column of the flow log by its name. "ip in @bad" looks
+into a list of addresses that the settings name (search.lists).
 """
 
 _ADDRESSES = ("source_address", "destination_address")

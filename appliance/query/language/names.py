@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class FilterNames(Protocol):
-    """Looks up names; each method returns nothing for a name that it does not know."""
+    """Looks up names; each method returns nothing, or None, for a name that it does not know."""
 
     def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
         """Return the interfaces of a name: address of the exporter and ifIndex."""
@@ -18,8 +18,13 @@ class FilterNames(Protocol):
     def exporters(self, name: str) -> Sequence[str]:
         """Return the addresses of exporters of a name."""
 
-    def networks(self, name: str) -> Sequence[str]:
-        """Return the addresses and networks in a list, its name without @."""
+    def networks(self, name: str) -> Sequence[tuple[int, int]] | None:
+        """Return the addresses and networks in a list, its name without @, as first and last
+        address, 128-bit numbers; None where there is no such list.
+        """
+
+    def lists(self) -> Sequence[str]:
+        """Return the names of all lists, without @."""
 
 
 class NoNames:
@@ -37,6 +42,10 @@ class NoNames:
         """Return nothing."""
         return ()
 
-    def networks(self, name: str) -> Sequence[str]:
+    def networks(self, name: str) -> Sequence[tuple[int, int]] | None:
+        """Return that there is none."""
+        return None
+
+    def lists(self) -> Sequence[str]:
         """Return nothing."""
         return ()

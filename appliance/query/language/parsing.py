@@ -12,7 +12,7 @@ from typing import Any
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedInput, VisitError
 
-from appliance.errors import InvalidQueryError
+from appliance.errors import ApplianceError, InvalidQueryError
 from appliance.flows import COLUMN
 from appliance.query.language.fields import Field, field_names, find_field
 from appliance.query.language.names import FilterNames, NoNames
@@ -68,15 +68,18 @@ def parse_filter(text: str, names: FilterNames | None = None) -> Filter:
     ------
     FilterError
         It is not understood.
+    QueryError, StorageError
+        Names cannot be looked up.
     """
     _check_bounds(text)
     try:
-        tree = _parser().parse(text)
+        tree = filter_parser().parse(text)
         result: Filter = _TreeBuilder(names or NoNames()).transform(tree)
     except UnexpectedInput as error:
         raise _syntax_error(error, text) from None
     except VisitError as error:
-        if isinstance(error.orig_exc, FilterError):
+        # Of a value that does not fit, or of what looks names up.
+        if isinstance(error.orig_exc, ApplianceError):
             raise error.orig_exc from None
         raise
     return result
@@ -89,7 +92,8 @@ def join_filters(texts: Sequence[str], names: FilterNames | None = None) -> Filt
 
 
 @lru_cache(maxsize=1)
-def _parser() -> Any:
+def filter_parser() -> Any:
+    """Return lark's parser of the grammar."""
     grammar = Path(__file__).with_name("grammar.lark").read_text("utf-8")
     return Lark(grammar, parser="lalr", lexer="contextual", maybe_placeholders=True)
 

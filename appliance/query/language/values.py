@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from collections.abc import Sequence
@@ -10,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from appliance.flowlog.conditions import ADDRESSES
-from appliance.flows import COLUMN, V4_MAPPED, address_halves
+from appliance.flows import COLUMN, V4_MAPPED
+from appliance.query.address_lists import AddressRange, address_range
 from appliance.query.language.fields import FLAGS, WORDS, Field
 from appliance.query.language.names import FilterNames
 from appliance.query.language.tree import (
@@ -102,34 +102,36 @@ def version_filter(sign: str, texts: Sequence[str]) -> Filter:
     return InNetworks(("source_address",), tuple(networks))
 
 
-def _networks(
-    field: Field, texts: Sequence[str], names: FilterNames
-) -> tuple[tuple[int, int], ...]:
-    networks = []
+def _networks(field: Field, texts: Sequence[str], names: FilterNames) -> tuple[AddressRange, ...]:
+    networks: list[AddressRange] = []
     for place, text in enumerate(texts):
-        if (network := _network(text)) is not None:
-            networks.append(network)
-            continue
         if text.startswith("@"):
             members = names.networks(text[1:])
+            if members is None:
+                raise _no_list(names, place)
+            networks += members
+        elif (network := address_range(text)) is not None:
+            networks.append(network)
         else:
-            members = names.exporters(text) if field.columns == ("exporter_address",) else ()
-        bounds = [_network(member) for member in members]
-        if not bounds or None in bounds:
-            noun = "the name of a list" if text.startswith("@") else field.noun
-            raise ValueMismatchError(f"{noun}, such as 192.0.2.0/24", place)
-        networks += [bound for bound in bounds if bound]
+            networks += _exporters(field, text, place, names)
     return tuple(networks)
 
 
-def _network(text: str) -> tuple[int, int] | None:
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-        first = address_halves(str(network.network_address))
-        last = address_halves(str(network.broadcast_address))
-    except ValueError:
-        return None
-    return first[0] << 64 | first[1], last[0] << 64 | last[1]
+def _no_list(names: FilterNames, place: int) -> ValueMismatchError:
+    lists = [f"@{name}" for name in names.lists()]
+    choice = f"one of {', '.join(lists)}" if lists else "none is in the settings"
+    return ValueMismatchError(f"the name of a list: {choice}", place, lists)
+
+
+def _exporters(field: Field, text: str, place: int, names: FilterNames) -> Sequence[AddressRange]:
+    """Return the addresses of the exporters of a name."""
+    is_exporter = field.columns == ("exporter_address",)
+    addresses = names.exporters(text) if is_exporter else ()
+    ranges = [bounds for address in addresses if (bounds := address_range(address))]
+    if not ranges:
+        noun = "the address or name of an exporter" if is_exporter else field.noun
+        raise ValueMismatchError(f"{noun}, such as 192.0.2.0/24", place)
+    return ranges
 
 
 def _flags(field: Field, text: str, place: int) -> int:
@@ -171,7 +173,7 @@ def _members(field: Field, text: str, names: FilterNames) -> list[Filter]:
         return [InRanges(field.columns, ((key, key),)) for key in names.applications(text)]
     filters: list[Filter] = []
     for exporter, index in names.interfaces(text):
-        if network := _network(exporter):
+        if network := address_range(exporter):
             at = InNetworks(("exporter_address",), (network,))
             filters.append(And((at, InRanges(field.columns, ((index, index),)))))
     return filters

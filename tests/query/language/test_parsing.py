@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.flows import address_halves
+from appliance.flows import V4_MAPPED, address_halves
 from appliance.query.language.duckdb import filter_conditions, filter_sql
 from appliance.query.language.parsing import FilterError, parse_filter
 from appliance.query.language.tree import Always, And, HasBits, InRanges, Not, Or
@@ -33,8 +33,12 @@ class Names:
     def exporters(self, name: str) -> list[str]:
         return ["192.0.2.1"] if name == "core1" else []
 
-    def networks(self, name: str) -> list[str]:
-        return ["10.0.0.1", "192.0.2.0/24"] if name == "bad" else []
+    def networks(self, name: str) -> list[tuple[int, int]] | None:
+        first, net = V4_MAPPED | 0x0A000001, V4_MAPPED | 0xC0000200
+        return [(first, first), (net, net + 255)] if name == "bad" else None
+
+    def lists(self) -> list[str]:
+        return ["bad"]
 
 
 @pytest.mark.parametrize(
