@@ -37,7 +37,6 @@ from appliance.processes.supervision.choice import (
 )
 from appliance.setting_types import ListenAddress
 
-CONSOLE = "/console/"
 _WATCH_SECONDS = 0.5
 _FORMER_SECONDS = 20.0
 """So long the collector of a run that was killed may take to write what it has."""
@@ -178,10 +177,13 @@ def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
 
 def _console(app: App, urls: list[str]) -> list[str]:
     """Say where people look, and how from another machine."""
+    from appliance.web.start_page import LINKS
+
     url = next((url for url in urls if url.startswith("http")), None)
-    if url is None or all(route.value.path != CONSOLE for route in app.routes):
+    path = LINKS["console"][0]
+    if url is None or all(route.value.path != path for route in app.routes):
         return []
-    lines = [f"  console     {url}{CONSOLE.removeprefix('/')}"]
+    lines = [f"  console     {url.rstrip('/')}{path}"]
     address = url.partition("://")[2].rstrip("/")
     if address.startswith("127.0.0.1:"):
         port = address.partition(":")[2]

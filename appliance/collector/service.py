@@ -29,7 +29,12 @@ from appliance.collector.saved_state import (
     save_templates,
 )
 from appliance.collector.sequences import restore_sequences, sequence_changes
-from appliance.collector.status import collector_status, write_status
+from appliance.collector.status import (
+    LOADER_STATUS_FILE,
+    STATUS_FILE,
+    collector_status,
+    write_status,
+)
 from appliance.contracts import TemplateFile
 from appliance.errors import StorageError
 from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
@@ -43,8 +48,6 @@ from appliance.settings import Settings
 log = RateLimited(logging.getLogger(__name__))
 
 STATES_FILE = "exporters.json"
-STATUS_FILE = "collector.json"
-LOADER_STATUS_FILE = "loader.json"
 
 GATHER_SECONDS = 0.1
 """Datagrams queue up this long, so that blocks are large; far less than the buffer holds."""

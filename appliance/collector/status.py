@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from appliance.flowlog import FlowLogWriter
     from appliance.guard import PluginFailures
 
+STATUS_FILE = "collector.json"
+LOADER_STATUS_FILE = "loader.json"
+"""In the data directory."""
+
 PLUGIN_FAILURES = "plugin_failures"
 """By plugin and part; in the loader's file too."""
 

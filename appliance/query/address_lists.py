@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from appliance.errors import InvalidQueryError
+from appliance.flows import V4_MAPPED
 from appliance.setting_types import FilePath
 
 MAX_OCTETS = 64 * 1024 * 1024
@@ -23,7 +24,6 @@ _KEPT_LISTS = 16
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _COMMENT = re.compile(rb"[#;].*")
-_V4_MAPPED = 0xFFFF << 32
 
 AddressRange = tuple[int, int]
 """First and last address as 128-bit numbers, IPv4 as ::ffff:a.b.c.d."""
@@ -113,10 +113,10 @@ def address_range(text: str) -> AddressRange | None:
             if ":" in text:
                 address = int.from_bytes(socket.inet_pton(socket.AF_INET6, text))
             else:
-                address = _V4_MAPPED | int.from_bytes(socket.inet_pton(socket.AF_INET, text))
+                address = V4_MAPPED | int.from_bytes(socket.inet_pton(socket.AF_INET, text))
             return address, address
         network = ipaddress.ip_network(text, strict=False)
     except (OSError, ValueError):
         return None
-    base = _V4_MAPPED if network.version == 4 else 0
+    base = V4_MAPPED if network.version == 4 else 0
     return base | int(network.network_address), base | int(network.broadcast_address)

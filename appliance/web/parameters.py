@@ -26,6 +26,11 @@ _EPOCH = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 _LOST_PLUS = re.compile(r"(.*[0-9]) ([0-9]{2}:?[0-9]{2})", re.DOTALL)
 
 
+def row_id(text: str) -> int | None:
+    """Return an identifier of a row; None for a text that none can be."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
 class Parameter(NamedTuple):
     """A query parameter, for OpenAPI."""
 

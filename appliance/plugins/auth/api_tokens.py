@@ -13,6 +13,7 @@ from appliance.setting_types import parse_duration
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.openapi import AnswerExample, BodyExample, OrNull, Whole, operation
+from appliance.web.parameters import row_id
 
 PATH = "/api/v1/admin/token"
 TAG = "API tokens"
@@ -58,10 +59,11 @@ def create_token(
 
 def delete_token(token: str, accounts: AccountStore, event: AuditEvent) -> dict[str, str]:
     """End an API token at once."""
-    if not (token.isascii() and token.isdecimal() and len(token) < 19):
+    number = row_id(token)
+    if number is None:
         raise RequestError(404, "No token found with that ID")
     try:
-        event.note(f"token {accounts.delete_token(int(token)).name}")
+        event.note(f"token {accounts.delete_token(number).name}")
     except AccountError as error:
         raise RequestError(404, str(error)) from None
     return {"message": "Successfully deleted!"}

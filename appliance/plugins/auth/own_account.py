@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance import AccountStore, Principal, RequestError, Settings
-from appliance.contracts import User
+from appliance.contracts import Problem, User, Why
 from appliance.plugins.auth.password_checks import PasswordChecks, checked_user
+from appliance.web.parameters import row_id
 
 PATH = "/api/v1/account"
 ADMIN_PATH = "/api/v1/admin/account/<user_id>"
 TAG = "Own account"
 WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a code of answers
-NO_USER = "No User found with that ID"
+NO_USER = str(Problem(Why.NO_USER))
 
 
 class OwnPassword:
@@ -70,8 +71,8 @@ def user_of_path(user_id: str, accounts: AccountStore) -> User:
     RequestError
         404: there is none.
     """
-    is_number = user_id.isascii() and user_id.isdecimal() and len(user_id) < 19
-    user = accounts.user(int(user_id)) if is_number else None
+    number = row_id(user_id)
+    user = None if number is None else accounts.user(number)
     if user is None:
         raise RequestError(404, NO_USER)
     return user

@@ -95,14 +95,14 @@ class Disabling:
         password = body.single(("password",)).get("password", "")
         user = own_user(principal, accounts)
         self._password.check(environ, user, password, accounts, settings, now)
-        return _disabled(user.id, accounts)
+        return _turn_off(user.id, accounts)
 
 
 def disable_of(user_id: str, accounts: AccountStore, event: AuditEvent) -> dict[str, str]:
     """Turn the second factor of a user off, who has lost the device."""
     user = user_of_path(user_id, accounts)
     event.note(f"user {user.username}")
-    return _disabled(user.id, accounts)
+    return _turn_off(user.id, accounts)
 
 
 def routes(checks: PasswordChecks) -> list[Route]:
@@ -142,7 +142,7 @@ def routes(checks: PasswordChecks) -> list[Route]:
     ]
 
 
-def _disabled(user_id: int, accounts: AccountStore) -> dict[str, str]:
+def _turn_off(user_id: int, accounts: AccountStore) -> dict[str, str]:
     if not accounts.disable_totp(user_id):
         raise RequestError(404, "TOTP is off already")
     return {"message": "TOTP is off"}

@@ -25,9 +25,9 @@ from appliance import (
 from appliance.plugins.console.assets import assets_of
 from appliance.plugins.console.views import ViewsBackup, view_routes, views_folder
 from appliance.web.openapi import OrNull, operation
-from appliance.web.start_page import has_console
+from appliance.web.start_page import LINKS, has_console
 
-PREFIX = "/console/"
+PREFIX = LINKS["console"][0]
 TAG = "Console"
 
 

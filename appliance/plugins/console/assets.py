@@ -17,8 +17,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from appliance import Answer, Page
+from appliance.web.start_page import LINKS
 
-ROOT = "/console/v/"
+ROOT = f"{LINKS['console'][0]}v/"
 PLUGIN_PAGES = "plugin-pages/"
 
 IMPORTS: Mapping[str, str] = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from appliance import SIGNED_IN, ApplianceError, Principal, RequestError, Route, Settings
+from appliance import SIGNED_IN, Principal, RequestError, Route, Settings, StorageError
 from appliance.atomic_files import atomic_write
 from appliance.web.bodies import Body
 from appliance.web.openapi import operation
@@ -36,7 +36,7 @@ class Views:
 
     Raises
     ------
-    ApplianceError
+    StorageError
         The file cannot be read or written.
     """
 
@@ -50,7 +50,7 @@ class Views:
         except FileNotFoundError:
             return []
         except (OSError, ValueError) as error:
-            raise ApplianceError(f"the saved views cannot be read: {error}") from None
+            raise StorageError(f"the saved views cannot be read: {error}") from None
         return [view for view in found if _is_view(view)] if isinstance(found, list) else []
 
     def save(self, views: list[dict[str, Any]]) -> None:
@@ -60,7 +60,7 @@ class Views:
             with atomic_write(self._path, 0o600, keep=True, durable=True) as file:
                 file.write(json.dumps(views, indent=1).encode())
         except OSError as error:
-            raise ApplianceError(f"the saved views cannot be written: {error.strerror}") from None
+            raise StorageError(f"the saved views cannot be written: {error.strerror}") from None
 
 
 class ViewsBackup:
@@ -91,7 +91,7 @@ def views_folder(settings: Settings) -> Path:
 def list_views(settings: Settings, principal: Principal) -> dict[str, Any]:
     """Return one's own views and the shared ones, by name."""
     views = [
-        _shown(view, principal)
+        _view_for(view, principal)
         for view in Views(views_folder(settings)).load()
         if view["is_shared"] or view["owner"] == principal.name
     ]
@@ -117,7 +117,7 @@ def add_view(settings: Settings, principal: Principal, body: Body) -> dict[str, 
         if sum(one["owner"] == principal.name for one in others) >= MAX_OF_USER:
             raise RequestError(409, f"You have {MAX_OF_USER} views, delete one first")
         store.save([*others, view])
-    return _shown(view, principal)
+    return _view_for(view, principal)
 
 
 def delete_view(settings: Settings, principal: Principal, view_id: str) -> dict[str, Any]:
@@ -163,6 +163,6 @@ def _is_view(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(text), str) for text in texts)
 
 
-def _shown(view: Mapping[str, Any], principal: Principal) -> dict[str, Any]:
+def _view_for(view: Mapping[str, Any], principal: Principal) -> dict[str, Any]:
     is_own = view["owner"] == principal.name
     return {**view, "is_shared": bool(view.get("is_shared")), "is_own": is_own}

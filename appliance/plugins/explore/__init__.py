@@ -6,7 +6,7 @@ from typing import Any
 
 from appliance import SIGNED_IN, Route, hookimpl
 from appliance.plugins.explore import completing, groups, listing
-from appliance.plugins.explore.parameters import described, described_body, from_body
+from appliance.plugins.explore.parameters import from_body, get_schema, post_schema
 from appliance.query.dimensions import dimensions
 from appliance.query.question import DISTINCT, MEANS, SUMS
 from appliance.web.openapi import AnyKeys
@@ -37,13 +37,13 @@ def register_routes() -> list[Route]:
     single = ("Single flows, newest first", listing.EXAMPLE, listing.PARAMETERS)
     next_words = ("What may come next in a filter", completing.EXAMPLE, completing.PARAMETERS)
     return [
-        _route("GET", "fields", fields, described("What flows can be grouped by", _FIELDS, ())),
-        _route("GET", "top", groups.top, described(*top)),
-        _route("GET", "series", groups.series, described(*series)),
-        _route("GET", "flows", listing.flows, described(*single)),
-        _route("GET", "complete", completing.completion, described(*next_words)),
-        _route("POST", "top", from_body(groups.top, top[2]), described_body(*top)),
-        _route("POST", "series", from_body(groups.series, series[2]), described_body(*series)),
+        _route("GET", "fields", fields, get_schema("What flows can be grouped by", _FIELDS, ())),
+        _route("GET", "top", groups.top, get_schema(*top)),
+        _route("GET", "series", groups.series, get_schema(*series)),
+        _route("GET", "flows", listing.flows, get_schema(*single)),
+        _route("GET", "complete", completing.completion, get_schema(*next_words)),
+        _route("POST", "top", from_body(groups.top, top[2]), post_schema(*top)),
+        _route("POST", "series", from_body(groups.series, series[2]), post_schema(*series)),
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from appliance import RequestError, Settings
 from appliance.collector.exporter_rows import exporter_rows
-from appliance.collector.status import read_status
+from appliance.collector.status import STATUS_FILE, read_status
 from appliance.contracts import Selection
 from appliance.errors import ApplianceError, StorageError
 from appliance.plugins.explore.groups import configured_engine
@@ -21,7 +21,6 @@ from appliance.web.parameters import Query
 
 MAX_TEXT = 4000
 DAY_SECONDS = 86_400
-STATUS_FILE = "collector.json"
 PARAMETERS = ("text", "cursor")
 EXAMPLE = {
     "from": 6,

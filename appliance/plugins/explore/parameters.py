@@ -91,7 +91,7 @@ def from_body(handler: Handler, names: Sequence[str]) -> Callable[..., object]:
     return posted
 
 
-def described(summary: str, example: Any, names: Sequence[str]) -> dict[str, Any]:
+def get_schema(summary: str, example: Any, names: Sequence[str]) -> dict[str, Any]:
     """Return OpenAPI's description of a GET with these parameters."""
     parameters = [
         {"name": name, "in": "query", "schema": schema, "description": text}
@@ -101,7 +101,7 @@ def described(summary: str, example: Any, names: Sequence[str]) -> dict[str, Any
     return {**operation(summary, example, tag=TAG), "parameters": parameters}
 
 
-def described_body(summary: str, example: Any, names: Sequence[str]) -> dict[str, Any]:
+def post_schema(summary: str, example: Any, names: Sequence[str]) -> dict[str, Any]:
     """Return OpenAPI's description of a POST with these parameters in its body."""
     properties = {
         name: {**schema, "description": text}

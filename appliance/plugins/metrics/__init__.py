@@ -6,7 +6,7 @@ says of itself, and the disk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from appliance import SIGNED_IN, Route, Settings, hookimpl
@@ -17,6 +17,7 @@ from appliance.plugins.metrics.packages import packages_needed
 from appliance.plugins.metrics.prometheus import StatusCollector, scrape
 from appliance.web.openapi import operation
 
+_TAG = "Appliance"
 _PLUGINS = {"plugins": [{"name": "host", "from": "built in", "hooks": ["register_routes"]}]}
 
 
@@ -35,13 +36,18 @@ def register_metrics(settings: Settings) -> list[Any]:
 def register_routes() -> list[Route]:
     """Return `/metrics` and what is asked of the appliance as a whole."""
     example = {"success": True, "message": "All is well", "status": "ok"}
+    others: tuple[tuple[str, Callable[..., object], str, object], ...] = (
+        ("/api/v1/exporters", exporters, "Exporters and their sessions", EXAMPLE),
+        ("/api/v1/plugins", plugin_list, "Plugins and their hooks", _PLUGINS),
+        ("/api/v1/packages", packages_needed, "Python packages and their licences", PACKAGES),
+    )
     return [
         Route(
             "GET",
             "/metrics",
             scrape,
             role=SIGNED_IN,
-            schema=operation("Figures for Prometheus", content_type="text/plain", tag="Appliance"),
+            schema=operation("Figures for Prometheus", content_type="text/plain", tag=_TAG),
             open_from_loopback=True,
         ),
         Route(
@@ -49,28 +55,11 @@ def register_routes() -> list[Route]:
             "/api/v1/health",
             health,
             role=SIGNED_IN,
-            schema=operation("How the appliance is", example, tag="Appliance"),
+            schema=operation("How the appliance is", example, tag=_TAG),
             open_from_loopback=True,
         ),
-        Route(
-            "GET",
-            "/api/v1/exporters",
-            exporters,
-            role=SIGNED_IN,
-            schema=operation("Exporters and their sessions", EXAMPLE, tag="Appliance"),
-        ),
-        Route(
-            "GET",
-            "/api/v1/plugins",
-            plugin_list,
-            role=SIGNED_IN,
-            schema=operation("Plugins and their hooks", _PLUGINS, tag="Appliance"),
-        ),
-        Route(
-            "GET",
-            "/api/v1/packages",
-            packages_needed,
-            role=SIGNED_IN,
-            schema=operation("Python packages and their licences", PACKAGES, tag="Appliance"),
+        *(
+            Route("GET", path, handler, role=SIGNED_IN, schema=operation(text, shown, tag=_TAG))
+            for path, handler, text, shown in others
         ),
     ]

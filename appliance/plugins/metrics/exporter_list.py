@@ -7,9 +7,9 @@ from typing import Any
 
 from appliance import FlowStore, Settings, StorageError
 from appliance.collector.exporter_rows import ExporterRow, exporter_rows
-from appliance.collector.status import read_status
+from appliance.collector.status import STATUS_FILE, read_status
 from appliance.contracts import ExporterRecord
-from appliance.plugins.metrics.figures import STATUS_FILE, exporter_figures, exporters_of
+from appliance.plugins.metrics.figures import exporter_figures, exporters_of
 from appliance.web.openapi import AnyKeys, OrNull
 
 EXAMPLE = {
@@ -59,7 +59,7 @@ def exporters(settings: Settings, open_store: Callable[[], FlowStore]) -> dict[s
     return {
         "exporters": [
             {
-                **_named(records.get(address)),
+                **_record_facts(records.get(address)),
                 **exporter_figures(address, facts[address], settings),
                 "sessions": [_session(row) for row in rows],
             }
@@ -76,7 +76,7 @@ def _records(open_store: Callable[[], FlowStore]) -> dict[str, ExporterRecord]:
         return {}
 
 
-def _named(record: ExporterRecord | None) -> dict[str, Any]:
+def _record_facts(record: ExporterRecord | None) -> dict[str, Any]:
     if record is None:
         return {"id": None, "name": "", "info": ""}
     return {"id": record.id, "name": record.name, "info": record.info}

@@ -15,14 +15,18 @@ from typing import Any, NamedTuple
 
 from appliance import FlowStore, Settings, StorageError
 from appliance.collector.exporter_rows import exporter_sampling, is_current, mapping
-from appliance.collector.status import PLUGIN_FAILURES, read_status
+from appliance.collector.status import (
+    LOADER_STATUS_FILE,
+    PLUGIN_FAILURES,
+    STATUS_FILE,
+    read_status,
+)
 from appliance.guard import PluginFailures
 from appliance.processes.supervision.choice import pid_file_path
 from appliance.processes.supervision.pid_file import PidFile
 
 log = logging.getLogger(__name__)
 
-STATUS_FILE, LOADER_STATUS_FILE = "collector.json", "loader.json"
 Json = dict[str, Any]
 
 

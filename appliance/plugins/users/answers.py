@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from appliance import AccountStore, Answer
 from appliance.contracts import AccountError, Problem, User, Why
+from appliance.web.parameters import row_id
 
 PATH = "/api/v1/admin/user"
 NO_USER = str(Problem(Why.NO_USER))
@@ -13,8 +14,8 @@ NO_USER = str(Problem(Why.NO_USER))
 
 def found_user(accounts: AccountStore, text: str) -> User | None:
     """Return the user whose identifier a path names, None when there is none."""
-    is_number = text.isascii() and text.isdecimal() and len(text) < 19
-    return accounts.user(int(text)) if is_number else None
+    user_id = row_id(text)
+    return None if user_id is None else accounts.user(user_id)
 
 
 def no_user() -> Answer:
