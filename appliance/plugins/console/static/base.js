@@ -40,7 +40,7 @@ export class Shared {
  * A shared text that this browser remembers.
  * @param {string} name @param {string} initial @param {string[]} [allowed]
  */
-export function remembered(name, initial, allowed) {
+export function rememberedText(name, initial, allowed) {
   let text = null
   try {
     text = localStorage.getItem(`console.${name}`)

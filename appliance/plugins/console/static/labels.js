@@ -39,19 +39,13 @@ export const DIMENSIONS = [
 ]
 
 /** @param {string} text */
-export function quoted(text) {
+export function quote(text) {
   return `"${String(text).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
 }
 
 /** @param {number | null} number */
 export function protocolName(number) {
   return number === null || number === undefined ? "unknown" : (PROTOCOLS[number] ?? String(number))
-}
-
-/** @param {Record<string, any>} keys */
-export function interfaceName(keys) {
-  const number = keys.interface ?? keys.ingress_interface ?? keys.egress_interface
-  return keys.interface_name || (number === null || number === undefined ? "unknown" : `if ${number}`)
 }
 
 /**
@@ -76,7 +70,7 @@ export function cells(keys) {
     const isAbsent = value === null || value === undefined
     if (name === "application_id" && take("application_id", "application_name")) {
       const title = keys.application_name
-      add("application", title || (isAbsent ? "not told" : `id ${value}`), title ? `app ${quoted(title)}` : null)
+      add("application", title || (isAbsent ? "not told" : `id ${value}`), title ? `app ${quote(title)}` : null)
     } else if (name === "exporter_address" && sides.length) {
       rest.delete(name)
       sides.forEach(([side, word], index) => {
@@ -137,7 +131,7 @@ export function labelOf(keys, isOther = false) {
 }
 
 /** Join filters, each in parentheses where it needs them. @param {(string | null | undefined)[]} filters */
-export function joined(...filters) {
+export function joinFilters(...filters) {
   const found = filters.map((text) => text?.trim()).filter(Boolean)
   if (found.length < 2) return found[0] ?? ""
   return found.map((text) => (/\b(or|and|not)\b|[|&!#]/.test(text ?? "") ? `(${text})` : text)).join(" and ")

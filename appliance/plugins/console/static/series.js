@@ -1,6 +1,6 @@
 /** From the API's series to lines of a chart: rates, colours by key, the bin that is not whole. */
 import { coloursOf } from "./colours.js"
-import { cells, joined, labelOf } from "./labels.js"
+import { cells, joinFilters, labelOf } from "./labels.js"
 import { MEASURES, si } from "./units.js"
 
 /** How long a flow is under way from the exporter into answers, at most, on a quiet appliance. */
@@ -24,7 +24,7 @@ export function chartOf(answer, measure) {
     return {
       key: row.is_other ? null : JSON.stringify(row.keys),
       label: labelOf(row.keys, row.is_other),
-      filter: row.is_other ? null : joined(...cells(row.keys).map((cell) => cell.filter)) || null,
+      filter: row.is_other ? null : joinFilters(...cells(row.keys).map((cell) => cell.filter)) || null,
       keys: row.keys,
       isOther: row.is_other,
       values,
@@ -61,7 +61,7 @@ export function pictureOfBoth(incoming, outgoing) {
   const keys = [...new Set(charts.flatMap((chart) => chart.series.map((one) => one.key)))]
   const colours = new Map(coloursOf(keys).map((colour, index) => [keys[index], colour]))
   const lines = charts.flatMap((chart, side) => chart.series.map((one) => ({
-    label: one.label, colour: colours.get(one.key), values: aligned(one.values, chart.startsMs, startsMs), isBelow: side === 1,
+    label: one.label, colour: colours.get(one.key), values: alignValues(one.values, chart.startsMs, startsMs), isBelow: side === 1,
   })))
   const legend = keys.map((key) => {
     const found = charts.flatMap((chart) => chart.series.filter((one) => one.key === key))
@@ -77,7 +77,7 @@ export function pictureOfBoth(incoming, outgoing) {
   }
 }
 
-function aligned(values, from, to) {
+function alignValues(values, from, to) {
   if (from === to) return values
   const at = new Map(from.map((start, index) => [start, values[index]]))
   return to.map((start) => at.get(start) ?? null)

@@ -1,11 +1,11 @@
 /** Times in the browser's zone or the box's, and the range that all pages share. */
-import { remembered, Shared } from "./base.js"
+import { rememberedText, Shared } from "./base.js"
 
 export const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone
 /** The zone of the appliance; known once somebody is signed in. */
 export const boxZone = new Shared("UTC")
 /** `browser` or `box`. */
-export const zoneChoice = remembered("zone", "browser", ["browser", "box"])
+export const zoneChoice = rememberedText("zone", "browser", ["browser", "box"])
 
 export const RANGES = [
   ["15m", "15 minutes"],

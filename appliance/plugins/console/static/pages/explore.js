@@ -3,7 +3,7 @@ import { html, useMemo, useState } from "../base.js"
 import { ApiError, useAnswer } from "../api.js"
 import { change, route, useRange } from "../router.js"
 import { errorText, MEASURES, percent, si, whole } from "../units.js"
-import { cells, DIMENSIONS, joined, keysOf, labelOf } from "../labels.js"
+import { cells, DIMENSIONS, joinFilters, keysOf, labelOf } from "../labels.js"
 import { coloursOf } from "../colours.js"
 import { chartOf } from "../series.js"
 import { FilterBox } from "../parts/filter.js"
@@ -48,7 +48,7 @@ export default function Explore() {
   const dimensions = by.split(",").filter(Boolean)
   const isSankey = question.graph === "sankey" && dimensions.length > 1
   const isMirrored = question.isMirrored && !isSankey
-  const towards = (side) => ({ ...asked, filter: joined(filter, side) })
+  const towards = (side) => ({ ...asked, filter: joinFilters(filter, side) })
   const series = useAnswer("/api/v1/explore/series", isMirrored ? towards("direction=ingress") : asked)
   const opposite = useAnswer(isMirrored ? "/api/v1/explore/series" : null, { ...towards("direction=egress"), exact: "" })
   const before = useAnswer(question.hasPrevious && !isSankey ? "/api/v1/explore/series" : null, { ...previous(range), filter, step, by: "", limit: 1 })
@@ -170,8 +170,8 @@ function Names({ row, filter }) {
   const found = cells(row.keys)
   if (!found.length) return "all traffic"
   return found.map((cell, index) => html`${index ? html`<span class="note"> – </span>` : null}${cell.filter
-    ? html`<button type="button" class="as-link" title=${`Only ${cell.filter}`} dir="auto" onClick=${() => change({ filter: joined(filter, cell.filter) })}>${cell.text}</button>
-      <button type="button" class="without" title=${`Without ${cell.filter}`} aria-label=${`Without ${cell.text}`} onClick=${() => change({ filter: joined(filter, `not (${cell.filter})`) })}>−</button>`
+    ? html`<button type="button" class="as-link" title=${`Only ${cell.filter}`} dir="auto" onClick=${() => change({ filter: joinFilters(filter, cell.filter) })}>${cell.text}</button>
+      <button type="button" class="without" title=${`Without ${cell.filter}`} aria-label=${`Without ${cell.text}`} onClick=${() => change({ filter: joinFilters(filter, `not (${cell.filter})`) })}>−</button>`
     : html`<span dir="auto">${cell.text}</span>`}${cell.note ? html` <span class="note" dir="auto">${cell.note}</span>` : null}`)
 }
 

@@ -1,14 +1,12 @@
 /** One page an address: who it talks to, with what, when, over time. */
-import { html, useMemo, useState } from "../base.js"
+import { html, useState } from "../base.js"
 import { useAnswer } from "../api.js"
 import { address, go, Link, useRange } from "../router.js"
 import { si, whole } from "../units.js"
 import { dateTime } from "../times.js"
-import { pictureOfBoth } from "../series.js"
-import { setLimits } from "../parts/range.js"
-import { Figure, Panel, Provenance, Shown } from "../parts/state.js"
-import { TimeChart } from "../parts/chart.js"
+import { Figure, Panel } from "../parts/state.js"
 import { Tops } from "../parts/tops.js"
+import { Traffic } from "../parts/traffic.js"
 import { Flows } from "./explore/flows.js"
 
 const IPV4 = /^\d{1,3}(\.\d{1,3}){3}$/
@@ -43,22 +41,16 @@ function Host({ host }) {
   const range = useRange()
   const sent = `src ip ${host}`
   const received = `dst ip ${host}`
-  const ask = (filter) => useAnswer("/api/v1/explore/series", { ...range, by: "application", filter, limit: 7 })
-  const incoming = ask(received)
-  const outgoing = ask(sent)
   const seen = useAnswer("/api/v1/explore/top", { ...range, filter: `host ${host}`, measures: "conversations,ports" })
   const last = useAnswer("/api/v1/explore/flows", { ...range, filter: `host ${host}`, limit: 1 })
-  const drawn = useMemo(() => incoming.data && outgoing.data && pictureOfBoth(incoming.data, outgoing.data), [incoming.data, outgoing.data])
   const [showsFlows, setShowsFlows] = useState(false)
   const totals = seen.data?.rows[0] ?? seen.data?.total
   const newest = last.data?.flows?.[0]
   return html`<div class="page-head"><h1>${host}</h1><div class="tools"><${Link} class="button" to=${address("explore", { filter: `host ${host}`, by: "conversation" })}>Explore<//></div></div>
-    <${Panel} title="Traffic" note="received above, sent below"><${Shown} answer=${{ ...incoming, data: drawn, error: incoming.error ?? outgoing.error }} lines=${9} isEmpty=${(data) => !data.lines.length} empty="This host has no flows in this range">${(data) => html`
-      <${TimeChart} startsMs=${data.startsMs} lines=${data.lines} unit="bit/s" height=${260} onZoom=${setLimits} summary=${data.summary} />
+    <${Traffic} note="received above, sent below" filters=${[received, sent]} height=${260} empty="This host has no flows in this range">${(data) => html`
       <dl class="figures"><${Figure} name="Received, mean" value=${si(data.means[0], "bit/s")} /><${Figure} name="Sent, mean" value=${si(data.means[1], "bit/s")} />
         <${Figure} name="Flows" value=${totals ? whole(totals.flows) : "…"} /><${Figure} name="Conversations" value=${totals?.conversations !== undefined ? `≈ ${whole(totals.conversations)}` : "…"} />
-        <${Figure} name="Last seen" value=${newest ? dateTime(newest.collection_time_milliseconds) : "…"} /></dl>
-      <${Provenance} answer=${incoming.data} />`}<//><//>
+        <${Figure} name="Last seen" value=${newest ? dateTime(newest.collection_time_milliseconds) : "…"} /></dl>`}<//>
     <div class="grid two">
       <${Tops} title="Receives from" by="source" filter=${received} /><${Tops} title="Sends to" by="destination" filter=${sent} />
       <${Tops} title="Applications" by="application" filter=${`host ${host}`} /><${Tops} title="Services" by="service" filter=${`host ${host}`} />

@@ -3,12 +3,12 @@ import { html, useMemo, useState } from "../base.js"
 import { useAnswer } from "../api.js"
 import { address, go, Link, route, useRange } from "../router.js"
 import { MEASURES, si } from "../units.js"
-import { chartOf, percentile, pictureOfBoth } from "../series.js"
-import { limits, setLimits } from "../parts/range.js"
+import { chartOf, percentile } from "../series.js"
+import { limits } from "../parts/range.js"
 import { Figure, Panel, Provenance, Shown } from "../parts/state.js"
 import { Bar, Table } from "../parts/table.js"
-import { TimeChart } from "../parts/chart.js"
 import { Tops } from "../parts/tops.js"
+import { Traffic } from "../parts/traffic.js"
 
 const MOST = 1000
 
@@ -71,23 +71,17 @@ function List() {
 function One({ exporter, number }) {
   const range = useRange()
   const own = `exporter ${exporter}`
-  const ask = (filter) => useAnswer("/api/v1/explore/series", { ...range, by: "application", filter, limit: 7 })
   const filters = { in: `${own} and in if ${number}`, out: `${own} and out if ${number}` }
-  const incoming = ask(filters.in)
-  const outgoing = ask(filters.out)
   const named = useAnswer("/api/v1/explore/top", { ...range, by: "interface", filter: `${own} and if ${number}`, limit: 20 })
   const month = useAnswer("/api/v1/explore/series", { ...monthOf(range), filter: filters.in, step: "1h", limit: 1 })
   const facts = named.data?.rows.find((row) => String(row.interface) === number)
-  const drawn = useMemo(() => incoming.data && outgoing.data && pictureOfBoth(incoming.data, outgoing.data), [incoming.data, outgoing.data])
   const name = facts?.interface_name || `if ${number}`
   return html`<div class="page-head"><h1 dir="auto">${name}</h1><span class="note" dir="auto">${[facts?.interface_description, `ifIndex ${number} of`].filter(Boolean).join(" · ")} <${Link} to=${address(`exporters/${exporter}`)}>${exporter}<//></span>
       <div class="tools"><${Link} class="button" to=${address("explore", { filter: `${own} and if ${number}`, by: "conversation" })}>Explore<//></div></div>
-    <${Panel} title="Traffic" note="in above, out below"><${Shown} answer=${{ ...incoming, data: drawn, error: incoming.error ?? outgoing.error }} lines=${9} isEmpty=${(data) => !data.lines.length} empty="Nothing went through it in this range">${(data) => html`
-      <${TimeChart} startsMs=${data.startsMs} lines=${data.lines} unit="bit/s" height=${280} onZoom=${setLimits} summary=${data.summary} />
+    <${Traffic} note="in above, out below" filters=${[filters.in, filters.out]} empty="Nothing went through it in this range">${(data) => html`
       <dl class="figures"><${Figure} name="In, mean" value=${si(data.means[0], "bit/s")} /><${Figure} name="In, 95th percentile" value=${si(data.percentiles[0], "bit/s")} />
         <${Figure} name="Out, mean" value=${si(data.means[1], "bit/s")} /><${Figure} name="Out, 95th percentile" value=${si(data.percentiles[1], "bit/s")} />
-        <${Figure} name="In, 95th of 30 days" value=${month.data ? si(monthly(month.data), "bit/s") : "…"} note="hourly means" /></dl>
-      <${Provenance} answer=${incoming.data} />`}<//><//>
+        <${Figure} name="In, 95th of 30 days" value=${month.data ? si(monthly(month.data), "bit/s") : "…"} note="hourly means" /></dl>`}<//>
     <div class="grid two"><${Tops} title="Hosts in" by="source" filter=${filters.in} /><${Tops} title="Hosts out" by="destination" filter=${filters.out} />
       <${Tops} title="Applications in" by="application" filter=${filters.in} /><${Tops} title="Applications out" by="application" filter=${filters.out} /></div>`
 }

@@ -1,25 +1,23 @@
 /** The first page: what goes through the network now, in both directions. */
-import { html, remembered, useMemo } from "../base.js"
+import { html, rememberedText } from "../base.js"
 import { useAnswer } from "../api.js"
-import { address, go, Link, useRange } from "../router.js"
+import { address, go, Link } from "../router.js"
 import { percent, si } from "../units.js"
 import { age } from "../times.js"
-import { setLimits } from "../parts/range.js"
-import { Figure, Light, Panel, Provenance, Shown } from "../parts/state.js"
+import { Figure, Light, Panel, Shown } from "../parts/state.js"
 import { Table } from "../parts/table.js"
 import { Select } from "../parts/form.js"
-import { TimeChart } from "../parts/chart.js"
 import { lostPercent, StateLight } from "../parts/exporter.js"
-import { pictureOfBoth } from "../series.js"
 import { toneOfStatus, useHealth } from "../parts/health.js"
 import { Tops } from "../parts/tops.js"
+import { Traffic } from "../parts/traffic.js"
 
-const stackedBy = remembered("overview.by", "application", ["application", "protocol", "exporter"])
+const stackedBy = rememberedText("overview.by", "application", ["application", "protocol", "exporter"])
 const IN = "direction=ingress"
 const OUT = "direction=egress"
 
 export default function Overview() {
-  return html`<h1 class="hidden">Overview</h1><${Health} /><${Traffic} />
+  return html`<h1 class="hidden">Overview</h1><${Health} /><${Both} />
     <div class="grid two">
       <${Tops} title="Top talkers in" by="source" filter=${IN} />
       <${Tops} title="Top talkers out" by="source" filter=${OUT} />
@@ -40,28 +38,19 @@ function Health() {
   return html`<p class="banner" role="status"><${Light} tone=${toneOfStatus(data.status)}>${data.status}<//> ${data.message}</p>`
 }
 
-function Traffic() {
-  const range = useRange()
+function Both() {
   const by = stackedBy.use()
-  const ask = (filter) => useAnswer("/api/v1/explore/series", { ...range, by, filter, limit: 7 })
-  const incoming = ask(IN)
-  const outgoing = ask(OUT)
-  const drawn = useMemo(() => incoming.data && outgoing.data && pictureOfBoth(incoming.data, outgoing.data), [incoming.data, outgoing.data])
-  const answer = { ...incoming, data: drawn, error: incoming.error ?? outgoing.error }
   const tools = html`<${Select} title="Stacked by" value=${by} onInput=${(value) => stackedBy.set(value)} isHidden=${true}
     options=${[["application", "by application"], ["protocol", "by protocol"], ["exporter", "by exporter"]]} />`
-  return html`<${Panel} title="Traffic" note="ingress above, egress below" tools=${tools} className="traffic">
-    <${Shown} answer=${answer} lines=${9} isEmpty=${(data) => !data.lines.length} empty="No traffic in this range">${(data) => html`
-      <${TimeChart} ...${data} unit="bit/s" height=${300} onZoom=${setLimits} />
-      <ul class="legend">${data.legend.map((item) => html`<li key=${item.label}>
-        <button type="button" onClick=${() => item.filter && go(address("explore", { filter: item.filter, by: "conversation" }))} disabled=${!item.filter}>
-        <i style=${{ background: item.colour }}></i>${item.label} <b>${item.isEstimate ? "≈ " : ""}${si(item.mean, "bit/s")}</b></button></li>`)}</ul>
-      <dl class="figures">
-        <${Figure} name="In, mean" value=${si(data.means[0], "bit/s")} />
-        <${Figure} name="In, 95th percentile" value=${si(data.percentiles[0], "bit/s")} />
-        <${Figure} name="Out, mean" value=${si(data.means[1], "bit/s")} />
-        <${Figure} name="Out, 95th percentile" value=${si(data.percentiles[1], "bit/s")} /></dl>
-      <${Provenance} answer=${incoming.data} />`}<//><//>`
+  return html`<${Traffic} note="ingress above, egress below" by=${by} filters=${[IN, OUT]} height=${300} tools=${tools} empty="No traffic in this range">${(data) => html`
+    <ul class="legend">${data.legend.map((item) => html`<li key=${item.label}>
+      <button type="button" onClick=${() => item.filter && go(address("explore", { filter: item.filter, by: "conversation" }))} disabled=${!item.filter}>
+      <i style=${{ background: item.colour }}></i>${item.label} <b>${item.isEstimate ? "≈ " : ""}${si(item.mean, "bit/s")}</b></button></li>`)}</ul>
+    <dl class="figures">
+      <${Figure} name="In, mean" value=${si(data.means[0], "bit/s")} />
+      <${Figure} name="In, 95th percentile" value=${si(data.percentiles[0], "bit/s")} />
+      <${Figure} name="Out, mean" value=${si(data.means[1], "bit/s")} />
+      <${Figure} name="Out, 95th percentile" value=${si(data.percentiles[1], "bit/s")} /></dl>`}<//>`
 }
 
 function Exporters() {

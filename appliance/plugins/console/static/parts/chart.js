@@ -1,11 +1,11 @@
 /** Traffic over time by uPlot: stacked areas, lines or bars, a mirrored side below zero. */
 import uPlot from "uplot"
-import { html, remembered, useEffect, useRef } from "../base.js"
+import { html, rememberedText, useEffect, useRef } from "../base.js"
 import { si } from "../units.js"
 import { dateTime, zone, zoneChoice } from "../times.js"
 
 /** `auto`, `light` or `dark`. */
-export const theme = remembered("theme", "auto", ["auto", "light", "dark"])
+export const theme = rememberedText("theme", "auto", ["auto", "light", "dark"])
 
 /**
  * @typedef {object} Line
@@ -29,7 +29,7 @@ export function TimeChart({ startsMs, lines, unit, kind = "stacked", height = 26
   useEffect(() => {
     const element = place.current
     if (!element || !startsMs.length) return undefined
-    const chart = drawn(element, { startsMs, lines, unit, kind, height, zoom })
+    const chart = drawChart(element, { startsMs, lines, unit, kind, height, zoom })
     const observer = new ResizeObserver(() => {
       const width = element.clientWidth
       if (width && Math.abs(width - chart.width) > 1) chart.setSize({ width, height })
@@ -52,10 +52,10 @@ function token(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 }
 
-function drawn(element, { startsMs, lines, unit, kind, height, zoom }) {
+function drawChart(element, { startsMs, lines, unit, kind, height, zoom }) {
   const isStacked = kind !== "lines"
   const x = startsMs.map((ms) => ms / 1000)
-  const shapes = isStacked ? stacks(lines) : lines.map((line) => ({ line, values: signed(line) }))
+  const shapes = isStacked ? stacks(lines) : lines.map((line) => ({ line, values: signedValues(line) }))
   const paths = kind === "bars" ? uPlot.paths.bars({ size: [0.9, 60], align: 1 }) : undefined
   const series = shapes.map(({ line }) => ({
     label: line.label,
@@ -80,7 +80,7 @@ function drawn(element, { startsMs, lines, unit, kind, height, zoom }) {
     legend: { show: false },
     padding: /** @type {[number, number, number, number]} */ ([10, 8, 0, 0]),
     cursor: { drag: { x: Boolean(zoom.current), y: false, setScale: false }, points: { show: !isStacked, size: 6 } },
-    scales: { y: { range: (_chart, low, high) => padded(low, high) } },
+    scales: { y: { range: (_chart, low, high) => yLimits(low, high) } },
     axes: [
       { ...axis, values: timeTexts, space: 70 },
       { ...axis, size: 74, values: (_chart, ticks) => ticks.map((tick) => tick === 0 ? "0" : si(Math.abs(tick), unit)) },
@@ -120,14 +120,14 @@ function timeTexts(_chart, ticks, _axis, _space, step) {
 }
 
 /** @returns {[number, number]} */
-function padded(low, high) {
+function yLimits(low, high) {
   const top = Math.max(high ?? 0, 0)
   const bottom = Math.min(low ?? 0, 0)
   if (top === 0 && bottom === 0) return [0, 1]
   return [bottom * 1.05, top * 1.05]
 }
 
-function signed(line) {
+function signedValues(line) {
   return line.isBelow ? line.values.map((value) => (value === null ? null : -value)) : line.values
 }
 
@@ -143,7 +143,7 @@ function stacks(lines) {
     }
     found.push(...layers.reverse())
   }
-  for (const line of lines.filter((one) => one.isDashed)) found.push({ line, values: signed(line) })
+  for (const line of lines.filter((one) => one.isDashed)) found.push({ line, values: signedValues(line) })
   return found
 }
 

@@ -9,7 +9,7 @@ const WIDTH = 960
 
 /** @param {{rows: any[], measure: string}} props rows of `/api/v1/explore/top` */
 export function Sankey({ rows, measure }) {
-  const graph = useMemo(() => laidOut(rows, measure), [rows, measure])
+  const graph = useMemo(() => layOut(rows, measure), [rows, measure])
   const unit = MEASURES[measure].sumUnit
   const title = (link) => `${link.source.label} → ${link.target.label}: ${si(link.value, unit)}`
   return html`<svg class="sankey" viewBox=${`0 0 ${WIDTH} ${graph.height}`} role="img" aria-label=${`${graph.links.length} streams between ${graph.nodes.length} ends`}>
@@ -22,7 +22,7 @@ function short(text) {
   return text.length > 34 ? `${text.slice(0, 33)}…` : text
 }
 
-function laidOut(rows, measure) {
+function layOut(rows, measure) {
   const nodes = new Map()
   const links = new Map()
   for (const row of rows) {

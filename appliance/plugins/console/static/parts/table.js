@@ -20,7 +20,7 @@ export function Table({ columns, rows, caption, keyOf, onRow, sort = "", footer,
   const [order, setOrder] = useState(sort)
   const name = order.replace(/^-/, "")
   const column = columns.find((one) => one.key === name)
-  const shown = column ? sorted(rows, column, order.startsWith("-")) : rows
+  const shown = column ? sortRows(rows, column, order.startsWith("-")) : rows
   const toggle = (one) => {
     const first = one.isNumber ? `-${one.key}` : one.key
     const other = one.isNumber ? one.key : `-${one.key}`
@@ -35,7 +35,7 @@ export function Table({ columns, rows, caption, keyOf, onRow, sort = "", footer,
     <tbody onKeyDown=${walk}>${shown.map((row, index) => html`<tr key=${keyOf ? keyOf(row, index) : index}
       class=${[onRow ? "is-link" : "", rowClass?.(row) ?? ""].join(" ").trim() || undefined}
       tabindex=${onRow ? 0 : undefined}
-      onClick=${onRow && ((event) => chosen(event, row, onRow))}
+      onClick=${onRow && ((event) => openRow(event, row, onRow))}
       onKeyDown=${onRow && ((event) => event.key === "Enter" && event.target === event.currentTarget && onRow(row))}>
       ${columns.map((one) => html`<td key=${one.key} class=${classOf(one)}>${one.show ? one.show(row) : row[one.key]}</td>`)}</tr>`)}
     </tbody>${footer}</table></div>`
@@ -46,20 +46,20 @@ function classOf(column) {
   return [column.isNumber ? "number" : "", column.className ?? ""].join(" ").trim() || undefined
 }
 
-function chosen(event, row, onRow) {
+function openRow(event, row, onRow) {
   if (event.target.closest("a, button, input, select, label")) return
   if (window.getSelection()?.toString()) return
   onRow(row)
 }
 
 /** @param {any[]} rows @param {Column} column @param {boolean} isDown */
-function sorted(rows, column, isDown) {
+function sortRows(rows, column, isDown) {
   const value = column.value ?? ((row) => row[column.key])
-  const found = [...rows].sort((one, other) => compared(value(one), value(other)))
+  const found = [...rows].sort((one, other) => compareValues(value(one), value(other)))
   return isDown ? found.reverse() : found
 }
 
-function compared(one, other) {
+function compareValues(one, other) {
   if (one === other) return 0
   if (one === null || one === undefined) return -1
   if (other === null || other === undefined) return 1

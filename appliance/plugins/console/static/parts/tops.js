@@ -3,7 +3,7 @@ import { html } from "../base.js"
 import { useAnswer } from "../api.js"
 import { address, go, Link, useRange } from "../router.js"
 import { errorText, percent, si } from "../units.js"
-import { cells, joined, keysOf, labelOf } from "../labels.js"
+import { cells, joinFilters, keysOf, labelOf } from "../labels.js"
 import { Panel, Shown } from "./state.js"
 import { Bar, Table } from "./table.js"
 
@@ -31,7 +31,7 @@ function Name({ keys }) {
 }
 
 function open(by, keys, filter) {
-  const own = joined(...cells(keys).map((cell) => cell.filter))
+  const own = joinFilters(...cells(keys).map((cell) => cell.filter))
   if (keys.source_address || keys.host_address) return go(address(`hosts/${keys.source_address ?? keys.host_address}`))
-  return go(address("explore", { filter: joined(filter, own), by: by === "conversation" ? "service" : "conversation" }))
+  return go(address("explore", { filter: joinFilters(filter, own), by: by === "conversation" ? "service" : "conversation" }))
 }
