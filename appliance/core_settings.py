@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from appliance.database_urls import DatabaseUrl
 from appliance.kept_values import HeaderColumnList, RawElementList
 from appliance.log_handlers import FACILITIES
-from appliance.query.address_lists import NamedFiles
+from appliance.query.named_files import NamedFiles
 from appliance.server_addresses import ServerAddressList
 from appliance.setting_types import (
     AddressList,

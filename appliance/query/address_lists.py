@@ -10,38 +10,20 @@ import ipaddress
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from appliance.errors import InvalidQueryError
 from appliance.flows import V4_MAPPED
-from appliance.setting_types import FilePath
 
 MAX_OCTETS = 64 * 1024 * 1024
 MAX_ENTRIES = 1_000_000
 _KEPT_LISTS = 16
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _COMMENT = re.compile(rb"[#;].*")
 
 AddressRange = tuple[int, int]
 """First and last address as 128-bit numbers, IPv4 as ::ffff:a.b.c.d."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedFiles:
-    """Files by name."""
-
-    expected: str = "names and files such as {bad-addresses: lists/bad.txt}"
-
-    def parse(self, raw: object, folder: Path) -> Mapping[str, Path]:
-        """Return the files; a relative path starts at the folder of the configuration file."""
-        if raw == "":
-            return {}
-        if not isinstance(raw, dict) or not all(_NAME.fullmatch(str(name)) for name in raw):
-            raise ValueError(raw)
-        return {str(name): FilePath().parse(path, folder) for name, path in raw.items()}
 
 
 class AddressLists:

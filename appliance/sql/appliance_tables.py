@@ -13,6 +13,8 @@ appliance_totp, appliance_recovery_code
     digests of the codes that are good once each.
 appliance_session
     Sign-ins of users whose newest token may still be good.
+appliance_password_due
+    Users who must change their password before anything else.
 appliance_identity
     Which user somebody is whom another provider signs in, by a digest.
 """
@@ -28,6 +30,7 @@ from appliance.sql.table_names import (
     EXPORTER,
     FORGOTTEN_EXPORTER,
     IDENTITY,
+    PASSWORD_DUE,
     RECOVERY_CODE,
     ROLE,
     SESSION,
@@ -105,7 +108,8 @@ APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
             address VARCHAR(45) NOT NULL, user_agent VARCHAR(200) NOT NULL
         )""",
     ),
-    (f"ALTER TABLE {ACCOUNT} ADD COLUMN must_change_password TINYINT NOT NULL DEFAULT 0",),
+    # A table and no column: MySQL users who may make tables may not all alter them.
+    (f"CREATE TABLE IF NOT EXISTS {PASSWORD_DUE} (account INTEGER NOT NULL PRIMARY KEY)",),
     (
         f"""CREATE TABLE IF NOT EXISTS {IDENTITY} (
             digest VARCHAR(64) NOT NULL PRIMARY KEY, account INTEGER NOT NULL

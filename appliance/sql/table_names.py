@@ -31,6 +31,7 @@ AUDIT = "appliance_audit"
 TOTP = "appliance_totp"
 SESSION = "appliance_session"
 IDENTITY = "appliance_identity"
+PASSWORD_DUE = "appliance_password_due"  # noqa: S105 - the name of a table
 RECOVERY_CODE = "appliance_recovery_code"
 
 # A database with tables that others name: how far each is, and rows on their way into one.
@@ -42,5 +43,6 @@ MIGRATION_TABLES = (
     SESSION_APPLICATION,
     *(EXPORTER, FORGOTTEN_EXPORTER, ACCOUNT, ROLE, ACCOUNT_ROLE, API_TOKEN),
     *(SIGN_IN_ATTEMPTS, SIGN_IN_CLIENT, AUDIT, TOTP, RECOVERY_CODE, SESSION, IDENTITY),
+    PASSWORD_DUE,
 )
 """The tables that the migrations make."""

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from appliance.errors import InvalidQueryError
 from appliance.flowlog.search import FlowSearch
 from appliance.flows import address_halves
-from appliance.query.address_lists import AddressLists, NamedFiles, address_range
+from appliance.query.address_lists import AddressLists, address_range
 from appliance.query.language.duckdb import filter_sql
 from appliance.query.language.parsing import parse_filter
+from appliance.query.named_files import NamedFiles
 from appliance.query.names import LogNames
 
 

@@ -22,7 +22,6 @@ class Account(peewee.Model):
     firstname = peewee.CharField(45, null=True)
     lastname = peewee.CharField(45, null=True)
     email = peewee.CharField(100, null=True)
-    must_change_password = peewee.BooleanField(default=False)
     created = peewee.DoubleField()
     updated = peewee.DoubleField()
 
@@ -142,6 +141,17 @@ class RecoveryCode(peewee.Model):
         table_name = table_names.RECOVERY_CODE
 
 
+class PasswordDue(peewee.Model):
+    """A user who must change the password before anything else."""
+
+    account = peewee.IntegerField(primary_key=True)
+
+    class Meta:
+        """Which table."""
+
+        table_name = table_names.PASSWORD_DUE
+
+
 class Identity(peewee.Model):
     """Somebody whom another provider signs in, by a digest."""
 
@@ -186,6 +196,7 @@ class Models:
     recovery_code: Any
     session: Any
     identity: Any
+    password_due: Any
 
 
 def models_of(connection: Any) -> Models:
@@ -193,7 +204,8 @@ def models_of(connection: Any) -> Models:
     return Models(
         *(_bound(model, connection) for model in (Account, Role, AccountRole)),
         *(_bound(model, connection) for model in (Token, Attempts, SignInClient, Audit)),
-        *(_bound(model, connection) for model in (Totp, RecoveryCode, Session, Identity)),
+        *(_bound(model, connection) for model in (Totp, RecoveryCode, Session)),
+        *(_bound(model, connection) for model in (Identity, PasswordDue)),
     )
 
 

@@ -16,10 +16,7 @@ from appliance.plugins.sql_accounts.second_factors import SecondFactors
 from appliance.plugins.sql_accounts.sessions import SESSION_FIELDS, Sessions
 from appliance.sql.database import SqlDatabase
 
-_FIELDS = (
-    *("id", "username", "password_hash", "stamp"),
-    *("firstname", "lastname", "email", "must_change_password"),
-)
+_FIELDS = ("id", "username", "password_hash", "stamp", "firstname", "lastname", "email")
 _STAMP_OCTETS = 16
 
 
@@ -97,7 +94,7 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
             _refuse(self._problems(user, change))
             values: dict[str, Any] = {**change.values, "updated": now}
             if "password_hash" in values:
-                values["must_change_password"] = change.must_change_password
+                self._set_password_due(user_id, change.must_change_password)
                 values["stamp"] = secrets.token_hex(_STAMP_OCTETS)
                 session = self.models.session
                 session.delete().where(session.account == user_id).execute()
@@ -123,31 +120,36 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
             models.token.delete().where(models.token.owner == user_id).execute()
             models.account_role.delete().where(models.account_role.account == user_id).execute()
             codes, identities = models.recovery_code, models.identity
-            for owned in (models.client, models.totp, codes, models.session, identities):
+            others = (codes, identities, models.password_due)
+            for owned in (models.client, models.totp, models.session, *others):
                 owned.delete().where(owned.account == user_id).execute()
             models.account.delete().where(models.account.id == user_id).execute()
             return user
 
     def _select(self) -> Any:
         account, given = self.models.account, self.models.account_role
-        return (
-            account.select(*(getattr(account, name) for name in _FIELDS), given.role)
-            .join(given, peewee.JOIN.LEFT_OUTER, on=(given.account == account.id))
-            .order_by(account.id, given.id)
-        )
+        columns = (*self._user_columns(), given.role)
+        return self._with_roles(account.select(*columns)).order_by(account.id, given.id)
 
     def _select_session(self) -> Any:
         account, given = self.models.account, self.models.account_role
         session = self.models.session
-        return (
-            session.select(
-                *(getattr(session, name) for name in SESSION_FIELDS),
-                *(getattr(account, name) for name in _FIELDS),
-                given.role,
-            )
-            .join(account, on=(account.id == session.account))
-            .join(given, peewee.JOIN.LEFT_OUTER, on=(given.account == account.id))
-            .order_by(given.id)
+        own = (getattr(session, name) for name in SESSION_FIELDS)
+        query = session.select(*own, *self._user_columns(), given.role)
+        whose = query.join(account, on=(account.id == session.account))
+        return self._with_roles(whose).order_by(given.id)
+
+    def _user_columns(self) -> tuple[Any, ...]:
+        """Return what a `User` is made of; the last is null where the password may stay."""
+        account = self.models.account
+        return (*(getattr(account, name) for name in _FIELDS), self.models.password_due.account)
+
+    def _with_roles(self, query: Any) -> Any:
+        account, given = self.models.account, self.models.account_role
+        due = self.models.password_due
+        outer = peewee.JOIN.LEFT_OUTER
+        return query.join(due, outer, on=(due.account == account.id)).join(
+            given, outer, on=(given.account == account.id)
         )
 
     def _user(self, condition: Any) -> User | None:
@@ -197,10 +199,16 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
     def _create(self, change: UserChange, now: float) -> int:
         stamp = secrets.token_hex(_STAMP_OCTETS)
         values = {**change.values, "stamp": stamp, "created": now, "updated": now}
-        values["must_change_password"] = change.must_change_password
         user_id = int(self.models.account.insert(**values).execute())
+        self._set_password_due(user_id, change.must_change_password)
         self._add_roles(user_id, change.add_roles)
         return user_id
+
+    def _set_password_due(self, user_id: int, is_due: bool) -> None:
+        due = self.models.password_due
+        due.delete().where(due.account == user_id).execute()
+        if is_due:
+            due.insert(account=user_id).execute()
 
     def _add_roles(self, user_id: int, roles: Iterable[str]) -> None:
         for role in dict.fromkeys(roles):
@@ -225,7 +233,7 @@ def _users(rows: Iterable[tuple[Any, ...]]) -> list[User]:
 
 def _user_of(fields: list[Any]) -> User:
     user = User(*fields)
-    return replace(user, must_change_password=bool(user.must_change_password))
+    return replace(user, must_change_password=user.must_change_password is not None)
 
 
 def _refuse(problems: list[Problem]) -> None:
