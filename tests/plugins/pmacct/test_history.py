@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import time
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -18,22 +17,7 @@ ZONE = ZoneInfo("America/New_York")
 SPRING, AUTUMN = datetime.datetime(2027, 3, 14), datetime.datetime(2027, 11, 7)
 WINTER, SUMMER = datetime.datetime(2027, 1, 20, 9, 5), datetime.datetime(2027, 7, 20, 9, 5)
 
-
-@pytest.fixture(autouse=True)
-def new_york(monkeypatch):
-    monkeypatch.setenv("TZ", ZONE.key)
-    time.tzset()
-    _forget_offsets()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-    _forget_offsets()
-
-
-def _forget_offsets() -> None:
-    from appliance.plugins.pmacct.tables import history
-
-    history._utc_offset.cache_clear()
+pytestmark = pytest.mark.usefixtures("new_york")
 
 
 def second(moment: datetime.datetime) -> int:

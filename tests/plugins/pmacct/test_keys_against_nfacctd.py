@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,16 +116,6 @@ def both_sides(mariadb, tmp_path):
 
     yield run
     mariadb.run("SET GLOBAL time_zone = 'SYSTEM'")
-
-
-@pytest.fixture
-def new_york(monkeypatch):
-    """Let the machine be in New York."""
-    monkeypatch.setenv("TZ", "America/New_York")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def assert_same(theirs: KeySide, ours: KeySide, forms: tuple[str, ...] = FORMATS) -> None:

@@ -227,15 +227,6 @@ def test_bin_when_asked_for_once_more_then_all_that_it_has_by_now(fill: Fill) ->
     assert found.bin(only_bin.position) is not None
 
 
-@pytest.fixture
-def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "America/New_York")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
 def test_stamps_when_the_server_is_in_another_zone_then_read_in_its_own(
     mariadb: MariaDb, tmp_path: Path, new_york: None
 ) -> None:
