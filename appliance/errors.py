@@ -87,6 +87,10 @@ class InvalidQueryError(QueryError):
     exit_code = 2
 
 
+class QueryCancelledError(QueryError):
+    """Nobody wants the answer any more."""
+
+
 class RequestError(ApplianceError):
     """A request to the web server cannot be answered; becomes its JSON answer.
 

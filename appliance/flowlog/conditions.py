@@ -65,8 +65,15 @@ class Condition:
     negated: bool = False
 
 
-def where_branches(conditions: Sequence[Condition]) -> list[tuple[str, dict[str, Any]]]:
+def where_branches(
+    conditions: Sequence[Condition], *, most: int = 2
+) -> list[tuple[str, dict[str, Any]]]:
     """Combine conditions into the WHERE of disjoint branches, to be joined by UNION ALL.
+
+    Parameters
+    ----------
+    most
+        1 where the order of the rows counts.
 
     Returns
     -------
@@ -83,7 +90,7 @@ def where_branches(conditions: Sequence[Condition]) -> list[tuple[str, dict[str,
         sides = [side.format(*(f"${name}" for name in names)) for side in condition.sides]
         if condition.negated:
             common.append(f"({' OR '.join(sides)}) IS NOT TRUE")
-        elif len(sides) == 2 and not split:
+        elif len(sides) == most == 2 and not split:
             split = sides
         else:
             common.append(f"({' OR '.join(sides)})")

@@ -47,7 +47,7 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True)
 class QueryLimits:
-    """What one question may use."""
+    """What one question may use; infinite seconds are no limit."""
 
     memory_octets: int = 256 * 10**6
     threads: int = 2

@@ -30,6 +30,9 @@ from appliance.flows import (
 
 LAST_MS = 2**62
 
+LOG_ORDER = "log"
+"""As flows were received, which takes no sorting."""
+
 ORDERS = {
     "time": "collection_time_milliseconds",
     "newest": "collection_time_milliseconds DESC",
@@ -68,7 +71,7 @@ class FlowQuestion:
     limit
         Most rows; None for all.
     order
-        A key of `ORDERS`, or None for any.
+        A key of `ORDERS`, `LOG_ORDER`, or None for any.
     options
         Options records instead of flows and events.
     columns
@@ -98,7 +101,7 @@ class Statement(NamedTuple):
 
 def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> Statement:
     """Return the statement that lists records."""
-    if question.order is not None and question.order not in ORDERS:
+    if question.order not in (None, LOG_ORDER, *ORDERS):
         raise InvalidQueryError(f"cannot order by {question.order!r}, expected {', '.join(ORDERS)}")
     shown = question.columns or shown_columns(question.options, octets)
     stored = frozenset(name for item in shown for name in stored_names(item))
@@ -128,7 +131,8 @@ def matching(question: FlowQuestion, reads: Iterable[str]) -> tuple[str, dict[st
         )
         parameters |= {"since_ms": question.since_ms, "until_ms": question.until_ms}
     selects = []
-    for where, values in where_branches(question.conditions):
+    most = 1 if question.order == LOG_ORDER else 2
+    for where, values in where_branches(question.conditions, most=most):
         selects.append(f"SELECT {columns} FROM log WHERE {time}{where}")
         parameters |= values
     return " UNION ALL ".join(selects), parameters

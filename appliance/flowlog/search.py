@@ -8,20 +8,18 @@ timer that interrupts it. Files are opened before DuckDB starts and handed over 
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
 
 from appliance.errors import InvalidQueryError, QueryError, StorageError
+from appliance.flowlog.connections import QueryControl, open_connection
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import QueryLimits
-from appliance.flowlog.macros import MACROS
 from appliance.flowlog.names import LogFile, list_files
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.questions import (
@@ -31,22 +29,26 @@ from appliance.flowlog.questions import (
     flows_statement,
 )
 from appliance.flowlog.reader import FlowLogReader, LogSnapshot
-from appliance.flowlog.samples.files import SampleFile, SamplePiece
-from appliance.flowlog.schema import Rows, arrow_type, family_schema
+from appliance.flowlog.samples.files import SamplePiece
+from appliance.flowlog.sources import (
+    Source,
+    check_file,
+    path_list,
+    pinned,
+    sample_select,
+    sealed_columns,
+    source_select,
+    statement_relation,
+)
 from appliance.flowlog.views import stored_columns, view_statements
-from appliance.flows import COLLECTION_TIME, OCTETS_PREFIX
+from appliance.flows import OCTETS_PREFIX
 from appliance.ratelimit import RateLimited
 
 # Of the process, not of a reader: one is made for each question.
 logger = RateLimited(logging.getLogger(__name__))
 
 TRIES = 10
-PINNED_FILES = 256
-"""So many of the newest files are held open while a question runs; older ones are not merged any
-more."""
-
-INTERRUPT_SECONDS = 0.05
-DESCRIPTORS = Path("/proc/self/fd")
+STREAM_ROWS = 32_768
 
 
 class TimeRange(Protocol):
@@ -63,13 +65,6 @@ class TimeRange(Protocol):
         ...
 
 
-class Source(NamedTuple):
-    """Where the records of a family are: paths of sealed files, and rows of journals."""
-
-    paths: list[str]
-    rows: list[Rows]
-
-
 class FlowSearch:
     """Answers questions about one flow log.
 
@@ -82,11 +77,14 @@ class FlowSearch:
     ----------
     damaged
         What the last question had to leave out, one text each.
+    control
+        Of the questions that this one is asked.
     """
 
     def __init__(
         self, directory: Path, limits: QueryLimits | None = None, *, may_be_missing: bool = False
     ) -> None:
+        self.control: QueryControl | None = None
         self.directory, self.limits = directory, limits or QueryLimits()
         self.may_be_missing = may_be_missing
         self.damaged: list[str] = []
@@ -124,13 +122,46 @@ class FlowSearch:
         """
 
         def ask(connection: Any, sources: dict[bool, Source]) -> Any:
-            source, columns = sources[options], sorted(statement.columns)
-            sealed = _sealed_columns(connection, source)
-            relation = _relation(connection, source, sealed, columns, options)
-            sql = f"WITH log AS NOT MATERIALIZED ({relation}) {statement.sql}"
-            return connection.sql(sql, params=statement.parameters).to_arrow_table()
+            return statement_relation(
+                connection, sources[options], statement, options
+            ).to_arrow_table()
 
         return self._retried((options,), question.since_ms, question.until_ms, ask)
+
+    def stream(self, statement: Statement, question: TimeRange) -> Iterator[Any]:
+        """Yield the flows that a statement selects as pyarrow record batches, in the log's order.
+
+        Memory does not grow with their number. The first batch has no rows: it says the columns.
+
+        Raises
+        ------
+        QueryError
+            It ran into a limit.
+        StorageError
+            The log cannot be read; before the first batch what is damaged is left out instead.
+        """
+
+        def ask(connection: Any, sources: dict[bool, Source]) -> tuple[Any, Any]:
+            connection.execute("SET preserve_insertion_order = true")
+            relation = statement_relation(connection, sources[False], statement, False)
+            reader = relation.to_arrow_reader(STREAM_ROWS)
+            try:
+                return reader, next(reader, None)
+            # What DuckDB raises, as Arrow hands it on.
+            except OSError as error:
+                raise duckdb.Error(str(error)) from error
+
+        with ExitStack() as kept:
+            reader, first = self._retried((False,), question.since_ms, question.until_ms, ask, kept)
+            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+            if first is None:
+                return
+            yield first
+            try:
+                yield from reader
+            except OSError as error:
+                reason = str(error).partition("\n")[0]
+                raise StorageError(f"flow log {self.directory} cannot be read: {reason}") from error
 
     def run_over(self, statement: Statement, pieces: Sequence[SamplePiece]) -> Any:
         """Return the answer of one statement over samples, as a pyarrow table.
@@ -144,10 +175,10 @@ class FlowSearch:
         """
         columns = sorted(statement.columns)
         try:
-            with ExitStack() as held, self._connection() as connection:
-                paths = _pinned([piece.file for piece in pieces], held)
+            with ExitStack() as held, open_connection(self.limits, self.control) as connection:
+                paths = pinned([piece.file for piece in pieces], held)
                 selects = [
-                    _sample_select(connection, path, piece, columns)
+                    sample_select(connection, path, piece, columns)
                     for path, piece in zip(paths, pieces, strict=True)
                 ]
                 relation = " UNION ALL ".join(selects)
@@ -176,7 +207,7 @@ class FlowSearch:
             source = sources[False]
             rows = sum(piece.n_rows for piece in source.rows)
             if source.paths:
-                sql = f"SELECT sum(num_rows) FROM parquet_file_metadata({_listed(source)})"  # noqa: S608
+                sql = f"SELECT sum(num_rows) FROM parquet_file_metadata({path_list(source)})"  # noqa: S608
                 rows += connection.execute(sql).fetchone()[0] or 0
             return int(rows)
 
@@ -204,11 +235,11 @@ class FlowSearch:
 
         def ask(connection: Any, sources: dict[bool, Source]) -> Any:
             for options, source in sources.items():
-                sealed = _sealed_columns(connection, source)
+                sealed = sealed_columns(connection, source)
                 names = sealed.union(*(rows.arrays for rows in source.rows))
                 octets = {name for name in names if name.startswith(OCTETS_PREFIX)}
                 columns = stored_columns(options, octets)
-                relation = _relation(connection, source, sealed, columns, options)
+                relation = source_select(connection, source, sealed, columns, options)
                 for statement in view_statements(relation, columns, options, since_ms, until_ms):
                     connection.execute(statement)
             return _selected(connection, text)
@@ -221,8 +252,15 @@ class FlowSearch:
         since_ms: int,
         until_ms: int,
         ask: Callable[[Any, dict[bool, Source]], Any],
+        kept: ExitStack | None = None,
     ) -> Any:
-        """Ask, again where files went or are damaged; `ask` gets the sources by family."""
+        """Ask, again where files went or are damaged; `ask` gets the sources by family.
+
+        Parameters
+        ----------
+        kept
+            Gets what the answer is still read from.
+        """
         if not self.may_be_missing and not (self.directory / "flows").is_dir():
             raise StorageError(f"no flow log in {self.directory}: has the collector run yet?")
         self.damaged = []
@@ -230,13 +268,17 @@ class FlowSearch:
         for _ in range(TRIES):
             files: list[LogFile] = []
             try:
-                with ExitStack() as held, self._connection() as connection:
+                with ExitStack() as held:
+                    connection = held.enter_context(open_connection(self.limits, self.control))
                     sources = {}
                     for options in families:
                         snapshot = self._snapshot(options, since_ms, until_ms, without)
                         files += snapshot.files
-                        sources[options] = Source(_pinned(snapshot.files, held), snapshot.rows)
-                    return ask(connection, sources)
+                        sources[options] = Source(pinned(snapshot.files, held), snapshot.rows)
+                    answer = ask(connection, sources)
+                    if kept is not None:
+                        kept.push(held.pop_all())
+                    return answer
             except FileNotFoundError:
                 continue
             except duckdb.IOException as error:
@@ -259,44 +301,6 @@ class FlowSearch:
         ]
         return snapshot
 
-    @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        """Open a DuckDB with the limits of a question; it is interrupted when its time is over."""
-        limits = self.limits
-        connection = duckdb.connect(
-            ":memory:",
-            config={
-                "memory_limit": f"{limits.memory_octets}B",
-                "threads": limits.threads,
-                "temp_directory": "",
-                "preserve_insertion_order": False,
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-            },
-        )
-        over = threading.Event()
-        timer = threading.Thread(
-            target=_interrupt_after, args=(limits.seconds, over, connection), daemon=True
-        )
-        try:
-            connection.execute(MACROS)
-            timer.start()
-            yield connection
-        except duckdb.InterruptException as error:
-            raise QueryError(
-                f"the question took longer than {limits.seconds:g} s: shorten the time range"
-            ) from error
-        except duckdb.OutOfMemoryException as error:
-            raise QueryError(
-                f"the question needs more than {limits.memory_octets} octets of memory: shorten the"
-                " time range or ask for fewer rows"
-            ) from error
-        finally:
-            over.set()
-            if timer.is_alive():
-                timer.join()
-            connection.close()
-
     def _leave_out_damaged(
         self, files: list[LogFile], without: set[Path], error: Exception
     ) -> None:
@@ -304,7 +308,7 @@ class FlowSearch:
         found = False
         for file in files:
             try:
-                _check(file.path)
+                check_file(file.path)
             except FileNotFoundError:
                 found = True
             except DamagedFile as damage:
@@ -337,110 +341,3 @@ def _selected(connection: Any, text: str) -> Any:
         return connection.sql(text).to_arrow_table()
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise InvalidQueryError(str(error).partition("\n")[0]) from error
-
-
-def _interrupt_after(seconds: float, over: threading.Event, connection: Any) -> None:
-    """Interrupt a question when its time is up, again and again: one may come between two steps."""
-    pause = seconds
-    while not over.wait(pause):
-        connection.interrupt()
-        pause = INTERRUPT_SECONDS
-
-
-def _sample_select(connection: Any, path: str, piece: SamplePiece, columns: list[str]) -> str:
-    source = Source([path], [])
-    sealed = _sealed_columns(connection, source)
-    selected = [
-        name if name in sealed else f"NULL::{_sql_type(name)} AS {name}" for name in columns
-    ]
-    time = f"{COLLECTION_TIME} >= {piece.from_ms} AND {COLLECTION_TIME} < {piece.to_ms}"
-    return f"SELECT {', '.join(selected)} FROM {_sealed_sql(source)} WHERE {time}"  # noqa: S608
-
-
-def _pinned(files: Sequence[LogFile | SampleFile], held: ExitStack) -> list[str]:
-    """Return paths that DuckDB can open whatever is deleted meanwhile."""
-    paths = [str(file.path) for file in files[:-PINNED_FILES]]
-    for file in files[-PINNED_FILES:]:
-        descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
-        held.callback(os.close, descriptor)
-        paths.append(str(DESCRIPTORS / str(descriptor)) if DESCRIPTORS.exists() else str(file.path))
-    return paths
-
-
-def _sealed_sql(source: Source) -> str:
-    """Return what reads the sealed files; written out, since a view takes no parameters."""
-    return f"read_parquet({_listed(source)}, union_by_name = true)"
-
-
-def _listed(source: Source) -> str:
-    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in source.paths) + "]"
-
-
-def _sealed_columns(connection: Any, source: Source) -> set[str]:
-    """Return the columns that any of the sealed files has."""
-    if not source.paths:
-        return set()
-    connection.execute(f"DESCRIBE SELECT * FROM {_sealed_sql(source)}")  # noqa: S608
-    return {row[0] for row in connection.fetchall()}
-
-
-def _relation(
-    connection: Any, source: Source, sealed: set[str], columns: list[str], options: bool
-) -> str:
-    """Return the SELECT over journals and sealed files.
-
-    Parameters
-    ----------
-    sealed
-        Those of `columns` that sealed files have, and others; a column that is not there is null.
-    """
-    journal_rows = f"journal_rows_{options:d}"
-    connection.register(journal_rows, _journal_table(source.rows, columns, options))
-    select = f"SELECT {', '.join(columns)} FROM {journal_rows}"  # noqa: S608
-    if not source.paths:
-        return select
-    selected = [
-        name if name in sealed else f"NULL::{_sql_type(name)} AS {name}" for name in columns
-    ]
-    return f"{select} UNION ALL SELECT {', '.join(selected)} FROM {_sealed_sql(source)}"  # noqa: S608
-
-
-def _sql_type(name: str) -> str:
-    kinds = {
-        pa.uint8(): "UTINYINT",
-        pa.uint16(): "USMALLINT",
-        pa.uint32(): "UINTEGER",
-        pa.uint64(): "UBIGINT",
-        pa.int64(): "BIGINT",
-        pa.float64(): "DOUBLE",
-        pa.string(): "VARCHAR",
-        pa.binary(): "BLOB",
-    }
-    return kinds[arrow_type(name)]
-
-
-def _journal_table(rows: list[Rows], columns: list[str], options: bool) -> Any:
-    schema = family_schema(options)
-    fields = [
-        schema.field(name) if name in schema.names else pa.field(name, arrow_type(name))
-        for name in columns
-    ]
-    tables = [piece.table(columns) for piece in rows]
-    wanted = pa.schema(fields)
-    return pa.concat_tables([wanted.empty_table(), *tables])
-
-
-def _check(path: Path) -> None:
-    """Read a whole file the careful way.
-
-    Raises
-    ------
-    DamagedFile
-        Something in it is not what was written.
-    """
-    file = ParquetFile(path)
-    try:
-        for index in range(len(file.groups)):
-            file.read(index)
-    finally:
-        file.close()
