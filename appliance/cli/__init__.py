@@ -28,6 +28,9 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
         "top": CoreCommand("appliance.cli.top", "Show who and what made the most traffic."),
         "series": CoreCommand("appliance.cli.series", "Draw traffic over time."),
         "flows": CoreCommand("appliance.cli.flows", "Search single flows."),
+        "export": CoreCommand(
+            "appliance.cli.export", "Write any number of flows as CSV, JSON or Parquet."
+        ),
         "sql": CoreCommand("appliance.cli.sql", "Ask the flow log in SQL."),
         "exporters": CoreCommand(
             "appliance.cli.exporters", "Show who sends flows, what is lost, how it is sampled."

@@ -32,13 +32,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _CONDITION_OPTION = click.option(
     "--where", multiple=True, metavar="CONDITION", help="A condition; repeatable."
 )
-_RANGE_AND_ANSWER_OPTIONS = (
+_FORMAT_OPTION = click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True
+)
+_COMMON_OPTIONS = (
     click.option("--last", metavar="SPAN", help="The time up to now, such as 15m, 1h or 7d."),
     click.option("--from", "since", metavar="TIME", help="ISO 8601, or seconds since 1970."),
     click.option("--to", "until", metavar="TIME", help="End of the range, not included."),
-    click.option(
-        "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True
-    ),
     click.option(
         "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file."
     ),
@@ -55,14 +55,23 @@ _RANGE_AND_ANSWER_OPTIONS = (
 
 def log_options(command: Command) -> Command:
     """Add the options of every command that asks the flow log: range, format, limits."""
-    for option in reversed(_RANGE_AND_ANSWER_OPTIONS):
-        command = option(command)
-    return command
+    return _common_options(_FORMAT_OPTION(command))
 
 
 def search_options(command: Command) -> Command:
     """Add the options that `flows` and `top` share."""
     return log_options(_CONDITION_OPTION(command))
+
+
+def export_options(command: Command) -> Command:
+    """Add the options that `export` shares with `flows`, whose forms are others."""
+    return _common_options(_CONDITION_OPTION(command))
+
+
+def _common_options(command: Command) -> Command:
+    for option in reversed(_COMMON_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.command("flows", epilog=HELP)
@@ -83,13 +92,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     A terminal gets the columns that fit, with times in UTC; --wide, pipes and files get all.
     """
     load_plugin_columns(ctx, given["directory"])
-    shown = given["columns"]
     options = given["options_records"]
-    columns = FlowQuestion.columns
-    if shown == "all" or (shown is None and options):
-        columns = ()
-    elif shown is not None:
-        columns = tuple(column_name(name.strip()) for name in shown.split(","))
+    columns = named_columns(given["columns"] or ("all" if options else None))
 
     def ask(search: FlowSearch, common: dict[str, Any]) -> Answered:
         question = FlowQuestion(
@@ -105,6 +109,15 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         )
 
     answer(ctx, given, ask)
+
+
+def named_columns(text: str | None) -> tuple[str, ...]:
+    """Return the columns of `--columns`: names between commas, `all`, or None for the usual."""
+    if text is None:
+        return FlowQuestion.columns
+    if text == "all":
+        return ()
+    return tuple(column_name(name.strip()) for name in text.split(","))
 
 
 def load_plugin_columns(ctx: click.Context, directory: Path | None) -> None:
@@ -147,26 +160,42 @@ def answer(
     ask
         Called with the fields that questions share.
     """
-    now_ms = int(time.time() * 1000)
-    since_ms, until_ms = time_range(given["last"], given["since"], given["until"], now_ms)
-    directory, limits = where_and_how(ctx, given)
-
     from appliance.flowlog.output import write_answer, write_text
-    from appliance.flowlog.search import FlowSearch
-    from appliance.query.language.duckdb import parse_conditions
-    from appliance.query.language.words import filter_texts
 
-    search = FlowSearch(directory, limits)
-    names = filter_names(ctx, given["directory"], search)
-    texts = (*filter_texts(given.get("conditions", ()), names), *given.get("where", ()))
-    conditions = parse_conditions(texts, names)
-    common = {"since_ms": since_ms, "until_ms": until_ms, "conditions": conditions}
+    search, common = question_parts(ctx, given)
     table, tabulate = ask(search, common)
     if given["form"] == "table":
         write_text(tabulate(), given["output"])
     else:
         write_answer(table, given["form"], given["output"])
-    for reason in reasons_for_nothing(directory) if not table.num_rows else ():
+    report_gaps(search, is_empty=not table.num_rows)
+
+
+def question_parts(ctx: click.Context, given: dict[str, Any]) -> tuple[FlowSearch, dict[str, Any]]:
+    """Return what searches the flow log, and the fields that questions share.
+
+    Parameters
+    ----------
+    given
+        As for `answer`.
+    """
+    now_ms = int(time.time() * 1000)
+    since_ms, until_ms = time_range(given["last"], given["since"], given["until"], now_ms)
+
+    from appliance.flowlog.search import FlowSearch
+    from appliance.query.language.duckdb import parse_conditions
+    from appliance.query.language.words import filter_texts
+
+    search = FlowSearch(*where_and_how(ctx, given))
+    names = filter_names(ctx, given["directory"], search)
+    texts = (*filter_texts(given.get("conditions", ()), names), *given.get("where", ()))
+    conditions = parse_conditions(texts, names)
+    return search, {"since_ms": since_ms, "until_ms": until_ms, "conditions": conditions}
+
+
+def report_gaps(search: FlowSearch, *, is_empty: bool) -> None:
+    """Say why there may be no flows, and what of the log could not be read."""
+    for reason in reasons_for_nothing(search.directory) if is_empty else ():
         click.echo(f"appliance: {reason}", err=True)
     for text in search.damaged:
         click.echo(f"appliance: left out, damaged: {text}", err=True)

@@ -69,7 +69,9 @@ class Answer:
     Attributes
     ----------
     body
-        Octets go out as they are, everything else as JSON.
+        Octets go out as they are, and an iterator of octets piece by piece, as fast as the client
+        takes them; everything else as JSON. An iterator is closed whatever happens; what it raises
+        behind its first piece cuts the answer off, so that nobody takes it for whole.
     cookies
         A header Set-Cookie for each.
     """

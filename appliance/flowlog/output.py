@@ -19,9 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from appliance.atomic_files import atomic_write
 from appliance.errors import InvalidQueryError
 
 _CHUNK_ROWS = 10_000
+_MODE = 0o640
+"""Of a new file: flows tell who talked to whom."""
+
 _FORMULA = "^[=+@\\t\\r-]"
 """What spreadsheets begin to calculate at (OWASP, CSV injection)."""
 
@@ -41,9 +45,8 @@ def write_answer(table: Any, form: str, path: Path | None) -> None:
     OSError
         The file cannot be written.
     """
-    if form == "parquet" and path is None and sys.stdout.isatty():
-        raise InvalidQueryError("parquet is not for a terminal: give --output FILE")
-    with _sink(path) as sink:
+    refuse_terminal(form, path)
+    with open_output(path) as sink:
         if form == "parquet":
             pq.write_table(table, pa.PythonFile(sink, mode="w"), compression="zstd")
         elif form == "csv":
@@ -53,17 +56,36 @@ def write_answer(table: Any, form: str, path: Path | None) -> None:
                 sink.write(json_octets(table.slice(start, _CHUNK_ROWS)))
 
 
+def refuse_terminal(form: str, path: Path | None) -> None:
+    """Raise an InvalidQueryError where Parquet would go to a terminal."""
+    if form == "parquet" and path is None and sys.stdout.isatty():
+        raise InvalidQueryError("parquet is not for a terminal: give --output FILE")
+
+
 def write_text(text: str, path: Path | None) -> None:
     """Write a text to a file, or to standard output."""
-    with _sink(path) as sink:
+    with open_output(path) as sink:
         sink.write(text.encode())
 
 
 @contextmanager
-def _sink(path: Path | None) -> Iterator[IO[bytes]]:
+def open_output(path: Path | None) -> Iterator[IO[bytes]]:
+    """Open a file for an answer, or standard output.
+
+    A file appears when it is whole; one that was there stays until then. A device or a pipe is
+    written to.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
+    elif path.is_file() or not path.exists():
+        with atomic_write(path.resolve(), _MODE, keep=path.exists()) as file:
+            yield file
     else:
         with path.open("wb") as file:
             yield file

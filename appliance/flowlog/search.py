@@ -8,8 +8,10 @@ timer that interrupts it. Files are opened before DuckDB starts and handed over 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -90,6 +92,11 @@ class FlowSearch:
         self.damaged: list[str] = []
         self._reader = FlowLogReader(directory)
 
+    def without_deadline(self) -> FlowSearch:
+        """Return the same search for answers that take as long as those who read them."""
+        limits = replace(self.limits, seconds=math.inf)
+        return FlowSearch(self.directory, limits, may_be_missing=self.may_be_missing)
+
     def flows(self, question: FlowQuestion) -> Any:
         """Return matching records as a pyarrow table.
 
@@ -100,7 +107,7 @@ class FlowSearch:
         StorageError
             The log cannot be read.
         """
-        octets = () if question.columns else self._octets_columns(question.options)
+        octets = () if question.columns else self.octets_columns(question.options)
         return self.run(flows_statement(question, octets), question, question.options)
 
     def run(self, statement: Statement, question: TimeRange, options: bool) -> Any:
@@ -319,7 +326,8 @@ class FlowSearch:
         if not found:
             raise QueryError(f"the question failed: {str(error).splitlines()[0]}") from error
 
-    def _octets_columns(self, options: bool) -> set[str]:
+    def octets_columns(self, options: bool) -> set[str]:
+        """Return the columns of elements that are kept as octets and that any file has."""
         snapshot = self._reader.snapshot(options)
         names = {name for rows in snapshot.rows for name in rows.arrays}
         for file in snapshot.files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -123,7 +123,7 @@ def checked_answer(value: object) -> Answer:
     all_exactly((*fields_of_header, *of_type(answer.cookies, tuple)), str, "in a header, ")
     if any(not text.isprintable() for text in (*fields_of_header, *answer.cookies)):
         raise ValueError("a header with a line break or another control character")
-    if isinstance(answer.body, bytes):
+    if isinstance(answer.body, bytes | Iterator):
         return answer
     body = json.dumps(answer.body, allow_nan=False, separators=(",", ":")).encode("ascii")
     return replace(answer, body=body)

@@ -21,10 +21,12 @@ class QueryTurns:
         At a time, of all users.
     most_of_user
         Of one user, fewer, so that nobody keeps out the others.
+    what
+        What they are, in the plural.
     """
 
-    def __init__(self, most: int = 4, most_of_user: int = 2) -> None:
-        self.most, self.most_of_user = most, most_of_user
+    def __init__(self, most: int = 4, most_of_user: int = 2, what: str = "questions") -> None:
+        self.most, self.most_of_user, self.what = most, most_of_user, what
         self._running: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -40,12 +42,10 @@ class QueryTurns:
         with self._lock:
             if self._running[user] >= self.most_of_user:
                 raise TooManyQuestionsError(
-                    f"{self.most_of_user} questions of yours are being answered, try again soon"
+                    f"{self.most_of_user} of your {self.what} at a time, try again soon"
                 )
             if self._running.total() >= self.most:
-                raise TooManyQuestionsError(
-                    f"{self.most} questions are being answered, try again soon"
-                )
+                raise TooManyQuestionsError(f"{self.most} {self.what} at a time, try again soon")
             self._running[user] += 1
         try:
             yield

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import SettingsError
+from appliance.web.streams import is_whole
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -44,12 +45,42 @@ def logged(application: WsgiApplication, handler: logging.Handler) -> WsgiApplic
             statuses.append(status)
             return start_response(status, headers, *rest)
 
+        def write(octets: int) -> None:
+            logger.info("%s", access_line(environ, statuses[-1] if statuses else "-", octets))
+
         body = application(environ, started)
-        octets = sum(len(part) for part in body) if isinstance(body, list) else 0
-        logger.info("%s", access_line(environ, statuses[-1] if statuses else "-", octets))
+        if not is_whole(body):
+            return CountedBody(body, write)
+        write(sum(map(len, body)))
         return body
 
     return wrapped
+
+
+class CountedBody:
+    """An answer that is sent while it is made: its octets are known at its end.
+
+    Parameters
+    ----------
+    ended
+        Told how many were taken, when it is closed.
+    """
+
+    def __init__(self, body: Iterable[bytes], ended: Callable[[int], None]) -> None:
+        self._body, self._ended, self._octets = body, ended, 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._body:
+            self._octets += len(piece)
+            yield piece
+
+    def close(self) -> None:
+        """Let it go."""
+        try:
+            if (close := getattr(self._body, "close", None)) is not None:
+                close()
+        finally:
+            self._ended(self._octets)
 
 
 def access_line(environ: Mapping[str, Any], status: str, octets: int) -> str:

@@ -28,6 +28,7 @@ from appliance.web.large_answers import ListTurns
 from appliance.web.manual_page import manual_routes
 from appliance.web.openapi import openapi_document, operation
 from appliance.web.start_page import LINKS, start_answer, start_document
+from appliance.web.streams import Stream, begun
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -147,7 +148,8 @@ def _wrapped(
             call = Call(services, environ, principal, event)
             arguments = {name: PROVIDERS[name](call) for name in names}
             with turns.turn(route.whole_list and not _has_limit(environ)):
-                return guard.call(lambda: route.handler(**parts, **arguments), checked_answer)
+                returned = guard.call(lambda: route.handler(**parts, **arguments), checked_answer)
+                return begun(returned, guard)
         # Whatever a request meets becomes an answer.
         except Exception as error:
             return error_answer(error, log, form)
@@ -191,7 +193,7 @@ def _preflight(path: str, methods: tuple[str, ...], cors: Cors) -> Callable[...,
 
 def _respond(answer: Answer, headers: Mapping[str, str]) -> Any:
     own = {"Content-Type": answer.content_type, **answer.headers, **headers}
-    body = answer.body if isinstance(answer.body, bytes) else _octets(answer.body)
+    body = answer.body if isinstance(answer.body, Stream) else _octets(answer.body)
     security = security_headers(bottle.request.environ)
     response = bottle.HTTPResponse(body, answer.status, headers=security | own)
     for cookie in answer.cookies:

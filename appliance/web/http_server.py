@@ -91,6 +91,13 @@ class ApiChannel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         if self.server.places is not None:
             self.server.places.discard(self)
 
+    def write_soon(self, data: bytes) -> int:
+        """Send octets, or wait until the client has taken enough of those before."""
+        octets = int(super().write_soon(data))
+        # An answer of any length may take any time, as long as its client goes on taking it.
+        self.sending_since = None
+        return octets
+
     def received(self, data: bytes) -> bool:
         """Take octets from the client."""
         result = bool(super().received(data))

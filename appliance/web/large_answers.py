@@ -1,6 +1,7 @@
 """Bounds what large answers cost: lists that are made at a time, octets that wait to be sent.
 
-Answers are kept in memory until their client has taken them, never in temporary files.
+Answers are kept in memory until their client has taken them, never in temporary files. One that is
+sent while it is made goes only as fast as its client takes it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from appliance.errors import RequestError
 from appliance.web.access_log import WsgiApplication
+from appliance.web.streams import is_whole
 
 WHOLE_LISTS = 2
 SMALL_OCTETS = 65_536
@@ -66,13 +68,10 @@ def bounded(
             started[:] = arguments
 
         body = application(environ, keep)
-        parts = list(body)
-        if (close := getattr(body, "close", None)) is not None:
-            close()
-        if not _has_room(sum(map(len, parts)), environ, waiting):
+        if is_whole(body) and not _has_room(sum(map(len, body)), environ, waiting):
             return refuse(environ, start_response)
         start_response(*started)
-        return parts
+        return body
 
     return wrapped
 

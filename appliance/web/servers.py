@@ -45,6 +45,8 @@ _CLEANUP_SECONDS = 5
 _LOOP_SECONDS = 1.0
 _OTHER_DESCRIPTORS = 512
 _NEVER = 1 << 62
+_STREAM_OCTETS = 1 << 20
+"""So much of an answer that is sent while it is made waits for a slow client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +293,7 @@ def _adjustments(listener: Listener, limits: ServerLimits) -> Any:
         # No temporary files: bodies are bounded by the line above, answers by `bounded`.
         inbuf_overflow=_NEVER,
         outbuf_overflow=_NEVER,
+        outbuf_high_watermark=_STREAM_OCTETS,
         url_scheme="https" if listener.tls else "http",
         ident="",
         expose_tracebacks=False,

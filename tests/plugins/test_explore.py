@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import threading
 from dataclasses import replace
@@ -10,6 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from appliance.errors import StorageError
@@ -196,7 +201,7 @@ def test_post_when_wrong_then_400_with_one_sentence(
 
 def test_post_when_described_then_with_the_parameters_of_the_get(client: Any) -> None:
     operations = client.get("/api/openapi.json").json["paths"]
-    for name in ("top", "series"):
+    for name in ("top", "series", "flows", "export"):
         get, posted = (operations[f"{BASE}/{name}"][method] for method in ("get", "post"))
         content = posted["requestBody"]["content"]["application/json"]["schema"]
         assert list(content["properties"]) == [one["name"] for one in get["parameters"]]
@@ -243,6 +248,93 @@ def test_flows_when_the_cursor_is_no_cursor_then_400(client: Any, flows: Path, a
     reply = client.get(f"{BASE}/flows?after={after}")
     assert reply.status == 400
     assert reply.json["message"] == "after: expected what `next` of the page before says"
+
+
+def exported(client: Any, query: str) -> list[dict[str, Any]]:
+    reply = client.get(f"{BASE}/export?{query}")
+    assert reply.status == 200, reply.body
+    text = reply.body.decode()
+    if reply.headers["content-type"] == "application/x-ndjson":
+        return [json.loads(line) for line in text.splitlines()]
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_export_when_asked_then_every_flow_oldest_first(client: Any, flows: Path) -> None:
+    rows = exported(client, "last=1h&columns=source_address,octets")
+    assert len(rows) == 120
+    assert rows[0] == {"source_address": "10.0.0.1", "octet_delta_count": "600"}
+    assert [row["source_address"][-1] for row in rows] == ["1", "2", "3", "4"] * 30
+
+
+def test_export_when_filtered_and_as_json_lines_then_an_object_a_line(
+    client: Any, flows: Path
+) -> None:
+    rows = exported(client, "last=1h&format=json&filter=src%20ip%2010.0.0.2")
+    assert len(rows) == 30
+    assert (rows[0]["source_address"], rows[0]["octet_delta_count"]) == ("10.0.0.2", 1200)
+    everything = exported(client, "last=1h&format=json&columns=all&filter=src%20ip%2010.0.0.2")
+    assert rows[0].items() < everything[0].items()
+
+
+def test_export_when_as_parquet_then_a_file_with_times_and_a_name(client: Any, flows: Path) -> None:
+    reply = client.get(f"{BASE}/export?from=1623750000&to=1623760000&format=parquet")
+    table = pq.read_table(pa.BufferReader(reply.body))
+    assert table.num_rows == 120
+    assert pc.sum(table["octet_delta_count"]).as_py() == 180_000
+    assert pa.types.is_timestamp(table.schema.field("collection_time_milliseconds").type)
+    name = "flows-20210615T094000Z-20210615T122640Z.parquet"
+    assert reply.headers["content-disposition"] == f'attachment; filename="{name}"'
+
+
+def test_export_when_there_are_no_flows_then_the_heading(client: Any, flows: Path) -> None:
+    for query in ("last=1h&filter=port%201", "from=1000&to=2000"):
+        reply = client.get(f"{BASE}/export?{query}&columns=source_address")
+        assert (reply.status, reply.body) == (200, b'"source_address"\n')
+    assert exported(client, "from=1000&to=2000&format=json") == []
+
+
+def test_export_when_a_file_is_damaged_then_the_rest(client: Any, flows: Path) -> None:
+    (file,) = sorted((flows / "flows").glob("*.parquet")) or sorted((flows / "flows").glob("*"))
+    file.write_bytes(b"nonsense")
+    assert exported(client, "last=1h") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("format=xml", "format: expected csv, json, parquet, found 'xml'"),
+        ("columns=colour", "unknown column 'colour'"),
+        ("filter=port", "expected"),
+        ("last=0h", "last"),
+    ],
+)
+def test_export_when_wrong_then_400_with_one_sentence(
+    client: Any, flows: Path, query: str, said: str
+) -> None:
+    reply = client.get(f"{BASE}/export?{query}")
+    assert reply.status == 400
+    assert said.lower() in reply.json["message"].lower()
+
+
+def test_export_when_one_of_the_caller_goes_on_then_429_until_it_ends(
+    client: Any, flows: Path
+) -> None:
+    target = f"{BASE}/export?last=1h"
+    with caller_turns.EXPORT_TURNS.of("somebody"):
+        reply = client.get(target)
+        assert (reply.status, reply.json["message"]) == (
+            429,
+            "1 of your exports at a time, try again soon",
+        )
+    assert client.get(target).status == 200
+    assert client("HEAD", target, token="user").status == 200
+    assert client.get(target).status == 200
+
+
+def test_export_when_posted_then_as_the_get(client: Any, flows: Path) -> None:
+    values = {"last": "1h", "columns": ["source_address", "octets"], "filter": "dst port 443"}
+    query = "last=1h&columns=source_address,octets&filter=dst%20port%20443"
+    assert post(client, "export", values).body == client.get(f"{BASE}/export?{query}").body
 
 
 def test_filter_when_it_names_an_exporter_or_a_list_then_their_addresses(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from appliance import SIGNED_IN, Route, hookimpl
-from appliance.plugins.explore import completing, groups, listing
+from appliance.plugins.explore import completing, exporting, groups, listing
 from appliance.plugins.explore.parameters import from_body, get_schema, post_schema
 from appliance.query.dimensions import dimensions
 from appliance.query.question import DISTINCT, MEANS, SUMS
@@ -35,15 +35,24 @@ def register_routes() -> list[Route]:
     top = ("The largest groups of flows", groups.TOP_EXAMPLE, groups.TOP_PARAMETERS)
     series = ("Traffic over time", groups.SERIES_EXAMPLE, groups.SERIES_PARAMETERS)
     single = ("Single flows, newest first", listing.EXAMPLE, listing.PARAMETERS)
+    whole = (
+        "Any number of single flows as a file",
+        exporting.EXAMPLE,
+        exporting.PARAMETERS,
+        exporting.CONTENT_TYPE,
+    )
     next_words = ("What may come next in a filter", completing.EXAMPLE, completing.PARAMETERS)
     return [
         _route("GET", "fields", fields, get_schema("What flows can be grouped by", _FIELDS, ())),
         _route("GET", "top", groups.top, get_schema(*top)),
         _route("GET", "series", groups.series, get_schema(*series)),
         _route("GET", "flows", listing.flows, get_schema(*single)),
+        _route("GET", "export", exporting.export, get_schema(*whole)),
         _route("GET", "complete", completing.completion, get_schema(*next_words)),
         _route("POST", "top", from_body(groups.top, top[2]), post_schema(*top)),
         _route("POST", "series", from_body(groups.series, series[2]), post_schema(*series)),
+        _route("POST", "flows", from_body(listing.flows, single[2]), post_schema(*single)),
+        _route("POST", "export", from_body(exporting.export, whole[2]), post_schema(*whole)),
     ]
 
 

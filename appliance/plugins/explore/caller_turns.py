@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from appliance import Principal, RequestError
 from appliance.query.turns import QueryTurns, TooManyQuestionsError
 
 TURNS = QueryTurns()
-"""Of this process, which has one web server."""
+EXPORT_TURNS = QueryTurns(most=2, most_of_user=1, what="exports")
+"""Of this process, which has one web server. Exports take as long as their clients."""
 
 
-@contextmanager
-def turn_of(principal: Principal | None) -> Iterator[None]:
-    """Hold a turn of the caller.
+def turn_of(principal: Principal | None) -> AbstractContextManager[None]:
+    """Hold a turn of the caller for a question.
 
     Raises
     ------
     RequestError
         429: there is none.
     """
+    return _turn(TURNS, principal)
+
+
+def export_turn_of(principal: Principal | None) -> AbstractContextManager[None]:
+    """Hold a turn of the caller for an export, or raise as `turn_of`."""
+    return _turn(EXPORT_TURNS, principal)
+
+
+@contextmanager
+def _turn(turns: QueryTurns, principal: Principal | None) -> Iterator[None]:
     try:
-        with TURNS.of("" if principal is None else principal.name):
+        with turns.of("" if principal is None else principal.name):
             yield
     except TooManyQuestionsError as error:
         raise RequestError(429, str(error)) from None

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from appliance import Principal, RequestError, Settings
 from appliance.contracts import FlowStore
+from appliance.flowlog.forms import CONTENT_TYPES
 from appliance.query.question import DISTINCT, MAX_BINS, MAX_DIMENSIONS, MEANS, SUMS
 from appliance.query.steps import fitting_step_ms
 from appliance.web.bodies import FORM, JSON, Body
@@ -51,6 +52,14 @@ PARAMETERS: Mapping[str, tuple[dict[str, Any], str]] = {
         " values are approximate.",
     ),
     "after": ({"type": "string"}, "`next` of the page before."),
+    "format": (
+        {"type": "string", "enum": list(CONTENT_TYPES)},
+        "Form of an export; json has an object on each line. Default: csv.",
+    ),
+    "columns": (
+        {"type": "string", "examples": ["source,destination,octets"]},
+        "Columns of an export, between commas, or `all`. Default: what single flows usually show.",
+    ),
     "text": ({"type": "string"}, "A filter as far as it is written."),
     "cursor": ({"type": "integer", "minimum": 0}, "Place in it. Default: its end."),
     "step": (
@@ -61,7 +70,7 @@ PARAMETERS: Mapping[str, tuple[dict[str, Any], str]] = {
 """Schema and description of each."""
 
 RANGE = ("from", "to", "last")
-LISTS = ("by", "measures")
+LISTS = ("by", "measures", "columns")
 """Of names between commas; in JSON an array of names, too."""
 
 OpenStore = Callable[[], FlowStore]
@@ -91,17 +100,22 @@ def from_body(handler: Handler, names: Sequence[str]) -> Callable[..., object]:
     return posted
 
 
-def get_schema(summary: str, example: Any, names: Sequence[str]) -> dict[str, Any]:
+def get_schema(
+    summary: str, example: Any, names: Sequence[str], content_type: str = JSON
+) -> dict[str, Any]:
     """Return OpenAPI's description of a GET with these parameters."""
     parameters = [
         {"name": name, "in": "query", "schema": schema, "description": text}
         for name, (schema, text) in PARAMETERS.items()
         if name in names
     ]
-    return {**operation(summary, example, tag=TAG), "parameters": parameters}
+    described = operation(summary, example, tag=TAG, content_type=content_type)
+    return {**described, "parameters": parameters}
 
 
-def post_schema(summary: str, example: Any, names: Sequence[str]) -> dict[str, Any]:
+def post_schema(
+    summary: str, example: Any, names: Sequence[str], content_type: str = JSON
+) -> dict[str, Any]:
     """Return OpenAPI's description of a POST with these parameters in its body."""
     properties = {
         name: {**schema, "description": text}
@@ -116,11 +130,13 @@ def post_schema(summary: str, example: Any, names: Sequence[str]) -> dict[str, A
             **{name: _text_or_names(properties[name]) for name in LISTS if name in names},
         },
     }
+    grouped = {"by": ["source"]} if "by" in names else {"filter": "port 443"}
     content = {
-        JSON: {"schema": as_json, "example": {"by": ["source"], "last": "1h"}},
+        JSON: {"schema": as_json, "example": {**grouped, "last": "1h"}},
         FORM: {"schema": schema},
     }
-    return {**operation(summary, example, tag=TAG), "requestBody": {"content": content}}
+    described = operation(summary, example, tag=TAG, content_type=content_type)
+    return {**described, "requestBody": {"content": content}}
 
 
 def _text_or_names(schema: Mapping[str, Any]) -> dict[str, Any]:

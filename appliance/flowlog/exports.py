@@ -1,0 +1,130 @@
+"""Any number of flows as CSV, JSON lines or Parquet, piece by piece: memory does not grow with
+their number."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from appliance.flowlog.output import csv_octets, json_octets
+from appliance.flowlog.questions import LOG_ORDER, FlowQuestion, flows_statement
+
+if TYPE_CHECKING:
+    from appliance.flowlog.search import FlowSearch
+
+TEXT_ROWS = 4_096
+GROUP_ROWS = 131_072
+"""Rows of a piece of text, and of a row group of Parquet."""
+
+
+class FlowExport:
+    """The flows that match a question, in the order of the log, to be read once.
+
+    Parameters
+    ----------
+    question
+        Its order does not count.
+    form
+        A key of `appliance.flowlog.forms.CONTENT_TYPES`.
+
+    Attributes
+    ----------
+    n_rows
+        How many flows have been taken so far.
+    """
+
+    def __init__(self, search: FlowSearch, question: FlowQuestion, form: str) -> None:
+        self.n_rows = 0
+        self._search, self._question, self._form = search, question, form
+
+    def most_rows(self) -> int:
+        """Return how many flows there may be at most; those that do not match are counted too.
+
+        Raises
+        ------
+        StorageError
+            The log cannot be read.
+        """
+        question = self._question
+        rows = self._search.rows_between(question.since_ms, question.until_ms)
+        return rows if question.limit is None else min(rows, question.limit)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the octets of the export; the first come when the first flows were found.
+
+        Raises
+        ------
+        QueryError
+            The question is not understood or ran into a limit.
+        StorageError
+            The log cannot be read.
+        """
+        batches = self._counted()
+        yield from _parquet(batches) if self._form == "parquet" else _text(batches, self._form)
+
+    def _counted(self) -> Iterator[Any]:
+        question = replace(self._question, order=LOG_ORDER)
+        octets = () if question.columns else self._search.octets_columns(question.options)
+        statement = flows_statement(question, octets)
+        for batch in self._search.stream(statement, question):
+            self.n_rows += batch.num_rows
+            yield batch
+
+
+def _text(batches: Iterator[Any], form: str) -> Iterator[bytes]:
+    has_heading = form == "csv"
+    for batch in batches:
+        table = pa.Table.from_batches([batch])
+        if has_heading:
+            yield csv_octets(table.slice(0, 0))
+            has_heading = False
+        for start in range(0, table.num_rows, TEXT_ROWS):
+            rows = table.slice(start, TEXT_ROWS)
+            yield csv_octets(rows, has_heading=False) if form == "csv" else json_octets(rows)
+
+
+def _parquet(batches: Iterator[Any]) -> Iterator[bytes]:
+    schema = next(batches).schema
+    sink = _Pieces()
+    with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), schema, compression="zstd") as writer:
+        group: list[Any] = []
+        for batch in batches:
+            group.append(batch)
+            if sum(part.num_rows for part in group) >= GROUP_ROWS:
+                writer.write_table(pa.Table.from_batches(group))
+                group = []
+                yield sink.take()
+        if group:
+            writer.write_table(pa.Table.from_batches(group))
+    yield sink.take()
+
+
+class _Pieces(io.RawIOBase):
+    """A file to write to, from whose front the octets are taken away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+        self._taken = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, octets: Any) -> int:
+        self._parts.append(bytes(octets))
+        return len(self._parts[-1])
+
+    def tell(self) -> int:
+        return self._taken + sum(map(len, self._parts))
+
+    def take(self) -> bytes:
+        """Return what was written since the last time."""
+        octets = b"".join(self._parts)
+        self._taken += len(octets)
+        self._parts = []
+        return octets
