@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @export_options
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
-    """Write flows to a file.
+    """Write any number of flows as CSV, JSON or Parquet.
 
     Writes all flows that satisfy every CONDITION, oldest first, such as: appliance export
     --last 30d exporter=192.0.2.1 --output flows.parquet

@@ -4,9 +4,12 @@ nobody wants the answer any more."""
 from __future__ import annotations
 
 import math
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -14,58 +17,9 @@ import duckdb
 from appliance.errors import QueryCancelledError, QueryError
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.macros import MACROS
+from appliance.flowlog.query_control import QueryControl
 
 INTERRUPT_SECONDS = 0.05
-
-
-class QueryControl:
-    """Says how far a question is, and cancels it; for other threads than the one that asks."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._connection: Any = None
-        self._share = 0.0
-        self.is_cancelled = False
-
-    @property
-    def share(self) -> float:
-        """How much of what is to be read has been read, from 0 to 1; never less than before."""
-        with self._lock:
-            if self._connection is not None:
-                self._share = max(self._share, self._connection.query_progress() / 100)
-            return min(self._share, 1.0)
-
-    def cancel(self) -> None:
-        """Interrupt what runs, and all that begins from now on.
-
-        Once may not suffice, as it may come between two steps: to be called until the question has
-        ended.
-        """
-        with self._lock:
-            self.is_cancelled = True
-            if self._connection is not None:
-                self._connection.interrupt()
-
-    @contextmanager
-    def of(self, connection: Any) -> Iterator[None]:
-        """Control a connection.
-
-        Raises
-        ------
-        QueryCancelledError
-            The question was cancelled before.
-        """
-        connection.execute("SET enable_progress_bar = true")
-        connection.execute("SET enable_progress_bar_print = false")
-        with self._lock:
-            if self.is_cancelled:
-                raise QueryCancelledError("the question was cancelled")
-            self._connection = connection
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._connection = None
 
 
 @contextmanager
@@ -79,15 +33,22 @@ def open_connection(limits: QueryLimits, control: QueryControl | None = None) ->
     QueryCancelledError
         It was cancelled.
     """
+    with _spill_folder(limits.spill) as spill:
+        yield from _connections(limits, control, spill)
+
+
+def _connections(
+    limits: QueryLimits, control: QueryControl | None, spill: Mapping[str, str]
+) -> Iterator[Any]:
     connection = duckdb.connect(
         ":memory:",
         config={
             "memory_limit": f"{limits.memory_octets}B",
             "threads": limits.threads,
-            "temp_directory": "",
             "preserve_insertion_order": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            **spill,
         },
     )
     try:
@@ -95,19 +56,34 @@ def open_connection(limits: QueryLimits, control: QueryControl | None = None) ->
         controlled = nullcontext() if control is None else control.of(connection)
         with controlled, _timer(connection, limits.seconds):
             yield connection
-    except duckdb.InterruptException as error:
+    except duckdb.Error as error:
+        # An interrupt may look like too little memory.
         if control is not None and control.is_cancelled:
             raise QueryCancelledError("the question was cancelled") from error
-        raise QueryError(
-            f"the question took longer than {limits.seconds:g} s: shorten the time range"
-        ) from error
-    except duckdb.OutOfMemoryException as error:
-        raise QueryError(
-            f"the question needs more than {limits.memory_octets} octets of memory: shorten the"
-            " time range or ask for fewer rows"
-        ) from error
+        if isinstance(error, duckdb.InterruptException):
+            raise QueryError(
+                f"the question took longer than {limits.seconds:g} s: shorten the time range"
+            ) from error
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise QueryError(
+                f"the question needs more than {limits.memory_octets} octets of memory: shorten the"
+                " time range or ask for fewer rows"
+            ) from error
+        raise
     finally:
         connection.close()
+
+
+@contextmanager
+def _spill_folder(parent: Path | None) -> Iterator[Mapping[str, str]]:
+    """Make a folder for what does not fit into memory, and say so in DuckDB's settings."""
+    if parent is None:
+        yield {"temp_directory": ""}
+        return
+    parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=parent) as folder:
+        most = shutil.disk_usage(folder).free // 2
+        yield {"temp_directory": folder, "max_temp_directory_size": f"{most}B"}
 
 
 @contextmanager

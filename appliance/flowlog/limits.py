@@ -4,6 +4,7 @@ DuckDB."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -47,8 +48,16 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True)
 class QueryLimits:
-    """What one question may use; infinite seconds are no limit."""
+    """What one question may use; infinite seconds are no limit.
+
+    Attributes
+    ----------
+    spill
+        Where it may write what does not fit into memory, half of what is free there at most; None
+        where it must fit.
+    """
 
     memory_octets: int = 256 * 10**6
     threads: int = 2
     seconds: float = 60.0
+    spill: Path | None = None

@@ -19,11 +19,12 @@ import duckdb
 import pyarrow as pa
 
 from appliance.errors import InvalidQueryError, QueryError, StorageError
-from appliance.flowlog.connections import QueryControl, open_connection
+from appliance.flowlog.connections import open_connection
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.names import LogFile, list_files
 from appliance.flowlog.parquet import ParquetFile
+from appliance.flowlog.query_control import QueryControl
 from appliance.flowlog.questions import (
     LAST_MS,
     FlowQuestion,
@@ -80,7 +81,7 @@ class FlowSearch:
     damaged
         What the last question had to leave out, one text each.
     control
-        Of the questions that this one is asked.
+        Of what `run` and `run_over` are asked.
     """
 
     def __init__(
@@ -133,7 +134,9 @@ class FlowSearch:
                 connection, sources[options], statement, options
             ).to_arrow_table()
 
-        return self._retried((options,), question.since_ms, question.until_ms, ask)
+        return self._retried(
+            (options,), question.since_ms, question.until_ms, ask, control=self.control
+        )
 
     def stream(self, statement: Statement, question: TimeRange) -> Iterator[Any]:
         """Yield the flows that a statement selects as pyarrow record batches, in the log's order.
@@ -260,6 +263,7 @@ class FlowSearch:
         until_ms: int,
         ask: Callable[[Any, dict[bool, Source]], Any],
         kept: ExitStack | None = None,
+        control: QueryControl | None = None,
     ) -> Any:
         """Ask, again where files went or are damaged; `ask` gets the sources by family.
 
@@ -276,12 +280,13 @@ class FlowSearch:
             files: list[LogFile] = []
             try:
                 with ExitStack() as held:
-                    connection = held.enter_context(open_connection(self.limits, self.control))
+                    connection = held.enter_context(open_connection(self.limits, control))
                     sources = {}
                     for options in families:
                         snapshot = self._snapshot(options, since_ms, until_ms, without)
                         files += snapshot.files
-                        sources[options] = Source(pinned(snapshot.files, held), snapshot.rows)
+                        paths = pinned(snapshot.files, held)
+                        sources[options] = Source(paths, snapshot.rows, control is not None)
                     answer = ask(connection, sources)
                     if kept is not None:
                         kept.push(held.pop_all())

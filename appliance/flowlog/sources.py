@@ -27,10 +27,17 @@ DESCRIPTORS = Path("/proc/self/fd")
 
 
 class Source(NamedTuple):
-    """Where the records of a family are: paths of sealed files, and rows of journals."""
+    """Where the records of a family are: paths of sealed files, and rows of journals.
+
+    Attributes
+    ----------
+    copies
+        Whether the rows are copied into DuckDB, which says how far it is only in what it owns.
+    """
 
     paths: list[str]
     rows: list[Rows]
+    copies: bool = False
 
 
 def sample_select(connection: Any, path: str, piece: SamplePiece, columns: list[str]) -> str:
@@ -93,13 +100,17 @@ def source_select(
     """
     journal_rows = f"journal_rows_{options:d}"
     connection.register(journal_rows, _journal_table(source.rows, columns, options))
+    if source.copies:
+        connection.execute(f"CREATE TEMP TABLE own_{journal_rows} AS FROM {journal_rows}")
+        journal_rows = f"own_{journal_rows}"
     newest = f"SELECT {', '.join(columns)} FROM {journal_rows}"
     if not source.paths:
         return newest
     selected = [
         name if name in sealed else f"NULL::{_sql_type(name)} AS {name}" for name in columns
     ]
-    return f"SELECT {', '.join(selected)} FROM {_sealed_sql(source)} UNION ALL {newest}"
+    sealed_rows = f"SELECT {', '.join(selected)} FROM {_sealed_sql(source)}"
+    return f"{sealed_rows} UNION ALL {newest}" if source.rows else sealed_rows
 
 
 def _sql_type(name: str) -> str:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from appliance.flowlog import FLOW_LOG_FOLDER, SAMPLES_FOLDER
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.option_names import with_names
+from appliance.flowlog.query_control import QueryControl
 from appliance.flowlog.questions import LAST_MS, Statement
 from appliance.flowlog.samples.files import SamplePiece, list_samples, read_description
 from appliance.flowlog.search import FlowSearch, TimeRange
@@ -69,6 +70,24 @@ class QueryEngine:
         self, search: FlowSearch, samples: Path | None = None, exact_rows: int = 0
     ) -> None:
         self.search, self.samples, self.exact_rows = search, samples, exact_rows
+
+    def with_limits(self, limits: QueryLimits, control: QueryControl) -> QueryEngine:
+        """Return an engine over the same flows whose questions have other limits and a control."""
+        search = FlowSearch(
+            self.search.directory, limits, may_be_missing=self.search.may_be_missing
+        )
+        search.control = control
+        return QueryEngine(search, self.samples, self.exact_rows)
+
+    def reads_many(self, question: Question) -> bool:
+        """Tell whether an exact answer reads more records than are read for one as a rule.
+
+        Raises
+        ------
+        StorageError
+            The log cannot be read.
+        """
+        return self.search.rows_between(question.since_ms, question.until_ms) > self.exact_rows
 
     def top(self, question: Question) -> TopAnswer:
         """Return the largest groups.

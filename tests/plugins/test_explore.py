@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from appliance.errors import StorageError
+from appliance.errors import QueryError, StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import COLUMN, V4_MAPPED, FlowBatch
 from appliance.plugins.explore import caller_turns
+from appliance.query.engine import QueryEngine
+from appliance.query.jobs import STATES
 from appliance.query.turns import QueryTurns
 from tests.query.reference import Flow, batch_of
 from tests.web.building import NOW, Client, settings_of, web_of
@@ -417,3 +420,75 @@ def test_description_when_read_then_rows_may_have_any_keys_and_values(client: An
 
 def test_explore_when_not_signed_in_then_401(client: Any, flows: Path) -> None:
     assert client("GET", f"{BASE}/top").status == 401
+
+
+@pytest.fixture
+def many(settings: Any, store: Any, flows: Path) -> Client:
+    """A client of an appliance that takes a hundred flows for many."""
+    tree = {"search": {"exact_rows": 100}}
+    return Client(web_of(store, settings_of(settings["data_directory"].parent, tree)))
+
+
+def ended(client: Client, location: str, token: str = "user") -> dict[str, Any]:
+    end = time.monotonic() + 20
+    while (job := client.get(location, token).json)["state"] == "running":
+        assert time.monotonic() < end
+    return dict(job)
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("top", "by=source&limit=2&other=true&last=1h"),
+        ("series", "by=source&step=10m&last=1h"),
+    ],
+)
+def test_exact_answer_when_of_many_flows_then_a_job_that_has_it(
+    client: Client, many: Client, name: str, query: str
+) -> None:
+    expected = client.get(f"{BASE}/{name}?{query}&exact=true")
+    assert expected.status == 200
+    reply = many.get(f"{BASE}/{name}?{query}&exact=true")
+    assert (reply.status, reply.json["state"] in STATES) == (202, True)
+    job = ended(many, reply.headers["location"])
+    assert (job["state"], job["progress"], job["message"]) == ("done", 1, None)
+    assert job["answer"] | {"seconds": 0} == expected.json | {"seconds": 0}
+
+
+def test_job_when_of_somebody_else_or_dropped_then_404(many: Client) -> None:
+    location = many.get(f"{BASE}/top?last=1h&exact=true").headers["location"]
+    assert many.get(location, "administrator").status == 404
+    assert many("DELETE", location, token="administrator").status == 404
+    assert ended(many, location)["state"] == "done"
+    assert many("DELETE", location, token="user").json["state"] == "done"
+    assert many.get(location).status == 404
+    assert many.get(f"{BASE}/jobs/nonsense").status == 404
+
+
+def test_job_when_it_cannot_be_answered_then_says_why(
+    many: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def top(_engine: QueryEngine, _question: object) -> None:
+        raise QueryError("the question took longer than 3600 s")
+
+    monkeypatch.setattr(QueryEngine, "top", top)
+    job = ended(many, many.get(f"{BASE}/top?last=1h&exact=true").headers["location"])
+    assert (job["state"], job["answer"]) == ("failed", None)
+    assert job["message"].startswith("The question took longer than")
+
+
+def test_job_when_one_of_the_caller_is_answered_then_429(many: Client) -> None:
+    target = f"{BASE}/top?last=1h&exact=true"
+    with caller_turns.JOB_TURNS.of("somebody"):
+        assert many.get(target).status == 429
+        assert many.get(f"{BASE}/top?last=1h").status == 200
+    assert ended(many, many.get(target).headers["location"])["state"] == "done"
+    assert ended(many, many.get(target).headers["location"])["state"] == "done"
+
+
+def test_job_when_a_killed_process_left_something_then_it_goes(many: Client, settings: Any) -> None:
+    left = settings["data_directory"] / "queries" / "tmp1" / "duckdb_temp_storage-0.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x")
+    assert ended(many, many.get(f"{BASE}/top?last=1h&exact=true").headers["location"])["answer"]
+    assert not list((settings["data_directory"] / "queries").iterdir())

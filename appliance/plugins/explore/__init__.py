@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from appliance import SIGNED_IN, Route, hookimpl
-from appliance.plugins.explore import completing, exporting, groups, listing
-from appliance.plugins.explore.parameters import from_body, get_schema, post_schema
+from appliance.plugins.explore import completing, exact_answers, exporting, groups, listing
+from appliance.plugins.explore.parameters import TAG, from_body, get_schema, post_schema
 from appliance.query.dimensions import dimensions
 from appliance.query.question import DISTINCT, MEANS, SUMS
-from appliance.web.openapi import AnyKeys
+from appliance.web.openapi import AnyKeys, operation
 
 PREFIX = "/api/v1/explore"
 
@@ -44,16 +44,38 @@ def register_routes() -> list[Route]:
     next_words = ("What may come next in a filter", completing.EXAMPLE, completing.PARAMETERS)
     return [
         _route("GET", "fields", fields, get_schema("What flows can be grouped by", _FIELDS, ())),
-        _route("GET", "top", groups.top, get_schema(*top)),
-        _route("GET", "series", groups.series, get_schema(*series)),
+        _route("GET", "top", groups.top, _with_job(get_schema(*top))),
+        _route("GET", "series", groups.series, _with_job(get_schema(*series))),
         _route("GET", "flows", listing.flows, get_schema(*single)),
         _route("GET", "export", exporting.export, get_schema(*whole)),
         _route("GET", "complete", completing.completion, get_schema(*next_words)),
-        _route("POST", "top", from_body(groups.top, top[2]), post_schema(*top)),
-        _route("POST", "series", from_body(groups.series, series[2]), post_schema(*series)),
+        _route("POST", "top", from_body(groups.top, top[2]), _with_job(post_schema(*top))),
+        _route(
+            "POST", "series", from_body(groups.series, series[2]), _with_job(post_schema(*series))
+        ),
         _route("POST", "flows", from_body(listing.flows, single[2]), post_schema(*single)),
         _route("POST", "export", from_body(exporting.export, whole[2]), post_schema(*whole)),
+        *(
+            Route(
+                method,
+                f"{exact_answers.PATH}/<identifier>",
+                handler,
+                role=SIGNED_IN,
+                schema=operation(summary, exact_answers.EXAMPLE, tag=TAG),
+            )
+            for method, handler, summary in (
+                ("GET", exact_answers.job_state, "How far an exact answer is, or the answer"),
+                ("DELETE", exact_answers.drop_job, "Cancel an exact answer"),
+            )
+        ),
     ]
+
+
+def _with_job(schema: dict[str, Any]) -> dict[str, Any]:
+    """Add that an exact answer over very many flows is a job."""
+    job = operation("An exact answer that is being made", exact_answers.EXAMPLE)
+    responses = {**schema["responses"], "202": job["responses"]["200"]}
+    return {**schema, "responses": responses}
 
 
 def _route(method: str, name: str, handler: Any, schema: dict[str, Any]) -> Route:

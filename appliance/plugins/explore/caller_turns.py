@@ -9,6 +9,7 @@ from appliance import Principal, RequestError
 from appliance.query.turns import QueryTurns, TooManyQuestionsError
 
 TURNS = QueryTurns()
+JOB_TURNS = QueryTurns(most=2, most_of_user=1, what="long questions")
 EXPORT_TURNS = QueryTurns(most=2, most_of_user=1, what="exports")
 """Of this process, which has one web server. Exports take as long as their clients."""
 
@@ -22,6 +23,11 @@ def turn_of(principal: Principal | None) -> AbstractContextManager[None]:
         429: there is none.
     """
     return _turn(TURNS, principal)
+
+
+def job_turn_of(principal: Principal | None) -> AbstractContextManager[None]:
+    """Hold a turn of the caller for an exact answer over many flows, or raise as `turn_of`."""
+    return _turn(JOB_TURNS, principal)
 
 
 def export_turn_of(principal: Principal | None) -> AbstractContextManager[None]:

@@ -6,7 +6,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
 from appliance import Principal, Settings
-from appliance.plugins.explore.caller_turns import turn_of
+from appliance.plugins.explore.exact_answers import answer_or_job
 from appliance.plugins.explore.parameters import (
     OpenStore,
     filter_conditions,
@@ -79,14 +79,17 @@ def top(
         limit=query.limit(DEFAULT_LIMIT),
         other=query.flag("other"),
     )
-    with turn_of(principal):
+
+    def ask(engine: QueryEngine) -> dict[str, Any]:
         answer = engine.top(question)
-    return {
-        "rows": answer.rows.to_pylist(),
-        "other": answer.other,
-        "total": answer.total,
-        **_provenance(answer.provenance, span, zone),
-    }
+        return {
+            "rows": answer.rows.to_pylist(),
+            "other": answer.other,
+            "total": answer.total,
+            **_provenance(answer.provenance, span, zone),
+        }
+
+    return answer_or_job(engine, question, ask, principal, settings)
 
 
 def series(
@@ -103,15 +106,18 @@ def series(
     conditions = filter_conditions(query, engine.search, settings, open_store)
     step_ms = question_step_ms(query, span)
     question = _question(query, conditions, span, step_ms=step_ms, limit=limit)
-    with turn_of(principal):
+
+    def ask(engine: QueryEngine) -> dict[str, Any]:
         answer = engine.series(question, int(query.now * 1000))
-    return {
-        "starts": [rfc3339(start / 1000, zone) for start in answer.starts_ms],
-        "step_seconds": answer.step_ms / 1000,
-        "complete_until": rfc3339(answer.complete_until_ms / 1000, zone),
-        "rows": [_series_row(row) for row in answer.rows],
-        **_provenance(answer.provenance, span, zone),
-    }
+        return {
+            "starts": [rfc3339(start / 1000, zone) for start in answer.starts_ms],
+            "step_seconds": answer.step_ms / 1000,
+            "complete_until": rfc3339(answer.complete_until_ms / 1000, zone),
+            "rows": [_series_row(row) for row in answer.rows],
+            **_provenance(answer.provenance, span, zone),
+        }
+
+    return answer_or_job(engine, question, ask, principal, settings)
 
 
 def configured_engine(settings: Settings) -> QueryEngine:

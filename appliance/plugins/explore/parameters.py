@@ -45,7 +45,10 @@ PARAMETERS: Mapping[str, tuple[dict[str, Any], str]] = {
     "limit": ({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, "Most groups or flows."),
     "other": ({"type": "boolean"}, "true: what the groups leave of the total, too."),
     "raw": ({"type": "boolean"}, "true: not scaled by the sampling rate."),
-    "exact": ({"type": "boolean"}, "true: read every flow, even if that takes long."),
+    "exact": (
+        {"type": "boolean"},
+        "true: read every flow. Of more than `search.exact_rows` that is a job: status 202.",
+    ),
     "measures": (
         {"type": "string", "examples": ["sources,mean_packet_size"]},
         f"Beside the sums, between commas: {', '.join((*MEANS, *DISTINCT))}; numbers of different"

@@ -117,6 +117,34 @@ export function get(path, params, signal) {
   return request(withQuery(path, params), { signal })
 }
 
+const JOBS = "/api/v1/explore/jobs/"
+const JOB_MS = 400
+
+/**
+ * Ask; where the answer is a job (an exact answer over very many flows), wait for it.
+ * @param {string} question
+ * @param {AbortSignal} signal cancels the job too
+ * @param {(job: any) => void} onJob told how far it is
+ */
+async function answerOf(question, signal, onJob) {
+  let answer = await request(question, { signal })
+  if (typeof answer?.progress !== "number") return answer
+  const path = `${JOBS}${answer.id}`
+  const cancel = () => request(path, { method: "DELETE" }).catch(() => {})
+  signal.addEventListener("abort", cancel, { once: true })
+  try {
+    while (answer.state === "running") {
+      onJob(answer)
+      await new Promise((resolve) => setTimeout(resolve, JOB_MS))
+      answer = await request(path, { signal })
+    }
+  } finally {
+    signal.removeEventListener("abort", cancel)
+  }
+  if (answer.state === "done") return answer.answer
+  throw new ApiError(503, answer.message)
+}
+
 /** @param {string} method @param {string} path @param {unknown} [json] */
 export function send(method, path, json) {
   return request(path, { method, json })
@@ -133,15 +161,23 @@ export function useAnswer(path, params, { everyMs = 0 } = {}) {
   const question = path === null ? null : withQuery(path, params)
   const refresh = refreshes.use()
   const [again, setAgain] = useState(0)
-  const [state, setState] = useState({ question: "", data: null, error: null, isLoading: true })
+  const [state, setState] = useState({ question: "", data: null, error: null, isLoading: true, job: null, isFromJob: false })
   const reload = useCallback(() => setAgain((count) => count + 1), [])
   const timer = useRef(0)
+  // What takes long is not asked for again by itself.
+  const asked = useRef(refresh)
+  if (!state.job && !(state.isFromJob && state.question === question)) asked.current = refresh
   useEffect(() => {
     if (question === null) return undefined
     const controller = new AbortController()
-    setState((old) => ({ ...old, isLoading: true }))
-    request(question, { signal: controller.signal }).then(
-      (data) => setState({ question, data, error: null, isLoading: false }),
+    setState((old) => ({ ...old, isLoading: true, job: null }))
+    let isFromJob = false
+    const onJob = (job) => {
+      isFromJob = true
+      setState((old) => ({ ...old, job }))
+    }
+    answerOf(question, controller.signal, onJob).then(
+      (data) => setState({ question, data, error: null, isLoading: false, job: null, isFromJob }),
       (error) => {
         if (error.name === "AbortError") return
         setState((old) => ({
@@ -149,6 +185,8 @@ export function useAnswer(path, params, { everyMs = 0 } = {}) {
           data: error.status === 0 || error.status === 401 ? old.data : null,
           error,
           isLoading: false,
+          job: null,
+          isFromJob,
         }))
       },
     )
@@ -157,7 +195,7 @@ export function useAnswer(path, params, { everyMs = 0 } = {}) {
       controller.abort()
       clearTimeout(timer.current)
     }
-  }, [question, refresh, again, everyMs])
+  }, [question, asked.current, again, everyMs])
   return { ...state, isStale: state.question !== question, reload }
 }
 

@@ -120,7 +120,7 @@ function Drawn({ series, opposite, before, question, isMirrored }) {
   const drawn = useMemo(() => data && pictureOf(data, isMirrored ? opposite.data : null, before.data, measure), [data, opposite.data, before.data, measure, isMirrored])
   const failure = series.error?.status === 400 ? null : series.error
   return html`<${Shown} answer=${{ ...series, data: drawn, error: failure }} lines=${9} isEmpty=${(found) => !found.rows.length}
-      empty="No flows fit in this range. Another range, or a wider filter?">${(found) => html`
+      onCancel=${() => change({ exact: null })} empty="No flows fit in this range. Another range, or a wider filter?">${(found) => html`
     <${TimeChart} startsMs=${found.startsMs} lines=${found.lines} unit=${measure.unit} kind=${question.graph} height=${320} onZoom=${setLimits} summary=${found.summary} />
     <${Statistics} found=${found} measure=${measure} question=${question} />
     <div class="row below"><${Provenance} answer=${data} onExact=${() => change({ exact: "1" })} /></div>`}<//>`

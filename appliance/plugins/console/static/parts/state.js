@@ -14,16 +14,25 @@ export function Panel({ title, tools, note, children, className = "" }) {
 
 /**
  * Show what an answer holds, or why there is none.
- * @param {{answer: any, isEmpty?: (data: any) => boolean, empty?: any, children: (data: any) => any, lines?: number}} props
+ * @param {{answer: any, isEmpty?: (data: any) => boolean, empty?: any, children: (data: any) => any, lines?: number, onCancel?: () => void}} props
  */
-export function Shown({ answer, isEmpty, empty = "Nothing in this range", children, lines = 5 }) {
-  const { data, error, isLoading, isStale, reload } = answer
+export function Shown({ answer, isEmpty, empty = "Nothing in this range", children, lines = 5, onCancel }) {
+  const { data, error, isLoading, isStale, reload, job } = answer
+  if (job) return html`<${Working} job=${job} onCancel=${onCancel} />`
   if (error && !data) return html`<${Failure} error=${error} retry=${reload} />`
   if (!data) return html`<${Skeleton} lines=${lines} />`
   if (isEmpty?.(data)) return html`<p class="empty">${empty}</p>`
   // The same question asked again changes nothing that one sees: figures would blink every few seconds.
   const isOther = isLoading && isStale
   return html`<div class=${isOther ? "body is-loading" : "body"} aria-busy=${isOther}>${children(data)}</div>`
+}
+
+/** How far an answer is that takes long. @param {{job: any, onCancel?: () => void}} props */
+function Working({ job, onCancel }) {
+  const share = Math.floor(job.progress * 100)
+  return html`<div class="working"><p>Reading every flow: ${share} %, ${Math.round(job.seconds)} s</p>
+    <progress max="100" value=${share} aria-label="Flows read"></progress>
+    ${onCancel && html`<button type="button" onClick=${onCancel}>Cancel</button>`}</div>`
 }
 
 /** @param {{error: any, retry?: () => void}} props */

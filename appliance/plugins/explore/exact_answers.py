@@ -1,0 +1,126 @@
+"""Exact answers over very many flows: begun by a question, asked for at `/api/v1/explore/jobs`."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from appliance import Answer, Principal, RequestError, Settings
+from appliance.flowlog.query_control import QueryControl
+from appliance.plugins.explore.caller_turns import job_turn_of, turn_of
+from appliance.query.jobs import STATES, Job, Jobs
+from appliance.web.errors import sentence
+from appliance.web.openapi import AnyKeys, OrNull
+
+if TYPE_CHECKING:
+    from appliance.query.engine import QueryEngine
+    from appliance.query.question import Question
+
+PATH = "/api/v1/explore/jobs"
+JOBS = Jobs()
+"""Of this process, which has one web server."""
+
+JOB_SECONDS = 3600.0
+
+
+class SpillFolders:
+    """Where jobs write what does not fit into memory; what a killed process left there goes."""
+
+    def __init__(self) -> None:
+        self._swept: set[Path] = set()
+        self._lock = threading.Lock()
+
+    def folder(self, data: Path) -> Path:
+        """Return the folder in a data directory."""
+        folder = data / "queries"
+        with self._lock:
+            if folder not in self._swept:
+                shutil.rmtree(folder, ignore_errors=True)
+                self._swept.add(folder)
+        return folder
+
+
+_SPILL = SpillFolders()
+
+EXAMPLE = {
+    "id": "q1Zb0cX2u9fXk3Aa",
+    "state": STATES[0],
+    "progress": 0.25,
+    "seconds": 1.5,
+    "message": OrNull("The question was cancelled"),
+    "answer": OrNull(AnyKeys({"method": "exact"})),
+}
+
+
+def answer_or_job(
+    engine: QueryEngine,
+    question: Question,
+    ask: Callable[[QueryEngine], Any],
+    principal: Principal | None,
+    settings: Settings,
+) -> Any:
+    """Return what `ask` returns, or status 202 and a job that will have it.
+
+    Raises
+    ------
+    RequestError
+        429: others of the caller are being answered.
+    """
+    if not (question.exact and engine.reads_many(question)):
+        with turn_of(principal):
+            return ask(engine)
+    control = QueryControl()
+    spill = _SPILL.folder(settings["data_directory"])
+    limits = replace(engine.search.limits, seconds=JOB_SECONDS, spill=spill)
+    patient = engine.with_limits(limits, control)
+    with ExitStack() as stack:
+        stack.enter_context(job_turn_of(principal))
+        job = JOBS.start(_name(principal), control, lambda: ask(patient), stack.pop_all())
+    return Answer(_job_json(job), 202, headers={"Location": f"{PATH}/{job.id}"})
+
+
+def job_state(identifier: str, principal: Principal | None) -> dict[str, Any]:
+    """Return how far an answer is, and the answer when it is there."""
+    return _job_json(_own_job(identifier, principal))
+
+
+def drop_job(identifier: str, principal: Principal | None) -> dict[str, Any]:
+    """Cancel an answer that is being made, and forget it."""
+    job = _own_job(identifier, principal)
+    JOBS.drop(job)
+    return _job_json(job)
+
+
+def _own_job(identifier: str, principal: Principal | None) -> Job:
+    job = JOBS.job(_name(principal), identifier)
+    if job is None:
+        raise RequestError(404, "There is no such job, or it ended some time ago")
+    return job
+
+
+def _name(principal: Principal | None) -> str:
+    return "" if principal is None else principal.name
+
+
+def _job_json(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "state": job.state,
+        "progress": round(job.progress, 4),
+        "seconds": round(job.seconds, 3),
+        "message": _message(job),
+        "answer": job.answer,
+    }
+
+
+def _message(job: Job) -> str | None:
+    if job.state == "cancelled":
+        return "The question was cancelled"
+    if job.state == "failed":
+        return "Internal server error" if job.problem is None else sentence(str(job.problem))
+    return None
