@@ -65,6 +65,9 @@ class Column:
         True when only options records have it: such a column is not in the files of flows.
     doc
         What it says, for people; of ours, IANA's registry does.
+    letters
+        The number, uint16, is two ASCII letters such as the code of a country, the first in the
+        high octet: it is shown and asked for as these.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Column:
     options_only: bool = False
     doc: str = ""
     enterprise_elements: tuple[tuple[int, int], ...] = ()
+    letters: bool = False
 
 
 def _column(name: str, dtype: str, *elements: int, **rest: Any) -> Column:
@@ -205,6 +209,18 @@ def columns_of_log(options: bool) -> tuple[Column, ...]:
 def plugin_columns() -> tuple[Column, ...]:
     """Return the columns that plugins added."""
     return tuple(_BY_NAME.values())[len(COLUMNS) :]
+
+
+def column_pairs() -> Mapping[str, tuple[Column, Column]]:
+    """Return what plugins tell of both sides of a flow, such as `source_country` and
+    `destination_country`, by the part of the name that both have."""
+    sources = [c for c in plugin_columns() if c.name.startswith("source_")]
+    named = {c.name.removeprefix("source_"): c for c in sources}
+    return {
+        name: (column, _BY_NAME[f"destination_{name}"])
+        for name, column in named.items()
+        if f"destination_{name}" in _BY_NAME
+    }
 
 
 set_plugin_columns(())

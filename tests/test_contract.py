@@ -25,8 +25,6 @@ EXAMPLES = PACKAGE / "skeletons"
 
 WITHOUT_BUILT_IN_USER = {
     "register_pages",
-    "register_columns",
-    "register_enrichers",
     "collector_started",
     "collector_stopped",
     "exporter_appeared",

@@ -171,6 +171,8 @@ def printed(item: str) -> str:
         return f"moment({item}) AS {item}"
     if item.endswith("mac_address"):
         return f"mac({item}) AS {item}"
+    if item in COLUMN and COLUMN[item].letters:
+        return f"letters({item}) AS {item}"
     return item
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.errors import InvalidQueryError
 from appliance.flowlog.conditions import ADDRESSES, ALIASES
-from appliance.flows import COLLECTION_TIME, COLUMNS, plugin_columns
+from appliance.flows import COLLECTION_TIME, COLUMNS, Column, column_pairs, plugin_columns
 from appliance.query.question import DISTINCT, MEANS, SUMS
 
 _PREFIX = re.compile(r"(?P<name>[a-z_]+)/(?P<bits>\d{1,3})")
@@ -278,10 +278,20 @@ DIMENSIONS: Mapping[str, Dimension] = {
 def dimensions() -> Mapping[str, Dimension]:
     """Return every dimension by name: ours, and the columns of plugins."""
     of_plugins = {
-        column.name: Dimension(column.name, column.doc, (_plain(column.name),))
+        column.name: Dimension(column.name, column.doc, (_of_plugin(column.name, column),))
         for column in plugin_columns()
     }
-    return {**DIMENSIONS, **of_plugins}
+    of_either_side = {
+        name: Dimension(name, f"{name} of either side", (_of_plugin(name, *columns),))
+        for name, columns in column_pairs().items()
+    }
+    return {**DIMENSIONS, **of_either_side, **of_plugins}
+
+
+def _of_plugin(name: str, *columns: Column) -> Item:
+    names = [column.name for column in columns]
+    item = _plain(names[0]) if len(names) == 1 else _either(name, *names)
+    return replace(item, printed=f"letters({name})") if columns[0].letters else item
 
 
 def taken_names() -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appliance.flowlog.conditions import ADDRESSES, ALIASES, EITHER_SIDE
-from appliance.flows import COLUMN
+from appliance.flows import COLUMN, Column, column_pairs
 from appliance.protocols import PROTOCOL_NAMES
 
 PROTOCOLS = {name: number for number, name in PROTOCOL_NAMES.items()} | {
@@ -42,7 +42,8 @@ Fields: host, ip, net, port, as, if, mac, mask (either side; with src, dst, in o
 side), exporter (address or name), next ip, proto, bytes, packets, flows, duration, bps, pps, bpp,
 flags, tos, dscp, icmp-type, ip version, version, vlan, app (number or engine:selector), direction
 (ingress, egress), kind (flow, event), or any column of the flow log by its name. "ip in @bad" looks
-into a list of addresses that the settings name (search.lists).
+into a list of addresses that the settings name (search.lists). With a database of countries (names)
+also country, as "src country DE".
 """
 
 _ADDRESSES = ("source_address", "destination_address")
@@ -121,16 +122,24 @@ def find_field(direction: str, name: str) -> Field | None:
         if (short in ("in", "out")) != (pair.columns == _INTERFACES):
             return None
         return Field((pair.columns[_SIDE[short]],), pair.noun)
+    if short in ("", "src", "dst") and (both := column_pairs().get(name)):
+        columns = both if not short else (both[_SIDE[short]],)
+        return Field(tuple(column.name for column in columns), _noun(*columns))
     if direction:
         return None
     column = ALIASES.get(name, name)
     if column in ADDRESSES:
         return Field((column,), _ADDRESS)
     if column in COLUMN:
-        return Field((column,), _PORT if column.endswith("_transport_port") else "a number")
+        noun = _PORT if column.endswith("_transport_port") else _noun(COLUMN[column])
+        return Field((column,), noun)
     return None
+
+
+def _noun(*columns: Column) -> str:
+    return "two letters" if columns[0].letters else "a number"
 
 
 def field_names() -> list[str]:
     """Return the names of all fields, without columns; sorted."""
-    return sorted({*_FIELDS, *ALIASES, *EITHER_SIDE})
+    return sorted({*_FIELDS, *ALIASES, *EITHER_SIDE, *column_pairs()})

@@ -235,6 +235,9 @@ def _limits(column: str) -> tuple[int, int]:
 
 
 def _read_number(column: str, text: str) -> Number | None:
+    if column in COLUMN and COLUMN[column].letters:
+        is_code = len(text) == 2 and text.isascii() and text.isalpha()
+        return int.from_bytes(text.upper().encode()) if is_code else None
     if column.endswith("mac_address"):
         digits = text.replace(":", "").replace("-", "")
         return int(digits, 16) if len(digits) == 12 and digits.isalnum() else None

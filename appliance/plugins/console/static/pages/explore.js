@@ -1,6 +1,6 @@
 /** Any question: filter, dimensions, measure, over time; the answer as a chart and a table. */
 import { html, useMemo, useState } from "../base.js"
-import { ApiError, useAnswer } from "../api.js"
+import { ApiError, useAnswer, withQuery } from "../api.js"
 import { change, route, useRange } from "../router.js"
 import { errorText, MEASURES, percent, si, whole } from "../units.js"
 import { cells, DIMENSIONS, joinFilters, keysOf, labelOf } from "../labels.js"
@@ -187,12 +187,18 @@ function SankeyOf({ asked, measure }) {
     <${Provenance} answer=${data} />`}<//>`
 }
 
+const EXPORTS = { csv: "CSV", json: "JSON lines", parquet: "Parquet" }
+
 function Behind({ question }) {
   const [isOpen, setOpen] = useState(question.showsFlows)
   const toggle = () => {
     change({ flows: isOpen ? null : "1" }, { replace: true })
     setOpen(!isOpen)
   }
-  return html`<${Panel} title="Single flows" tools=${html`<button type="button" aria-expanded=${isOpen} onClick=${toggle}>${isOpen ? "Hide" : "Show"}</button>`}>
+  const { range, filter } = question
+  const file = (format) => withQuery("/api/v1/explore/export", { ...range, filter, format })
+  return html`<${Panel} title="Single flows" tools=${html`<span class="export">Export ${Object.entries(EXPORTS).map(([format, title]) => html`<a key=${format} href=${file(format)} download
+      aria-label=${`Export the flows of this range as ${title}`}>${title}</a>`)}</span>
+    <button type="button" aria-expanded=${isOpen} onClick=${toggle}>${isOpen ? "Hide" : "Show"}</button>`}>
     ${isOpen ? html`<${Flows} range=${question.range} filter=${question.filter} />` : null}<//>`
 }
