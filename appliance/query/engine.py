@@ -1,4 +1,4 @@
-"""QueryEngine: questions answered from the flow log."""
+"""QueryEngine: questions answered from a store's sums, the flow log or samples."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from appliance.query.question import (
     TopAnswer,
 )
 from appliance.query.statements import LATE_MS, question_items, series_statement, top_statement
+from appliance.query.store_sums import OpenStore, StoreSums
 from appliance.settings import Settings
 
 PERCENTILE = 0.95
@@ -63,12 +64,19 @@ class QueryEngine:
         The folder of samples.
     exact_rows
         Questions over more records than this are answered from samples, where there are some.
+    open_store
+        Opens the store whose sums answer questions that need nothing else; None: there is none.
     """
 
     def __init__(
-        self, search: FlowSearch, samples: Path | None = None, exact_rows: int = 0
+        self,
+        search: FlowSearch,
+        samples: Path | None = None,
+        exact_rows: int = 0,
+        open_store: OpenStore | None = None,
     ) -> None:
         self.search, self.samples, self.exact_rows = search, samples, exact_rows
+        self._sums = open_store and StoreSums(search, open_store, exact_rows)
 
     def top(self, question: Question) -> TopAnswer:
         """Return the largest groups.
@@ -81,7 +89,8 @@ class QueryEngine:
             The log cannot be read.
         """
         began = time.monotonic()
-        table, provenance = self._ask(question, top_statement, question)
+        answer = self._sums and self._sums.answer(question, top_statement(question))
+        table, provenance = answer or self._ask(question, top_statement, question)
         parts = table.column("part").to_numpy()
         is_sampled = provenance.method == "sampled"
         figures = _with_errors(table, is_sampled).select(
@@ -192,14 +201,20 @@ class QueryEngine:
         return sample_pieces(files, received.since_ms, min(received.until_ms, LAST_MS))
 
 
-def engine_from_settings(settings: Settings) -> QueryEngine:
-    """Return the engine over the flow log and the samples of an appliance, if there are any."""
+def engine_from_settings(settings: Settings, open_store: OpenStore | None = None) -> QueryEngine:
+    """Return the engine over the flow log and the samples of an appliance, if there are any.
+
+    Parameters
+    ----------
+    open_store
+        Opens its store.
+    """
     limits = QueryLimits(
         settings["search.memory"], settings["search.threads"], settings["search.timeout"]
     )
     data = Path(settings["data_directory"])
     search = FlowSearch(data / FLOW_LOG_FOLDER, limits, may_be_missing=True)
-    return QueryEngine(search, data / SAMPLES_FOLDER, settings["search.exact_rows"])
+    return QueryEngine(search, data / SAMPLES_FOLDER, settings["search.exact_rows"], open_store)
 
 
 def _with_errors(table: Any, is_sampled: bool) -> Any:

@@ -30,7 +30,7 @@ MAX_BINS = 1500
 MAX_GROUPS = 100_000
 MAX_SERIES = 100
 
-Method = Literal["exact", "sampled"]
+Method = Literal["exact", "rollups", "sampled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,8 @@ class Provenance:
     Attributes
     ----------
     method
-        "exact": every flow in the range was read; "sampled": estimated from some, with errors.
+        "exact": every flow in the range was read; "rollups": from sums of whole bins, exact as
+        well; "sampled": estimated from some flows, with errors.
     rows_scanned, rows_in_range
         Records that were read, and that there are or were; both are more than matched.
     seconds

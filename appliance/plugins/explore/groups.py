@@ -70,7 +70,7 @@ def top(
 ) -> Any:
     """Return the largest groups of flows."""
     span = question_range(query)
-    engine = configured_engine(settings)
+    engine = configured_engine(settings, open_store)
     question = _question(
         query,
         filter_conditions(query, engine.search, settings, open_store),
@@ -114,11 +114,11 @@ def series(
     }
 
 
-def configured_engine(settings: Settings) -> QueryEngine:
-    """Return the engine over the flow log of the settings."""
+def configured_engine(settings: Settings, open_store: OpenStore | None = None) -> QueryEngine:
+    """Return the engine over the flow log of the settings, and over a store's sums if given one."""
     from appliance.query.engine import engine_from_settings
 
-    return engine_from_settings(settings)
+    return engine_from_settings(settings, open_store)
 
 
 def _question(
