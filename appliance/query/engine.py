@@ -35,6 +35,8 @@ from appliance.query.store_sums import OpenStore, StoreSums
 from appliance.settings import Settings
 
 PERCENTILE = 0.95
+WAY_MS = 15_000
+"""How long a flow is under way from the exporter into answers, at most, on a quiet appliance."""
 
 
 class Range(NamedTuple):
@@ -135,21 +137,30 @@ class QueryEngine:
         table, provenance = self._ask(whole, series_statement, received)
         bins = table.column("bin").to_numpy() - first
         values, variances = (table.column(n).to_numpy() for n in ("value", "variance"))
+        complete = Range(self._stored_from_ms(), min(now_ms - WAY_MS, whole.until_ms))
+        counted = whole_bins(complete, whole, step)
         rows = []
         names = [item.name for item in question_items(question)]
         for keys, is_other, start, end in self._named(_groups(table, names), table, names):
             filled, error = np.zeros(last - first + 1), np.zeros(last - first + 1)
             filled[bins[start:end]] = values[start:end]
             error[bins[start:end]] = np.sqrt(variances[start:end])
-            figures = statistics(filled, step)
+            figures = statistics(filled, counted, step)
             rows.append(SeriesRow(keys, filled.tolist(), figures, is_other, error.tolist()))
         return SeriesAnswer(
             [number * step for number in range(first, last + 1)],
             step,
             rows,
-            min(now_ms, whole.until_ms),
+            min(max(complete.since_ms, whole.since_ms), whole.until_ms),
+            complete.until_ms,
             replace(provenance, seconds=time.monotonic() - began),
         )
+
+    def _stored_from_ms(self) -> int:
+        """Return since when flows are stored, in the log or in samples."""
+        oldest_ms = self.search.oldest_ms()
+        files = [] if self.samples is None else list_samples(self.samples)
+        return min([oldest_ms, *(file.from_ms for file in files if file.to_ms <= oldest_ms)])
 
     def _named(self, groups: Sequence[Group], table: Any, names: Sequence[str]) -> list[Group]:
         """Return groups whose keys have the names that exporters tell beside their numbers."""
@@ -236,21 +247,33 @@ def _groups(table: Any, names: Sequence[str]) -> list[Group]:
     return groups
 
 
-def statistics(values: AnyArray, step_ms: int) -> Statistics:
+def whole_bins(complete: TimeRange, answered: TimeRange, step_ms: int) -> slice:
+    """Return which bins of a series lie in the range that has all its flows."""
+    start = max(-(-(complete.since_ms - answered.since_ms) // step_ms), 0)
+    end = max((complete.until_ms - answered.since_ms) // step_ms, 0)
+    return slice(start, max(start, end))
+
+
+def statistics(values: AnyArray, counted: slice, step_ms: int) -> Statistics:
     """Return the statistics of bins.
 
     Parameters
     ----------
     values
-        Sums, in the order of time; one at least.
+        Sums, in the order of time.
+    counted
+        Those that are whole.
     """
-    rates = values / (step_ms / 1000)
+    rates, whole = values[counted] / (step_ms / 1000), float(values.sum())
+    if not len(rates):
+        return Statistics(0, None, None, None, None, None, whole)
     rank = max(int(np.ceil(PERCENTILE * len(rates))) - 1, 0)
     return Statistics(
+        len(rates),
         float(rates.min()),
         float(rates.mean()),
         float(rates.max()),
         float(rates[-1]),
         float(np.sort(rates)[rank]),
-        float(values.sum()),
+        whole,
     )

@@ -156,19 +156,22 @@ class TopAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the bins of a series say, each as a rate a second, but for the sum.
+    """What the whole bins of a series say, each as a rate a second; the sum is of all bins.
 
     Attributes
     ----------
+    bins
+        How many whole bins there are. Without any there are no rates either.
     percentile_95
         The largest bin but for the highest 5 %, as transit is billed (nearest rank).
     """
 
-    minimum: float
-    mean: float
-    maximum: float
-    last: float
-    percentile_95: float
+    bins: int
+    minimum: float | None
+    mean: float | None
+    maximum: float | None
+    last: float | None
+    percentile_95: float | None
     sum: float
 
 
@@ -205,12 +208,14 @@ class SeriesAnswer:
         The start of each bin, milliseconds UTC.
     step_ms
         Their length.
-    complete_until_ms
-        Bins that end later still get flows.
+    complete_from_ms, complete_until_ms
+        Bins that begin earlier lack flows, as none were stored yet; bins that end later still get
+        some.
     """
 
     starts_ms: Sequence[int]
     step_ms: int
     rows: Sequence[SeriesRow]
+    complete_from_ms: int
     complete_until_ms: int
     provenance: Provenance = field(default_factory=Provenance)

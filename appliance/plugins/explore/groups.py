@@ -43,10 +43,12 @@ TOP_EXAMPLE = {
     "total": AnyKeys({"octets": 1.5}),
     **_PROVENANCE,
 }
-_STATISTICS = dict.fromkeys(("minimum", "mean", "maximum", "last", "percentile_95", "sum"), 1.5)
+_RATES = dict.fromkeys(("minimum", "mean", "maximum", "last", "percentile_95"), OrNull(1.5))
+_STATISTICS = {"bins": 60, **_RATES, "sum": 1.5}
 SERIES_EXAMPLE = {
     "starts": ["2026-01-31T08:00:00Z"],
     "step_seconds": 60.0,
+    "complete_from": "2026-01-31T08:00:00Z",
     "complete_until": "2026-01-31T09:00:00Z",
     "rows": [
         {
@@ -108,6 +110,7 @@ def series(
     return {
         "starts": [rfc3339(start / 1000, zone) for start in answer.starts_ms],
         "step_seconds": answer.step_ms / 1000,
+        "complete_from": rfc3339(answer.complete_from_ms / 1000, zone),
         "complete_until": rfc3339(answer.complete_until_ms / 1000, zone),
         "rows": [_series_row(row) for row in answer.rows],
         **_provenance(answer.provenance, span, zone),
