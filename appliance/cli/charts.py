@@ -53,12 +53,13 @@ def chart(series: SeriesAnswer, order: str, width: int | None) -> str:
 
 
 def statistics_table(series: SeriesAnswer, order: str, width: int | None) -> str:
-    """Return mean, largest and last rate, the 95th percentile and the sum of each line."""
+    """Return mean, largest and last rate and the 95th percentile of each line's whole bins, how
+    many these are, and the sum of all."""
     unit = _UNITS[order] if order == "octets" else ""
 
     def rates(name: str) -> tuple[str, ...]:
-        values = (getattr(row.statistics, name) * _FACTORS[order] for row in series.rows)
-        return tuple(scaled(value, unit) for value in values)
+        values = (getattr(row.statistics, name) for row in series.rows)
+        return tuple("" if v is None else scaled(v * _FACTORS[order], unit) for v in values)
 
     sums = (row.statistics.sum for row in series.rows)
     columns = [
@@ -67,6 +68,7 @@ def statistics_table(series: SeriesAnswer, order: str, width: int | None) -> str
         Column("maximum", rates("maximum"), True, 1),
         Column("last", rates("last"), True, 2),
         Column("95th percentile", rates("percentile_95"), True),
+        Column("bins", tuple(str(row.statistics.bins) for row in series.rows), True, 3),
         Column(order, tuple(scaled(s, "B" * (order == "octets")) for s in sums), True),
     ]
     fitting = columns if width is None else fit(columns, width)

@@ -18,6 +18,7 @@ from appliance.query.language.fields import HELP
 from appliance.query.question import DISTINCT, MEANS, SUMS, Question, TopAnswer
 
 if TYPE_CHECKING:
+    from appliance.contracts import FlowStore
     from appliance.flowlog.search import FlowSearch
     from appliance.query.engine import QueryEngine
 
@@ -93,10 +94,17 @@ def engine_of(ctx: click.Context, search: FlowSearch, directory: Path | None) ->
     """Return what answers questions about a flow log and the samples beside it."""
     from appliance.query.engine import QueryEngine
 
-    exact_rows = EXACT_ROWS
-    if directory is None:
-        exact_rows = ctx.ensure_object(Invocation).app.settings["search.exact_rows"]
-    return QueryEngine(search, search.directory.parent / SAMPLES_FOLDER, exact_rows)
+    samples = search.directory.parent / SAMPLES_FOLDER
+    if directory is not None:
+        return QueryEngine(search, samples, EXACT_ROWS)
+    app = ctx.ensure_object(Invocation).app
+
+    def open_store() -> FlowStore:
+        store = app.open_store()
+        ctx.call_on_close(store.close)
+        return store
+
+    return QueryEngine(search, samples, app.settings["search.exact_rows"], open_store)
 
 
 def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

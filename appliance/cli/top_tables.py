@@ -104,7 +104,9 @@ def _share_columns(
 
 
 def notes(provenance: Provenance) -> list[str]:
-    """Return lines below a table: of what an estimate was made."""
+    """Return lines below a table: of what an estimate was made, or that sums answered."""
+    if provenance.method == "rollups":
+        return ["exact, from roll-ups"]
     if provenance.method != "sampled":
         return []
     scanned, whole = (scaled(n) for n in (provenance.rows_scanned, provenance.rows_in_range))

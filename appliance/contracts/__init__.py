@@ -53,6 +53,7 @@ from appliance.contracts.overrides import (
 from appliance.contracts.pages import Page
 from appliance.contracts.queries import (
     MEASURES,
+    ColumnSums,
     Dimension,
     Direction,
     ExporterRecord,
@@ -61,6 +62,7 @@ from appliance.contracts.queries import (
     Measure,
     MeasureName,
     Selection,
+    SumsByColumns,
     TopAnswer,
 )
 from appliance.contracts.registered import (
@@ -110,6 +112,7 @@ __all__ = [
     "AuditEntry",
     "BackupPart",
     "Check",
+    "ColumnSums",
     "Daemon",
     "Decoder",
     "Dimension",
@@ -141,6 +144,7 @@ __all__ = [
     "Session",
     "SignInWay",
     "StoreFactory",
+    "SumsByColumns",
     "TemplateFile",
     "TopAnswer",
     "Totp",

@@ -5,10 +5,12 @@ All figures are scaled by sampling. Times are whole seconds since 1970, UTC; ran
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, NamedTuple, Protocol
+
+from appliance.flows import AnyArray
 
 Dimension = Literal["total", "protocol", "application", "source", "destination", "port"]
 """What a row of a roll-up is about; its key is "", a protocol number, an application's name, an
@@ -106,6 +108,51 @@ class ExporterRecord:
     info: str
     created: float
     updated: float
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSums:
+    """Exact sums over all flows received in a range, by columns of the flow log.
+
+    Attributes
+    ----------
+    since, until
+        The range, seconds UTC, half open: the whole bins in the range asked for. Before `oldest`
+        there is nothing.
+    columns
+        By name: the columns grouped by, with 0 where a flow has no value, in their dtypes.
+    octets, packets, flows
+        int64, shape (n_rows,).
+    """
+
+    since: int
+    until: int
+    oldest: int
+    columns: Mapping[str, AnyArray]
+    octets: AnyArray
+    packets: AnyArray
+    flows: AnyArray
+
+
+class SumsByColumns(Protocol):
+    """The method `sums_by_columns` that a store may have beside those of `FlowQueries`."""
+
+    def __call__(self, columns: Set[str], since: int, until: int, /) -> ColumnSums | None:
+        """Return the sums by these columns at least, over the whole bins in a range.
+
+        Parameters
+        ----------
+        columns
+            Names of the flow log's columns; none for the sum of everything.
+        since, until
+            Seconds UTC, half open.
+
+        Returns
+        -------
+        ColumnSums or None
+            None where there are no such sums, or not of every flow in these bins.
+        """
+        ...
 
 
 class FlowQueries(Protocol):

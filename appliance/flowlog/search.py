@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from appliance.errors import InvalidQueryError, QueryError, StorageError
 from appliance.flowlog.connections import open_connection
@@ -44,7 +45,7 @@ from appliance.flowlog.sources import (
     statement_relation,
 )
 from appliance.flowlog.views import stored_columns, view_statements
-from appliance.flows import OCTETS_PREFIX
+from appliance.flows import COLLECTION_TIME, OCTETS_PREFIX
 from appliance.ratelimit import RateLimited
 
 # Of the process, not of a reader: one is made for each question.
@@ -199,9 +200,14 @@ class FlowSearch:
             raise StorageError(f"samples cannot be read: {reason}") from error
 
     def oldest_ms(self) -> int:
-        """Return when the oldest sealed flow was received; a far future when there is none."""
+        """Return when the oldest flow was received; a far future when there is none."""
         files = list_files(self.directory, options=False)[0]
-        return min((file.from_ms for file in files if file.kind == "parquet"), default=LAST_MS)
+        sealed = [file.from_ms for file in files if file.kind == "parquet"]
+        if sealed or not files:
+            return min(sealed, default=LAST_MS)
+        rows = self._reader.snapshot(False).rows
+        times = (pc.min(piece.array(COLLECTION_TIME)).as_py() for piece in rows)
+        return min(times, default=LAST_MS)
 
     def rows_between(self, since_ms: int, until_ms: int) -> int:
         """Return how many flow records the files have that hold some of a range; nothing is read

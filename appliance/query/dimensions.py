@@ -210,8 +210,14 @@ DIMENSIONS: Mapping[str, Dimension] = {
             "interface, in or out",
             (_EXPORTER, _either("interface", "ingress_interface", "egress_interface")),
         ),
-        Dimension("ingress_interface", "interface in", (_EXPORTER, _plain("ingress_interface"))),
-        Dimension("egress_interface", "interface out", (_EXPORTER, _plain("egress_interface"))),
+        Dimension(
+            "ingress_interface",
+            "interface in",
+            (_EXPORTER, _plain("ingress_interface", zero=False)),
+        ),
+        Dimension(
+            "egress_interface", "interface out", (_EXPORTER, _plain("egress_interface", zero=False))
+        ),
         Dimension(
             "as",
             "AS of either side",

@@ -1,4 +1,4 @@
-"""QueryEngine: questions answered from the flow log."""
+"""QueryEngine: questions answered from a store's sums, the flow log or samples."""
 
 from __future__ import annotations
 
@@ -32,9 +32,12 @@ from appliance.query.question import (
     TopAnswer,
 )
 from appliance.query.statements import LATE_MS, question_items, series_statement, top_statement
+from appliance.query.store_sums import OpenStore, StoreSums
 from appliance.settings import Settings
 
 PERCENTILE = 0.95
+WAY_MS = 15_000
+"""How long a flow is under way from the exporter into answers, at most, on a quiet appliance."""
 
 
 class Range(NamedTuple):
@@ -64,12 +67,19 @@ class QueryEngine:
         The folder of samples.
     exact_rows
         Questions over more records than this are answered from samples, where there are some.
+    open_store
+        Opens the store whose sums answer questions that need nothing else; None: there is none.
     """
 
     def __init__(
-        self, search: FlowSearch, samples: Path | None = None, exact_rows: int = 0
+        self,
+        search: FlowSearch,
+        samples: Path | None = None,
+        exact_rows: int = 0,
+        open_store: OpenStore | None = None,
     ) -> None:
         self.search, self.samples, self.exact_rows = search, samples, exact_rows
+        self._sums = open_store and StoreSums(search, open_store, exact_rows)
 
     def with_limits(self, limits: QueryLimits, control: QueryControl) -> QueryEngine:
         """Return an engine over the same flows whose questions have other limits and a control."""
@@ -100,7 +110,8 @@ class QueryEngine:
             The log cannot be read.
         """
         began = time.monotonic()
-        table, provenance = self._ask(question, top_statement, question)
+        answer = self._sums and self._sums.answer(question, top_statement(question))
+        table, provenance = answer or self._ask(question, top_statement, question)
         parts = table.column("part").to_numpy()
         is_sampled = provenance.method == "sampled"
         figures = _with_errors(table, is_sampled).select(
@@ -145,21 +156,30 @@ class QueryEngine:
         table, provenance = self._ask(whole, series_statement, received)
         bins = table.column("bin").to_numpy() - first
         values, variances = (table.column(n).to_numpy() for n in ("value", "variance"))
+        complete = Range(self._stored_from_ms(), min(now_ms - WAY_MS, whole.until_ms))
+        counted = whole_bins(complete, whole, step)
         rows = []
         names = [item.name for item in question_items(question)]
         for keys, is_other, start, end in self._named(_groups(table, names), table, names):
             filled, error = np.zeros(last - first + 1), np.zeros(last - first + 1)
             filled[bins[start:end]] = values[start:end]
             error[bins[start:end]] = np.sqrt(variances[start:end])
-            figures = statistics(filled, step)
+            figures = statistics(filled, counted, step)
             rows.append(SeriesRow(keys, filled.tolist(), figures, is_other, error.tolist()))
         return SeriesAnswer(
             [number * step for number in range(first, last + 1)],
             step,
             rows,
-            min(now_ms, whole.until_ms),
+            min(max(complete.since_ms, whole.since_ms), whole.until_ms),
+            complete.until_ms,
             replace(provenance, seconds=time.monotonic() - began),
         )
+
+    def _stored_from_ms(self) -> int:
+        """Return since when flows are stored, in the log or in samples."""
+        oldest_ms = self.search.oldest_ms()
+        files = [] if self.samples is None else list_samples(self.samples)
+        return min([oldest_ms, *(file.from_ms for file in files if file.to_ms <= oldest_ms)])
 
     def _named(self, groups: Sequence[Group], table: Any, names: Sequence[str]) -> list[Group]:
         """Return groups whose keys have the names that exporters tell beside their numbers."""
@@ -211,14 +231,20 @@ class QueryEngine:
         return sample_pieces(files, received.since_ms, min(received.until_ms, LAST_MS))
 
 
-def engine_from_settings(settings: Settings) -> QueryEngine:
-    """Return the engine over the flow log and the samples of an appliance, if there are any."""
+def engine_from_settings(settings: Settings, open_store: OpenStore | None = None) -> QueryEngine:
+    """Return the engine over the flow log and the samples of an appliance, if there are any.
+
+    Parameters
+    ----------
+    open_store
+        Opens its store.
+    """
     limits = QueryLimits(
         settings["search.memory"], settings["search.threads"], settings["search.timeout"]
     )
     data = Path(settings["data_directory"])
     search = FlowSearch(data / FLOW_LOG_FOLDER, limits, may_be_missing=True)
-    return QueryEngine(search, data / SAMPLES_FOLDER, settings["search.exact_rows"])
+    return QueryEngine(search, data / SAMPLES_FOLDER, settings["search.exact_rows"], open_store)
 
 
 def _with_errors(table: Any, is_sampled: bool) -> Any:
@@ -240,21 +266,33 @@ def _groups(table: Any, names: Sequence[str]) -> list[Group]:
     return groups
 
 
-def statistics(values: AnyArray, step_ms: int) -> Statistics:
+def whole_bins(complete: TimeRange, answered: TimeRange, step_ms: int) -> slice:
+    """Return which bins of a series lie in the range that has all its flows."""
+    start = max(-(-(complete.since_ms - answered.since_ms) // step_ms), 0)
+    end = max((complete.until_ms - answered.since_ms) // step_ms, 0)
+    return slice(start, max(start, end))
+
+
+def statistics(values: AnyArray, counted: slice, step_ms: int) -> Statistics:
     """Return the statistics of bins.
 
     Parameters
     ----------
     values
-        Sums, in the order of time; one at least.
+        Sums, in the order of time.
+    counted
+        Those that are whole.
     """
-    rates = values / (step_ms / 1000)
+    rates, whole = values[counted] / (step_ms / 1000), float(values.sum())
+    if not len(rates):
+        return Statistics(0, None, None, None, None, None, whole)
     rank = max(int(np.ceil(PERCENTILE * len(rates))) - 1, 0)
     return Statistics(
+        len(rates),
         float(rates.min()),
         float(rates.mean()),
         float(rates.max()),
         float(rates[-1]),
         float(np.sort(rates)[rank]),
-        float(values.sum()),
+        whole,
     )

@@ -30,7 +30,7 @@ MAX_BINS = 1500
 MAX_GROUPS = 100_000
 MAX_SERIES = 100
 
-Method = Literal["exact", "sampled"]
+Method = Literal["exact", "rollups", "sampled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,8 @@ class Provenance:
     Attributes
     ----------
     method
-        "exact": every flow in the range was read; "sampled": estimated from some, with errors.
+        "exact": every flow in the range was read; "rollups": from sums of whole bins, exact as
+        well; "sampled": estimated from some flows, with errors.
     rows_scanned, rows_in_range
         Records that were read, and that there are or were; both are more than matched.
     seconds
@@ -155,19 +156,22 @@ class TopAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the bins of a series say, each as a rate a second, but for the sum.
+    """What the whole bins of a series say, each as a rate a second; the sum is of all bins.
 
     Attributes
     ----------
+    bins
+        How many whole bins there are. Without any there are no rates either.
     percentile_95
         The largest bin but for the highest 5 %, as transit is billed (nearest rank).
     """
 
-    minimum: float
-    mean: float
-    maximum: float
-    last: float
-    percentile_95: float
+    bins: int
+    minimum: float | None
+    mean: float | None
+    maximum: float | None
+    last: float | None
+    percentile_95: float | None
     sum: float
 
 
@@ -204,12 +208,14 @@ class SeriesAnswer:
         The start of each bin, milliseconds UTC.
     step_ms
         Their length.
-    complete_until_ms
-        Bins that end later still get flows.
+    complete_from_ms, complete_until_ms
+        Bins that begin earlier lack flows, as none were stored yet; bins that end later still get
+        some.
     """
 
     starts_ms: Sequence[int]
     step_ms: int
     rows: Sequence[SeriesRow]
+    complete_from_ms: int
     complete_until_ms: int
     provenance: Provenance = field(default_factory=Provenance)

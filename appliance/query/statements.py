@@ -24,7 +24,7 @@ START, END = "flow_start_milliseconds", "flow_end_milliseconds"
 LATE_MS = 3_600_000
 """A flow is received so long after it was there at most, or it is missing in a series."""
 
-_COUNTERS = (
+COUNTERS = (
     "octet_delta_count",
     "packet_delta_count",
     "delta_flow_count",
@@ -67,8 +67,7 @@ def top_statement(question: Question, *, sampled: bool = False) -> Statement:
         `log` is a sample.
     """
     items = question_items(question)
-    extra = {name for measure in question.measures for name in _MEASURE_READS[measure]}
-    flows, reads, parameters = _flows(question, items, extra, sampled=sampled)
+    flows, reads, parameters = _flows(question, items, _measured(question), sampled=sampled)
     summed = summed_names(sampled)
     keys = [key for item in items for key in item.keys]
     parameters["row_limit"] = question.limit
@@ -209,6 +208,23 @@ def question_items(question: Question) -> list[Item]:
     return list(items.values())
 
 
+def question_columns(question: Question) -> set[str]:
+    """Return the columns of the log that a question reads beside counters and the time.
+
+    Raises
+    ------
+    InvalidQueryError
+        There is no such dimension, or no rest of what both sides have.
+    """
+    sides = (side for item in question_items(question) for side in item.sides)
+    keyed = {name for side in sides for name in side.reads}
+    return keyed | _measured(question) | condition_columns(question.conditions)
+
+
+def _measured(question: Question) -> set[str]:
+    return {name for measure in question.measures for name in _MEASURE_READS[measure]}
+
+
 def _is_split(items: Sequence[Item]) -> bool:
     return any(len(item.sides) == 2 for item in items)
 
@@ -230,10 +246,9 @@ def _flows(
     late_ms
         So long after the range flows are received that lie in it.
     """
-    keyed = {name for item in items for side in item.sides for name in side.reads}
-    reads = keyed | {*_COUNTERS, *extra} | condition_columns(question.conditions)
+    reads = question_columns(question) | {*COUNTERS, *extra}
     reads |= {WEIGHT} if sampled else set()
-    columns = ", ".join(_read(name) for name in sorted(reads))
+    columns = ", ".join(read_column(name) for name in sorted(reads))
     parameters: dict[str, Any] = {}
     time = ""
     if question.since_ms > 0 or question.until_ms < LAST_MS:
@@ -306,7 +321,7 @@ def _sides(items: Sequence[Item]) -> list[tuple[int, tuple[str, str]]]:
     ]
 
 
-def _read(name: str) -> str:
+def read_column(name: str) -> str:
     """Return the expression that reads a stored column; an unknown protocol is one, not null."""
     if name == "protocol_identifier":
         return f"coalesce({name}, {UNKNOWN_PROTOCOL}::UTINYINT) AS {name}"

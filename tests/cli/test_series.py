@@ -50,9 +50,9 @@ def test_series_when_a_table_then_a_chart_with_its_units_and_statistics(
     assert "10.0.0.2" in lines[1]
     assert all(len(line) <= 100 and "\x1b" not in line for line in lines)
     assert [line.split() for line in lines[-3:]] == [
-        ["mean", "maximum", "last", "95th", "percentile", "octets"],
-        ["10.0.0.2", *["10.0", "kbit/s"] * 4, "750.0", "kB"],
-        ["other", *["1.0", "kbit/s"] * 4, "75.0", "kB"],
+        ["mean", "maximum", "last", "95th", "percentile", "bins", "octets"],
+        ["10.0.0.2", *["10.0", "kbit/s"] * 4, "9", "750.0", "kB"],
+        ["other", *["1.0", "kbit/s"] * 4, "9", "75.0", "kB"],
     ]
 
 
@@ -87,5 +87,13 @@ def test_series_when_nothing_is_there_then_the_reason(
 ) -> None:
     assert run("series", "host=192.0.2.9", "--directory", directory, *BOUNDS) == 0
     printed = capsys.readouterr()
-    assert printed.out.split() == ["mean", "maximum", "last", "95th", "percentile", "octets"]
+    assert printed.out.split() == [
+        "mean",
+        "maximum",
+        "last",
+        "95th",
+        "percentile",
+        "bins",
+        "octets",
+    ]
     assert printed.err.startswith("appliance: ")

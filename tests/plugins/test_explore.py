@@ -102,7 +102,7 @@ def test_series_when_asked_then_bins_statistics_and_the_rest(client: Any, flows:
     assert best["statistics"]["maximum"] == pytest.approx(24_000 / 600)
     assert best["errors"] == [0, 0, 0, 0]
     assert answer["step_seconds"] == 600
-    assert answer["complete_until"] == "2021-06-15T11:46:16.500000Z"
+    assert answer["complete_until"] == "2021-06-15T11:46:01.500000Z"
 
 
 def test_series_when_no_step_is_given_then_one_that_fits(client: Any, flows: Path) -> None:

@@ -110,19 +110,59 @@ def test_series_when_flows_last_over_bins_then_spread_evenly_and_nothing_is_lost
     assert any(row.is_other for row in answer.rows) == (len(by_source) > 2)
 
 
+def rising(n: int) -> list[Flow]:
+    """Return a flow a minute, the first of 60 octets, each of 60 more."""
+    starts = range(START_MS, START_MS + n * 60_000, 60_000)
+    return [Flow(1, 2, 1, 1, 60 * k, at, at, at) for k, at in enumerate(starts, 1)]
+
+
 def test_series_when_billed_then_statistics_are_those_of_its_bins(log: Any) -> None:
-    flows = [
-        Flow(1, 2, 1, 1, 60 * n, at, at, at)
-        for n, at in enumerate(range(START_MS, START_MS + 20 * 60_000, 60_000), 1)
-    ]
-    log.write([batch_of(flows)])
+    log.write([batch_of(rising(20))])
     question = Question(since_ms=START_MS, until_ms=START_MS + 20 * 60_000, step_ms=60_000)
-    answer = QueryEngine(FlowSearch(log.directory)).series(question, START_MS + 90_000)
+    answer = QueryEngine(FlowSearch(log.directory)).series(question, START_MS + 21 * 60_000)
     (row,) = answer.rows
     s = row.statistics
     assert (s.minimum, s.mean, s.maximum, s.last, s.percentile_95) == (1, 10.5, 20, 20, 19)
-    assert s.sum == 60 * 210
-    assert answer.complete_until_ms == START_MS + 90_000
+    assert (s.bins, s.sum) == (20, 60 * 210)
+    assert answer.complete_from_ms == START_MS
+    assert answer.complete_until_ms == START_MS + 20 * 60_000
+
+
+def test_series_when_a_bin_still_fills_then_it_is_in_the_sum_only(log: Any) -> None:
+    log.write([batch_of(rising(20))])
+    question = Question(since_ms=START_MS, until_ms=START_MS + 25 * 60_000, step_ms=60_000)
+    # Flows of the 20th minute may still be under way.
+    answer = QueryEngine(FlowSearch(log.directory)).series(question, START_MS + 20 * 60_000 + 9000)
+    (row,) = answer.rows
+    s = row.statistics
+    assert (s.minimum, s.mean, s.maximum, s.last, s.percentile_95) == (1, 10, 19, 19, 19)
+    assert (s.bins, s.sum) == (19, 60 * 210)
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_series_when_the_log_begins_in_a_bin_then_it_and_those_before_are_not_counted(
+    log: Any, is_sealed: bool
+) -> None:
+    log.write([batch_of(rising(20))])
+    if is_sealed:
+        log.maintain()
+    early = START_MS - 7 * 60_000 - 1
+    question = Question(since_ms=early, until_ms=START_MS + 20 * 60_000, step_ms=180_000)
+    answer = QueryEngine(FlowSearch(log.directory)).series(question, START_MS + 10**9)
+    (row,) = answer.rows
+    first = answer.starts_ms.index(-(-START_MS // 180_000) * 180_000)
+    assert first > 1
+    assert row.statistics.bins == len(row.values) - first
+    assert row.statistics.minimum == min(row.values[first:]) / 180 > 0
+    assert row.statistics.sum == 60 * 210
+
+
+def test_series_when_no_bin_is_whole_then_no_rates(log: Any) -> None:
+    log.write([batch_of(rising(1))])
+    question = Question(since_ms=START_MS, until_ms=START_MS + 60_000, step_ms=60_000)
+    answer = QueryEngine(FlowSearch(log.directory)).series(question, START_MS + 30_000)
+    (row,) = answer.rows
+    assert (row.statistics.bins, row.statistics.mean, row.statistics.sum) == (0, None, 60)
 
 
 def test_top_when_distinct_and_means_are_asked_then_beside_the_sums(log: Any) -> None:

@@ -43,10 +43,12 @@ TOP_EXAMPLE = {
     "total": AnyKeys({"octets": 1.5}),
     **_PROVENANCE,
 }
-_STATISTICS = dict.fromkeys(("minimum", "mean", "maximum", "last", "percentile_95", "sum"), 1.5)
+_RATES = dict.fromkeys(("minimum", "mean", "maximum", "last", "percentile_95"), OrNull(1.5))
+_STATISTICS = {"bins": 60, **_RATES, "sum": 1.5}
 SERIES_EXAMPLE = {
     "starts": ["2026-01-31T08:00:00Z"],
     "step_seconds": 60.0,
+    "complete_from": "2026-01-31T08:00:00Z",
     "complete_until": "2026-01-31T09:00:00Z",
     "rows": [
         {
@@ -70,7 +72,7 @@ def top(
 ) -> Any:
     """Return the largest groups of flows."""
     span = question_range(query)
-    engine = configured_engine(settings)
+    engine = configured_engine(settings, open_store)
     question = _question(
         query,
         filter_conditions(query, engine.search, settings, open_store),
@@ -112,6 +114,7 @@ def series(
         return {
             "starts": [rfc3339(start / 1000, zone) for start in answer.starts_ms],
             "step_seconds": answer.step_ms / 1000,
+            "complete_from": rfc3339(answer.complete_from_ms / 1000, zone),
             "complete_until": rfc3339(answer.complete_until_ms / 1000, zone),
             "rows": [_series_row(row) for row in answer.rows],
             **_provenance(answer.provenance, span, zone),
@@ -120,11 +123,11 @@ def series(
     return answer_or_job(engine, question, ask, principal, settings)
 
 
-def configured_engine(settings: Settings) -> QueryEngine:
-    """Return the engine over the flow log of the settings."""
+def configured_engine(settings: Settings, open_store: OpenStore | None = None) -> QueryEngine:
+    """Return the engine over the flow log of the settings, and over a store's sums if given one."""
     from appliance.query.engine import engine_from_settings
 
-    return engine_from_settings(settings)
+    return engine_from_settings(settings, open_store)
 
 
 def _question(

@@ -78,9 +78,9 @@ def spans(
     """
     ascending = sorted(kept_from)
     found: list[Span] = []
-    moment = bin_start(_smallest(ascending, kept_from, since), since)
+    moment = bin_start(smallest_kept(ascending, kept_from, since), since)
     while moment < until:
-        smallest = _smallest(ascending, kept_from, moment)
+        smallest = smallest_kept(ascending, kept_from, moment)
         size, end = smallest, bin_end(smallest, bin_start(smallest, moment))
         for larger in reversed(ascending[ascending.index(smallest) + 1 :]):
             fits = bin_start(larger, moment) == moment and bin_end(larger, moment) <= until
@@ -95,7 +95,7 @@ def spans(
     return found
 
 
-def _smallest(ascending: list[Size], kept_from: Mapping[Size, int], moment: int) -> Size:
+def smallest_kept(ascending: list[Size], kept_from: Mapping[Size, int], moment: int) -> Size:
     """Return the smallest size whose bins reach back to a moment."""
     reaching = (size for size in ascending if kept_from[size] <= moment)
     return next(reaching, ascending[-1])

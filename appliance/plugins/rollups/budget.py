@@ -41,4 +41,7 @@ def most_rows(limits: StoreLimits, exporters: int, protocols: int, applications:
         + (bins[Size.DAY] + bins[Size.MONTH]) * exporters
     )
     largest = (bins[Size.MINUTE] + large) * all_exporters + named * each
-    return len(DIRECTIONS) * (exact + largest)
+    # One more name each: none, and what is beyond the limit.
+    interfaces = 2 * exporters * (limits.interfaces + 2)
+    capped = large * (interfaces + limits.as_pairs + 2)
+    return len(DIRECTIONS) * (exact + largest + capped)

@@ -22,6 +22,7 @@ from appliance.plugins.rollups.services import Services, service_ports
 
 IntArray = NDArray[np.int64]
 WordArray = NDArray[np.uint64]
+NumberArray = NDArray[np.uint32]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 FLOW_COLUMNS = (
@@ -44,6 +45,10 @@ FLOW_COLUMNS = (
     "sampling_rate",
     "flow_direction",
     "application_id",
+    "ingress_interface",
+    "egress_interface",
+    "bgp_source_as_number",
+    "bgp_destination_as_number",
 )
 """The columns of the log that are read."""
 
@@ -71,6 +76,10 @@ class Flows:
         The service port.
     session
         See `session_number`; 0 where no flow of the piece has an application.
+    interfaces
+        Ingress and egress, 0 for none.
+    systems
+        Numbers of the source's and the destination's autonomous system, 0 for none.
     flows
         How many flows each stands for; None when it is one each.
     """
@@ -86,6 +95,8 @@ class Flows:
     session: WordArray
     source: tuple[WordArray, WordArray]
     destination: tuple[WordArray, WordArray]
+    interfaces: tuple[NumberArray, NumberArray]
+    systems: tuple[NumberArray, NumberArray]
     octets: IntArray
     packets: IntArray
     flows: IntArray | None = None
@@ -104,6 +115,8 @@ class Flows:
             self.session[chosen],
             (self.source[0][chosen], self.source[1][chosen]),
             (self.destination[0][chosen], self.destination[1][chosen]),
+            (self.interfaces[0][chosen], self.interfaces[1][chosen]),
+            (self.systems[0][chosen], self.systems[1][chosen]),
             self.octets[chosen],
             self.packets[chosen],
             None if self.flows is None else self.flows[chosen],
@@ -192,6 +205,8 @@ class Classifier:
             session=_sessions(columns),
             source=source,
             destination=destination,
+            interfaces=(columns["ingress_interface"], columns["egress_interface"]),
+            systems=(columns["bgp_source_as_number"], columns["bgp_destination_as_number"]),
             octets=_scaled(columns["octet_delta_count"], rate),
             packets=_scaled(columns["packet_delta_count"], rate),
             flows=_flow_counts(columns["delta_flow_count"]),

@@ -22,6 +22,20 @@ TOP_PER_EXPORTER = Setting(
     100,
     "The same of each exporter, of hours, days and months.",
 )
+INTERFACES = Setting(
+    "flows.interfaces_per_exporter",
+    Integer(1, 65_536),
+    1000,
+    "How many interfaces of an exporter have sums of their own in a month, in and out; what more"
+    " there are is kept as one sum. Sums of hours, days and months.",
+)
+AS_PAIRS = Setting(
+    "flows.as_pairs",
+    Integer(1, 1_000_000),
+    5000,
+    "How many pairs of source and destination AS have sums of their own in a month, over all"
+    " exporters; what more there are is kept as one sum. Sums of hours, days and months.",
+)
 MINUTES_KEPT = Setting(
     "flows.minutes_kept", Duration(), "48h", "How long sums of single minutes are kept."
 )
@@ -45,6 +59,8 @@ MONTHS_KEPT = Setting("flows.months_kept", Duration(), "3650d", "How long those 
 SETTINGS: list[Setting[Any]] = [
     TOP,
     TOP_PER_EXPORTER,
+    INTERFACES,
+    AS_PAIRS,
     MINUTES_KEPT,
     QUARTERS_KEPT,
     HOURS_KEPT,
@@ -61,6 +77,8 @@ class StoreLimits:
     ----------
     top, top_per_exporter
         Names of a bin, by each measure.
+    interfaces, as_pairs
+        Interfaces of an exporter, and pairs of AS, that have sums in a month.
     kept_seconds
         How long bins are kept after their end, by size.
     provisional_seconds
@@ -74,6 +92,8 @@ class StoreLimits:
 
     top: int = 1000
     top_per_exporter: int = 100
+    interfaces: int = 1000
+    as_pairs: int = 5000
     kept_seconds: dict[Size, int] | None = None
     provisional_seconds: float = 4.0
     group_names: int = 80_000
@@ -96,5 +116,7 @@ def store_limits(settings: Settings) -> StoreLimits:
     return StoreLimits(
         top=settings[TOP],
         top_per_exporter=settings[TOP_PER_EXPORTER],
+        interfaces=settings[INTERFACES],
+        as_pairs=settings[AS_PAIRS],
         kept_seconds={size: int(seconds) for size, seconds in kept.items()},
     )

@@ -7,7 +7,7 @@ every size are added to at once, so that none ever waits to be made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,8 @@ def exact_rows(
     for dimension, (column, meanings) in keyed.items():
         sums = Groups([*groups.columns[:3], column], groups.sums)
         small = regrouped(sums, range(4))
-        rows += _rows_of(dimension, _with_all_exporters(small), meanings, oldest_minute)
+        groups_of_all = _with_all_exporters(small)
+        rows += bin_rows(dimension, groups_of_all, meanings.__getitem__, oldest_minute)
     return rows
 
 
@@ -139,20 +140,31 @@ def _with_all_exporters(groups: Groups) -> Groups:
     return joined([own, Groups([minute, everyone, direction, key], together.sums)])
 
 
-def _rows_of(
-    dimension: Dimension, groups: Groups, meanings: list[str], oldest_minute: int
+def bin_rows(
+    dimension: Dimension,
+    groups: Groups,
+    name_of: Callable[[int], str],
+    oldest_minute: int,
+    sizes: Iterable[Size] = Size,
 ) -> list[Row]:
+    """Return the rows of sums by minute, exporter, direction and key, for bins of every size.
+
+    Parameters
+    ----------
+    oldest_minute
+        Bins of minutes before it are not made any more.
+    """
     rows: list[Row] = []
     minutes, exporter, direction, key = groups.columns
-    for size in Size:
+    for size in sizes:
         if size is Size.MINUTE:
             kept = np.flatnonzero(minutes >= oldest_minute)
             sums = groups.where(kept)
         else:
-            starts = _starts(size, minutes)
+            starts = bin_starts(size, minutes)
             sums = regrouped(Groups([starts, exporter, direction, key], groups.sums), range(4))
         rows += [
-            (int(dimension), int(size), e, d, start, 0, meanings[k], *measures)
+            (int(dimension), int(size), e, d, start, 0, name_of(k), *measures)
             for start, e, d, k, measures in zip(
                 *(column.tolist() for column in sums.columns), sums.sums.tolist(), strict=True
             )
@@ -160,7 +172,8 @@ def _rows_of(
     return rows
 
 
-def _starts(size: Size, minutes: IntArray) -> IntArray:
+def bin_starts(size: Size, minutes: IntArray) -> IntArray:
+    """Return the start of the bin of a size, not that of minutes, that holds each minute."""
     if size is not Size.MONTH:
         step = {Size.QUARTER: 900, Size.HOUR: 3600, Size.DAY: 86400}[size]
         found: IntArray = minutes - minutes % step

@@ -29,6 +29,7 @@ from appliance.plugins.rollups.application_names import (
 )
 from appliance.plugins.rollups.application_room import ApplicationRoom
 from appliance.plugins.rollups.bins import Size, bin_start
+from appliance.plugins.rollups.capped_sums import CappedSums
 from appliance.plugins.rollups.classify import FLOW_COLUMNS, Classifier
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS
@@ -90,6 +91,7 @@ class RollupLoader:
         self._applications = Applications(classifier.services)
         self._room = ApplicationRoom(exporters)
         self._hours = OpenHours(limits)
+        self._capped = CappedSums(database, limits)
         self._behind, self._gave_way = True, 0
 
     def load_once(self, now: float) -> LoadReport:
@@ -164,6 +166,7 @@ class RollupLoader:
         self._progress = None
         self._minutes, self._hours = OpenMinutes(self.limits), OpenHours(self.limits)
         self._applications = Applications(self.classifier.services)
+        self._capped.forget()
         self.exporters.reset()
 
     def _current(self, now: float) -> Progress:
@@ -294,10 +297,8 @@ class RollupLoader:
         for start in unknown:
             if start not in late:
                 self._minutes.open(start, piece.first)
-        add_rows(
-            self.database,
-            exact_rows(piece.groups, self._applications, self.exporters.addresses, oldest),
-        )
+        rows = exact_rows(piece.groups, self._applications, self.exporters.addresses, oldest)
+        add_rows(self.database, [*rows, *self._capped.rows(piece.flows, piece.ids)])
         self._minutes.add(piece.names)
         for start in sorted(late):
             merge_late(self.database, self.limits, start, piece.names)

@@ -26,12 +26,19 @@ OPTION_COLUMNS = (
 
 @dataclass(slots=True)
 class Piece:
-    """A piece of the log, summed up."""
+    """A piece of the log, summed up.
+
+    Attributes
+    ----------
+    ids
+        The identifiers of the exporters of `flows`.
+    """
 
     first: Cursor
     after: Cursor
     rows: int
     flows: Flows
+    ids: list[int]
     groups: Groups
     names: NamesByMinute
 
@@ -80,4 +87,4 @@ def summed_piece(
     """Sum up a piece whose exporters have these identifiers."""
     groups = piece_groups(flows, ids)
     read = sum(piece.n_rows for piece in rows)
-    return Piece(first, after, read, flows, groups, piece_names(flows, groups, ids))
+    return Piece(first, after, read, flows, ids, groups, piece_names(flows, groups, ids))

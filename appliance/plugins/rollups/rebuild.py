@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from appliance.flowlog import Cursor, FlowLogReader
-from appliance.plugins.rollups.bins import Size, bin_start
+from appliance.plugins.rollups.bins import Size, Span, bin_start
 from appliance.plugins.rollups.classify import FLOW_COLUMNS, Classifier
-from appliance.plugins.rollups.dimensions import EXACT
+from appliance.plugins.rollups.dimensions import CAPPED, EXACT, Dimension
 from appliance.plugins.rollups.flow_tables import ROLLUP_KEY
+from appliance.plugins.rollups.forgetting import number_list
 from appliance.plugins.rollups.progress import Progress, read_progress, write_progress
 from appliance.plugins.rollups.questions import SATURATED_SUMS
 from appliance.sql.database import SqlDatabase
@@ -110,7 +112,6 @@ def _floor(database: SqlDatabase, first: int) -> int:
 def _drop(database: SqlDatabase, floor: int) -> None:
     database.execute(f"DELETE FROM {ROLLUP} WHERE bin_start >= ?", (floor,))
     database.execute(f"DELETE FROM {WORK} WHERE bin_start >= ?", (floor,))
-    exact = ", ".join(str(int(dimension)) for dimension in EXACT)
     for size in (Size.DAY, Size.MONTH):
         start = bin_start(size, floor)
         if start == floor:
@@ -118,18 +119,26 @@ def _drop(database: SqlDatabase, floor: int) -> None:
         database.execute(
             f"DELETE FROM {ROLLUP} WHERE size = ? AND bin_start = ?", (int(size), start)
         )
-        database.execute(
-            f"INSERT INTO {ROLLUP} ({_KEY}, octets, packets, flows)"
-            f" SELECT dimension, ?, exporter, direction, ?, 0, name, {SATURATED_SUMS}"
-            f" FROM {ROLLUP} WHERE size = ? AND dimension IN ({exact})"
-            " AND bin_start >= ? AND bin_start < ? GROUP BY dimension, exporter, direction, name",
-            (int(size), start, int(Size.QUARTER), start, floor),
-        )
+        _sum_up(database, size, Span(Size.QUARTER, start, floor), EXACT)
+        _sum_up(database, size, Span(Size.HOUR, start, floor), CAPPED)
         database.execute(
             f"REPLACE INTO {WORK} (size, bin_start, first_segment, first_row, last_segment,"
             " last_row, done) VALUES (?, ?, 0, 0, 0, 0, 0)",
             (int(size), start),
         )
+
+
+def _sum_up(
+    database: SqlDatabase, size: Size, parts: Span, dimensions: Iterable[Dimension]
+) -> None:
+    """Make the bin of a size that begins where these smaller ones begin."""
+    database.execute(
+        f"INSERT INTO {ROLLUP} ({_KEY}, octets, packets, flows)"
+        f" SELECT dimension, ?, exporter, direction, ?, 0, name, {SATURATED_SUMS}"
+        f" FROM {ROLLUP} WHERE size = ? AND dimension IN ({number_list(dimensions)})"
+        " AND bin_start >= ? AND bin_start < ? GROUP BY dimension, exporter, direction, name",
+        (int(size), parts.since, int(parts.size), parts.since, parts.until),
+    )
 
 
 def last_segment(folder: Path) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from appliance.collector.newcomers import named_exporters
-from appliance.contracts import Dimension as DimensionName
 from appliance.contracts import (
+    ColumnSums,
     ExporterRecord,
     LoadReport,
     Measure,
@@ -17,9 +17,11 @@ from appliance.contracts import (
     Selection,
     TopAnswer,
 )
+from appliance.contracts import Dimension as DimensionName
 from appliance.errors import StorageError
 from appliance.flowlog import FLOW_LOG_FOLDER, QueryLimits
 from appliance.plugins.rollups.classify import Classifier, LocalNetworks
+from appliance.plugins.rollups.column_sums import sums_by_columns
 from appliance.plugins.rollups.configuration import StoreLimits, store_limits
 from appliance.plugins.rollups.dimensions import EXACT, Dimension
 from appliance.plugins.rollups.exporter_records import MOST_EXPORTERS, Exporters
@@ -148,6 +150,11 @@ class SqlStore:
         """Return the sums between neighbouring boundaries; two queries."""
         with self.flows.transaction():
             return self._exact.series(boundaries, selection, self._clock())
+
+    def sums_by_columns(self, columns: Set[str], since: int, until: int) -> ColumnSums | None:
+        """Return sums by columns of the flow log, over the whole bins in a range."""
+        with self.flows.transaction():
+            return sums_by_columns(self._exact, self.limits, columns, (since, until), self._clock())
 
     def bin_at(
         self, moment: int, dimension: DimensionName = "total", exporter: int | None = None

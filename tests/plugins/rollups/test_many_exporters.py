@@ -40,7 +40,7 @@ def named(world: World) -> set[int]:
     """Return the exporters that have names in the hour."""
     rows = world.stored(
         "SELECT DISTINCT exporter FROM appliance_rollup"
-        " WHERE dimension >= 3 AND size = 2 AND exporter > 0"
+        " WHERE dimension IN (3, 4, 5) AND size = 2 AND exporter > 0"
     )
     return {row[0] for row in rows}
 

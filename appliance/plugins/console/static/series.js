@@ -3,9 +3,6 @@ import { coloursOf } from "./colours.js"
 import { cells, joinFilters, labelOf } from "./labels.js"
 import { MEASURES, si } from "./units.js"
 
-/** How long a flow is under way from the exporter into answers, at most, on a quiet appliance. */
-const WAY_MS = 15_000
-
 /**
  * @param {any} answer of `/api/v1/explore/series`
  * @param {{factor: number}} measure of `MEASURES`
@@ -13,7 +10,7 @@ const WAY_MS = 15_000
 export function chartOf(answer, measure) {
   const starts = answer.starts.map((text) => Date.parse(text))
   const stepMs = answer.step_seconds * 1000
-  const wholeUntil = Date.parse(answer.complete_until) - WAY_MS
+  const [wholeFrom, wholeUntil] = [answer.complete_from, answer.complete_until].map((text) => Date.parse(text))
   // A bin that still fills would draw a fall that there is not.
   const count = starts.findIndex((start) => start + stepMs > wholeUntil)
   const n = count <= 0 ? starts.length : count
@@ -30,14 +27,15 @@ export function chartOf(answer, measure) {
       values,
       isEstimate: (row.errors ?? []).some((error) => error > 0),
       sum: statistics.sum,
-      minimum: Math.min(...values, Infinity),
-      maximum: Math.max(...values, 0),
-      mean: values.reduce((sum, value) => sum + value, 0) / Math.max(values.length, 1),
-      last: values.at(-1) ?? 0,
-      percentile95: percentile(values, 0.95),
+      minimum: statistics.minimum * measure.factor,
+      maximum: statistics.maximum * measure.factor,
+      mean: statistics.mean * measure.factor,
+      last: statistics.last * measure.factor,
+      percentile95: statistics.percentile_95 * measure.factor,
     }
   })
   const sums = starts.slice(0, n).map((_, index) => series.reduce((sum, one) => sum + one.values[index], 0))
+    .filter((_, index) => starts[index] >= wholeFrom)
   return {
     startsMs: starts.slice(0, n),
     stepMs,
@@ -48,7 +46,7 @@ export function chartOf(answer, measure) {
 }
 
 /** As ISPs bill: the value that 95 in 100 bins do not exceed. @param {number[]} values @param {number} share */
-export function percentile(values, share) {
+function percentile(values, share) {
   if (!values.length) return 0
   const order = [...values].sort((one, other) => one - other)
   return order[Math.max(Math.ceil(order.length * share) - 1, 0)]

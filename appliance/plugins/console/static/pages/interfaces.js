@@ -3,7 +3,7 @@ import { html, useMemo, useState } from "../base.js"
 import { useAnswer } from "../api.js"
 import { address, go, Link, route, useRange } from "../router.js"
 import { MEASURES, si } from "../units.js"
-import { chartOf, percentile } from "../series.js"
+import { chartOf } from "../series.js"
 import { limits } from "../parts/range.js"
 import { Figure, Panel, Provenance, Shown } from "../parts/state.js"
 import { Bar, Table } from "../parts/table.js"
@@ -96,6 +96,5 @@ function monthOf(range) {
 }
 
 function monthly(answer) {
-  const chart = chartOf(answer, MEASURES.octets)
-  return percentile(chart.startsMs.map((_, index) => chart.series.reduce((all, one) => all + one.values[index], 0)), 0.95)
+  return chartOf(answer, MEASURES.octets).total95
 }
