@@ -5,6 +5,7 @@ import { address, go, Link, route, useRange } from "../router.js"
 import { MEASURES, si } from "../units.js"
 import { chartOf, percentile } from "../series.js"
 import { limits } from "../parts/range.js"
+import { UntilFirstExporter } from "../parts/health.js"
 import { Figure, Panel, Provenance, Shown } from "../parts/state.js"
 import { Bar, Table } from "../parts/table.js"
 import { Tops } from "../parts/tops.js"
@@ -49,7 +50,7 @@ function List() {
   }, [incoming.data, outgoing.data])
   const answer = { ...incoming, data: rows, error: incoming.error ?? outgoing.error }
   return html`<div class="page-head"><h1>Interfaces</h1><span class="note">mean rates of the range, as flows tell them</span>
-      <div class="tools"><input type="search" data-filter placeholder="Name, exporter, description" aria-label="Search interfaces" value=${text} onInput=${(event) => setText(event.target.value)} /></div></div>
+      <div class="tools"><input type="search" data-filter placeholder="Name, exporter, description" aria-label="Search interfaces" value=${text} onInput=${(event) => setText(event.target.value)} /></div></div><${UntilFirstExporter} />
     <${Panel}><${Shown} answer=${answer} lines=${9} isEmpty=${(data) => !data.length} empty="No flow names an interface in this range">${(data) => {
       const shown = data.filter((row) => `${row.exporter} ${row.name} ${row.description} if ${row.number}`.toLowerCase().includes(text.toLowerCase()))
       const most = Math.max(...data.map((row) => Math.max(row.in, row.out)), 1)
