@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from appliance import Principal, Settings
 from appliance.plugins.explore.caller_turns import turn_of
 from appliance.plugins.explore.parameters import (
+    MOST_ROWS,
     OpenStore,
     filter_conditions,
     listed_names,
@@ -76,7 +77,7 @@ def top(
         filter_conditions(query, engine.search, settings, open_store),
         span,
         measures=listed_names(query, "measures"),
-        limit=query.limit(DEFAULT_LIMIT),
+        limit=query.limit(DEFAULT_LIMIT, MOST_ROWS),
         other=query.flag("other"),
     )
     with turn_of(principal):
@@ -98,7 +99,7 @@ def series(
 ) -> Any:
     """Return traffic over time of the largest groups, and of the rest together."""
     span = question_range(query)
-    limit = min(query.limit(DEFAULT_LIMIT) or DEFAULT_LIMIT, MAX_SERIES)
+    limit = min(query.limit(DEFAULT_LIMIT, MOST_ROWS) or DEFAULT_LIMIT, MAX_SERIES)
     engine = configured_engine(settings)
     conditions = filter_conditions(query, engine.search, settings, open_store)
     step_ms = question_step_ms(query, span)

@@ -11,7 +11,8 @@ import { Bar, Table } from "../parts/table.js"
 import { Tops } from "../parts/tops.js"
 import { Traffic } from "../parts/traffic.js"
 
-const MOST = 1000
+/** The most groups that the API answers. */
+const MOST = 10_000
 
 /** In and out of each interface, joined. @param {any} incoming @param {any} outgoing @param {number} length in seconds */
 function joinedRows(incoming, outgoing, length) {
@@ -63,8 +64,7 @@ function List() {
         rate("in", "in"), rate("out", "out"),
         { key: "flows", title: "flows", isNumber: true, show: (row) => si(row.flows) },
       ]
-      return html`<${Table} caption="Interfaces" columns=${columns} rows=${shown.slice(0, 500)} keyOf=${(row) => row.key} sort="-in" onRow=${(row) => go(address(`interfaces/${row.exporter}/${row.number}`))} />
-        ${shown.length > 500 ? html`<p class="note">The first 500 of ${shown.length}: search to see others.</p>` : null}
+      return html`<${Table} caption="Interfaces" columns=${columns} rows=${shown} pageRows=${100} keyOf=${(row) => row.key} sort="-in" onRow=${(row) => go(address(`interfaces/${row.exporter}/${row.number}`))} />
         <${Provenance} answer=${incoming.data} />`
     }}<//><//>`
 }
