@@ -29,7 +29,7 @@ ARCHITECTURE := x86_64
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test lint lint-console format bench soak fuzz lock vendor clean packages bundle ansible \
+.PHONY: help run demo test lint lint-console screenshots format bench soak fuzz lock vendor clean packages bundle ansible \
 	appliance named-host test-vm test-vagrant
 .DEFAULT_GOAL := help
 
@@ -45,6 +45,7 @@ help:
 	@echo 'make fuzz    every reader of octets against a fuzzer; MINUTES=60 for longer'
 	@echo 'make lock    pin the newest allowed versions in requirements.lock'
 	@echo 'make vendor  take the libraries of the console from npm again'
+	@echo 'make screenshots   the pictures of README and manual, from the demo; needs Chromium'
 	@echo 'make bundle  what a box installs, as one file in dist/'
 	@echo 'make appliance HOST=ADDRESS   turn a bare Debian 12 into an appliance'
 	@echo 'make test-vm, test-vagrant    the tests of a whole box in a virtual machine'
@@ -92,6 +93,9 @@ lint: $(STAMP)
 
 lint-console:
 	@appliance/plugins/console/vendoring/check.sh
+
+screenshots: $(STAMP)
+	@$(BIN)/python -m tests.plugins.console.screenshots
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix .

@@ -11,8 +11,8 @@ import pytest
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.errors import RequestError
-from appliance.manual import INDEX, chapter_text, chapters
-from appliance.web.manual_page import as_html, manual_answer
+from appliance.manual import INDEX, PICTURES, chapter_text, chapters
+from appliance.web.manual_page import as_html, manual_answer, picture_answer
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "appliance" / "manual"
@@ -78,6 +78,31 @@ def test_manual_when_a_chapter_is_misspelt_then_the_nearest(
 ) -> None:
     assert run_command_line(group, ["manual", "backup"]) == 2
     assert "did you mean backups?" in capsys.readouterr().err
+
+
+def test_manual_when_a_chapter_shows_a_picture_then_the_web_has_it_and_it_is_small() -> None:
+    shown = set(re.findall(r'<img src="(pictures/[^"]+)"', as_html(chapter_text("console"))))
+    assert shown == {f"pictures/{picture.name}" for picture in PICTURES.iterdir()}
+    octets = 0
+    for name in shown:
+        answer = picture_answer(name.removeprefix("pictures/"))
+        assert answer.content_type == "image/png"
+        assert answer.body[:8] == b"\x89PNG\r\n\x1a\n"
+        octets += len(answer.body)
+    assert octets < 1_500_000
+
+
+def test_manual_when_there_is_no_such_picture_then_404() -> None:
+    for name in ("nothing.png", "../index.md", ""):
+        with pytest.raises(RequestError, match="no picture"):
+            picture_answer(name)
+
+
+def test_manual_when_a_chapter_with_pictures_is_shown_in_the_terminal_then_without_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_command_line(group, ["manual", "console"]) == 0
+    assert "The overview: traffic over time" not in capsys.readouterr().out
 
 
 def test_manual_when_there_is_no_such_page_then_404() -> None:

@@ -50,6 +50,7 @@ ELSEWHERE = {
     "make soak": "collector/test_service.py",
     "make fuzz": "fuzz/test_targets.py",
     "make lock": "test_contract.py",
+    "make screenshots": "plugins/console/screenshots.py",
 }
 """Lines that would take the default ports, other machines or hours, and what covers them; of
 `make`, that the target is there is tested here."""

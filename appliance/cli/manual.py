@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from appliance.manual import INDEX, LINK, chapter_text, chapters
+from appliance.manual import INDEX, LINK, PICTURE, chapter_text, chapters
 
 MAX_WIDTH = 100
 """Lines of prose that are longer are hard to read."""
@@ -41,7 +41,8 @@ def as_terminal_text(text: str) -> str:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    spelled = LINK.sub(lambda match: f"{match['text']} (`{_command(match['name'])}`)", text)
+    prose = PICTURE.sub("", text)
+    spelled = LINK.sub(lambda match: f"{match['text']} (`{_command(match['name'])}`)", prose)
     width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
     file = io.StringIO()
     is_terminal = sys.stdout.isatty()

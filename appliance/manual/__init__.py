@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 INDEX = "index"
@@ -17,6 +18,14 @@ LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<name>[a-z-]+)\.md(?P<anchor>#[a-z0
 """A link to another chapter."""
 
 _ENTRY = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<name>[a-z-]+)\.md\): (?P<about>.+)$", re.M)
+
+
+PICTURES = Path(__file__).parent / "pictures"
+"""PNG files that chapters show; `make screenshots` takes them."""
+
+
+PICTURE = re.compile(r"^!\[.*\)\n", re.M)
+"""A line that is a picture."""
 
 
 class Chapter(NamedTuple):

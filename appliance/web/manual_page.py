@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from appliance.contracts import PUBLIC, Answer, Route
 from appliance.errors import RequestError
-from appliance.manual import INDEX, LINK, Chapter, chapter_text, chapters
+from appliance.manual import INDEX, LINK, PICTURES, Chapter, chapter_text, chapters
 from appliance.web.html_page import PageStyle, html_answer
 from appliance.web.openapi import operation
 
@@ -33,6 +33,7 @@ h1{font-size:1.9rem;line-height:1.2}h2{margin-top:2.2rem}h3{margin-top:1.6rem}
 a{color:var(--accent)}
 pre{background:var(--code);border-radius:6px;padding:.8rem 1rem;overflow:auto;white-space:pre-wrap}
 :not(pre)>code{background:var(--code);border-radius:4px;padding:.1em .3em;overflow-wrap:anywhere}
+img{max-width:100%;border:1px solid var(--line);border-radius:6px}
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:1rem 0}
 th,td{border-bottom:1px solid var(--line);padding:.4rem .9rem .4rem 0;text-align:left;
 vertical-align:top}
@@ -58,6 +59,13 @@ def manual_routes() -> list[Route]:
         route(PATH, index, "The manual's list of chapters"),
         route(PATH.rstrip("/"), index, "The same, without the slash"),
         route(f"{PATH}<name>", manual_answer, "A chapter of the manual"),
+        Route(
+            "GET",
+            f"{PATH}{PICTURES.name}/<name>",
+            picture_answer,
+            role=PUBLIC,
+            schema=operation("A picture of the manual", content_type="image/png", tag="About"),
+        ),
     ]
 
 
@@ -75,6 +83,20 @@ def manual_answer(name: str) -> Answer:
     title = f"{chapter.title} - manual" if chapter else "Manual"
     body = f"{_navigation(name)}<main>{as_html(chapter_text(name))}{_neighbours(chapter)}</main>"
     return html_answer(title, _STYLE, body)
+
+
+def picture_answer(name: str) -> Answer:
+    """Return a picture that chapters show.
+
+    Raises
+    ------
+    RequestError
+        404: there is no such picture.
+    """
+    pictures = {picture.name: picture for picture in PICTURES.glob("*.png")}
+    if name not in pictures:
+        raise RequestError(404, f"the manual has no picture {name}")
+    return Answer(pictures[name].read_bytes(), content_type="image/png")
 
 
 def as_html(text: str) -> str:

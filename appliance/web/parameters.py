@@ -117,13 +117,13 @@ class Query:
             raise _unusable(name, "true or false", word)
         return word in ("true", "1")
 
-    def limit(self, default: int | None = None) -> int | None:
-        """Return the largest number of rows."""
+    def limit(self, default: int | None = None, most: int = MAX_LIMIT) -> int | None:
+        """Return the largest number of rows, at most `most`."""
         text = self.text("limit")
         if text is None:
             return default
-        if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
-            raise _unusable("limit", f"a whole number from 1 to {MAX_LIMIT}", text)
+        if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+            raise _unusable("limit", f"a whole number from 1 to {most}", text)
         return int(text)
 
     def number(self, name: str) -> int | None:

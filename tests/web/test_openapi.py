@@ -44,7 +44,7 @@ def test_document_when_compared_with_the_routes_then_the_same(document, settings
         (r.method.lower(), re.sub(r"<(\w+)>", r"{\1}", r.path)) for r in plugin_routes(settings)
     }
     described = ("/", "/api/openapi.json", "/api/docs")
-    manual = ("/manual", "/manual/", "/manual/{name}")
+    manual = ("/manual", "/manual/", "/manual/{name}", "/manual/pictures/{name}")
     own = {("get", path) for path in (*described, *manual)}
     assert {(method, path) for path, method, _ in operations(document)} == routes | own
 

@@ -76,6 +76,7 @@ def test_limit_when_it_cannot_be_used_then_one_sentence(text):
 def test_limit_and_flag_when_given_or_not():
     assert query("").limit(15) == 15
     assert query("limit=1000").limit(15) == 1000
+    assert query("limit=10000").limit(15, most=10_000) == 10_000
     assert [query(text).flag("fill") for text in ("", "fill=true", "fill=false", "fill=1")] == [
         0,
         1,

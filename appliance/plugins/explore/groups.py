@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from appliance import Principal, Settings
 from appliance.plugins.explore.exact_answers import answer_or_job
 from appliance.plugins.explore.parameters import (
+    MOST_ROWS,
     OpenStore,
     filter_conditions,
     listed_names,
@@ -78,7 +79,7 @@ def top(
         filter_conditions(query, engine.search, settings, open_store),
         span,
         measures=listed_names(query, "measures"),
-        limit=query.limit(DEFAULT_LIMIT),
+        limit=query.limit(DEFAULT_LIMIT, MOST_ROWS),
         other=query.flag("other"),
     )
 
@@ -103,7 +104,7 @@ def series(
 ) -> Any:
     """Return traffic over time of the largest groups, and of the rest together."""
     span = question_range(query)
-    limit = min(query.limit(DEFAULT_LIMIT) or DEFAULT_LIMIT, MAX_SERIES)
+    limit = min(query.limit(DEFAULT_LIMIT, MOST_ROWS) or DEFAULT_LIMIT, MAX_SERIES)
     engine = configured_engine(settings)
     conditions = filter_conditions(query, engine.search, settings, open_store)
     step_ms = question_step_ms(query, span)

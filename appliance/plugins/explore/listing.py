@@ -11,6 +11,7 @@ from appliance.flowlog.questions import DEFAULT_COLUMNS, FlowQuestion
 from appliance.plugins.explore.caller_turns import turn_of
 from appliance.plugins.explore.groups import configured_engine
 from appliance.plugins.explore.parameters import (
+    MOST_ROWS,
     RANGE,
     OpenStore,
     filter_conditions,
@@ -60,7 +61,7 @@ def flows(
         span[0] * 1000,
         span[1] * 1000,
         filter_conditions(query, search, settings, open_store),
-        query.limit(DEFAULT_PAGE),
+        query.limit(DEFAULT_PAGE, MOST_ROWS),
         columns=COLUMNS,
     )
     with turn_of(principal):

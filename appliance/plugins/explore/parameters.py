@@ -15,7 +15,7 @@ from appliance.query.question import DISTINCT, MAX_BINS, MAX_DIMENSIONS, MEANS, 
 from appliance.query.steps import fitting_step_ms
 from appliance.web.bodies import FORM, JSON, Body
 from appliance.web.openapi import operation
-from appliance.web.parameters import MAX_LIMIT, Query
+from appliance.web.parameters import Query
 from appliance.web.times import parse_interval
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 TAG = "Explore"
 DEFAULT_SPAN_SECONDS = 3600
+MOST_ROWS = 10_000
+"""As many as all interfaces of a large network, in one answer."""
+
 
 PARAMETERS: Mapping[str, tuple[dict[str, Any], str]] = {
     "by": (
@@ -42,7 +45,7 @@ PARAMETERS: Mapping[str, tuple[dict[str, Any], str]] = {
         {"type": "string", "enum": [*SUMS, *MEANS, *DISTINCT]},
         "The largest by this come first; of a series one of the sums. Default: octets.",
     ),
-    "limit": ({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, "Most groups or flows."),
+    "limit": ({"type": "integer", "minimum": 1, "maximum": MOST_ROWS}, "Most groups or flows."),
     "other": ({"type": "boolean"}, "true: what the groups leave of the total, too."),
     "raw": ({"type": "boolean"}, "true: not scaled by the sampling rate."),
     "exact": (

@@ -1,12 +1,9 @@
-"""A whole appliance with invented exporters, and Debian's Chromium that looks at its console."""
+"""A whole appliance with invented exporters, and a browser that looks at its console."""
 
 from __future__ import annotations
 
-import base64
 import os
 import re
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,56 +11,38 @@ from typing import Any
 import pytest
 
 from tests.collector.running import RunningCollector
+from tests.plugins.console.sites import CHROMIUM, WIDE, Site, running_browser, wait_for_groups
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 EXPECTED = re.compile("status of 4(01|29)|autocomplete attributes")
 """What a browser says of answers that the console expects: the first one without a session, and a
 question that has to wait for its turn."""
 
 
-class Site:
-    """A running appliance and its first administrator."""
+class RunningSite(Site):
+    """A site whose appliance runs in this test."""
 
     def __init__(self, running: RunningCollector) -> None:
-        self.url = f"http://127.0.0.1:{running.api_port}"
         self.running = running
-        self.name, self.first_password = self._first_administrator()
-        self.password = "An0ther@paSw0RD"
-        code = base64.b64encode(f"{self.name}:{self.password}".encode()).decode()
-        self.basic = {"Authorization": f"Basic {code}"}
-
-    def _first_administrator(self) -> tuple[str, str]:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            for line in self.running.output:
-                if found := re.search(r"administrator (\S+), password (\S+)", line):
-                    return found[1], found[2]
-            time.sleep(0.1)
-        raise AssertionError("\n".join(self.running.output))
+        super().__init__(f"http://127.0.0.1:{running.api_port}", lambda: running.output)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("Chromium is missing (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with running_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[RunningSite]:
     """The demo, once flows are in its answers."""
     running = RunningCollector(tmp_path_factory.mktemp("site"), command="demo").start()
     try:
-        site = Site(running)
-        context = browser.new_context()
+        site = RunningSite(running)
+        context = browser.new_context(base_url=site.url)
         _change_first_password(context.new_page(), site)
-        _wait_for_flows(context, site)
+        wait_for_groups(context, "application", 4)
         context.close()
         yield site
     finally:
@@ -84,16 +63,6 @@ def _change_first_password(page: Any, site: Site) -> None:
     page.wait_for_selector("nav a:has-text('Overview')")
 
 
-def _wait_for_flows(context: Any, site: Site) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        answer = context.request.get(f"{site.url}/api/v1/explore/top?by=application&last=1h")
-        if answer.ok and len(answer.json()["rows"]) > 3:
-            return
-        time.sleep(0.5)
-    raise AssertionError("no flows of the demo are in answers")
-
-
 class Watched:
     """A page whose complaints fail the test."""
 
@@ -112,11 +81,20 @@ class Watched:
         self.page.wait_for_selector("main, .card")
         return self.page
 
+    def open_settled(self, place: str) -> Any:
+        """Open a page, and return it when nothing on it is loading any more."""
+        from playwright.sync_api import expect
+
+        page = self.open(place)
+        page.wait_for_selector("main .panel, main .empty")
+        expect(page.locator(".skeleton, [aria-busy=true]")).to_have_count(0, timeout=20_000)
+        return page
+
 
 @pytest.fixture
 def visitor(browser: Any, site: Site) -> Iterator[Watched]:
     """Somebody who is not signed in."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=site.url)
+    context = browser.new_context(viewport=WIDE, base_url=site.url)
     watched = Watched(context.new_page(), site)
     yield watched
     context.close()
@@ -126,8 +104,12 @@ def visitor(browser: Any, site: Site) -> Iterator[Watched]:
 @pytest.fixture
 def console(browser: Any, site: Site, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """An administrator, signed in."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=site.url)
-    assert context.request.post(f"{site.url}/auth", headers=site.basic).ok
+    yield from administrator(browser, site, request)
+
+
+def administrator(browser: Any, site: Site, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """Yield the page of an administrator of a site, then judge what the browser complained of."""
+    context = site.signed_in(browser)
     watched = Watched(context.new_page(), site)
     yield watched
     if folder := os.environ.get("APPLIANCE_SCREENSHOTS"):

@@ -21,7 +21,7 @@ from playwright.sync_api import expect
 import appliance
 from appliance import __version__
 from tests.collector.running import free_port
-from tests.plugins.console.conftest import Site, Watched
+from tests.plugins.console.conftest import RunningSite, Watched
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ def page(console: Watched) -> Iterator[Any]:
 
 
 @pytest.fixture
-def second(page: Any, site: Site) -> Iterator[Any]:
+def second(page: Any, site: RunningSite) -> Iterator[Any]:
     """The page of another administrator, `second`, whose account ends with the test."""
     users = "/api/v1/admin/user"
     assert page.request.post(users, data={"username": "second", "password": PASSWORD}).ok

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
 
 from tests.plugins.console.conftest import Watched
 
@@ -24,14 +23,6 @@ PLACES = {
     "exporters": "Exporters",
     "exporters/127.0.0.3": "127.0.0.3 - Exporters",
 }
-
-
-def settled(console: Watched, place: str) -> Any:
-    """Return the page when nothing on it is loading any more."""
-    page = console.open(place)
-    page.wait_for_selector("main .panel")
-    expect(page.locator(".skeleton, [aria-busy=true]")).to_have_count(0, timeout=20_000)
-    return page
 
 
 def test_visit_when_not_signed_in_then_sign_in_leads_back_to_the_page(visitor: Watched) -> None:
@@ -58,7 +49,7 @@ def test_start_when_a_browser_asks_then_it_is_led_to_the_console(visitor: Watche
 def test_page_when_opened_then_accessible_and_without_complaints(
     console: Watched, place: str
 ) -> None:
-    page = settled(console, place)
+    page = console.open_settled(place)
     assert page.title().startswith(PLACES[place])
     assert not page.query_selector(".failure"), page.inner_text(".failure")
     for scheme in ("light", "dark"):
@@ -73,14 +64,14 @@ def test_page_when_opened_then_accessible_and_without_complaints(
 def test_overview_when_an_application_is_clicked_then_explore_shows_only_it(
     console: Watched,
 ) -> None:
-    page = settled(console, "")
+    page = console.open_settled("")
     page.click(".panel[aria-label=Applications] tr:has-text('quic')")
     page.wait_for_selector("h1:has-text('Explore')", state="attached")
     assert page.input_value("[data-filter]") == 'app "quic"'
 
 
 def test_explore_when_a_filter_is_wrong_then_its_place_is_shown(console: Watched) -> None:
-    page = settled(console, "explore")
+    page = console.open_settled("explore")
     page.fill("[data-filter]", "dst port htp")
     page.keyboard.press("Enter")
     problem = page.wait_for_selector(".filter .problem")
@@ -90,7 +81,7 @@ def test_explore_when_a_filter_is_wrong_then_its_place_is_shown(console: Watched
 
 
 def test_explore_when_typing_then_values_of_the_data_are_offered(console: Watched) -> None:
-    page = settled(console, "explore")
+    page = console.open_settled("explore")
     page.click("[data-filter]")
     page.keyboard.type("exporter 127.0.0.")
     page.wait_for_selector("[role=option]:has-text('127.0.0.4')")
@@ -100,7 +91,7 @@ def test_explore_when_typing_then_values_of_the_data_are_offered(console: Watche
 
 
 def test_explore_when_dragged_then_zoomed_and_back_returns(console: Watched) -> None:
-    page = settled(console, "explore?last=1h")
+    page = console.open_settled("explore?last=1h")
     box = page.query_selector(".u-over").bounding_box()
     y = box["y"] + 50
     page.mouse.move(box["x"] + 100, y)
@@ -113,7 +104,7 @@ def test_explore_when_dragged_then_zoomed_and_back_returns(console: Watched) -> 
 
 
 def test_view_when_saved_then_it_is_offered_and_leads_back(console: Watched) -> None:
-    page = settled(console, "explore?by=protocol")
+    page = console.open_settled("explore?by=protocol")
     page.click("text=Save …")
     page.fill("dialog input", "Protocols of today")
     page.click("dialog button.primary")
@@ -125,7 +116,7 @@ def test_view_when_saved_then_it_is_offered_and_leads_back(console: Watched) -> 
 
 
 def test_exporter_when_named_with_markup_then_it_is_text(console: Watched) -> None:
-    page = settled(console, "exporters/127.0.0.2")
+    page = console.open_settled("exporters/127.0.0.2")
     page.fill("input >> nth=0", "<img src=x onerror=alert(1)>")
     page.click("text=Save")
     page.wait_for_selector("h1:has-text('<img src=x')")
@@ -133,7 +124,7 @@ def test_exporter_when_named_with_markup_then_it_is_text(console: Watched) -> No
 
 
 def test_user_when_added_then_may_look_and_not_change(console: Watched, browser: Any) -> None:
-    page = settled(console, "users")
+    page = console.open_settled("users")
     page.click("text=Add a user")
     page.fill("dialog input >> nth=0", "reader")
     page.fill("dialog input[type=password]", "Th!s1s@paSw0RD")
@@ -151,7 +142,7 @@ def test_user_when_added_then_may_look_and_not_change(console: Watched, browser:
 
 
 def test_keys_when_pressed_then_pages_and_filter(console: Watched) -> None:
-    page = settled(console, "")
+    page = console.open_settled("")
     page.keyboard.press("g")
     page.keyboard.press("x")
     page.wait_for_url(re.compile("/console/exporters"))
@@ -163,7 +154,7 @@ def test_keys_when_pressed_then_pages_and_filter(console: Watched) -> None:
 
 
 def test_session_when_it_ends_then_what_was_typed_stays(console: Watched) -> None:
-    page = settled(console, "explore")
+    page = console.open_settled("explore")
     page.fill("[data-filter]", "proto udp and")
     page.context.clear_cookies()
     page.click("[aria-label='Ask again now']")
@@ -174,7 +165,7 @@ def test_session_when_it_ends_then_what_was_typed_stays(console: Watched) -> Non
 
 
 def test_server_when_away_then_said_and_recovered(console: Watched) -> None:
-    page = settled(console, "exporters")
+    page = console.open_settled("exporters")
     page.route("**/api/**", lambda route: route.abort())
     page.wait_for_selector("text=The appliance does not answer", timeout=15_000)
     page.unroute("**/api/**")

@@ -4,7 +4,7 @@ import { send, useAnswer } from "../api.js"
 import { address, Link } from "../router.js"
 import { dateTime, span } from "../times.js"
 import { binary, percent, si, whole } from "../units.js"
-import { toneOfStatus, useHealth, usePerSecond } from "../parts/health.js"
+import { FirstStepsBanner, toneOfStatus, useHealth, usePerSecond } from "../parts/health.js"
 import { Figure, Light, Panel, Shown } from "../parts/state.js"
 import { Table } from "../parts/table.js"
 import { Confirm } from "../parts/dialog.js"
@@ -51,6 +51,7 @@ function Head({ health, again }) {
         ? html`<button type="button" onClick=${() => setStopping(true)}>Stop …</button>`
         : html`<button type="button" class="primary" disabled=${isBusy || !report} onClick=${start}>Start</button>`}</div></div>
     ${report && report.status !== "ok" ? html`<p class="banner" role="status"><${Light} tone=${toneOfStatus(report.status)}>${report.status}<//> ${report.message}</p>` : null}
+    ${isRunning && !report.exporters.length ? html`<${FirstStepsBanner} />` : null}
     ${isStopping ? html`<${Confirm} title="Stop the collector?" action="Stop" onClose=${() => setStopping(false)}
       act=${async () => { notify((await send("GET", `${PATH}/stop`)).message); again() }}>
       <p>What routers send while it is stopped is lost. What is stored stays, and answers go on.</p><//>` : null}`

@@ -11,6 +11,7 @@ import { limits, setLimits } from "../parts/range.js"
 import { Panel, Provenance, Shown } from "../parts/state.js"
 import { Bar, Table } from "../parts/table.js"
 import { Select } from "../parts/form.js"
+import { UntilFirstExporter } from "../parts/health.js"
 import { TimeChart } from "../parts/chart.js"
 import { Sankey } from "../parts/sankey.js"
 import { Flows } from "./explore/flows.js"
@@ -53,7 +54,7 @@ export default function Explore() {
   const opposite = useAnswer(isMirrored ? "/api/v1/explore/series" : null, { ...towards("direction=egress"), exact: "" })
   const before = useAnswer(question.hasPrevious && !isSankey ? "/api/v1/explore/series" : null, { ...previous(range), filter, step, by: "", limit: 1 })
   const problem = series.error instanceof ApiError && series.error.status === 400 ? series.error.message : ""
-  return html`<h1 class="hidden">Explore</h1>
+  return html`<h1 class="hidden">Explore</h1><${UntilFirstExporter} />
     <section class="panel" aria-label="Question">
       <${FilterBox} value=${filter} onApply=${(text) => change({ filter: text, exact: null })} problem=${problem} />
       <div class="asked">

@@ -43,7 +43,7 @@ function List({ exporters }) {
   ]
   return html`${exporters.length > 10 ? html`<div class="row list-tools"><input type="search" data-filter placeholder="Address or name" aria-label="Search exporters" value=${text} onInput=${(event) => setText(event.target.value)} />
       <span class="note">${shown.length} of ${exporters.length}</span></div>` : null}
-    <${Table} caption="Exporters" columns=${columns} rows=${shown} keyOf=${(row) => row.address} sort="address" onRow=${(row) => go(address(`exporters/${row.address}`))} />`
+    <${Table} caption="Exporters" columns=${columns} rows=${shown} pageRows=${100} keyOf=${(row) => row.address} sort="address" onRow=${(row) => go(address(`exporters/${row.address}`))} />`
 }
 
 function protocolsOf(exporter) {

@@ -4,6 +4,7 @@ import { useAnswer } from "../api.js"
 import { address, go, Link, useRange } from "../router.js"
 import { si, whole } from "../units.js"
 import { dateTime } from "../times.js"
+import { UntilFirstExporter } from "../parts/health.js"
 import { Figure, Panel } from "../parts/state.js"
 import { Tops } from "../parts/tops.js"
 import { Traffic } from "../parts/traffic.js"
@@ -20,7 +21,7 @@ export function isAddress(text) {
 export default function Hosts({ rest }) {
   const host = rest[0]
   if (host) return isAddress(host) ? html`<${Host} key=${host} host=${host} />` : html`<p class="empty">${host} is no address</p>`
-  return html`<div class="page-head"><h1>Hosts</h1></div><${Panel}><${Search} /><//>
+  return html`<div class="page-head"><h1>Hosts</h1></div><${UntilFirstExporter} /><${Panel}><${Search} /><//>
     <div class="grid two"><${Tops} title="Largest hosts" by="host" limit=${20} /><${Tops} title="Largest networks (/24)" by="source/24" limit=${20} /></div>`
 }
 

@@ -5,12 +5,14 @@ import { address, go, Link, route, useRange } from "../router.js"
 import { MEASURES, si } from "../units.js"
 import { chartOf } from "../series.js"
 import { limits } from "../parts/range.js"
+import { UntilFirstExporter } from "../parts/health.js"
 import { Figure, Panel, Provenance, Shown } from "../parts/state.js"
 import { Bar, Table } from "../parts/table.js"
 import { Tops } from "../parts/tops.js"
 import { Traffic } from "../parts/traffic.js"
 
-const MOST = 1000
+/** The most groups that the API answers. */
+const MOST = 10_000
 
 /** In and out of each interface, joined. @param {any} incoming @param {any} outgoing @param {number} length in seconds */
 function joinedRows(incoming, outgoing, length) {
@@ -49,7 +51,7 @@ function List() {
   }, [incoming.data, outgoing.data])
   const answer = { ...incoming, data: rows, error: incoming.error ?? outgoing.error }
   return html`<div class="page-head"><h1>Interfaces</h1><span class="note">mean rates of the range, as flows tell them</span>
-      <div class="tools"><input type="search" data-filter placeholder="Name, exporter, description" aria-label="Search interfaces" value=${text} onInput=${(event) => setText(event.target.value)} /></div></div>
+      <div class="tools"><input type="search" data-filter placeholder="Name, exporter, description" aria-label="Search interfaces" value=${text} onInput=${(event) => setText(event.target.value)} /></div></div><${UntilFirstExporter} />
     <${Panel}><${Shown} answer=${answer} lines=${9} isEmpty=${(data) => !data.length} empty="No flow names an interface in this range">${(data) => {
       const shown = data.filter((row) => `${row.exporter} ${row.name} ${row.description} if ${row.number}`.toLowerCase().includes(text.toLowerCase()))
       const most = Math.max(...data.map((row) => Math.max(row.in, row.out)), 1)
@@ -62,8 +64,7 @@ function List() {
         rate("in", "in"), rate("out", "out"),
         { key: "flows", title: "flows", isNumber: true, show: (row) => si(row.flows) },
       ]
-      return html`<${Table} caption="Interfaces" columns=${columns} rows=${shown.slice(0, 500)} keyOf=${(row) => row.key} sort="-in" onRow=${(row) => go(address(`interfaces/${row.exporter}/${row.number}`))} />
-        ${shown.length > 500 ? html`<p class="note">The first 500 of ${shown.length}: search to see others.</p>` : null}
+      return html`<${Table} caption="Interfaces" columns=${columns} rows=${shown} pageRows=${100} keyOf=${(row) => row.key} sort="-in" onRow=${(row) => go(address(`interfaces/${row.exporter}/${row.number}`))} />
         <${Provenance} answer=${incoming.data} />`
     }}<//><//>`
 }

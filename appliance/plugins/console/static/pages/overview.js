@@ -8,7 +8,7 @@ import { Figure, Light, Panel, Shown } from "../parts/state.js"
 import { Table } from "../parts/table.js"
 import { Select } from "../parts/form.js"
 import { lostPercent, StateLight } from "../parts/exporter.js"
-import { toneOfStatus, useHealth } from "../parts/health.js"
+import { FirstStepsBanner, toneOfStatus, useHealth } from "../parts/health.js"
 import { Tops } from "../parts/tops.js"
 import { Traffic } from "../parts/traffic.js"
 
@@ -32,7 +32,7 @@ function Health() {
   const data = useHealth().data
   if (!data) return null
   if (data.status === "ok" && !data.exporters?.length) {
-    return html`<p class="banner is-calm"><b>No exporter has sent anything yet.</b> <${Link} to=${address("start")}>How to make a router send flows here<//></p>`
+    return html`<${FirstStepsBanner} />`
   }
   if (data.status === "ok") return null
   return html`<p class="banner" role="status"><${Light} tone=${toneOfStatus(data.status)}>${data.status}<//> ${data.message}</p>`

@@ -1,6 +1,7 @@
 /** How the appliance is, and the rates of what it counts. */
-import { useRef } from "../base.js"
+import { html, useRef } from "../base.js"
 import { useAnswer } from "../api.js"
+import { address, Link } from "../router.js"
 
 const EVERY_MS = 5000
 
@@ -9,6 +10,19 @@ export function useHealth() {
   const answer = useAnswer("/api/v1/health", {}, { everyMs: EVERY_MS })
   const report = answer.error?.body?.status ? answer.error.body : null
   return report ? { ...answer, data: report, error: null } : answer
+}
+
+/** What to do on an appliance that nothing has sent to. */
+export function FirstStepsBanner() {
+  return html`<p class="banner is-calm" role="status"><b>No exporter has sent anything yet.</b> <${Link} to=${address("start")}>How to make a router send flows here<//></p>`
+}
+
+/** That banner, until the first exporter has sent; from then on nothing is asked any more. */
+export function UntilFirstExporter() {
+  const hasExporters = useRef(false)
+  const { data } = useAnswer("/api/v1/exporters", {}, { everyMs: hasExporters.current ? 0 : EVERY_MS })
+  hasExporters.current ||= Boolean(data?.exporters.length)
+  return data && !hasExporters.current ? html`<${FirstStepsBanner} />` : null
 }
 
 /**
