@@ -81,7 +81,7 @@ def _label(row: SeriesRow) -> str:
         name: value
         for name, value in row.keys.items()
         # A name stands for its number, a description is too long.
-        if not (name == "application_id" and row.keys.get("application_name"))
+        if not (name.endswith("_id") and row.keys.get(f"{name.removesuffix('_id')}_name"))
         and not (name.endswith(("_name", "_description")) and (value is None or "desc" in name))
     }
     text = " ".join(_key(name, value) for name, value in keys.items()) or "all"

@@ -13,6 +13,7 @@ _HEADINGS = {
     "application_name": "name",
     "interface_name": "name",
     "interface_description": "description",
+    "vrf_name": "name",
     "service_port": "port",
     "tcp_control_bits": "tcp flags",
     "mean_packet_size": "octets/packet",
