@@ -18,7 +18,7 @@ from typing import Any
 
 from appliance.atomic_files import atomic_write
 from appliance.contracts import SavedTemplate
-from appliance.decoding.templates.saved import saved_template, whole_number
+from appliance.decoding.templates.saved import template_from_saved, whole_number
 from appliance.decoding.templates.template import (
     V9_SCOPE,
     VARIABLE_LENGTH,
@@ -184,7 +184,7 @@ def _read_line(line: Any) -> list[SavedTemplate]:
         return []
     fields = line["fields"] if is_options else map(_field, line["list"])
     scope_count = line["scope_count"] if is_options else 0
-    template = saved_template(template_id, fields, scope_count, options=is_options)
+    template = template_from_saved(template_id, fields, scope_count, options=is_options)
     if "version" not in line and _repeats(template.fields):
         return []
     return [SavedTemplate(address, domain, v, template) for v in _versions(line, template.fields)]
