@@ -122,7 +122,7 @@ def _add_columns(
         keys = list(zip(answer.column("exporter_address").to_pylist(), keys, strict=True))
     place = answer.schema.names.index(number)
     for offset, column in enumerate(kind.names, 1):
-        cells = pa.array([_joined(names.get(key, ()), column) for key in keys], pa.string())
+        cells = pa.array([_join_names(names.get(key, ()), column) for key in keys], pa.string())
         title = column.replace(kind.noun, prefix, 1)
         answer = answer.add_column(place + offset, title, cells)
     return answer
@@ -155,7 +155,7 @@ def _without_ended(rows: Sequence[_Row]) -> list[_Row]:
     return [row for row in rows if row["last_ms"] >= newest["first_ms"]]
 
 
-def _joined(rows: Iterable[_Row], column: str) -> str | None:
+def _join_names(rows: Iterable[_Row], column: str) -> str | None:
     names = list(dict.fromkeys(row[column] for row in rows if row[column]))
     shown = names[:MAX_JOINED] + ["…"] * (len(names) > MAX_JOINED)
     return _SEPARATOR.join(shown) or None

@@ -30,7 +30,7 @@ from appliance.flowlog.names import (
     list_files,
 )
 from appliance.flowlog.schema import octets_names
-from appliance.flowlog.segment import OpenSegment, joined
+from appliance.flowlog.segment import OpenSegment, join_batches
 from appliance.flows import FlowBatch, RawElement
 from appliance.ratelimit import RateLimited
 
@@ -238,7 +238,7 @@ class FlowLogWriter:
         """Read the state file; one that is damaged counts as none."""
         path = self.directory / STATE_FILE
         try:
-            segment, state = _checked_state(path)
+            segment, state = _read_state(path)
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -303,7 +303,7 @@ class FlowLogWriter:
         if not self._open.groups:
             changes = {**self._state}
             merge_state(changes, self._pending)
-        self.octets_written += self._open.write(joined(batches, self.octets_columns), changes)
+        self.octets_written += self._open.write(join_batches(batches, self.octets_columns), changes)
         merge_state(self._state, self._pending)
         self._pending = {}
 
@@ -340,7 +340,7 @@ class FlowLogWriter:
             file.write(content.encode())
 
 
-def _checked_state(path: Path) -> tuple[int, dict[str, Any]]:
+def _read_state(path: Path) -> tuple[int, dict[str, Any]]:
     if path.stat().st_size > MAX_STATE_OCTETS:
         raise ValueError(f"larger than {MAX_STATE_OCTETS} octets")
     content = json.loads(path.read_bytes())
