@@ -7,7 +7,7 @@ import re
 import time
 from typing import Any
 
-from appliance.cli.tables import Column, aligned, cell, fit, printable, scaled
+from appliance.cli.tables import Column, align_columns, cell, fit, human_number, printable
 from appliance.cli.top_tables import notes
 from appliance.query.question import SeriesAnswer, SeriesRow
 
@@ -43,7 +43,7 @@ def chart(series: SeriesAnswer, order: str, width: int | None) -> str:
     top = max((max(row.values) * factor for row in series.rows), default=0.0)
     heights = [top * n / _Y_TICKS for n in range(_Y_TICKS + 1)]
     plotext.ylim(0, top or 1)
-    plotext.yticks(heights, [scaled(height, _UNITS[order]) for height in heights])
+    plotext.yticks(heights, [human_number(height, _UNITS[order]) for height in heights])
     marks = places[:: max(len(places) // _TICKS, 1)]
     plotext.xticks(marks, [_moment(series, place) for place in marks])
     text: str = plotext.build()
@@ -58,7 +58,7 @@ def statistics_table(series: SeriesAnswer, order: str, width: int | None) -> str
 
     def rates(name: str) -> tuple[str, ...]:
         values = (getattr(row.statistics, name) * _FACTORS[order] for row in series.rows)
-        return tuple(scaled(value, unit) for value in values)
+        return tuple(human_number(value, unit) for value in values)
 
     sums = (row.statistics.sum for row in series.rows)
     columns = [
@@ -67,10 +67,10 @@ def statistics_table(series: SeriesAnswer, order: str, width: int | None) -> str
         Column("maximum", rates("maximum"), True, 1),
         Column("last", rates("last"), True, 2),
         Column("95th percentile", rates("percentile_95"), True),
-        Column(order, tuple(scaled(s, "B" * (order == "octets")) for s in sums), True),
+        Column(order, tuple(human_number(s, "B" * (order == "octets")) for s in sums), True),
     ]
     fitting = columns if width is None else fit(columns, width)
-    lines = aligned(fitting, emphasis=width is not None)
+    lines = align_columns(fitting, emphasis=width is not None)
     return lines + "".join(f"{note}\n" for note in notes(series.provenance))
 
 
