@@ -60,7 +60,6 @@ class MaintenanceReport:
     """
 
     sealed: int = 0
-    rows_sealed: int = 0
     merged: int = 0
     expired: int = 0
     rows_expired: int = 0
@@ -172,7 +171,6 @@ class Maintainer:
         report.sealed += sealed is not None
         for part in parts:
             path = part.file.path
-            report.rows_sealed += part.rows
             texts = problems.get(path, [])
             if rest := path.stat().st_size - ends[path]:
                 texts.append(f"{rest} octets behind the last whole group")
