@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     )
     from appliance.decoding.fixed_protocol import (
         FixedProtocol,
-        counted_headers,
         decode_fixed,
+        headers_with_count,
         plain_headers,
     )
     from appliance.decoding.messages.block import DatagramBlock
@@ -93,7 +93,7 @@ _MODULES = {
     "cli.options": ("pass_settings",),
     "collector.decode_options": ("decode_options",),
     "decoding.fixed_protocol": (
-        *("FixedProtocol", "counted_headers", "decode_fixed", "plain_headers"),
+        *("FixedProtocol", "decode_fixed", "headers_with_count", "plain_headers"),
     ),
     "decoding.messages.block": ("DatagramBlock",),
     "decoding.messages.faults": ("MalformedMessage",),
@@ -182,9 +182,9 @@ __all__ = [
     "TopAnswer",
     "address_text",
     "batch_from_rows",
-    "counted_headers",
     "decode_fixed",
     "decode_options",
+    "headers_with_count",
     "hookimpl",
     "ipfix_message",
     "pass_settings",

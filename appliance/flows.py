@@ -163,6 +163,7 @@ COLUMNS: tuple[Column, ...] = (
     _column("application_description", "O", 94, absent="", options_only=True),
     _column("interface_name", "O", 82, absent="", options_only=True),
     _column("interface_description", "O", 83, absent="", options_only=True),
+    _column("vrf_name", "O", 236, absent="", options_only=True),
     _column("selector_id", "u8", 302, 48, options_only=True),
     _column("sampler_name", "O", 84, 335, absent="", options_only=True),
 )

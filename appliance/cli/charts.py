@@ -7,7 +7,7 @@ import re
 import time
 from typing import Any
 
-from appliance.cli.tables import Column, aligned, cell, fit, printable, scaled
+from appliance.cli.tables import Column, align_columns, cell, fit, human_number, printable
 from appliance.cli.top_tables import notes
 from appliance.query.question import SeriesAnswer, SeriesRow
 
@@ -43,7 +43,7 @@ def chart(series: SeriesAnswer, order: str, width: int | None) -> str:
     top = max((max(row.values) * factor for row in series.rows), default=0.0)
     heights = [top * n / _Y_TICKS for n in range(_Y_TICKS + 1)]
     plotext.ylim(0, top or 1)
-    plotext.yticks(heights, [scaled(height, _UNITS[order]) for height in heights])
+    plotext.yticks(heights, [human_number(height, _UNITS[order]) for height in heights])
     marks = places[:: max(len(places) // _TICKS, 1)]
     plotext.xticks(marks, [_moment(series, place) for place in marks])
     text: str = plotext.build()
@@ -59,7 +59,7 @@ def statistics_table(series: SeriesAnswer, order: str, width: int | None) -> str
 
     def rates(name: str) -> tuple[str, ...]:
         values = (getattr(row.statistics, name) for row in series.rows)
-        return tuple("" if v is None else scaled(v * _FACTORS[order], unit) for v in values)
+        return tuple("" if v is None else human_number(v * _FACTORS[order], unit) for v in values)
 
     sums = (row.statistics.sum for row in series.rows)
     columns = [
@@ -69,10 +69,10 @@ def statistics_table(series: SeriesAnswer, order: str, width: int | None) -> str
         Column("last", rates("last"), True, 2),
         Column("95th percentile", rates("percentile_95"), True),
         Column("bins", tuple(str(row.statistics.bins) for row in series.rows), True, 3),
-        Column(order, tuple(scaled(s, "B" * (order == "octets")) for s in sums), True),
+        Column(order, tuple(human_number(s, "B" * (order == "octets")) for s in sums), True),
     ]
     fitting = columns if width is None else fit(columns, width)
-    lines = aligned(fitting, emphasis=width is not None)
+    lines = align_columns(fitting, emphasis=width is not None)
     return lines + "".join(f"{note}\n" for note in notes(series.provenance))
 
 
@@ -83,7 +83,7 @@ def _label(row: SeriesRow) -> str:
         name: value
         for name, value in row.keys.items()
         # A name stands for its number, a description is too long.
-        if not (name == "application_id" and row.keys.get("application_name"))
+        if not (name.endswith("_id") and row.keys.get(f"{name.removesuffix('_id')}_name"))
         and not (name.endswith(("_name", "_description")) and (value is None or "desc" in name))
     }
     text = " ".join(_key(name, value) for name, value in keys.items()) or "all"

@@ -11,7 +11,7 @@ import click
 
 from appliance.app import App, plugin_findings
 from appliance.cli.options import pass_app
-from appliance.cli.tables import Column, aligned, printable, terminal_width
+from appliance.cli.tables import Column, align_columns, printable, terminal_width
 from appliance.contracts import FAIL, OK, Finding
 from appliance.environment import check_environment
 from appliance.registrations import registered_settings
@@ -101,4 +101,4 @@ def _print_settings(effective: Sequence[EffectiveSetting]) -> None:
         Column("from", tuple(setting.origin for setting in effective)),
         Column("value", tuple(printable(setting.value) for setting in effective)),
     ]
-    click.echo(aligned(columns), nl=False)
+    click.echo(align_columns(columns), nl=False)

@@ -9,12 +9,12 @@ import click
 
 from appliance.app import App
 from appliance.cli.collecting import (
+    claim_collector,
     feed_options,
     listen_option,
     loader_child,
     start_logging,
     starting,
-    supervised,
     upcoming_settings,
     work,
 )
@@ -42,7 +42,7 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
     start_logging(app)
     upcoming = upcoming_settings(app)
     has_started = detach() if goes_to_background(upcoming) else None
-    with supervised(app), process_file(upcoming["collector.process_file"]):
+    with claim_collector(app), process_file(upcoming["collector.process_file"]):
         started = starting(app)
         for text in started.overridable.hints():
             log.warning("collector configuration: %s", text)

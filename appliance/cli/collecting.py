@@ -68,7 +68,7 @@ def feed_options(command: Callable[..., None]) -> Callable[..., None]:
     return url(table(command))
 
 
-def configured(app: App) -> list[str]:
+def configuration_arguments(app: App) -> list[str]:
     """Return the arguments that make a child read the same configuration."""
     file = app.settings.file
     return ["-confPath", f"{file.parent}/"] if file is not None else []
@@ -76,7 +76,7 @@ def configured(app: App) -> list[str]:
 
 def loader_child(app: App) -> Child:
     """Return the loader beside a collector."""
-    return Child("loader", [*configured(app), "loader"])
+    return Child("loader", [*configuration_arguments(app), "loader"])
 
 
 def start_logging(app: App) -> None:
@@ -114,7 +114,7 @@ def starting(app: App) -> App:
 
 
 @contextmanager
-def supervised(app: App) -> Iterator[None]:
+def claim_collector(app: App) -> Iterator[None]:
     """Be the one collector of this configuration.
 
     Raises

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from appliance.cli.flows import (
+    columns_from_text,
     export_options,
     load_plugin_columns,
-    named_columns,
     question_parts,
     report_gaps,
 )
@@ -53,7 +53,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     refuse_terminal(form, given["output"])
     search, common = question_parts(ctx, given | {"timeout": given["timeout"] or math.inf})
-    columns = named_columns(given["columns"])
+    columns = columns_from_text(given["columns"])
     question = FlowQuestion(**common, limit=given["limit"], columns=columns)
     export = FlowExport(search, question, form)
     n_octets = _write(export, given["output"])

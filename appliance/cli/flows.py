@@ -93,7 +93,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     """
     load_plugin_columns(ctx, given["directory"])
     options = given["options_records"]
-    columns = named_columns(given["columns"] or ("all" if options else None))
+    columns = columns_from_text(given["columns"] or ("all" if options else None))
 
     def ask(search: FlowSearch, common: dict[str, Any]) -> Answered:
         question = FlowQuestion(
@@ -111,7 +111,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     answer(ctx, given, ask)
 
 
-def named_columns(text: str | None) -> tuple[str, ...]:
+def columns_from_text(text: str | None) -> tuple[str, ...]:
     """Return the columns of `--columns`: names between commas, `all`, or None for the usual."""
     if text is None:
         return FlowQuestion.columns

@@ -46,7 +46,7 @@ class CommandLine(click.Group):
             entry = _plugin_commands(ctx).get(cmd_name)
             if entry is None:
                 return None
-            command = _guarded(entry)
+            command = _guard_command(entry)
         command = copy.copy(command)
         command.params = [*command.params, conf_path_option(hidden=True)]
         return command
@@ -98,12 +98,12 @@ def main() -> None:
     sys.exit(run_command_line(group, sys.argv[1:]))
 
 
-def _guarded(entry: Registered[click.Command]) -> click.Command:
+def _guard_command(entry: Registered[click.Command]) -> click.Command:
     """Return a copy of a plugin's command that names the plugin when it fails."""
     command = copy.copy(entry.value)
     invoke = command.invoke
 
-    def guarded_invoke(ctx: click.Context) -> Any:
+    def invoke_guarded(ctx: click.Context) -> Any:
         from appliance.guard import PluginFailures
 
         try:
@@ -115,7 +115,7 @@ def _guarded(entry: Registered[click.Command]) -> click.Command:
             part = f"command {command.name}"
             raise PluginFailures().add(entry.plugin, part, error) from error
 
-    command.invoke = guarded_invoke  # type: ignore[method-assign]
+    command.invoke = invoke_guarded  # type: ignore[method-assign]
     return command
 
 

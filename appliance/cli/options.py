@@ -115,19 +115,19 @@ def run_command_line(group: click.Command, arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except click.UsageError as error:
         hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-        return _failed(_sentence(error.format_message()) + hint, EXIT_USAGE)
+        return _report_failure(_sentence(error.format_message()) + hint, EXIT_USAGE)
     except click.ClickException as error:
-        return _failed(_sentence(error.format_message()), error.exit_code)
+        return _report_failure(_sentence(error.format_message()), error.exit_code)
     except ApplianceError as error:
-        return _failed(str(error), error.exit_code)
+        return _report_failure(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        return _silenced()
+        return _silence_output()
     except OSError as error:
         if error.filename is None:
             raise
-        return _failed(f"{error.filename}: {_sentence(error.strerror or str(error))}", 1)
+        return _report_failure(f"{error.filename}: {_sentence(error.strerror or str(error))}", 1)
     return outcome if isinstance(outcome, int) else 0
 
 
@@ -145,13 +145,13 @@ def _sentence(text: str) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
-def _failed(sentence: str, exit_code: int) -> int:
+def _report_failure(sentence: str, exit_code: int) -> int:
     if not notify_problem(sentence):
         print(f"appliance: {sentence}", file=sys.stderr)
     return exit_code
 
 
-def _silenced() -> int:
+def _silence_output() -> int:
     """Keep Python from complaining about the pipe once more when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_BROKEN_PIPE

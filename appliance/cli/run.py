@@ -18,7 +18,7 @@ from appliance.app import App
 from appliance.cli.collecting import (
     FEED_VARIABLE,
     TABLE_VARIABLE,
-    configured,
+    configuration_arguments,
     feed_options,
     listen_option,
     start_logging,
@@ -145,10 +145,10 @@ def _look_after(
 
 
 def _children(app: App, status: dict[str, Any], demo: bool) -> list[Child]:
-    children = [Child("API", [*configured(app), "serve", "--until-parent-ends"])]
+    children = [Child("API", [*configuration_arguments(app), "serve", "--until-parent-ends"])]
     if demo and status.get("listen"):
         target = f"127.0.0.1:{_ports(status)[0]}"
-        arguments = [*configured(app), "demo-exporters", "--to", target]
+        arguments = [*configuration_arguments(app), "demo-exporters", "--to", target]
         children.append(Child("demo exporters", arguments))
     return children
 

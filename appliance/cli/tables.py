@@ -87,7 +87,7 @@ def wide_table(answer: Any, heading: Callable[[str], str] = heading) -> str:
         Column(heading(name), tuple(cell(name, row[name]) for row in rows), is_number)
         for name, is_number in numbers(answer)
     ]
-    return aligned(columns)
+    return align_columns(columns)
 
 
 def flows_table(answer: Any, width: int, now: datetime) -> str:
@@ -127,13 +127,13 @@ def flows_table(answer: Any, width: int, now: datetime) -> str:
         columns.append(Column("sampling", of(_sampling), True, 2))
     fitting = fit(columns, width)
     missing = [column.heading for column in columns if column not in fitting]
-    lines = aligned(fitting, emphasis=True)
+    lines = align_columns(fitting, emphasis=True)
     if rows and missing:
         lines += f"left out to fit: {', '.join(missing)} (--wide shows all)\n"
     return lines
 
 
-def scaled(value: float, unit: str = "") -> str:
+def human_number(value: float, unit: str = "") -> str:
     """Write a number for people, decimal: 1234567 as `1.2 M`, with the unit B as `1.2 MB`."""
     if value < 1000:
         return f"{value:.0f} {unit}".rstrip()
@@ -159,13 +159,15 @@ def fit(columns: Sequence[Column], width: int) -> list[Column]:
     return fitting
 
 
-def aligned(columns: Sequence[Column], *, emphasis: bool = False, last_is_sum: bool = False) -> str:
+def align_columns(
+    columns: Sequence[Column], *, emphasis: bool = False, last_is_sum: bool = False
+) -> str:
     """Return headings and rows as lines; with emphasis headings and sums stand out."""
     widths = [column.width for column in columns]
     lines = [
         (" " * _GAP)
         .join(
-            _padded(text, width, column.is_number)
+            _pad(text, width, column.is_number)
             for text, width, column in zip(texts, widths, columns, strict=True)
         )
         .rstrip()
@@ -227,7 +229,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def _padded(text: str, width: int, is_number: bool) -> str:
+def _pad(text: str, width: int, is_number: bool) -> str:
     space = " " * (width - _width(text))
     return space + text if is_number else text + space
 

@@ -61,10 +61,10 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     Groups the flows that satisfy every CONDITION by up to three DIMENSIONs (default: source), such
     as: appliance top source service --last 1h exporter=192.0.2.1
 
-    Addresses can be cut to prefixes: source/24, pair/16. With host, port, interface and as, a flow
-    counts for both its sides. The total counts each flow once. Of very many flows the figures are
-    estimated from samples, and the table says how exactly. CSV, JSON and Parquet have plain sums,
-    and neither share nor total.
+    Addresses can be cut to prefixes: source/24, pair/16. With host, port, interface, vrf and as, a
+    flow counts for both its sides. The total counts each flow once. Of very many flows the figures
+    are estimated from samples, and the table says how exactly. CSV, JSON and Parquet have plain
+    sums, and neither share nor total.
     """
     load_plugin_columns(ctx, given["directory"])
     dimensions, given["conditions"] = split_words(given["words"])

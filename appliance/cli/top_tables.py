@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from appliance.cli.tables import Column, aligned, cell, fit, heading, numbers, scaled
+from appliance.cli.tables import Column, align_columns, cell, fit, heading, human_number, numbers
 from appliance.query.question import SUMS, Provenance, Question, TopAnswer
 
 _HEADINGS = {
@@ -13,6 +13,7 @@ _HEADINGS = {
     "application_name": "name",
     "interface_name": "name",
     "interface_description": "description",
+    "vrf_name": "name",
     "service_port": "port",
     "tcp_control_bits": "tcp flags",
     "mean_packet_size": "octets/packet",
@@ -25,7 +26,7 @@ _NO_VALUE = "(none)"
 
 _PLAIN: Callable[[float], str] = "{:.15g}".format
 _WRITERS: Mapping[str, Callable[[float], str]] = {
-    "octets": lambda value: scaled(value, "B"),
+    "octets": lambda value: human_number(value, "B"),
     "mean_duration": lambda value: f"{value / 1000:.1f} s",
 }
 
@@ -56,7 +57,7 @@ def top_table(
             whole = top.total[name]
             columns += _share_columns(name, rows, whole, top.provenance)
     columns = columns if width is None else fit(columns, width)
-    lines = aligned(columns, emphasis=width is not None, last_is_sum=True)
+    lines = align_columns(columns, emphasis=width is not None, last_is_sum=True)
     return lines + "".join(f"{note}\n" for note in notes(top.provenance))
 
 
@@ -85,9 +86,9 @@ def _measure_column(
         unit = "bit/s" if name == "octets" else ""
         text = _RATE_HEADINGS[name] if raw_numbers or name != "octets" else "rate"
         values = [row[name] * factor for row in rows]
-        cells = [f"{v:.0f}" if raw_numbers else scaled(v, unit) for v in values]
+        cells = [f"{v:.0f}" if raw_numbers else human_number(v, unit) for v in values]
         return Column(text, tuple(cells), True)
-    write = _PLAIN if raw_numbers else _WRITERS.get(name, scaled)
+    write = _PLAIN if raw_numbers else _WRITERS.get(name, human_number)
     cells = ["" if row.get(name) is None else write(row[name]) for row in rows]
     return Column(_HEADINGS.get(name, name), tuple(cells), True)
 
@@ -109,7 +110,7 @@ def notes(provenance: Provenance) -> list[str]:
         return ["exact, from roll-ups"]
     if provenance.method != "sampled":
         return []
-    scanned, whole = (scaled(n) for n in (provenance.rows_scanned, provenance.rows_in_range))
+    scanned, whole = (human_number(n) for n in (provenance.rows_scanned, provenance.rows_in_range))
     return [
         f"estimated from {scanned} of {whole} flows, ± is one standard error"
         " (--exact reads them all)"

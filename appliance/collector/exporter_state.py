@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 from appliance.collector.pending_sets import PendingSets
-from appliance.collector.sessions import MAX_OFFERS, Offer, SessionState, lent_value
+from appliance.collector.sessions import MAX_OFFERS, Offer, SessionState, borrow_value
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.sequences.sequence_state import SequenceState
 from appliance.decoding.templates.template import Template
@@ -148,7 +148,7 @@ class ExporterState:
             repeated = self._repeats(borrower, port)
             offers.append(Offer(value, session.first_ms, last_ms, silent_ms, repeated))
         own = self.sessions.get(borrower)
-        return lent_value(offers, own.first_ms if own else senders.time_ms, senders.time_ms)
+        return borrow_value(offers, own.first_ms if own else senders.time_ms, senders.time_ms)
 
     def _repeats(self, borrower: int, lender: int) -> bool:
         """Tell whether a session announced templates, and each as another one had it."""

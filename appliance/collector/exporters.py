@@ -57,7 +57,7 @@ class ExporterStates(ExporterPlaces):
         known = self._state(scope.exporter).templates.get((scope, template_id))
         return None if known is None else known.template
 
-    def lent_template(
+    def borrow_template(
         self, scope: SessionDomain, template_id: int, senders: Senders
     ) -> Template | None:
         """Return the template of this domain and identifier that another session lends."""
@@ -73,7 +73,7 @@ class ExporterStates(ExporterPlaces):
         state = self._state(session[:2])
         return state.sampling_of.get((version, session[2]), _NOTHING_KNOWN)
 
-    def lent_sampling(self, session: Session, version: int, senders: Senders) -> Sampling:
+    def borrow_sampling(self, session: Session, version: int, senders: Senders) -> Sampling:
         """Return what the options records of another session told, where it lends that."""
         state = self._state(session[:2])
         if not state.sampling_of:

@@ -77,7 +77,7 @@ class _Room:
     queues: OrderedDict[Exporter, _Queue] = field(default_factory=OrderedDict)
     octets: int = 0
 
-    def left(self, exporter: Exporter) -> int:
+    def octets_left(self, exporter: Exporter) -> int:
         """Return for how many octets of an exporter there is room."""
         queue = self.queues.get(exporter)
         return min(QUEUE_OCTETS - (queue.octets if queue else 0), ROOM_OCTETS - self.octets)
@@ -222,7 +222,7 @@ class FairShare:
         """Let datagrams of an exporter wait, as far as there is room."""
         room = self._room(exporter)
         ends = np.cumsum(block.lengths[rows] + _OVERHEAD_OCTETS)
-        fitting = int(np.searchsorted(ends, room.left(exporter), "right"))
+        fitting = int(np.searchsorted(ends, room.octets_left(exporter), "right"))
         for row in rows[:fitting].tolist():
             cost = None if seconds is None else float(seconds[row])
             room.put(exporter, _datagram(block, row), cost)

@@ -22,7 +22,7 @@ KNOWN_AFTER_MS = 60_000
 _DRAWN = 8
 
 
-def named_exporters(settings: Settings) -> Callable[[Exporter], bool]:
+def exporters_in_settings(settings: Settings) -> Callable[[Exporter], bool]:
     """Return a function that tells whether the settings speak of an exporter."""
     if settings["collector.allowed_exporters"]:
         return lambda _: True  # nobody else is received

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from appliance.collector.read_ahead import NEEDED_BELOW_OCTETS, FetchedDatagrams, ReadAhead
 from appliance.collector.recvmmsg import SLOT_OCTETS, STRIDE, has_recvmmsg, wide_rows
 from appliance.collector.sockets import (
-    bound_address,
+    address_of,
     buffer_warning,
-    dropped_by_kernel,
     enlarge_buffer,
+    kernel_drops,
     open_socket,
     refuse_everything,
 )
@@ -145,8 +145,8 @@ class Receiver:
                 self.warnings += [warning] if warning else []
             self._undo = undo.pop_all()
         self._sockets = sockets
-        self.addresses = [bound_address(sock) for sock in self._sockets]
-        self._kernel_figures = [dropped_by_kernel(sock) for sock in self._sockets]
+        self.addresses = [address_of(sock) for sock in self._sockets]
+        self._kernel_figures = [kernel_drops(sock) for sock in self._sockets]
         granted = [enlarge_buffer(sock, self._asked_octets) for sock in self._sockets]
         self.granted_buffer_octets = min(granted, default=0)
         if warning := buffer_warning(self._asked_octets, self.granted_buffer_octets):
@@ -311,7 +311,7 @@ class Receiver:
         if self._drain_until is not None:
             return  # what arrives now is refused on purpose
         for at, sock in enumerate(self._sockets):
-            figure = dropped_by_kernel(sock)
+            figure = kernel_drops(sock)
             self.counters.kernel_drops += (figure - self._kernel_figures[at]) % (1 << 32)
             self._kernel_figures[at] = figure
 

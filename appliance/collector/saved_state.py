@@ -23,7 +23,7 @@ from appliance.decoding.sampling.knowledge import (
     Subject,
     with_facts,
 )
-from appliance.decoding.templates.saved import saved_template, whole_number
+from appliance.decoding.templates.saved import template_from_saved, whole_number
 from appliance.decoding.templates.template import Template
 from appliance.decoding.templates.timeline import Session, SessionDomain, TemplateChange
 from appliance.flows import address_halves, address_text
@@ -227,7 +227,7 @@ def _address(text: Any) -> tuple[int, int]:
 def _learn_template(
     states: ExporterStates, exporter: tuple[int, int], piece: Mapping[str, Any], now_ms: int
 ) -> None:
-    template = saved_template(
+    template = template_from_saved(
         *(piece["id"], piece["fields"], piece["scope_count"]), options=piece["options"] is True
     )
     port, domain = whole_number(piece["port"], 1 << 16), whole_number(piece["domain"], 1 << 32)

@@ -18,7 +18,7 @@ from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
 from appliance.collector.memory import keep_freed_memory
-from appliance.collector.newcomers import named_exporters
+from appliance.collector.newcomers import exporters_in_settings
 from appliance.collector.parts import CollectorParts
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver
@@ -108,7 +108,7 @@ class Collector:
         settings = parts.settings
         self.failures, self._announce, self._clock = parts.failures, parts.announce, clock
         self.paths = CollectorPaths(settings["data_directory"])
-        self.states = ExporterStates(exporter_limits(settings), named_exporters(settings))
+        self.states = ExporterStates(exporter_limits(settings), exporters_in_settings(settings))
         self.writer = FlowLogWriter(
             self.paths.flow_log, flow_log_limits(settings), settings["collector.raw_elements"]
         )

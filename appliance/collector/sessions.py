@@ -104,7 +104,7 @@ class Offer(Generic[T]):
         return self.last_ms < since_ms and self.silent_ms + silence_ms <= now_ms
 
 
-def lent_value(offers: Sequence[Offer[T]], since_ms: int, now_ms: int) -> T | None:
+def borrow_value(offers: Sequence[Offer[T]], since_ms: int, now_ms: int) -> T | None:
     """Return what other sessions of an address lend to one of it; None when they lend nothing.
 
     Parameters

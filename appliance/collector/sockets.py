@@ -89,7 +89,7 @@ def _reason(error: OSError, address: ListenAddress) -> str:
     return f"{error.strerror}".lower()
 
 
-def bound_address(sock: socket.socket) -> ListenAddress:
+def address_of(sock: socket.socket) -> ListenAddress:
     """Return where a socket is bound, with the real port."""
     host, port = sock.getsockname()[:2]
     return ListenAddress(host, port)
@@ -121,7 +121,7 @@ def _size(octets: int) -> str:
     return f"{octets / 1e6:.4g} MB" if octets >= 1e6 else f"{octets / 1e3:.4g} kB"
 
 
-def dropped_by_kernel(sock: socket.socket) -> int:
+def kernel_drops(sock: socket.socket) -> int:
     """Return how many datagrams the kernel has dropped for this socket, modulo 2**32.
 
     The figure is 0 on a system that does not tell (Linux before 4.12).

@@ -126,7 +126,7 @@ def plain_headers(block: DatagramBlock, header_octets: int) -> Headers:
     )
 
 
-def counted_headers(
+def headers_with_count(
     block: DatagramBlock, header_octets: int, count_offset: int, record_octets: int
 ) -> Headers:
     """Return `plain_headers` with the number of records, two octets at an offset of the header.

@@ -106,7 +106,7 @@ def field_value(
 def _list_value(found: StructuredData, templates: TemplateById, depth: int) -> dict[str, Any]:
     records = []
     for entry in found.entries:
-        fields = _named(10, entry.fields, templates, depth + 1)
+        fields = _values_by_name(10, entry.fields, templates, depth + 1)
         records.append(
             {"_templateId": entry.template_id, **fields} if entry.template_id else fields
         )
@@ -118,10 +118,10 @@ def record_fields(
 ) -> dict[str, Any]:
     """Return the fields of one record by name; what occurs several times is a list."""
     fields = list(zip(group.plan.fields, group.records.record(index), strict=True))
-    values = _named(group.plan.version, fields, templates, 0)
+    values = _values_by_name(group.plan.version, fields, templates, 0)
     lists = {name: value for name, value in values.items() if _is_list(value)}
     for name, value in lists.items():
-        values[name] = _named(group.plan.version, fields, templates, MAX_DEPTH)[name]
+        values[name] = _values_by_name(group.plan.version, fields, templates, MAX_DEPTH)[name]
         values[f"_{name}"] = value
     return values
 
@@ -130,7 +130,7 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict))
 
 
-def _named(
+def _values_by_name(
     version: int,
     fields: Iterable[tuple[FieldSpecifier, bytes]],
     templates: TemplateById,

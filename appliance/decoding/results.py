@@ -77,7 +77,7 @@ class DecoderState(TemplateLookup, Protocol):
         """Return what the options records of a session told in messages of this version."""
         ...
 
-    def lent_sampling(self, session: Session, version: int, senders: Senders) -> Sampling:
+    def borrow_sampling(self, session: Session, version: int, senders: Senders) -> Sampling:
         """Return what another session of this address lends to one that told nothing itself."""
         ...
 

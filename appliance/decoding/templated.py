@@ -31,7 +31,7 @@ from appliance.decoding.messages.headers import Headers, Sets, walk_sets
 from appliance.decoding.records.fixed_records import fixed_records
 from appliance.decoding.records.groups import Arrivals, RecordGroup
 from appliance.decoding.records.scalar_records import CutRecord, ScalarRecords, scalar_records
-from appliance.decoding.records.sections import block_section, released_sections
+from appliance.decoding.records.sections import block_section, release_sections
 from appliance.decoding.results import (
     DecodeOptions,
     DecodeResult,
@@ -136,7 +136,7 @@ def _attempt(given: _Given, headers: Headers, sets: Sets, dropped: set[int]) -> 
     set_scope = scope_of[sets.datagram]
     assignment = assign_templates(sets, set_scope, scopes, work.timelines)
     drop_excess_layouts(work, assignment)
-    _decode_sections(work, [block_section(work, assignment, set_scope), *released_sections(work)])
+    _decode_sections(work, [block_section(work, assignment, set_scope), *release_sections(work)])
     _keep_unknown(work, assignment)
     return work
 
@@ -177,7 +177,7 @@ def _learn(work: Work, parts: Sequence[_Part]) -> SamplingTimelines:
     sampling = SamplingTimelines(work.options)
     for session in {scope.session for scope in work.scopes}:
         own = work.state.sampling(session, version)
-        lent = own if own.told else work.state.lent_sampling(session, version, senders)
+        lent = own if own.told else work.state.borrow_sampling(session, version, senders)
         sampling.learning[session] = Learning(own, lent)
     facts = [
         fact
@@ -211,7 +211,7 @@ def _layouts(work: Work, section: Section) -> list[LayoutSets]:
         return [LayoutSets(section, plan, slice(None)) for plan in plans if len(section.lengths)]
     of_set = np.array(of_template, np.int64)[section.template]
     order = np.argsort(of_set, kind="stable")
-    section = section.reordered(order)
+    section = section.reorder(order)
     ends = np.cumsum(np.bincount(of_set, minlength=len(plans))).tolist()
     return [
         LayoutSets(section, plan, slice(begin, end))
@@ -347,7 +347,7 @@ def _keep_unknown(work: Work, assignment: Assignment) -> None:
         scope = work.scopes[work.scope_of[row]]
         work.unit_counts[row] = UNCOUNTABLE
         work.result.counts["sets_without_template"] += 1
-        if work.timelines.restarted_between(scope, position, len(sets.set_id)):
+        if work.timelines.has_restart_between(scope, position, len(sets.set_id)):
             work.result.counts.update(("waiting_sets_kept", "waiting_sets_given_up"))
             continue
         work.result.waiting.append(

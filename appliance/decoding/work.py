@@ -82,7 +82,7 @@ class Section:
     template_ids: Int
     offsets: Int
 
-    def reordered(self, order: NDArray[np.intp]) -> Section:
+    def reorder(self, order: NDArray[np.intp]) -> Section:
         """Return the same Sets in another order."""
         per_set = {f.name: getattr(self, f.name)[order] for f in fields(self)[2:]}
         return Section(self.flat, self.templates, **per_set)

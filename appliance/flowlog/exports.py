@@ -64,10 +64,10 @@ class FlowExport:
         StorageError
             The log cannot be read.
         """
-        batches = self._counted()
+        batches = self._count_batches()
         yield from _parquet(batches) if self._form == "parquet" else _text(batches, self._form)
 
-    def _counted(self) -> Iterator[Any]:
+    def _count_batches(self) -> Iterator[Any]:
         question = replace(self._question, order=LOG_ORDER)
         octets = () if question.columns else self._search.octets_columns(question.options)
         statement = flows_statement(question, octets)

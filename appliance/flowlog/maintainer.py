@@ -60,7 +60,6 @@ class MaintenanceReport:
     """
 
     sealed: int = 0
-    rows_sealed: int = 0
     merged: int = 0
     expired: int = 0
     rows_expired: int = 0
@@ -151,7 +150,7 @@ class Maintainer:
             # The options journal closes first; until that of the flows does, it is not ours.
             flows_open = journal_path(self.directory, False, file.first, "open")
             if file.kind == "journal" and not (options and flows_open.exists()):
-                frames, ends[file.path] = _committed(file, options)
+                frames, ends[file.path] = _whole_frames(file, options)
                 parts.append(SealedPart(file, frames))
         while parts:
             count = _until([part.rows for part in parts], SEAL_ROWS)
@@ -172,7 +171,6 @@ class Maintainer:
         report.sealed += sealed is not None
         for part in parts:
             path = part.file.path
-            report.rows_sealed += part.rows
             texts = problems.get(path, [])
             if rest := path.stat().st_size - ends[path]:
                 texts.append(f"{rest} octets behind the last whole group")
@@ -210,7 +208,7 @@ class Maintainer:
                 continue
             sizes = [file.path.stat().st_size for file in run]
             followed = any(later[0].kind == "parquet" for later in runs[place + 1 :])
-            if followed or self._settled(run[-1], now_ms):
+            if followed or self._is_settled(run[-1], now_ms):
                 parts = _adjacent(run, [0 if size < big else -1 for size in sizes], 2)
             else:
                 parts = _adjacent(run, [_tier(size) if size < big else -1 for size in sizes], FAN)
@@ -220,7 +218,7 @@ class Maintainer:
         return []
 
     @staticmethod
-    def _settled(file: LogFile, now_ms: int) -> bool:
+    def _is_settled(file: LogFile, now_ms: int) -> bool:
         """Tell whether the hour of a file is over and nothing more is expected in it."""
         over = file.to_ms // HOUR_MS < now_ms // HOUR_MS
         return over and file.path.stat().st_mtime * 1000 < now_ms - SETTLED_SECONDS * 1000
@@ -293,7 +291,7 @@ def _segments(path: Path) -> list[tuple[int, int]]:
     return file.segments
 
 
-def _committed(file: LogFile, options: bool) -> tuple[list[journal.Frame], int]:
+def _whole_frames(file: LogFile, options: bool) -> tuple[list[journal.Frame], int]:
     """Return the frames of a closed journal, and where they end."""
     if not options:
         committed = journal.scan(file.path)

@@ -1,13 +1,18 @@
-"""Names of applications and interfaces for an answer, as options records of the log tell them.
+"""Names of applications, interfaces and VRFs for an answer, as options records of the log say them.
 
-Names are looked for in the whole log, not in the range of the question: exporters tell them only
-now and then. The newest counts.
+Names are searched in the whole log, not in the range of the question: exporters repeat them only
+now and then. A name belongs to the session whose exporter said it (RFC 7011 section 8): of one
+session the newest counts, and a session that fell silent before another one of its address began
+is the same exporter before a restart. Sessions side by side, as behind one NAT, each keep theirs.
 """
 
 # ruff: noqa: S608 - names in the SQL come from our own tables, values are parameters.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -16,23 +21,78 @@ from appliance.flowlog.questions import FlowQuestion, Statement
 from appliance.flowlog.search import FlowSearch
 from appliance.flows import COLLECTION_TIME
 
-_INTERFACES = ("ingress_interface", "egress_interface", "interface")
-_EXPORTER = ("exporter_address_hi", "exporter_address_lo")
+EXPORTER = ("exporter_address_hi", "exporter_address_lo")
+_SESSION = ("exporter_transport_port", "observation_domain_id")
+_SEPARATOR = " / "
+MAX_JOINED = 3
+"""Names that a row shows where its sessions differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameKind:
+    """A kind of number that options records give names.
+
+    Attributes
+    ----------
+    noun
+        What names of columns begin with.
+    answers
+        Columns of answers that hold such a number.
+    numbers
+        Columns of options records that hold it: the first that is there and not 0.
+    names
+        Columns of options records.
+    of_exporter
+        The number means something else at each exporter: answers have the exporter beside it.
+    """
+
+    noun: str
+    answers: tuple[str, ...]
+    numbers: tuple[str, ...]
+    names: tuple[str, ...]
+    of_exporter: bool = True
+
+    @property
+    def number(self) -> str:
+        """The SQL of the number in an options record."""
+        return f"coalesce({', '.join(f'nullif({column}, 0)' for column in self.numbers)})"
+
+
+APPLICATIONS = NameKind(
+    "application", ("application_id",), ("application_id",), ("application_name",), False
+)
+INTERFACES = NameKind(
+    "interface",
+    ("ingress_interface", "egress_interface", "interface"),
+    ("ingress_interface", "egress_interface"),
+    ("interface_name", "interface_description"),
+)
+VRFS = NameKind(
+    "vrf",
+    ("ingress_vrf_id", "egress_vrf_id", "vrf_id"),
+    ("ingress_vrf_id", "egress_vrf_id"),
+    ("vrf_name",),
+)
+NAME_KINDS = (APPLICATIONS, INTERFACES, VRFS)
+
+_Row = Mapping[str, Any]
+_Names = Mapping[Hashable, Sequence[_Row]]
 
 
 def with_names(search: FlowSearch, answer: Any) -> Any:
-    """Return an answer of `top` with the names of its applications or interfaces.
+    """Return an answer of `top` with the names of its applications, interfaces or VRFs.
 
     Parameters
     ----------
     search
-        Asked once more where the answer has such a key; what it leaves out as damaged is added.
+        Asked once more for each kind that the answer has; what it leaves out as damaged is added.
 
     Returns
     -------
     pyarrow.Table
-        `application_name`, or `interface_name` and `interface_description`, follow the number; null
-        where no exporter told a name. Of two interfaces the second's are called
+        `application_name`, `vrf_name`, or `interface_name` and `interface_description`, follow the
+        number; null where no exporter says a name. Where sessions in one row differ, up to
+        `MAX_JOINED` names with " / " between them. Of two interfaces the second's are called
         `egress_interface_name` and so on.
 
     Raises
@@ -40,48 +100,65 @@ def with_names(search: FlowSearch, answer: Any) -> Any:
     QueryError, StorageError
         The options records cannot be searched.
     """
-    if "application_id" in answer.schema.names:
-        answer = _with_application_names(search, answer)
-    interfaces = [name for name in answer.schema.names if name in _INTERFACES]
-    for index, interface in enumerate(interfaces):
-        answer = _with_interface_names(
-            search, answer, interface, interface if index else "interface"
-        )
+    for kind in NAME_KINDS:
+        numbers = [name for name in answer.schema.names if name in kind.answers]
+        if not numbers:
+            continue
+        by_exporter = kind.of_exporter or "exporter_address" in answer.schema.names
+        names = _names(search, kind, answer.select(numbers), by_exporter)
+        for index, number in enumerate(numbers):
+            prefix = number.removesuffix("_id") if index else kind.noun
+            answer = _add_columns(answer, number, kind, prefix, (names, by_exporter))
     return answer
 
 
-def _with_application_names(search: FlowSearch, answer: Any) -> Any:
-    keys = answer.column("application_id").to_pylist()
-    sql = f"""SELECT application_id, arg_max(application_name, {COLLECTION_TIME}) AS name FROM log
-        WHERE list_contains($keys, application_id) AND application_name <> '' GROUP BY ALL"""
-    columns = frozenset({"application_id", "application_name", COLLECTION_TIME})
-    rows = _options(search, Statement(sql, {"keys": _present(keys)}, columns))
-    name_of = {row["application_id"]: row["name"] for row in rows}
-    place = answer.schema.names.index("application_id") + 1
-    cells = pa.array([name_of.get(key) for key in keys], pa.string())
-    return answer.add_column(place, "application_name", cells)
+def _add_columns(
+    answer: Any, number: str, kind: NameKind, prefix: str, source: tuple[_Names, bool]
+) -> Any:
+    """Return the answer with the names of one of its numbers behind it."""
+    names, by_exporter = source
+    keys: list[Hashable] = answer.column(number).to_pylist()
+    if by_exporter:
+        keys = list(zip(answer.column("exporter_address").to_pylist(), keys, strict=True))
+    place = answer.schema.names.index(number)
+    for offset, column in enumerate(kind.names, 1):
+        cells = pa.array([_join_names(names.get(key, ()), column) for key in keys], pa.string())
+        title = column.replace(kind.noun, prefix, 1)
+        answer = answer.add_column(place + offset, title, cells)
+    return answer
 
 
-def _with_interface_names(search: FlowSearch, answer: Any, interface: str, prefix: str) -> Any:
-    numbers = answer.column(interface).to_pylist()
-    number = "coalesce(nullif(ingress_interface, 0), egress_interface)"
-    name_columns = ("interface_name", "interface_description")
+def _names(search: FlowSearch, kind: NameKind, numbers: Any, by_exporter: bool) -> _Names:
+    """Return the sessions that name a number, the newest first, by the number or exporter too."""
+    keys = {key for column in numbers.columns for key in column.to_pylist() if key}
     newest = ", ".join(
-        f"arg_max(nullif({name}, ''), {COLLECTION_TIME}) AS {name}" for name in name_columns
+        f"arg_max(nullif({name}, ''), {COLLECTION_TIME}) AS {name}" for name in kind.names
     )
-    sql = f"""SELECT address({", ".join(_EXPORTER)}) AS exporter, {number} AS number, {newest}
-        FROM log WHERE list_contains($keys, {number})
-        AND (interface_name <> '' OR interface_description <> '') GROUP BY ALL"""
-    columns = frozenset({*_EXPORTER, *_INTERFACES[:2], *name_columns, COLLECTION_TIME})
-    rows = _options(search, Statement(sql, {"keys": _present(numbers)}, columns))
-    names_of = {(row["exporter"], row["number"]): row for row in rows}
-    keys = list(zip(answer.column("exporter_address").to_pylist(), numbers, strict=True))
-    place = answer.schema.names.index(interface)
-    for offset, name in enumerate(name_columns, 1):
-        cells = pa.array([names_of.get(key, {}).get(name) for key in keys], pa.string())
-        column = name.replace("interface", prefix, 1)
-        answer = answer.add_column(place + offset, column, cells)
-    return answer
+    has_name = " OR ".join(f"{name} <> ''" for name in kind.names)
+    sql = f"""SELECT address({", ".join(EXPORTER)}) AS exporter, {", ".join(_SESSION)},
+        {kind.number} AS number, {newest},
+        min({COLLECTION_TIME}) AS first_ms, max({COLLECTION_TIME}) AS last_ms
+        FROM log WHERE list_contains($keys, {kind.number}) AND ({has_name}) GROUP BY ALL"""
+    columns = frozenset({*EXPORTER, *_SESSION, *kind.numbers, *kind.names, COLLECTION_TIME})
+    sessions: dict[tuple[str, int], list[_Row]] = defaultdict(list)
+    for row in _options(search, Statement(sql, {"keys": sorted(keys)}, columns)):
+        sessions[row["exporter"], row["number"]].append(row)
+    names: dict[Hashable, list[_Row]] = defaultdict(list)
+    for key, rows in sessions.items():
+        names[key if by_exporter else key[1]] += _without_ended(rows)
+    return {key: sorted(rows, key=lambda row: -row["last_ms"]) for key, rows in names.items()}
+
+
+def _without_ended(rows: Sequence[_Row]) -> list[_Row]:
+    """Leave out sessions of an exporter that fell silent before its newest began."""
+    newest = max(rows, key=lambda row: row["last_ms"])
+    return [row for row in rows if row["last_ms"] >= newest["first_ms"]]
+
+
+def _join_names(rows: Iterable[_Row], column: str) -> str | None:
+    names = list(dict.fromkeys(row[column] for row in rows if row[column]))
+    shown = names[:MAX_JOINED] + ["…"] * (len(names) > MAX_JOINED)
+    return _SEPARATOR.join(shown) or None
 
 
 def _options(search: FlowSearch, statement: Statement) -> list[dict[str, Any]]:
@@ -89,7 +166,3 @@ def _options(search: FlowSearch, statement: Statement) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = search.run(statement, FlowQuestion(options=True), True).to_pylist()
     search.damaged = [*damaged, *(text for text in search.damaged if text not in damaged)]
     return rows
-
-
-def _present(keys: list[int | None]) -> list[int]:
-    return [key for key in keys if key is not None]

@@ -15,7 +15,7 @@ from appliance.flowlog.questions import (
     FlowQuestion,
     Statement,
     matching,
-    printed,
+    printed_expression,
     stored_names,
 )
 from appliance.flowlog.search import FlowSearch
@@ -121,7 +121,7 @@ def _page_statement(question: FlowQuestion, after: PageCursor | None) -> Stateme
         "row_limit": (question.limit or 0) + 1,
         "shown": 0 if after is None else after.shown,
     }
-    shown = ", ".join(printed(item) for item in question.columns)
+    shown = ", ".join(printed_expression(item) for item in question.columns)
     sql = f"""SELECT {shown}, {COLLECTION_TIME} AS time_ms, {_PLACE} FROM (
         SELECT * FROM ({placed}) WHERE {where}
         ORDER BY {COLLECTION_TIME} DESC, {_PLACE} LIMIT $row_limit OFFSET $shown)

@@ -110,7 +110,7 @@ def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> State
     if order:
         reads |= {name for name in COLUMN if name in order}
     inner, parameters = matching(question, reads)
-    projection = ", ".join(printed(item) for item in shown)
+    projection = ", ".join(printed_expression(item) for item in shown)
     sql = f"SELECT {projection} FROM (SELECT * FROM ({inner})"
     if order:
         sql += f" ORDER BY {order}"
@@ -163,7 +163,7 @@ def stored_names(item: str) -> tuple[str, ...]:
     )
 
 
-def printed(item: str) -> str:
+def printed_expression(item: str) -> str:
     """Return the expression that shows a column the way people read it."""
     if item in ADDRESSES:
         return f"address({item}_hi, {item}_lo) AS {item}"

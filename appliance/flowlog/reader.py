@@ -81,7 +81,7 @@ class FlowLogReader:
 
     def snapshot(self, options: bool = False) -> LogSnapshot:
         """Return the files and committed journal rows of a family at this moment."""
-        return self._retried(lambda: self._snapshot(options))
+        return self._retry(lambda: self._snapshot(options))
 
     def follow(
         self,
@@ -114,14 +114,14 @@ class FlowLogReader:
         columns: Sequence[str] | None = None,
     ) -> tuple[list[Rows], Cursor]:
         """Read on from a cursor as `Rows`, where constant and absent columns cost nothing."""
-        followed = self._retried(lambda: self._follow(cursor, max_rows, options, columns))
+        followed = self._retry(lambda: self._follow(cursor, max_rows, options, columns))
         return followed.rows, followed.cursor
 
     def follow_spans(self, cursor: Cursor, max_rows: int) -> Followed:
         """Read on from a cursor in the flows; tell also where each row is."""
-        return self._retried(lambda: self._follow(cursor, max_rows, False, None))
+        return self._retry(lambda: self._follow(cursor, max_rows, False, None))
 
-    def _retried(self, read: Callable[[], Result]) -> Result:
+    def _retry(self, read: Callable[[], Result]) -> Result:
         for _ in range(TRIES):
             try:
                 return read()

@@ -48,7 +48,7 @@ class OpenSegment:
             written = journal.write_rows(self._descriptor(batch.options), rows_from_batch(batch))
             ends[batch.options] += written
             rows[batch.options] += batch.n_records
-            times[batch.options] = _widened(times[batch.options], batch)
+            times[batch.options] = _widen(times[batch.options], batch)
         commit = {
             "state": changes,
             "options_end": ends[True],
@@ -126,7 +126,7 @@ class OpenSegment:
         return self._is_ours(options) and size >= self._ends[options]
 
 
-def _widened(times: tuple[int, int] | None, batch: FlowBatch) -> tuple[int, int]:
+def _widen(times: tuple[int, int] | None, batch: FlowBatch) -> tuple[int, int]:
     column = batch.column(COLLECTION_TIME)
     if is_constant(column):
         low = high = int(column[0])
@@ -135,7 +135,7 @@ def _widened(times: tuple[int, int] | None, batch: FlowBatch) -> tuple[int, int]
     return (low, high) if times is None else (min(low, times[0]), max(high, times[1]))
 
 
-def joined(batches: list[FlowBatch], octets: frozenset[str]) -> list[FlowBatch]:
+def join_batches(batches: list[FlowBatch], octets: frozenset[str]) -> list[FlowBatch]:
     """Join small batches of the same columns, so that a frame is worth its cost."""
     result: list[FlowBatch] = []
     small: defaultdict[tuple[Any, ...], list[FlowBatch]] = defaultdict(list)
@@ -146,20 +146,20 @@ def joined(batches: list[FlowBatch], octets: frozenset[str]) -> list[FlowBatch]:
             result.append(bare)
         else:
             small[(batch.options, frozenset(bare.columns), frozenset(kept))].append(bare)
-    return result + [_concatenated(group) for group in small.values()]
+    return result + [_concatenate(group) for group in small.values()]
 
 
-def _concatenated(group: list[FlowBatch]) -> FlowBatch:
+def _concatenate(group: list[FlowBatch]) -> FlowBatch:
     if len(group) == 1:
         return group[0]
     first = group[0]
-    joined = FlowBatch(sum(batch.n_records for batch in group), {}, options=first.options)
+    whole = FlowBatch(sum(batch.n_records for batch in group), {}, options=first.options)
     for name, column in first.columns.items():
         parts = [batch.columns[name] for batch in group]
         if is_constant(column) and all(is_constant(p) and p[0] == column[0] for p in parts):
-            joined.columns[name] = np.broadcast_to(column[:1], (joined.n_records,))
+            whole.columns[name] = np.broadcast_to(column[:1], (whole.n_records,))
         else:
-            joined.columns[name] = np.concatenate(parts)
+            whole.columns[name] = np.concatenate(parts)
     for name in first.octets:
-        joined.octets[name] = np.concatenate([batch.octets[name].astype(object) for batch in group])
-    return joined
+        whole.octets[name] = np.concatenate([batch.octets[name].astype(object) for batch in group])
+    return whole

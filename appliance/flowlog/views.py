@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from appliance.flowlog.questions import LAST_MS, printed, shown_columns
+from appliance.flowlog.questions import LAST_MS, printed_expression, shown_columns
 from appliance.flowlog.schema import family_schema
 from appliance.flows import COLLECTION_TIME, OCTETS_PREFIX, UNKNOWN_PROTOCOL, RecordKind
 from appliance.protocols import PROTOCOL_NAMES
@@ -22,14 +22,14 @@ _SCALED = (
 )
 
 
-def _named(column: str, names: Mapping[int, str]) -> str:
+def _name_sql(column: str, names: Mapping[int, str]) -> str:
     """Return the expression that is a number's name, else the number."""
     cases = " ".join(f"WHEN {number} THEN '{name}'" for number, name in names.items())
     return f"CASE {column} {cases} ELSE {column}::VARCHAR END"
 
 
-_KIND = _named("coalesce(record_kind, 0)", {kind: kind.name.lower() for kind in RecordKind})
-_PROTOCOL = _named(f"coalesce(protocol_identifier, {UNKNOWN_PROTOCOL})", PROTOCOL_NAMES)
+_KIND = _name_sql("coalesce(record_kind, 0)", {kind: kind.name.lower() for kind in RecordKind})
+_PROTOCOL = _name_sql(f"coalesce(protocol_identifier, {UNKNOWN_PROTOCOL})", PROTOCOL_NAMES)
 
 
 def stored_columns(options: bool, octets: Iterable[str]) -> list[str]:
@@ -50,7 +50,7 @@ def view_statements(
         Collection time of what the views hold, half open, milliseconds UTC.
     """
     octets = [name for name in columns if name.startswith(OCTETS_PREFIX)]
-    shown = [printed(name) for name in shown_columns(options, octets)]
+    shown = [printed_expression(name) for name in shown_columns(options, octets)]
     ranged = since_ms > 0 or until_ms < LAST_MS
     time = f"{COLLECTION_TIME} >= {since_ms} AND {COLLECTION_TIME} < {until_ms}"
     source = f"({relation})" + (f" WHERE {time}" if ranged else "")

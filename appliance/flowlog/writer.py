@@ -30,7 +30,7 @@ from appliance.flowlog.names import (
     list_files,
 )
 from appliance.flowlog.schema import octets_names
-from appliance.flowlog.segment import OpenSegment, joined
+from appliance.flowlog.segment import OpenSegment, join_batches
 from appliance.flows import FlowBatch, RawElement
 from appliance.ratelimit import RateLimited
 
@@ -63,8 +63,8 @@ class FlowLogWriter:
         somebody deleted while they were open.
     files_missing
         Open journals and folders that were deleted or replaced.
-    write_errors, state_warnings
-        Failed groups, and state files or journals that were damaged.
+    write_errors
+        Failed groups.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class FlowLogWriter:
         self.directory, self.limits = directory, limits
         self.octets_columns = frozenset(octets_names(primitives))
         self.rows_written = self.octets_written = self.segments_closed = 0
-        self.rows_dropped = self.write_errors = self.state_warnings = 0
+        self.rows_dropped = self.write_errors = 0
         self._buffer: list[FlowBatch] = []
         self._buffered_rows = 0
         self._waiting_since_ms: int | None = None
@@ -238,11 +238,11 @@ class FlowLogWriter:
         """Read the state file; one that is damaged counts as none."""
         path = self.directory / STATE_FILE
         try:
-            segment, state = _checked_state(path)
+            segment, state = _read_state(path)
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            self._warn(f"state file {path} is ignored: {error}")
+            self._log.warning("state file %s is ignored: %s", path, error)
             return {}
         self._segment = segment
         return state
@@ -268,8 +268,8 @@ class FlowLogWriter:
         flows = journal_path(self.directory, False, segment, "open")
         torn = flows.stat().st_size - committed.end
         if torn:
-            self._warn(
-                f"journal {flows.name} ends in {torn} octets of a group that was never finished"
+            self._log.warning(
+                "journal %s ends in %d octets of a group that was never finished", flows.name, torn
             )
         os.truncate(flows, committed.end)
         for kind in ("open", "journal"):
@@ -278,10 +278,6 @@ class FlowLogWriter:
                 os.truncate(options, min(committed.options_end, options.stat().st_size))
                 os.replace(options, journal_path(self.directory, True, segment, "journal"))
         os.replace(flows, journal_path(self.directory, False, segment, "journal"))
-
-    def _warn(self, text: str) -> None:
-        self.state_warnings += 1
-        self._log.warning("%s", text)
 
     def _space(self, now_ms: int) -> bool:
         """Tell whether the disk has room; asked at most once a second."""
@@ -303,7 +299,7 @@ class FlowLogWriter:
         if not self._open.groups:
             changes = {**self._state}
             merge_state(changes, self._pending)
-        self.octets_written += self._open.write(joined(batches, self.octets_columns), changes)
+        self.octets_written += self._open.write(join_batches(batches, self.octets_columns), changes)
         merge_state(self._state, self._pending)
         self._pending = {}
 
@@ -340,7 +336,7 @@ class FlowLogWriter:
             file.write(content.encode())
 
 
-def _checked_state(path: Path) -> tuple[int, dict[str, Any]]:
+def _read_state(path: Path) -> tuple[int, dict[str, Any]]:
     if path.stat().st_size > MAX_STATE_OCTETS:
         raise ValueError(f"larger than {MAX_STATE_OCTETS} octets")
     content = json.loads(path.read_bytes())

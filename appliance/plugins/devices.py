@@ -128,7 +128,7 @@ def summary_of(
     return _summary(exporter, store.totals(Selection(since=since, exporter=exporter.id)))
 
 
-def grouped(
+def sums_by_unit(
     interval: str, device: str, settings: Settings, store: FlowStore, now: float, zone: tzinfo
 ) -> list[dict[str, Any]]:
     """Return the sums of one exporter in the interval, by the unit that fits it."""
@@ -233,7 +233,7 @@ def register_routes() -> list[Route]:
     documented = (
         (_ALL, all_devices, "Exporter devices", [_DEVICE]),
         (_SUMS, summaries, "Sums by device", [_SUMMARY]),
-        ("/get/summary/group/<interval>/by/<device>", grouped, "Series of a device", [row]),
+        ("/get/summary/group/<interval>/by/<device>", sums_by_unit, "Series of a device", [row]),
     )
     beside = (
         ("/get/by/<device>", one_device, "One device, by ID or address", _DEVICE),

@@ -219,6 +219,13 @@ DIMENSIONS: Mapping[str, Dimension] = {
             "egress_interface", "interface out", (_EXPORTER, _plain("egress_interface", zero=False))
         ),
         Dimension(
+            "vrf",
+            "VRF, in or out",
+            (_EXPORTER, _either("vrf_id", "ingress_vrf_id", "egress_vrf_id")),
+        ),
+        Dimension("ingress_vrf", "VRF in", (_EXPORTER, _plain("ingress_vrf_id", zero=False))),
+        Dimension("egress_vrf", "VRF out", (_EXPORTER, _plain("egress_vrf_id", zero=False))),
+        Dimension(
             "as",
             "AS of either side",
             (_either("bgp_as_number", "bgp_source_as_number", "bgp_destination_as_number"),),

@@ -1,5 +1,5 @@
-"""Names in filters: of applications and interfaces, as options records of the log tell them, of
-exporters, as the store has them, and of lists of addresses."""
+"""Names in filters: of applications, interfaces and VRFs, as options records of the log tell them,
+of exporters, as the store has them, and of lists of addresses."""
 
 # ruff: noqa: S608 - names in the SQL come from our own tables, values are parameters.
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from appliance.flowlog.option_names import EXPORTER, INTERFACES, VRFS, NameKind
 from appliance.flowlog.questions import FlowQuestion, Statement
 from appliance.query.address_lists import AddressLists, AddressRange
 from appliance.query.language.names import NoNames
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
     from appliance.contracts import ExporterRecord
     from appliance.flowlog.search import FlowSearch
 
-_EXPORTER = ("exporter_address_hi", "exporter_address_lo")
-_INTERFACES = ("ingress_interface", "egress_interface")
-_NUMBER = "coalesce(nullif(ingress_interface, 0), egress_interface)"
-MAX_INTERFACES = 10_000
+MAX_NAMES = 10_000
 
 
 class LogNames(NoNames):
@@ -51,20 +49,19 @@ class LogNames(NoNames):
 
     def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
         """Return the interfaces of a name: address of the exporter and ifIndex."""
-        sql = f"""SELECT DISTINCT address({", ".join(_EXPORTER)}) AS exporter, {_NUMBER} AS number
-            FROM log WHERE lower(interface_name) = lower($name) AND {_NUMBER} IS NOT NULL
-            ORDER BY ALL"""
-        rows = self._rows(sql, {"name": name}, (*_EXPORTER, *_INTERFACES, "interface_name"))
-        return [(row["exporter"], row["number"]) for row in rows]
+        return self._numbers(INTERFACES, name)
+
+    def vrfs(self, name: str) -> Sequence[tuple[str, int]]:
+        """Return the VRFs of a name: address of the exporter and VRF ID."""
+        return self._numbers(VRFS, name)
 
     def interface_names(self) -> Sequence[tuple[str, str, int]]:
         """Return interfaces that have a name: name, address of the exporter and ifIndex."""
-        exporter = f"address({', '.join(_EXPORTER)}) AS exporter"
-        sql = f"""SELECT DISTINCT interface_name AS name, {exporter}, {_NUMBER} AS number FROM log
-            WHERE interface_name <> '' AND {_NUMBER} IS NOT NULL
-            ORDER BY ALL LIMIT {MAX_INTERFACES}"""
-        rows = self._rows(sql, {}, (*_EXPORTER, *_INTERFACES, "interface_name"))
-        return [(row["name"], row["exporter"], row["number"]) for row in rows]
+        return self._names(INTERFACES)
+
+    def vrf_names(self) -> Sequence[tuple[str, str, int]]:
+        """Return VRFs that have a name: name, address of the exporter and VRF ID."""
+        return self._names(VRFS)
 
     def exporters(self, name: str) -> Sequence[str]:
         """Return the addresses of exporters of a name."""
@@ -78,6 +75,23 @@ class LogNames(NoNames):
     def lists(self) -> Sequence[str]:
         """Return the names of all lists."""
         return list(self._lists.files)
+
+    def _names(self, kind: NameKind) -> Sequence[tuple[str, str, int]]:
+        name, number = kind.names[0], kind.number
+        exporter = f"address({', '.join(EXPORTER)}) AS exporter"
+        sql = f"""SELECT DISTINCT {name} AS name, {exporter}, {number} AS number FROM log
+            WHERE {name} <> '' AND {number} IS NOT NULL ORDER BY ALL LIMIT {MAX_NAMES}"""
+        rows = self._rows(sql, {}, (*EXPORTER, *kind.numbers, name))
+        return [(row["name"], row["exporter"], row["number"]) for row in rows]
+
+    def _numbers(self, kind: NameKind, name: str) -> Sequence[tuple[str, int]]:
+        """Return the numbers of a name, each with the address of its exporter."""
+        column, number = kind.names[0], kind.number
+        sql = f"""SELECT DISTINCT address({", ".join(EXPORTER)}) AS exporter, {number} AS number
+            FROM log WHERE lower({column}) = lower($name) AND {number} IS NOT NULL
+            ORDER BY ALL"""
+        rows = self._rows(sql, {"name": name}, (*EXPORTER, *kind.numbers, column))
+        return [(row["exporter"], row["number"]) for row in rows]
 
     def _rows(
         self, sql: str, parameters: dict[str, Any], columns: Sequence[str]

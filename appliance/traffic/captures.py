@@ -202,11 +202,6 @@ def blocks_of(datagrams: Iterable[Datagram]) -> Iterator[list[Datagram]]:
         yield block
 
 
-def read_capture(path: Path | str, ports: Collection[int] | None = None) -> Iterator[Datagram]:
-    """Return the UDP datagrams of a capture file in file order; see `CaptureReader`."""
-    return (captured.datagram for captured in CaptureReader(path, ports))
-
-
 class _Damaged(Exception):  # noqa: N818 - becomes a CaptureError at the border of this module
     """The file says something impossible; the text says what."""
 

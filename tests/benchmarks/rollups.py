@@ -63,7 +63,7 @@ class LoaderWatch:
     def __init__(self, subject: Appliance) -> None:
         self.subject = subject
         self.lags: list[float] = []
-        self._done = threading.Event()
+        self._act = threading.Event()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -73,13 +73,13 @@ class LoaderWatch:
         try:
             yield
         finally:
-            self._done.set()
+            self._act.set()
             thread.join()
 
     def settle(self, sent: dict[str, Any]) -> dict[str, Any]:
         """Wait until every flow sent is in the roll-ups and nothing waits; return how long."""
         began = time.monotonic()
-        self._done.set()
+        self._act.set()
         store = open_store(self.subject.folder / "conf")
         lag = first = _lag(store)
         stored = store.totals(Selection()).flows
@@ -101,7 +101,7 @@ class LoaderWatch:
 
     def _watch(self) -> None:
         store: FlowStore | None = None
-        while not self._done.wait(WATCH_SECONDS):
+        while not self._act.wait(WATCH_SECONDS):
             if store is None and (self.subject.folder / "data" / "flows.sqlite").exists():
                 store = open_store(self.subject.folder / "conf")
             if store is not None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.cli.tables import Column, aligned, fit, flows_table, printable, scaled
+from appliance.cli.tables import Column, align_columns, fit, flows_table, human_number, printable
 from appliance.cli.top_tables import top_table
 from appliance.flowlog.questions import DEFAULT_COLUMNS
 from appliance.query.question import Question, TopAnswer
@@ -107,7 +107,7 @@ def test_top_when_a_description_does_not_fit_then_it_is_cut_before_it_goes() -> 
     ],
 )
 def test_number_when_scaled_then_decimal_with_one_digit(value, plain, octets) -> None:
-    assert (scaled(value), scaled(value, "B")) == (plain, octets)
+    assert (human_number(value), human_number(value, "B")) == (plain, octets)
 
 
 @given(text=st.text(max_size=30), width=st.integers(0, 60))
@@ -116,7 +116,7 @@ def test_table_when_texts_are_anything_then_lines_are_aligned_and_harmless(text,
         Column("a", (printable(text), "x"), rank=1, is_elastic=True),
         Column("b", ("1", "22"), True),
     ]
-    lines = aligned(fit(columns, width)).splitlines()
+    lines = align_columns(fit(columns, width)).splitlines()
     assert len(lines) == 3
     assert all(line.isprintable() for line in lines)
     assert lines[1].endswith(" 1")

@@ -57,7 +57,7 @@ def lent(
 ) -> Template | None:
     """Return the template 300 that a session is lent in a block that it sends at a time."""
     senders = Senders(frozenset(of.session for of in (to, *speak)), now)
-    return states.lent_template(to, 300, senders)
+    return states.borrow_template(to, 300, senders)
 
 
 def test_template_when_announced_then_own_and_lent_within_its_domain_and_version() -> None:
@@ -114,9 +114,9 @@ def test_sampling_when_another_session_told_it_then_lent_only_while_that_is_sile
     told = with_facts(Sampling(), [SamplingFact(Subject("domain", 0), 10)])
     states.learn_sampling(scope().session, 9, told, NOW)
     new = scope(port=9).session
-    assert states.lent_sampling(new, 9, Senders(frozenset({new}), LATER)) == told
-    assert states.lent_sampling(new, 10, Senders(frozenset({new}), LATER)) == Sampling()
-    assert states.lent_sampling(new, 9, Senders(frozenset({new}), LATER - 1)) == Sampling()
+    assert states.borrow_sampling(new, 9, Senders(frozenset({new}), LATER)) == told
+    assert states.borrow_sampling(new, 10, Senders(frozenset({new}), LATER)) == Sampling()
+    assert states.borrow_sampling(new, 9, Senders(frozenset({new}), LATER - 1)) == Sampling()
 
 
 def test_sessions_when_too_many_then_the_one_unheard_of_goes_with_what_it_told() -> None:

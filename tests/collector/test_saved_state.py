@@ -205,7 +205,7 @@ def test_file_when_of_version_1_then_what_it_told_of_an_address_is_lent_to_its_s
     assert unreadable == 0
     ((hi, lo),) = states.exporters
     session = (hi, lo, 2001)
-    lent = states.lent_sampling(session, 9, Senders(frozenset({session}), RECEIVED_MS))
+    lent = states.borrow_sampling(session, 9, Senders(frozenset({session}), RECEIVED_MS))
     assert lent.by_domain == {0: 5}
     assert states.exporters[hi, lo].sessions[0].names == {("interface", 1): ("a", "b")}
 

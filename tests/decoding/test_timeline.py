@@ -34,7 +34,7 @@ class Known:
     def own_template(self, scope: SessionDomain, template_id: int) -> Template | None:
         return self.own.get(scope)
 
-    def lent_template(
+    def borrow_template(
         self, scope: SessionDomain, template_id: int, senders: Senders
     ) -> Template | None:
         assert senders == SENDERS

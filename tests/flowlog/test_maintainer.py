@@ -27,7 +27,7 @@ def test_sealing_when_journals_are_closed_then_one_file_with_times_in_its_name(
     log.write(*[[make_batch(10, n, log.now_ms + n * 1000)] for n in range(3)])
     start = log.now_ms - 3 * 61_000
     report = log.maintain()
-    assert (report.sealed, report.rows_sealed) == (1, 30)
+    assert report.sealed == 1
     assert log.files() == [f"0000000001-0000000003.{start}-{start + 2000}.parquet"]
     assert ParquetFile(log.only_file()).segments == [(1, 10), (2, 10), (3, 10)]
 
@@ -48,7 +48,7 @@ def test_sealing_when_patient_and_rows_are_many_then_does_not_wait(
     monkeypatch.setattr(maintainer, "SEAL_ROWS", 25)
     log.write(*[[make_batch(10, n)] for n in range(5)])
     report = Maintainer(log.directory, log.limits).run_once(0, patient=True)
-    assert (report.sealed, report.rows_sealed) == (1, 30)
+    assert report.sealed == 1
     assert [name[:21] for name in log.files()] == [
         "0000000001-0000000003", "0000000004.journal", "0000000005.journal",
     ]  # fmt: skip

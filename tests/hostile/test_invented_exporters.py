@@ -9,7 +9,7 @@ import pytest
 
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
-from appliance.collector.newcomers import KNOWN_AFTER_MS, named_exporters
+from appliance.collector.newcomers import KNOWN_AFTER_MS, exporters_in_settings
 from appliance.collector.saved_state import load_states, save_states
 from appliance.flows import address_halves
 from appliance.plugins.metrics.health import newcomer_hints
@@ -139,7 +139,7 @@ def test_exporter_when_the_settings_speak_of_it_then_named(
     tmp_path: Path, collector: dict[str, object], address: str, named: bool
 ) -> None:
     settings = settings_of(tmp_path, {"collector": collector})
-    assert named_exporters(settings)(address_halves(address)) is named
+    assert exporters_in_settings(settings)(address_halves(address)) is named
 
 
 def test_health_when_newcomers_gave_way_not_long_ago_then_says_what_helps() -> None:

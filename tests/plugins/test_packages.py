@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from appliance.plugins.metrics.packages import DISTRIBUTION, licence_of, needed_packages
+from appliance.plugins.metrics.packages import DISTRIBUTION, licence_of, requirements_of
 
 
 class _Package:
@@ -39,7 +39,7 @@ def test_licence_when_metadata_name_it_in_one_way_or_another_then_that(lines: An
 
 
 def test_packages_when_listed_then_the_direct_and_the_indirect_without_extras():
-    names = [package.name for package in needed_packages(DISTRIBUTION)]
+    names = [package.name for package in requirements_of(DISTRIBUTION)]
     assert {"numpy", "pluggy", "pycparser"} <= set(names)
     assert "pytest" not in names
     assert names == sorted(names, key=str.lower)

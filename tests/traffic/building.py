@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+from appliance.decoding.messages.block import Datagram
 from appliance.traffic.captures import CapturedDatagram, CaptureReader
 
 Read = Callable[..., tuple[list[CapturedDatagram], CaptureReader]]
+
+
+def read_capture(path: Path | str) -> Iterator[Datagram]:
+    """Return the UDP datagrams of a capture file in file order."""
+    return (captured.datagram for captured in CaptureReader(path))
 
 
 def udp(payload: bytes, source_port: int = 40000, destination_port: int = 2055) -> bytes:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from appliance.errors import CaptureError
 from appliance.flows import address_halves, address_text
 from appliance.traffic import packets
-from appliance.traffic.captures import LATEST_MS, CaptureReader, read_capture
+from appliance.traffic.captures import LATEST_MS, CaptureReader
 from tests.traffic.building import (
     Read,
     block,
@@ -29,6 +29,7 @@ from tests.traffic.building import (
     option,
     payloads,
     pcap,
+    read_capture,
     section,
     udp,
 )

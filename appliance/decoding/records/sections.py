@@ -46,7 +46,7 @@ def block_section(work: Work, assignment: Assignment, set_scope: Int) -> Section
     )
 
 
-def released_sections(work: Work) -> list[Section]:
+def release_sections(work: Work) -> list[Section]:
     """Collect the Sets of earlier blocks whose template came in this one."""
     found: list[tuple[WaitingSet, Layout]] = []
     timelines = work.timelines
@@ -54,7 +54,7 @@ def released_sections(work: Work) -> list[Section]:
         for waiting in work.state.waiting(scope, template_id):
             layout = timelines.layout(waiting.scope, template_id, -1)
             # What waits of a scope that restarted is given up when the result is committed.
-            if layout is not None and not timelines.restarted_between(
+            if layout is not None and not timelines.has_restart_between(
                 waiting.scope, -2, layout.since
             ):
                 found.append((waiting, layout))

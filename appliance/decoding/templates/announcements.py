@@ -89,7 +89,7 @@ def _take_over(work: Work, message: _Message) -> None:
     for change in message.changes:
         timelines.add(change)
     if work.protocol.drops_whole and message.changes:
-        fault = _cut_record(work, message)
+        fault = _find_cut_record(work, message)
         if fault is not None:
             for change in reversed(message.changes):
                 timelines.take_back(change)
@@ -100,7 +100,7 @@ def _take_over(work: Work, message: _Message) -> None:
     result.counts += message.counts
 
 
-def _cut_record(work: Work, message: _Message) -> Fault | None:
+def _find_cut_record(work: Work, message: _Message) -> Fault | None:
     """Find a record that runs past its Set in a message that announces templates."""
     sets = work.sets
     first, last = np.searchsorted(sets.datagram, [message.row, message.row + 1]).tolist()

@@ -27,7 +27,7 @@ def whole_number(value: Any, limit: int, least: int = 0) -> int:
     return value
 
 
-def saved_template(
+def template_from_saved(
     template_id: Any, fields: Iterable[Any], scope_count: Any, *, options: bool
 ) -> Template:
     """Return a template that a decoder can use.

@@ -86,7 +86,7 @@ class TemplateLookup(Protocol):
         """Return the template that this session announced."""
         ...
 
-    def lent_template(
+    def borrow_template(
         self, scope: SessionDomain, template_id: int, senders: Senders
     ) -> Template | None:
         """Return the template that another session of this address lends, none of `senders`."""
@@ -207,12 +207,12 @@ class Timelines:
         if not self.of_scope[key].changes:
             del self.of_scope[key]
 
-    def known_before(self, scope: SessionDomain, template_id: int) -> Layout | None:
+    def layout_before(self, scope: SessionDomain, template_id: int) -> Layout | None:
         """Return the layout of a key before the block."""
         own = self.lookup.own_template(scope, template_id)
         if own is not None:
             return Layout(own, -1, borrowed=False)
-        lent = self.lookup.lent_template(scope, template_id, self.senders)
+        lent = self.lookup.borrow_template(scope, template_id, self.senders)
         if lent is None:
             return None
         self.borrowed.add((scope, template_id))
@@ -223,13 +223,13 @@ class Timelines:
         own = self.of_scope.get((scope, template_id), _NONE)
         change = own.before(position)
         if change is None:
-            known = self.known_before(scope, template_id)
+            known = self.layout_before(scope, template_id)
             if known is not None or not own.changes:
                 return known
             change = own.changes[0]
         return Layout(change.template, change.position, borrowed=False)
 
-    def restarted_between(self, scope: SessionDomain, first: int, last: int) -> bool:
+    def has_restart_between(self, scope: SessionDomain, first: int, last: int) -> bool:
         """Tell whether the exporter restarted after position `first` and up to `last`."""
         at = self.restarts.get(scope, ())
         after = bisect_right(at, first)
@@ -260,7 +260,7 @@ def assign_templates(
         if (scope, template_id) in timelines.of_scope:
             _spread(result, rows, timelines, scope, template_id)
             continue
-        known = timelines.known_before(scope, template_id)
+        known = timelines.layout_before(scope, template_id)
         if known is None:
             result.unknown[rows] = True
         else:
@@ -297,8 +297,10 @@ def _spread(
             continue
         if layout.since > part[0]:
             # They came before their template: they take effect right after it.
-            waits = [not timelines.restarted_between(scope, p, layout.since) for p in part.tolist()]
-            kept = np.array(waits, np.bool_)
+            restarts = (
+                timelines.has_restart_between(scope, p, layout.since) for p in part.tolist()
+            )
+            kept = ~np.fromiter(restarts, np.bool_, len(part))
             result.unknown[part[~kept]] = True
             part = part[kept]
             result.order[part] = 2 * layout.since + 1

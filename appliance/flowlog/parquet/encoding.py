@@ -126,7 +126,7 @@ def _by_pyarrow(varying: dict[str, Any], n_rows: int) -> Iterator[tuple[str, Chu
         write_statistics=[COLLECTION_TIME],
         store_schema=False,
     )
-    return _cut(memoryview(sink.getvalue()))
+    return _chunks_of(memoryview(sink.getvalue()))
 
 
 def encoding_of_varying(name: str, column: Any) -> tuple[str, str]:
@@ -138,7 +138,7 @@ def encoding_of_varying(name: str, column: Any) -> tuple[str, str]:
     return "dictionary", "zstd"
 
 
-def _cut(octets: memoryview) -> Iterator[tuple[str, Chunk]]:
+def _chunks_of(octets: memoryview) -> Iterator[tuple[str, Chunk]]:
     """Cut a file of one row group, as pyarrow wrote it, into its chunks by column."""
     length = struct.unpack("<I", octets[-8:-4])[0]
     footer, _ = read_struct(bytes(octets[-8 - length : -8]))

@@ -150,7 +150,7 @@ class ParquetWriter:
         start, check = self._offset, group.check
         write_all(self._descriptor, octets)
         entries = group.entry[GROUP_COLUMNS].value.values
-        present = {_column_name(entry): _shifted(entry, start - group.start) for entry in entries}
+        present = {_column_name(entry): _shift(entry, start - group.start) for entry in entries}
         self._offset += group.length
         columns = []
         for name in self.schema.names:
@@ -166,7 +166,7 @@ class ParquetWriter:
         write_all(self._descriptor, chunk.octets)
         entry: Struct = {CHUNK_OFFSET: i64(0), CHUNK_META: Field(STRUCT, chunk.meta)}
         self._offset += len(chunk.octets)
-        return _shifted(entry, self._offset - len(chunk.octets))
+        return _shift(entry, self._offset - len(chunk.octets))
 
     def _add(self, columns: list[Struct], start: int, n_rows: int, check: int) -> None:
         metas = [column[CHUNK_META].value for column in columns]
@@ -349,7 +349,7 @@ def _column_name(entry: Struct) -> str:
     return name.decode()
 
 
-def _shifted(column: Struct, shift: int) -> Struct:
+def _shift(column: Struct, shift: int) -> Struct:
     meta: Struct = dict(column[CHUNK_META].value)
     for number in (META_DATA_PAGE, META_DICTIONARY_PAGE):
         if number in meta:

@@ -158,7 +158,7 @@ def _write_struct(out: bytearray, value: Struct) -> None:
             out.append((number - last) << 4 | wire_kind)
         else:
             out.append(wire_kind)
-            out += _signed(number)
+            out += _zigzag(number)
         last = number
         if kind != TRUE:
             _write_value(out, kind, content)
@@ -167,7 +167,7 @@ def _write_struct(out: bytearray, value: Struct) -> None:
 
 def _write_value(out: bytearray, kind: int, value: Any) -> None:
     if kind in (I16, I32, I64):
-        out += _signed(value)
+        out += _zigzag(value)
     elif kind == BINARY:
         out += varint(len(value))
         out += value
@@ -186,5 +186,5 @@ def _write_value(out: bytearray, kind: int, value: Any) -> None:
         out.append(value)
 
 
-def _signed(value: int) -> bytes:
+def _zigzag(value: int) -> bytes:
     return varint((value << 1) ^ (value >> 63))

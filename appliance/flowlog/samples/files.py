@@ -124,7 +124,7 @@ def period_end(level: Level, start_ms: int) -> int:
     return period_start("month", start_ms + 32 * DAY_MS)
 
 
-def described_metadata(described: Described) -> dict[bytes, bytes]:
+def metadata_of(described: Described) -> dict[bytes, bytes]:
     """Return the metadata of a sample's schema."""
     text = json.dumps({"flows": described.n_flows, "cursor": list(described.cursor)})
     return {_METADATA: text.encode()}
@@ -139,7 +139,7 @@ def write_sample(path: Path, table: Any, described: Described) -> None:
         The disk is full or failing.
     """
     with atomic_write(path, _MODE, durable=True) as file:
-        described_table = table.replace_schema_metadata(described_metadata(described))
+        described_table = table.replace_schema_metadata(metadata_of(described))
         pq.write_table(described_table, file, compression="zstd")
 
 
@@ -156,7 +156,7 @@ def read_sample(path: Path, columns: list[str] | None = None) -> tuple[Any, Desc
     with _damage_set_aside(path):
         file = pq.ParquetFile(path)
         present = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
-        return file.read(present), _described(file)
+        return file.read(present), _description(file)
 
 
 def read_description(path: Path) -> Described:
@@ -170,7 +170,7 @@ def read_description(path: Path) -> Described:
         It cannot be read.
     """
     with _damage_set_aside(path):
-        return _described(pq.ParquetFile(path))
+        return _description(pq.ParquetFile(path))
 
 
 @contextmanager
@@ -185,7 +185,7 @@ def _damage_set_aside(path: Path) -> Iterator[None]:
         raise DamagedFile(path, str(error)) from error
 
 
-def _described(file: pq.ParquetFile) -> Described:
+def _description(file: pq.ParquetFile) -> Described:
     fields = json.loads((file.schema_arrow.metadata or {})[_METADATA])
     cursor = Cursor(*map(int, fields["cursor"]))
     return Described(int(fields["flows"]), cursor, file.metadata.num_rows)

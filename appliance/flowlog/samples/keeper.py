@@ -36,8 +36,8 @@ from appliance.flowlog.samples.files import (
     Described,
     Level,
     SampleFile,
-    described_metadata,
     list_samples,
+    metadata_of,
     period_end,
     period_start,
     read_sample,
@@ -284,7 +284,7 @@ def combine(parts: Sequence[SampleFile], target: Path, size: SampleSize) -> None
         sample.restore(table, described.n_flows, number)
         held = max(held, described.cursor)
     schemas = [pq.read_schema(part.path).remove_metadata() for part in parts]
-    metadata = described_metadata(Described(sample.n_flows, held))
+    metadata = metadata_of(Described(sample.n_flows, held))
     schema = pa.unify_schemas(schemas).with_metadata(metadata)
     try:
         with (

@@ -83,7 +83,7 @@ class PeriodSample:
         codes = self._strata.codes(rows)
         chosen = np.flatnonzero(is_flow & (priorities > self._thresholds.of(codes)))
         self.n_flows += int(is_flow.sum())
-        self._hold(_taken(rows, chosen, {PRIORITY: priorities[chosen]}), codes[chosen])
+        self._hold(_take_rows(rows, chosen, {PRIORITY: priorities[chosen]}), codes[chosen])
 
     def restore(self, table: Any, n_flows: int, part: int = 0) -> None:
         """Go on from what was drawn before, or from one of several parts of the period.
@@ -104,12 +104,12 @@ class PeriodSample:
 
     def table(self) -> Any:
         """Return what is kept now, as a pyarrow table with `DRAWN_COLUMNS`."""
-        kept, codes = self._cut()
+        kept, codes = self._cut_to_size()
         return _with_weights(kept, self._thresholds.of(codes))
 
     def above(self, table: Any, part: int) -> Any:
         """Return those rows of a part, with all its columns, that this sample keeps of it."""
-        self._cut()
+        self._cut_to_size()
         codes = self._strata.codes(_rows(table), part)
         thresholds = np.maximum(table.column(THRESHOLD).to_numpy(), self._thresholds.of(codes))
         is_kept = table.column(PRIORITY).to_numpy() > thresholds
@@ -121,9 +121,9 @@ class PeriodSample:
             self._kept.append((table, codes))
             self._n_kept += table.num_rows
         if self._n_kept > _SLACK * self.size.rows:
-            self._cut()
+            self._cut_to_size()
 
-    def _cut(self) -> tuple[Any, AnyArray]:
+    def _cut_to_size(self) -> tuple[Any, AnyArray]:
         """Keep what is above the thresholds when these are raised to what a sample may hold."""
         kept = _one_table([table for table, _ in self._kept])
         codes = np.concatenate([np.zeros(0, np.intp), *(codes for _, codes in self._kept)])
@@ -176,7 +176,7 @@ def values_of(rows: Rows, name: str) -> AnyArray:
     return values
 
 
-def _taken(rows: Rows, chosen: AnyArray, more: dict[str, AnyArray]) -> Any:
+def _take_rows(rows: Rows, chosen: AnyArray, more: dict[str, AnyArray]) -> Any:
     """Return some rows as a pyarrow table of the columns that are present, and others."""
     indices = pa.array(chosen)
     columns = {name: array.take(indices) for name, array in rows.arrays.items()}

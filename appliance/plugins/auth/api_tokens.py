@@ -33,7 +33,7 @@ _EXAMPLE = Whole(
 
 def list_tokens(accounts: AccountStore) -> dict[str, Any]:
     """Return every API token, without the token."""
-    return {"tokens": [_described(token) for token in accounts.tokens()]}
+    return {"tokens": [_token_json(token) for token in accounts.tokens()]}
 
 
 def create_token(
@@ -44,7 +44,7 @@ def create_token(
     lifetime = lifetime_of(given["lifetime"]) if given.get("lifetime") else None
     wanted = ApiToken(
         0,
-        checked_name(given.get("name", "")),
+        token_name(given.get("name", "")),
         given.get("role", USER),
         now,
         None if lifetime is None else now + lifetime,
@@ -52,9 +52,9 @@ def create_token(
     )
     if wanted.role not in ROLES:
         raise RequestError(400, f"role: expected one of {', '.join(ROLES)}")
-    made, token = kept(accounts, wanted)
+    made, token = store_token(accounts, wanted)
     event.note(f"token {made.name} of role {made.role}")
-    return Answer({"message": "Token created!", "token": token, **_described(made)}, 201)
+    return Answer({"message": "Token created!", "token": token, **_token_json(made)}, 201)
 
 
 def delete_token(token: str, accounts: AccountStore, event: AuditEvent) -> dict[str, str]:
@@ -74,7 +74,7 @@ def delete_named_token(body: Body, accounts: AccountStore, event: AuditEvent) ->
     return delete_token(body.single(("tokenId",)).get("tokenId", ""), accounts, event)
 
 
-def kept(accounts: AccountStore, wanted: ApiToken) -> tuple[ApiToken, str]:
+def store_token(accounts: AccountStore, wanted: ApiToken) -> tuple[ApiToken, str]:
     """Make an API token; return it as it is kept, and the token itself.
 
     Raises
@@ -91,7 +91,7 @@ def kept(accounts: AccountStore, wanted: ApiToken) -> tuple[ApiToken, str]:
     return made, token
 
 
-def checked_name(name: str) -> str:
+def token_name(name: str) -> str:
     """Return the name of an API token.
 
     Raises
@@ -155,7 +155,7 @@ def routes() -> list[Route]:
     ]
 
 
-def _described(token: ApiToken) -> Mapping[str, Any]:
+def _token_json(token: ApiToken) -> Mapping[str, Any]:
     return {
         "tokenId": token.id,
         "name": token.name,

@@ -13,7 +13,7 @@ from appliance.accounts.secret import check_was_started, rotate_secret, secret_o
 from appliance.app import App
 from appliance.cli.options import command_hint, conf_path_option, pass_app
 from appliance.contracts import ApiToken
-from appliance.plugins.auth.api_tokens import LONGEST_SECONDS, checked_name, kept, moment
+from appliance.plugins.auth.api_tokens import LONGEST_SECONDS, moment, store_token, token_name
 from appliance.plugins.auth.tokens import ROLES, role_token
 from appliance.setting_types import parse_duration
 
@@ -63,11 +63,11 @@ def create(app: App, role: str, lifetime: float | None, name: str | None) -> Non
         click.echo(role_token(secret, role, lifetime, now))
         return
     expires = None if lifetime is None else now + lifetime
-    checked = checked_name(name if name is not None else f"token-{secrets.token_hex(4)}")
+    checked = token_name(name if name is not None else f"token-{secrets.token_hex(4)}")
     wanted = ApiToken(0, checked, role, now, expires)
     with accounts_of(app) as accounts, act_recorded(accounts, "token create") as note:
         note(f"token {checked} of role {role}")
-        made, token = kept(accounts, wanted)
+        made, token = store_token(accounts, wanted)
     click.echo(token)
     hint = command_hint(f"token revoke {made.id}")
     click.echo(f"kept as {made.id}, {made.name}: {hint}", err=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from appliance import AccountStore, Principal, RequestError, Settings
 from appliance.contracts import Problem, User, Why
-from appliance.plugins.auth.password_checks import PasswordChecks, checked_user
+from appliance.plugins.auth.password_checks import PasswordChecks, check_password
 from appliance.web.parameters import row_id
 
 PATH = "/api/v1/account"
@@ -41,7 +41,9 @@ class OwnPassword:
         """
         try:
             with self._checks.attempt(environ, user.username, accounts, settings, now):
-                checked_user(accounts, user.username, password, settings["accounts.password_cost"])
+                check_password(
+                    accounts, user.username, password, settings["accounts.password_cost"]
+                )
         except RequestError as error:
             if error.status != 401:
                 raise

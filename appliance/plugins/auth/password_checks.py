@@ -86,7 +86,7 @@ class PasswordChecks:
                     self._checking.remove(attempt.client)
 
 
-def checked_user(accounts: AccountStore, username: str, password: str, cost: int) -> User:
+def check_password(accounts: AccountStore, username: str, password: str, cost: int) -> User:
     """Return the user whose password this is.
 
     Raises

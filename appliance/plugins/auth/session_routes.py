@@ -27,14 +27,14 @@ _EXAMPLE = Whole(
 def own_sessions(principal: Principal, accounts: AccountStore, now: float) -> dict[str, Any]:
     """Return the sessions of the own account, the newest first."""
     user = own_user(principal, accounts)
-    return _described(accounts.sessions(user.id, now), principal)
+    return _sessions_json(accounts.sessions(user.id, now), principal)
 
 
 def end_own_session(
     session: str, principal: Principal, accounts: AccountStore, event: AuditEvent
 ) -> dict[str, str]:
     """End a session of the own account, also the one that asks."""
-    return _ended(own_user(principal, accounts).id, session, accounts, event)
+    return _end_session(own_user(principal, accounts).id, session, accounts, event)
 
 
 def sessions_of(
@@ -42,7 +42,7 @@ def sessions_of(
 ) -> dict[str, Any]:
     """Return the sessions of a user, the newest first."""
     user = user_of_path(user_id, accounts)
-    return _described(accounts.sessions(user.id, now), principal)
+    return _sessions_json(accounts.sessions(user.id, now), principal)
 
 
 def end_session_of(
@@ -51,7 +51,7 @@ def end_session_of(
     """End a session of a user at once."""
     user = user_of_path(user_id, accounts)
     event.note(f"user {user.username}")
-    return _ended(user.id, session, accounts, event)
+    return _end_session(user.id, session, accounts, event)
 
 
 def routes() -> list[Route]:
@@ -93,14 +93,16 @@ def routes() -> list[Route]:
     ]
 
 
-def _ended(user_id: int, session: str, accounts: AccountStore, event: AuditEvent) -> dict[str, str]:
+def _end_session(
+    user_id: int, session: str, accounts: AccountStore, event: AuditEvent
+) -> dict[str, str]:
     event.note(f"session {session[:32]}")
     if not (session.isascii() and accounts.end_session(user_id, session)):
         raise RequestError(404, "No session found with that ID")
     return {"message": "The session has ended"}
 
 
-def _described(sessions: list[Session], principal: Principal) -> dict[str, Any]:
+def _sessions_json(sessions: list[Session], principal: Principal) -> dict[str, Any]:
     return {
         "sessions": [
             {

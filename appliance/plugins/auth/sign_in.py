@@ -19,7 +19,7 @@ from appliance.plugins.auth.password_checks import (
     WRONG,
     PasswordChecks,
     check_code,
-    checked_user,
+    check_password,
 )
 from appliance.plugins.auth.tokens import principal_of_request, token_of_request
 from appliance.web.audit import AuditEvent
@@ -59,12 +59,12 @@ class SignIn:
         refuse_cross_site(environ)
         credentials = credentials_of(environ)
         if credentials is None:
-            token = _renewed_token(environ, settings, accounts, now)
+            token = _renew_token(environ, settings, accounts, now)
             return answer_with_token(token, environ, ISSUED)
         event.who = credentials[0]
         event.note("sign in")
         with self._checks.attempt(environ, credentials[0], accounts, settings, now) as attempt:
-            user = checked_user(accounts, *credentials, settings["accounts.password_cost"])
+            user = check_password(accounts, *credentials, settings["accounts.password_cost"])
             check_code(accounts, user, lambda: _code(environ, settings, event), now)
             event.principal = Principal(user.username, frozenset(user.roles), account=user.id)
         if attempt.client != UNKNOWN:
@@ -135,7 +135,7 @@ def routes(checks: PasswordChecks) -> list[Route]:
     ]
 
 
-def _renewed_token(
+def _renew_token(
     environ: Mapping[str, Any], settings: Settings, accounts: AccountStore, now: float
 ) -> str:
     if token_of_request(environ) is None:

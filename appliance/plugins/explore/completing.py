@@ -96,6 +96,7 @@ def completion(settings: Settings, query: Query, open_store: OpenStore) -> dict[
             "application", settings, lambda: _applications(open_store, query.now)
         ),
         "interface": _kept_names("interface", settings, lambda: _interfaces(settings)),
+        "vrf": _kept_names("vrf", settings, lambda: _vrfs(settings)),
         "list": lambda: (
             (f"@{name}", path.name) for name, path in settings["search.lists"].items()
         ),
@@ -146,9 +147,21 @@ def _applications(open_store: OpenStore, now: float) -> Iterator[tuple[str, str]
 
 
 def _interfaces(settings: Settings) -> Iterator[tuple[str, str]]:
-    from appliance.query.language.completion import quoted
     from appliance.query.names import LogNames
 
-    for name, exporter, number in LogNames(configured_engine(settings).search).interface_names():
+    return _texts(LogNames(configured_engine(settings).search).interface_names())
+
+
+def _vrfs(settings: Settings) -> Iterator[tuple[str, str]]:
+    from appliance.query.names import LogNames
+
+    return _texts(LogNames(configured_engine(settings).search).vrf_names())
+
+
+def _texts(names: Iterable[tuple[str, str, int]]) -> Iterator[tuple[str, str]]:
+    """Yield names as they stand in a filter, with the exporter and the number."""
+    from appliance.query.language.completion import quoted
+
+    for name, exporter, number in names:
         if '"' not in name:
             yield quoted(name), f"{exporter}, {number}"

@@ -29,6 +29,7 @@ DEFAULT_PAGE = 50
 COLUMNS = (
     *DEFAULT_COLUMNS,
     *("application_id", "tcp_control_bits", "ip_class_of_service", "flow_direction"),
+    *("ingress_vrf_id", "egress_vrf_id"),
 )
 EXAMPLE = {
     "flows": [AnyKeys({"source_address": "192.0.2.1"})],

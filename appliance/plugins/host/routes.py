@@ -98,13 +98,13 @@ class HostRoutes:
 
     def restart(self) -> Answer:
         """Restart the machine; the answer leaves before that."""
-        return self._done("reboot", REBOOTING, NOT_REBOOTING)
+        return self._act("reboot", REBOOTING, NOT_REBOOTING)
 
     def shutdown(self) -> Answer:
         """Switch the machine off; the answer leaves before that."""
-        return self._done("power_off", SHUTTING_DOWN, NOT_SHUTTING_DOWN)
+        return self._act("power_off", SHUTTING_DOWN, NOT_SHUTTING_DOWN)
 
-    def _done(self, act: str, message: str, error: str) -> Answer:
+    def _act(self, act: str, message: str, error: str) -> Answer:
         try:
             self.machine.ask(act)
         except HelperRefused as refusal:

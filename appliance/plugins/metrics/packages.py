@@ -26,19 +26,19 @@ def packages_needed() -> dict[str, Any]:
                 "version": package.version,
                 "licence": licence_of(package),
             }
-            for package in needed_packages(DISTRIBUTION)
+            for package in requirements_of(DISTRIBUTION)
         ]
     }
 
 
-def needed_packages(name: str) -> list[Distribution]:
+def requirements_of(name: str) -> list[Distribution]:
     """Return what a distribution needs, directly or not, by name; what is not installed is not
     needed on this machine.
     """
     packages: dict[str, Distribution] = {}
     waiting = _requirements(name)
     while waiting:
-        package = _installed(waiting.pop())
+        package = _distribution(waiting.pop())
         if package is not None and package.name not in packages:
             packages[package.name] = package
             waiting += _requirements(package.name)
@@ -65,13 +65,13 @@ def licence_of(package: Distribution) -> str | None:
 
 def _requirements(name: str) -> list[str]:
     """Return the names that a distribution requires without any extra."""
-    package = _installed(name)
+    package = _distribution(name)
     lines = (package.requires or []) if package is not None else []
     matches = (_NAME.match(line) for line in lines if "extra ==" not in line)
     return [match.group() for match in matches if match]
 
 
-def _installed(name: str) -> Distribution | None:
+def _distribution(name: str) -> Distribution | None:
     try:
         return distribution(name)
     except PackageNotFoundError:

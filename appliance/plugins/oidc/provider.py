@@ -94,12 +94,12 @@ class Provider:
             What it answers cannot be trusted.
         """
         answer = self._tokens(code, state, redirect_uri)
-        claims = self._checked(str(answer.get("id_token", "")), state.nonce)
+        claims = self._check_claims(str(answer.get("id_token", "")), state.nonce)
         endpoint = self._discovery().get("userinfo_endpoint")
         names = (self._settings["oidc.username_claim"], self._settings["oidc.roles_claim"])
         if endpoint and any(claim_value(claims, name) is None for name in names):
             bearer = {"Authorization": f"Bearer {answer.get('access_token', '')}"}
-            more = self._json(_checked_url(endpoint), headers=bearer)
+            more = self._json(_check_url(endpoint), headers=bearer)
             # Core section 5.3.2: else another user's could be put in its place.
             if more.get("sub") != claims["sub"]:
                 raise ProviderError("userinfo is another user's")
@@ -126,7 +126,7 @@ class Provider:
         body = urlencode(form).encode()
         return self._json(discovery["token_endpoint"], body, headers)
 
-    def _checked(self, token: str, nonce: str) -> Mapping[str, Any]:
+    def _check_claims(self, token: str, nonce: str) -> Mapping[str, Any]:
         """Return the claims of an ID token, Core section 3.1.3.7."""
         import jwt
 
@@ -176,7 +176,7 @@ class Provider:
         if document.get("issuer") != self._issuer:
             raise ProviderAway(f"issuer is {document.get('issuer')!r}, expected {self._issuer}")
         for name in _ENDPOINTS:
-            _checked_url(document.get(name))
+            _check_url(document.get(name))
         return document
 
     def _document(self, url: str, max_age_seconds: float) -> Mapping[str, Any]:
@@ -219,7 +219,7 @@ def claim_value(claims: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _checked_url(url: object) -> str:
+def _check_url(url: object) -> str:
     try:
         if isinstance(url, str) and is_safe_url(url):
             return url

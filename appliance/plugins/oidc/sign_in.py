@@ -20,7 +20,7 @@ from appliance.plugins.oidc.state import (
     SignInState,
     local_path,
     new_state,
-    signed_state,
+    sign_state,
     state_of_cookie,
 )
 from appliance.plugins.oidc.users import user_of_claims
@@ -55,7 +55,7 @@ class OidcSignIn:
             url = self._provider.authorization_url(state, _redirect_uri(environ, settings))
         except ProviderError as error:
             return self._failure(error)
-        value = signed_state(state, secret_or_new(secret_path(settings)), now)
+        value = sign_state(state, secret_or_new(secret_path(settings)), now)
         # Lax: the provider's page leads back, and Strict cookies are not sent then.
         kept = cookie(STATE_COOKIE, value, environ, STATE_SECONDS, PATH, "Lax")
         return Answer(b"", 302, "text/plain", {"Location": url}, (kept,))

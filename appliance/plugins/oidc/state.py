@@ -58,7 +58,7 @@ def local_path(text: str) -> str:
     return text if _LOCAL_PATH.fullmatch(text) else "/"
 
 
-def signed_state(state: SignInState, secret: bytes, now: float) -> str:
+def sign_state(state: SignInState, secret: bytes, now: float) -> str:
     """Return the value of the cookie."""
     import jwt
 

@@ -26,7 +26,7 @@ def user_of_claims(
     RequestError
         403: they give no role, name nobody, or name somebody who is another user here.
     """
-    roles = mapped_roles(claims, settings)
+    roles = roles_from_claims(claims, settings)
     if not roles:
         raise RequestError(403, "The sign-in provider gives you no role here")
     digest = identity_digest(settings["oidc.issuer"], str(claims["sub"]))
@@ -44,7 +44,7 @@ def user_of_claims(
     return changed
 
 
-def mapped_roles(claims: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
+def roles_from_claims(claims: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
     """Return the roles that claims give, in the order of `oidc.roles`."""
     value = claim_value(claims, settings["oidc.roles_claim"])
     groups = {str(item) for item in (value if isinstance(value, list) else [value])}

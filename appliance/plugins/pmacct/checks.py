@@ -10,7 +10,7 @@ from appliance.errors import SettingsError
 from appliance.plugins.pmacct.configuration.active_config import config_file, ignorable_keys
 from appliance.plugins.pmacct.configuration.config import read_config
 from appliance.plugins.pmacct.configuration.effective import EffectiveConfig
-from appliance.plugins.pmacct.configuration.messages import shown_value
+from appliance.plugins.pmacct.configuration.messages import printable_value
 from appliance.plugins.pmacct.configuration.overrides import has_own_flow_database
 from appliance.plugins.pmacct.configuration.primitives import read_primitives
 from appliance.plugins.pmacct.configuration.reading import effective
@@ -39,7 +39,7 @@ def collector_lines(settings: Settings) -> list[EffectiveSetting]:
     return [
         EffectiveSetting(
             f"{key}[{plugin}]" if plugin else key,
-            shown_value(key, line.value),
+            printable_value(key, line.value),
             f"{config.path}:{line.number}",
         )
         for key, plugin, line in config.active_lines()

@@ -17,7 +17,7 @@ from appliance.contracts import ADMINISTRATOR, Answer, Route
 from appliance.errors import ApplianceError, SettingsError, StorageError
 from appliance.plugins.pmacct.configuration.active_config import config_file, config_from_file
 from appliance.plugins.pmacct.configuration.config import CollectorConfig, read_config
-from appliance.plugins.pmacct.configuration.editing import change_config, edited
+from appliance.plugins.pmacct.configuration.editing import change_config, edit_config
 from appliance.plugins.pmacct.configuration.effective import DEFAULT_PORT, EffectiveConfig
 from appliance.plugins.pmacct.configuration.reading import effective
 from appliance.processes.supervision import (
@@ -154,7 +154,7 @@ def change_configuration(body: Body, settings: Settings) -> Mapping[str, str] | 
     def change(there: CollectorConfig | None) -> str:
         base = _listening(settings) if there is None else {}
         config = CollectorConfig(path, ()) if there is None else there
-        return edited(config, {**base, **_database_base(config, settings, wanted), **changes})
+        return edit_config(config, {**base, **_database_base(config, settings, wanted), **changes})
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,11 +172,11 @@ def _parameters(settings: Settings) -> dict[str, Any]:
     if settings["collector.config"] is None and not path.exists():
         listening = _listening(settings)
         address = listening["nfacctd_ip"] or ANY_ADDRESS
-        return _described(address, int(listening["nfacctd_port"] or 0), of_settings)
+        return _config_json(address, int(listening["nfacctd_port"] or 0), of_settings)
     found = effective(read_config(path))
     port = found.number("nfacctd_port", default=DEFAULT_PORT)
     database = _database(found) if found.sql_plugins else of_settings
-    return _described(found.text("nfacctd_ip", default=ANY_ADDRESS), port, database)
+    return _config_json(found.text("nfacctd_ip", default=ANY_ADDRESS), port, database)
 
 
 def _listening(settings: Settings) -> Mapping[str, str | None]:
@@ -246,7 +246,7 @@ def _refuse_foreign_address(settings: Settings) -> None:
             raise SupervisionError(f"{address} is not an address of this machine") from None
 
 
-def _described(address: str, port: int, database: Mapping[str, str | None]) -> dict[str, Any]:
+def _config_json(address: str, port: int, database: Mapping[str, str | None]) -> dict[str, Any]:
     return {
         "collectorIP": address,
         "collectorPort": port,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-from appliance.collector.newcomers import named_exporters
+from appliance.collector.newcomers import exporters_in_settings
 from appliance.contracts import (
     ColumnSums,
     ExporterRecord,
@@ -72,7 +72,7 @@ class SqlStore:
         self.appliance = appliance_database(settings["database"], folder)
         self._clock = clock
         self._checked = False
-        self._exporters = Exporters(self.appliance, self.flows, named_exporters(settings))
+        self._exporters = Exporters(self.appliance, self.flows, exporters_in_settings(settings))
         self.classifier = Classifier(read_services(), LocalNetworks.of(settings["local_networks"]))
         self.loader = RollupLoader(
             self.flows, self._exporters, self.log, self.classifier, self.limits

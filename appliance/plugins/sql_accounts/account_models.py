@@ -202,14 +202,14 @@ class Models:
 def models_of(connection: Any) -> Models:
     """Return the models bound to a peewee database."""
     return Models(
-        *(_bound(model, connection) for model in (Account, Role, AccountRole)),
-        *(_bound(model, connection) for model in (Token, Attempts, SignInClient, Audit)),
-        *(_bound(model, connection) for model in (Totp, RecoveryCode, Session)),
-        *(_bound(model, connection) for model in (Identity, PasswordDue)),
+        *(_bind(model, connection) for model in (Account, Role, AccountRole)),
+        *(_bind(model, connection) for model in (Token, Attempts, SignInClient, Audit)),
+        *(_bind(model, connection) for model in (Totp, RecoveryCode, Session)),
+        *(_bind(model, connection) for model in (Identity, PasswordDue)),
     )
 
 
-def _bound(model: Any, connection: Any) -> Any:
+def _bind(model: Any, connection: Any) -> Any:
     options = {"database": connection, "table_name": model._meta.table_name}
     if isinstance(model._meta.primary_key, peewee.CompositeKey):
         options["primary_key"] = model._meta.primary_key

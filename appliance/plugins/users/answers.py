@@ -12,7 +12,7 @@ PATH = "/api/v1/admin/user"
 NO_USER = str(Problem(Why.NO_USER))
 
 
-def found_user(accounts: AccountStore, text: str) -> User | None:
+def find_user(accounts: AccountStore, text: str) -> User | None:
     """Return the user whose identifier a path names, None when there is none."""
     user_id = row_id(text)
     return None if user_id is None else accounts.user(user_id)
@@ -33,7 +33,7 @@ def errors(problems: Sequence[str], status: int = 400) -> Answer:
     return Answer({"error": problems[0] if len(problems) == 1 else list(problems)}, status)
 
 
-def refused(error: AccountError, unknown_role_status: int = 404) -> int:
+def status_of_refusal(error: AccountError, unknown_role_status: int = 404) -> int:
     """Return the HTTP status of what the accounts refused."""
     whys = [problem.why for problem in error.problems]
     if Why.NO_USER in whys:

@@ -19,7 +19,7 @@ def audit_trail(accounts: AccountStore, query: Query) -> dict[str, Any]:
     found = accounts.audit(limit + 1, query.number("before"))
     shown = found[:limit]
     return {
-        "audit": [_described(entry) for entry in shown],
+        "audit": [_entry_json(entry) for entry in shown],
         "next": shown[-1].id if len(found) > limit else None,
     }
 
@@ -35,7 +35,7 @@ def routes() -> list[Route]:
     return [Route("GET", "/api/v1/admin/audit", audit_trail, role=ADMINISTRATOR, schema=schema)]
 
 
-def _described(entry: AuditEntry) -> dict[str, Any]:
+def _entry_json(entry: AuditEntry) -> dict[str, Any]:
     moment = datetime.fromtimestamp(entry.happened, UTC)
     return {
         "auditId": entry.id,

@@ -13,7 +13,7 @@ from appliance.accounts.rules import RULES, problems_of
 from appliance.app import App
 from appliance.cli.options import conf_path_option, pass_app
 from appliance.contracts import User, UserChange
-from appliance.plugins.users.users import stored_values
+from appliance.plugins.users.users import values_to_store
 
 _password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input, one line."
@@ -40,7 +40,7 @@ def add(
     given = {name: value for name, value in names.items() if value}
     _refuse(problems_of({"username": username, **given}))
     values = {"username": username, **given, "password": _password(password_stdin)}
-    change = UserChange(stored_values(values, app.settings), roles)
+    change = UserChange(values_to_store(values, app.settings), roles)
     with accounts_of(app) as accounts, act_recorded(accounts, "user add") as note:
         note(f"{username}, roles {', '.join(roles) or 'none'}")
         number = accounts.create_user(change, time.time())
@@ -65,8 +65,8 @@ def list_(app: App) -> None:
 def passwd(app: App, username: str, password_stdin: bool) -> None:
     """Change a password; every token of the user ends at once."""
     with accounts_of(app) as accounts:
-        user = _named(accounts, username)
-        change = UserChange(stored_values({"password": _password(password_stdin)}, app.settings))
+        user = _find_user(accounts, username)
+        change = UserChange(values_to_store({"password": _password(password_stdin)}, app.settings))
         with act_recorded(accounts, "user passwd") as note:
             note(username)
             accounts.change_user(user.id, change, time.time())
@@ -79,7 +79,7 @@ def passwd(app: App, username: str, password_stdin: bool) -> None:
 def disable_totp(app: App, username: str) -> None:
     """Turn the second factor of a user off, whose device is lost."""
     with accounts_of(app) as accounts:
-        user = _named(accounts, username)
+        user = _find_user(accounts, username)
         with act_recorded(accounts, "user disable-totp") as note:
             note(username)
             if not accounts.disable_totp(user.id):
@@ -95,12 +95,12 @@ def disable_totp(app: App, username: str) -> None:
 def role(app: App, username: str, added: tuple[str, ...], deleted: tuple[str, ...]) -> None:
     """Give roles to a user, or take them away; prints those that the user has then."""
     with accounts_of(app) as accounts:
-        user = _named(accounts, username)
+        user = _find_user(accounts, username)
         if added or deleted:
             with act_recorded(accounts, "user role") as note:
                 note(", ".join([username, *(f"+{r}" for r in added), *(f"-{r}" for r in deleted)]))
                 accounts.change_user(user.id, UserChange({}, added, deleted), time.time())
-        click.echo(", ".join(_named(accounts, username).roles) or "no role")
+        click.echo(", ".join(_find_user(accounts, username).roles) or "no role")
 
 
 @user_group.command("delete", params=[conf_path_option(hidden=True)])
@@ -110,7 +110,7 @@ def role(app: App, username: str, added: tuple[str, ...], deleted: tuple[str, ..
 def delete(app: App, username: str, yes: bool) -> None:
     """Delete a user with roles and tokens."""
     with accounts_of(app) as accounts:
-        user = _named(accounts, username)
+        user = _find_user(accounts, username)
         if not yes:
             click.confirm(f"Delete {username}?", abort=True)
         with act_recorded(accounts, "user delete") as note:
@@ -119,7 +119,7 @@ def delete(app: App, username: str, yes: bool) -> None:
     click.echo(f"{username} is deleted")
 
 
-def _named(accounts: AccountStore, username: str) -> User:
+def _find_user(accounts: AccountStore, username: str) -> User:
     user = accounts.user_named(username)
     if user is None:
         raise ApplianceError(f"no user is named {username}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from appliance import ADMINISTRATOR, AccountStore, Answer, Route
 from appliance.contracts import AccountError, UserChange, Why
-from appliance.plugins.users.answers import PATH, found_user, no_user, refused
+from appliance.plugins.users.answers import PATH, find_user, no_user, status_of_refusal
 from appliance.web.audit import AuditEvent
 from appliance.web.openapi import AnswerExample, Whole, operation
 
@@ -15,7 +15,7 @@ TAG = "User Roles"
 
 def roles_of_user(user_id: str, accounts: AccountStore) -> Answer | dict[str, Any]:
     """Return the roles of a user, by name."""
-    user = found_user(accounts, user_id)
+    user = find_user(accounts, user_id)
     if user is None:
         return no_user()
     return {"userId": user.id, "username": user.username, "roles": sorted(user.roles)}
@@ -25,14 +25,14 @@ def add_role(
     user_id: str, role: str, accounts: AccountStore, event: AuditEvent, now: float
 ) -> Answer:
     """Give a user a role."""
-    return _changed(accounts, user_id, UserChange({}, add_roles=(role,)), event, now)
+    return _change_roles(accounts, user_id, UserChange({}, add_roles=(role,)), event, now)
 
 
 def delete_role(
     user_id: str, role: str, accounts: AccountStore, event: AuditEvent, now: float
 ) -> Answer:
     """Take a role from a user."""
-    return _changed(accounts, user_id, UserChange({}, delete_roles=(role,)), event, now)
+    return _change_roles(accounts, user_id, UserChange({}, delete_roles=(role,)), event, now)
 
 
 def routes() -> list[Route]:
@@ -61,10 +61,10 @@ def routes() -> list[Route]:
     return found
 
 
-def _changed(
+def _change_roles(
     accounts: AccountStore, user_id: str, change: UserChange, event: AuditEvent, now: float
 ) -> Answer:
-    user = found_user(accounts, user_id)
+    user = find_user(accounts, user_id)
     if user is None:
         return no_user()
     event.note(f"user {user.username}")
@@ -72,7 +72,7 @@ def _changed(
         accounts.change_user(user.id, change, now)
     except AccountError as error:
         whys = {problem.why for problem in error.problems}
-        status = 404 if whys == {Why.HAS_NOT_ROLE} else refused(error)
+        status = 404 if whys == {Why.HAS_NOT_ROLE} else status_of_refusal(error)
         return Answer({"message": str(error)}, status)
     if change.add_roles:
         done = f"Role - {change.add_roles[0]} added to User - {user.username}"

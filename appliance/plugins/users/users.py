@@ -14,9 +14,9 @@ from appliance.plugins.users.answers import (
     PATH,
     error_body,
     errors,
-    found_user,
+    find_user,
     no_user,
-    refused,
+    status_of_refusal,
 )
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
@@ -47,7 +47,7 @@ def all_users(accounts: AccountStore, settings: Settings) -> dict[str, Any]:
 
 def one_user(user_id: str, accounts: AccountStore) -> Answer | dict[str, Any]:
     """Return one user with the roles that there are beside the user's own."""
-    user = found_user(accounts, user_id)
+    user = find_user(accounts, user_id)
     if user is None:
         return no_user()
     return {
@@ -68,11 +68,11 @@ def add_user(body: Body, accounts: AccountStore, settings: Settings, now: float)
     given = {name: value for name, value in values.items() if value}
     if problems := [*missing, *problems_of(given)]:
         return errors(problems)
-    change = UserChange(stored_values(given, settings))
+    change = UserChange(values_to_store(given, settings))
     try:
         accounts.create_user(change, now)
     except AccountError as error:
-        return errors(_texts(error), refused(error))
+        return errors(_texts(error), status_of_refusal(error))
     return Answer({"message": "User created!"}, 201)
 
 
@@ -86,7 +86,7 @@ def modify_user(
 ) -> Answer:
     """Change values and roles of a user, all of them or nothing."""
     given = body.values((*RULES, *ROLE_FIELDS), OPTIONAL)
-    user = found_user(accounts, user_id)
+    user = find_user(accounts, user_id)
     if user is None:
         return errors([NO_USER], 404)
     event.note(f"user {user.username}")
@@ -97,28 +97,28 @@ def modify_user(
     if problems:
         return errors(problems)
     added, deleted = (tuple(given.get(name, ())) for name in ROLE_FIELDS)
-    change = UserChange(stored_values(values, settings), added, deleted)
+    change = UserChange(values_to_store(values, settings), added, deleted)
     try:
         accounts.change_user(user.id, change, now)
     except AccountError as error:
-        return errors(_texts(error), refused(error, 400))
+        return errors(_texts(error), status_of_refusal(error, 400))
     return Answer({"message": "User updated!"})
 
 
 def delete_user(user_id: str, accounts: AccountStore, event: AuditEvent) -> Answer:
     """Delete a user with everything that belongs to it."""
-    user = found_user(accounts, user_id)
+    user = find_user(accounts, user_id)
     if user is None:
         return no_user()
     event.note(f"user {user.username}")
     try:
         accounts.delete_user(user.id)
     except AccountError as error:
-        return Answer({"message": str(error)}, refused(error))
+        return Answer({"message": str(error)}, status_of_refusal(error))
     return Answer({"message": "Successfully deleted!"})
 
 
-def stored_values(values: Mapping[str, str], settings: Settings) -> dict[str, str | None]:
+def values_to_store(values: Mapping[str, str], settings: Settings) -> dict[str, str | None]:
     """Return checked values as they are kept: the password hashed, empty texts as None."""
     kept: dict[str, str | None] = {
         name: value or None if name in OPTIONAL else value for name, value in values.items()

@@ -32,6 +32,7 @@ FIELD_NOTES: Mapping[str, str] = {
     "in if": "interface in",
     "out if": "interface out",
     "if": "interface, in or out",
+    "vrf": "VRF, in or out",
     "as": "AS on either side",
     "src as": "source AS",
     "dst as": "destination AS",
@@ -69,8 +70,8 @@ _WORD = re.compile(r'[^\s()\[\],=<>!~&|"#]*\Z')
 _QUOTED_OR_COMMENT = re.compile(r'"[^"\n]*"|(#[^\n]*\Z)|#[^\n]*|("[^"\n]*\Z)')
 
 Values = Mapping[str, Callable[[], Iterable[tuple[str, str]]]]
-"""By what they are (`application`, `exporter`, `interface`, `list`): returns texts that stand in
-filters, and a note on each."""
+"""By what they are (`application`, `exporter`, `interface`, `vrf`, `list`): returns texts that
+stand in filters, and a note on each."""
 
 
 class Suggestion(NamedTuple):
@@ -208,6 +209,8 @@ def _values(field: Field, values: Values) -> Iterator[Suggestion]:
         "exporter_address": "exporter",
         "ingress_interface": "interface",
         "egress_interface": "interface",
+        "ingress_vrf_id": "vrf",
+        "egress_vrf_id": "vrf",
     }
     fixed: Mapping[str, str] = {
         "tcp_control_bits": {name: _FLAG_NOTES[name] for name in FLAGS if name in _FLAG_NOTES},

@@ -38,12 +38,12 @@ parentheses: "src ip 10.0.0.1 and dst port in [80,443]", "not proto udp", "bytes
 "duration > 60s". FIELD=VALUE works too (host=10.0.0.0/8, port=80,443), with = != < <= > >=, and ~
 for a part of a text. Put texts with blanks into double quotes.
 
-Fields: host, ip, net, port, as, if, mac, mask (either side; with src, dst, in or out before it one
-side), exporter (address or name), next ip, proto, bytes, packets, flows, duration, bps, pps, bpp,
-flags, tos, dscp, icmp-type, ip version, version, vlan, app (number or engine:selector), direction
-(ingress, egress), kind (flow, event), or any column of the flow log by its name. "ip in @bad" looks
-into a list of addresses that the settings name (search.lists). With a database of countries (names)
-also country, as "src country DE".
+Fields: host, ip, net, port, as, if, vrf, mac, mask (either side; with src, dst, in or out before it
+one side), exporter (address or name), next ip, proto, bytes, packets, flows, duration, bps, pps,
+bpp, flags, tos, dscp, icmp-type, ip version, version, vlan, app (number or engine:selector),
+direction (ingress, egress), kind (flow, event), or any column of the flow log by its name. "ip in
+@bad" looks into a list of addresses that the settings name (search.lists). With a
+database of countries (names) also country, as "src country DE".
 """
 
 _ADDRESSES = ("source_address", "destination_address")
@@ -78,6 +78,7 @@ _PAIRS: Mapping[str, Field] = {
     "as": Field(EITHER_SIDE["as"], _AS),
     "if": Field(_INTERFACES, "an interface"),
     "interface": Field(_INTERFACES, "an interface"),
+    "vrf": Field(("ingress_vrf_id", "egress_vrf_id"), "a VRF"),
     "mask": Field(("source_prefix_length", "destination_prefix_length"), "a prefix length"),
     "mac": Field(("source_mac_address", "destination_mac_address"), "a MAC address"),
 }
@@ -119,7 +120,7 @@ def find_field(direction: str, name: str) -> Field | None:
     if field := _FIELDS.get(f"{short} {name}".strip()):
         return field
     if short in _SIDE and (pair := _PAIRS.get(name)):
-        if (short in ("in", "out")) != (pair.columns == _INTERFACES):
+        if (short in ("in", "out")) != pair.columns[0].startswith("ingress_"):
             return None
         return Field((pair.columns[_SIDE[short]],), pair.noun)
     if short in ("", "src", "dst") and (both := column_pairs().get(name)):

@@ -12,6 +12,9 @@ class FilterNames(Protocol):
     def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
         """Return the interfaces of a name: address of the exporter and ifIndex."""
 
+    def vrfs(self, name: str) -> Sequence[tuple[str, int]]:
+        """Return the VRFs of a name: address of the exporter and VRF ID."""
+
     def applications(self, name: str) -> Sequence[int]:
         """Return the application IDs (engine in the top octet, RFC 6759) of a name."""
 
@@ -31,6 +34,10 @@ class NoNames:
     """Knows no names: only numbers and addresses are understood."""
 
     def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
+        """Return nothing."""
+        return ()
+
+    def vrfs(self, name: str) -> Sequence[tuple[str, int]]:
         """Return nothing."""
         return ()
 

@@ -26,6 +26,9 @@ from appliance.query.language.tree import (
     Range,
 )
 
+_OF_EXPORTER = ("ingress_interface", "egress_interface", "ingress_vrf_id", "egress_vrf_id")
+"""Columns of numbers that each exporter names."""
+
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)(k|m|g|t|ki|mi|gi)?", re.IGNORECASE | re.ASCII)
 _FACTORS = {
     "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30,
@@ -151,7 +154,7 @@ def _bits_of(letters: str) -> int:
 def _named(field: Field, sign: str, texts: Sequence[str], names: FilterNames) -> Filter | None:
     """Return the comparison with names from the data, None where all texts are numbers."""
     column = field.columns[0]
-    if column not in ("application_id", "ingress_interface", "egress_interface"):
+    if column not in ("application_id", *_OF_EXPORTER):
         return None
     choices: list[Filter] = []
     for place, text in enumerate(texts):
@@ -172,7 +175,8 @@ def _members(field: Field, text: str, names: FilterNames) -> list[Filter]:
     if field.columns == ("application_id",):
         return [InRanges(field.columns, ((key, key),)) for key in names.applications(text)]
     filters: list[Filter] = []
-    for exporter, index in names.interfaces(text):
+    numbers = names.vrfs if field.columns[0].endswith("_vrf_id") else names.interfaces
+    for exporter, index in numbers(text):
         if network := address_range(exporter):
             at = InNetworks(("exporter_address",), (network,))
             filters.append(And((at, InRanges(field.columns, ((index, index),)))))

@@ -24,10 +24,10 @@ from appliance.plugins.pmacct.configuration.reading import read_effective
 from appliance.plugins.pmacct.tables import new_tables
 from appliance.plugins.pmacct.tables.loader import PmacctLoader
 from appliance.settings import SettingsFile
-from appliance.traffic.captures import read_capture
 from tests.decoding.building import write_pcap
 from tests.plugins.pmacct.test_network_primitives import datagrams
 from tests.plugins.pmacct.world import PRIMITIVES, START, PmacctWorld
+from tests.traffic.building import read_capture
 
 CAPTURES = Path(__file__).parents[2] / "data" / "captures"
 CASES = ("v9_cisco-1941_release151", "v9_pynetflow_softflowd-stream", "made")

@@ -22,6 +22,9 @@ export const DIMENSIONS = [
   ["interface", "Interface"],
   ["ingress_interface", "Interface in"],
   ["egress_interface", "Interface out"],
+  ["vrf", "VRF, either side"],
+  ["ingress_vrf", "VRF in"],
+  ["egress_vrf", "VRF out"],
   ["as", "AS, either side"],
   ["source_as", "Source AS"],
   ["destination_as", "Destination AS"],
@@ -70,7 +73,9 @@ export function cells(keys) {
     const isAbsent = value === null || value === undefined
     if (name === "application_id" && take("application_id", "application_name")) {
       const title = keys.application_name
-      add("application", title || (isAbsent ? "not told" : `id ${value}`), title ? `app ${quote(title)}` : null)
+      // Several names, of sessions that differ, are none that a filter knows.
+      const isOne = title && !title.includes(" / ")
+      add("application", title || (isAbsent ? "not told" : `id ${value}`), isOne ? `app ${quote(title)}` : null)
     } else if (name === "exporter_address" && sides.length) {
       rest.delete(name)
       sides.forEach(([side, word], index) => {
@@ -113,6 +118,9 @@ function cell(name, value, isAbsent) {
     case "bgp_destination_as_number": return isAbsent ? absent("as") : ["as", `AS${value}`, `dst as ${value}`]
     case "ip_next_hop_address": return simple("address", "next ip")
     case "flow_direction": return isAbsent ? absent("direction") : ["direction", DIRECTIONS[value] ?? String(value), `direction=${value}`]
+    case "vrf_id": return simple("vrf", "vrf")
+    case "ingress_vrf_id": return simple("vrf", "in vrf")
+    case "egress_vrf_id": return simple("vrf", "out vrf")
     case "vlan_id": return simple("vlan", "vlan")
     case "dscp": return simple("dscp", "dscp")
     case "ip_class_of_service": return simple("tos", "tos")

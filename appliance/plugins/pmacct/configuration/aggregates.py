@@ -304,19 +304,19 @@ def aggregate_problem(names: Sequence[str], version: int, table_type: str, own: 
     return None
 
 
-def unfilled(names: Sequence[str]) -> list[str]:
+def primitives_without_source(names: Sequence[str]) -> list[str]:
     """Return the primitives of an aggregate that NetFlow does not fill."""
     empty = {name for name, _, _ in NO_SOURCE} | {"class"}
     return [name for name in names if name in empty]
 
 
-def needed_elements(names: Sequence[str]) -> list[tuple[int, int]]:
+def source_elements(names: Sequence[str]) -> list[tuple[int, int]]:
     """Return the elements whose octets built-in primitives are made of, (enterprise, id)."""
     built_in = (BUILT_IN[name] for name in names if name in BUILT_IN)
     return [(0, element) for primitive in built_in for element in primitive.elements]
 
 
-def needed_headers(names: Sequence[str]) -> tuple[str, ...]:
+def source_headers(names: Sequence[str]) -> tuple[str, ...]:
     """Return the columns of message headers that built-in primitives are made of."""
     sources = (BUILT_IN[name].source for name in names if name in BUILT_IN)
     return tuple(source for source in sources if source in HEADER_COLUMNS)

@@ -77,28 +77,6 @@ class CollectorConfig:
             plugins.setdefault(name, PluginName(kind, name))
         return tuple(plugins.values())
 
-    @property
-    def aggregate_primitives(self) -> Path | None:
-        """The file of custom primitives; a relative path starts at this file's folder."""
-        written = self._global("aggregate_primitives")
-        return self.path.parent / written if written else None
-
-    @property
-    def nfacctd_ip(self) -> str | None:
-        """The address to listen on."""
-        return self._global("nfacctd_ip")
-
-    @property
-    def nfacctd_port(self) -> int | None:
-        """The port to listen on; None when it is not set, or not usable as nfacctd would say."""
-        written = self._global("nfacctd_port") or ""
-        usable = written.isdecimal() and 1 <= int(written) <= 65535
-        return int(written) if usable else None
-
-    def _global(self, key: str) -> str | None:
-        """Return the value of a key that only exists for all plugins: nfacctd ignores the name."""
-        return next((line.value for line in reversed(self.lines) if line.key == key), None)
-
 
 def read_config(path: Path) -> CollectorConfig:
     """Read a collector configuration.
@@ -109,7 +87,9 @@ def read_config(path: Path) -> CollectorConfig:
         The file cannot be read, a line has no colon, or its brackets do not match; names the line.
     """
     lines = read_lines(path)
-    return CollectorConfig(path, tuple(_parsed(path, n, text) for n, text in enumerate(lines, 1)))
+    return CollectorConfig(
+        path, tuple(_parse_line(path, n, text) for n, text in enumerate(lines, 1))
+    )
 
 
 def read_lines(path: Path) -> Sequence[str]:
@@ -140,7 +120,7 @@ def at_line(path: Path, number: int) -> Path:
     return Path(f"{path}:{number}")
 
 
-def _parsed(path: Path, number: int, text: str) -> ConfigLine:
+def _parse_line(path: Path, number: int, text: str) -> ConfigLine:
     if is_comment(text):
         return ConfigLine(number, text)
     left, colon, value = text.partition(":")

@@ -14,7 +14,7 @@ from appliance.plugins.pmacct.configuration.aggregates import (
     BUILT_IN,
     VARIABLE_LENGTH,
     aggregate_problem,
-    unfilled,
+    primitives_without_source,
 )
 from appliance.plugins.pmacct.configuration.config import PluginName
 from appliance.plugins.pmacct.configuration.effective import EffectiveConfig
@@ -60,7 +60,7 @@ def _check_plugin(config: EffectiveConfig, plugin: PluginName) -> None:
         config.refuse(key, text)
     _check_preprocess(config, plugin)
     _check_history(config, plugin)
-    for name in unfilled(names):
+    for name in primitives_without_source(names):
         config.warn(f"plugin {plugin.name}: {name} is not in NetFlow, its column stays empty")
     _check_rules(config, plugin)
     try:

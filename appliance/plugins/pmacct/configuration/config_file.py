@@ -27,7 +27,7 @@ class CollectorConfigFile:
     def active(self) -> list[Overrides]:
         """Return what the configuration decides that the collector was started with."""
         config = active_config(self._settings)
-        overrides = self._decided(config)
+        overrides = self._overrides(config)
         # A file of primitives that is gone keeps the next start from working, nothing else.
         with suppress(SettingsError):
             overrides += raw_element_overrides(self._settings, config)
@@ -36,7 +36,7 @@ class CollectorConfigFile:
     def upcoming(self) -> list[Overrides]:
         """Return what the configuration decides as its file is now."""
         config = config_from_file(self._settings)
-        return [*self._decided(config), *raw_element_overrides(self._settings, config)]
+        return [*self._overrides(config), *raw_element_overrides(self._settings, config)]
 
     def activate(self) -> None:
         """Copy the file: the copy is what counts until the next start."""
@@ -54,5 +54,5 @@ class CollectorConfigFile:
         """Return what there is to say of the file as it is now."""
         return [f.text for f in collector_findings(self._settings) if f.status == HINT]
 
-    def _decided(self, config: EffectiveConfig | None) -> list[Overrides]:
+    def _overrides(self, config: EffectiveConfig | None) -> list[Overrides]:
         return [overrides_beside(self._settings, config)] if config is not None else []

@@ -21,7 +21,7 @@ Changes = Mapping[str, str | None]
 """New values by key; None takes the key out."""
 
 
-def edited(config: CollectorConfig, changes: Changes) -> str:
+def edit_config(config: CollectorConfig, changes: Changes) -> str:
     """Return the text of a configuration with changes.
 
     Raises
@@ -32,7 +32,7 @@ def edited(config: CollectorConfig, changes: Changes) -> str:
     for key, value in changes.items():
         if value is not None and (value != value.strip() or len(value.splitlines()) > 1):
             raise SettingsError("expected one line without blanks around it", key=key)
-    lines = [_changed(line, changes) for line in config.lines]
+    lines = [_edit_line(line, changes) for line in config.lines]
     text = "".join(lines)
     there = {line.key for line in config.lines if not line.plugin}
     added = [(key, value) for key, value in changes.items() if key not in there and value]
@@ -79,7 +79,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _changed(line: ConfigLine, changes: Changes) -> str:
+def _edit_line(line: ConfigLine, changes: Changes) -> str:
     if line.key not in changes or not line.key:
         return line.text
     value = changes[line.key]

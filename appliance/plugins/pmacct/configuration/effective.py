@@ -16,8 +16,8 @@ from appliance.plugins.pmacct.configuration.aggregates import (
     INITIATOR_PACKETS,
     RESPONDER_OCTETS,
     aggregate_names,
-    needed_elements,
-    needed_headers,
+    source_elements,
+    source_headers,
 )
 from appliance.plugins.pmacct.configuration.config import CollectorConfig, ConfigLine, PluginName
 from appliance.plugins.pmacct.configuration.keys import (
@@ -119,7 +119,7 @@ class EffectiveConfig:
         """
         elements: list[tuple[int, int]] = []
         for plugin in self.filled_plugins:
-            elements += needed_elements(self.aggregate(plugin.name))
+            elements += source_elements(self.aggregate(plugin.name))
             columns = map(element_of, sorted(self.tag_rules(plugin.name).columns))
             elements += [element for element in columns if element is not None]
             if self.flag("tmp_asa_bi_flow", plugin.name):
@@ -130,7 +130,7 @@ class EffectiveConfig:
     def header_columns(self) -> tuple[str, ...]:
         """Return the columns of message headers that tables and output are made of."""
         plugins = (self.aggregate(plugin.name) for plugin in self.filled_plugins)
-        return tuple(dict.fromkeys(name for names in plugins for name in needed_headers(names)))
+        return tuple(dict.fromkeys(name for names in plugins for name in source_headers(names)))
 
     def aggregate(self, plugin: str) -> tuple[str, ...]:
         """Return the primitives that a plugin aggregates by; nfacctd's default is the source."""

@@ -34,6 +34,6 @@ def is_secret(key: str) -> bool:
     return key.endswith(SECRETS)
 
 
-def shown_value(key: str, value: str) -> str:
+def printable_value(key: str, value: str) -> str:
     """Return a value as it may be printed."""
     return "***" if is_secret(key) and value else value

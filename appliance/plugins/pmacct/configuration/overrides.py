@@ -41,7 +41,7 @@ def overrides(config: EffectiveConfig) -> Mapping[str, Any]:
         found["collector.receive_buffer"] = config.text("nfacctd_pipe_size")
     allow = config.file("nfacctd_allow_file")
     if allow is not None:
-        found["collector.allowed_exporters"] = _allowed(allow)
+        found["collector.allowed_exporters"] = _allow_list(allow)
     primitives = config.file("aggregate_primitives")
     if primitives is not None:
         found["collector.primitives_file"] = str(primitives)
@@ -185,7 +185,7 @@ def _listen_with_others(listen: object, settings: Settings) -> list[str]:
     return [first, *map(str, others)]
 
 
-def _allowed(path: Path) -> list[str]:
+def _allow_list(path: Path) -> list[str]:
     try:
         lines = read_lines(path)
     except SettingsError as error:

@@ -75,7 +75,7 @@ class Preprocess:
         valid: NDArray[np.bool_] = (np.all if self.every else np.any)(passed, axis=0)
         return valid
 
-    def adjusted(self, octets: Sums, packets: Sums) -> tuple[Sums, Sums]:
+    def adjust(self, octets: Sums, packets: Sums) -> tuple[Sums, Sums]:
         """Return the sums of what is written; nfacctd keeps the octets of a packet in 16 bits."""
         if self.renormalize:
             ratio = octets // np.maximum(packets, 1) % _LARGEST_RATIO

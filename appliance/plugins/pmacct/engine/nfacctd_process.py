@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from appliance.errors import ApplianceError, SettingsError, StartupError
-from appliance.plugins.pmacct.configuration.editing import edited
+from appliance.plugins.pmacct.configuration.editing import edit_config
 from appliance.plugins.pmacct.configuration.effective import DEFAULT_PORT, EffectiveConfig
 from appliance.plugins.pmacct.engine import endless_loop
 from appliance.plugins.pmacct.engine.endless_loop import EndlessLoopWatch
@@ -121,7 +121,7 @@ class NfacctdProcess:
         _kill(left)
 
     def _write_configuration(self) -> None:
-        text = edited(self._config.config, {"daemonize": "false"})
+        text = edit_config(self._config.config, {"daemonize": "false"})
         self._file.unlink(missing_ok=True)
         descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:

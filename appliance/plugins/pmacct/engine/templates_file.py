@@ -18,7 +18,7 @@ from typing import Any
 
 from appliance.atomic_files import atomic_write
 from appliance.contracts import SavedTemplate
-from appliance.decoding.templates.saved import saved_template, whole_number
+from appliance.decoding.templates.saved import template_from_saved, whole_number
 from appliance.decoding.templates.template import (
     V9_SCOPE,
     VARIABLE_LENGTH,
@@ -121,7 +121,7 @@ def _line(saved: SavedTemplate) -> dict[str, Any] | None:
     line: dict[str, Any] = {
         "agent": saved.address,
         "source_id": saved.domain,
-        "template_id": _swapped(template.template_id),
+        "template_id": _swap_octets(template.template_id),
         "template_type": 1 if template.options else 0,
         "num": len(template.fields),
         "len": 0 if template.is_variable else template.minimum_length,
@@ -131,11 +131,11 @@ def _line(saved: SavedTemplate) -> dict[str, Any] | None:
         fields = [list(field) for field in template.fields]
         own |= {"scope_count": template.scope_count, "fields": fields}
         return line | {"tpl": _option_fields(template.fields)} | own
-    listed = _listed(template.fields)
+    listed = _field_tables(template.fields)
     return line | {"vlen": int(template.is_variable), "list": listed} | own if listed else None
 
 
-def _listed(fields: Sequence[FieldSpecifier]) -> list[dict[str, Any]] | None:
+def _field_tables(fields: Sequence[FieldSpecifier]) -> list[dict[str, Any]] | None:
     """Return the fields of a data template in nfacctd's two tables, None when they have no room."""
     found: list[dict[str, Any]] = []
     buckets: Counter[int] = Counter()
@@ -178,13 +178,13 @@ def _offsets(fields: Sequence[FieldSpecifier]) -> list[int]:
 def _read_line(line: Any) -> list[SavedTemplate]:
     address = str(ipaddress.ip_address(line["agent"]))
     domain = whole_number(line["source_id"], 1 << 32)
-    template_id = _swapped(whole_number(line["template_id"], 1 << 16))
+    template_id = _swap_octets(whole_number(line["template_id"], 1 << 16))
     is_options = whole_number(line["template_type"], 2) == 1
     if is_options and "fields" not in line:
         return []
     fields = line["fields"] if is_options else map(_field, line["list"])
     scope_count = line["scope_count"] if is_options else 0
-    template = saved_template(template_id, fields, scope_count, options=is_options)
+    template = template_from_saved(template_id, fields, scope_count, options=is_options)
     if "version" not in line and _repeats(template.fields):
         return []
     return [SavedTemplate(address, domain, v, template) for v in _versions(line, template.fields)]
@@ -214,6 +214,6 @@ def _versions(line: dict[str, Any], fields: Sequence[FieldSpecifier]) -> tuple[i
     return (V9,) if any(field.element >= 1 << 15 for field in fields) else (V9, IPFIX)
 
 
-def _swapped(template_id: int) -> int:
+def _swap_octets(template_id: int) -> int:
     """Exchange the two octets of a number, as nfacctd leaves them in network byte order."""
     return template_id >> 8 | (template_id & 0xFF) << 8

@@ -57,10 +57,10 @@ def feed_of_config(config: EffectiveConfig | None, zone: str = "") -> TableFeed:
         raise SettingsError(
             "the engine nfacctd needs a collector configuration", key="collector.config"
         )
-    return _configured(config, _zone(zone))
+    return _feed(config, _zone(zone))
 
 
-def _configured(config: EffectiveConfig, zone: datetime.tzinfo | None) -> TableFeed:
+def _feed(config: EffectiveConfig, zone: datetime.tzinfo | None) -> TableFeed:
     plans = [plan for plan in table_plans(config)[0] if plan.database is not None]
     timed = next((plan for plan in plans if plan.history is not None), None)
     if timed is None:

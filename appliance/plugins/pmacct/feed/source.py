@@ -58,7 +58,7 @@ class SourceTable:
         SettingsError
             There is no such table.
         """
-        with self._guarded():
+        with self._translate_errors():
             if self.is_mysql:
                 query = (
                     "SELECT column_name FROM information_schema.columns WHERE table_schema ="
@@ -66,7 +66,9 @@ class SourceTable:
                 )
                 found = [str(name) for (name,) in self._all(query, (self.table,))]
             else:
-                found = [str(row[1]) for row in self._all(f"PRAGMA table_info({self._quoted()})")]
+                found = [
+                    str(row[1]) for row in self._all(f"PRAGMA table_info({self._table_sql()})")
+                ]
         if not found:
             raise SettingsError(f"table {self.name} does not exist")
         return found
@@ -79,7 +81,7 @@ class SourceTable:
             "SELECT engine FROM information_schema.tables WHERE table_schema = DATABASE()"
             " AND table_name = %s"
         )
-        with self._guarded():
+        with self._translate_errors():
             found = self._all(query, (self.table,))
         return str(found[0][0]).lower() if found and found[0][0] else "a view"
 
@@ -88,13 +90,13 @@ class SourceTable:
         if not self.is_mysql:
             return None
         query = "SELECT UNIX_TIMESTAMP(), TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), NOW())"
-        with self._guarded():
+        with self._translate_errors():
             ((second, offset),) = self._all(query)
         return ServerClock(int(second), int(offset))
 
     def server_text(self, second: int) -> str:
         """Write a moment in the time zone of the server's session, as nfacctd's stamps are."""
-        with self._guarded():
+        with self._translate_errors():
             ((text,),) = self._all("SELECT FROM_UNIXTIME(%s)", (second,))
         return str(text)
 
@@ -105,10 +107,10 @@ class SourceTable:
         """
         query = (
             f"SELECT DISTINCT stamp_inserted, {self._second()}"
-            f" FROM {self._quoted()}"
+            f" FROM {self._table_sql()}"
             f" ORDER BY stamp_inserted DESC LIMIT {int(count)}"
         )
-        with self._guarded():
+        with self._translate_errors():
             return [(stamp, second) for stamp, second in self._all(query)]
 
     def rows(
@@ -121,10 +123,10 @@ class SourceTable:
         names = ", ".join((*map(self._name, columns), self._second()))
         mark = "%s" if self.is_mysql else "?"
         query = (
-            f"SELECT {names} FROM {self._quoted()}"
+            f"SELECT {names} FROM {self._table_sql()}"
             f" WHERE stamp_inserted > {mark} AND stamp_inserted <= {mark} ORDER BY stamp_inserted"
         )
-        with self._guarded(), closing(self._cursor()) as cursor:
+        with self._translate_errors(), closing(self._cursor()) as cursor:
             cursor.execute(query, (after, until))
             while found := cursor.fetchmany(FETCH_ROWS):
                 yield list(found)
@@ -132,8 +134,8 @@ class SourceTable:
     def distinct(self, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """Return every combination of some columns."""
         names = ", ".join(map(self._name, columns))
-        query = f"SELECT DISTINCT {names} FROM {self._quoted()}"
-        with self._guarded():
+        query = f"SELECT DISTINCT {names} FROM {self._table_sql()}"
+        with self._translate_errors():
             return self._all(query)
 
     def close(self) -> None:
@@ -155,12 +157,12 @@ class SourceTable:
         if self.path is not None and self._file != file_identity(self.path):
             self.close()
         if self._connection is None:
-            self._connection = self._opened()
+            self._connection = self._open()
         if self.is_mysql:
             return self._connection.cursor(pymysql.cursors.SSCursor)
         return self._connection.cursor()
 
-    def _opened(self) -> Any:
+    def _open(self) -> Any:
         if self.path is not None:
             self._file = file_identity(self.path)
             return sqlite3.connect(
@@ -171,7 +173,7 @@ class SourceTable:
         )
 
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except _FAILURES as error:
@@ -188,7 +190,7 @@ class SourceTable:
     def _second(self) -> str:
         return "UNIX_TIMESTAMP(stamp_inserted)" if self.is_mysql else "NULL"
 
-    def _quoted(self) -> str:
+    def _table_sql(self) -> str:
         return self._name(self.table)
 
     def _name(self, name: str) -> str:

@@ -161,7 +161,7 @@ class TableFeed:
                 f"table {name} is kept by {engine}, which knows no transactions: a bin that is"
                 " read while nfacctd writes it would be counted in part"
             )
-        self._bin_seconds = self.plan.bin_seconds or self._found_bin_seconds()
+        self._bin_seconds = self.plan.bin_seconds or self._guess_bin_seconds()
         if self._bin_seconds > 60:
             lacks.append(
                 f"table {name} has bins of {self._bin_seconds} s: answers are no finer, and no"
@@ -222,7 +222,7 @@ class TableFeed:
         """
         if position.isdecimal():
             return next(self._between(int(position) - 1, int(position)), None)
-        before = _parsed(position) - datetime.timedelta(seconds=1)
+        before = _parse_time(position) - datetime.timedelta(seconds=1)
         return next(self._between(str(before), position), None)
 
     def _between(self, after: str | int, until: str | int) -> Iterator[FeedBin]:
@@ -250,7 +250,7 @@ class TableFeed:
         if self._names is not None:
             self._names.source.close()
 
-    def _found_bin_seconds(self) -> int:
+    def _guess_bin_seconds(self) -> int:
         """Return the smallest distance of the newest bins; an hour where there is only one."""
         stamps = sorted(self._second(*pair) for pair in self.table.newest_stamps(_BINS_LOOKED_AT))
         distances = [late - early for early, late in itertools.pairwise(stamps)]
@@ -260,7 +260,7 @@ class TableFeed:
         """Return the start of a bin, seconds since 1970, by its stamp and the server's word."""
         if isinstance(stamp, int):
             return stamp
-        when = stamp if isinstance(stamp, datetime.datetime) else _parsed(str(stamp))
+        when = stamp if isinstance(stamp, datetime.datetime) else _parse_time(str(stamp))
         if self.plan.zone is None and second is not None:
             return int(second)
         return int(when.replace(tzinfo=self.plan.zone).timestamp())
@@ -369,7 +369,7 @@ def _offset_text(seconds: int) -> str:
     return f"UTC{'-' if seconds < 0 else '+'}{hours:02}:{rest // 60:02}"
 
 
-def _parsed(text: str) -> datetime.datetime:
+def _parse_time(text: str) -> datetime.datetime:
     try:
         return datetime.datetime.fromisoformat(text)
     except ValueError:

@@ -100,7 +100,7 @@ class Operand:
             named = _NAMES.get(text)
             number = np.uint64((whole_number(text) if named is None else named) & 0xFFFFFFFF)
             return cls(everything(), frozenset(), lambda columns: number)
-        protocol, name, shift, length = _kept(text)
+        protocol, name, shift, length = _parse_field(text)
         mask, bits = np.uint64((1 << 8 * length) - 1), np.uint64(shift)
         # As the filter machine has it, the offsets of what is above IP count behind IPv4 only.
         family = is_ip(6 if protocol in ("ip6", "icmp6") else 4)
@@ -120,7 +120,7 @@ class Operand:
         )
 
 
-def _kept(text: str) -> tuple[str, str, int, int]:
+def _parse_field(text: str) -> tuple[str, str, int, int]:
     """Return protocol, column, bits to shift and octets of `tcp[13]`."""
     match = _FIELD.fullmatch(text)
     if match is not None:
@@ -132,7 +132,7 @@ def _kept(text: str) -> tuple[str, str, int, int]:
     raise ValueError(f"a flow does not keep {text}")
 
 
-def compared(left: Operand, sign: str, right: Operand) -> Predicate:
+def comparison(left: Operand, sign: str, right: Operand) -> Predicate:
     """Return the predicate of a comparison; a row without one of the numbers does not fulfil it."""
     relation = RELATIONS[sign]
 

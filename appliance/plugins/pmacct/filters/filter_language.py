@@ -16,7 +16,7 @@ from appliance.plugins.pmacct.filters.filter_arithmetic import (
     OPERATORS,
     RELATIONS,
     Operand,
-    compared,
+    comparison,
 )
 from appliance.plugins.pmacct.filters.filter_primitives import (
     DIRECTIONS,
@@ -216,7 +216,7 @@ class _Parser:
             predicate = self.expression()
             self._expect(")")
             return predicate
-        return compared(left, relation, self._sum())
+        return comparison(left, relation, self._sum())
 
     def _relation(self) -> str:
         if self.word not in RELATIONS:

@@ -30,7 +30,7 @@ class TagFilter:
     def mask(self, tags: NDArray[np.uint64]) -> Mask:
         """Return which rows it takes."""
         masks = [(tags >= np.uint64(a)) & (tags <= np.uint64(b)) for _, a, b in self.entries]
-        return _decided([negated for negated, _, _ in self.entries], masks, len(tags))
+        return _decide([negated for negated, _, _ in self.entries], masks, len(tags))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class LabelFilter:
         for _, beginning in self.entries:
             fits = np.array([(text or NO_LABEL).startswith(beginning) for text in texts])
             masks.append(fits[labels])
-        return _decided([negated for negated, _ in self.entries], masks, len(labels))
+        return _decide([negated for negated, _ in self.entries], masks, len(labels))
 
 
 def read_tag_filter(text: str) -> TagFilter:
@@ -84,7 +84,7 @@ def read_label_filter(text: str) -> LabelFilter:
     return LabelFilter(tuple(entries))
 
 
-def _decided(negated: list[bool], masks: list[Mask], n_rows: int) -> Mask:
+def _decide(negated: list[bool], masks: list[Mask], n_rows: int) -> Mask:
     """Let the entries decide in their order."""
     taken = np.zeros(n_rows, np.bool_)
     open_rows = np.ones(n_rows, np.bool_)

@@ -112,7 +112,7 @@ def condition_of(values: Mapping[str, str]) -> Predicate:
     return predicate
 
 
-def _negated(read: Callable[[str], Predicate]) -> Callable[[str], Predicate]:
+def _with_negation(read: Callable[[str], Predicate]) -> Callable[[str], Predicate]:
     """Return a reader that takes a leading minus for the opposite."""
 
     def condition(value: str) -> Predicate:
@@ -255,29 +255,29 @@ def _filter(value: str) -> Predicate:
 CONDITIONS: Mapping[str, Callable[[str], Predicate]] = MappingProxyType(
     {
         "ip": _exporter,
-        "in": _negated(_interface("ingress_interface")),
-        "out": _negated(_interface("egress_interface")),
-        "src_net": _negated(_network("source network", SOURCE)),
-        "dst_net": _negated(_network("destination network", DESTINATION)),
-        "src_as": _negated(_number("bgp_source_as_number")),
-        "dst_as": _negated(_number("bgp_destination_as_number")),
-        "nexthop": _negated(_network("nexthop", "ip_next_hop_address")),
-        "bgp_nexthop": _negated(_network("BGP nexthop", "bgp_next_hop_address")),
-        "engine_type": _negated(_engine("engine_type", 8)),
-        "engine_id": _negated(_engine("engine_id", 0)),
-        "source_id": _negated(_engine("engine_id", 0)),
-        "vlan": _in_templates(_negated(_number("vlan_id"))),
-        "direction": _in_templates(_negated(_direction)),
-        "nat_event": _in_templates(_negated(_number("nat_event"))),
-        "fwdstatus": _in_templates(_negated(_number("forwarding_status"))),
-        "src_mac": _in_templates(_negated(_mac("source", "source_mac_address"))),
-        "dst_mac": _in_templates(_negated(_mac("destination", "destination_mac_address"))),
+        "in": _with_negation(_interface("ingress_interface")),
+        "out": _with_negation(_interface("egress_interface")),
+        "src_net": _with_negation(_network("source network", SOURCE)),
+        "dst_net": _with_negation(_network("destination network", DESTINATION)),
+        "src_as": _with_negation(_number("bgp_source_as_number")),
+        "dst_as": _with_negation(_number("bgp_destination_as_number")),
+        "nexthop": _with_negation(_network("nexthop", "ip_next_hop_address")),
+        "bgp_nexthop": _with_negation(_network("BGP nexthop", "bgp_next_hop_address")),
+        "engine_type": _with_negation(_engine("engine_type", 8)),
+        "engine_id": _with_negation(_engine("engine_id", 0)),
+        "source_id": _with_negation(_engine("engine_id", 0)),
+        "vlan": _in_templates(_with_negation(_number("vlan_id"))),
+        "direction": _in_templates(_with_negation(_direction)),
+        "nat_event": _in_templates(_with_negation(_number("nat_event"))),
+        "fwdstatus": _in_templates(_with_negation(_number("forwarding_status"))),
+        "src_mac": _in_templates(_with_negation(_mac("source", "source_mac_address"))),
+        "dst_mac": _in_templates(_with_negation(_mac("destination", "destination_mac_address"))),
         "is_multicast": _multicast,
-        "cvlan": _in_templates(_negated(_element(CUSTOMER_VLAN))),
-        "mpls_pw_id": _in_templates(_negated(_element(PSEUDOWIRE))),
-        "mpls_vpn_rd": _negated(_route_distinguisher),
-        "is_bi_flow": _negated(_is_bi_flow),
-        "sample_type": _negated(_sample_type),
+        "cvlan": _in_templates(_with_negation(_element(CUSTOMER_VLAN))),
+        "mpls_pw_id": _in_templates(_with_negation(_element(PSEUDOWIRE))),
+        "mpls_vpn_rd": _with_negation(_route_distinguisher),
+        "is_bi_flow": _with_negation(_is_bi_flow),
+        "sample_type": _with_negation(_sample_type),
         "filter": _filter,
     }
 )

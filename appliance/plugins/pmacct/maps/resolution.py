@@ -135,10 +135,10 @@ class Resolution:
                     peers = np.where(by_flow, moved, changed[peer_as])
                     changed[peer_as] = np.ma.array(peers, mask=False)
         if self.net_method == MASK:
-            changed.update(self._masked(n_rows))
+            changed.update(self._mask_hosts(n_rows))
         return changed
 
-    def _masked(self, n_rows: int) -> dict[str, NDArray[Any]]:
+    def _mask_hosts(self, n_rows: int) -> dict[str, NDArray[Any]]:
         """Return prefix lengths and next hops: of no flow, its own."""
         changed: dict[str, NDArray[Any]] = {
             name: np.zeros(n_rows, np.uint64) for name in halves(_NEXT_HOP)

@@ -20,7 +20,7 @@ from appliance.errors import StorageError
 from appliance.plugins.pmacct.printing.print_formats import closing, header, lines, opening
 from appliance.plugins.pmacct.tables.destination import Position
 from appliance.plugins.pmacct.tables.plan import Output, TablePlan
-from appliance.plugins.pmacct.tables.sql_tables import Target, expanded
+from appliance.plugins.pmacct.tables.sql_tables import Target, expand_variables
 from appliance.plugins.pmacct.tables.triggers import PurgeCounts
 
 POSITIONS = "pmacct-print.json"
@@ -118,7 +118,7 @@ class PrintDestination:
         """Let `print_latest_file` lead to a file, unless it leads to one of a greater name."""
         if not self.output.latest:
             return
-        name = expanded(self.output.latest, plan, target.moment, target.row_variables)
+        name = expand_variables(self.output.latest, plan, target.moment, target.row_variables)
         link = self.output.folder / name
         if link.is_symlink():
             if str(link.readlink()) >= str(path):

@@ -126,7 +126,7 @@ def fields_of(plan: TablePlan, form: str) -> list[Field]:
 def lines(columns: TextColumns, plan: TablePlan, form: str, separator: str) -> Iterator[str]:
     """Yield the lines of some rows, the header not among them."""
     fields = fields_of(plan, form)
-    texts = _joined_times(columns, plan)
+    texts = _join_times(columns, plan)
     rows = zip(*(texts[field.name] for field in fields), strict=True)
     if form == JSON:
         yield from _json_lines(rows, fields, plan)
@@ -154,7 +154,7 @@ def opening(form: str, plugin: str) -> str:
     """Return the marker before the rows of a purge (`print_markers`)."""
     if form != JSON:
         return f"--START ({os.getpid()})--"
-    return _dumped({"event_type": "purge_init", "writer_id": f"{plugin}/{os.getpid()}"})
+    return _dump({"event_type": "purge_init", "writer_id": f"{plugin}/{os.getpid()}"})
 
 
 def closing(form: str, plugin: str, n_rows: int) -> str:
@@ -162,7 +162,7 @@ def closing(form: str, plugin: str, n_rows: int) -> str:
     if form != JSON:
         return f"--END ({os.getpid()})--"
     told = {"event_type": "purge_close", "writer_id": f"{plugin}/{os.getpid()}"}
-    return _dumped(told | {"purged_entries": n_rows, "total_entries": n_rows, "duration": 0})
+    return _dump(told | {"purged_entries": n_rows, "total_entries": n_rows, "duration": 0})
 
 
 def _counters(plan: TablePlan, form: str) -> list[tuple[str, str, int]]:
@@ -191,11 +191,11 @@ def _writer(widths: Sequence[int], form: str, separator: str) -> Callable[[Seque
     if not form.endswith(FORMATTED):
         return lambda row: separator.join(map(str, row))
 
-    def padded(row: Sequence[Any]) -> str:
+    def pad_row(row: Sequence[Any]) -> str:
         cells = (_cell(value, width) for value, width in zip(row, widths, strict=True))
         return "".join(cells)
 
-    return padded
+    return pad_row
 
 
 def _cell(value: Any, width: int) -> str:
@@ -212,10 +212,10 @@ def _json_lines(rows: Iterator[Row], fields: Sequence[Field], plan: TablePlan) -
         values = list(row)
         for place in texts:
             values[place] = str(values[place])
-        yield _dumped({"event_type": "purge", **dict(zip(names, values, strict=True))})
+        yield _dump({"event_type": "purge", **dict(zip(names, values, strict=True))})
 
 
-def _dumped(value: dict[str, Any]) -> str:
+def _dump(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -223,7 +223,7 @@ def _no_addresses(plan: TablePlan) -> set[str]:
     return {column.name for column in plan.columns if column.kind is Kind.ADDRESS}
 
 
-def _joined_times(columns: TextColumns, plan: TablePlan) -> dict[str, list[Any]]:
+def _join_times(columns: TextColumns, plan: TablePlan) -> dict[str, list[Any]]:
     """Return columns as lists, a time with its microseconds behind it."""
     times = {column.name for column in plan.columns if column.kind is Kind.TIME}
     found = {name: column.to_pylist() for name, column in columns.items()}

@@ -19,9 +19,9 @@ from appliance.plugins.pmacct.tables.history import bins
 from appliance.plugins.pmacct.tables.plan import TablePlan
 from appliance.plugins.pmacct.tables.row_selection import (
     flow_counts,
-    resolved_rows,
+    resolve_rows,
+    rows_of_plugin,
     tags_of,
-    taken,
     with_set_tos,
 )
 from appliance.plugins.pmacct.tables.values import (
@@ -56,14 +56,14 @@ def aggregate(rows: Rows, plan: TablePlan, grid: int, options: bool = False) -> 
     pyarrow.Table
         One row a key, without chunks; None when no row is accounted.
     """
-    resolved = resolved_rows(rows, plan)
+    resolved = resolve_rows(rows, plan)
     tags = tags_of(rows, resolved, plan)
-    mask = taken(rows, plan, tags, options)
+    mask = rows_of_plugin(rows, plan, tags, options)
     if not np.any(mask):
         return None
     resolved = with_set_tos(resolved, tags)
     parts = [_aggregate(resolved, way, grid, options, tags, mask) for way in plan.ways]
-    return joined(parts)
+    return join_aggregates(parts)
 
 
 def _aggregate(
@@ -79,30 +79,28 @@ def _aggregate(
     table = pa.table({name: pa.array(v) for name, v in varying.items()} | _row_numbers(rows))
     if not np.all(mask):
         table = table.filter(pa.array(np.broadcast_to(mask, (rows.n_rows,))))
-    summed = _summed(table, _key_names(varying), columns)
+    summed = _sum_by_keys(table, _key_names(varying), columns)
     return _with_constants(summed, {n: v for n, v in columns.items() if n not in varying})
 
 
-def joined(parts: list[Any]) -> Any:
+def join_aggregates(parts: list[Any]) -> Any:
     """Join aggregates of one plan."""
     if len(parts) == 1:
         return parts[0]
     table = pa.concat_tables(parts).combine_chunks()
     names = _key_names(dict.fromkeys(table.column_names))
-    return _summed(table, names, {}).select(parts[0].column_names)
+    return _sum_by_keys(table, names, {}).select(parts[0].column_names)
 
 
-def selected(table: Any, plan: TablePlan) -> Any:
+def select_rows(table: Any, plan: TablePlan) -> Any:
     """Return the rows of a purge that are written (`sql_preprocess`), with their sums."""
     if not plan.preprocess.applies(len(table)):
         return table
     octets, packets = (table[name].to_numpy() for name in (OCTETS, PACKETS))
     flows = table[FLOWS].to_numpy() if FLOWS in table.column_names else np.zeros_like(octets)
     mask = plan.preprocess.mask(octets, packets, flows)
-    for name, sums in zip(
-        (OCTETS, PACKETS), plan.preprocess.adjusted(octets, packets), strict=True
-    ):
-        table = table.set_column(table.column_names.index(name), name, pa.array(_bounded(sums)))
+    for name, sums in zip((OCTETS, PACKETS), plan.preprocess.adjust(octets, packets), strict=True):
+        table = table.set_column(table.column_names.index(name), name, pa.array(_clip(sums)))
     return table.filter(pa.array(mask))
 
 
@@ -152,9 +150,9 @@ def _counters(rows: Rows, plan: TablePlan, options: bool) -> dict[str, Value]:
         told = np.asarray(column_of(rows, "sampling_rate"), np.float64)
         rate = np.maximum(plan.resolution.external_rate or told, 1.0)
         octets, packets = np.rint(octets * rate), np.rint(packets * rate)
-    found = {OCTETS: _bounded(octets), PACKETS: _bounded(packets)}
+    found = {OCTETS: _clip(octets), PACKETS: _clip(packets)}
     if plan.has_flows:
-        found[FLOWS] = _bounded(flow_counts(rows))
+        found[FLOWS] = _clip(flow_counts(rows))
     if plan.has_flags:
         # Of NetFlow v5 nfacctd keeps the flags of TCP only, of v9 and IPFIX what was sent.
         kept = np.asarray(column_of(rows, "export_protocol_version")) != 5
@@ -174,7 +172,7 @@ def _with_responder_octets(rows: Rows, packets: Any) -> Any:
     return np.where(traffic & (packets == initiator), responder, packets)
 
 
-def _bounded(values: Any) -> Any:
+def _clip(values: Any) -> Any:
     return np.minimum(values, LARGEST_SUM).astype(np.int64)
 
 
@@ -191,14 +189,14 @@ def _plain(value: Value) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _summed(table: Any, keys: list[str], columns: dict[str, Value]) -> Any:
+def _sum_by_keys(table: Any, keys: list[str], columns: dict[str, Value]) -> Any:
     """Group a table by its keys; sums of constants are taken by counting rows."""
     sums = [(n, "sum") for n in (OCTETS, PACKETS, FLOWS) if n in table.column_names]
     sums += [(n, "max") for n in (LATEST, *FLAG_BITS) if n in table.column_names]
     sums += [(n, "min") for n in (EARLIEST,) if n in table.column_names]
     constant = [n for n in (OCTETS, PACKETS, FLOWS) if n in columns and n not in table.column_names]
     counted = [("rows", "count")] if constant or not sums else []
-    wide = _widened(table, [name for name, how in sums if how == "sum"])
+    wide = _widen(table, [name for name, how in sums if how == "sum"])
     grouped = wide.group_by(keys).aggregate([*sums, *counted])
     renamed = {f"{name}_{how}": name for name, how in sums}
     grouped = grouped.rename_columns([renamed.get(n, n) for n in grouped.column_names])
@@ -208,10 +206,10 @@ def _summed(table: Any, keys: list[str], columns: dict[str, Value]) -> Any:
         grouped = grouped.append_column(name, pa.array(limited, pa.int64()))
     if counted:
         grouped = grouped.drop_columns(["rows_count"])
-    return _narrowed(grouped).combine_chunks()
+    return _narrow(grouped).combine_chunks()
 
 
-def _widened(table: Any, names: list[str]) -> Any:
+def _widen(table: Any, names: list[str]) -> Any:
     """Sum as floats where whole numbers could overflow: such sums are cut off anyway."""
     for name in names:
         column = table[name].to_numpy()
@@ -221,7 +219,7 @@ def _widened(table: Any, names: list[str]) -> Any:
     return table
 
 
-def _narrowed(table: Any) -> Any:
+def _narrow(table: Any) -> Any:
     for name in (OCTETS, PACKETS, FLOWS):
         if name in table.column_names:
             values = np.minimum(table[name].to_numpy(), LARGEST_SUM).astype(np.int64)
@@ -237,7 +235,7 @@ def _with_constants(table: Any, constants: dict[str, Value]) -> Any:
         table = table.append_column(
             name, pa.repeat(pa.scalar(plain, _type(name, plain)), len(table))
         )
-    return _ordered(table)
+    return _order_columns(table)
 
 
 def _type(name: str, value: Any) -> Any:
@@ -248,7 +246,7 @@ def _type(name: str, value: Any) -> Any:
     return pa.int64() if name in (BIN, EARLIEST, LATEST) else pa.uint64()
 
 
-def _ordered(table: Any) -> Any:
+def _order_columns(table: Any) -> Any:
     """Bring columns into one order and type, whatever varied in the block."""
     names = sorted(name for name in table.column_names if name != "rows")
     columns = {}
@@ -256,12 +254,12 @@ def _ordered(table: Any) -> Any:
         column = table[name]
         if isinstance(column, pa.ChunkedArray):
             column = column.combine_chunks()
-        wanted = _wanted_type(name, column.type)
+        wanted = _type_of(name, column.type)
         columns[name] = column if column.type == wanted else column.cast(wanted, safe=False)
     return pa.table(columns)
 
 
-def _wanted_type(name: str, found: Any) -> Any:
+def _type_of(name: str, found: Any) -> Any:
     if pa.types.is_string(found):
         return found
     if name in (OCTETS, PACKETS, FLOWS, BIN, EARLIEST, LATEST):

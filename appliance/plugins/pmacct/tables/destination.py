@@ -23,7 +23,7 @@ import pymysql
 from appliance.flowlog import Cursor
 from appliance.plugins.pmacct.configuration.aggregates import Kind
 from appliance.plugins.pmacct.tables.plan import STAMPS, TablePlan
-from appliance.plugins.pmacct.tables.sql_tables import Target, create_statements, quoted
+from appliance.plugins.pmacct.tables.sql_tables import Target, create_statements, quote
 from appliance.plugins.pmacct.tables.triggers import PurgeCounts
 from appliance.plugins.pmacct.tables.waiting import (
     COUNTERS,
@@ -162,7 +162,7 @@ class Destination(SqlDatabase):
     def _write(self, plan: TablePlan, target: Target) -> list[str]:
         if not target.n_rows:
             return []
-        known = self._known(plan, target)
+        known = self._bins_with_rows(plan, target)
         if known is None:
             return self._insert(plan, target, target.name)
         new = target.columns[STAMPS[0]].to_numpy(zero_copy_only=False) if known else None
@@ -172,11 +172,11 @@ class Destination(SqlDatabase):
         warnings = self._insert(plan, _where(target, pa.compute.invert(there)), target.name)
         return warnings + self._update(plan, _where(target, there))
 
-    def _known(self, plan: TablePlan, target: Target) -> set[str | int] | None:
+    def _bins_with_rows(self, plan: TablePlan, target: Target) -> set[str | int] | None:
         """Return the bins of which there are rows: empty where there are no bins, None for none."""
         if not plan.update:
             return None
-        name = quoted(target.name, self.is_mysql)
+        name = quote(target.name, self.is_mysql)
         if plan.history is None:
             found = self.rows(f"SELECT 1 FROM {name} LIMIT 1")
             return set() if found else None
@@ -208,9 +208,9 @@ class Destination(SqlDatabase):
         return "duplicate entry, or empty where it must not be" if refused > 0 else ""
 
     def _insert_rows(self, plan: TablePlan, target: Target, table: str) -> int:
-        names = ", ".join(quoted(name, self.is_mysql) for name in target.columns)
+        names = ", ".join(quote(name, self.is_mysql) for name in target.columns)
         marks = ", ".join(_marks(plan, target.columns, self.is_mysql))
-        sql = f"{self.dialect.ignore} INTO {quoted(table, self.is_mysql)} ({names}) VALUES"
+        sql = f"{self.dialect.ignore} INTO {quote(table, self.is_mysql)} ({names}) VALUES"
         rows = _tuples(target, set() if self.is_mysql else _numeric_hosts(plan))
         if not self.is_mysql:
             connection = self.connection.connection()
@@ -230,11 +230,11 @@ class Destination(SqlDatabase):
         connection, conversions = self.connection.connection(), _conversions(plan)
         same = _same_in_all_rows(target)
         columns = {name: column for name, column in target.columns.items() if name not in same}
-        names = [f"@{name}" if name in conversions else quoted(name, True) for name in columns]
+        names = [f"@{name}" if name in conversions else quote(name, True) for name in columns]
         given = {name: f"@{name}" for name in columns if name in conversions}
         given |= {name: connection.escape(value) for name, value in same.items()}
         sets = [
-            f"{quoted(name, True)} = {conversions.get(name, '')}({value})"
+            f"{quote(name, True)} = {conversions.get(name, '')}({value})"
             for name, value in given.items()
         ]
         with tempfile.NamedTemporaryFile(suffix=".csv") as file:
@@ -243,7 +243,7 @@ class Destination(SqlDatabase):
             path = file.name.replace("'", "''")
             ignored = "" if table == PURGED_ROWS else "IGNORE "
             sql = (
-                f"LOAD DATA LOCAL INFILE '{path}' {ignored}INTO TABLE {quoted(table, True)}"
+                f"LOAD DATA LOCAL INFILE '{path}' {ignored}INTO TABLE {quote(table, True)}"
                 " CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"'"
                 f" ESCAPED BY '' LINES TERMINATED BY '\\n' ({', '.join(names)})"
             )
@@ -289,7 +289,7 @@ class Destination(SqlDatabase):
     def _update_rows(self, plan: TablePlan, target: Target) -> list[str]:
         """Add row by row, as nfacctd does."""
         keys = _key_names(plan, target)
-        table = quoted(target.name, self.is_mysql)
+        table = quote(target.name, self.is_mysql)
         marks = _marks(plan, keys, self.is_mysql)
         pairs = zip(self._all_quoted(keys), marks, strict=True)
         equal = " AND ".join(f"{key} = {mark}" for key, mark in pairs) or "1 = 1"
@@ -308,7 +308,7 @@ class Destination(SqlDatabase):
         return self._insert(plan, missing, target.name)
 
     def _all_quoted(self, names: Any) -> list[str]:
-        return [quoted(name, self.is_mysql) for name in names]
+        return [quote(name, self.is_mysql) for name in names]
 
 
 def _numeric_hosts(plan: TablePlan) -> set[str]:

@@ -23,7 +23,7 @@ _MOST_QUARTERS = 10_000
 Times = NDArray[np.int64]
 
 
-def rounded_down(second: int, roundoff: str) -> int:
+def round_down(second: int, roundoff: str) -> int:
     """Round a moment down in local time: minutes, hours, days of the month, weeks, months.
 
     As in nfacctd `m` empties the minutes, `h` the hours as well, `d` goes to the first of the
@@ -46,7 +46,7 @@ def rounded_down(second: int, roundoff: str) -> int:
 def grid_start(now: int, history: History, roundoff: str) -> int:
     """Return where the grid begins for a loader that starts now."""
     rounding = "".join(letter for letter in roundoff if letter in ROUNDOFFS)
-    start = rounded_down(now, rounding)
+    start = round_down(now, rounding)
     if history.unit == MONTH:
         return start
     # Minutes alone are rounded to a whole bin, as 10m at 21:28 begins at 21:20.

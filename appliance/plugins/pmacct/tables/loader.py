@@ -21,13 +21,13 @@ from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.flowlog.names import list_files
 from appliance.plugins.pmacct.configuration.effective import EffectiveConfig
 from appliance.plugins.pmacct.printing.print_destination import POSITIONS, PrintDestination
-from appliance.plugins.pmacct.tables.aggregation import aggregate, joined, selected
+from appliance.plugins.pmacct.tables.aggregation import aggregate, join_aggregates, select_rows
 from appliance.plugins.pmacct.tables.destination import Destination, Position
 from appliance.plugins.pmacct.tables.history import (
     bins,
     grid_start,
     next_purge,
-    rounded_down,
+    round_down,
 )
 from appliance.plugins.pmacct.tables.new_tables import NewTableLimit
 from appliance.plugins.pmacct.tables.plan import Output, TablePlan, table_plans
@@ -58,7 +58,7 @@ class TableFollower:
         self.grid = (
             0 if plan.history is None else grid_start(int(started), plan.history, plan.roundoff)
         )
-        origin = rounded_down(int(started), plan.roundoff) if plan.roundoff else int(started)
+        origin = round_down(int(started), plan.roundoff) if plan.roundoff else int(started)
         self._next = next_purge(started, origin, plan.refresh_seconds, plan.startup_delay)
         self._origin = origin
         self._folder, self._reader = log_folder, FlowLogReader(log_folder)
@@ -138,13 +138,13 @@ class TableFollower:
         self._parts.append(part)
         self._rows += len(part)
         if len(self._parts) > _JOIN_PARTS and self._rows > 2 * len(self._parts[0]):
-            self._parts = [joined(self._parts)]
+            self._parts = [join_aggregates(self._parts)]
             self._rows = len(self._parts[0])
 
     def _purge(self, now: float, report: LoadReport) -> None:
         if self._parts:
-            whole = joined(self._parts)
-            written = self._targets(selected(whole, self.plan), int(now), report)
+            whole = join_aggregates(self._parts)
+            written = self._targets(select_rows(whole, self.plan), int(now), report)
             begun = time.monotonic()
             report.warnings += self.destination.purge(self.plan, written, self.read)
             log.debug("plugin %s: %d rows purged", self.plan.plugin, len(whole))
@@ -167,7 +167,7 @@ class TableFollower:
         parts = shares(rows, self.plan, now)
         if is_dynamic(self.plan.table):
             missing = self.destination.missing_names([share.name for share in parts])
-            parts, warnings = self._new_tables.applied(parts, missing, self.plan, now)
+            parts, warnings = self._new_tables.apply(parts, missing, self.plan, now)
             report.warnings += warnings
         parts.sort(key=lambda share: share.moment)
         return [target(rows, share, self.plan, now) for share in parts]
@@ -221,7 +221,7 @@ class PmacctLoader:
             A database or the log is away; nothing is lost.
         """
         report = LoadReport()
-        followers = self._opened(now, report)
+        followers = self._open_followers(now, report)
         problems: list[StorageError] = []
         for follower in followers:
             try:
@@ -265,7 +265,7 @@ class PmacctLoader:
         for follower in self.followers or ():
             follower.destination.close()
 
-    def _opened(self, now: float, report: LoadReport) -> Sequence[TableFollower]:
+    def _open_followers(self, now: float, report: LoadReport) -> Sequence[TableFollower]:
         if self.followers is None:
             try:
                 plans, warnings = table_plans(self._config)

@@ -24,7 +24,7 @@ class NewTableLimit:
     def __init__(self) -> None:
         self._left, self._at = float(NEW_TABLES_AT_ONCE), float("inf")
 
-    def applied(
+    def apply(
         self, shares: Sequence[Share], missing: Collection[str], plan: TablePlan, now: float
     ) -> tuple[list[Share], list[str]]:
         """Move rows whose table would be one too many to the table of the nearest moment.

@@ -244,7 +244,7 @@ def _plan(config: EffectiveConfig, plugin: PluginName) -> tuple[TablePlan, list[
         place=place or _output(config, name),
         table=config.text("print_output_file", name) if printed else table,
         schema=config.file("sql_table_schema", name),
-        columns=(*_columns(config, names, version, bgp, own), *_stitched_columns(config, name)),
+        columns=(*_columns(config, names, version, bgp, own), *_stitching_columns(config, name)),
         own=own,
         history=history,
         roundoff=roundoff,
@@ -358,7 +358,7 @@ def _columns(
         yield ColumnPlan(column, built_in.kind, kind, built_in, filler=filler)
 
 
-def _stitched_columns(config: EffectiveConfig, name: str) -> Iterator[ColumnPlan]:
+def _stitching_columns(config: EffectiveConfig, name: str) -> Iterator[ColumnPlan]:
     for built_in in STITCHED if config.flag("nfacctd_stitching", name) else ():
         yield ColumnPlan(built_in.column, built_in.kind, built_in.sql_type, built_in)
 

@@ -22,10 +22,10 @@ _IP_VERSIONS, _TOS = (4, 6), "ip_class_of_service"
 _AS_NUMBERS = ("bgp_source_as_number", "bgp_destination_as_number")
 
 
-def resolved_rows(rows: Rows, plan: TablePlan) -> Rows:
+def resolve_rows(rows: Rows, plan: TablePlan) -> Rows:
     """Return rows with what the configuration puts in place of their columns."""
     changed = plan.resolution.resolve(lambda name: column_of(rows, name), rows.n_rows)
-    return _replaced(rows, changed) if changed else rows
+    return _replace_columns(rows, changed) if changed else rows
 
 
 def with_set_tos(rows: Rows, tags: Tags | None) -> Rows:
@@ -33,10 +33,10 @@ def with_set_tos(rows: Rows, tags: Tags | None) -> Rows:
     if tags is None or not np.any(tags.tos != UNSET):
         return rows
     tos = np.where(tags.tos != UNSET, tags.tos, column_of(rows, _TOS)).astype(np.uint8)
-    return _replaced(rows, {_TOS: tos})
+    return _replace_columns(rows, {_TOS: tos})
 
 
-def _replaced(rows: Rows, changed: Mapping[str, Value]) -> Rows:
+def _replace_columns(rows: Rows, changed: Mapping[str, Value]) -> Rows:
     arrays = rows.arrays | {name: pa.array(values) for name, values in changed.items()}
     constants = {name: value for name, value in rows.constants.items() if name not in changed}
     return Rows(rows.n_rows, arrays, constants)
@@ -66,15 +66,15 @@ def tags_of(rows: Rows, resolved: Rows, plan: TablePlan) -> Tags | None:
     return plan.rules.tags(column, rows.n_rows)
 
 
-def taken(rows: Rows, plan: TablePlan, tags: Tags | None, options: bool) -> Value:
+def rows_of_plugin(rows: Rows, plan: TablePlan, tags: Tags | None, options: bool) -> Value:
     """Return which rows the plugin of a table takes."""
-    mask = accounted(rows, options)
+    mask = rows_of_nfacctd(rows, options)
     if plan.selection != Selection():
         mask = mask & plan.selection.mask(lambda name: column_of(rows, name), tags or Tags.none())
     return mask
 
 
-def accounted(rows: Rows, options: bool) -> Value:
+def rows_of_nfacctd(rows: Rows, options: bool) -> Value:
     """Return which rows nfacctd accounts: no reverse halves, and no flows without any address.
 
     A record without addresses is kept when it tells its IP version, or is an event to nfacctd:

@@ -16,7 +16,7 @@ from appliance.errors import StorageError
 from appliance.plugins.pmacct.configuration.aggregates import Kind
 from appliance.plugins.pmacct.tables.aggregation import BIN
 from appliance.plugins.pmacct.tables.plan import STAMPS, ColumnPlan, TablePlan
-from appliance.plugins.pmacct.tables.texts import TextColumns, written_columns
+from appliance.plugins.pmacct.tables.texts import TextColumns, text_columns
 
 TIME_VARIABLES = "dHmMsSwWYz"
 LONGEST_NAME = 64
@@ -63,7 +63,9 @@ def is_dynamic(name: str) -> bool:
     return "%" in name or "$" in name
 
 
-def expanded(text: str, plan: TablePlan, moment: int, row: Sequence[tuple[str, str]] = ()) -> str:
+def expand_variables(
+    text: str, plan: TablePlan, moment: int, row: Sequence[tuple[str, str]] = ()
+) -> str:
     """Put the values of variables into a table's name or schema."""
     local = plan.times.calendar_time(moment)
     for letter in TIME_VARIABLES:
@@ -84,7 +86,7 @@ def expanded(text: str, plan: TablePlan, moment: int, row: Sequence[tuple[str, s
 def target(table: Any, share: Share, plan: TablePlan, now: int) -> Target:
     """Return the rows of an aggregate that belong to one table."""
     part = table if share.rows is None else table.take(pa.array(share.rows))
-    return Target(share.name, share.moment, written_columns(part, plan, now), share.row_variables)
+    return Target(share.name, share.moment, text_columns(part, plan, now), share.row_variables)
 
 
 def shares(table: Any, plan: TablePlan, now: int) -> list[Share]:
@@ -116,13 +118,13 @@ def create_statements(plan: TablePlan, target: Target, mysql: bool) -> list[str]
     """
     if plan.schema is not None:
         text = _read(plan.schema)
-        whole = expanded(text, plan, target.moment, target.row_variables)
+        whole = expand_variables(text, plan, target.moment, target.row_variables)
         return [part.strip() for part in whole.split(";") if part.strip()]
-    name = quoted(target.name, mysql)
-    columns = [_declared(n, kind, mysql) for n, kind in declared_columns(plan)]
-    keys = [quoted(column.name, mysql) for column in plan.keys if column.name]
+    name = quote(target.name, mysql)
+    columns = [_column_sql(n, kind, mysql) for n, kind in column_types(plan)]
+    keys = [quote(column.name, mysql) for column in plan.keys if column.name]
     if plan.history is not None:
-        keys.append(quoted(STAMPS[0], mysql))
+        keys.append(quote(STAMPS[0], mysql))
     # Rows of one key come with another start and end in each purge.
     if not plan.own and keys and not plan.is_stitched:
         columns.append(f"PRIMARY KEY ({', '.join(keys)})")
@@ -130,7 +132,7 @@ def create_statements(plan: TablePlan, target: Target, mysql: bool) -> list[str]
     return [f"CREATE TABLE {name} ({', '.join(columns)}){ending}"]
 
 
-def declared_columns(plan: TablePlan) -> list[tuple[str, str]]:
+def column_types(plan: TablePlan) -> list[tuple[str, str]]:
     """Return each column of a table with its type in MySQL."""
     found: list[tuple[str, str]] = []
     for column in plan.columns:
@@ -146,7 +148,7 @@ def declared_columns(plan: TablePlan) -> list[tuple[str, str]]:
     return [(name, moment if kind == "DATETIME" else kind) for name, kind in columns]
 
 
-def quoted(name: str, mysql: bool) -> str:
+def quote(name: str, mysql: bool) -> str:
     """Quote an identifier."""
     return f"`{name}`" if mysql else f'"{name}"'
 
@@ -168,7 +170,7 @@ def _groups(table: Any, plan: TablePlan, now: int) -> Iterator[Share]:
     row_columns = _row_columns(plan)
     columns: dict[str, Any] = {}
     if is_dynamic(plan.table):
-        texts = written_columns(table, plan, now) if row_columns else {}
+        texts = text_columns(table, plan, now) if row_columns else {}
         columns = {variable: texts[name] for variable, name in row_columns if name}
         columns |= {BIN: table[BIN]} if plan.history is not None else {}
     if not columns:
@@ -186,7 +188,7 @@ def _groups(table: Any, plan: TablePlan, now: int) -> Iterator[Share]:
 def _share(
     plan: TablePlan, moment: int, row: RowVariables, rows: NDArray[np.int64] | None = None
 ) -> Share:
-    name = expanded(plan.table, plan, moment, row)
+    name = expand_variables(plan.table, plan, moment, row)
     long = len(name) > LONGEST_NAME
     if plan.database is not None and (long or "`" in name or '"' in name):
         raise StorageError(f"table name {name}: at most {LONGEST_NAME} characters, no quotes")
@@ -217,10 +219,10 @@ def _sql_type(column: ColumnPlan, plan: TablePlan) -> str:
     return column.sql_type
 
 
-def _declared(name: str, kind: str, mysql: bool) -> str:
+def _column_sql(name: str, kind: str, mysql: bool) -> str:
     spelled = kind if mysql else kind.replace(" UNSIGNED", "")
     if name == STAMPS[1]:
-        return f"{quoted(name, mysql)} {spelled}"
+        return f"{quote(name, mysql)} {spelled}"
     default = "''" if "CHAR" in kind or "BINARY" in kind else "0"
     ending = "" if kind == "DATETIME" else f" DEFAULT {default}"
-    return f"{quoted(name, mysql)} {spelled} NOT NULL{ending}"
+    return f"{quote(name, mysql)} {spelled} NOT NULL{ending}"

@@ -43,7 +43,7 @@ _PROTOCOL_TEXTS = pa.array([PROTOCOLS.get(n, str(n)) for n in range(256)])
 TextColumns = dict[str, Any]
 
 
-def written_columns(table: Any, plan: TablePlan, now: int) -> TextColumns:
+def text_columns(table: Any, plan: TablePlan, now: int) -> TextColumns:
     """Return the columns of a table's rows by their SQL names, in the order of the table."""
     columns: TextColumns = {}
     keys = {column.name: f"k{place}" for place, column in enumerate(plan.keys)}
@@ -58,25 +58,25 @@ def written_columns(table: Any, plan: TablePlan, now: int) -> TextColumns:
             whole = plan.whole_seconds and plan.database is not None
             columns.update(_times(column.name, extreme, plan.times, whole))
         elif column.kind is not Kind.FLOWS:
-            columns.update(_written(table, column, keys[column.name], plan))
+            columns.update(_column_texts(table, column, keys[column.name], plan))
     columns["packets"], columns["bytes"] = table[PACKETS], table[OCTETS]
     for column in plan.columns:
         if column.kind is Kind.FLOWS and column.filler is None:
             columns[column.name] = table[FLOWS]
     if plan.history is not None:
         inserted, updated = STAMPS
-        columns[inserted] = written_times(table[BIN].to_numpy(), plan.times)
-        columns[updated] = pa.repeat(pa.scalar(plan.times.written(now)), len(table))
+        columns[inserted] = text_times(table[BIN].to_numpy(), plan.times)
+        columns[updated] = pa.repeat(pa.scalar(plan.times.write(now)), len(table))
     return {name: _whole(column) for name, column in columns.items()}
 
 
-def written_times(seconds: Any, times: TimeFormat) -> Any:
+def text_times(seconds: Any, times: TimeFormat) -> Any:
     """Write moments: int64 seconds since 1970 as they are, or as text."""
     column = pa.array(seconds, pa.int64())
     if times.numbers:
         return column
     encoded = column.dictionary_encode()
-    values = [times.written(value) for value in encoded.dictionary.to_pylist()]
+    values = [times.write(value) for value in encoded.dictionary.to_pylist()]
     return pa.array(values, pa.string()).take(encoded.indices)
 
 
@@ -113,7 +113,7 @@ def _mac_texts(values: Any) -> Any:
     return pc.binary_join_element_wise(*parts, ":").take(encoded.indices)
 
 
-def _written(table: Any, column: ColumnPlan, key: str, plan: TablePlan) -> TextColumns:
+def _column_texts(table: Any, column: ColumnPlan, key: str, plan: TablePlan) -> TextColumns:
     if column.kind in (Kind.ADDRESS, Kind.NET):
         hi, lo = (table[f"{key}{half}"].to_numpy() for half in ("hi", "lo"))
         texts = address_texts(hi, lo)
@@ -137,7 +137,7 @@ def _written(table: Any, column: ColumnPlan, key: str, plan: TablePlan) -> TextC
 
 
 def _times(name: str, milliseconds: Any, times: TimeFormat, whole_seconds: bool) -> TextColumns:
-    columns = {name: written_times(milliseconds // 1000, times)}
+    columns = {name: text_times(milliseconds // 1000, times)}
     if not whole_seconds:
         columns[f"{name}_residual"] = pa.array(milliseconds % 1000 * 1000)
     return columns

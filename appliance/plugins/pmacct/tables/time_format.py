@@ -45,7 +45,7 @@ class TimeFormat:
         """Return a moment as the calendar has it."""
         return time.gmtime(second) if self.utc else time.localtime(second)
 
-    def written(self, second: int) -> str | int:
+    def write(self, second: int) -> str | int:
         """Write a moment: seconds since 1970 as they are, or text."""
         if self.numbers:
             return second

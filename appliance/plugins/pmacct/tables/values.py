@@ -87,7 +87,7 @@ def _octets_number(rows: Rows, name: str) -> Value:
     octets = rows.arrays.get(name)
     if octets is None:
         return 0
-    return _mapped(octets, lambda value: int.from_bytes(value[-8:], "big"), 0).to_numpy()
+    return _map_octets(octets, lambda value: int.from_bytes(value[-8:], "big"), 0).to_numpy()
 
 
 def key_columns(rows: Rows, plan: TablePlan, tags: Tags | None) -> Keys:
@@ -231,7 +231,7 @@ def _octets(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
     found, resolved = rows.arrays.get(name), rows.arrays.get(RESOLVED + name)
     shift = 4 if column.name == "mpls_label_top" else 0
     own = (
-        _mapped(found, lambda octets: int.from_bytes(octets[:7], "big") >> shift, 0)
+        _map_octets(found, lambda octets: int.from_bytes(octets[:7], "big") >> shift, 0)
         if found is not None
         else pa.scalar(0, pa.uint64())
     )
@@ -248,7 +248,7 @@ def _label_stack(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
         found = rows.arrays.get(octets_column(0, element))
         if found is None:
             continue
-        entries = _mapped(found, lambda octets: int.from_bytes(octets[:3], "big"), 0).to_numpy()
+        entries = _map_octets(found, lambda octets: int.from_bytes(octets[:3], "big"), 0).to_numpy()
         present = below & pc.is_valid(found).to_numpy(zero_copy_only=False)
         # nfacctd goes by the last field of the layout where no label is the bottom.
         depth[present] = np.where(entries[present] > 0, number, 0)
@@ -267,7 +267,7 @@ def _distinguisher(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys
         if octets is None:
             continue
         write = _distinguisher_text if element == 90 else _vrf_text
-        texts = _mapped(octets, write, "")
+        texts = _map_octets(octets, write, "")
         found = texts if found is None else pc.if_else(pc.equal(found, ""), texts, found)
     if found is None:
         return {key: _NO_VRF}
@@ -301,7 +301,7 @@ def _ethertype(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
     own = np.where(v6, "86dd", "800").astype(object)
     if told is None:
         return {key: own.item() if own.ndim == 0 else pa.array(own, pa.string())}
-    texts = _mapped(told, lambda octets: f"{int.from_bytes(octets[:7], 'big'):x}", "")
+    texts = _map_octets(told, lambda octets: f"{int.from_bytes(octets[:7], 'big'):x}", "")
     own = np.broadcast_to(own, (rows.n_rows,))
     return {key: pc.if_else(pc.equal(texts, ""), pa.array(own, pa.string()), texts)}
 
@@ -317,7 +317,7 @@ def _custom(rows: Rows, column: ColumnPlan, key: str, *_: object) -> Keys:
         return {key: empty}
     if number:
         return {key: _whole_numbers(found, custom.length or 0)}
-    return {key: _mapped(found, lambda octets: custom_text(custom, octets), empty)}
+    return {key: _map_octets(found, lambda octets: custom_text(custom, octets), empty)}
 
 
 def _whole_numbers(found: Any, length: int) -> Value:
@@ -335,7 +335,7 @@ def _whole_numbers(found: Any, length: int) -> Value:
     return result
 
 
-def _mapped(found: Any, convert: Callable[[bytes], str | int], absent: str | int) -> Any:
+def _map_octets(found: Any, convert: Callable[[bytes], str | int], absent: str | int) -> Any:
     """Convert the distinct octets of a column; a record without the element has `absent`."""
     encoded = found.dictionary_encode()
     values = [convert(octets) for octets in encoded.dictionary.to_pylist()]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from appliance.plugins.pmacct.tables.plan import STAMPS
-from appliance.plugins.pmacct.tables.sql_tables import quoted
+from appliance.plugins.pmacct.tables.sql_tables import quote
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import PURGED_ROWS
 
@@ -29,15 +29,15 @@ def make_waiting(
 ) -> None:
     """Make the empty temporary table, with the types of the real one and an index on the keys."""
     mysql = database.path is None
-    names = ", ".join(quoted(name, mysql) for name in columns)
+    names = ", ".join(quote(name, mysql) for name in columns)
     # In MySQL an index that is added later would end the transaction.
     index = f"(INDEX ({_index_parts(database, table, keys)}))" if mysql and keys else ""
     database.execute(
-        f"CREATE TEMPORARY TABLE {quoted(PURGED_ROWS, mysql)} {index} AS"
-        f" SELECT {names}, 0 AS {_FOUND} FROM {quoted(table, mysql)} LIMIT 0"
+        f"CREATE TEMPORARY TABLE {quote(PURGED_ROWS, mysql)} {index} AS"
+        f" SELECT {names}, 0 AS {_FOUND} FROM {quote(table, mysql)} LIMIT 0"
     )
     if not mysql and keys:
-        chosen = ", ".join(quoted(key, mysql) for key in keys)
+        chosen = ", ".join(quote(key, mysql) for key in keys)
         database.execute(f"CREATE INDEX temp.{PURGED_ROWS}_keys ON {PURGED_ROWS} ({chosen})")
 
 
@@ -45,7 +45,7 @@ def drop_waiting(database: SqlDatabase) -> None:
     """Drop it; no statement here ends the transaction."""
     mysql = database.path is None
     kind = "TEMPORARY TABLE" if mysql else "TABLE"
-    database.execute(f"DROP {kind} IF EXISTS {quoted(PURGED_ROWS, mysql)}")
+    database.execute(f"DROP {kind} IF EXISTS {quote(PURGED_ROWS, mysql)}")
 
 
 def merge_waiting(
@@ -67,8 +67,8 @@ def merge_waiting(
         Those that are joined bit by bit.
     """
     mysql = database.path is None
-    into, waiting = quoted(table, mysql), quoted(PURGED_ROWS, mysql)
-    equal = " AND ".join(f"t.{k} = p.{k}" for k in (quoted(key, mysql) for key in keys)) or "1 = 1"
+    into, waiting = quote(table, mysql), quote(PURGED_ROWS, mysql)
+    equal = " AND ".join(f"t.{k} = p.{k}" for k in (quote(key, mysql) for key in keys)) or "1 = 1"
     if mysql:
         changes = set_clause(columns, flags, "p.{0}".format, mysql, left="t.{0}")
         first, second = f"{into} t", f"{waiting} p"
@@ -82,7 +82,7 @@ def merge_waiting(
         changes = set_clause(columns, flags, "p.{0}".format, mysql)
         database.execute(f"UPDATE {into} AS t SET {changes} FROM {waiting} AS p WHERE {equal}")
         database.execute(f"UPDATE {waiting} AS p SET {_FOUND} = 1 FROM {into} AS t WHERE {equal}")
-    names = ", ".join(quoted(name, mysql) for name in columns)
+    names = ", ".join(quote(name, mysql) for name in columns)
     inserted = database.execute(
         f"INSERT INTO {into} ({names}) SELECT {names} FROM {waiting}"
         f" WHERE COALESCE({_FOUND}, 0) = 0"
@@ -112,7 +112,7 @@ def set_clause(
     for name in columns:
         if name not in (*COUNTERS, STAMPS[1], *flags):
             continue
-        column = quoted(name, mysql)
+        column = quote(name, mysql)
         value = new(column)
         if name != STAMPS[1]:
             value = f"{old.format(column)} {'|' if name in flags else '+'} {value}"
@@ -122,7 +122,7 @@ def set_clause(
 
 def _index_parts(database: SqlDatabase, table: str, keys: Sequence[str]) -> str:
     """Return as many of the keys as MySQL takes into an index."""
-    rows = database.rows(f"SHOW COLUMNS FROM {quoted(table, True)}")
+    rows = database.rows(f"SHOW COLUMNS FROM {quote(table, True)}")
     types = {str(row[0]).lower(): str(row[1]).lower() for row in rows}
     parts: list[str] = []
     octets = 0
@@ -134,13 +134,13 @@ def _index_parts(database: SqlDatabase, table: str, keys: Sequence[str]) -> str:
         octets += 4 * _PREFIX if long else size
         if octets > _LARGEST_KEY:
             break
-        parts.append(f"{quoted(key, True)}({_PREFIX})" if long else quoted(key, True))
+        parts.append(f"{quote(key, True)}({_PREFIX})" if long else quote(key, True))
     return ", ".join(parts)
 
 
 def _has_unique_index(database: SqlDatabase, table: str, keys: Collection[str]) -> bool:
     """Tell whether a table of MySQL finds a row by these columns at once."""
     indexes: dict[str, set[str]] = {}
-    for row in database.rows(f"SHOW INDEX FROM {quoted(table, True)} WHERE Non_unique = 0"):
+    for row in database.rows(f"SHOW INDEX FROM {quote(table, True)} WHERE Non_unique = 0"):
         indexes.setdefault(str(row[2]), set()).add(str(row[4]))
     return any(columns <= set(keys) for columns in indexes.values())

@@ -18,7 +18,7 @@ from appliance.plugins.pmacct.configuration.keys import (
     CHANGES_ROWS,
     known_keys,
 )
-from appliance.plugins.pmacct.configuration.messages import shown_value
+from appliance.plugins.pmacct.configuration.messages import printable_value
 from appliance.plugins.pmacct.configuration.reading import IGNORED, read_effective
 
 PLUGIN = "plugins: sqlite3[p]\naggregate[p]: src_host\n"
@@ -284,7 +284,7 @@ def test_in_force_when_listed_then_each_value_once_in_file_order(read):
         ("nfacctd_port", "", "2055"),
         ("sql_passwd", "", "secret"),
     ]
-    assert shown_value("sql_passwd", "secret") == "***"
+    assert printable_value("sql_passwd", "secret") == "***"
 
 
 @pytest.mark.parametrize("name", ["mysql-nfacctd.conf", "sqlite-nfacctd.conf"])

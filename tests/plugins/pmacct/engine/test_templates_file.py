@@ -22,7 +22,6 @@ from appliance.plugins.pmacct.engine.templates_file import (
     read_templates,
     write_templates,
 )
-from appliance.traffic.captures import read_capture
 from tests.decoding.building import (
     BASIC,
     EXPORTER,
@@ -37,6 +36,7 @@ from tests.decoding.building import (
     template,
     write_pcap,
 )
+from tests.traffic.building import read_capture
 
 CAPTURES = Path(__file__).parents[3] / "data" / "captures"
 CASES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from appliance import counted_headers
+from appliance import headers_with_count
 from appliance.decoding.messages.block import block_of
 from tests.decoding.building import datagram
 
@@ -18,7 +18,7 @@ def test_counted_headers_when_counts_are_true_low_high_or_cut_then_ends_and_faul
         struct.pack(">HH", 77, 1),
         b"",
     ]
-    headers = counted_headers(block_of([datagram(each) for each in payloads]), 12, 2, 20)
+    headers = headers_with_count(block_of([datagram(each) for each in payloads]), 12, 2, 20)
     assert headers.end.tolist() == [52, 32, 52, 0, 0]
     faults = sorted((fault.datagram, fault.reason) for fault in headers.faults)
     assert faults == [(2, "count_too_large"), (3, "header_cut"), (4, "header_cut")]
