@@ -80,7 +80,7 @@ def test_routes_when_below_admin_then_for_administrators_only(tmp_path):
     assert len(below) >= 15
     assert {r.role for r in below} == {ADMINISTRATOR}
     changing = [r for r in routes(tmp_path) if r.method != "GET" and changes_something(r)]
-    own = ("/api/v1/account/", "/api/v1/console/views")
+    own = ("/api/v1/account/", "/api/v1/console/views", "/api/v1/explore/jobs/")
     assert {r.role for r in changing if r.path.startswith(own)} == {SIGNED_IN}
     others = [r for r in changing if not r.path.startswith((*own, "/auth"))]
     assert {r.role for r in others} == {ADMINISTRATOR}
@@ -88,7 +88,7 @@ def test_routes_when_below_admin_then_for_administrators_only(tmp_path):
 
 def test_routes_when_a_post_only_reads_then_it_is_a_question(tmp_path):
     reading = {r.path for r in routes(tmp_path) if r.method != "GET" and not changes_something(r)}
-    assert reading == {"/api/v1/explore/top", "/api/v1/explore/series"}
+    assert reading == {f"/api/v1/explore/{name}" for name in ("top", "series", "flows", "export")}
 
 
 def test_routes_when_they_act_on_a_get_then_marked_as_changing(tmp_path):
