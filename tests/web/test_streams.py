@@ -177,11 +177,11 @@ def test_stream_when_its_client_takes_nothing_then_given_up(
 def test_stream_when_it_takes_longer_than_an_answer_may_then_goes_on(
     application: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.web.http_server.ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr("appliance.web.http_server.ANSWER_SECONDS", 1.0)
     monkeypatch.setattr("appliance.web.servers._CLEANUP_SECONDS", 0.1)
     monkeypatch.setattr("appliance.web.servers._LOOP_SECONDS", 0.1)
     octets = b""
-    with serving(application(Pieces(150))) as server, connect(server) as connection:
+    with serving(application(Pieces(200))) as server, connect(server) as connection:
         connection.sendall(get("/x", "Connection: close"))
         while part := connection.recv(65536):
             octets += part
