@@ -180,12 +180,17 @@ def test_stream_when_it_takes_longer_than_an_answer_may_then_goes_on(
     monkeypatch.setattr("appliance.web.http_server.ANSWER_SECONDS", 1.0)
     monkeypatch.setattr("appliance.web.servers._CLEANUP_SECONDS", 0.1)
     monkeypatch.setattr("appliance.web.servers._LOOP_SECONDS", 0.1)
+    monkeypatch.setattr(
+        "appliance.web.http_server.ApiServer.set_socket_options",
+        lambda _, connection: connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536),
+    )
     octets = b""
-    with serving(application(Pieces(400))) as server, connect(server) as connection:
+    with serving(application(Pieces(150))) as server, connect(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262_144)
         connection.sendall(get("/x", "Connection: close"))
         while part := connection.recv(65536):
             octets += part
-            threading.Event().wait(len(part) / 10_000_000)
+            threading.Event().wait(len(part) / 5_000_000)
     assert chunks(octets.partition(b"\r\n\r\n")[2])[1]
 
 
