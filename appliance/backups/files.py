@@ -1,4 +1,4 @@
-"""What the core itself keeps in files: state, secrets, the flow log, and the settings.
+"""What the core itself keeps in files: state, secrets, flow log, samples, and the settings.
 
 The flow log's files are only added to and replaced, never changed, so links to them are a copy of
 one moment. Its numbering goes on behind the backed up one even where the log itself was left out:
@@ -17,8 +17,10 @@ from pathlib import Path
 
 from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.backups.rights import owner_rights
-from appliance.flowlog import FLOW_LOG_FOLDER
+from appliance.flowlog import FLOW_LOG_FOLDER, SAMPLES_FOLDER
 from appliance.flowlog.names import FAMILIES, highest_number, list_files, parse
+from appliance.flowlog.samples.files import STATE_FILE as SAMPLES_STATE
+from appliance.flowlog.samples.files import is_sample_name, list_samples
 from appliance.flowlog.writer import STATE_FILE
 from appliance.settings import Settings
 
@@ -34,18 +36,22 @@ def is_file_name(name: str) -> bool:
     patterns = {STATE: _STATE_FILES, SETTINGS: _SETTINGS_FILES}.get(folder, ())
     if any(p.count("/") == rest.count("/") and fnmatchcase(rest, p) for p in patterns):
         return True
+    if folder == SAMPLES_FOLDER and (rest == SAMPLES_STATE or is_sample_name(rest)):
+        return True
     family, _, file = rest.partition("/")
     is_of_log = rest == STATE_FILE or (family in FAMILIES and parse(Path(file)) is not None)
     return folder == FLOW_LOG_FOLDER and is_of_log and "/" not in file
 
 
-def save_files(settings: Settings, folder: Path, *, flow_log: bool) -> None:
+def save_files(
+    settings: Settings, folder: Path, *, flow_log: bool = False, samples: bool = False
+) -> None:
     """Copy the core's files to a folder; the databases must be there already.
 
     Parameters
     ----------
-    flow_log
-        Whether the log's own files are wanted too.
+    flow_log, samples
+        Whether the log's own files, and its samples, are wanted too.
     """
     data: Path = settings["data_directory"]
     _copy_all(data, _STATE_FILES, folder / STATE)
@@ -53,6 +59,8 @@ def save_files(settings: Settings, folder: Path, *, flow_log: bool) -> None:
         _copy_all(settings.file.parent, _SETTINGS_FILES, folder / SETTINGS)
     if flow_log:
         _copy_flow_log(data / FLOW_LOG_FOLDER, folder / FLOW_LOG_FOLDER)
+    if samples:
+        _copy_samples(data / SAMPLES_FOLDER, folder / SAMPLES_FOLDER)
     # Last, so that its number is behind every place that a database knows.
     _write_numbering(data / FLOW_LOG_FOLDER, folder / FLOW_LOG_FOLDER)
 
@@ -71,6 +79,7 @@ def restore_files(
     _move_all(folder / STATE, data)
     if with_settings and settings.file is not None:
         _move_all(folder / SETTINGS, settings.file.parent)
+    _move_all(folder / SAMPLES_FOLDER, data / SAMPLES_FOLDER)
     source, target, aside = folder / FLOW_LOG_FOLDER, data / FLOW_LOG_FOLDER, None
     if any((source / name).is_dir() for name in FAMILIES) and highest_number(target):
         aside = target.with_name(f"{FLOW_LOG_FOLDER}.before-{int(now)}")
@@ -106,6 +115,15 @@ def _copy_flow_log(source: Path, target: Path) -> None:
                     _linked(file.path, target / FAMILIES[options] / file.path.name, file.kind)
             return
     raise OSError(f"{source} changes faster than it can be copied")
+
+
+def _copy_samples(source: Path, target: Path) -> None:
+    # First, as each hour says by itself what it has beyond the position there.
+    _copy_all(source, (SAMPLES_STATE,), target)
+    for file in list_samples(source):
+        # It may be past its time, or be made anew.
+        with suppress(FileNotFoundError):
+            _linked(file.path, target / file.path.name, "parquet")
 
 
 def _linked(path: Path, to: Path, kind: str) -> None:

@@ -38,7 +38,9 @@ class Restored:
     log_aside: Path | None
 
 
-def backup(app: App, target: Path, *, flow_log: bool, now: float) -> tuple[Path, Manifest]:
+def backup(
+    app: App, target: Path, *, flow_log: bool, now: float, samples: bool = False
+) -> tuple[Path, Manifest]:
     """Write a backup to a file, or to a new file in a folder; return which, and what it holds.
 
     Raises
@@ -53,7 +55,7 @@ def backup(app: App, target: Path, *, flow_log: bool, now: float) -> tuple[Path,
         for part in registered_backups(app):
             (folder / part.name).mkdir()
             part.save(folder / part.name)
-        save_files(app.settings, folder, flow_log=flow_log)
+        save_files(app.settings, folder, flow_log=flow_log, samples=samples)
         return target, pack(folder, target, made.isoformat())
 
 

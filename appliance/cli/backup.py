@@ -13,6 +13,7 @@ from appliance.cli.options import pass_app
 
 @click.command("backup")
 @click.argument("file")
+@click.option("--samples", is_flag=True, help="Also the samples of the flow log.")
 @click.option("--flow-log", is_flag=True, help="Also the flow log, by far the largest part.")
 @click.option(
     "--keep",
@@ -21,7 +22,7 @@ from appliance.cli.options import pass_app
     help="FILE is a folder: delete all but the newest N backups that were made into it.",
 )
 @pass_app
-def command(app: App, file: str, flow_log: bool, keep: int | None) -> int:
+def command(app: App, file: str, flow_log: bool, samples: bool, keep: int | None) -> int:
     """Save databases, accounts, secrets and settings to a file.
 
     Collector and API may run. FILE is a tar file compressed with zstd. Where it is a folder, or
@@ -37,7 +38,7 @@ def command(app: App, file: str, flow_log: bool, keep: int | None) -> int:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
     if keep is not None and not target.is_dir():
         raise click.UsageError(f"--keep needs a folder, such as {file}/")
-    made, manifest = backup(app, target, flow_log=flow_log, now=time.time())
+    made, manifest = backup(app, target, flow_log=flow_log, samples=samples, now=time.time())
     size = octets_text(made.stat().st_size)
     click.echo(f"{made}: {len(manifest.files)} files, {size}")
     for old in delete_old(target, keep) if keep is not None else ():

@@ -23,7 +23,7 @@ from appliance.contracts import FlowStore, LogLoader
 from appliance.errors import StorageError
 from appliance.flowlog import SAMPLES_FOLDER, Cursor, Maintainer
 from appliance.flowlog.expiry_clock import ExpiryClock
-from appliance.flowlog.samples.keeper import SampleKeeper, SampleLimits
+from appliance.flowlog.samples.keeper import SampleKeeper, sample_limits
 from appliance.guard import PluginFailures
 from appliance.processes.parent import parent_watch
 from appliance.ratelimit import RateLimited
@@ -150,14 +150,7 @@ def _sample_keepers(settings: Settings, paths: CollectorPaths) -> tuple[SampleKe
     """Return what keeps samples, if they are wanted."""
     if not settings["samples.hour_rows"]:
         return ()
-    limits = SampleLimits(
-        settings["samples.hour_rows"],
-        settings["samples.day_rows"],
-        settings["samples.month_rows"],
-        settings["flow_log.retention_age"],
-        settings["samples.day_age"],
-    )
-    return (SampleKeeper(paths.flow_log, paths.data / SAMPLES_FOLDER, limits),)
+    return (SampleKeeper(paths.flow_log, paths.data / SAMPLES_FOLDER, sample_limits(settings)),)
 
 
 def _give_way() -> None:

@@ -1,5 +1,5 @@
-"""Answers of the query engine over a week of flows: how long they take, exact and estimated, and
-how far the estimates are from the exact figures."""
+"""Answers of the query engine over a week of flows: how long they take, exact and estimated, how
+far the estimates are from the exact figures, and how long nfdump takes over the same flows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, FlowSearch, Maintainer, QueryLimits
+from appliance.flowlog.questions import FlowQuestion
 from appliance.flowlog.samples.keeper import SampleKeeper
+from appliance.query.address_lists import AddressLists
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
+from appliance.query.names import LogNames
 from appliance.query.question import Question
+from tests.benchmarks.collectors import Nfcapd
 from tests.benchmarks.history import DAY, HOUR, History, Traffic
+from tests.benchmarks.nfdump import NfdumpFiles
 
 DAYS, TRIES = 7, 5
 SPANS = {"1 hour": HOUR, "1 day": DAY, "7 days": DAYS * DAY}
@@ -24,7 +29,27 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "top pairs": (("pair",), ()),
     "sources, one port": (("source",), ("port=53",)),
     "services, one network": (("service",), ("host=10.0.0.0/16",)),
+    "one host": (("pair",), ("host=100.0.0.5",)),
+    "one port": (("source",), ("destination_port=3306",)),
 }
+NFDUMP = {
+    "top sources": ("-s", "srcip/bytes", "-n", "15"),
+    "top pairs": ("-A", "srcip,dstip", "-O", "bytes", "-n", "15"),
+    "one host": ("-A", "srcip,dstip", "-O", "bytes", "-n", "15", "host 100.0.0.5"),
+    "one port": ("-s", "srcip/bytes", "-n", "15", "dst port 3306"),
+}
+"""The same over everything, for nfdump."""
+
+ABSENT = "203.0.113.77"
+LIST_LENGTH = 1000
+SUBSETS = {
+    "port": (("destination_port",), ()),
+    "exporter and protocol": (("exporter", "protocol"), ()),
+    "network": (("source/16",), ()),
+    "host": (("source",), ()),
+}
+LEAST_ROWS = 30
+"""Sampled rows that a group needs for its stated error to be judged."""
 
 
 def explore(folder: Path, flows: int) -> dict[str, Any]:
@@ -38,7 +63,8 @@ def explore(folder: Path, flows: int) -> dict[str, Any]:
     """
     end = int(time.time()) // HOUR * HOUR
     log = folder / "flowlog"
-    _write(log, flows, end)
+    nfdump = NfdumpFiles(folder / "nfcapd") if Nfcapd.available() else None
+    _write(log, flows, end, nfdump)
     keeper = SampleKeeper(log, folder / "samples")
     began = time.process_time()
     while keeper.load_once(end).busy:
@@ -55,24 +81,87 @@ def explore(folder: Path, flows: int) -> dict[str, Any]:
         for name, (dimensions, conditions) in QUESTIONS.items()
         for span, seconds in SPANS.items()
     }
+    report["absent"] = _rare(search, end)
+    report["errors"] = {
+        name: _errors(engine, dimensions, end) for name, (dimensions, _) in SUBSETS.items()
+    }
+    if nfdump is not None:
+        whole = f", {list(SPANS)[-1]}"
+        for name, arguments in NFDUMP.items():
+            report["questions"][name + whole]["nfdump"] = nfdump.seconds(arguments, TRIES)
     return report
 
 
-def _write(log: Path, flows: int, end: int) -> None:
+def _rare(search: FlowSearch, end: int) -> dict[str, float]:
+    """Return how long it takes to say that an address, or each of a list, is nowhere."""
+    span = {"since_ms": (end - DAYS * DAY) * 1000, "until_ms": end * 1000}
+    listed = search.directory.parent / "addresses.txt"
+    listed.write_text("".join(f"203.0.{n // 250}.{n % 250 + 1}\n" for n in range(LIST_LENGTH)))
+    names = LogNames(search, lists=AddressLists({"absent": listed}))
+    texts = {
+        "an absent address": f"host {ABSENT}",
+        f"{LIST_LENGTH} absent addresses": "ip in @absent",
+        f"{LIST_LENGTH} absent sources": "src ip in @absent",
+    }
+    took = {}
+    for name, text in texts.items():
+        conditions = parse_conditions([text], names)
+        seconds = []
+        for _ in range(TRIES):
+            began = time.monotonic()
+            search.flows(FlowQuestion(conditions=conditions, limit=10, **span))
+            seconds.append(time.monotonic() - began)
+        took[name] = statistics.median(seconds)
+    return took
+
+
+def _errors(engine: QueryEngine, dimensions: tuple[str, ...], end: int) -> dict[str, float]:
+    """Compare all groups that are estimated from enough rows with the exact figures."""
+    span = {"since_ms": (end - DAYS * DAY) * 1000, "until_ms": end * 1000}
+    answers = [
+        engine.top(Question(dimensions, limit=100_000, exact=is_exact, **span)).rows
+        for is_exact in (False, True)
+    ]
+    names = [name for name in answers[1].schema.names if name not in _SUMS]
+    estimated, true = ({tuple(r[k] for k in names): r for r in a.to_pylist()} for a in answers)
+    pairs = [
+        (row["octets"], row["octets_error"], true[key]["octets"])
+        for key, row in estimated.items()
+        # A mean row of a sample has so much of the sum that this is what 30 of them are off.
+        if key in true and row["octets_error"] <= row["octets"] / LEAST_ROWS**0.5
+    ]
+    found, stated, exact = np.array(pairs or [(1.0, 1.0, 1.0)]).T
+    relative = np.abs(found - exact) / exact
+    return {
+        "groups": len(pairs),
+        "median": float(np.median(relative)),
+        "p95": float(np.percentile(relative, 95)),
+        "within": float((np.abs(found - exact) <= 1.96 * stated + 0.5).mean()),
+    }
+
+
+def _write(log: Path, flows: int, end: int, nfdump: NfdumpFiles | None) -> None:
     history = History(DAYS, flows)
     traffic = Traffic(history)
     limits = FlowLogLimits(segment_seconds=DAY, retention_seconds=0, retention_octets=10**12)
     writer, maintainer = FlowLogWriter(log, limits), Maintainer(log, limits)
     writer.start()
+    if nfdump is not None:
+        nfdump.start()
     hours = range(end - DAYS * DAY, end, HOUR)
     for hour in hours:
-        writer.append(traffic.flows(hour, hour + HOUR, flows // len(hours)))
+        batch = traffic.flows(hour, hour + HOUR, flows // len(hours))
+        writer.append(batch)
+        if nfdump is not None:
+            nfdump.append(batch)
         writer.flush({}, (hour + HOUR) * 1000)
         writer.roll_if_due((hour + HOUR + DAY) * 1000)
         if hour % DAY == 0:
             maintainer.run_once((hour + HOUR) * 1000)
     writer.close(end * 1000)
     maintainer.run_once(end * 1000)
+    if nfdump is not None:
+        nfdump.stop()
 
 
 def _ask(

@@ -97,6 +97,8 @@ def print_explore(console: Console, report: dict[str, Any]) -> None:
         "largest",
         "within",
         "of 15",
+        "nfdump s",
+        "times",
     )
     table = Table(*headings, title=title)
     for name, found in report["questions"].items():
@@ -109,8 +111,20 @@ def print_explore(console: Console, report: dict[str, Any]) -> None:
             f"{found['rows_scanned']:,}",
             *(f"{found[key]:.1%}" for key in ("error_median", "error_largest", "within")),
             str(found["top_15_kept"]),
+            *(
+                (f"{found['nfdump']:.2f}", f"{found['nfdump'] / found['exact']['median']:.1f}")
+                if "nfdump" in found
+                else ("", "")
+            ),
         )
     console.print(table)
+    table = Table("estimates by", "groups", "median error", "p95", "within 1.96 standard errors")
+    for name, found in report["errors"].items():
+        errors = (f"{found[key]:.2%}" for key in ("median", "p95", "within"))
+        table.add_row(name, f"{found['groups']:,}", *errors)
+    console.print(table)
+    for name, seconds in report["absent"].items():
+        console.print(f"{name}, over all: {seconds:.2f} s (goal 1)")
 
 
 def print_fresh(console: Console, report: dict[str, Any]) -> None:

@@ -344,6 +344,27 @@ def test_backup_when_the_flow_log_is_wanted_then_single_flows_come_back(
     assert flows(sqlite_place, capsys) == listed
 
 
+def test_backup_when_samples_are_wanted_then_they_come_back_with_their_place_in_the_log(
+    sqlite_place, tmp_path
+):
+    imported(sqlite_place)
+    assert appliance(sqlite_place, "rebuild", "--samples", "--yes") == 0
+    samples, file = tmp_path / "data" / "samples", tmp_path / "backup.tar.zst"
+    before = {path.name: path.read_bytes() for path in samples.iterdir()}
+    assert {"state.json"} < before.keys()
+    assert appliance(sqlite_place, "backup", file) == 0
+    shutil.rmtree(samples)
+    assert appliance(sqlite_place, "restore", file) == 0
+    assert not samples.exists()
+    samples.mkdir()
+    for name, content in before.items():
+        (samples / name).write_bytes(content)
+    assert appliance(sqlite_place, "backup", "--samples", file) == 0
+    shutil.rmtree(samples)
+    assert appliance(sqlite_place, "restore", file) == 0
+    assert {path.name: path.read_bytes() for path in samples.iterdir()} == before
+
+
 def flows(folder, capsys) -> str:
     capsys.readouterr()
     assert appliance(folder, "flows", "--format", "csv") == 0

@@ -92,6 +92,11 @@ def sample_path(folder: Path, level: Level, start_ms: int) -> Path:
     return folder / f"{level}.{start_ms}.parquet"
 
 
+def is_sample_name(name: str) -> bool:
+    """Tell whether a file of that name is a sample."""
+    return _NAME.fullmatch(name) is not None
+
+
 def list_samples(folder: Path) -> list[SampleFile]:
     """Return every sample, by the start of its period."""
     try:

@@ -48,6 +48,7 @@ from appliance.flowlog.samples.period import STRATUM, PeriodSample, values_of
 from appliance.flowlog.schema import Rows
 from appliance.flows import COLLECTION_TIME, AnyArray
 from appliance.ratelimit import RateLimited
+from appliance.settings import Settings
 
 log = RateLimited(logging.getLogger(__name__))
 
@@ -85,6 +86,17 @@ class SampleLimits:
         """Return the size of a sample."""
         rows = {"hour": self.hour_rows, "day": self.day_rows, "month": self.month_rows}
         return SampleSize(rows[level])
+
+
+def sample_limits(settings: Settings) -> SampleLimits:
+    """Take the limits from the settings."""
+    return SampleLimits(
+        settings["samples.hour_rows"],
+        settings["samples.day_rows"],
+        settings["samples.month_rows"],
+        settings["flow_log.retention_age"],
+        settings["samples.day_age"],
+    )
 
 
 class _Hour:
@@ -150,7 +162,7 @@ class SampleKeeper:
         if now >= self._flush_at or len(self._hours) > _MOST_HOURS:
             self._flush(now)
             if not is_busy:
-                self._combine(now)
+                self.combine_finished(now)
         return LoadReport(n_rows, is_busy)
 
     def finish(self, now: float) -> list[str]:
@@ -162,6 +174,23 @@ class SampleKeeper:
     def cursor(self) -> tuple[int, int] | None:
         """Return the position up to which the samples on disk hold the log."""
         return self._saved
+
+    def position(self) -> Cursor:
+        """Return the position in the log up to which flows are drawn."""
+        return self._cursor
+
+    @staticmethod
+    def copy_seed(state: Path, to: Path) -> None:
+        """Write the state of a keeper that draws what another one draws, from the start of the log.
+
+        Parameters
+        ----------
+        state, to
+            The state of the other one, and the file to write.
+        """
+        with suppress(KeyError, TypeError, ValueError):
+            fields = {"cursor": list(Cursor()), "seed": int(json.loads(state.read_bytes())["seed"])}
+            to.write_text(json.dumps(fields))
 
     def expire(self, now: float) -> int:
         """Delete the samples of hours and days that are past their time; return how many."""
@@ -229,7 +258,7 @@ class SampleKeeper:
                     described = Described(hour.sample.n_flows, self._cursor)
                     write_sample(hour.path, hour.sample.table(), described)
                     hour.held, hour.is_changed = self._cursor, False
-                    self._outdate(start_ms, now)
+                    self.outdate(start_ms, now)
             if self._cursor != self._saved:
                 self._save(self._cursor)
         except OSError as error:
@@ -243,7 +272,7 @@ class SampleKeeper:
             file.write(json.dumps(state).encode())
         self._saved = cursor
 
-    def _outdate(self, start_ms: int, now: float) -> None:
+    def outdate(self, start_ms: int, now: float) -> None:
         """Delete the samples that an hour was a part of: they are made again while it is kept."""
         age = self.limits.hour_seconds
         if not age or period_start("day", start_ms) > (now - age) * 1000:
@@ -251,7 +280,7 @@ class SampleKeeper:
                 path = sample_path(self.folder, level, period_start(level, start_ms))
                 path.unlink(missing_ok=True)
 
-    def _combine(self, now: float) -> None:
+    def combine_finished(self, now: float) -> None:
         """Make the samples of days and months that are over."""
         for part, whole in pairwise(LEVELS):
             files = list_samples(self.folder)

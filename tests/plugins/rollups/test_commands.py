@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -101,3 +102,21 @@ def test_service_port_when_ports_have_names_then_the_lower_named_else_the_lower(
     assert port_name(6, 443) == "tcp/443"
     assert port_name(253, 7) == "253/7"
     assert len(services.names) > 250
+
+
+def test_rebuild_when_of_samples_then_drawn_from_the_log_or_says_that_none_are_kept(
+    sqlite_world: Any, conf: Any
+):
+    world = sqlite_world
+    world.write(world.flows(50))
+    folder = conf(f"data_directory: {world.folder}\n")
+    arguments = ["-confPath", f"{folder}/", "rebuild", "--samples", "--yes"]
+    done = CliRunner().invoke(group, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "1 samples in" in done.output
+    (sample,) = (world.folder / "samples").glob("hour.*.parquet")
+    assert pq.read_metadata(sample).num_rows == 50
+    folder = conf(f"data_directory: {world.folder}\nsamples.hour_rows: 0\n")
+    refused = CliRunner().invoke(group, arguments)
+    assert refused.exit_code == 2
+    assert "samples.hour_rows is 0" in refused.output
