@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.app import App
-from appliance.cli.options import pass_app
+from appliance.cli.options import pass_settings
+from appliance.settings import Settings
 from appliance.stores import DATABASE_SETTING
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ _PAUSE_SECONDS = 0.5
 
 @click.command("rebuild")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
-@pass_app
-def rebuild(app: App, yes: bool) -> None:
+@pass_settings
+def rebuild(settings: Settings, yes: bool) -> None:
     """Fill the flow database again from the flow log.
 
     Sums of the time that the log reaches back are dropped and made again, older ones stay, as do
@@ -32,7 +32,7 @@ def rebuild(app: App, yes: bool) -> None:
 
     if not yes:
         click.confirm("Drop and fill again all sums that the flow log can bring back?", abort=True)
-    store = SqlStore(app.settings[DATABASE_SETTING], app.settings)
+    store = SqlStore(settings[DATABASE_SETTING], settings)
     try:
         click.echo(store.rebuild(time.time()))
         _show(store)
