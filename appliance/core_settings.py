@@ -5,9 +5,8 @@ Plugins add theirs through `register_settings`; `appliance.settings` reads the v
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from appliance.database_urls import DatabaseUrl
 from appliance.kept_values import HeaderColumnList, RawElementList
@@ -26,7 +25,7 @@ from appliance.setting_types import (
     NetworkRates,
     Number,
     OptionalFilePath,
-    SettingType,
+    Setting,
     Size,
     Text,
     TextList,
@@ -37,31 +36,6 @@ SYSTEM_FOLDER = Path("/etc/netflow-appliance")
 SYSTEM_DATA_FOLDER = "/var/lib/netflow-appliance"
 BUILT_IN = "builtin"
 """The engine that is the appliance's own receiver."""
-
-T_co = TypeVar("T_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T_co]):
-    """One thing that can be configured.
-
-    Attributes
-    ----------
-    name
-        Dotted, `group.name`; the file nests by the dots.
-    type
-        What it may be; one of `appliance.setting_types` or a plugin's own.
-    default
-        As it would be written in the file (`"64MB"`), not as it is parsed.
-    help
-        What it does and when to change it: whole sentences, for the sample configuration.
-    """
-
-    name: str
-    type: SettingType[T_co]
-    default: object
-    help: str
-
 
 CORE_SETTINGS: tuple[Setting[Any], ...] = (
     Setting(

@@ -83,9 +83,13 @@ def entries_of(
         entries = [Registered(impl.plugin_name, value) for value in _values(returned, hook)]
         for entry in entries:
             REGISTERED[hook](entry.value)
-    # Looking at what it returned runs code of the plugin as well.
-    except Exception as error:
+    except (TypeError, ValueError) as error:
         raise StartupError(f"{where}: {error or type(error).__name__}") from error
+    except KeyboardInterrupt:
+        raise
+    # Looking at what it returned runs code of the plugin as well.
+    except BaseException as error:
+        raise StartupError(f"{where}: {type(error).__name__}: {error}") from error
     return entries
 
 

@@ -1,5 +1,4 @@
-"""The types that a setting can have: text of the configuration file in, checked value out, and
-back.
+"""Settings, and the types that they can have: text of the configuration file in, checked value out.
 
 A type is a small frozen object with `expected` (for messages), `parse` and `sample`. Scalars reach
 `parse` as `str`, exactly as written in the file, so no YAML guesswork (`yes`, `1:30`) takes part.
@@ -9,31 +8,28 @@ Which settings exist is told by `appliance.settings`.
 from __future__ import annotations
 
 import ipaddress
-import json
 import math
 import os
-import re
 import zoneinfo
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from appliance.information_elements import element_by_name
+from appliance.raw_values import (
+    list_items,
+    mapping_pairs,
+    parse_duration,
+    parse_size,
+    sample,
+    scalar_text,
+    within,
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 ElementKey = tuple[int, int]
 T_co = TypeVar("T_co", covariant=True)
-
-_UNQUOTED = re.compile(r"[A-Za-z0-9_./-]+")
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
-_DURATION_SECONDS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_SIZE_OCTETS = {"": 1, "B": 1} | {
-    f"{prefix}{unit}": base**power
-    for base, unit in ((1000, "B"), (1024, "iB"))
-    for power, prefix in enumerate("KMGT", start=1)
-}
 
 
 class SettingType(Protocol[T_co]):
@@ -52,6 +48,28 @@ class SettingType(Protocol[T_co]):
     def parse(self, raw: object, folder: Path) -> T_co:
         """Return the checked value."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T_co]):
+    """One thing that can be configured.
+
+    Attributes
+    ----------
+    name
+        Dotted, `group.name`; the file nests by the dots.
+    type
+        What it may be; one of this module or a plugin's own.
+    default
+        As it would be written in the file (`"64MB"`), not as it is parsed.
+    help
+        What it does and when to change it: whole sentences, for the sample configuration.
+    """
+
+    name: str
+    type: SettingType[T_co]
+    default: object
+    help: str
 
 
 @runtime_checkable
@@ -92,7 +110,7 @@ class Integer:
 
     def parse(self, raw: object, folder: Path) -> int:
         """Return the number."""
-        return _within(int(_scalar(raw)), self.low, self.high)
+        return within(int(scalar_text(raw)), self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +127,10 @@ class Number:
 
     def parse(self, raw: object, folder: Path) -> float:
         """Return the number; `nan` and `inf` are refused."""
-        value = float(_scalar(raw))
+        value = float(scalar_text(raw))
         if not math.isfinite(value):
             raise ValueError(raw)
-        return _within(value, self.low, self.high)
+        return within(value, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +141,7 @@ class Boolean:
 
     def parse(self, raw: object, folder: Path) -> bool:
         """Return the truth value."""
-        word = _scalar(raw).lower()
+        word = scalar_text(raw).lower()
         if word not in ("true", "false"):
             raise ValueError(raw)
         return word == "true"
@@ -137,7 +155,7 @@ class Text:
 
     def parse(self, raw: object, folder: Path) -> str:
         """Return the text."""
-        return _scalar(raw)
+        return scalar_text(raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +173,7 @@ class Choice:
         """Return the word."""
         # YAML reads a bare on or off as a truth value.
         words = {True: ("on", "yes"), False: ("off", "no")}[raw] if isinstance(raw, bool) else ()
-        word = next((word for word in words if word in self.words), _scalar(raw))
+        word = next((word for word in words if word in self.words), scalar_text(raw))
         if word not in self.words:
             raise ValueError(raw)
         return word
@@ -169,10 +187,10 @@ class FilePath:
 
     def parse(self, raw: object, folder: Path) -> Path:
         """Return the path, absolute."""
-        if not _scalar(raw):
+        if not scalar_text(raw):
             raise ValueError(raw)
         try:
-            path = Path(_scalar(raw)).expanduser()
+            path = Path(scalar_text(raw)).expanduser()
         except RuntimeError as error:  # the home of a user that this machine does not have
             raise ValueError(raw) from error
         return Path(os.path.abspath(folder / path))
@@ -186,7 +204,7 @@ class OptionalFilePath:
 
     def parse(self, raw: object, folder: Path) -> Path | None:
         """Return the path, absolute, or None."""
-        return FilePath().parse(raw, folder) if _scalar(raw) else None
+        return FilePath().parse(raw, folder) if scalar_text(raw) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +215,7 @@ class TextList:
 
     def parse(self, raw: object, folder: Path) -> tuple[str, ...]:
         """Return the names in the order of the file."""
-        return tuple(_scalar(item) for item in _items(raw))
+        return tuple(scalar_text(item) for item in list_items(raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +226,7 @@ class Duration:
 
     def parse(self, raw: object, folder: Path) -> float:
         """Return seconds; a number without unit is seconds already."""
-        return parse_duration(_scalar(raw))
+        return parse_duration(scalar_text(raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +237,7 @@ class Size:
 
     def parse(self, raw: object, folder: Path) -> int:
         """Return octets."""
-        return parse_size(_scalar(raw))
+        return parse_size(scalar_text(raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +248,7 @@ class AddressList:
 
     def parse(self, raw: object, folder: Path) -> tuple[ListenAddress, ...]:
         """Return the addresses, at least one, no two equal."""
-        listen = tuple(parse_listen_address(_scalar(item)) for item in _items(raw))
+        listen = tuple(parse_listen_address(scalar_text(item)) for item in list_items(raw))
         if not listen or len(set(listen)) < len(listen):
             raise ValueError(raw)
         return listen
@@ -244,7 +262,7 @@ class NetworkList:
 
     def parse(self, raw: object, folder: Path) -> tuple[Network, ...]:
         """Return networks; a single address is a network of one."""
-        return tuple(ipaddress.ip_network(_scalar(item)) for item in _items(raw))
+        return tuple(ipaddress.ip_network(scalar_text(item)) for item in list_items(raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +274,7 @@ class NetworkRates:
     def parse(self, raw: object, folder: Path) -> dict[Network, float]:
         """Return the rate by network, in the order of the file."""
         rate = Number(1)
-        return {ipaddress.ip_network(n): rate.parse(v, folder) for n, v in _pairs(raw)}
+        return {ipaddress.ip_network(n): rate.parse(v, folder) for n, v in mapping_pairs(raw)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,9 +289,10 @@ class ElementNames:
         """Return, by exporter, which (enterprise, id) means which other one."""
         return {
             ipaddress.ip_address(exporter): {
-                parse_element(sent): parse_element(_scalar(meant)) for sent, meant in _pairs(names)
+                parse_element(sent): parse_element(scalar_text(meant))
+                for sent, meant in mapping_pairs(names)
             }
-            for exporter, names in _pairs(raw)
+            for exporter, names in mapping_pairs(raw)
         }
 
 
@@ -285,33 +304,11 @@ class TimeZone:
 
     def parse(self, raw: object, folder: Path) -> zoneinfo.ZoneInfo | None:
         """Return the zone; None for the machine's own."""
-        name = _scalar(raw)
+        name = scalar_text(raw)
         try:
             return zoneinfo.ZoneInfo(name) if name else None
         except (zoneinfo.ZoneInfoNotFoundError, OSError) as error:
             raise ValueError(raw) from error
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of `60s`, `15m`, `48h`, `30d`, `2w`, `500ms` or a bare number.
-
-    Raises
-    ------
-    ValueError
-        The text is no duration.
-    """
-    return _quantity(text, _DURATION_SECONDS)
-
-
-def parse_size(text: str) -> int:
-    """Return the octets of `512MB` (decimal), `512MiB` (binary) or a bare number.
-
-    Raises
-    ------
-    ValueError
-        The text is no size.
-    """
-    return int(_quantity(text, _SIZE_OCTETS))
 
 
 def parse_listen_address(text: str) -> ListenAddress:
@@ -327,7 +324,7 @@ def parse_listen_address(text: str) -> ListenAddress:
     address = ipaddress.ip_address(host[1:-1] if bracketed else host)
     if not colon or bracketed != (address.version == 6) or not port.isdecimal():
         raise ValueError(text)
-    return ListenAddress(str(address), _within(int(port), 0, 65535))
+    return ListenAddress(str(address), within(int(port), 0, 65535))
 
 
 def parse_element(text: str) -> ElementKey:
@@ -340,61 +337,11 @@ def parse_element(text: str) -> ElementKey:
     """
     enterprise, _, element = text.rpartition(":")
     if element.isdecimal() and (not enterprise or enterprise.isdecimal()):
-        return int(enterprise or 0), _within(int(element), 1, 65535)
+        return int(enterprise or 0), within(int(element), 1, 65535)
     found = element_by_name(text)
     if found is None:
         raise ValueError(text)
     return found.enterprise, found.id
-
-
-def sample(raw: object) -> str:
-    """Write a raw value (str, number, bool, list, dict) as one line of YAML."""
-    if isinstance(raw, bool):
-        return str(raw).lower()
-    if isinstance(raw, Mapping):
-        return "{" + ", ".join(f"{sample(k)}: {sample(v)}" for k, v in raw.items()) + "}"
-    if isinstance(raw, list | tuple):
-        return "[" + ", ".join(sample(item) for item in raw) + "]"
-    return str(raw) if _UNQUOTED.fullmatch(str(raw)) else json.dumps(str(raw))
-
-
-def _scalar(raw: object) -> str:
-    if isinstance(raw, bool):
-        return str(raw).lower()
-    if not isinstance(raw, str | int | float):
-        raise ValueError(raw)  # noqa: TRY004 - one exception type says "does not fit"
-    return str(raw)
-
-
-def _items(raw: object) -> list[object]:
-    """Return a list's items; an empty value is an empty list, a single one a list of one."""
-    if isinstance(raw, list | tuple):
-        return list(raw)
-    return [_scalar(raw)] if raw != "" else []
-
-
-def _pairs(raw: object) -> list[tuple[str, object]]:
-    if raw == "":
-        return []
-    if not isinstance(raw, dict):
-        raise ValueError(raw)  # noqa: TRY004 - one exception type says "does not fit"
-    return [(str(key), value) for key, value in raw.items()]
-
-
-def _quantity(text: str, units: Mapping[str, float]) -> float:
-    found = _QUANTITY.fullmatch(text.strip())
-    if found is None or found[2] not in units:
-        raise ValueError(text)
-    return float(found[1]) * units[found[2]]
-
-
-N = TypeVar("N", int, float)
-
-
-def _within(value: N, low: float, high: float | None) -> N:
-    if value < low or (high is not None and value > high):
-        raise ValueError(value)
-    return value
 
 
 def _limits(low: float, high: float | None) -> str:

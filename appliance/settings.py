@@ -25,10 +25,10 @@ from appliance.core_settings import (
     CORE_SETTINGS,
     SYSTEM_DATA_FOLDER,
     SYSTEM_FOLDER,
-    Setting,
 )
 from appliance.errors import SettingsError
-from appliance.setting_types import SettingType, sample, shown
+from appliance.raw_values import sample
+from appliance.setting_types import Setting, SettingType, shown
 
 __all__ = [
     "BUILT_IN",

@@ -6,16 +6,24 @@ import getpass
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Concatenate
 
-from appliance.app import App
+from appliance.cli.options import P, R, pass_part
 from appliance.contracts import AccountStore, AuditEntry
 from appliance.errors import ApplianceError
+
+OpenAccounts = Callable[[], AccountStore]
 
 _DONE, _REFUSED = 200, 400
 
 
+def pass_accounts(command: Callable[Concatenate[OpenAccounts, P], R]) -> Callable[P, R]:
+    """Give a command function what opens the accounts as its first argument."""
+    return pass_part(lambda app: app.open_accounts)(command)
+
+
 @contextmanager
-def accounts_of(app: App) -> Iterator[AccountStore]:
+def accounts_of(open_accounts: OpenAccounts) -> Iterator[AccountStore]:
     """Open the accounts for one command.
 
     Raises
@@ -23,7 +31,7 @@ def accounts_of(app: App) -> Iterator[AccountStore]:
     StorageError
         The database is away, or no plugin keeps accounts.
     """
-    store = app.open_accounts()
+    store = open_accounts()
     try:
         yield store
     finally:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import click
 
-from appliance.app import App
-from appliance.cli.options import pass_app
+from appliance.cli.options import pass_settings
 from appliance.errors import StartupError
+from appliance.settings import Settings
 
 _DAYS = 825
 """The longest that the programs of Apple accept."""
@@ -25,8 +25,10 @@ _DAYS = 825
 @click.option("--days", type=click.IntRange(1, 36500), default=_DAYS, show_default=True)
 @click.option("--force", is_flag=True, help="Replace the pair that is there.")
 @click.option("--if-missing", is_flag=True, help="Do nothing where there is a certificate.")
-@pass_app
-def command(app: App, names: tuple[str, ...], days: int, force: bool, if_missing: bool) -> None:
+@pass_settings
+def command(
+    settings: Settings, names: tuple[str, ...], days: int, force: bool, if_missing: bool
+) -> None:
     """Make a self-signed certificate for HTTPS.
 
     It lies in the data directory, and web.listen speaks HTTPS with it from the next start on,
@@ -36,11 +38,11 @@ def command(app: App, names: tuple[str, ...], days: int, force: bool, if_missing
     from appliance.web.certificates import fingerprint, is_there, make_pair, own_pair, usual_names
     from appliance.web.listeners import appliance_tls
 
-    pair = own_pair(app.settings)
-    if if_missing and appliance_tls(app.settings) is not None:
+    pair = own_pair(settings)
+    if if_missing and appliance_tls(settings) is not None:
         return
     if is_there(pair) and not force:
         raise StartupError(f"{pair.certificate} is there already: --force replaces it")
-    make_pair(pair, [*usual_names(app.settings), *names], days, datetime.now(UTC))
+    make_pair(pair, [*usual_names(settings), *names], days, datetime.now(UTC))
     click.echo(f"certificate {pair.certificate}")
     click.echo(f"SHA-256     {fingerprint(pair.certificate)}")

@@ -39,10 +39,10 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
 
     Stops on Ctrl-C or SIGTERM, after everything that was received is written.
     """
-    start_logging(app)
-    upcoming = upcoming_settings(app)
+    start_logging(app.settings)
+    upcoming = upcoming_settings(app.overridable)
     has_started = detach() if goes_to_background(upcoming) else None
-    with claim_collector(app), process_file(upcoming["collector.process_file"]):
+    with claim_collector(app.settings), process_file(upcoming["collector.process_file"]):
         started = starting(app)
         for text in started.overridable.hints():
             log.warning("collector configuration: %s", text)
@@ -56,6 +56,6 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
             notify(READY)
             if has_started is not None:
                 has_started()
-            return [loader_child(started)]
+            return [loader_child(started.settings)]
 
         work(filler, children)

@@ -22,6 +22,7 @@ from appliance.processes.supervision import PidFile
 from appliance.processes.supervision.choice import pid_file_path
 from appliance.setting_types import ListenAddress, parse_listen_address
 from appliance.settings import Settings
+from appliance.settings_overrides import OverridableSettings
 
 _WATCH_SECONDS = 1.0
 
@@ -68,21 +69,21 @@ def feed_options(command: Callable[..., None]) -> Callable[..., None]:
     return url(table(command))
 
 
-def configuration_arguments(app: App) -> list[str]:
+def configuration_arguments(settings: Settings) -> list[str]:
     """Return the arguments that make a child read the same configuration."""
-    file = app.settings.file
+    file = settings.file
     return ["-confPath", f"{file.parent}/"] if file is not None else []
 
 
-def loader_child(app: App) -> Child:
+def loader_child(settings: Settings) -> Child:
     """Return the loader beside a collector."""
-    return Child("loader", [*configuration_arguments(app), "loader"])
+    return Child("loader", [*configuration_arguments(settings), "loader"])
 
 
-def start_logging(app: App) -> None:
+def start_logging(settings: Settings) -> None:
     """Write the log where the settings say."""
-    level = app.settings["log_level"].upper()
-    handler = log_handler(app.settings["log_file"], app.settings["log_facility"])
+    level = settings["log_level"].upper()
+    handler = log_handler(settings["log_file"], settings["log_facility"])
     if handler is not None:
         logging.basicConfig(level=level, handlers=[handler])
         return
@@ -91,12 +92,12 @@ def start_logging(app: App) -> None:
     )
 
 
-def upcoming_settings(app: App) -> Settings:
+def upcoming_settings(overridable: OverridableSettings) -> Settings:
     """Return the settings that the collector starts with now; those of `appliance.yml` where
     another file is wrong, which `starting` says."""
     with suppress(ApplianceError):
-        return app.overridable.upcoming()
-    return app.overridable.own
+        return overridable.upcoming()
+    return overridable.own
 
 
 def starting(app: App) -> App:
@@ -114,7 +115,7 @@ def starting(app: App) -> App:
 
 
 @contextmanager
-def claim_collector(app: App) -> Iterator[None]:
+def claim_collector(settings: Settings) -> Iterator[None]:
     """Be the one collector of this configuration.
 
     Raises
@@ -122,7 +123,7 @@ def claim_collector(app: App) -> Iterator[None]:
     AlreadyRunning, StorageError
         There is another, or the pid file cannot be written.
     """
-    pid_file = PidFile(pid_file_path(app.settings))
+    pid_file = PidFile(pid_file_path(settings))
     try:
         pid_file.hold()
         yield

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import click
 
-from appliance.app import App
-from appliance.cli.options import pass_app, ports_option
+from appliance.cli.options import pass_part, ports_option
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.explanation import explain
@@ -33,8 +32,14 @@ from appliance.traffic.captures import CaptureReader
     help="For each datagram: every field's offset, octets, name and value, and what was refused.",
 )
 @ports_option
-@pass_app
-def command(app: App, file: Path, as_json: bool, explained: bool, ports: tuple[int, ...]) -> None:
+@pass_part(lambda app: app.decoders)
+def command(
+    decoders: Sequence[GuardedDecoder],
+    file: Path,
+    as_json: bool,
+    explained: bool,
+    ports: tuple[int, ...],
+) -> None:
     """Print the records of a capture (pcap or pcapng, gzip or not).
 
     Datagrams go through the same decoders as in the collector, in the order of the file, beginning
@@ -44,7 +49,7 @@ def command(app: App, file: Path, as_json: bool, explained: bool, ports: tuple[i
     reader = CaptureReader(file, set(ports) or None)
     totals: Counter[str] = Counter()
     states = ExporterStates(ExporterLimits())
-    decoded = decode_datagrams(app.decoders, (found.datagram for found in reader), states)
+    decoded = decode_datagrams(decoders, (found.datagram for found in reader), states)
     for number, (datagram, result) in enumerate(decoded, 1):
         _count(totals, result)
         if explained:

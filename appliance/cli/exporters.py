@@ -62,7 +62,7 @@ def forget(app: App, exporter: str) -> None:
     opener = store_factory(app.stores, app.settings)
     if opener is None:
         raise ApplianceError("no plugin keeps exporters")
-    with closing(opener()) as store, accounts_of(app) as accounts:
+    with closing(opener()) as store, accounts_of(app.open_accounts) as accounts:
         record = find_device(store.exporters(), exporter)
         with act_recorded(accounts, "exporters forget") as note:
             note(f"exporter {record.id} {record.address}")

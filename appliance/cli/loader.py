@@ -21,7 +21,7 @@ def command(app: App) -> None:
 
     Seals, merges, expires and loads the flow log until the parent process ends.
     """
-    start_logging(app)
+    start_logging(app.settings)
     loader = Loader(app.settings, _store(app), registered_loaders(app), app.failures)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: loader.stop())

@@ -29,6 +29,7 @@ EXIT_BROKEN_PIPE = 141
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Invocation:
@@ -64,13 +65,26 @@ def pass_app(command: Callable[Concatenate[App, P], R]) -> Callable[P, R]:
     return with_app
 
 
+def pass_part(
+    part: Callable[[App], T],
+) -> Callable[[Callable[Concatenate[T, P], R]], Callable[P, R]]:
+    """Give a command function one part of the configured `App` as its first argument.
+
+    Where there are several such decorators, the lowest gives the first argument.
+    """
+
+    def decorate(command: Callable[Concatenate[T, P], R]) -> Callable[P, R]:
+        def with_part(app: App, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            return command(part(app), *args, **kwargs)
+
+        return functools.wraps(command)(pass_app(with_part))
+
+    return decorate
+
+
 def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
     """Give a command function the effective settings as its first argument."""
-
-    def with_settings(app: App, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return command(app.settings, *args, **kwargs)
-
-    return functools.wraps(command)(pass_app(with_settings))
+    return pass_part(lambda app: app.settings)(command)
 
 
 ports_option = click.option(

@@ -57,7 +57,7 @@ def command(
     Starts the collector with its loader, and the API, and prints where they listen and what to do
     next.
     """
-    start_logging(app)
+    start_logging(app.settings)
     os.environ.update({RUN_VARIABLE: str(os.getpid()), **listen_environment(listen)})
     if url:
         # Not on a command line, which everyone may read: there can be a password in it.
@@ -145,10 +145,11 @@ def _look_after(
 
 
 def _children(app: App, status: dict[str, Any], demo: bool) -> list[Child]:
-    children = [Child("API", [*configuration_arguments(app), "serve", "--until-parent-ends"])]
+    configuration = configuration_arguments(app.settings)
+    children = [Child("API", [*configuration, "serve", "--until-parent-ends"])]
     if demo and status.get("listen"):
         target = f"127.0.0.1:{_ports(status)[0]}"
-        arguments = [*configuration_arguments(app), "demo-exporters", "--to", target]
+        arguments = [*configuration, "demo-exporters", "--to", target]
         children.append(Child("demo exporters", arguments))
     return children
 

@@ -41,7 +41,7 @@ def command(app: App, until_parent_ends: bool) -> int:
     Listens at web.listen of appliance.yml and at the address in api_server.yml, until Ctrl-C. A
     busy port is one sentence and exit code 2.
     """
-    start_logging(app)
+    start_logging(app.settings)
     with shared_api_lock(app.settings):
         return _start_and_serve(app, parent_watch() if until_parent_ends else lambda: True)
 

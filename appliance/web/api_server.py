@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import SettingsError
+from appliance.raw_values import sample
 from appliance.server_addresses import UNIX, ServerAddress, parse_server_address
 from appliance.setting_types import (
     Boolean,
@@ -20,7 +21,6 @@ from appliance.setting_types import (
     OptionalFilePath,
     Text,
     TextList,
-    sample,
 )
 from appliance.settings import Setting, Settings, read_yaml, unknown
 from appliance.web.cors import Cors

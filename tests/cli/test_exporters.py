@@ -208,7 +208,7 @@ def test_forget_when_the_exporter_is_listed_then_it_is_no_more(
         assert [record.address for record in store.exporters()] == ["192.0.2.1"]
         assert run(conf, "exporters", "forget", device) == 1
         assert capsys.readouterr().err == f"appliance: No device {device}\n"
-    with accounts_of(open_app(conf)) as accounts:
+    with accounts_of(open_app(conf).open_accounts) as accounts:
         (entry,) = accounts.audit(10)
     assert (entry.action, entry.detail, entry.status) == (
         "appliance exporters forget",

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.collector.plausibility import LARGEST_COUNT, with_implausible_marked
 from appliance.flows import FlowBatch, RecordKind
-from appliance.plugins.rollups.grouping import LARGEST_SUM, added_up
+from appliance.plugins.rollups.grouping import LARGEST_SUM, add_sums
 from tests.decoding.building import (
     EXPORT_MS,
     IPFIX,
@@ -90,5 +90,5 @@ def test_record_of_v5_when_all_ones_then_plausible_for_it_has_but_32_bits() -> N
 
 def test_sums_when_added_beyond_64_bits_then_the_largest() -> None:
     rows = [[LARGEST_SUM, 5, 2**40]] * 20
-    assert added_up(np.array(rows)).tolist() == [LARGEST_SUM, 100, 20 * 2**40]
-    assert added_up(np.zeros((0, 3), np.int64)).tolist() == [0, 0, 0]
+    assert add_sums(np.array(rows)).tolist() == [LARGEST_SUM, 100, 20 * 2**40]
+    assert add_sums(np.zeros((0, 3), np.int64)).tolist() == [0, 0, 0]

@@ -7,15 +7,14 @@ import time
 
 import click
 
-from appliance import USER, AccountStore, ApplianceError
-from appliance.accounts.commands import accounts_of, act_recorded
+from appliance import USER, AccountStore, ApplianceError, Settings
+from appliance.accounts.commands import OpenAccounts, accounts_of, act_recorded, pass_accounts
 from appliance.accounts.secret import check_was_started, rotate_secret, secret_or_new, secret_path
-from appliance.app import App
-from appliance.cli.options import command_hint, conf_path_option, pass_app
+from appliance.cli.options import command_hint, conf_path_option, pass_settings
 from appliance.contracts import ApiToken
 from appliance.plugins.auth.api_tokens import LONGEST_SECONDS, moment, store_token, token_name
 from appliance.plugins.auth.tokens import ROLES, role_token
-from appliance.setting_types import parse_duration
+from appliance.raw_values import parse_duration
 
 LONGEST_SIGNED_SECONDS = 86400
 """A signed token of a role is kept nowhere and cannot be ended alone, so it lives a day at most."""
@@ -48,8 +47,15 @@ def token_group() -> None:
     help="Such as 8h or 365d; never, for a token that only `appliance token revoke` ends.",
 )
 @click.option("--name", help="Keep the token in the database under this name, to be revoked.")
-@pass_app
-def create(app: App, role: str, lifetime: float | None, name: str | None) -> None:
+@pass_accounts
+@pass_settings
+def create(
+    settings: Settings,
+    open_accounts: OpenAccounts,
+    role: str,
+    lifetime: float | None,
+    name: str | None,
+) -> None:
     """Print a new token.
 
     It is sent as `x-apiauth: Bearer TOKEN`. Without a name and for up to a day it is signed and
@@ -57,15 +63,15 @@ def create(app: App, role: str, lifetime: float | None, name: str | None) -> Non
     database: `appliance token list` shows them, `appliance token revoke` ends one.
     """
     now = time.time()
-    check_was_started(app.settings)
+    check_was_started(settings)
     if name is None and lifetime is not None and lifetime <= LONGEST_SIGNED_SECONDS:
-        secret = secret_or_new(secret_path(app.settings))
+        secret = secret_or_new(secret_path(settings))
         click.echo(role_token(secret, role, lifetime, now))
         return
     expires = None if lifetime is None else now + lifetime
     checked = token_name(name if name is not None else f"token-{secrets.token_hex(4)}")
     wanted = ApiToken(0, checked, role, now, expires)
-    with accounts_of(app) as accounts, act_recorded(accounts, "token create") as note:
+    with accounts_of(open_accounts) as accounts, act_recorded(accounts, "token create") as note:
         note(f"token {checked} of role {role}")
         made, token = store_token(accounts, wanted)
     click.echo(token)
@@ -74,10 +80,10 @@ def create(app: App, role: str, lifetime: float | None, name: str | None) -> Non
 
 
 @token_group.command("list", params=[conf_path_option(hidden=True)])
-@pass_app
-def list_(app: App) -> None:
+@pass_accounts
+def list_(open_accounts: OpenAccounts) -> None:
     """List the tokens that are kept; none can be shown again."""
-    with accounts_of(app) as accounts:
+    with accounts_of(open_accounts) as accounts:
         for token in accounts.tokens():
             ends = "never ends" if token.expires is None else f"ends {moment(token.expires)}"
             click.echo(f"{token.id}  {token.name}  {token.role}  {ends}")
@@ -85,10 +91,10 @@ def list_(app: App) -> None:
 
 @token_group.command("revoke", params=[conf_path_option(hidden=True)])
 @click.argument("token", metavar="ID|NAME")
-@pass_app
-def revoke(app: App, token: str) -> None:
+@pass_accounts
+def revoke(open_accounts: OpenAccounts, token: str) -> None:
     """End a token that is kept, at once."""
-    with accounts_of(app) as accounts, act_recorded(accounts, "token revoke") as note:
+    with accounts_of(open_accounts) as accounts, act_recorded(accounts, "token revoke") as note:
         note(f"token {token}")
         ended = accounts.delete_token(_number(accounts, token))
     click.echo(f"{ended.name} is revoked")
@@ -100,16 +106,17 @@ def secret_group() -> None:
 
 
 @secret_group.command("rotate", params=[conf_path_option(hidden=True)])
-@pass_app
-def rotate(app: App) -> None:
+@pass_accounts
+@pass_settings
+def rotate(settings: Settings, open_accounts: OpenAccounts) -> None:
     """Make a new secret: everyone signs in again.
 
     Every signed token is void at once; tokens that are kept in the database stay.
     """
-    check_was_started(app.settings)
-    rotate_secret(secret_path(app.settings))
+    check_was_started(settings)
+    rotate_secret(secret_path(settings))
     click.echo("everyone signs in again")
-    with accounts_of(app) as accounts, act_recorded(accounts, "secret rotate"):
+    with accounts_of(open_accounts) as accounts, act_recorded(accounts, "secret rotate"):
         pass
 
 

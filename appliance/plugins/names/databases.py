@@ -191,9 +191,9 @@ def open_database(path: Path, folder: Path) -> AddressDatabase:
         It cannot be read.
     """
     state = file_state(path)
-    kept = kept_file(path, folder)
+    kept = cache_file(path, folder)
     with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return _kept_database(kept, state)
+        return _read_cache(kept, state)
     database = read_database(path)
     names = "\n".join(f"{n} {' '.join(text.split())}" for n, text in database.as_names.items())
     with suppress(OSError):
@@ -210,12 +210,12 @@ def open_database(path: Path, folder: Path) -> AddressDatabase:
     return database
 
 
-def kept_file(path: Path, folder: Path) -> Path:
+def cache_file(path: Path, folder: Path) -> Path:
     """Return the file that keeps what was read of a database."""
     return folder / f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.npz"
 
 
-def _kept_database(kept: Path, state: FileState) -> AddressDatabase:
+def _read_cache(kept: Path, state: FileState) -> AddressDatabase:
     with kept.open("rb") as octets, np.load(octets, allow_pickle=False) as file:
         if file["state"].tolist() != [_FORMAT, *state]:
             raise ValueError("of another file")

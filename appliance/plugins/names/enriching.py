@@ -104,11 +104,11 @@ class AddressEnricher:
                     added[f"{side}_country"] = look(database.countries)
                 if database.says_as:
                     own = added.get(as_column, batch.column(as_column))
-                    added[as_column] = _filled(own, look(database.as_numbers))
+                    added[as_column] = _fill(own, look(database.as_numbers))
         return replace(batch, columns=batch.columns | added) if added else None
 
 
-def _filled(own: AnyArray, known: AnyArray) -> AnyArray:
+def _fill(own: AnyArray, known: AnyArray) -> AnyArray:
     """Return what exporters say, and what is known where they say nothing."""
     if not own.any():
         return known

@@ -60,7 +60,7 @@ class AddressRanges:
         """
         v4 = self.v4_numbers[np.searchsorted(self.v4_starts, addresses.v4, "right") - 1]
         v6 = self.v6_numbers[np.searchsorted(self.v6_starts, addresses.v6, "right") - 1]
-        return addresses.expanded(values[v4], values[v6])
+        return addresses.expand(values[v4], values[v6])
 
 
 class SortedAddresses:
@@ -93,7 +93,7 @@ class SortedAddresses:
         halves[:, 0], halves[:, 1] = hi[self._v6_rows], lo[self._v6_rows]
         self.v6 = halves.view(_V6_KEY).reshape(-1)
 
-    def expanded(self, v4: AnyArray, v6: AnyArray) -> AnyArray:
+    def expand(self, v4: AnyArray, v6: AnyArray) -> AnyArray:
         """Return a value for each address of the batch, from those of `v4` and `v6`."""
         values = np.empty(len(self._order), v4.dtype)
         values[self._order] = np.repeat(v4, self._counts)
@@ -133,13 +133,13 @@ def _pieces(ranges: Iterable[AddressRange]) -> Iterator[tuple[int, int]]:
     """Yield where another number begins, in order; of several for one start the last counts."""
     open_ranges: list[AddressRange] = []
     for new in sorted(ranges, key=lambda r: (r.first, -r.last)):
-        yield from _ended(open_ranges, new.first)
+        yield from _close_ranges(open_ranges, new.first)
         yield new.first, new.number
         open_ranges.append(new)
-    yield from _ended(open_ranges, 1 << 128)
+    yield from _close_ranges(open_ranges, 1 << 128)
 
 
-def _ended(open_ranges: list[AddressRange], before: int) -> Iterator[tuple[int, int]]:
+def _close_ranges(open_ranges: list[AddressRange], before: int) -> Iterator[tuple[int, int]]:
     """Close the ranges that end before an address; what is around each goes on."""
     while open_ranges and open_ranges[-1].last < before:
         ended = open_ranges.pop()

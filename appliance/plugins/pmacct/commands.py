@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.app import App
-from appliance.cli.options import pass_app
+from appliance.cli.options import pass_settings
 from appliance.errors import SettingsError
 from appliance.plugins.pmacct.configuration.active_config import config_from_file
+from appliance.settings import Settings
 
 if TYPE_CHECKING:
     from appliance.plugins.pmacct.tables.plan import TablePlan
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @click.command("make-tables")
-@pass_app
-def make_tables(app: App) -> None:
+@pass_settings
+def make_tables(settings: Settings) -> None:
     """Make the tables that the collector configuration names.
 
     For the engine nfacctd, which expects them. A table that is there stays as it is; one with
@@ -31,7 +31,7 @@ def make_tables(app: App) -> None:
     from appliance.plugins.pmacct.tables.plan import table_plans
     from appliance.plugins.pmacct.tables.sql_tables import is_dynamic
 
-    config = config_from_file(app.settings)
+    config = config_from_file(settings)
     if config is None:
         raise SettingsError("there is no collector configuration", key="collector.config")
     plans, _ = table_plans(config)

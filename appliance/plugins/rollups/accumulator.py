@@ -17,10 +17,10 @@ from appliance.plugins.rollups.grouping import (
     LARGEST_SUM,
     Groups,
     IntArray,
-    joined,
-    regrouped,
+    join_groups,
+    regroup,
 )
-from appliance.plugins.rollups.tops import cells, parted
+from appliance.plugins.rollups.tops import cells, places_by_value
 
 TOO_MANY = 3
 """The smallest names go when there are so many times those to be kept: the largest by octets, by
@@ -66,7 +66,7 @@ class Accumulator:
         by_cell
             The same by cell only, when that is known.
         """
-        by_cell = by_cell or regrouped(groups, [0])
+        by_cell = by_cell or regroup(groups, [0])
         for cell, sums in zip(by_cell.columns[0].tolist(), by_cell.sums, strict=True):
             self.seen[cell] = np.minimum(self.seen.get(cell, 0) + sums, LARGEST_SUM)
         if len(groups.sums):
@@ -82,7 +82,7 @@ class Accumulator:
             return self._parts[0] if self._parts else None
         first = self._parts[0]
         every = range(len(first.columns))
-        whole = joined(self._parts) if len(self._parts) > 1 else regrouped(first, every)
+        whole = join_groups(self._parts) if len(self._parts) > 1 else regroup(first, every)
         if len(whole.sums) > TOO_MANY * self.most:
             whole = self._cut(whole)
         self._parts, self._summed = [whole], True
@@ -105,7 +105,7 @@ class Accumulator:
 
     def _cut(self, whole: Groups) -> Groups:
         """Let the smallest names of the largest cells go."""
-        members = list(parted(whole.columns[0]))
+        members = list(places_by_value(whole.columns[0]))
         share = fair_share([len(places) for _, places in members], self.most)
         kept = np.ones(len(whole.sums), bool)
         for _, places in members:
@@ -146,7 +146,7 @@ class ExporterAccumulator(Accumulator):
 
 def by_direction(groups: Groups) -> Groups:
     """Sum over exporters."""
-    return regrouped(without_exporter(groups), range(3))
+    return regroup(without_exporter(groups), range(3))
 
 
 def without_exporter(groups: Groups) -> Groups:

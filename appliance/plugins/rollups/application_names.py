@@ -94,7 +94,7 @@ class Applications:
         """
         stored: list[ApplicationName] = []
         leaving: list[ApplicationName] = []
-        unlisted = self.unlisted(listed)
+        unlisted = self.count_unlisted(listed)
         for item in names:
             cleaned = clean_name(item.name)
             name = self._service_name(cleaned)
@@ -169,7 +169,7 @@ class Applications:
         is_same = agreed == self._service_name(clean_name(item.name))
         return is_same or any(session == item.session for session, _ in pairs)
 
-    def unlisted(self, listed: Set[str]) -> int:
+    def count_unlisted(self, listed: Set[str]) -> int:
         """Return how many names exporters without a flow gave."""
         return sum(self._counts[exporter] for exporter in self.names.keys() - listed)
 
@@ -180,7 +180,7 @@ class Applications:
             self._known -= self._counts.pop(exporter, 0)
 
 
-def stored_names(database: SqlDatabase) -> list[ApplicationName]:
+def names_in_database(database: SqlDatabase) -> list[ApplicationName]:
     """Return the names in the flow database, inside a transaction of the caller's.
 
     Those that were stored by address are of a session without port and domain.

@@ -54,7 +54,7 @@ class ApplicationRoom:
         self._look_at = now
         return _most_names(
             applications,
-            self.exporters.known(applications.names.keys()),
+            self.exporters.without_newcomers(applications.names.keys()),
             lacking + application_names.MOST_NAMES // _FREED_PART,
         )
 

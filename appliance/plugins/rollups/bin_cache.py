@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from appliance.plugins.rollups.bins import Size, Span, bin_end
 from appliance.plugins.rollups.dimensions import Dimension
-from appliance.plugins.rollups.grouping import Groups, IntArray, added_up, grouped
+from appliance.plugins.rollups.grouping import Groups, IntArray, add_sums, group_rows
 
 MOST_ROWS = 3_000_000
 """Of all kept bins, 28 octets each; beyond that it begins anew."""
@@ -107,7 +107,7 @@ class BinCache:
         """Part the row without a name, which says what was cut off, from the others."""
         nobody = self._numbers.get("", -1)
         named = numbers != nobody
-        threshold = added_up(sums[~named])
+        threshold = add_sums(sums[~named])
         return Names(numbers[named], sums[named], threshold)
 
     def number(self, names: Sequence[str], sums: IntArray, threshold: IntArray) -> Names:
@@ -170,12 +170,12 @@ class Added:
         return np.asarray(np.maximum(self.threshold - covered, 0), np.int64)
 
 
-def added(bins: Sequence[Names]) -> Added:
+def add_bins(bins: Sequence[Names]) -> Added:
     """Add up bins."""
     numbers = np.concatenate([NO_NAMES.numbers, *(names.numbers for names in bins)])
     sums = np.concatenate([NO_NAMES.sums, *(names.sums for names in bins)])
-    threshold = added_up([NO_NAMES.threshold, *(names.threshold for names in bins)])
-    return Added(grouped([numbers], *sums.T), threshold, bins)
+    threshold = add_sums([NO_NAMES.threshold, *(names.threshold for names in bins)])
+    return Added(group_rows([numbers], *sums.T), threshold, bins)
 
 
 def _text(value: object) -> str:

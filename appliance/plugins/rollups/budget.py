@@ -30,7 +30,7 @@ def most_rows(limits: StoreLimits, exporters: int, protocols: int, applications:
     protocols, applications
         How many each of them has in a bin at most.
     """
-    bins = {size: limits.kept(size) // _SECONDS[size] + SPARE_BINS for size in Size}
+    bins = {size: limits.retention_seconds(size) // _SECONDS[size] + SPARE_BINS for size in Size}
     exact = sum(bins.values()) * (exporters + 1) * (1 + protocols + applications)
     all_exporters = len(LARGEST_ONLY) * (3 * limits.top + ROWS_WITHOUT_NAME)
     each = len(LARGEST_ONLY) * (3 * limits.top_per_exporter + ROWS_WITHOUT_NAME)

@@ -20,7 +20,7 @@ from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, CAPPED, Dimension
 from appliance.plugins.rollups.exact import Row, bin_rows, bin_starts
 from appliance.plugins.rollups.forgetting import chunks, number_list
-from appliance.plugins.rollups.grouping import Groups, IntArray, grouped, regrouped
+from appliance.plugins.rollups.grouping import Groups, IntArray, group_rows, regroup
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import ROLLUP
 
@@ -66,16 +66,16 @@ class CappedSums:
             self.forget()
         rows: list[Row] = []
         for dimension, groups in zip(CAPPED, _sums(flows, ids), strict=True):
-            capped = self._capped(dimension, groups)
+            capped = self._cap(dimension, groups)
             name_of = _pair_name if dimension is Dimension.AS_PAIR else _interface_name
             rows += bin_rows(dimension, capped, name_of, 0, CAPPED_SIZES)
         return rows
 
-    def _capped(self, dimension: Dimension, groups: Groups) -> Groups:
+    def _cap(self, dimension: Dimension, groups: Groups) -> Groups:
         """Put what is beyond the limit together."""
         hours, exporters, direction, keys = groups.columns
         months = bin_starts(Size.MONTH, hours)
-        distinct = regrouped(Groups([months, exporters, keys], groups.sums), range(3))
+        distinct = regroup(Groups([months, exporters, keys], groups.sums), range(3))
         places = list(zip(*(column.tolist() for column in distinct.columns), strict=True))
         self._read_names(dimension, {place[:2] for place in places})
         refused = {place for place in places if not self._admit(dimension, *place)}
@@ -84,7 +84,7 @@ class CappedSums:
         every = zip(months.tolist(), exporters.tolist(), keys.tolist(), strict=True)
         is_beyond = np.fromiter((place in refused for place in every), bool, len(keys))
         named = np.where(is_beyond, np.uint64(_BEYOND), keys)
-        return regrouped(Groups([hours, exporters, direction, named], groups.sums), range(4))
+        return regroup(Groups([hours, exporters, direction, named], groups.sums), range(4))
 
     def _admit(self, dimension: Dimension, month: int, exporter: int, key: int) -> bool:
         """Tell whether a key has rows in a month; it has from now on if there is room."""
@@ -126,16 +126,16 @@ def _sums(flows: Flows, ids: list[int]) -> Iterator[Groups]:
     hours = np.broadcast_to(few - few % 3600, flows.minutes.shape)
     sums = (flows.octets, flows.packets, flows.flows)
     exporter, direction = flows.exporter, flows.direction
-    by_both = grouped([hours, exporter, direction, *flows.interfaces], *sums)
+    by_both = group_rows([hours, exporter, direction, *flows.interfaces], *sums)
     numbers = np.array(ids or [ALL_EXPORTERS], np.int64)
     by_both.columns[1] = numbers[by_both.columns[1]]
     # What has no identifier is nobody's: answers about the time see that rows are missing.
     by_both = by_both.where(np.flatnonzero(by_both.columns[1] != ALL_EXPORTERS))
     for place in (3, 4):
-        by_one = regrouped(by_both, [0, 1, 2, place])
+        by_one = regroup(by_both, [0, 1, 2, place])
         by_one.columns[3] = by_one.columns[3].astype(np.uint64)
         yield by_one
-    by_pair = grouped([hours, direction, _pairs(*flows.systems)], *sums)
+    by_pair = group_rows([hours, direction, _pairs(*flows.systems)], *sums)
     everyone: IntArray = np.full(len(by_pair.sums), ALL_EXPORTERS, np.int64)
     hour, way, pair = by_pair.columns
     yield Groups([hour, everyone, way, pair], by_pair.sums)

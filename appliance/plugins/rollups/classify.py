@@ -176,15 +176,15 @@ class Classifier:
         only
             The address (hi, lo) of an exporter whose flows are wanted; None for all.
         """
-        columns = _joined(pieces)
+        columns = _join_pieces(pieces)
         wanted = {"record_kind": int(RecordKind.FLOW)}
         if only is not None:
             wanted |= {"exporter_address_hi": only[0], "exporter_address_lo": only[1]}
         for name, value in wanted.items():
             columns = _where_equal(columns, name, value)
-        return self._classified(columns)
+        return self._classify(columns)
 
-    def _classified(self, columns: dict[str, AnyArray]) -> Flows:
+    def _classify(self, columns: dict[str, AnyArray]) -> Flows:
         exporter, exporters = _exporters(columns)
         source, destination = (
             (columns[f"{side}_address_hi"], columns[f"{side}_address_lo"])
@@ -207,8 +207,8 @@ class Classifier:
             destination=destination,
             interfaces=(columns["ingress_interface"], columns["egress_interface"]),
             systems=(columns["bgp_source_as_number"], columns["bgp_destination_as_number"]),
-            octets=_scaled(columns["octet_delta_count"], rate),
-            packets=_scaled(columns["packet_delta_count"], rate),
+            octets=_scale(columns["octet_delta_count"], rate),
+            packets=_scale(columns["packet_delta_count"], rate),
             flows=_flow_counts(columns["delta_flow_count"]),
         )
 
@@ -230,7 +230,7 @@ class Classifier:
         return found if unknown.all() else np.where(unknown, found, told)
 
 
-def _joined(pieces: Sequence[Rows]) -> dict[str, AnyArray]:
+def _join_pieces(pieces: Sequence[Rows]) -> dict[str, AnyArray]:
     batches = [batch_from_rows(piece) for piece in pieces]
     n = sum(batch.n_records for batch in batches)
     joined: dict[str, AnyArray] = {}
@@ -306,7 +306,7 @@ def _flow_counts(counts: WordArray) -> IntArray | None:
     return np.minimum(counts, np.uint64(LARGEST_COUNT)).astype(np.int64)
 
 
-def _scaled(counts: WordArray, rates: NDArray[np.float64]) -> IntArray:
+def _scale(counts: WordArray, rates: NDArray[np.float64]) -> IntArray:
     """Scale by the rate; one that is absent or makes no sense is 1."""
     few = rates[:1] if is_constant(rates) else rates
     sane = (few >= 1) & (few <= LARGEST_RATE)

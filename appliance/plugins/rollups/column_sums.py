@@ -26,7 +26,13 @@ from appliance.plugins.rollups.capped_sums import BEYOND_NAME, CAPPED_SIZES, pai
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, Dimension
 from appliance.plugins.rollups.progress import read_progress
-from appliance.plugins.rollups.questions import EXACT_SIZES, SUMS, ExactQuestions, Range, kept_from
+from appliance.plugins.rollups.questions import (
+    EXACT_SIZES,
+    SUMS,
+    ExactQuestions,
+    Range,
+    oldest_starts,
+)
 from appliance.sql.table_names import KNOWN_EXPORTER
 
 _EXPORTER = ("exporter_address_hi", "exporter_address_lo")
@@ -85,7 +91,7 @@ def sums_by_columns(
     # Without an end a rebuild is not finished; before it there are no flows.
     if source is None or not progress.oldest or progress.flows < progress.until:
         return None
-    kept = kept_from(limits, source.sizes, now)
+    kept = oldest_starts(limits, source.sizes, now)
     oldest = bin_start(Size.MONTH, progress.oldest)
     # The bin of the newest flow may still be filled.
     end = min(asked[1], progress.newest)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.app import App
-from appliance.cli.options import pass_app
+from appliance.cli.options import pass_settings
 from appliance.flowlog import FLOW_LOG_FOLDER, SAMPLES_FOLDER
 from appliance.flowlog.samples.files import list_samples
+from appliance.settings import Settings
 from appliance.stores import DATABASE_SETTING
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ _PAUSE_SECONDS = 0.5
 @click.command("rebuild")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 @click.option("--samples", is_flag=True, help="Make the samples anew, not the flow database.")
-@pass_app
-def rebuild(app: App, yes: bool, samples: bool) -> None:
+@pass_settings
+def rebuild(settings: Settings, yes: bool, samples: bool) -> None:
     """Fill the flow database again from the flow log.
 
     Sums of the time that the log reaches back are dropped and made again, older ones stay, as do
@@ -37,36 +37,36 @@ def rebuild(app: App, yes: bool, samples: bool) -> None:
     this is interrupted.
     """
     if samples:
-        _rebuild_samples(app, yes)
+        _rebuild_samples(settings, yes)
     else:
-        _rebuild_database(app, yes)
+        _rebuild_database(settings, yes)
 
 
-def _rebuild_samples(app: App, yes: bool) -> None:
+def _rebuild_samples(settings: Settings, yes: bool) -> None:
     from appliance.flowlog.samples.keeper import sample_limits
     from appliance.flowlog.samples.rebuilding import rebuild_samples
     from appliance.plugins.rollups.rebuild import last_segment
 
-    if not app.settings["samples.hour_rows"]:
+    if not settings["samples.hour_rows"]:
         raise click.UsageError("samples.hour_rows is 0: no samples are kept")
     if not yes:
         click.confirm("Draw all samples that the flow log can bring back again?", abort=True)
-    data: Path = app.settings["data_directory"]
+    data: Path = settings["data_directory"]
     log, folder = data / FLOW_LOG_FOLDER, data / SAMPLES_FOLDER
     if not (log / "flows").is_dir():
         click.echo("the flow log is empty: nothing to rebuild from")
         return
-    limits = sample_limits(app.settings)
+    limits = sample_limits(settings)
     _show(rebuild_samples(log, folder, limits, last_segment(log), time.time()))
     click.echo(f"{len(list_samples(folder))} samples in {folder}")
 
 
-def _rebuild_database(app: App, yes: bool) -> None:
+def _rebuild_database(settings: Settings, yes: bool) -> None:
     from appliance.plugins.rollups.store import SqlStore
 
     if not yes:
         click.confirm("Drop and fill again all sums that the flow log can bring back?", abort=True)
-    store = SqlStore(app.settings[DATABASE_SETTING], app.settings)
+    store = SqlStore(settings[DATABASE_SETTING], settings)
     try:
         click.echo(store.rebuild(time.time()))
         _show(_steps(store))

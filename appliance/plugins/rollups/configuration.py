@@ -99,7 +99,7 @@ class StoreLimits:
     group_names: int = 80_000
     exporters_with_names: int = 8192
 
-    def kept(self, size: Size) -> int:
+    def retention_seconds(self, size: Size) -> int:
         """Return how long bins of a size are kept."""
         return (self.kept_seconds or {}).get(size, 10**9)
 

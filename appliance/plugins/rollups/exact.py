@@ -21,9 +21,9 @@ from appliance.plugins.rollups.grouping import (
     LARGEST_SUM,
     Groups,
     IntArray,
-    grouped,
-    joined,
-    regrouped,
+    group_rows,
+    join_groups,
+    regroup,
 )
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import ROLLUP
@@ -34,7 +34,7 @@ Row = tuple[Any, ...]
 
 def piece_groups(flows: Flows, ids: Sequence[int]) -> Groups:
     """Sum the flows of a piece by all that exact roll-ups and ports are made of."""
-    groups = grouped(
+    groups = group_rows(
         [
             flows.minutes,
             flows.exporter,
@@ -58,7 +58,7 @@ def port_groups(groups: Groups) -> Groups:
     columns = groups.columns
     cell = columns[_EXPORTER] * 2 + columns[_DIRECTION]
     names = [columns[place].astype(np.uint64) for place in (_PROTOCOL, _PORT)]
-    return regrouped(Groups([columns[_MINUTE], cell, *names], groups.sums), range(4))
+    return regroup(Groups([columns[_MINUTE], cell, *names], groups.sums), range(4))
 
 
 def exact_rows(
@@ -85,7 +85,7 @@ def exact_rows(
     rows: list[Row] = []
     for dimension, (column, meanings) in keyed.items():
         sums = Groups([*groups.columns[:3], column], groups.sums)
-        small = regrouped(sums, range(4))
+        small = regroup(sums, range(4))
         groups_of_all = _with_all_exporters(small)
         rows += bin_rows(dimension, groups_of_all, meanings.__getitem__, oldest_minute)
     return rows
@@ -99,7 +99,7 @@ def _application_names(
     It is what the session of the flow told, else the name of the port.
     """
     services = applications.services
-    codes = services.named(groups.columns[_PROTOCOL], groups.columns[_PORT]).astype(np.int64)
+    codes = services.name_codes(groups.columns[_PROTOCOL], groups.columns[_PORT]).astype(np.int64)
     texts = [UNKNOWN, *services.names[1:]]
     at = np.flatnonzero(groups.columns[_APPLICATION])
     keys = (groups.columns[c][at].tolist() for c in (_EXPORTER, _SESSION, _APPLICATION))
@@ -133,11 +133,11 @@ def add_rows(database: SqlDatabase, rows: Sequence[Row]) -> None:
 
 def _with_all_exporters(groups: Groups) -> Groups:
     """Add the sums over all exporters, as exporter 0."""
-    together = regrouped(groups, [0, 2, 3])
+    together = regroup(groups, [0, 2, 3])
     everyone = np.full(len(together.sums), ALL_EXPORTERS, np.int64)
     minute, direction, key = together.columns
     own = groups.where(np.flatnonzero(groups.columns[1] != ALL_EXPORTERS))
-    return joined([own, Groups([minute, everyone, direction, key], together.sums)])
+    return join_groups([own, Groups([minute, everyone, direction, key], together.sums)])
 
 
 def bin_rows(
@@ -162,7 +162,7 @@ def bin_rows(
             sums = groups.where(kept)
         else:
             starts = bin_starts(size, minutes)
-            sums = regrouped(Groups([starts, exporter, direction, key], groups.sums), range(4))
+            sums = regroup(Groups([starts, exporter, direction, key], groups.sums), range(4))
         rows += [
             (int(dimension), int(size), e, d, start, 0, name_of(k), *measures)
             for start, e, d, k, measures in zip(

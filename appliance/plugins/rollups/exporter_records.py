@@ -68,12 +68,12 @@ class Exporters:
         with self.appliance.transaction():
             return int(self.appliance.rows(f"SELECT count(*) FROM {EXPORTER}")[0][0])
 
-    def listed(self) -> set[str]:
+    def read_addresses(self) -> set[str]:
         """Return the addresses of all."""
         with self.appliance.transaction():
             return {str(text) for (text,) in self.appliance.rows(f"SELECT address FROM {EXPORTER}")}
 
-    def known(self, addresses: Set[str]) -> set[str]:
+    def without_newcomers(self, addresses: Set[str]) -> set[str]:
         """Return those of some addresses that are no newcomers.
 
         They are named in the settings, have a name or info, or were heard of for more than

@@ -56,10 +56,10 @@ class Groups:
         sums = np.empty((3, len(chosen)), np.int64)
         for place in range(3):
             np.take(self.sums[:, place], chosen, out=sums[place])
-        return Groups([_taken(column, chosen) for column in self.columns], sums.T)
+        return Groups([_take(column, chosen) for column in self.columns], sums.T)
 
 
-def grouped(
+def group_rows(
     columns: Sequence[AnyArray], octets: IntArray, packets: IntArray, flows: IntArray | None = None
 ) -> Groups:
     """Group rows and sum them up.
@@ -80,17 +80,17 @@ def grouped(
         counted = len(octets) if flows is None else _total(flows)
         sums = np.array([[_total(octets)], [_total(packets)], [counted]], np.int64)
         return Groups(packed.columns(np.zeros(1, np.int64)), sums.T)
-    places, known, size = packed.placed(packed.codes)
+    places, known, size = packed.find_places(packed.codes)
     rows = np.bincount(places, minlength=size)
     used = np.flatnonzero(rows)
     sums = np.empty((3, len(used)), np.int64)
     for measure, values in enumerate((octets, packets, flows)):
-        whole = rows if values is None else _summed(places, values, size)
+        whole = rows if values is None else _sum_by_place(places, values, size)
         np.minimum(whole[used], LARGEST_SUM, out=sums[measure])
     return Groups(packed.columns(used if known is None else known[used]), sums.T)
 
 
-def added_up(sums: Sequence[IntArray] | IntArray) -> IntArray:
+def add_sums(sums: Sequence[IntArray] | IntArray) -> IntArray:
     """Add rows of sums up, shape (n, 3) to (3,); what exceeds `LARGEST_SUM` is that."""
     rows = np.asarray(sums, np.int64).reshape(-1, 3)
     low, high = (rows & ((1 << _HALF) - 1)).sum(axis=0), (rows >> _HALF).sum(axis=0)
@@ -99,27 +99,27 @@ def added_up(sums: Sequence[IntArray] | IntArray) -> IntArray:
     return np.asarray(np.minimum(whole, LARGEST_SUM), np.int64)
 
 
-def saturated(sums: Iterable[int]) -> IntArray:
+def saturate(sums: Iterable[int]) -> IntArray:
     """Return whole numbers of any size as int64; what exceeds `LARGEST_SUM` is that."""
     return np.array([min(value, LARGEST_SUM) for value in sums], np.int64)
 
 
-def joined(groups: Sequence[Groups]) -> Groups:
+def join_groups(groups: Sequence[Groups]) -> Groups:
     """Put groups of the same columns together and sum up what occurs several times."""
     if len(groups) == 1:
         return groups[0]
     columns = [
-        _concatenated(parts) for parts in zip(*(group.columns for group in groups), strict=True)
+        _concatenate(parts) for parts in zip(*(group.columns for group in groups), strict=True)
     ]
     measures = [np.concatenate([group.sums[:, place] for group in groups]) for place in range(3)]
-    return grouped(columns, *measures)
+    return group_rows(columns, *measures)
 
 
-def regrouped(groups: Groups, columns: Sequence[int]) -> Groups:
+def regroup(groups: Groups, columns: Sequence[int]) -> Groups:
     """Group by some of the columns only."""
     sums = groups.sums
     kept = [groups.columns[column] for column in columns]
-    return grouped(kept, sums[:, 0], sums[:, 1], sums[:, 2])
+    return group_rows(kept, sums[:, 0], sums[:, 1], sums[:, 2])
 
 
 class _Packed:
@@ -141,7 +141,7 @@ class _Packed:
         step = _Step((high - low).bit_length(), None, column.dtype.type(low))
         part = column - step.low if low else column
         if step.bits > _WIDE_BITS:
-            part, values = _encoded(part, high - low + 1)
+            part, values = _encode(part, high - low + 1)
             step = _Step((len(values) - 1).bit_length(), values.astype(column.dtype) + step.low)
         self._append(np.asarray(part, np.int64), step)
 
@@ -150,7 +150,7 @@ class _Packed:
             self.codes, self.bits = part, step.bits
         else:
             if self.bits + step.bits > _MOST_BITS:
-                self.codes, known = _encoded(self.codes, 1 << self.bits)
+                self.codes, known = _encode(self.codes, 1 << self.bits)
                 self.bits = (len(known) - 1).bit_length()
                 self._steps.append(_Step(-1, known))
             self.codes = self.codes << step.bits
@@ -158,12 +158,12 @@ class _Packed:
             self.bits += step.bits
         self._steps.append(step)
 
-    def placed(self, codes: IntArray) -> tuple[IntArray, IntArray | None, int]:
+    def find_places(self, codes: IntArray) -> tuple[IntArray, IntArray | None, int]:
         """Return a place for each row, the number at each place (None: the place itself), and how
         many places there are; some are empty."""
         if self.bits <= _dense_bits(self.n_rows):
             return codes, None, 1 << self.bits
-        return _placed(codes, 1 << self.bits)
+        return _find_places(codes, 1 << self.bits)
 
     def columns(self, used: IntArray) -> list[AnyArray]:
         """Return the values of the columns for some of the numbers."""
@@ -193,13 +193,13 @@ class _Step(NamedTuple):
     low: Any = None
 
 
-def _taken(column: AnyArray, chosen: NDArray[np.intp]) -> AnyArray:
+def _take(column: AnyArray, chosen: NDArray[np.intp]) -> AnyArray:
     if is_constant(column) and len(column):
         return np.broadcast_to(column[:1], chosen.shape)
     return column[chosen]
 
 
-def _concatenated(parts: Sequence[AnyArray]) -> AnyArray:
+def _concatenate(parts: Sequence[AnyArray]) -> AnyArray:
     filled = [part for part in parts if len(part)]
     if filled and all(is_constant(part) and part[0] == filled[0][0] for part in filled):
         return np.broadcast_to(filled[0][:1], (sum(len(part) for part in parts),))
@@ -211,7 +211,7 @@ def _dense_bits(n_rows: int) -> int:
     return max(_SMALL, 2 * n_rows).bit_length() - 1
 
 
-def _placed(codes: IntArray, below: int) -> tuple[IntArray, IntArray, int]:
+def _find_places(codes: IntArray, below: int) -> tuple[IntArray, IntArray, int]:
     """Find a place for each distinct number, in one table after the other.
 
     In a table, the last number that comes to a place has it; rows with another one go on to the
@@ -237,7 +237,7 @@ def _placed(codes: IntArray, below: int) -> tuple[IntArray, IntArray, int]:
         known.append(table)
         offset += len(table)
         part = part[missed]
-    index, values = _encoded(part, below)
+    index, values = _encode(part, below)
     if left is None:
         return index, values, len(values)
     places[left] = index + offset
@@ -245,7 +245,7 @@ def _placed(codes: IntArray, below: int) -> tuple[IntArray, IntArray, int]:
     return places, np.concatenate(known), offset + len(values)
 
 
-def _encoded(column: AnyArray, below: int) -> tuple[IntArray, AnyArray]:
+def _encode(column: AnyArray, below: int) -> tuple[IntArray, AnyArray]:
     """Number the distinct values, which are not negative and below a limit."""
     narrow = column.astype(np.uint32) if below <= 1 << 32 else column
     encoded = pa.array(narrow).dictionary_encode()
@@ -253,7 +253,7 @@ def _encoded(column: AnyArray, below: int) -> tuple[IntArray, AnyArray]:
     return encoded.indices.to_numpy().astype(np.int64), values
 
 
-def _summed(index: IntArray, values: IntArray, n: int) -> IntArray:
+def _sum_by_place(index: IntArray, values: IntArray, n: int) -> IntArray:
     largest = int(values.max())
     if largest * len(values) < _EXACT:
         return np.bincount(index, values, n).astype(np.int64)

@@ -24,9 +24,9 @@ from appliance.plugins.rollups.many_tops import ManyTopN
 from appliance.plugins.rollups.stored_tops import BinKey, read_tops, write_rows, write_tops
 from appliance.plugins.rollups.tops import (
     TopN,
-    merged,
+    merge_tops,
     name_of,
-    parted,
+    places_by_value,
     top_n_from_groups,
     top_n_from_rows,
 )
@@ -83,7 +83,7 @@ class HourTops:
         """Store the largest of some cells; an exporter without total was forgotten."""
         parts = [
             (cell, places)
-            for cell, places in (parted(self.groups.columns[0]) if self.groups else ())
+            for cell, places in (places_by_value(self.groups.columns[0]) if self.groups else ())
             if cell in cells and self._bin(cell) in totals
         ]
         seen = np.array([self.known.seen[cell] for cell, _ in parts]).reshape(-1, 3)
@@ -127,7 +127,7 @@ class HourTops:
         seen = self.known.seen[cell]
         if self.groups is None or (seen > total).any():
             # Forgotten and heard again: which of these names came after that is not known.
-            return merged([top_n_from_rows(())], self.most, total)
+            return merge_tops([top_n_from_rows(())], self.most, total)
         names = Groups(self.groups.columns[1:], self.groups.sums).where(places)
         error_bound = self.known.error_bound_of(cell, total)
         tops = top_n_from_groups(self.dimension, names, self.most, error_bound, total)
@@ -137,7 +137,7 @@ class HourTops:
         if stored is None or (stored.error_bound >= tops.error_bound).any():
             return tops
         # The stored hour knows more than the log has left, though not what came since.
-        return merged([stored], len(stored.names) or 1, total)
+        return merge_tops([stored], len(stored.names) or 1, total)
 
     def _bin(self, cell: int) -> BinKey:
         return (cell // 2, cell % 2, self.start)

@@ -17,7 +17,7 @@ from appliance.plugins.rollups.accumulator import ExporterAccumulator
 from appliance.plugins.rollups.bins import SECONDS, Size
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, LARGEST_ONLY, Dimension
-from appliance.plugins.rollups.grouping import IntArray, regrouped
+from appliance.plugins.rollups.grouping import IntArray, regroup
 from appliance.plugins.rollups.hour_tops import HourTops, with_names
 from appliance.plugins.rollups.minutes import NamesByMinute
 from appliance.plugins.rollups.stored_tops import BinKey, read_totals, write_rows
@@ -65,7 +65,7 @@ class OpenHour:
     def take(self, pieces: NamesByMinute, after: Cursor) -> None:
         """Add the names of a piece of the log that begins where the last one ended."""
         self.position = after
-        cells_of = {minute: regrouped(ports, [0]) for minute, ports in pieces[Dimension.PORT]}
+        cells_of = {minute: regroup(ports, [0]) for minute, ports in pieces[Dimension.PORT]}
         for dimension, parts in pieces.items():
             for minute, groups in parts:
                 if self.start <= minute < self.end:

@@ -35,7 +35,7 @@ def expire(database: SqlDatabase, limits: StoreLimits, now: float) -> int:
         rows = database.rows(f"SELECT id FROM {KNOWN_EXPORTER}")
     exporters = [ALL_EXPORTERS, *(int(row[0]) for row in rows)]
     for size in Size:
-        oldest = int(now) - limits.kept(size)
+        oldest = int(now) - limits.retention_seconds(size)
         if oldest <= 0:
             continue
         with database.transaction(write=True):
@@ -94,10 +94,10 @@ def health(database: SqlDatabase, log: Path, now: float) -> Mapping[str, Any]:
 def flow_log_columns() -> dict[str, dict[str, Any]]:
     """Describe the columns of the flow log under their names in SQL tables."""
     names = {column.sql_name: column for column in reversed(COLUMNS) if column.sql_name}
-    return {str(column.sql_name): _described(column.name) for column in reversed(names.values())}
+    return {str(column.sql_name): _column_json(column.name) for column in reversed(names.values())}
 
 
-def _described(name: str) -> dict[str, Any]:
+def _column_json(name: str) -> dict[str, Any]:
     column = COLUMN[name]
     kind, length = "int", None
     if name.endswith(("_hi", "_lo")):

@@ -24,13 +24,13 @@ from appliance.plugins.rollups.bin_cache import (
     Bin,
     BinCache,
     Names,
-    added,
+    add_bins,
     bins_of,
 )
 from appliance.plugins.rollups.bins import Size, Span, bin_ceiling, bin_end, bin_start, spans
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, Dimension
-from appliance.plugins.rollups.grouping import IntArray, added_up, saturated
+from appliance.plugins.rollups.grouping import IntArray, add_sums, saturate
 from appliance.plugins.rollups.log_names import LogNames, LogQuestions
 from appliance.plugins.rollups.progress import Progress, read_progress
 from appliance.plugins.rollups.questions import (
@@ -39,7 +39,7 @@ from appliance.plugins.rollups.questions import (
     Range,
     answer,
     bounds,
-    kept_from,
+    oldest_starts,
 )
 from appliance.plugins.rollups.tops import BY
 from appliance.plugins.rollups.work import pending_work
@@ -137,7 +137,7 @@ class LargestQuestions:
         parts = self._part_hours(dimension, selection, by, now)
         with self.cache.lock, self.database.transaction():
             asked = self._range(parts, now)
-            sums = self._stored(dimension, asked, by, parts.names)
+            sums = self._add_stored(dimension, asked, by, parts.names)
             names = self.cache.names
             shown = _largest(sums.groups.sums, by, limit)
             numbers, values = (column[shown].tolist() for column in _columns(sums))
@@ -159,7 +159,10 @@ class LargestQuestions:
         with self.database.transaction():
             progress = read_progress(self.database)
             whole, parts = split_hours(
-                selection, progress, kept_from(self.limits, (Size.MINUTE,), now)[Size.MINUTE], now
+                selection,
+                progress,
+                oldest_starts(self.limits, (Size.MINUTE,), now)[Size.MINUTE],
+                now,
             )
             if not parts:
                 return nothing
@@ -174,8 +177,8 @@ class LargestQuestions:
             self.log.names(dimension, str(addresses[0][0]), asked.directions, span, by)
             for span in parts
         ]
-        known = added_up([part.total for part in names])
-        return PartHours(whole, parts, names, np.maximum(saturated(total) - known, 0))
+        known = add_sums([part.total for part in names])
+        return PartHours(whole, parts, names, np.maximum(saturate(total) - known, 0))
 
     def _range(self, hours: PartHours, now: float) -> LargestRange:
         selection = hours.whole
@@ -186,7 +189,7 @@ class LargestQuestions:
         parts = spans(
             since,
             min(until, progress.newest + 60),
-            kept_from(self.limits, sizes, now),
+            oldest_starts(self.limits, sizes, now),
             lambda size, start: (size, start) not in changing,
         )
         asked = Range(parts, selection.exporter or ALL_EXPORTERS, _directions(selection))
@@ -215,7 +218,7 @@ class LargestQuestions:
         total = self.exact.totals(bins)
         return [max(0, a - b) for a, b in zip(total, written, strict=True)]
 
-    def _stored(
+    def _add_stored(
         self,
         dimension: Dimension,
         asked: LargestRange,
@@ -247,7 +250,7 @@ class LargestQuestions:
             cache.keep([bin for bin in bins if bin in final], read)
         everything = [cache.get(bin) or read.get(bin, NO_NAMES) for bin in bins]
         everything += [cache.number(part.names, part.sums, part.threshold) for part in beside]
-        return added(everything)
+        return add_bins(everything)
 
     def _without_names(
         self,

@@ -24,8 +24,8 @@ from appliance.flowlog import Cursor, FlowLogReader, Rows
 from appliance.plugins.rollups.application_names import (
     MOST_UNLISTED_NAMES,
     Applications,
+    names_in_database,
     store_names,
-    stored_names,
 )
 from appliance.plugins.rollups.application_room import ApplicationRoom
 from appliance.plugins.rollups.bins import Size, bin_start
@@ -42,13 +42,13 @@ from appliance.plugins.rollups.log_pieces import (
     Piece,
     application_names,
     read_piece,
-    summed_piece,
+    sum_up_piece,
 )
 from appliance.plugins.rollups.minutes import (
     OpenMinutes,
     merge_late,
+    minutes_in_database,
     minutes_in_order,
-    stored_minutes,
 )
 from appliance.plugins.rollups.progress import Progress, read_progress, write_progress
 from appliance.plugins.rollups.rebuild import note
@@ -111,7 +111,7 @@ class RollupLoader:
             due = self._minutes.due(now) or self._hours.due(now, progress.flows)
             if piece is not None or due:
                 self._store(piece, now, report)
-            reached = min(now, self._known().loaded) if report.busy else now
+            reached = min(now, self._require_progress().loaded) if report.busy else now
             report.busy |= self._make(now, reached)
         except BaseException:
             self.forget()
@@ -141,8 +141,8 @@ class RollupLoader:
 
     def _delete_unlisted_names(self) -> None:
         """Delete the names of applications of exporters without a flow, when there are many."""
-        listed = self.exporters.listed()
-        if self._applications.unlisted(listed) <= MOST_UNLISTED_NAMES // 2:
+        listed = self.exporters.read_addresses()
+        if self._applications.count_unlisted(listed) <= MOST_UNLISTED_NAMES // 2:
             return
         exporters = sorted(self._applications.names.keys() - listed)
         with self._writing():
@@ -179,7 +179,7 @@ class RollupLoader:
             raise DamagedDatabase(self.database, "it was deleted or replaced while in use")
         self.forget()
         with self.database.transaction():
-            self._applications.restore(stored_names(self.database))
+            self._applications.restore(names_in_database(self.database))
         self._reopen(stored, now)
         self._progress = stored
         return stored
@@ -196,7 +196,7 @@ class RollupLoader:
                 self._reader, cursor, self.piece_rows, FLOW_COLUMNS, progress.flows
             )
             if rows:
-                piece = self._stored_piece(rows, cursor, after, now)
+                piece = self._sum_up_stored(rows, cursor, after, now)
                 self._minutes.add(piece.names)
             cursor = after
 
@@ -215,7 +215,7 @@ class RollupLoader:
             changed.count("applications_gave_way", gone)
             applications.forget(leaving)
         before = applications.refused
-        changes = applications.learn(new_names, self.exporters.listed())
+        changes = applications.learn(new_names, self.exporters.read_addresses())
         changed.count("applications_refused", applications.refused - before)
         with self._writing():
             delete_applications(self.database, leaving)
@@ -238,13 +238,13 @@ class RollupLoader:
             self._delete_forgotten(progress)
             self._gave_way += len(leaving)
         ids = self.exporters.ids(flows.exporters, now)
-        return summed_piece(rows, progress.flows, after, flows, ids)
+        return sum_up_piece(rows, progress.flows, after, flows, ids)
 
-    def _stored_piece(self, rows: list[Rows], first: Cursor, after: Cursor, now: float) -> Piece:
+    def _sum_up_stored(self, rows: list[Rows], first: Cursor, after: Cursor, now: float) -> Piece:
         """Sum up a piece that is stored already."""
         flows = self.classifier.flows(rows)
         ids = self.exporters.ids(flows.exporters, now, make=False)
-        return summed_piece(rows, first, after, flows, ids)
+        return sum_up_piece(rows, first, after, flows, ids)
 
     def _delete_forgotten(self, progress: Progress) -> Progress:
         """Delete what is stored of exporters that were forgotten, here or by the API."""
@@ -264,7 +264,7 @@ class RollupLoader:
         return changed
 
     def _store(self, piece: Piece | None, now: float, report: LoadReport) -> None:
-        progress = copy.deepcopy(self._known())
+        progress = copy.deepcopy(self._require_progress())
         with self._writing():
             closing = self._add(piece, progress, now) if piece else []
             written = self._minutes.write(self.database, now, closing)
@@ -287,11 +287,11 @@ class RollupLoader:
         if not every:
             self._hours.take(piece.names, piece.first, piece.after)
             return []
-        oldest = int(now) - self.limits.kept(Size.MINUTE)
+        oldest = int(now) - self.limits.retention_seconds(Size.MINUTE)
         order = [start for start in every if start >= oldest]
         unknown = [start for start in order if start not in self._minutes.minutes]
         old = [start for start in unknown if start <= progress.newest]
-        late = stored_minutes(self.database, old) if old else set()
+        late = minutes_in_database(self.database, old) if old else set()
         known = self._minutes.minutes
         progress.generation += any(m <= progress.newest and m not in known for m in every)
         for start in unknown:
@@ -344,7 +344,7 @@ class RollupLoader:
             if hour.position < item.last:
                 self._read_hour(hour, item.last, now)
                 return True
-        progress = copy.deepcopy(self._known())
+        progress = copy.deepcopy(self._require_progress())
         with self._writing():
             progress.generation += was_made(self.database, item)
             if item.size is Size.HOUR:
@@ -359,7 +359,7 @@ class RollupLoader:
 
     def _complete_running(self, items: list[WorkItem], now: float) -> bool:
         """Read what the hours in memory lack, the newest of all hours among them."""
-        progress = self._known()
+        progress = self._require_progress()
         for item in items:
             if item.size is Size.HOUR and item.start <= progress.newest < item.end:
                 self._hours.begin(item.start, item.first)
@@ -376,7 +376,7 @@ class RollupLoader:
         # A cursor behind `end` says the same in other words.
         after = min(after, end)
         if rows:
-            hour.take(self._stored_piece(rows, hour.position, after, now).names, after)
+            hour.take(self._sum_up_stored(rows, hour.position, after, now).names, after)
         hour.position = after
 
     @contextmanager
@@ -390,7 +390,7 @@ class RollupLoader:
                 raise ChangedByOther(f"database {self.database.name} is being filled by another")
             yield
 
-    def _known(self) -> Progress:
+    def _require_progress(self) -> Progress:
         if self._progress is None:
             raise RuntimeError("the progress is not known")
         return self._progress

@@ -20,7 +20,7 @@ from appliance.flowlog.conditions import Condition
 from appliance.plugins.rollups.bins import Span
 from appliance.plugins.rollups.classify import LocalNetworks
 from appliance.plugins.rollups.dimensions import Dimension
-from appliance.plugins.rollups.grouping import LARGEST_SUM, IntArray, added_up
+from appliance.plugins.rollups.grouping import LARGEST_SUM, IntArray, add_sums
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question, TopAnswer
@@ -129,7 +129,7 @@ def _names(answer: TopAnswer, by: MeasureName) -> LogNames:
     if rest.any():
         place = MEASURES.index(by)
         threshold[place] = min(rest[place], sums[-1, place])
-    return LogNames(names, sums, threshold, added_up([*sums, rest]))
+    return LogNames(names, sums, threshold, add_sums([*sums, rest]))
 
 
 def _name(dimension: Dimension) -> str:

@@ -81,7 +81,7 @@ def application_names(table: Any) -> Iterator[ApplicationName]:
             yield ApplicationName(address_text(hi or 0, lo or 0), *session, application, name)
 
 
-def summed_piece(
+def sum_up_piece(
     rows: list[Rows], first: Cursor, after: Cursor, flows: Flows, ids: list[int]
 ) -> Piece:
     """Sum up a piece whose exporters have these identifiers."""

@@ -13,9 +13,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from appliance.plugins.rollups.grouping import LARGEST_SUM, Groups, IntArray, grouped
+from appliance.plugins.rollups.grouping import LARGEST_SUM, Groups, IntArray, group_rows
 from appliance.plugins.rollups.stored_tops import BinKey, BinRow
-from appliance.plugins.rollups.tops import BY, LARGEST, OTHER, THRESHOLD, flag_largest, parted
+from appliance.plugins.rollups.tops import (
+    BY,
+    LARGEST,
+    OTHER,
+    THRESHOLD,
+    flag_largest,
+    places_by_value,
+)
 
 NamesAt = Callable[[NDArray[np.intp]], Sequence[str]]
 """Returns the texts of the names at some places."""
@@ -79,10 +86,10 @@ class ManyTopN:
         return flags, threshold
 
 
-def merged_rows(
+def merge_rows(
     stored: Sequence[BinRow], totals: Mapping[BinKey, IntArray], most: int
 ) -> list[BinRow]:
-    """Make bins of smaller ones, as `tops.merged` does one of them.
+    """Make bins of smaller ones, as `tops.merge_tops` does one of them.
 
     Parameters
     ----------
@@ -111,7 +118,7 @@ def merged_rows(
     error_bound += np.maximum(total - _sums_by(place[whole], sums[whole], len(bins)), 0)
     named = (flag <= LARGEST) & (place >= 0)
     codes = texts.indices.to_numpy().astype(np.int64)
-    groups = _in_order(grouped([place[named], codes[named]], *sums[named].T))
+    groups = _in_order(group_rows([place[named], codes[named]], *sums[named].T))
     many = ManyTopN(bins, groups.columns[0], groups.sums, error_bound, total)
     return many.rows(
         most, lambda at: texts.dictionary.take(pa.array(groups.columns[1][at])).to_pylist()
@@ -120,13 +127,13 @@ def merged_rows(
 
 def _in_order(groups: Groups) -> Groups:
     """Sort by the first column."""
-    places = [places for _, places in parted(groups.columns[0])]
+    places = [places for _, places in places_by_value(groups.columns[0])]
     return groups.where(np.concatenate(places)) if places else groups
 
 
 def _sums_by(place: IntArray, sums: IntArray, n: int) -> IntArray:
     """Return the sums of each of n places, shape (n, 3)."""
     result = np.zeros((n, 3), np.int64)
-    groups = grouped([place], *sums.T)
+    groups = group_rows([place], *sums.T)
     result[groups.columns[0]] = groups.sums
     return result

@@ -28,9 +28,9 @@ from appliance.plugins.rollups.dimensions import (
     Dimension,
 )
 from appliance.plugins.rollups.exact import port_groups
-from appliance.plugins.rollups.grouping import Groups, IntArray, added_up, grouped, regrouped
+from appliance.plugins.rollups.grouping import Groups, IntArray, add_sums, group_rows, regroup
 from appliance.plugins.rollups.stored_tops import read_tops, write_tops
-from appliance.plugins.rollups.tops import cells, merged, top_n_from_groups
+from appliance.plugins.rollups.tops import cells, merge_tops, top_n_from_groups
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import ROLLUP
 
@@ -75,8 +75,7 @@ class OpenMinutes:
     def add(self, pieces: NamesByMinute) -> None:
         """Add sums of minutes that are open; others are left out."""
         directions = {
-            start: regrouped(without_exporter(ports), [0])
-            for start, ports in pieces[Dimension.PORT]
+            start: regroup(without_exporter(ports), [0]) for start, ports in pieces[Dimension.PORT]
         }
         for dimension, parts in pieces.items():
             for start, groups in parts:
@@ -84,7 +83,7 @@ class OpenMinutes:
                     minute.names[dimension].add(without_exporter(groups), directions[start])
         for start, sums in directions.items():
             if minute := self.minutes.get(start):
-                minute.unwritten = added_up([minute.unwritten, *sums.sums])
+                minute.unwritten = add_sums([minute.unwritten, *sums.sums])
                 minute.changed = True
 
     def touch(self, order: Iterable[int]) -> list[int]:
@@ -148,7 +147,7 @@ def piece_names(flows: Flows, groups: Groups, ids: Sequence[int]) -> NamesByMinu
         (Dimension.DESTINATION, flows.destination),
     ):
         columns: list[AnyArray] = [flows.minutes, cell, *address]
-        whole[dimension] = grouped(columns, flows.octets, flows.packets, flows.flows)
+        whole[dimension] = group_rows(columns, flows.octets, flows.packets, flows.flows)
     return {dimension: list(cells(found)) for dimension, found in whole.items()}
 
 
@@ -163,12 +162,12 @@ def merge_late(
     for dimension, parts in pieces.items():
         for _, groups in (part for part in parts if part[0] == start):
             for direction, names in cells(by_direction(groups)):
-                total = added_up(names.sums)
+                total = add_sums(names.sums)
                 nothing = np.zeros(3, np.int64)
                 late = top_n_from_groups(dimension, names, len(names.sums), nothing, total)
                 place = (ALL_EXPORTERS, direction)
                 stored = read_tops(database, dimension, Size.MINUTE, place, start, start + 1)
-                both = merged([*stored.values(), late], limits.top, totals[direction])
+                both = merge_tops([*stored.values(), late], limits.top, totals[direction])
                 write_tops(database, dimension, Size.MINUTE, {(*place, start): both})
 
 
@@ -184,7 +183,7 @@ def minutes_in_order(minutes: IntArray) -> list[int]:
     return list(last)
 
 
-def stored_minutes(database: SqlDatabase, starts: list[int]) -> set[int]:
+def minutes_in_database(database: SqlDatabase, starts: list[int]) -> set[int]:
     """Return those of some minutes that have flows already."""
     found: set[int] = set()
     for at in range(0, len(starts), 500):

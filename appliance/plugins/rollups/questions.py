@@ -54,14 +54,14 @@ class Range:
     directions: tuple[int, ...]
 
 
-def chosen(
-    selection: Selection, progress: Progress, kept_from: Mapping[Size, int], now: float
+def choose_range(
+    selection: Selection, progress: Progress, oldest_starts: Mapping[Size, int], now: float
 ) -> Range:
     """Turn a selection into spans of exact bins."""
     exporter = ALL_EXPORTERS if selection.exporter is None else selection.exporter
     directions = (0, 1) if selection.direction is None else (int(selection.direction),)
     since, until = bounds(selection, progress, now)
-    found = spans(since, until, kept_from) if since < until else []
+    found = spans(since, until, oldest_starts) if since < until else []
     return Range(found, exporter, directions)
 
 
@@ -75,9 +75,9 @@ def bounds(selection: Selection, progress: Progress, now: float) -> tuple[int, i
     return max(since, bin_start(Size.MONTH, progress.oldest)), min(until, end, LAST)
 
 
-def kept_from(limits: StoreLimits, sizes: Sequence[Size], now: float) -> dict[Size, int]:
+def oldest_starts(limits: StoreLimits, sizes: Sequence[Size], now: float) -> dict[Size, int]:
     """Return from when on there are bins, by size."""
-    oldest = {size: int(now) - limits.kept(size) for size in sizes}
+    oldest = {size: int(now) - limits.retention_seconds(size) for size in sizes}
     return {
         size: 0 if moment <= 0 else bin_end(size, bin_start(size, moment))
         for size, moment in oldest.items()
@@ -92,8 +92,8 @@ class ExactQuestions:
 
     def range(self, selection: Selection, now: float) -> Range:
         """Turn a selection into spans; one query."""
-        kept = kept_from(self.limits, EXACT_SIZES, now)
-        return chosen(selection, read_progress(self.database), kept, now)
+        kept = oldest_starts(self.limits, EXACT_SIZES, now)
+        return choose_range(selection, read_progress(self.database), kept, now)
 
     def totals(self, asked: Range) -> Measure:
         """Return the sums of everything; one query."""
@@ -125,12 +125,12 @@ class ExactQuestions:
                 before[place] += value
         rows = [KeyedMeasure(name, *values) for name, values in sums.items()]
         rows.sort(key=lambda row: (-getattr(row, by), -row.octets, -row.packets, row.key))
-        return answer(rows[:limit], summed(rows))
+        return answer(rows[:limit], sum_measures(rows))
 
     def bin_at(self, moment: int, sizes: Sequence[Size], now: float) -> tuple[int, int]:
         """Return the smallest bin that is kept of a moment; one query."""
         oldest = read_progress(self.database).oldest
-        kept = kept_from(self.limits, sizes, now)
+        kept = oldest_starts(self.limits, sizes, now)
         size = sizes[0]
         if oldest and moment > oldest:
             size = next((size for size in sizes if kept[size] <= moment), sizes[-1])
@@ -139,9 +139,9 @@ class ExactQuestions:
 
     def series(self, boundaries: Sequence[int], selection: Selection, now: float) -> list[Measure]:
         """Return the sums between neighbouring boundaries; two queries."""
-        kept = kept_from(self.limits, EXACT_SIZES, now)
+        kept = oldest_starts(self.limits, EXACT_SIZES, now)
         progress = read_progress(self.database)
-        asked = chosen(selection, progress, kept, now)
+        asked = choose_range(selection, progress, kept, now)
         found = [[0, 0, 0] for _ in boundaries[1:]]
         if not found or not progress.oldest:
             return [Measure() for _ in found]
@@ -230,12 +230,12 @@ def answer(
     pending: Measure = Measure(),  # noqa: B008 - a value
 ) -> TopAnswer:
     """Put an answer together: the rest is what the rows leave of the total."""
-    pairs = zip(total, summed(rows), strict=True)
+    pairs = zip(total, sum_measures(rows), strict=True)
     other = Measure(*(max(0, whole - shown) for whole, shown in pairs))
     return TopAnswer(tuple(rows), other, total, error, pending)
 
 
-def summed(rows: Iterable[KeyedMeasure]) -> Measure:
+def sum_measures(rows: Iterable[KeyedMeasure]) -> Measure:
     """Return the sums of rows."""
     rows = list(rows)
     return Measure(

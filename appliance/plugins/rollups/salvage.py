@@ -64,7 +64,7 @@ def salvage(database: SqlDatabase, folder: Path, classifier: Classifier, now: fl
     try:
         with fresh.transaction():
             pass  # The tables are made.
-        rows = _salvaged_rows(fresh, database.path, orphan)
+        rows = _salvage_rows(fresh, database.path, orphan)
         text = f"damaged database set aside as {aside.name}, {rows} rows salvaged"
         with fresh.transaction(write=True):
             note(fresh, now, text)
@@ -93,13 +93,13 @@ def _delete(path: Path) -> None:
         Path(f"{path}{end}").unlink(missing_ok=True)
 
 
-def _salvaged_rows(fresh: SqlDatabase, path: Path, orphan: sqlite3.Connection | None) -> int:
+def _salvage_rows(fresh: SqlDatabase, path: Path, orphan: sqlite3.Connection | None) -> int:
     """Copy what can be read, through the connection that has the file open if there is one."""
     if orphan is not None:
-        return _copied_tables(fresh, orphan)
+        return _copy_tables(fresh, orphan)
     _mend_first_page(path, fresh)
     with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as damaged:
-        return _copied_tables(fresh, damaged)
+        return _copy_tables(fresh, damaged)
     return 0
 
 
@@ -133,13 +133,13 @@ def _has_tables(path: Path) -> bool:
         return False
 
 
-def _copied_tables(fresh: SqlDatabase, damaged: sqlite3.Connection) -> int:
+def _copy_tables(fresh: SqlDatabase, damaged: sqlite3.Connection) -> int:
     damaged.text_factory = lambda octets: octets.decode(errors="replace")
-    small = sum(_copied(fresh, damaged, table, *columns) for table, columns in _TABLES.items())
-    return small + _copied_rollup(fresh, damaged)
+    small = sum(_copy_table(fresh, damaged, table, *columns) for table, columns in _TABLES.items())
+    return small + _copy_rollup(fresh, damaged)
 
 
-def _copied(
+def _copy_table(
     database: SqlDatabase, damaged: sqlite3.Connection, table: str, columns: str, width: int
 ) -> int:
     """Copy a small table as far as it can be read."""
@@ -152,7 +152,7 @@ def _copied(
     return len(rows)
 
 
-def _copied_rollup(database: SqlDatabase, damaged: sqlite3.Connection) -> int:
+def _copy_rollup(database: SqlDatabase, damaged: sqlite3.Connection) -> int:
     """Copy each part of the key from its start to the damage, and from its end back to it."""
     marks = ", ".join("?" * (len(ROLLUP_KEY) + 3))
     insert = (

@@ -40,7 +40,9 @@ class Services(NamedTuple):
     names: tuple[str, ...]
     known_as: Mapping[str, str]
 
-    def named(self, protocols: NDArray[np.uint8], ports: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    def name_codes(
+        self, protocols: NDArray[np.uint8], ports: NDArray[np.uint16]
+    ) -> NDArray[np.uint16]:
         """Return the position of the name of each port, 0 for none."""
         offsets = self.family.astype(np.int32) * PORTS
         found: NDArray[np.uint16] = self.place[offsets[protocols] + ports]
@@ -73,10 +75,10 @@ def service_ports(
 ) -> NDArray[np.uint16]:
     """Return the service port of each flow: the lower of those that have a name, else the lower."""
     lower, upper = np.minimum(sources, destinations), np.maximum(sources, destinations)
-    unnamed = np.flatnonzero(services.named(protocols, lower) == 0)
+    unnamed = np.flatnonzero(services.name_codes(protocols, lower) == 0)
     if len(unnamed):
         above = upper[unnamed]
-        named = services.named(protocols[unnamed], above) != 0
+        named = services.name_codes(protocols[unnamed], above) != 0
         lower[unnamed[named]] = above[named]
     return lower
 

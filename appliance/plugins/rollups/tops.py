@@ -26,8 +26,8 @@ from appliance.plugins.rollups.grouping import (
     LARGEST_SUM,
     Groups,
     IntArray,
-    added_up,
-    grouped,
+    add_sums,
+    group_rows,
 )
 from appliance.plugins.rollups.services import port_name
 
@@ -76,7 +76,7 @@ class TopN:
     def rows(self) -> list[StoredRow]:
         """Return the rows to store, the last four those that are about no name."""
         columns = (self.flags.tolist(), self.names, *self.sums.T.tolist())
-        other = np.maximum(self.total - added_up(self.sums), 0).tolist()
+        other = np.maximum(self.total - add_sums(self.sums), 0).tolist()
         rows: list[StoredRow] = list(zip(*columns, strict=True))
         rows.append((OTHER, "", *other))
         return rows + [(THRESHOLD | BY[m], "", *self.threshold[m].tolist()) for m in range(3)]
@@ -90,7 +90,7 @@ def top_n_from_rows(rows: Sequence[StoredRow]) -> TopN:
     threshold = np.array([special.get(THRESHOLD | by, (0, 0, 0)) for by in BY], np.int64)
     other = np.array(special.get(OTHER, (0, 0, 0)), np.int64)
     flags = np.array([row[0] for row in names], np.uint8)
-    return TopN([row[1] for row in names], flags, sums, threshold, added_up([*sums, other]))
+    return TopN([row[1] for row in names], flags, sums, threshold, add_sums([*sums, other]))
 
 
 def top_n_from_groups(
@@ -114,14 +114,14 @@ def top_n_from_groups(
     return TopN(names, flags[kept], groups.sums[kept], threshold, total)
 
 
-def merged(parts: Sequence[TopN], most: int, total: IntArray) -> TopN:
+def merge_tops(parts: Sequence[TopN], most: int, total: IntArray) -> TopN:
     """Make a bin of others."""
     names = pa.array([name for part in parts for name in part.names], pa.string())
     sums = np.concatenate([part.sums for part in parts])
-    error_bound = added_up([part.error_bound for part in parts])
-    known = added_up([part.total for part in parts])
+    error_bound = add_sums([part.error_bound for part in parts])
+    known = add_sums([part.total for part in parts])
     encoded = names.dictionary_encode()
-    groups = grouped([encoded.indices.to_numpy()], *sums.T)
+    groups = group_rows([encoded.indices.to_numpy()], *sums.T)
     flags, threshold = flag_largest(groups.sums, most, error_bound + np.maximum(total - known, 0))
     kept = np.flatnonzero(flags)
     texts = encoded.dictionary.take(pa.array(groups.columns[0][kept])).to_pylist()
@@ -131,11 +131,11 @@ def merged(parts: Sequence[TopN], most: int, total: IntArray) -> TopN:
 def cells(groups: Groups) -> Iterator[tuple[int, Groups]]:
     """Part groups by their first column, which is then left out."""
     rest = Groups(groups.columns[1:], groups.sums)
-    for cell, places in parted(groups.columns[0]):
+    for cell, places in places_by_value(groups.columns[0]):
         yield cell, rest if len(places) == len(rest.sums) else rest.where(places)
 
 
-def parted(column: AnyArray) -> Iterator[tuple[int, NDArray[np.intp]]]:
+def places_by_value(column: AnyArray) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Return each distinct value with its places, in order."""
     if not len(column):
         return

@@ -21,7 +21,7 @@ from appliance.plugins.rollups.dimensions import (
     LARGEST_ONLY,
     Dimension,
 )
-from appliance.plugins.rollups.many_tops import merged_rows
+from appliance.plugins.rollups.many_tops import merge_rows
 from appliance.plugins.rollups.stored_tops import count_rows, read_rows, read_totals, write_rows
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import ROLLUP, WORK
@@ -130,7 +130,7 @@ def make_from_smaller(database: SqlDatabase, item: WorkItem, limits: StoreLimits
             bins = {key: totals[key] for key in ((e, direction, item.start) for e in part)}
             stored = read_rows(database, dimension, smaller, (part, direction), span)
             most = limits.top if part == [ALL_EXPORTERS] else limits.top_per_exporter
-            rows = merged_rows(stored, bins, most)
+            rows = merge_rows(stored, bins, most)
             write_rows(database, dimension, item.size, bins, rows)
     finish(database, item)
 

@@ -7,11 +7,10 @@ import time
 
 import click
 
-from appliance import AccountStore, ApplianceError
-from appliance.accounts.commands import accounts_of, act_recorded
+from appliance import AccountStore, ApplianceError, Settings
+from appliance.accounts.commands import OpenAccounts, accounts_of, act_recorded, pass_accounts
 from appliance.accounts.rules import RULES, problems_of
-from appliance.app import App
-from appliance.cli.options import conf_path_option, pass_app
+from appliance.cli.options import conf_path_option, pass_settings
 from appliance.contracts import User, UserChange
 from appliance.plugins.users.users import values_to_store
 
@@ -32,26 +31,33 @@ def user_group() -> None:
 @click.option("--lastname")
 @click.option("--email")
 @_password_option
-@pass_app
+@pass_accounts
+@pass_settings
 def add(
-    app: App, /, username: str, roles: tuple[str, ...], password_stdin: bool, **names: str | None
+    settings: Settings,
+    open_accounts: OpenAccounts,
+    /,
+    username: str,
+    roles: tuple[str, ...],
+    password_stdin: bool,
+    **names: str | None,
 ) -> None:
     """Add a user; asks for the password."""
     given = {name: value for name, value in names.items() if value}
     _refuse(problems_of({"username": username, **given}))
     values = {"username": username, **given, "password": _password(password_stdin)}
-    change = UserChange(values_to_store(values, app.settings), roles)
-    with accounts_of(app) as accounts, act_recorded(accounts, "user add") as note:
+    change = UserChange(values_to_store(values, settings), roles)
+    with accounts_of(open_accounts) as accounts, act_recorded(accounts, "user add") as note:
         note(f"{username}, roles {', '.join(roles) or 'none'}")
         number = accounts.create_user(change, time.time())
     click.echo(f"user {number}, {username}, is made")
 
 
 @user_group.command("list", params=[conf_path_option(hidden=True)])
-@pass_app
-def list_(app: App) -> None:
+@pass_accounts
+def list_(open_accounts: OpenAccounts) -> None:
     """List all users with their roles."""
-    with accounts_of(app) as accounts:
+    with accounts_of(open_accounts) as accounts:
         for user in accounts.users():
             names = " ".join(filter(None, (user.firstname, user.lastname, user.email)))
             roles = ", ".join(user.roles) or "no role"
@@ -61,12 +67,15 @@ def list_(app: App) -> None:
 @user_group.command("passwd", params=[conf_path_option(hidden=True)])
 @click.argument("username")
 @_password_option
-@pass_app
-def passwd(app: App, username: str, password_stdin: bool) -> None:
+@pass_accounts
+@pass_settings
+def passwd(
+    settings: Settings, open_accounts: OpenAccounts, username: str, password_stdin: bool
+) -> None:
     """Change a password; every token of the user ends at once."""
-    with accounts_of(app) as accounts:
+    with accounts_of(open_accounts) as accounts:
         user = _find_user(accounts, username)
-        change = UserChange(values_to_store({"password": _password(password_stdin)}, app.settings))
+        change = UserChange(values_to_store({"password": _password(password_stdin)}, settings))
         with act_recorded(accounts, "user passwd") as note:
             note(username)
             accounts.change_user(user.id, change, time.time())
@@ -75,10 +84,10 @@ def passwd(app: App, username: str, password_stdin: bool) -> None:
 
 @user_group.command("disable-totp", params=[conf_path_option(hidden=True)])
 @click.argument("username")
-@pass_app
-def disable_totp(app: App, username: str) -> None:
+@pass_accounts
+def disable_totp(open_accounts: OpenAccounts, username: str) -> None:
     """Turn the second factor of a user off, whose device is lost."""
-    with accounts_of(app) as accounts:
+    with accounts_of(open_accounts) as accounts:
         user = _find_user(accounts, username)
         with act_recorded(accounts, "user disable-totp") as note:
             note(username)
@@ -91,10 +100,12 @@ def disable_totp(app: App, username: str) -> None:
 @click.argument("username")
 @click.option("--add", "added", multiple=True, metavar="ROLE", help="A role to give.")
 @click.option("--delete", "deleted", multiple=True, metavar="ROLE", help="A role to take away.")
-@pass_app
-def role(app: App, username: str, added: tuple[str, ...], deleted: tuple[str, ...]) -> None:
+@pass_accounts
+def role(
+    open_accounts: OpenAccounts, username: str, added: tuple[str, ...], deleted: tuple[str, ...]
+) -> None:
     """Give roles to a user, or take them away; prints those that the user has then."""
-    with accounts_of(app) as accounts:
+    with accounts_of(open_accounts) as accounts:
         user = _find_user(accounts, username)
         if added or deleted:
             with act_recorded(accounts, "user role") as note:
@@ -106,10 +117,10 @@ def role(app: App, username: str, added: tuple[str, ...], deleted: tuple[str, ..
 @user_group.command("delete", params=[conf_path_option(hidden=True)])
 @click.argument("username")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
-@pass_app
-def delete(app: App, username: str, yes: bool) -> None:
+@pass_accounts
+def delete(open_accounts: OpenAccounts, username: str, yes: bool) -> None:
     """Delete a user with roles and tokens."""
-    with accounts_of(app) as accounts:
+    with accounts_of(open_accounts) as accounts:
         user = _find_user(accounts, username)
         if not yes:
             click.confirm(f"Delete {username}?", abort=True)

@@ -27,7 +27,7 @@ def run(conf, capsys):
 
 def asked(run, environ) -> Principal | None:
     app = open_app(run.folder)
-    with accounts_of(app) as store:
+    with accounts_of(app.open_accounts) as store:
         return app.plugins.hook.principal_from_request(
             environ=environ, settings=app.settings, accounts=lambda: store
         )

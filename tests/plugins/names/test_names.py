@@ -16,8 +16,8 @@ from netaddr import IPSet
 from appliance.flows import V4_MAPPED, FlowBatch, constant
 from appliance.plugins.names.databases import (
     DatabaseError,
+    cache_file,
     country_number,
-    kept_file,
     open_database,
     owner_of,
     read_database,
@@ -225,7 +225,7 @@ def test_kept_file_when_damaged_then_the_database_is_read(
     folder = tmp_path_factory.mktemp("names")
     file = write(folder / "a.mmdb", AS_RECORDS)
     names = open_database(file, folder).as_names
-    kept = kept_file(file, folder)
+    kept = cache_file(file, folder)
     octets = bytearray(kept.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         octets[data.draw(st.integers(0, len(octets) - 1))] ^= data.draw(st.integers(1, 255))

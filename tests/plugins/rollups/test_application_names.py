@@ -35,11 +35,11 @@ def test_applications_when_too_many_then_refused_and_counted(
     monkeypatch.setattr(application_names, "MOST_UNLISTED_NAMES", 2)
     unlisted = [name_of(1, "invented", exporter=f"203.0.113.{number}") for number in range(5)]
     assert len(known.learn(unlisted, LISTED).stored) == 2
-    assert (known.refused, known.unlisted(LISTED)) == (5, 2)
+    assert (known.refused, known.count_unlisted(LISTED)) == (5, 2)
     listed = {EXPORTER, "203.0.113.4"}
     assert len(known.learn([name_of(1, "voice", exporter="203.0.113.4")], listed).stored) == 1
     known.forget(["203.0.113.0", "203.0.113.1"])
-    assert known.unlisted(LISTED) == 1
+    assert known.count_unlisted(LISTED) == 1
 
 
 def test_application_when_its_exporter_restarts_then_its_name_stays_and_is_stored_once(
@@ -73,7 +73,7 @@ def test_application_when_ever_new_sessions_name_it_then_the_oldest_give_way(kno
     assert [item.port for item in deleted] == list(range(1, 25))
     assert known.name(EXPORTER, names[-1].session, 7) == "name 40"
     assert known.name(EXPORTER, names[0].session, 7) is None
-    assert known.unlisted(set()) == 16
+    assert known.count_unlisted(set()) == 16
 
 
 def test_name_when_it_cannot_be_stored_as_it_is_then_cleaned():

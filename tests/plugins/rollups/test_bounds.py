@@ -17,11 +17,11 @@ from appliance.plugins.rollups.bins import Size, bin_ceiling, bin_end, bin_start
 from appliance.plugins.rollups.budget import most_rows
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import Dimension
-from appliance.plugins.rollups.grouping import Groups, grouped
+from appliance.plugins.rollups.grouping import Groups, group_rows
 from appliance.plugins.rollups.tops import (
     BY,
     cells,
-    merged,
+    merge_tops,
     top_n_from_groups,
     top_n_from_rows,
 )
@@ -42,7 +42,7 @@ def groups_of(found: list[tuple[int, int, int]]) -> Groups:
     names = np.array([BASE + row[0] for row in found], np.uint64)
     zero = np.zeros(len(found), np.int64)
     octets, packets = (np.array([row[m] for row in found], np.int64) for m in (1, 2))
-    return grouped([zero, zero.astype(np.uint64), names], octets, packets)
+    return group_rows([zero, zero.astype(np.uint64), names], octets, packets)
 
 
 def sums_of(found: list[tuple[int, int, int]]) -> dict[str, np.ndarray]:
@@ -73,7 +73,7 @@ def test_tops_when_added_cut_stored_and_merged_then_the_error_is_within_the_boun
     every = [row for hour in [*hours, more] for row in hour]
     truth = sums_of(every)
     total = sum(truth.values())
-    found = top_n_from_rows(merged(parts, most, total).rows())
+    found = top_n_from_rows(merge_tops(parts, most, total).rows())
     assert (found.total == total).all()
     kept = dict(zip(found.names, found.sums, strict=True))
     for order, flag in enumerate(BY):
@@ -100,7 +100,7 @@ def test_names_when_of_several_exporters_and_cut_then_the_errors_of_each_and_of_
         lo = np.array([BASE + row[1] for row in part], np.uint64)
         zero = np.zeros(len(part), np.uint64)
         octets, packets = (np.array([row[m] for row in part], np.int64) for m in (2, 3))
-        accumulator.add(grouped([cell, zero, lo], octets, packets))
+        accumulator.add(group_rows([cell, zero, lo], octets, packets))
     for known, key in (
         ((accumulator.groups(), accumulator), lambda row: row[0]),
         (accumulator.together(), lambda row: row[0] % 2),
@@ -134,7 +134,7 @@ def test_grouped_when_columns_of_any_kind_then_as_added_up_one_by_one(
         random.choice(random.integers(0, highest, 2000, dtype=np.uint64), n),
     ]
     octets, packets = random.integers(0, 1 << 48, n), random.integers(0, 9, n)
-    found = grouped(columns, octets, packets)
+    found = group_rows(columns, octets, packets)
     truth: dict[tuple[int, ...], list[int]] = {}
     for *key, bytes_, count in zip(*(c.tolist() for c in (*columns, octets, packets)), strict=True):
         sums = truth.setdefault(tuple(key), [0, 0, 0])
@@ -151,7 +151,7 @@ def test_grouped_when_every_number_wants_the_same_place_then_all_are_told_apart(
     same = numbers[places == 5].astype(np.int64)
     column = np.tile(same, (1 << 14) // len(same) + 1)[: 1 << 14]
     one = np.ones(len(column), np.int64)
-    found = grouped([column], one, one)
+    found = group_rows([column], one, one)
     assert len(found.sums) == len(same) > 100
     assert set(found.columns[0].tolist()) == set(same.tolist())
 
@@ -180,7 +180,7 @@ def test_spans_when_any_range_then_whole_bins_without_gap_or_overlap(
 def test_sums_when_huge_then_exact_or_saturated():
     columns = [np.array([1, 1, 2, 2], np.int64)]
     octets = np.array([(1 << 53) + 1, 1, 1 << 59, 1 << 60], np.int64)
-    found = grouped(columns, octets, octets)
+    found = group_rows(columns, octets, octets)
     assert found.sums[:, 0].tolist() == [(1 << 53) + 2, 1 << 60]
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from appliance.plugins.rollups.grouping import LARGEST_SUM, IntArray
-from appliance.plugins.rollups.many_tops import merged_rows
+from appliance.plugins.rollups.many_tops import merge_rows
 from appliance.plugins.rollups.stored_tops import BinKey, BinRow
-from appliance.plugins.rollups.tops import BY, OTHER, THRESHOLD, TopN, merged, top_n_from_rows
+from appliance.plugins.rollups.tops import BY, OTHER, THRESHOLD, TopN, merge_tops, top_n_from_rows
 
 EXPORTERS = (1, 2, 3, 4)
 DAY = 86_400
@@ -53,13 +53,13 @@ def test_merged_when_of_many_exporters_then_as_each_by_itself(
     expected = [
         (*key, *row)
         for key, total in bins.items()
-        for row in merged([*parts.get(key[0], ()), top_n_from_rows(())], most, total).rows()
+        for row in merge_tops([*parts.get(key[0], ()), top_n_from_rows(())], most, total).rows()
     ]
-    assert sorted(merged_rows(rows, bins, most)) == sorted(expected)
+    assert sorted(merge_rows(rows, bins, most)) == sorted(expected)
 
 
 def test_merged_when_nothing_is_stored_then_all_of_the_total_is_other() -> None:
-    rows = merged_rows([], {(5, 1, DAY): np.array([300, 3, 1])}, 100)
+    rows = merge_rows([], {(5, 1, DAY): np.array([300, 3, 1])}, 100)
     assert (5, 1, DAY, OTHER, "", 300, 3, 1) in rows
     assert [row[5:] for row in rows if row[3] == THRESHOLD | BY[0]] == [(300, 3, 1)]
-    assert merged_rows([], {}, 100) == []
+    assert merge_rows([], {}, 100) == []

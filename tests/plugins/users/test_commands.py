@@ -28,7 +28,7 @@ def run(conf, capsys, monkeypatch):
 
 
 def accounts(run):
-    return accounts_of(open_app(run.folder))
+    return accounts_of(open_app(run.folder).open_accounts)
 
 
 def add(run, username: str, *words: str) -> None:

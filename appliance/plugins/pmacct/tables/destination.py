@@ -7,22 +7,24 @@ table, so that the database finds out itself which to add to.
 
 from __future__ import annotations
 
-import itertools
 import json
-import socket
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import peewee
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pymysql
 
 from appliance.flowlog import Cursor
 from appliance.plugins.pmacct.configuration.aggregates import Kind
 from appliance.plugins.pmacct.tables.plan import STAMPS, TablePlan
+from appliance.plugins.pmacct.tables.row_writing import (
+    insert_by_tens,
+    load_rows,
+    numeric_hosts,
+    row_tuples,
+    value_marks,
+)
 from appliance.plugins.pmacct.tables.sql_tables import Target, create_statements, quote
 from appliance.plugins.pmacct.tables.triggers import PurgeCounts
 from appliance.plugins.pmacct.tables.waiting import (
@@ -37,7 +39,6 @@ from appliance.sql.addresses import DatabaseAddress
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import PURGED_ROWS, TABLE_PROGRESS
 
-_ROWS_A_STATEMENT = 10
 _MYSQL_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
 _TABLES = {
     False: ("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')", "name"),
@@ -180,7 +181,7 @@ class Destination(SqlDatabase):
         if plan.history is None:
             found = self.rows(f"SELECT 1 FROM {name} LIMIT 1")
             return set() if found else None
-        mark = _marks(plan, (STAMPS[0],), self.is_mysql)[0]
+        mark = value_marks(plan, (STAMPS[0],), self.is_mysql)[0]
         query = f"SELECT 1 FROM {name} WHERE {STAMPS[0]} = {mark} LIMIT 1"
         stamps = target.columns[STAMPS[0]].unique().to_pylist()
         return {stamp for stamp in stamps if self.rows(query, (stamp,))} or None
@@ -209,52 +210,27 @@ class Destination(SqlDatabase):
 
     def _insert_rows(self, plan: TablePlan, target: Target, table: str) -> int:
         names = ", ".join(quote(name, self.is_mysql) for name in target.columns)
-        marks = ", ".join(_marks(plan, target.columns, self.is_mysql))
+        marks = ", ".join(value_marks(plan, target.columns, self.is_mysql))
         sql = f"{self.dialect.ignore} INTO {quote(table, self.is_mysql)} ({names}) VALUES"
-        rows = _tuples(target, set() if self.is_mysql else _numeric_hosts(plan))
+        rows = row_tuples(target, set() if self.is_mysql else numeric_hosts(plan))
         if not self.is_mysql:
             connection = self.connection.connection()
             before = connection.total_changes
-            _insert_by_tens(connection.cursor(), sql, f"({marks})", rows)
+            insert_by_tens(connection.cursor(), sql, f"({marks})", rows)
             return int(connection.total_changes - before)
         if plan.multi_values:
             self.connection.connection().cursorclass.max_stmt_length = plan.multi_values
         return self.executemany(f"{sql} ({marks})", list(rows))
 
     def _load(self, plan: TablePlan, target: Target, table: str) -> int | None:
-        """Load rows from a file that the server asks this client for; None when it does not.
-
-        What is the same in all rows, such as the stamps of a bin, is told once: a third less work
-        for the server.
-        """
-        connection, conversions = self.connection.connection(), _conversions(plan)
-        same = _same_in_all_rows(target)
-        columns = {name: column for name, column in target.columns.items() if name not in same}
-        names = [f"@{name}" if name in conversions else quote(name, True) for name in columns]
-        given = {name: f"@{name}" for name in columns if name in conversions}
-        given |= {name: connection.escape(value) for name, value in same.items()}
-        sets = [
-            f"{quote(name, True)} = {conversions.get(name, '')}({value})"
-            for name, value in given.items()
-        ]
-        with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-            options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
-            pa_csv.write_csv(pa.table(columns), file.name, options)
-            path = file.name.replace("'", "''")
-            ignored = "" if table == PURGED_ROWS else "IGNORE "
-            sql = (
-                f"LOAD DATA LOCAL INFILE '{path}' {ignored}INTO TABLE {quote(table, True)}"
-                " CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"'"
-                f" ESCAPED BY '' LINES TERMINATED BY '\\n' ({', '.join(names)})"
-            )
-            sql += f" SET {', '.join(sets)}" if sets else ""
-            try:
-                return int(connection.load_file(file.name, sql))
-            except pymysql.MySQLError as error:
-                if error.args[:1] and error.args[0] in _LOCAL_REFUSED:
-                    self.local_data = False
-                    return None
-                raise
+        """Load rows from a file that the server asks this client for; None when it does not."""
+        try:
+            return load_rows(self.connection.connection(), plan, target, table)
+        except pymysql.MySQLError as error:
+            if error.args[:1] and error.args[0] in _LOCAL_REFUSED:
+                self.local_data = False
+                return None
+            raise
 
     def _update(self, plan: TablePlan, target: Target) -> list[str]:
         """Add to the rows that are there, insert the others."""
@@ -290,11 +266,11 @@ class Destination(SqlDatabase):
         """Add row by row, as nfacctd does."""
         keys = _key_names(plan, target)
         table = quote(target.name, self.is_mysql)
-        marks = _marks(plan, keys, self.is_mysql)
+        marks = value_marks(plan, keys, self.is_mysql)
         pairs = zip(self._all_quoted(keys), marks, strict=True)
         equal = " AND ".join(f"{key} = {mark}" for key, mark in pairs) or "1 = 1"
         sums = [name for name in target.columns if name not in keys and name != STAMPS[0]]
-        new = dict(zip(self._all_quoted(sums), _marks(plan, sums, self.is_mysql), strict=True))
+        new = dict(zip(self._all_quoted(sums), value_marks(plan, sums, self.is_mysql), strict=True))
         flags = _flag_names(plan)
         changes = set_clause(target.columns, flags, new.__getitem__, self.is_mysql, old="{0}")
         sql = f"UPDATE {table} SET {changes} WHERE {equal}"
@@ -311,28 +287,6 @@ class Destination(SqlDatabase):
         return [quote(name, self.is_mysql) for name in names]
 
 
-def _numeric_hosts(plan: TablePlan) -> set[str]:
-    """Return the columns that hold addresses as octets."""
-    if not plan.numeric_hosts:
-        return set()
-    return {c.name for c in plan.columns if c.kind in (Kind.ADDRESS, Kind.NET)}
-
-
-def _conversions(plan: TablePlan) -> dict[str, str]:
-    """Return what a MySQL server makes the values of some columns with."""
-    found = dict.fromkeys(_numeric_hosts(plan), "INET6_ATON")
-    if plan.times.by_server:
-        times = [column.name for column in plan.columns if column.kind is Kind.TIME]
-        found |= dict.fromkeys((*times, *STAMPS), "FROM_UNIXTIME")
-    return found
-
-
-def _marks(plan: TablePlan, names: Iterable[str], mysql: bool) -> list[str]:
-    """Return the place of each column's value in a statement."""
-    conversions = _conversions(plan) if mysql else {}
-    return [f"{conversions[name]}(?)" if name in conversions else "?" for name in names]
-
-
 def _flag_names(plan: TablePlan) -> set[str]:
     return {c.name for c in plan.columns if c.kind is Kind.FLAGS}
 
@@ -343,55 +297,9 @@ def _key_names(plan: TablePlan, target: Target) -> list[str]:
     return [name for name in target.columns if name not in others]
 
 
-def _same_in_all_rows(target: Target) -> dict[str, Any]:
-    """Return the values of columns that have one only; at least one column is left."""
-    same = {
-        name: column[0].as_py()
-        for name, column in target.columns.items()
-        if not column.null_count and pa.compute.all(pa.compute.equal(column, column[0])).as_py()
-    }
-    if len(same) == len(target.columns):
-        del same[next(iter(same))]
-    return same
-
-
 def _where(target: Target, mask: Any) -> Target:
     columns = {name: column.filter(mask) for name, column in target.columns.items()}
     return Target(target.name, target.moment, columns, target.row_variables)
-
-
-def _insert_by_tens(cursor: Any, sql: str, marks: str, rows: Iterator[tuple[Any, ...]]) -> None:
-    """Insert rows, ten with each statement: a third less work than one by one."""
-    flat = list(itertools.chain.from_iterable(rows))
-    width = marks.count("?")
-    step = width * _ROWS_A_STATEMENT
-    whole = len(flat) // step * step
-    many = ", ".join([marks] * _ROWS_A_STATEMENT)
-    cursor.executemany(f"{sql} {many}", (flat[i : i + step] for i in range(0, whole, step)))
-    rest = range(whole, len(flat), width)
-    cursor.executemany(f"{sql} {marks}", (flat[i : i + width] for i in rest))
-
-
-def _tuples(target: Target, packed: set[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows; equal texts are one object, so that few are made."""
-    columns = []
-    for name, column in target.columns.items():
-        if pa.types.is_string(column.type):
-            encoded = column.dictionary_encode()
-            texts = encoded.dictionary.to_pylist()
-            distinct = [_octets(text) for text in texts] if name in packed else texts
-            shared = np.array([*distinct, None], object)
-            columns.append(shared[encoded.indices.to_numpy()].tolist())
-        else:
-            columns.append(column.to_numpy(zero_copy_only=False).tolist())
-    return zip(*columns, strict=True)
-
-
-def _octets(text: str) -> bytes:
-    """Return the octets of an address, as INET6_ATON does."""
-    if not text:
-        return b""
-    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
 
 
 def _prepare(database: SqlDatabase) -> None:
