@@ -22,6 +22,7 @@ import appliance
 from appliance import __version__
 from tests.collector.running import free_port
 from tests.plugins.console.conftest import RunningSite, Watched
+from tests.plugins.console.sites import basic
 
 pytestmark = pytest.mark.slow
 
@@ -317,6 +318,11 @@ def test_account_when_the_password_is_changed_then_still_signed_in_and_only_the_
 
 def test_second_factor_when_turned_on_then_signing_in_takes_a_code(second):
     panel = second.get_by_role("region", name="Second factor")
+    password = panel.get_by_label("Password, to set it up")
+    password.fill("wrong")
+    panel.get_by_role("button", name="Set it up").click()
+    expect(panel.locator(".field")).to_contain_text("The password is wrong")
+    password.fill(PASSWORD)
     panel.get_by_role("button", name="Set it up").click()
     app = pyotp.TOTP(panel.locator("pre").inner_text())
     panel.get_by_label("Code", exact=True).fill("000000")
@@ -351,10 +357,50 @@ def test_sessions_when_another_is_ended_then_it_is_signed_out(second, site):
     sessions = second.get_by_role("table", name="Sessions").locator("tbody tr")
     expect(sessions).to_have_count(2)
     expect(sessions.filter(has_text="this one")).to_have_count(1)
-    sessions.get_by_role("button", name="End").click()
+    sessions.get_by_role("button", name="End the session of 127.0.0.1").click()
+    second.get_by_role("dialog").get_by_role("button", name="End it").click()
     expect(sessions).to_have_count(1)
     assert there.request.get("/api/v1/console").status == 401
     other.close()
+
+
+def test_session_when_it_cannot_be_ended_then_a_sentence(second, site):
+    other = second.context.browser.new_context(base_url=site.url)
+    assert other.request.post("/auth", headers=basic("second", PASSWORD)).ok
+    second.reload()
+    second.get_by_role("button", name="End the session of").click()
+    other.request.get("/signout")
+    dialog = second.get_by_role("dialog")
+    dialog.get_by_role("button", name="End it").click()
+    expect(dialog.get_by_role("alert")).to_have_text("No session found with that ID")
+    other.close()
+
+
+def test_user_when_an_administrator_ends_sessions_and_the_second_factor_then_recorded(page, second):
+    account = "/api/v1/account"
+    enrolled = second.request.post(f"{account}/totp", data={"password": PASSWORD}).json()
+    code = pyotp.TOTP(enrolled["secret"]).now()
+    assert second.request.put(f"{account}/totp", data={"totp": code}).ok
+    page.goto("/console/users")
+    page.get_by_role("button", name="Sign-in of second").click()
+    dialog = page.get_by_role("dialog", name="Sign-in of second")
+    dialog.get_by_role("button", name="Turn it off …").click()
+    page.get_by_role("dialog", name="Turn the second factor of second off?").get_by_role(
+        "button", name="Turn it off"
+    ).click()
+    expect(dialog).to_contain_text("It is off")
+    assert second.request.get(f"{account}/totp").json()["on"] is False
+    dialog.get_by_role("button", name="End the session of 127.0.0.1").click()
+    page.get_by_role("dialog", name="End this session?").get_by_role(
+        "button", name="End it"
+    ).click()
+    expect(dialog).to_contain_text("Signed in nowhere")
+    assert second.request.get(account).status == 401
+    dialog.get_by_role("button", name="Close").click()
+    page.reload()
+    audit = page.get_by_role("table", name="Audit trail")
+    expect(audit.get_by_role("row", name="user second, session")).to_have_count(1)
+    expect(audit).to_contain_text("/totp")
 
 
 def test_about_when_opened_then_version_plugins_licences_and_documents(page):
