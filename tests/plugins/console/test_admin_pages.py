@@ -116,7 +116,9 @@ def test_collector_when_stopped_and_started_then_its_state_follows(page):
     expect(page.locator(".page-head .light")).to_have_text("running", timeout=40_000)
 
 
+CHANGE_PATH = "**/api/v1/admin/device/network/change"
 CHANGE = {
+    "managed": True,
     "state": "waiting",
     "inProgress": True,
     "interface": "eth0",
@@ -146,6 +148,27 @@ def test_device_when_opened_then_the_figures_of_this_machine(page):
     expect(page.get_by_role("img", name=re.compile("Disk, [0-9]+.% used"))).to_be_visible()
 
 
+@pytest.fixture
+def managed(page):
+    """The page, where the API says that it may restart this machine; it must not in a test."""
+    change = {"state": "none", "inProgress": False, "managed": True}
+    page.route(CHANGE_PATH, lambda route: route.fulfill(json=change))
+
+
+def test_device_when_the_machine_is_no_appliance_then_no_button_restarts_it(page):
+    waiting: list[Any] = []
+    page.route(CHANGE_PATH, lambda route: waiting.append(route))  # noqa: PLW0108 - no builtin
+    page.goto("/console/device")
+    power = page.get_by_role("region", name="Power")
+    expect(power.get_by_role("status", name="Loading")).to_be_visible()
+    expect(page.get_by_role("button", name="Restart …")).to_have_count(0)
+    page.unroute(CHANGE_PATH)
+    waiting[0].continue_()
+    expect(power).to_contain_text("This machine is not set up as an appliance")
+    expect(page.get_by_role("button", name="Restart …")).to_have_count(0)
+
+
+@pytest.mark.usefixtures("managed")
 def test_device_restart_when_the_name_is_not_typed_then_nothing_can_be_pressed(page):
     page.goto("/console/device")
     page.get_by_role("button", name="Restart …").click()
@@ -158,6 +181,7 @@ def test_device_restart_when_the_name_is_not_typed_then_nothing_can_be_pressed(p
     expect(dialog).to_have_count(0)
 
 
+@pytest.mark.usefixtures("managed")
 def test_device_restart_when_the_machine_is_no_appliance_then_a_sentence(page):
     page.goto("/console/device")
     # The API of this test must not restart the machine of whoever runs it.
@@ -198,9 +222,7 @@ def test_device_network_when_changed_then_warned_and_the_network_is_worked_out(p
 
 def test_device_network_when_a_change_waits_then_counted_down_and_kept(page):
     states = [CHANGE]
-    page.route(
-        "**/api/v1/admin/device/network/change", lambda route: route.fulfill(json=states[-1])
-    )
+    page.route(CHANGE_PATH, lambda route: route.fulfill(json=states[-1]))
 
     def confirm(route: Any) -> None:
         states.append({**CHANGE, "state": "confirmed", "inProgress": False, "secondsLeft": None})
@@ -432,6 +454,21 @@ def test_first_steps_when_the_browser_came_over_loopback_then_the_address_is_ask
     expect(block).to_contain_text(f"dst-address=192.0.2.77 port={listen.rpartition(':')[2]} ")
 
 
+@pytest.mark.parametrize(
+    ("device", "line"),
+    [
+        ("Linux: softflowd", "-n [2001:db8::1]:"),
+        ("Open vSwitch", r"targets=\"[2001:db8::1]:"),
+        ("Cisco NX-OS (Nexus 9000)", "  destination 2001:db8::1\n"),
+    ],
+)
+def test_recipe_when_the_address_is_ipv6_then_brackets_where_a_port_follows(page, device, line):
+    page.goto("/console/start")
+    page.get_by_label("Device", exact=True).select_option(device)
+    page.get_by_label("Address of this box").fill("[2001:db8::1]")
+    assert line in page.locator(".copyable pre").inner_text()
+
+
 @pytest.mark.skipif(
     shutil.which("softflowd") is None or os.geteuid() != 0, reason="needs softflowd, as root"
 )
@@ -462,4 +499,5 @@ def test_recipes_when_compared_with_the_manual_then_the_same_blocks():
     assert len(blocks) >= 10
     for block in blocks:
         port = "4739" if " 4739" in block else "2055"
-        assert f"`{block}`" in pasted.replace("${port}", port), block
+        filled = pasted.replace("${withPort(address, port)}", f"192.0.2.10:{port}")
+        assert f"`{block}`" in filled.replace("${port}", port), block
