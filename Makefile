@@ -35,6 +35,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
 	@echo 'make run     install into $(VENV) and run the appliance (UDP 2055 and 4739)'
+	@echo 'make run HOST=0.0.0.0   the console for browsers on other machines, too; also with demo'
 	@echo 'make demo    the same, with invented exporters that send flows to it'
 	@echo 'make test    install what the tests need, then run them'
 	@echo 'make lint    ruff and mypy'
@@ -51,13 +52,16 @@ help:
 	@echo 'make test-vm, test-vagrant    the tests of a whole box in a virtual machine'
 	@echo 'make clean   remove $(VENV) and caches; the data in var/ stays'
 
+# For a browser on another machine: `make run HOST=0.0.0.0`, or one address of this machine.
+WEB_HOST = $(if $(HOST),--web-host '$(HOST)')
+
 run: $(STAMP)
 	@$(BIN)/appliance cert --if-missing
-	@$(BIN)/appliance run
+	@$(BIN)/appliance run $(WEB_HOST)
 
 demo: $(STAMP)
 	@$(BIN)/appliance cert --if-missing
-	@$(BIN)/appliance run --demo
+	@$(BIN)/appliance run --demo $(WEB_HOST)
 
 test: packages $(STAMP) $(BOX_TOOLS)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope

@@ -24,6 +24,12 @@ from appliance.cli.collecting import (
     start_logging,
 )
 from appliance.cli.options import command_hint, pass_app
+from appliance.cli.web_host import (
+    WEB_HOST_VARIABLE,
+    web_host_option,
+    web_host_warning,
+    with_web_host,
+)
 from appliance.collector.service import CollectorPaths
 from appliance.collector.status import read_status
 from appliance.errors import StartupError
@@ -44,13 +50,21 @@ _FORMER_SECONDS = 20.0
 
 @click.command("run")
 @listen_option
+@web_host_option
 @click.option(
     "--demo", is_flag=True, help="Also start three invented exporters that send to it all day."
 )
 @feed_options
 @pass_app
 def command(
-    app: App, listen: tuple[ListenAddress, ...], demo: bool, url: str | None, table: str
+    app: App,
+    /,
+    *,
+    listen: tuple[ListenAddress, ...],
+    web_host: str | None,
+    demo: bool,
+    url: str | None,
+    table: str,
 ) -> None:
     """Run the whole appliance until Ctrl-C.
 
@@ -58,6 +72,9 @@ def command(
     next.
     """
     start_logging(app.settings)
+    app = with_web_host(app, web_host)
+    if web_host:
+        os.environ[WEB_HOST_VARIABLE] = web_host
     os.environ.update({RUN_VARIABLE: str(os.getpid()), **listen_environment(listen)})
     if url:
         # Not on a command line, which everyone may read: there can be a password in it.
@@ -67,7 +84,7 @@ def command(
     )
     with _stop_signals() as stopping, _collector(supervisor):
         status = read_status(CollectorPaths(app.settings["data_directory"]).status) or {}
-        for line in _welcome(app, status, demo):
+        for line in (*_welcome(app, status, demo), *web_host_warning(web_host)):
             click.echo(line)
         children = _children(app, status, demo)
         _look_after(supervisor, children, stopping)

@@ -17,6 +17,7 @@ from appliance.accounts.secret import secret_or_new, secret_path
 from appliance.app import App
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
+from appliance.cli.web_host import web_host_option, with_web_host
 from appliance.errors import StorageError
 from appliance.processes.notification import ALIVE, READY, STOPPING, notify
 from appliance.processes.parent import parent_watch
@@ -34,14 +35,16 @@ _PAUSE_SECONDS = 10.0
 @click.option(
     "--until-parent-ends", is_flag=True, hidden=True, help="Stop when the parent process is gone."
 )
+@web_host_option
 @pass_app
-def command(app: App, until_parent_ends: bool) -> int:
+def command(app: App, until_parent_ends: bool, web_host: str | None) -> int:
     """Answer the REST API.
 
     Listens at web.listen of appliance.yml and at the address in api_server.yml, until Ctrl-C. A
     busy port is one sentence and exit code 2.
     """
     start_logging(app.settings)
+    app = with_web_host(app, web_host)
     with shared_api_lock(app.settings):
         return _start_and_serve(app, parent_watch() if until_parent_ends else lambda: True)
 

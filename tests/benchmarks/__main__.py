@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.api import api
+from tests.benchmarks.console import console
 from tests.benchmarks.decode import decode
 from tests.benchmarks.explore import explore
 from tests.benchmarks.fresh import fresh
@@ -25,6 +26,7 @@ from tests.benchmarks.rollups import rollups
 from tests.benchmarks.tables import (
     WHOLE_ROWS,
     print_api,
+    print_console,
     print_explore,
     print_fresh,
     print_pmacct,
@@ -45,6 +47,7 @@ PARTS = (
     "parquet",
     "walk",
     "explore",
+    "console",
 )
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
@@ -58,7 +61,11 @@ Printer = Callable[[Console, dict[str, Any]], None]
 @click.option("--seconds", default=60.0, help="How long the whole way is sent to.")
 @click.option("--rate", default=500_000.0, help="Flows a second on the whole way.")
 @click.option("--protocol", default="v9", help="v5, v9, ipfix, or several with commas between.")
-@click.option("--flows", default=100_000_000, help="Of the 30 days that the API is asked about.")
+@click.option(
+    "--flows",
+    default=100_000_000,
+    help="Of the 30 days that are asked about.",
+)
 @click.option(
     "--keep", type=click.Path(path_type=Path), help="Keep those days here, and take them from here."
 )
@@ -76,13 +83,13 @@ def main(
 ) -> None:
     """Measure decoding alone, the whole way (also into roll-ups), the highest rate without loss,
     rows into tables of pmacct, the answers of the API, the time from a datagram to its answer,
-    Parquet by hand next to pyarrow, the way of one block through the code, and questions of the
-    query engine.
+    Parquet by hand next to pyarrow, the way of one block through the code, questions of the
+    query engine, and the console in a browser.
     """
-    console = Console()
+    terminal = Console()
     parts = PARTS if part == "all" else (part,)
     report: dict[str, Any] = {"machine": _machine(), "protocol": protocol}
-    console.print(f"{report['machine']}, {protocol}")
+    terminal.print(f"{report['machine']}, {protocol}")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         runs: dict[str, tuple[Callable[[], dict[str, Any]], Printer]] = {
@@ -102,11 +109,15 @@ def main(
             "parquet": (lambda: parquet(folder / "parquet"), _print_parquet),
             "walk": (walk, _print_walk),
             "explore": (lambda: explore(folder / "explore", flows), print_explore),
+            "console": (
+                lambda: console((keep or folder).resolve() / "api", flows),
+                print_console,
+            ),
         }
         for chosen in parts:
             run, show = runs[chosen]
             report[chosen] = run()
-            show(console, report[chosen])
+            show(terminal, report[chosen])
     if json_file is not None:
         json_file.write_text(json.dumps(report, indent=2))
     else:

@@ -36,6 +36,10 @@ PORTS = (443, 80, 53, 22, 25, 123, 993, 3389, 445, 161, 143, 5060, 389, 8080, 11
          995, 1521, 6667, 27017)  # fmt: skip
 PROTOCOLS, SHARES = (6, 17, 1, 50, 47), (0.78, 0.19, 0.015, 0.01, 0.005)
 DATAGRAM_FLOWS = 25
+INTERFACES = 20
+IANA_L4 = 3 << 24
+"""The engine of application ids that are ports (RFC 6759 section 4)."""
+
 HOUR, DAY = 3600, 86400
 MINUTES_KEPT = 48 * HOUR
 LATER_SECONDS = 30
@@ -160,6 +164,7 @@ class Traffic:
         packets = self.random.geometric(0.08, n)
         size = self.random.integers(60, 1500, n)
         span_ms = (until - since) * 1000
+        uplink, customer = np.ones(n), self.random.integers(2, INTERFACES + 1, n)
         made: dict[str, Any] = {
             "collection_time_milliseconds": since * 1000 + np.arange(n) * span_ms // max(n, 1),
             "exporter_address_lo": address_halves("192.0.2.1")[1] + self._exporters(since, n),
@@ -168,6 +173,10 @@ class Traffic:
             "source_transport_port": self.random.integers(32768, 61000, n),
             "destination_transport_port": self.ports[draw],
             "protocol_identifier": self.protocols[draw],
+            "application_id": IANA_L4 | self.ports[draw],
+            "flow_direction": outward,
+            "ingress_interface": np.where(outward, customer, uplink),
+            "egress_interface": np.where(outward, uplink, customer),
             "octet_delta_count": packets * size,
             "packet_delta_count": packets,
         }

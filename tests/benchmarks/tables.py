@@ -127,6 +127,28 @@ def print_explore(console: Console, report: dict[str, Any]) -> None:
         console.print(f"{name}, over all: {seconds:.2f} s (goal 1)")
 
 
+def print_console(console: Console, report: dict[str, Any]) -> None:
+    """Print what a browser measured."""
+    headings = ("page", "paint ms", "data ms", "slowest request ms", "kB", "requests", "long tasks")
+    table = Table(*headings, title=f"console, 30 days of {report['flows']:,} flows")
+    for name, figures in report["pages"].items():
+        tasks, longest = figures["long_tasks"]["median"], figures["longest_task_ms"]["largest"]
+        times = (figures[key] for key in ("first_paint_ms", "data_ms", "slowest_request_ms"))
+        table.add_row(
+            name,
+            *(f"{figure['median']:.0f} ({figure['largest']:.0f})" for figure in times),
+            f"{figures['octets']['median'] / 1e3:.0f}",
+            f"{figures['requests']['median']:.0f}",
+            f"{tasks:.0f} ({longest:.0f} ms)",
+        )
+    console.print(table)
+    live = report["live"]
+    console.print(
+        f"heap {live['heap_first'] / 1e6:.1f} MB, after {live['refreshes']} live refreshes"
+        f" {live['heap_last'] / 1e6:.1f} MB; {live['elements']} elements"
+    )
+
+
 def print_fresh(console: Console, report: dict[str, Any]) -> None:
     """Print how long flows took to show."""
     table = Table("datagram to answer", "median s", "largest s", "goal s")

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from appliance.app import open_app
+from appliance.cli.web_host import web_host_warning
 from appliance.flowlog import FlowSearch
 from appliance.processes.supervision import supervisor_of
 from tests.asking import totals
@@ -104,6 +105,47 @@ def test_run_when_listen_is_given_then_the_collector_listens_there(tmp_path: Pat
         assert running.stop() == 0
     finally:
         running.close()
+
+
+def test_run_when_a_web_host_is_named_then_the_api_answers_there(
+    tmp_path: Path,
+) -> None:
+    running = RunningCollector(tmp_path, command="run")
+    running.words = ["run", "--web-host", "127.0.0.9"]
+    try:
+        running.start()
+        deadline = time.monotonic() + 30
+        while not any("administrator destneAdmin" in line for line in running.output):
+            assert time.monotonic() < deadline, "\n".join(running.output)
+            time.sleep(0.05)
+        url = f"http://127.0.0.9:{running.api_port}/v1/api/"
+        with urllib.request.urlopen(url, timeout=20) as reply:
+            assert reply.status == 200
+        assert running.stop() == 0
+    finally:
+        running.close()
+    assert f"http://127.0.0.9:{running.api_port}/console/" in "\n".join(running.output)
+
+
+def test_web_host_when_others_reach_it_then_a_warning() -> None:
+    assert web_host_warning("127.0.0.9") == web_host_warning(None) == []
+    for host, name in (("192.0.2.1", "192.0.2.1"), ("0.0.0.0", socket.gethostname())):
+        (line,) = web_host_warning(host)
+        assert f"WARNING     whoever reaches {name} " in line
+
+
+def test_web_host_when_it_is_no_address_then_a_sentence(tmp_path: Path) -> None:
+    running = RunningCollector(tmp_path, command="run")
+    appliance = [sys.executable, "-m", "appliance", "-confPath", f"{running.conf}/"]
+    done = subprocess.run(
+        [*appliance, "run", "--web-host", "my-laptop"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "expected an address of this machine" in done.stderr
 
 
 def test_run_when_there_is_a_certificate_then_https_and_both_told(tmp_path: Path) -> None:

@@ -43,19 +43,18 @@ _NOT_ENROLLED = "TOTP is not enrolled: there is nothing to confirm"
 
 def totp_state(principal: Principal, accounts: AccountStore) -> dict[str, Any]:
     """Tell whether the own account has a second factor, and how many recovery codes are left."""
-    totp = accounts.totp(own_user(principal, accounts).id)
+    return _state(own_user(principal, accounts).id, accounts)
+
+
+def totp_state_of(user_id: str, accounts: AccountStore) -> dict[str, Any]:
+    """Tell the same of a user."""
+    return _state(user_of_path(user_id, accounts).id, accounts)
+
+
+def _state(user_id: int, accounts: AccountStore) -> dict[str, Any]:
+    totp = accounts.totp(user_id)
     is_on = totp is not None and totp.is_on
     return {"on": is_on, "recovery_codes": totp.recovery_codes if totp is not None else 0}
-
-
-def enrol(principal: Principal, accounts: AccountStore) -> Answer:
-    """Make a secret; it counts once a code has confirmed it."""
-    user, secret = own_user(principal, accounts), new_totp_secret()
-    try:
-        accounts.enrol_totp(user.id, secret)
-    except AccountError as error:
-        raise RequestError(409, str(error)) from None
-    return Answer({"secret": secret, "uri": provisioning_uri(secret, user.username)}, 201)
 
 
 def confirm(
@@ -76,11 +75,32 @@ def confirm(
     return {"recovery_codes": codes}
 
 
-class Disabling:
-    """Answers `DELETE /api/v1/account/totp`."""
+class OwnSecondFactor:
+    """Answers `POST` and `DELETE /api/v1/account/totp`, which ask for the password again: whoever
+    finds a browser open must not lock its user out, nor take the second factor away.
+    """
 
     def __init__(self, checks: PasswordChecks) -> None:
         self._password = OwnPassword(checks)
+
+    def enrol(
+        self,
+        environ: Mapping[str, Any],
+        principal: Principal,
+        accounts: AccountStore,
+        body: Body,
+        settings: Settings,
+        now: float,
+    ) -> Answer:
+        """Make a secret; it counts once a code has confirmed it."""
+        password = body.single(("password",)).get("password", "")
+        user, secret = own_user(principal, accounts), new_totp_secret()
+        self._password.check(environ, user, password, accounts, settings, now)
+        try:
+            accounts.enrol_totp(user.id, secret)
+        except AccountError as error:
+            raise RequestError(409, str(error)) from None
+        return Answer({"secret": secret, "uri": provisioning_uri(secret, user.username)}, 201)
 
     def disable(
         self,
@@ -91,7 +111,7 @@ class Disabling:
         settings: Settings,
         now: float,
     ) -> dict[str, str]:
-        """Turn the own second factor off; the password is asked for again."""
+        """Turn the own second factor off."""
         password = body.single(("password",)).get("password", "")
         user = own_user(principal, accounts)
         self._password.check(environ, user, password, accounts, settings, now)
@@ -111,11 +131,17 @@ def routes(checks: PasswordChecks) -> list[Route]:
     uri = "otpauth://totp/NetFlow%20appliance:user?secret=...&issuer=NetFlow%20appliance"
     secret = AnswerExample(Whole(secret="ABCD...", uri=uri), 201)  # noqa: S106 - an example
     codes = Whole(recovery_codes=["abcd-efgh-jkmn-pqrs"])
-    code, password = BodyExample({"totp": "123456"}, ("totp",)), {"password": "th!s1s@paSw0RD"}
+    code = BodyExample({"totp": "123456"}, ("totp",))
+    password = BodyExample({"password": "th!s1s@paSw0RD"}, ("password",))
+    second_factor = OwnSecondFactor(checks)
     off = Whole(message="TOTP is off")
     own = (
         ("GET", totp_state, operation("Whether TOTP is on", state, tag=TAG)),
-        ("POST", enrol, operation("A new secret, shown once", secret, tag=TAG)),
+        (
+            "POST",
+            second_factor.enrol,
+            operation("A new secret, shown once", secret, body=password, tag=TAG),
+        ),
         (
             "PUT",
             confirm,
@@ -123,21 +149,22 @@ def routes(checks: PasswordChecks) -> list[Route]:
         ),
         (
             "DELETE",
-            Disabling(checks).disable,
-            operation("Turn TOTP off", off, body=BodyExample(password, ("password",)), tag=TAG),
+            second_factor.disable,
+            operation("Turn TOTP off", off, body=password, tag=TAG),
         ),
+    )
+    others = (
+        ("GET", totp_state_of, operation("Whether a user has TOTP on", state, tag="Users")),
+        ("DELETE", disable_of, operation("Turn TOTP of a user off", off, tag="Users")),
     )
     return [
         *(
             Route(method, TOTP_PATH, handler, role=SIGNED_IN, schema=schema)
             for method, handler, schema in own
         ),
-        Route(
-            "DELETE",
-            f"{ADMIN_PATH}/totp",
-            disable_of,
-            role=ADMINISTRATOR,
-            schema=operation("Turn TOTP of a user off", off, tag="Users"),
+        *(
+            Route(method, f"{ADMIN_PATH}/totp", handler, role=ADMINISTRATOR, schema=schema)
+            for method, handler, schema in others
         ),
     ]
 

@@ -123,6 +123,7 @@ def machine_of(settings: Settings) -> Machine:
 
 def routes_of(host: HostRoutes) -> list[Route]:
     """Return the routes with these handlers."""
+    reported = {**_CHANGE, "managed": True}
     everything = {**_SYSTEM, **_CPU, **_STORAGE, **_MEMORY}
     reading: tuple[tuple[str, Callable[..., Any], str, object], ...] = (
         ("/system", figures.system, "What machine this is; uptime in seconds", _SYSTEM),
@@ -132,7 +133,7 @@ def routes_of(host: HostRoutes) -> list[Route]:
         ("/devStats", figures.everything, "System, load, storage and memory", everything),
         ("/dns", host.dns, "Name servers in the order of use", _DNS),
         ("/network", host.network, "Network settings", _NETWORK),
-        ("/network/change", host.network_change, "The change under way, or the last", _CHANGE),
+        ("/network/change", host.network_change, "The change under way, or the last", reported),
     )
     doing: tuple[tuple[str, str, Callable[..., Any], str, Json | None], ...] = (
         ("PUT", "/network", host.change_network, "Change the network settings", _WANTED),

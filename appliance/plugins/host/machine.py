@@ -47,6 +47,14 @@ class Machine:
         """Whether there is anybody to ask."""
         return self.manage or has_helper(self.helper_socket)
 
+    def can_act(self) -> bool:
+        """Tell whether what is asked of the machine would be done."""
+        try:
+            self.require()
+        except HelperRefused:
+            return False
+        return True
+
     def require(self) -> None:
         """Refuse when there is nobody who could do anything.
 

@@ -80,17 +80,17 @@ class HostRoutes:
         return Answer({"message": CONFIGURED[settings.method], "change": answer.get("change")})
 
     def network_change(self) -> Mapping[str, Any]:
-        """Return the change of the network that is under way, else the last one."""
-        if not self.machine.is_managed:
-            return NO_CHANGE
-        return self.machine.ask("network_status").get("change") or NO_CHANGE
+        """Return the change of the network that is under way, else the last one; `managed` says
+        whether the API can change, restart and switch off this machine at all.
+        """
+        return {**self._change(), "managed": self.machine.can_act()}
 
     def confirm_change(self) -> Answer:
         """Keep the changed network for good."""
         try:
             change = self.machine.ask("network_confirm").get("change")
         except HelperRefused as refusal:
-            change = self.network_change()
+            change = self._change()
             # The request itself has confirmed it before this handler was called.
             if refusal.status != 409 or change.get("state") != CONFIRMED:
                 return _failure(refusal.status, "Network not confirmed", refusal.sentence)
@@ -103,6 +103,11 @@ class HostRoutes:
     def shutdown(self) -> Answer:
         """Switch the machine off; the answer leaves before that."""
         return self._act("power_off", SHUTTING_DOWN, NOT_SHUTTING_DOWN)
+
+    def _change(self) -> Mapping[str, Any]:
+        if not self.machine.is_managed:
+            return NO_CHANGE
+        return self.machine.ask("network_status").get("change") or NO_CHANGE
 
     def _act(self, act: str, message: str, error: str) -> Answer:
         try:

@@ -27,7 +27,7 @@ def code_of(appliance: Appliance, secret: str, steps: int = 0) -> str:
 def turn_on(appliance: Appliance) -> tuple[str, list[str]]:
     """Turn TOTP on for `user`; return secret and recovery codes. No step since is used."""
     appliance.ahead_seconds -= 90
-    secret = own(appliance, "POST").json["secret"]
+    secret = own(appliance, "POST", password=PASSWORD).json["secret"]
     reply = own(appliance, "PUT", totp=code_of(appliance, secret))
     assert reply.status == 200
     appliance.ahead_seconds += 90
@@ -41,7 +41,7 @@ def sign_in(appliance: Appliance, code: str | None = None, password: str = PASSW
 
 def test_totp_when_enrolled_and_confirmed_then_sign_in_needs_a_code(appliance):
     assert own(appliance, "GET").json == {"on": False, "recovery_codes": 0}
-    made = own(appliance, "POST")
+    made = own(appliance, "POST", password=PASSWORD)
     assert made.status == 201
     assert f"secret={made.json['secret']}" in made.json["uri"]
     assert sign_in(appliance).status == 200, "not confirmed yet"
@@ -59,6 +59,13 @@ def test_totp_when_enrolled_and_confirmed_then_sign_in_needs_a_code(appliance):
     assert reply.status == 200
     assert appliance.client.get(APPS, reply.json["token"]).status == 200
     assert appliance.sign_in("root").status == 200, "others have none"
+
+
+def test_totp_when_enrolled_without_the_password_then_refused_and_nothing_changes(appliance):
+    for values in ({}, {"password": "wrong"}):
+        reply = own(appliance, "POST", **values)
+        assert (reply.status, reply.json["code"]) == (403, "wrong_password")
+    assert own(appliance, "PUT", totp="000000").status == 409, "no secret was made"
 
 
 def test_code_when_sent_as_json_then_taken(appliance):
@@ -120,7 +127,7 @@ def test_totp_when_on_then_neither_renewals_nor_programs_are_asked(appliance):
 
 def test_totp_when_on_then_enrolling_again_needs_it_off_first(appliance):
     turn_on(appliance)
-    assert own(appliance, "POST").status == 409
+    assert own(appliance, "POST", password=PASSWORD).status == 409
     assert own(appliance, "PUT", totp="123456").status == 409
 
 
@@ -139,6 +146,16 @@ def test_password_when_guessed_to_disable_totp_then_slowed_down_as_a_sign_in_is(
     statuses = [own(appliance, "DELETE", password="wrong").status for _ in range(8)]
     assert set(statuses) == {403, 429}
     assert statuses[-1] == 429
+
+
+def test_totp_of_another_when_asked_for_then_by_administrators_only(appliance):
+    number = appliance.store.user_named("user").id
+    path = f"/account/{number}/totp"
+    assert appliance("GET", path).json == {"on": False, "recovery_codes": 0}
+    turn_on(appliance)
+    assert appliance("GET", path).json == {"on": True, "recovery_codes": 8}
+    assert appliance("GET", path, token=appliance.token).status == 403
+    assert appliance("GET", "/account/99/totp").status == 404
 
 
 def test_totp_of_another_when_disabled_then_by_administrators_only(appliance):

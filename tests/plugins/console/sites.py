@@ -36,11 +36,11 @@ class Site:
         self.url = url
         self.name, self.first_password = _first_administrator(lines)
         self.password = "An0ther@paSw0RD"
-        self.basic = _basic(self.name, self.password)
+        self.basic = basic(self.name, self.password)
 
     def choose_password(self) -> None:
         """Change the first password, by the API."""
-        token = self._ask("POST", "/auth", _basic(self.name, self.first_password))["token"]
+        token = self._ask("POST", "/auth", basic(self.name, self.first_password))["token"]
         self._ask(
             "PUT",
             "/api/v1/account/password",
@@ -96,6 +96,7 @@ def _first_administrator(lines: Callable[[], list[str]]) -> tuple[str, str]:
     raise AssertionError("\n".join(lines()))
 
 
-def _basic(name: str, password: str) -> dict[str, str]:
+def basic(name: str, password: str) -> dict[str, str]:
+    """Return the header of a sign-in."""
     code = base64.b64encode(f"{name}:{password}".encode()).decode()
     return {"Authorization": f"Basic {code}"}

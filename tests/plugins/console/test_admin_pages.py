@@ -22,6 +22,7 @@ import appliance
 from appliance import __version__
 from tests.collector.running import free_port
 from tests.plugins.console.conftest import RunningSite, Watched
+from tests.plugins.console.sites import basic
 
 pytestmark = pytest.mark.slow
 
@@ -115,7 +116,9 @@ def test_collector_when_stopped_and_started_then_its_state_follows(page):
     expect(page.locator(".page-head .light")).to_have_text("running", timeout=40_000)
 
 
+CHANGE_PATH = "**/api/v1/admin/device/network/change"
 CHANGE = {
+    "managed": True,
     "state": "waiting",
     "inProgress": True,
     "interface": "eth0",
@@ -145,6 +148,26 @@ def test_device_when_opened_then_the_figures_of_this_machine(page):
     expect(page.get_by_role("img", name=re.compile("Disk, [0-9]+.% used"))).to_be_visible()
 
 
+@pytest.fixture
+def managed(page):
+    """The page, where the API says that it may restart this machine; it must not in a test."""
+    change = {"state": "none", "inProgress": False, "managed": True}
+    page.route(CHANGE_PATH, lambda route: route.fulfill(json=change))
+
+
+def test_device_when_the_machine_is_no_appliance_then_no_button_restarts_it(page):
+    waiting: list[Any] = []
+    page.route(CHANGE_PATH, lambda route: waiting.append(route))  # noqa: PLW0108 - no builtin
+    page.goto("/console/device")
+    power = page.get_by_role("region", name="Power")
+    expect(power.get_by_role("status", name="Loading")).to_be_visible()
+    expect(page.get_by_role("button", name="Restart …")).to_have_count(0)
+    waiting[0].continue_()
+    expect(power).to_contain_text("This machine is not set up as an appliance")
+    expect(page.get_by_role("button", name="Restart …")).to_have_count(0)
+
+
+@pytest.mark.usefixtures("managed")
 def test_device_restart_when_the_name_is_not_typed_then_nothing_can_be_pressed(page):
     page.goto("/console/device")
     page.get_by_role("button", name="Restart …").click()
@@ -157,6 +180,7 @@ def test_device_restart_when_the_name_is_not_typed_then_nothing_can_be_pressed(p
     expect(dialog).to_have_count(0)
 
 
+@pytest.mark.usefixtures("managed")
 def test_device_restart_when_the_machine_is_no_appliance_then_a_sentence(page):
     page.goto("/console/device")
     # The API of this test must not restart the machine of whoever runs it.
@@ -197,9 +221,7 @@ def test_device_network_when_changed_then_warned_and_the_network_is_worked_out(p
 
 def test_device_network_when_a_change_waits_then_counted_down_and_kept(page):
     states = [CHANGE]
-    page.route(
-        "**/api/v1/admin/device/network/change", lambda route: route.fulfill(json=states[-1])
-    )
+    page.route(CHANGE_PATH, lambda route: route.fulfill(json=states[-1]))
 
     def confirm(route: Any) -> None:
         states.append({**CHANGE, "state": "confirmed", "inProgress": False, "secondsLeft": None})
@@ -317,6 +339,11 @@ def test_account_when_the_password_is_changed_then_still_signed_in_and_only_the_
 
 def test_second_factor_when_turned_on_then_signing_in_takes_a_code(second):
     panel = second.get_by_role("region", name="Second factor")
+    password = panel.get_by_label("Password, to set it up")
+    password.fill("wrong")
+    panel.get_by_role("button", name="Set it up").click()
+    expect(panel.locator(".field")).to_contain_text("The password is wrong")
+    password.fill(PASSWORD)
     panel.get_by_role("button", name="Set it up").click()
     app = pyotp.TOTP(panel.locator("pre").inner_text())
     panel.get_by_label("Code", exact=True).fill("000000")
@@ -351,10 +378,50 @@ def test_sessions_when_another_is_ended_then_it_is_signed_out(second, site):
     sessions = second.get_by_role("table", name="Sessions").locator("tbody tr")
     expect(sessions).to_have_count(2)
     expect(sessions.filter(has_text="this one")).to_have_count(1)
-    sessions.get_by_role("button", name="End").click()
+    sessions.get_by_role("button", name="End the session of 127.0.0.1").click()
+    second.get_by_role("dialog").get_by_role("button", name="End it").click()
     expect(sessions).to_have_count(1)
     assert there.request.get("/api/v1/console").status == 401
     other.close()
+
+
+def test_session_when_it_cannot_be_ended_then_a_sentence(second, site):
+    other = second.context.browser.new_context(base_url=site.url)
+    assert other.request.post("/auth", headers=basic("second", PASSWORD)).ok
+    second.reload()
+    second.get_by_role("button", name="End the session of").click()
+    other.request.get("/signout")
+    dialog = second.get_by_role("dialog")
+    dialog.get_by_role("button", name="End it").click()
+    expect(dialog.get_by_role("alert")).to_have_text("No session found with that ID")
+    other.close()
+
+
+def test_user_when_an_administrator_ends_sessions_and_the_second_factor_then_recorded(page, second):
+    account = "/api/v1/account"
+    enrolled = second.request.post(f"{account}/totp", data={"password": PASSWORD}).json()
+    code = pyotp.TOTP(enrolled["secret"]).now()
+    assert second.request.put(f"{account}/totp", data={"totp": code}).ok
+    page.goto("/console/users")
+    page.get_by_role("button", name="Sign-in of second").click()
+    dialog = page.get_by_role("dialog", name="Sign-in of second")
+    dialog.get_by_role("button", name="Turn it off …").click()
+    page.get_by_role("dialog", name="Turn the second factor of second off?").get_by_role(
+        "button", name="Turn it off"
+    ).click()
+    expect(dialog).to_contain_text("It is off")
+    assert second.request.get(f"{account}/totp").json()["on"] is False
+    dialog.get_by_role("button", name="End the session of 127.0.0.1").click()
+    page.get_by_role("dialog", name="End this session?").get_by_role(
+        "button", name="End it"
+    ).click()
+    expect(dialog).to_contain_text("Signed in nowhere")
+    assert second.request.get(account).status == 401
+    dialog.get_by_role("button", name="Close").click()
+    page.reload()
+    audit = page.get_by_role("table", name="Audit trail")
+    expect(audit.get_by_role("row", name="user second, session")).to_have_count(1)
+    expect(audit).to_contain_text("/totp")
 
 
 def test_about_when_opened_then_version_plugins_licences_and_documents(page):
@@ -384,6 +451,21 @@ def test_first_steps_when_the_browser_came_over_loopback_then_the_address_is_ask
     page.get_by_label("Address of this box").fill("192.0.2.77")
     listen = page.request.get("/api/v1/health").json()["collector"]["listen"][0]
     expect(block).to_contain_text(f"dst-address=192.0.2.77 port={listen.rpartition(':')[2]} ")
+
+
+@pytest.mark.parametrize(
+    ("device", "line"),
+    [
+        ("Linux: softflowd", "-n [2001:db8::1]:"),
+        ("Open vSwitch", r"targets=\"[2001:db8::1]:"),
+        ("Cisco NX-OS (Nexus 9000)", "  destination 2001:db8::1\n"),
+    ],
+)
+def test_recipe_when_the_address_is_ipv6_then_brackets_where_a_port_follows(page, device, line):
+    page.goto("/console/start")
+    page.get_by_label("Device", exact=True).select_option(device)
+    page.get_by_label("Address of this box").fill("[2001:db8::1]")
+    assert line in page.locator(".copyable pre").inner_text()
 
 
 @pytest.mark.skipif(
@@ -416,4 +498,5 @@ def test_recipes_when_compared_with_the_manual_then_the_same_blocks():
     assert len(blocks) >= 10
     for block in blocks:
         port = "4739" if " 4739" in block else "2055"
-        assert f"`{block}`" in pasted.replace("${port}", port), block
+        filled = pasted.replace("${withPort(address, port)}", f"192.0.2.10:{port}")
+        assert f"`{block}`" in filled.replace("${port}", port), block

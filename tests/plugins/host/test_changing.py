@@ -96,7 +96,10 @@ def test_change_when_the_machine_is_no_appliance_then_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     made = appliance_with(Machine(helper_socket=tmp_path / "nothing"), tmp_path, monkeypatch)
-    assert call(made, "GET", "network/change") == (200, {"state": "none", "inProgress": False})
+    assert call(made, "GET", "network/change") == (
+        200,
+        {"state": "none", "inProgress": False, "managed": False},
+    )
     made.close()
 
 

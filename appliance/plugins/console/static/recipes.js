@@ -12,6 +12,11 @@
  * @property {string} [note]
  */
 
+/** An address before its port, an IPv6 one in brackets. @param {string} address @param {number | string} port */
+function withPort(address, port) {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
+}
+
 /** @type {Recipe[]} */
 export const RECIPES = [
   {
@@ -166,7 +171,7 @@ end`,
       "Reporting → NetFlow.",
       "Listening interfaces: LAN and WAN. WAN interfaces: those that lead outside.",
       "Version: v9.",
-      `Destinations: ${address}:${port}. Apply.`,
+      `Destinations: ${withPort(address, port)}. Apply.`,
     ],
   },
   {
@@ -192,13 +197,13 @@ save`,
     name: "Linux: softflowd", checked: "tried with softflowd 1.1.0",
     note: "Without -t a flow is told when it has ended, which may take an hour.",
     text: (address, port) => `apt-get install softflowd
-softflowd -i eth0 -n ${address}:${port} -v 9 -t maxlife=30 -t expint=5`,
+softflowd -i eth0 -n ${withPort(address, port)} -v 9 -t maxlife=30 -t expint=5`,
   },
   {
     name: "Open vSwitch", checked: "ovs-vswitchd.conf.db(5) of Open vSwitch 3",
     note: "This is NetFlow v5, of every packet. The address must be a number.",
     text: (address, port) => `ovs-vsctl -- set Bridge br0 netflow=@nf \\
-  -- --id=@nf create NetFlow targets=\\"${address}:${port}\\" active_timeout=60`,
+  -- --id=@nf create NetFlow targets=\\"${withPort(address, port)}\\" active_timeout=60`,
   },
   {
     name: "VMware distributed switch", checked: "VMware's networking guide for vSphere 8.0",

@@ -1,9 +1,8 @@
 /** One's own account: who one is here, the password, one's tokens. */
 import { html, useState } from "../base.js"
 import { send, useAnswer } from "../api.js"
-import { dateTime } from "../times.js"
 import { Failure, Panel, Shown } from "../parts/state.js"
-import { Table } from "../parts/table.js"
+import { Sessions } from "../parts/sessions.js"
 import { Copyable, Field, notify, useForm } from "../parts/form.js"
 import { PasswordForm } from "../parts/password.js"
 import { Tokens } from "../parts/tokens.js"
@@ -19,7 +18,7 @@ export default function Account({ session }) {
       <${Panel} title="Password">${isAccount ? html`<${PasswordForm} name=${session.name} done=${() => notify("Your password is changed; you are signed out everywhere else")} />`
         : html`<p class="note">You are here without an account, so there is no password.</p>`}<//>
       ${isAccount ? html`<${SecondFactor} />` : null}</div>
-    ${isAccount ? html`<${Sessions} />` : null}
+    ${isAccount ? html`<${Panel} title="Sessions" note="where you are signed in"><${Sessions} path=${OWN} /><//>` : null}
     ${isAdministrator ? html`<${Tokens} account=${session.account} />` : null}`
 }
 
@@ -34,23 +33,6 @@ function Who({ session, isAdministrator }) {
   ].filter(([, value]) => value)
   return html`<${Panel} title="You">${answer.error ? html`<${Failure} error=${answer.error} retry=${answer.reload} />` : null}
     <dl class="facts">${facts.map(([name, value]) => html`<dt key=${name}>${name}</dt><dd dir="auto">${value}</dd>`)}</dl><//>`
-}
-
-function Sessions() {
-  const answer = useAnswer(`${OWN}/sessions`)
-  const end = async (session) => {
-    await send("DELETE", `${OWN}/sessions/${session.id}`)
-    notify("The session has ended")
-    answer.reload()
-  }
-  const columns = [
-    { key: "last_used", title: "last used", show: (row) => dateTime(row.last_used) },
-    { key: "created", title: "since", show: (row) => dateTime(row.created) },
-    { key: "address", title: "from" },
-    { key: "user_agent", title: "program", className: "wrap", show: (row) => html`<span class="note">${row.user_agent}</span>` },
-    { key: "end", title: "change", isFixed: true, className: "number", show: (row) => (row.current ? html`<span class="tag">this one</span>` : html`<button type="button" onClick=${() => end(row)}>End</button>`) },
-  ]
-  return html`<${Panel} title="Sessions" note="where you are signed in"><${Shown} answer=${answer}>${(data) => html`<${Table} caption="Sessions" columns=${columns} rows=${data.sessions} keyOf=${(row) => row.id} />`}<//><//>`
 }
 
 /** The second factor: off, being set up, or on. */
@@ -70,7 +52,10 @@ function SecondFactor() {
     notify("The second factor is off")
     answer.reload()
   }, { password: /./ })
-  const begin = async () => setEnrolled(await send("POST", `${OWN}/totp`))
+  const begin = useForm({ password: "" }, async ({ password }) => {
+    setEnrolled(await send("POST", `${OWN}/totp`, { password }))
+    begin.setValues({ password: "" })
+  }, { password: /./ })
   return html`<${Panel} title="Second factor" note="a code of an authenticator app beside the password"><${Shown} answer=${answer} lines=${2}>${(data) => {
     if (codes.length) return html`<p>It is on. These recovery codes stand in for a lost device, each once; they are shown this once:</p><${Copyable} text=${codes.join("\n")} />`
     if (data.on) {
@@ -84,6 +69,8 @@ function SecondFactor() {
         <form class="narrow" onSubmit=${confirm.submit}><${Field} title="Code" inputmode="numeric" autocomplete="one-time-code" required ...${confirm.field("totp")} />
         <div class="row"><button class="primary" disabled=${confirm.isBusy}>Turn it on</button></div></form>`
     }
-    return html`<p>It is off.</p><button type="button" onClick=${begin}>Set it up</button>`
+    return html`<p>It is off.</p><form class="narrow" onSubmit=${begin.submit}>
+      <${Field} title="Password, to set it up" type="password" autocomplete="current-password" required ...${begin.field("password")} />
+      <div class="row"><button disabled=${begin.isBusy}>Set it up</button></div></form>`
   }}<//><//>`
 }

@@ -18,12 +18,13 @@ const MB = 2 ** 20
 export default function Device({ session }) {
   const stats = useAnswer(`${PATH}/devStats`, {}, { everyMs: EVERY_MS })
   const network = useAnswer(`${PATH}/network`)
+  const change = useAnswer(`${PATH}/network/change`, {}, { everyMs: CHANGE_EVERY_MS })
   return html`<div class="page-head"><h1>Device</h1><span class="note">${session.hostname}</span></div>
     <${Shown} answer=${stats}>${(data) => html`<${System} stats=${data} />`}<//>
-    <${Change} reload=${network.reload} />
+    <${Change} answer=${change} reload=${network.reload} />
     <div class="grid two">
       <${Panel} title="Network"><${Shown} answer=${network}>${(data) => html`<${Network} network=${data} reload=${network.reload} />`}<//><//>
-      <${Power} name=${session.hostname} />
+      <${Panel} title="Power"><${Shown} answer=${change} lines=${2}>${(data) => html`<${Power} name=${session.hostname} isManaged=${data.managed} />`}<//><//>
     </div>`
 }
 
@@ -130,10 +131,9 @@ export function networkOf(address, netmask) {
   return octets[0].map((part, index) => Number(part) & Number(octets[1][index])).join(".")
 }
 
-/** The change of the network under way, or how the last one ended. @param {{reload: () => void}} props */
-function Change({ reload }) {
+/** The change of the network under way, or how the last one ended. @param {{answer: any, reload: () => void}} props */
+function Change({ answer, reload }) {
   const [isDismissed, setDismissed] = useState(false)
-  const answer = useAnswer(`${PATH}/network/change`, {}, { everyMs: CHANGE_EVERY_MS })
   const change = answer.data
   const state = change?.state
   useEffect(reload, [state])
@@ -161,8 +161,8 @@ const ACTS = {
   shutdown: { title: "Switch off", action: "Switch off", text: "It stays off until somebody switches it on by hand. What routers send until then is lost." },
 }
 
-/** @param {{name: string}} props */
-function Power({ name }) {
+/** @param {{name: string, isManaged: boolean}} props */
+function Power({ name, isManaged }) {
   const [act, setAct] = useState("")
   const [refusal, setRefusal] = useState("")
   const chosen = ACTS[act]
@@ -174,10 +174,10 @@ function Power({ name }) {
       setRefusal(error.message)
     }
   }
-  return html`<${Panel} title="Power">
-    ${refusal ? html`<p class="note">The console cannot restart this machine or switch it off: ${refusal}.</p>`
+  if (!isManaged) return html`<p class="note">This machine is not set up as an appliance: the console neither restarts it nor switches it off.</p>`
+  return html`${refusal ? html`<p class="note">The console cannot restart this machine or switch it off: ${refusal}.</p>`
       : html`<p class="note">Flows that routers send while the machine is away are lost.</p>
       <div class="row"><button type="button" onClick=${() => setAct("restart")}>Restart …</button><button type="button" onClick=${() => setAct("shutdown")}>Switch off …</button></div>`}
     ${chosen ? html`<${Confirm} title=${`${chosen.title} ${name}?`} action=${chosen.action} word=${name} onClose=${() => setAct("")} act=${carryOut}>
-      <p>${chosen.text}</p><//>` : null}<//>`
+      <p>${chosen.text}</p><//>` : null}`
 }

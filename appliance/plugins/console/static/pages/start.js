@@ -34,17 +34,22 @@ function portOf(listen) {
   return listen?.[0]?.match(/:([0-9]+)$/)?.[1] ?? DEFAULT_PORT
 }
 
+/** @param {string} address */
+function withoutBrackets(address) {
+  return address.replace(/^\[|\]$/g, "")
+}
+
 /** @param {{listen?: string[]}} props */
 function Recipes({ listen }) {
   const isLoopback = LOOPBACK.test(location.hostname)
-  const [own, setOwn] = useState(isLoopback ? "" : location.hostname.replace(/^\[|\]$/g, ""))
+  const [own, setOwn] = useState(isLoopback ? "" : withoutBrackets(location.hostname))
   const [name, setName] = useState(RECIPES[0].name)
   const recipe = RECIPES.find((one) => one.name === name) ?? RECIPES[0]
   const port = portOf(listen)
   const shown = own || "ADDRESS"
   return html`<${Panel} title="Make a device send flows" note=${`to UDP port ${port}${listen ? "" : ", the usual one, as the collector does not run"}; NetFlow v5, v9 and IPFIX alike`}>
     <div class="pair"><${Field} title="Device" value=${name} onInput=${setName} options=${RECIPES.map((one) => [one.name, one.name])} />
-      <${Field} title="Address of this box" value=${own} onInput=${(text) => setOwn(text.trim())} placeholder="192.0.2.10" spellcheck="false"
+      <${Field} title="Address of this box" value=${own} onInput=${(text) => setOwn(withoutBrackets(text.trim()))} placeholder="192.0.2.10" spellcheck="false"
         help=${isLoopback && !own ? "Under which the devices reach it; your browser came over loopback" : "As the devices reach it"} /></div>
     ${recipe.text ? html`<${Copyable} text=${recipe.text(shown, port)} />` : null}
     ${recipe.steps ? html`<ol class="hints">${recipe.steps(shown, port).map((step) => html`<li key=${step}>${step}</li>`)}</ol>` : null}

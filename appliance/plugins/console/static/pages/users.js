@@ -6,9 +6,11 @@ import { Failure, Light, Panel, Shown } from "../parts/state.js"
 import { Table } from "../parts/table.js"
 import { Confirm, Dialog } from "../parts/dialog.js"
 import { Field, notify, useForm } from "../parts/form.js"
+import { Sessions } from "../parts/sessions.js"
 import { Tokens } from "../parts/tokens.js"
 
 const PATH = "/api/v1/admin/user"
+const ACCOUNT_PATH = "/api/v1/admin/account"
 const AUDIT_PATH = "/api/v1/admin/audit"
 const AUDIT_ROWS = 25
 /** How the API's sentences name their fields. */
@@ -17,6 +19,7 @@ const WORDS = { password: /password/i, username: /user ?name/i, firstname: /firs
 export default function Users({ session }) {
   const users = useAnswer(PATH)
   const [form, setForm] = useState(/** @type {any} */ (null))
+  const [opened, setOpened] = useState(/** @type {any} */ (null))
   const [leaving, setLeaving] = useState(/** @type {any} */ (null))
   const columns = [
     { key: "username", title: "name", show: (user) => html`<b>${user.username}</b>${user.userId === session.account ? html` <span class="tag">you</span>` : null}` },
@@ -24,6 +27,7 @@ export default function Users({ session }) {
     { key: "full", title: "person", className: "grow", value: personOf, show: (user) => html`<span dir="auto">${personOf(user) || "–"}</span>` },
     { key: "email", title: "email", show: (user) => user.email ?? "–" },
     { key: "edit", title: html`<span class="hidden">Actions</span>`, isFixed: true, show: (user) => html`<button type="button" class="quiet" aria-label=${`Edit ${user.username}`} onClick=${() => setForm(user)}>Edit</button>
+      <button type="button" class="quiet" aria-label=${`Sign-in of ${user.username}`} onClick=${() => setOpened(user)}>Sign-in</button>
       ${user.userId === session.account ? null : html`<button type="button" class="quiet" aria-label=${`Delete ${user.username}`} onClick=${() => setLeaving(user)}>Delete</button>`}` },
   ]
   const close = () => setForm(null)
@@ -33,9 +37,27 @@ export default function Users({ session }) {
     <${Tokens} users=${users.data?.users ?? []} />
     <${Audit} />
     ${form ? html`<${UserDialog} key=${form.userId ?? "new"} user=${form} isOwn=${form.userId === session.account} close=${close} reload=${users.reload} />` : null}
+    ${opened ? html`<${SignInDialog} user=${opened} close=${() => setOpened(null)} />` : null}
     ${leaving ? html`<${Confirm} title=${`Delete ${leaving.username}?`} action="Delete" onClose=${() => setLeaving(null)}
       act=${async () => { await send("DELETE", `${PATH}/${leaving.userId}`); notify(`${leaving.username} is deleted`); users.reload() }}>
       <p>The account, its roles and its tokens go at once. What it did stays in the audit trail.</p><//>` : null}`
+}
+
+/** How somebody signs in, and where they are. @param {{user: any, close: () => void}} props */
+function SignInDialog({ user, close }) {
+  const path = `${ACCOUNT_PATH}/${user.userId}`
+  const totp = useAnswer(`${path}/totp`)
+  const [isAsking, setAsking] = useState(false)
+  return html`<${Dialog} title=${`Sign-in of ${user.username}`} onClose=${close}>
+    <h3>Second factor</h3>
+    <${Shown} answer=${totp} lines=${1}>${(data) => (data.on
+      ? html`<div class="row"><span>It is on, with ${data.recovery_codes} recovery codes left.</span><button type="button" onClick=${() => setAsking(true)}>Turn it off …</button></div>`
+      : html`<p class="note">It is off. ${user.username} turns it on at <i>Your account</i>.</p>`)}<//>
+    <h3>Sessions</h3><${Sessions} path=${path} />
+    <div class="row below"><button type="button" class="primary" onClick=${close} autofocus>Close</button></div>
+    ${isAsking ? html`<${Confirm} title=${`Turn the second factor of ${user.username} off?`} action="Turn it off" onClose=${() => setAsking(false)}
+      act=${async () => { await send("DELETE", `${path}/totp`); notify(`The second factor of ${user.username} is off`); totp.reload() }}>
+      <p>From now on the password alone is enough. Make sure that it is really ${user.username} who asks.</p><//>` : null}<//>`
 }
 
 /** @param {any} user */
