@@ -161,10 +161,15 @@ class ExporterStates(ExporterPlaces):
             yield from state.sequences.items()
 
     def restore_sequence(self, scope: SessionDomain, sequence: SequenceState, now_ms: int) -> None:
-        """Take a scope's sequence numbers over from before a restart."""
+        """Take a scope's sequence numbers over from before a restart.
+
+        What they counted stays in them; the counts of the exporter begin again, as those of its
+        records do.
+        """
         seen_ms = self._state(scope.exporter).last_seen_ms
-        self._commit_sequence(scope, sequence, now_ms)
+        changes = self._commit_sequence(scope, sequence, now_ms)
         state = self.exporters[scope.exporter]
+        state.counts.subtract(changes)
         state.skew_ms, state.last_seen_ms = 0, seen_ms
 
     def _commit_sequence(

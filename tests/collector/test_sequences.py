@@ -50,7 +50,17 @@ def test_gap_when_over_a_restart_then_counted_as_lost() -> None:
     after = ExporterStates(ExporterLimits())
     restore_sequences(after, sequence_changes(some_states()), RECEIVED_MS)
     found = decode(datagram(v9(sequence=15), "192.0.2.1"), states=after)
-    assert found.exporter("192.0.2.1").counts["lost"] == 2 + 5
+    assert found.exporter("192.0.2.1").counts["lost"] == 5
+    assert sum(sequence.lost for _, sequence in after.scopes()) == 2 * 2 + 5
+
+
+def test_counts_of_an_exporter_when_restored_then_all_begin_again() -> None:
+    before, after = some_states(), ExporterStates(ExporterLimits())
+    restore_sequences(after, sequence_changes(before), RECEIVED_MS)
+    for exporter, state in before.exporters.items():
+        assert state.counts["datagrams"] > 0
+        assert after.exporters[exporter].counts["datagrams"] == 0
+        assert after.exporters[exporter].counts["lost"] == 0
 
 
 def test_scope_when_forgotten_then_taken_out_of_the_journal() -> None:
