@@ -11,7 +11,6 @@ import click
 
 from appliance.cli.options import pass_settings
 from appliance.flowlog import FLOW_LOG_FOLDER, SAMPLES_FOLDER
-from appliance.flowlog.samples.files import list_samples
 from appliance.settings import Settings
 from appliance.stores import DATABASE_SETTING
 
@@ -43,6 +42,7 @@ def rebuild(settings: Settings, yes: bool, samples: bool) -> None:
 
 
 def _rebuild_samples(settings: Settings, yes: bool) -> None:
+    from appliance.flowlog.samples.files import list_samples
     from appliance.flowlog.samples.keeper import sample_limits
     from appliance.flowlog.samples.rebuilding import rebuild_samples
     from appliance.plugins.rollups.rebuild import last_segment
