@@ -9,7 +9,7 @@ from appliance.decoding.messages.block import block_of
 from tests.decoding.building import datagram
 
 
-def test_counted_headers_when_counts_are_true_low_high_or_cut_then_ends_and_faults() -> None:
+def test_headers_with_count_when_counts_are_true_low_high_or_cut_then_ends_and_faults() -> None:
     record = bytes(20)
     payloads = [
         struct.pack(">HH8x", 77, 2) + 2 * record,
