@@ -66,8 +66,8 @@ export function Provenance({ answer, onExact }) {
   const rows = (answer.rows_scanned ?? 0).toLocaleString("en").replaceAll(",", "\u202f")
   const all = (answer.rows_in_range ?? 0).toLocaleString("en").replaceAll(",", "\u202f")
   return html`<p class="provenance">
-    ${answer.method === "exact"
-      ? html`<${Light} tone="good">exact<//> from ${rows} flows in ${seconds} s`
+    ${answer.method !== "sampled"
+      ? html`<${Light} tone="good">exact<//> from ${answer.method === "rollups" ? "sums in the database" : `${rows} flows`} in ${seconds} s`
       : html`<${Light} tone="warn">estimated<//> from ${rows} of ${all} flows in ${seconds} s
         ${onExact && html` <button type="button" class="quiet" onClick=${onExact}>make it exact</button>`}`}
     ${answer.left_out?.length ? html` · left out: ${answer.left_out.join(", ")}` : null}
