@@ -207,7 +207,7 @@ class FlowSearch:
             return min(sealed, default=LAST_MS)
         rows = self._reader.snapshot(False).rows
         times = (pc.min(piece.array(COLLECTION_TIME)).as_py() for piece in rows)
-        return min(times, default=LAST_MS)
+        return min((time for time in times if time is not None), default=LAST_MS)
 
     def rows_between(self, since_ms: int, until_ms: int) -> int:
         """Return how many flow records the files have that hold some of a range; nothing is read
