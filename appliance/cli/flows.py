@@ -14,7 +14,7 @@ from appliance.cli.nothing import reasons_for_nothing
 from appliance.cli.options import Invocation
 from appliance.flowlog import FLOW_LOG_FOLDER
 from appliance.flowlog.limits import QueryLimits
-from appliance.flowlog.questions import ORDERS, FlowQuestion, column_name
+from appliance.flowlog.questions import ORDERS, FlowQuestion, columns_of_names
 from appliance.flowlog.times import time_range
 from appliance.query.language.fields import HELP
 from appliance.stores import store_factory
@@ -113,11 +113,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
 def columns_from_text(text: str | None) -> tuple[str, ...]:
     """Return the columns of `--columns`: names between commas, `all`, or None for the usual."""
-    if text is None:
-        return FlowQuestion.columns
-    if text == "all":
-        return ()
-    return tuple(column_name(name.strip()) for name in text.split(","))
+    return columns_of_names([] if text is None else [name.strip() for name in text.split(",")])
 
 
 def load_plugin_columns(ctx: click.Context, directory: Path | None) -> None:

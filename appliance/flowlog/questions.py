@@ -8,7 +8,7 @@ Each SQL text reads from a relation called `log`, whose columns are those of `ap
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -174,6 +174,19 @@ def printed_expression(item: str) -> str:
     if item in COLUMN and COLUMN[item].letters:
         return f"letters({item}) AS {item}"
     return item
+
+
+def columns_of_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that a user lists: the usual ones for none, and () for `all` alone.
+
+    Raises
+    ------
+    InvalidQueryError
+        There is no such column.
+    """
+    if not names:
+        return DEFAULT_COLUMNS
+    return () if tuple(names) == ("all",) else tuple(map(column_name, names))
 
 
 def column_name(text: str) -> str:

@@ -94,10 +94,15 @@ class FlowSearch:
         self.damaged: list[str] = []
         self._reader = FlowLogReader(directory)
 
+    def with_limits(self, limits: QueryLimits, control: QueryControl | None = None) -> FlowSearch:
+        """Return a search of the same log with other limits and a control."""
+        search = FlowSearch(self.directory, limits, may_be_missing=self.may_be_missing)
+        search.control = control
+        return search
+
     def without_deadline(self) -> FlowSearch:
         """Return the same search for answers that take as long as those who read them."""
-        limits = replace(self.limits, seconds=math.inf)
-        return FlowSearch(self.directory, limits, may_be_missing=self.may_be_missing)
+        return self.with_limits(replace(self.limits, seconds=math.inf))
 
     def flows(self, question: FlowQuestion) -> Any:
         """Return matching records as a pyarrow table.

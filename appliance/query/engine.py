@@ -83,10 +83,7 @@ class QueryEngine:
 
     def with_limits(self, limits: QueryLimits, control: QueryControl) -> QueryEngine:
         """Return an engine over the same flows whose questions have other limits and a control."""
-        search = FlowSearch(
-            self.search.directory, limits, may_be_missing=self.search.may_be_missing
-        )
-        search.control = control
+        search = self.search.with_limits(limits, control)
         return QueryEngine(search, self.samples, self.exact_rows)
 
     def reads_many(self, question: Question) -> bool:

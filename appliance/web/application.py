@@ -28,7 +28,7 @@ from appliance.web.large_answers import ListTurns
 from appliance.web.manual_page import manual_routes
 from appliance.web.openapi import openapi_document, operation
 from appliance.web.start_page import LINKS, start_answer, start_document
-from appliance.web.streams import Stream, begun
+from appliance.web.streams import Stream, begin_stream
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -149,7 +149,7 @@ def _wrapped(
             arguments = {name: PROVIDERS[name](call) for name in names}
             with turns.turn(route.whole_list and not _has_limit(environ)):
                 returned = guard.call(lambda: route.handler(**parts, **arguments), checked_answer)
-                return begun(returned, guard)
+                return begin_stream(returned, guard)
         # Whatever a request meets becomes an answer.
         except Exception as error:
             return error_answer(error, log, form)

@@ -66,7 +66,7 @@ def _octets_or_none(value: object) -> bytes | None:
     return value
 
 
-def begun(answer: Answer, guard: Guard) -> Answer:
+def begin_stream(answer: Answer, guard: Guard) -> Answer:
     """Return an answer whose body, where it is an iterator, has made its first piece.
 
     Raises

@@ -35,10 +35,15 @@ def export_turn_of(principal: Principal | None) -> AbstractContextManager[None]:
     return _turn(EXPORT_TURNS, principal)
 
 
+def caller_name(principal: Principal | None) -> str:
+    """Return the name of the caller; empty for nobody."""
+    return "" if principal is None else principal.name
+
+
 @contextmanager
 def _turn(turns: QueryTurns, principal: Principal | None) -> Iterator[None]:
     try:
-        with turns.of("" if principal is None else principal.name):
+        with turns.of(caller_name(principal)):
             yield
     except TooManyQuestionsError as error:
         raise RequestError(429, str(error)) from None

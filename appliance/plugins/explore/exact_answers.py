@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from appliance import Answer, Principal, RequestError, Settings
 from appliance.flowlog.query_control import QueryControl
-from appliance.plugins.explore.caller_turns import job_turn_of, turn_of
-from appliance.query.jobs import STATES, Job, Jobs
+from appliance.plugins.explore.caller_turns import caller_name, job_turn_of, turn_of
+from appliance.query.jobs import CANCELLED, FAILED, STATES, Job, Jobs
 from appliance.web.errors import sentence
 from appliance.web.openapi import AnyKeys, OrNull
 
@@ -80,7 +80,7 @@ def answer_or_job(
     patient = engine.with_limits(limits, control)
     with ExitStack() as stack:
         stack.enter_context(job_turn_of(principal))
-        job = JOBS.start(_name(principal), control, lambda: ask(patient), stack.pop_all())
+        job = JOBS.start(caller_name(principal), control, lambda: ask(patient), stack.pop_all())
     return Answer(_job_json(job), 202, headers={"Location": f"{PATH}/{job.id}"})
 
 
@@ -97,14 +97,10 @@ def drop_job(identifier: str, principal: Principal | None) -> dict[str, Any]:
 
 
 def _own_job(identifier: str, principal: Principal | None) -> Job:
-    job = JOBS.job(_name(principal), identifier)
+    job = JOBS.job(caller_name(principal), identifier)
     if job is None:
         raise RequestError(404, "There is no such job, or it ended some time ago")
     return job
-
-
-def _name(principal: Principal | None) -> str:
-    return "" if principal is None else principal.name
 
 
 def _job_json(job: Job) -> dict[str, Any]:
@@ -119,8 +115,8 @@ def _job_json(job: Job) -> dict[str, Any]:
 
 
 def _message(job: Job) -> str | None:
-    if job.state == "cancelled":
+    if job.state == CANCELLED:
         return "The question was cancelled"
-    if job.state == "failed":
+    if job.state == FAILED:
         return "Internal server error" if job.problem is None else sentence(str(job.problem))
     return None

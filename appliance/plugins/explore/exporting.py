@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from appliance import Answer, Principal, RequestError, Settings
 from appliance.flowlog.forms import CONTENT_TYPES
-from appliance.flowlog.questions import DEFAULT_COLUMNS, FlowQuestion, column_name
+from appliance.flowlog.questions import FlowQuestion, columns_of_names
 from appliance.plugins.explore.caller_turns import export_turn_of
 from appliance.plugins.explore.groups import configured_engine
 from appliance.plugins.explore.parameters import (
@@ -48,7 +48,6 @@ def export(
     form = query.text("format") or "csv"
     if form not in CONTENT_TYPES:
         raise RequestError(400, f"format: expected {', '.join(CONTENT_TYPES)}, found {form!r}")
-    columns = listed_names(query, "columns")
     since, until = question_range(query)
     search = configured_engine(settings).search.without_deadline()
     question = FlowQuestion(
@@ -56,7 +55,7 @@ def export(
         until * 1000,
         filter_conditions(query, search, settings, open_store),
         limit=None,
-        columns=() if columns == ("all",) else tuple(map(column_name, columns)) or DEFAULT_COLUMNS,
+        columns=columns_of_names(listed_names(query, "columns")),
     )
     return Answer(
         _pieces(FlowExport(search, question, form), principal),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from appliance import ApplianceError
 from appliance.atomic_files import atomic_write
 from appliance.flows import V4_MAPPED
-from appliance.plugins.names.ranges import AddressRange, AddressRanges, arrays, flatten
+from appliance.plugins.names.ranges import AddressRange, AddressRanges, flatten
 
 MAX_NAME = 256
 _FORMAT = 1
@@ -29,7 +29,7 @@ _DAMAGES = (
     *(maxminddb.InvalidDatabaseError, ValueError, TypeError, LookupError, AttributeError),
     *(ArithmeticError, RecursionError, MemoryError, struct.error),
 )
-_ARRAYS = ("v4_starts", "v4_numbers", "v6_starts", "v6_numbers", "as_numbers", "countries")
+_RANGES = AddressRanges.__slots__
 
 
 class DatabaseError(ApplianceError):
@@ -205,7 +205,7 @@ def open_database(path: Path, folder: Path) -> AddressDatabase:
                 names=np.frombuffer(names.encode(), np.uint8),
                 as_numbers=database.as_numbers,
                 countries=database.countries,
-                **arrays(database.ranges),
+                **{name: getattr(database.ranges, name) for name in _RANGES},
             )
     return database
 
@@ -219,10 +219,10 @@ def _read_cache(kept: Path, state: FileState) -> AddressDatabase:
     with kept.open("rb") as octets, np.load(octets, allow_pickle=False) as file:
         if file["state"].tolist() != [_FORMAT, *state]:
             raise ValueError("of another file")
-        loaded = {name: file[name] for name in _ARRAYS}
+        loaded = {name: file[name] for name in (*_RANGES, "as_numbers", "countries")}
         text = file["names"].tobytes().decode()
     n = len(loaded["as_numbers"])
-    v4_starts, v4, v6_starts, v6 = (loaded[name] for name in _ARRAYS[:4])
+    v4_starts, v4, v6_starts, v6 = (loaded[name] for name in _RANGES)
     numbers = np.concatenate([v4, v6])
     if len(v4) != len(v4_starts) or len(v6) != len(v6_starts) or len(loaded["countries"]) != n:
         raise ValueError("arrays of different lengths")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class SortedAddresses:
     v4
         Distinct IPv4 addresses, uint32, sorted; of other addresses the low 32 bits.
     v6
-        Addresses that are not IPv4, of `_V6_KEY`, one for each of `v6_rows`.
+        Addresses that are not IPv4, of `_V6_KEY`, in the order of the batch.
     """
 
     def __init__(self, hi: AnyArray, lo: AnyArray) -> None:
@@ -102,9 +102,10 @@ class SortedAddresses:
 
 
 def _rows_of_v6(hi: AnyArray, lo: AnyArray) -> NDArray[np.intp]:
-    if is_constant(hi) and len(hi) and hi[0] == 0:
-        return np.flatnonzero(lo >> np.uint64(32) != np.uint64(_V4_HIGH))
-    return np.flatnonzero((hi != 0) | (lo >> np.uint64(32) != np.uint64(_V4_HIGH)))
+    is_v6 = lo >> np.uint64(32) != np.uint64(_V4_HIGH)
+    if not (is_constant(hi) and len(hi) and hi[0] == 0):
+        is_v6 |= hi != 0
+    return np.flatnonzero(is_v6)
 
 
 def flatten(ranges: Iterable[AddressRange]) -> AddressRanges:
@@ -145,8 +146,3 @@ def _close_ranges(open_ranges: list[AddressRange], before: int) -> Iterator[tupl
         ended = open_ranges.pop()
         if ended.last + 1 < 1 << 128:
             yield ended.last + 1, open_ranges[-1].number if open_ranges else NOTHING
-
-
-def arrays(ranges: AddressRanges) -> dict[str, Any]:
-    """Return what `from_arrays` makes the ranges of again."""
-    return {name: getattr(ranges, name) for name in AddressRanges.__slots__}
