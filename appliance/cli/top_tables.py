@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from appliance.cli.tables import Column, align_columns, cell, fit, heading, human_number, numbers
-from appliance.query.question import SUMS, Provenance, Question, TopAnswer
+from appliance.query.question import (
+    LEAST_SAMPLED_ROWS,
+    SAMPLED_ROWS,
+    SUMS,
+    Provenance,
+    Question,
+    TopAnswer,
+)
 
 _HEADINGS = {
     "application_id": "application",
@@ -99,9 +106,13 @@ def _share_columns(
     shares = tuple(f"{row[name] / whole:.1%}" if whole else "" for row in rows)
     columns = [Column("share", shares, True)]
     if provenance.method == "sampled":
-        errors = (row.get(f"{name}_error", 0) / max(row[name], 1) for row in rows)
-        columns.append(Column("±", tuple(f"{error:.1%}" for error in errors), True))
+        columns.append(Column("±", tuple(_relative_error(row, name) for row in rows), True))
     return columns
+
+
+def _relative_error(row: Mapping[str, Any], name: str) -> str:
+    more = "> " if 0 < row.get(SAMPLED_ROWS, 0) < LEAST_SAMPLED_ROWS else ""
+    return f"{more}{row.get(f'{name}_error', 0) / max(row[name], 1):.1%}"
 
 
 def notes(provenance: Provenance) -> list[str]:
@@ -112,8 +123,8 @@ def notes(provenance: Provenance) -> list[str]:
         return []
     scanned, whole = (human_number(n) for n in (provenance.rows_scanned, provenance.rows_in_range))
     return [
-        f"estimated from {scanned} of {whole} flows, ± is one standard error"
-        " (--exact reads them all)"
+        f"estimated from {scanned} of {whole} flows, ± is one standard error, > where it rests on"
+        f" fewer than {LEAST_SAMPLED_ROWS} flows (--exact reads them all)"
     ]
 
 

@@ -23,6 +23,7 @@ from appliance.flows import AnyArray
 from appliance.query.planner import sample_pieces
 from appliance.query.question import (
     DISTINCT,
+    SAMPLED_ROWS,
     SUMS,
     Provenance,
     Question,
@@ -36,6 +37,7 @@ from appliance.query.store_sums import OpenStore, StoreSums
 from appliance.settings import Settings
 
 PERCENTILE = 0.95
+_OF_SAMPLES = (*(f"{name}_error" for name in SUMS), SAMPLED_ROWS)
 WAY_MS = 15_000
 """How long a flow is under way from the exporter into answers, at most, on a quiet appliance."""
 
@@ -112,7 +114,7 @@ class QueryEngine:
         parts = table.column("part").to_numpy()
         is_sampled = provenance.method == "sampled"
         figures = _with_errors(table, is_sampled).select(
-            [*SUMS, *(f"{name}_error" for name in SUMS if is_sampled), *question.measures]
+            [*SUMS, *(_OF_SAMPLES if is_sampled else ()), *question.measures]
         )
         keys = [item.name for item in question_items(question)]
         total = figures.slice(int(np.searchsorted(parts, 2))).to_pylist()

@@ -11,6 +11,9 @@ from appliance.flowlog.conditions import Condition
 from appliance.flowlog.questions import LAST_MS
 
 SUMS = ("octets", "packets", "flows")
+SAMPLED_ROWS = "sampled_rows"
+LEAST_SAMPLED_ROWS = 30
+"""A figure of fewer flows of a sample is often further off than its standard error tells."""
 """What is summed over flows; scaled by the sampling rate unless a question says raw."""
 
 MEANS: Mapping[str, str] = {
@@ -140,8 +143,9 @@ class TopAnswer:
     Attributes
     ----------
     rows
-        A pyarrow table: the items of the dimensions, the sums, their standard errors
-        (`octets_error`, ...) where they are estimated, the measures asked for.
+        A pyarrow table: the items of the dimensions, the sums, the measures asked for. Where sums
+        are estimated, their standard errors (`octets_error`, ...), and of how many flows of the
+        sample they were made (`sampled_rows`), beside them.
     other
         What the rows leave of the total, where the question asks for it and there is some.
     total

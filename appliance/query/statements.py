@@ -18,7 +18,7 @@ from appliance.flowlog.questions import LAST_MS, Statement
 from appliance.flowlog.samples.files import WEIGHT
 from appliance.flows import COLLECTION_TIME, UNKNOWN_PROTOCOL
 from appliance.query.dimensions import Item, find_dimension
-from appliance.query.question import SUMS, Question
+from appliance.query.question import SAMPLED_ROWS, SUMS, Question
 
 START, END = "flow_start_milliseconds", "flow_end_milliseconds"
 LATE_MS = 3_600_000
@@ -88,7 +88,8 @@ def top_statement(question: Question, *, sampled: bool = False) -> Statement:
         )
         has_rest = "(SELECT count(*) FROM grouped) > (SELECT count(*) FROM best)"
         parts.append(_part(items, summed, 1, f"SELECT {rest} WHERE {has_rest}"))
-    counters = ", ".join(f"counter({name}) AS {name}" for name in SUMS)
+    whole_numbers = (*SUMS, SAMPLED_ROWS) if sampled else SUMS
+    counters = ", ".join(f"counter({name}) AS {name}" for name in whole_numbers)
     sql = f"""
         , keyed AS NOT MATERIALIZED ({flows}), {groups},
         best AS MATERIALIZED (SELECT * FROM grouped ORDER BY {order} LIMIT $row_limit)
@@ -98,8 +99,8 @@ def top_statement(question: Question, *, sampled: bool = False) -> Statement:
 
 
 def summed_names(sampled: bool) -> tuple[str, ...]:
-    """Return what is summed over flows: octets, packets and flows, of samples with variances."""
-    return (*SUMS, *(f"{name}_variance" for name in SUMS)) if sampled else SUMS
+    """Return what is summed over flows; of samples, with variances and how many flows there are."""
+    return (*SUMS, *(f"{name}_variance" for name in SUMS), SAMPLED_ROWS) if sampled else SUMS
 
 
 def _groups(
@@ -296,6 +297,7 @@ def _counters(raw: bool, sampled: bool) -> str:
     if sampled:
         share = f"({WEIGHT} - 1) / {WEIGHT}"
         counters += [f"({value}) ** 2 * {share} AS {n}_variance" for n, value in of.items()]
+        counters.append(f"1 AS {SAMPLED_ROWS}")
     return ", ".join(counters)
 
 

@@ -17,7 +17,7 @@ from appliance.query.address_lists import AddressLists
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.names import LogNames
-from appliance.query.question import Question
+from appliance.query.question import LEAST_SAMPLED_ROWS, SUMS, Question
 from tests.benchmarks.collectors import Nfcapd
 from tests.benchmarks.history import DAY, HOUR, History, Traffic
 from tests.benchmarks.nfdump import NfdumpFiles
@@ -48,8 +48,7 @@ SUBSETS = {
     "network": (("source/16",), ()),
     "host": (("source",), ()),
 }
-LEAST_ROWS = 30
-"""Sampled rows that a group needs for its stated error to be judged."""
+"""What is estimated and compared: dimensions, and a filter."""
 
 
 def explore(folder: Path, flows: int) -> dict[str, Any]:
@@ -122,13 +121,12 @@ def _errors(engine: QueryEngine, dimensions: tuple[str, ...], end: int) -> dict[
         engine.top(Question(dimensions, limit=100_000, exact=is_exact, **span)).rows
         for is_exact in (False, True)
     ]
-    names = [name for name in answers[1].schema.names if name not in _SUMS]
+    names = [name for name in answers[1].schema.names if name not in SUMS]
     estimated, true = ({tuple(r[k] for k in names): r for r in a.to_pylist()} for a in answers)
     pairs = [
         (row["octets"], row["octets_error"], true[key]["octets"])
         for key, row in estimated.items()
-        # A mean row of a sample has so much of the sum that this is what 30 of them are off.
-        if key in true and row["octets_error"] <= row["octets"] / LEAST_ROWS**0.5
+        if key in true and row["sampled_rows"] >= LEAST_SAMPLED_ROWS
     ]
     found, stated, exact = np.array(pairs or [(1.0, 1.0, 1.0)]).T
     relative = np.abs(found - exact) / exact
@@ -184,7 +182,7 @@ def _ask(
         result[method] = {"median": statistics.median(took), "largest": max(took)}
     every = engine.top(Question(dimensions, limit=100_000, exact=True, **span)).rows.to_pylist()
     estimated = answers["sampled"].rows
-    keys = [name for name in estimated.schema.names if name.partition("_error")[0] not in _SUMS]
+    keys = [name for name in estimated.schema.names if name not in answers["sampled"].total]
     true = {tuple(row[key] for key in keys): row["octets"] for row in every}
     rows = estimated.to_pylist()
     errors = np.array([row["octets"] - true.get(tuple(row[k] for k in keys), 0) for row in rows])
@@ -202,6 +200,3 @@ def _ask(
             & {tuple(r[k] for k in keys) for r in every[:15]}
         ),
     }
-
-
-_SUMS = ("octets", "packets", "flows")

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.cli.top_tables import top_table
 from appliance.flowlog import FlowSearch
 from appliance.flowlog.samples.files import DAY_MS, HOUR_MS, SampleFile, period_end
 from appliance.flowlog.samples.keeper import SampleKeeper, SampleLimits
 from appliance.flows import V4_MAPPED
 from appliance.query.engine import QueryEngine
+from appliance.query.language.duckdb import parse_conditions
 from appliance.query.planner import sample_pieces
 from appliance.query.question import Question
 
@@ -74,6 +76,30 @@ def test_top_when_estimated_then_within_its_error_and_says_so(
     for measure in ("octets", "packets", "flows"):
         distance = abs(estimated.total[measure] - exact.total[measure])
         assert distance <= 4 * estimated.total[f"{measure}_error"]
+
+
+def test_top_when_estimated_then_each_row_says_on_how_many_sampled_flows_it_rests(
+    sampled: QueryEngine,
+) -> None:
+    answer = sampled.top(Question(("source",), limit=50, other=True, **RANGE))
+    rows = answer.rows.to_pylist()
+    assert min(row["sampled_rows"] for row in rows) > 30
+    assert sum(row["sampled_rows"] for row in rows) == answer.total["sampled_rows"]
+    assert answer.total["sampled_rows"] == answer.provenance.rows_scanned
+    exact = sampled.top(Question(("source",), exact=True, **RANGE))
+    assert "sampled_rows" not in exact.rows.schema.names
+
+
+def test_table_when_a_row_rests_on_few_sampled_flows_then_its_error_is_a_lower_bound(
+    sampled: QueryEngine,
+) -> None:
+    few = parse_conditions(("bytes > 2000 and bytes < 2100",))
+    question = Question(("source",), limit=3, conditions=few, **RANGE)
+    answer = sampled.top(question)
+    table = top_table(answer, question, None, raw_numbers=False, is_rate=False)
+    assert 0 < answer.rows.to_pylist()[0]["sampled_rows"] < 30
+    assert "  > " in table.splitlines()[1]
+    assert "fewer than 30 flows" in table
 
 
 def test_series_when_estimated_then_each_bin_has_its_error(sampled: QueryEngine) -> None:

@@ -145,7 +145,7 @@ export function joinFilters(...filters) {
   return found.map((text) => (/\b(or|and|not)\b|[|&!#]/.test(text ?? "") ? `(${text})` : text)).join(" and ")
 }
 
-const FIGURES = /^(octets|packets|flows)(_error)?$/
+const FIGURES = /^((octets|packets|flows)(_error)?|sampled_rows)$/
 
 /** The keys of a row of `/api/v1/explore/top`, without its figures. @param {Record<string, any>} row */
 export function keysOf(row) {

@@ -49,7 +49,13 @@ export const MEASURES = {
   flows: { title: "Flows per second", unit: "flow/s", factor: 1, sumUnit: "flows" },
 }
 
-/** "±0.8 %" of a figure and its standard error, for 95 in 100. @param {number} value @param {number} error */
-export function errorText(value, error) {
-  return error > 0 && value > 0 ? `±${percent((1.96 * error) / value)}` : ""
+const LEAST_SAMPLED_ROWS = 30
+
+/**
+ * "±0.8 %" of a figure and its standard error, for 95 in 100; "more than" where it rests on few flows of a sample.
+ * @param {number} value @param {number} error @param {number} [sampledRows]
+ */
+export function errorText(value, error, sampledRows = LEAST_SAMPLED_ROWS) {
+  if (!(error > 0 && value > 0)) return ""
+  return `${sampledRows < LEAST_SAMPLED_ROWS ? "more than " : ""}±${percent((1.96 * error) / value)}`
 }

@@ -17,7 +17,7 @@ export function Tops({ title, by, filter = "", limit = 8 }) {
     const length = (Date.parse(data.until) - Date.parse(data.since)) / 1000
     const columns = [
       { key: "name", title: "name", className: "grow", show: (row) => html`<${Name} keys=${keysOf(row)} />` },
-      { key: "rate", title: "mean", isNumber: true, show: (row) => html`<span title=${errorText(row.octets, row.octets_error)}>${row.octets_error ? "≈ " : ""}${si((row.octets * 8) / length, "bit/s")}</span>` },
+      { key: "rate", title: "mean", isNumber: true, show: (row) => html`<span title=${errorText(row.octets, row.octets_error, row.sampled_rows)}>${row.octets_error ? "≈ " : ""}${si((row.octets * 8) / length, "bit/s")}</span>` },
       { key: "share", title: "share", isNumber: true, show: (row) => html`<${Bar} share=${row.octets / total}>${percent(row.octets / total)}<//>` },
     ].map((column) => ({ ...column, isFixed: true }))
     return html`<${Table} caption=${title} columns=${columns} rows=${data.rows} keyOf=${(row) => JSON.stringify(keysOf(row))}
