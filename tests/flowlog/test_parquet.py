@@ -114,6 +114,33 @@ def test_copied_row_group_when_target_has_more_columns_then_they_are_null(tmp_pa
     again.octets(again.groups[1])
 
 
+@pytest.mark.parametrize("distinct", [3, 300, 60_000, 150_000])
+def test_addresses_when_looked_for_then_only_absent_ones_are_left_out(
+    tmp_path: Path, distinct: int
+) -> None:
+    random = np.random.default_rng(distinct)
+    there = random.integers(0, 2**64, distinct, dtype="u8")
+    rows = Rows(200_000, {"source_address_lo": pa.array(random.choice(there, 200_000))})
+    written(tmp_path / "a.parquet", [rows], [rows])
+    source = ParquetFile(tmp_path / "a.parquet")
+    copy = ParquetWriter(tmp_path / "b.parquet", family_schema(False, ("octets_0_95",)))
+    copy.copy(source, source.groups[1])
+    copy.finish([(1, 200_000)])
+    for name, n_groups in (("a", 2), ("b", 1)):
+        seen = rows.arrays["source_address_lo"][:100].to_pylist()
+        assert not any(_excluding_groups(tmp_path / f"{name}.parquet", value) for value in seen)
+        absent = random.integers(0, 2**64, 100, dtype="u8").tolist()
+        skipped = [_excluding_groups(tmp_path / f"{name}.parquet", value) for value in absent]
+        assert np.mean(skipped) > 0.9 * n_groups
+
+
+def _excluding_groups(path: Path, value: int) -> int:
+    """Return how many row groups DuckDB would not read for a source address."""
+    probe = f"parquet_bloom_probe('{path}', 'source_address_lo', {value}::UBIGINT)"
+    sql = f"SELECT sum(bloom_filter_excludes::INT) FROM {probe}"
+    return int(duckdb.sql(sql).fetchall()[0][0])
+
+
 def test_column_when_a_sample_sees_few_values_but_there_are_many_then_no_dictionary(
     tmp_path: Path,
 ) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from appliance.flowlog.parquet.bloom import with_filter
 from appliance.flowlog.parquet.chunks import (
     META_DATA_PAGE,
     META_DICTIONARY_PAGE,
@@ -33,6 +35,11 @@ SAMPLE_ROWS = 4096
 MAX_DICTIONARY = 65_536
 TABLE_VALUES = 65_536
 """Values below this are counted in a table instead of being hashed."""
+
+SOUGHT = frozenset(
+    f"{prefix}{end}_address_lo" for prefix in ("", "post_nat_") for end in ("source", "destination")
+)
+"""Columns in which single values are looked for; they get Bloom filters."""
 
 _COUNTERS = ("octet_delta_count", "packet_delta_count")
 
@@ -85,9 +92,9 @@ def _few_valued(name: str, column: Any) -> Chunk | None:
     if len(hashed.dictionary) > MAX_DICTIONARY:
         return None
     narrow = np.uint8 if len(hashed.dictionary) <= 256 else np.uint16
-    return dictionary_chunk(
-        name, hashed.dictionary.to_numpy(), hashed.indices.to_numpy().astype(narrow)
-    )
+    distinct = hashed.dictionary.to_numpy()
+    chunk = dictionary_chunk(name, distinct, hashed.indices.to_numpy().astype(narrow))
+    return with_filter(chunk, distinct) if name in SOUGHT else chunk
 
 
 def _by_table(name: str, values: AnyArray) -> Chunk | None:
@@ -126,7 +133,12 @@ def _by_pyarrow(varying: dict[str, Any], n_rows: int) -> Iterator[tuple[str, Chu
         write_statistics=[COLLECTION_TIME],
         store_schema=False,
     )
-    return _chunks_of(memoryview(sink.getvalue()))
+    for name, chunk in _chunks_of(memoryview(sink.getvalue())):
+        column = varying[name]
+        if name in SOUGHT and not column.null_count:
+            yield name, with_filter(chunk, pc.unique(column).to_numpy())
+        else:
+            yield name, chunk
 
 
 def encoding_of_varying(name: str, column: Any) -> tuple[str, str]:

@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from appliance.flowlog.journal import DamagedFile, write_all
+from appliance.flowlog.parquet.bloom import META_FILTER
 from appliance.flowlog.parquet.chunks import (
     META_DATA_PAGE,
     META_DICTIONARY_PAGE,
@@ -332,6 +333,8 @@ def _row_group(entry: Struct, check: int, limit: int) -> RowGroup:
         first = _first_page(meta)
         if not start <= first <= first + meta[META_OCTETS].value <= start + length:
             raise ValueError("column chunk lies outside its row group")
+        if META_FILTER in meta and not start <= meta[META_FILTER].value < start + length:
+            raise ValueError("Bloom filter lies outside its row group")
     n_rows = entry[GROUP_ROWS].value
     if n_rows < 0:
         raise ValueError(f"row group of {n_rows} rows")
@@ -351,7 +354,7 @@ def _column_name(entry: Struct) -> str:
 
 def _shift(column: Struct, shift: int) -> Struct:
     meta: Struct = dict(column[CHUNK_META].value)
-    for number in (META_DATA_PAGE, META_DICTIONARY_PAGE):
+    for number in (META_DATA_PAGE, META_DICTIONARY_PAGE, META_FILTER):
         if number in meta:
             meta[number] = i64(meta[number].value + shift)
     return {CHUNK_OFFSET: i64(0), CHUNK_META: Field(STRUCT, meta)}
