@@ -1,5 +1,8 @@
 """A DuckDB of its own for each question: bounded in memory, threads and time, and cancelled when
-nobody wants the answer any more."""
+nobody wants the answer any more.
+
+Opening one takes longer than many an answer. A question of ours leaves it as it was, so the next
+with the same limits gets it."""
 
 from __future__ import annotations
 
@@ -20,11 +23,25 @@ from appliance.flowlog.macros import MACROS
 from appliance.flowlog.query_control import QueryControl
 
 INTERRUPT_SECONDS = 0.05
+MOST_IDLE = 4
+_NO_SPILL = {"temp_directory": ""}
+RELATIONS = ("journal_rows_0", "journal_rows_1", "sums")
+"""What our questions register; an idle connection holds none of their rows."""
+
+_idle: list[tuple[QueryLimits, Any]] = []
+_idle_lock = threading.Lock()
 
 
 @contextmanager
-def open_connection(limits: QueryLimits, control: QueryControl | None = None) -> Iterator[Any]:
+def open_connection(
+    limits: QueryLimits, control: QueryControl | None = None, *, is_own: bool = True
+) -> Iterator[Any]:
     """Open a DuckDB with the limits of a question; it is interrupted when its time is over.
+
+    Parameters
+    ----------
+    is_own
+        Nobody had it before, and nobody gets it afterwards: the question may change it.
 
     Raises
     ------
@@ -33,13 +50,43 @@ def open_connection(limits: QueryLimits, control: QueryControl | None = None) ->
     QueryCancelledError
         It was cancelled.
     """
-    with _spill_folder(limits.spill) as spill:
-        yield from _connections(limits, control, spill)
+    if is_own or control is not None or limits.spill is not None:
+        with _spill_folder(limits.spill) as spill:
+            connection = _connect(limits, spill)
+            try:
+                yield from _questions(connection, limits, control)
+            finally:
+                connection.close()
+        return
+    connection = _take_idle(limits) or _connect(limits, _NO_SPILL)
+    try:
+        yield from _questions(connection, limits, None)
+    except BaseException:
+        connection.close()
+        raise
+    _put_idle(limits, connection)
 
 
-def _connections(
-    limits: QueryLimits, control: QueryControl | None, spill: Mapping[str, str]
-) -> Iterator[Any]:
+def _take_idle(limits: QueryLimits) -> Any:
+    with _idle_lock:
+        for place, (its, connection) in enumerate(_idle):
+            if its == limits:
+                del _idle[place]
+                return connection
+    return None
+
+
+def _put_idle(limits: QueryLimits, connection: Any) -> None:
+    for name in RELATIONS:
+        connection.unregister(name)
+    with _idle_lock:
+        _idle.append((limits, connection))
+        oldest = _idle.pop(0)[1] if len(_idle) > MOST_IDLE else None
+    if oldest is not None:
+        oldest.close()
+
+
+def _connect(limits: QueryLimits, spill: Mapping[str, str]) -> Any:
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -51,8 +98,13 @@ def _connections(
             **spill,
         },
     )
+    connection.execute(MACROS)
+    return connection
+
+
+def _questions(connection: Any, limits: QueryLimits, control: QueryControl | None) -> Iterator[Any]:
+    """Yield a connection for as long as a question may take; say in our words what it ran into."""
     try:
-        connection.execute(MACROS)
         controlled = nullcontext() if control is None else control.of(connection)
         with controlled, _timer(connection, limits.seconds):
             yield connection
@@ -70,15 +122,13 @@ def _connections(
                 " time range or ask for fewer rows"
             ) from error
         raise
-    finally:
-        connection.close()
 
 
 @contextmanager
 def _spill_folder(parent: Path | None) -> Iterator[Mapping[str, str]]:
     """Make a folder for what does not fit into memory, and say so in DuckDB's settings."""
     if parent is None:
-        yield {"temp_directory": ""}
+        yield _NO_SPILL
         return
     parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=parent) as folder:

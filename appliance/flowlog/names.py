@@ -51,6 +51,10 @@ class LogFile:
     from_ms: int = 0
     to_ms: int = 10**15
 
+    def overlaps(self, since_ms: int, until_ms: int) -> bool:
+        """Tell whether it may hold records of a range of collection times, half open."""
+        return self.from_ms < until_ms and self.to_ms >= since_ms
+
     def covers(self, other: LogFile) -> bool:
         """Tell whether this file replaces the other."""
         if self.kind != "parquet" or self is other:

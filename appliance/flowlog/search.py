@@ -37,7 +37,6 @@ from appliance.flowlog.samples.files import SamplePiece
 from appliance.flowlog.sources import (
     Source,
     check_file,
-    path_list,
     pinned,
     sample_select,
     sealed_columns,
@@ -140,9 +139,7 @@ class FlowSearch:
                 connection, sources[options], statement, options
             ).to_arrow_table()
 
-        return self._retried(
-            (options,), question.since_ms, question.until_ms, ask, control=self.control
-        )
+        return self._retried((options,), question, ask, control=self.control)
 
     def stream(self, statement: Statement, question: TimeRange) -> Iterator[Any]:
         """Yield the flows that a statement selects as pyarrow record batches, in the log's order.
@@ -168,7 +165,7 @@ class FlowSearch:
                 raise duckdb.Error(str(error)) from error
 
         with ExitStack() as kept:
-            reader, first = self._retried((False,), question.since_ms, question.until_ms, ask, kept)
+            reader, first = self._retried((False,), question, ask, kept, is_own=True)
             yield pa.RecordBatch.from_pylist([], schema=reader.schema)
             if first is None:
                 return
@@ -191,7 +188,8 @@ class FlowSearch:
         """
         columns = sorted(statement.columns)
         try:
-            with ExitStack() as held, open_connection(self.limits, self.control) as connection:
+            opened = open_connection(self.limits, self.control, is_own=False)
+            with ExitStack() as held, opened as connection:
                 paths = pinned([piece.file for piece in pieces], held)
                 selects = [
                     sample_select(connection, path, piece, columns)
@@ -223,16 +221,8 @@ class FlowSearch:
         StorageError
             The log cannot be read.
         """
-
-        def ask(connection: Any, sources: dict[bool, Source]) -> int:
-            source = sources[False]
-            rows = sum(piece.n_rows for piece in source.rows)
-            if source.paths:
-                sql = f"SELECT sum(num_rows) FROM parquet_file_metadata({path_list(source)})"  # noqa: S608
-                rows += connection.execute(sql).fetchone()[0] or 0
-            return int(rows)
-
-        return int(self._retried((False,), since_ms, until_ms, ask))
+        self._check_present()
+        return self._reader.count_flows(since_ms, until_ms)
 
     def sql(self, text: str, since_ms: int = 0, until_ms: int = LAST_MS) -> Any:
         """Return what a statement in DuckDB's SQL selects, as a pyarrow table.
@@ -265,16 +255,18 @@ class FlowSearch:
                     connection.execute(statement)
             return _selected(connection, text)
 
-        return self._retried((False, True), since_ms, until_ms, ask)
+        received = FlowQuestion(since_ms, until_ms)
+        return self._retried((False, True), received, ask, is_own=True)
 
     def _retried(
         self,
         families: tuple[bool, ...],
-        since_ms: int,
-        until_ms: int,
+        received: TimeRange,
         ask: Callable[[Any, dict[bool, Source]], Any],
         kept: ExitStack | None = None,
         control: QueryControl | None = None,
+        *,
+        is_own: bool = False,
     ) -> Any:
         """Ask, again where files went or are damaged; `ask` gets the sources by family.
 
@@ -282,19 +274,21 @@ class FlowSearch:
         ----------
         kept
             Gets what the answer is still read from.
+        is_own
+            The connection is nobody else's before and after.
         """
-        if not self.may_be_missing and not (self.directory / "flows").is_dir():
-            raise StorageError(f"no flow log in {self.directory}: has the collector run yet?")
+        self._check_present()
         self.damaged = []
         without: set[Path] = set()
         for _ in range(TRIES):
             files: list[LogFile] = []
             try:
                 with ExitStack() as held:
-                    connection = held.enter_context(open_connection(self.limits, control))
+                    opened = open_connection(self.limits, control, is_own=is_own)
+                    connection = held.enter_context(opened)
                     sources = {}
                     for options in families:
-                        snapshot = self._snapshot(options, since_ms, until_ms, without)
+                        snapshot = self._snapshot(options, received, without)
                         files += snapshot.files
                         paths = pinned(snapshot.files, held)
                         sources[options] = Source(paths, snapshot.rows, control is not None)
@@ -311,16 +305,18 @@ class FlowSearch:
                 self._leave_out_damaged(files, without, error)
         raise StorageError(f"flow log {self.directory} changes faster than it can be read")
 
-    def _snapshot(
-        self, options: bool, since_ms: int, until_ms: int, without: set[Path]
-    ) -> LogSnapshot:
+    def _check_present(self) -> None:
+        if not self.may_be_missing and not (self.directory / "flows").is_dir():
+            raise StorageError(f"no flow log in {self.directory}: has the collector run yet?")
+
+    def _snapshot(self, options: bool, received: TimeRange, without: set[Path]) -> LogSnapshot:
         """Return a family's files and rows, of the files only those that a range needs."""
         snapshot = self._reader.snapshot(options)
         self.damaged += [text for text in snapshot.damaged if text not in self.damaged]
         snapshot.files = [
             file
             for file in snapshot.files
-            if file.path not in without and file.from_ms < until_ms and file.to_ms >= since_ms
+            if file.path not in without and file.overlaps(received.since_ms, received.until_ms)
         ]
         return snapshot
 

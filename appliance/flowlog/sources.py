@@ -63,12 +63,8 @@ def pinned(files: Sequence[LogFile | SampleFile], held: ExitStack) -> list[str]:
 
 def _sealed_sql(source: Source) -> str:
     """Return what reads the sealed files; written out, since a view takes no parameters."""
-    return f"read_parquet({path_list(source)}, union_by_name = true)"
-
-
-def path_list(source: Source) -> str:
-    """Return the paths of the sealed files as a list of SQL."""
-    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in source.paths) + "]"
+    paths = ", ".join("'" + path.replace("'", "''") + "'" for path in source.paths)
+    return f"read_parquet([{paths}], union_by_name = true)"
 
 
 def sealed_columns(connection: Any, source: Source) -> set[str]:

@@ -98,7 +98,8 @@ class StoreSums:
         return edges if all(edge.since_ms >= oldest_ms for edge in edges) else None
 
     def _run(self, statement: Statement, table: Any) -> Any:
-        with open_connection(self.search.limits, self.search.control) as connection:
+        limits, control = self.search.limits, self.search.control
+        with open_connection(limits, control, is_own=False) as connection:
             connection.register("sums", table)
             columns = ", ".join(sorted(statement.columns))
             sql = f"WITH log AS NOT MATERIALIZED (SELECT {columns} FROM sums) {statement.sql}"

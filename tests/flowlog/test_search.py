@@ -24,6 +24,7 @@ from appliance.flowlog import (
     seal,
 )
 from appliance.flowlog.macros import MACROS
+from appliance.flowlog.questions import Statement
 from appliance.flows import V4_MAPPED, FlowBatch, address_halves, address_text
 from appliance.query.language.duckdb import parse_conditions
 from tests.asking import Totals, top, totals
@@ -366,3 +367,17 @@ def test_address_when_printed_by_duckdb_then_as_python_prints_it(halves: tuple[i
 
 
 _CONNECTIONS: list[Any] = []
+
+
+def test_questions_when_one_after_another_then_each_sees_what_is_there_then(
+    log: Any, make_batch: Any
+) -> None:
+    search, other = FlowSearch(log.directory), FlowSearch(log.directory)
+    for number in range(1, 4):
+        log.write([make_batch(10, number)])
+        assert search.flows(FlowQuestion()).num_rows == 10 * number
+        with pytest.raises(QueryError):
+            other.run(
+                Statement("SELECT no_such_column FROM log", {}, frozenset()), FlowQuestion(), False
+            )
+        assert other.flows(FlowQuestion(limit=5)).num_rows == 5
