@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -12,8 +13,10 @@ import click
 
 from appliance.cli.nothing import reasons_for_nothing
 from appliance.cli.options import Invocation
+from appliance.cli.waiting import progress_of
 from appliance.flowlog import FLOW_LOG_FOLDER
 from appliance.flowlog.limits import QueryLimits
+from appliance.flowlog.query_control import QueryControl
 from appliance.flowlog.questions import ORDERS, FlowQuestion, columns_of_names
 from appliance.flowlog.times import time_range
 from appliance.query.language.fields import HELP
@@ -159,7 +162,13 @@ def answer(
     from appliance.flowlog.output import write_answer, write_text
 
     search, common = question_parts(ctx, given)
-    table, tabulate = ask(search, common)
+    if sys.stderr.isatty():
+        control = QueryControl()
+        search = search.with_limits(search.limits, control)
+        with progress_of(control):
+            table, tabulate = ask(search, common)
+    else:
+        table, tabulate = ask(search, common)
     if given["form"] == "table":
         write_text(tabulate(), given["output"])
     else:

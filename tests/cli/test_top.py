@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from appliance.cli import waiting
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
@@ -264,3 +267,21 @@ def test_top_when_nothing_tells_the_protocol_then_unknown(
     assert [
         row["octets"] for row in rows(capsys, "protocol!=unknown", "--directory", tmp_path)
     ] == [40]
+
+
+@pytest.mark.parametrize(("quiet_seconds", "is_shown"), [(0.0, True), (60.0, False)])
+def test_top_when_it_takes_long_on_a_terminal_then_says_how_far_it_is(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, quiet_seconds: float, is_shown: bool
+) -> None:
+    ours, theirs = pty.openpty()
+    monkeypatch.setattr(waiting, "QUIET_SECONDS", quiet_seconds)
+    with os.fdopen(theirs, "w") as terminal, os.fdopen(ours, "rb", buffering=0) as reader:
+        with monkeypatch.context() as patched:
+            patched.setattr("sys.stderr", terminal)
+            assert run_command_line(group, ["top", "--directory", str(directory)]) == 0
+        terminal.write("end\n")
+        terminal.flush()
+        written = b""
+        while b"end" not in written:
+            written += reader.read(4096)
+    assert (b"% read" in written) is is_shown
