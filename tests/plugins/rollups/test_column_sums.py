@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.cli.main import group
+from appliance.cli.options import run_command_line
 from appliance.flowlog import FlowSearch
 from appliance.flows import FlowBatch
 from appliance.plugins.rollups.column_sums import ColumnSums
@@ -14,6 +16,7 @@ from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question, TopAnswer
 from tests.plugins.rollups.world import HOUR, START, World
+from tests.web.building import Client, web_of
 
 HOURS = 28
 """A day and a month end meanwhile."""
@@ -212,3 +215,32 @@ def test_top_when_an_exporter_is_forgotten_then_of_the_flows(sqlite_world: World
 def test_sums_when_the_database_is_empty_then_none(sqlite_world: World) -> None:
     answer: ColumnSums | None = sqlite_world.store.sums_by_columns(frozenset(), 0, 2**40)
     assert answer is None
+
+
+def test_top_over_the_web_when_rollups_have_it_then_says_so_and_equals_the_exact_answer(
+    sqlite_world: World,
+) -> None:
+    fill(sqlite_world, 5)
+    now = START + 5 * HOUR
+    client = Client(web_of(sqlite_world.store, sqlite_world.settings, now=now))
+    asked = f"/api/v1/explore/top?by=ingress_interface,exporter&from={START}&to={now}&limit=50"
+    sums, exact = (client.get(f"{asked}{more}").json for more in ("", "&exact=true"))
+    assert (sums["method"], exact["method"]) == ("rollups", "exact")
+    assert sums["rows_scanned"] <= exact["rows_scanned"] == sums["rows_in_range"]
+    assert (sums["rows"], sums["total"]) == (exact["rows"], exact["total"])
+
+
+def test_top_on_the_command_line_when_rollups_have_it_then_says_so(
+    sqlite_world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(sqlite_world, 3)
+    conf = sqlite_world.folder / "conf"
+    conf.mkdir()
+    (conf / "appliance.yml").write_text(
+        f"data_directory: ..\nflows:\n  database: {sqlite_world.url}\n"
+    )
+    command = ["--conf-path", f"{conf}/", "top", "ingress_interface", "--from", str(START)]
+    assert run_command_line(group, command) == 0
+    sums = capsys.readouterr().out.splitlines()
+    assert run_command_line(group, [*command, "--exact"]) == 0
+    assert sums == [*capsys.readouterr().out.splitlines(), "exact, from roll-ups"]
