@@ -226,6 +226,7 @@ class App:
             metrics=self.metrics,
             stores=self.stores,
             failures=self.failures,
+            decoders=self.decoders,
             open_accounts=self.open_accounts,
             has_accounts=bool(self.plugins.hook.account_store_from_url.get_hookimpls()),
             principal_from=self._principal_from,

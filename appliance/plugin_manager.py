@@ -35,6 +35,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.analytics",
     "appliance.plugins.devices",
     "appliance.plugins.explore",
+    "appliance.plugins.captures",
     "appliance.plugins.metrics",
     "appliance.plugins.host",
     "appliance.plugins.console",

@@ -53,8 +53,7 @@ class Body:
             400: not readable, or a parameter that is not known; 413: too large; 415: neither form
             nor JSON.
         """
-        kind = str(self._environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
-        octets = self._octets()
+        kind, octets = self._kind(), self._octets()
         if not octets:
             return {}
         if kind not in (FORM, JSON):
@@ -66,6 +65,26 @@ class Body:
         self._seen(values)
         return values
 
+    def octets(self, kinds: Collection[str]) -> bytes:
+        """Return the body as it is.
+
+        Parameters
+        ----------
+        kinds
+            The types that it may have.
+
+        Raises
+        ------
+        RequestError
+            400: there is none; 413: too large; 415: of another type.
+        """
+        if self._kind() not in kinds:
+            raise RequestError(415, f"Expected a body of type {' or '.join(kinds)}")
+        octets = self._octets()
+        if not octets:
+            raise RequestError(400, "The body is empty")
+        return octets
+
     def single(self, known: Collection[str], nullable: Collection[str] = ()) -> dict[str, str]:
         """Return each parameter that is there; one given twice is an error."""
         values = self.values(known, nullable)
@@ -73,6 +92,9 @@ class Body:
             if len(found) != 1:
                 raise RequestError(400, f"{name} is given {len(found)} times, expected once")
         return {name: found[0] for name, found in values.items()}
+
+    def _kind(self) -> str:
+        return str(self._environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
 
     def _octets(self) -> bytes:
         length = str(self._environ.get("CONTENT_LENGTH") or "")

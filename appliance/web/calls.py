@@ -14,6 +14,7 @@ from typing import Any
 
 from appliance.contracts import (
     AccountStore,
+    Decoder,
     FlowStore,
     MetricsCollector,
     Page,
@@ -74,6 +75,7 @@ class Services:
     accounts: StoreAccess[AccountStore] = field(default_factory=lambda: StoreAccess(no_accounts))
     collector: Supervisor | None = None
     preflight: Callable[[], None] = lambda: None
+    decoders: Sequence[Decoder] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "environ": lambda call: call.environ,
     "collector": lambda call: call.services.collector,
     "preflight": lambda call: call.services.preflight,
+    "decoders": lambda call: call.services.decoders,
 }
 """By argument name: `store` is a `FlowStore` (503 where it cannot be opened), `open_store` what
 returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`,
@@ -125,7 +128,7 @@ those beside a password,
 `plugins` name, origin and hooks of each, `failures` the
 `PluginFailures` of this process,
 `event` what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,
-`preflight` what looks whether it can start."""
+`preflight` what looks whether it can start, `decoders` those of all plugins."""
 
 
 def path_parts(path: str) -> tuple[str, ...]:

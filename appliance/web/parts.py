@@ -8,6 +8,7 @@ from typing import Any
 
 from appliance.contracts import (
     AccountStore,
+    Decoder,
     MetricsCollector,
     Page,
     Principal,
@@ -53,6 +54,7 @@ class WebParts:
     metrics: tuple[MetricsCollector, ...]
     stores: Mapping[str, StoreFactory]
     failures: PluginFailures
+    decoders: Sequence[Decoder]
     open_accounts: OpenAccounts
     has_accounts: bool
     principal_from: PrincipalFrom

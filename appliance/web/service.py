@@ -92,6 +92,7 @@ def services_of(
         accounts=accounts,
         collector=supervisor_of(settings),
         preflight=preflight_of(parts),
+        decoders=parts.decoders,
     )
 
 

@@ -88,7 +88,8 @@ def test_routes_when_below_admin_then_for_administrators_only(tmp_path):
 
 def test_routes_when_a_post_only_reads_then_it_is_a_question(tmp_path):
     reading = {r.path for r in routes(tmp_path) if r.method != "GET" and not changes_something(r)}
-    assert reading == {f"/api/v1/explore/{name}" for name in ("top", "series", "flows", "export")}
+    explored = {f"/api/v1/explore/{name}" for name in ("top", "series", "flows", "export")}
+    assert reading == {"/api/v1/decode", *explored}
 
 
 def test_routes_when_they_act_on_a_get_then_marked_as_changing(tmp_path):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from tests.plugins.console.conftest import Watched
 
 pytestmark = pytest.mark.slow
+
+CAPTURES = Path(__file__).parents[2] / "data" / "captures"
 
 PLACES = {
     "": "Overview",
@@ -121,6 +125,26 @@ def test_exporter_when_named_with_markup_then_it_is_text(console: Watched) -> No
     page.click("text=Save")
     page.wait_for_selector("h1:has-text('<img src=x')")
     assert not page.query_selector("main img")
+
+
+def test_capture_when_dropped_then_explained_and_its_trouble_alone(console: Watched) -> None:
+    page = console.open_settled("exporters")
+    explained = page.get_by_role("region", name="Datagrams explained")
+    page.set_input_files("input[type=file]", CAPTURES / "mixed_constructed_unknown-versions.pcap")
+    expect(explained).to_contain_text("datagram 1: ")
+    expect(explained).to_contain_text("sourceIPv4Address")
+    page.get_by_role("button", name="Only trouble").click()
+    expect(explained).to_contain_text("refused: no decoder takes version 7")
+    expect(explained).not_to_contain_text("sourceIPv4Address")
+
+
+def test_capture_when_it_is_none_then_one_sentence(console: Watched) -> None:
+    page = console.open_settled("exporters")
+    page.set_input_files("input[type=file]", CAPTURES / "README.md")
+    expect(page.get_by_role("alert")).to_contain_text("README.md: The capture: ")
+    (complaint,) = console.complaints
+    assert "status of 400" in complaint
+    console.complaints.clear()
 
 
 def test_user_when_added_then_may_look_and_not_change(console: Watched, browser: Any) -> None:

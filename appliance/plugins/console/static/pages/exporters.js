@@ -8,6 +8,7 @@ import { Figure, Light, Panel, Shown } from "../parts/state.js"
 import { Table } from "../parts/table.js"
 import { Confirm } from "../parts/dialog.js"
 import { Field, notify } from "../parts/form.js"
+import { CapturePanel } from "../parts/capture.js"
 import { lostPercent, samplingText, StateLight, stateOf, STATES, sum } from "../parts/exporter.js"
 
 const EVERY_MS = 5000
@@ -23,7 +24,8 @@ export default function Exporters({ session, rest }) {
   }
   return html`<div class="page-head"><h1>Exporters</h1></div>
     <${Panel}><${Shown} answer=${answer} isEmpty=${(data) => !data.exporters.length} empty=${html`No exporter has sent anything yet. <${Link} to=${address("start")}>How to make a router send flows here<//>`}>
-      ${(data) => html`<${List} exporters=${data.exporters} />`}<//><//>`
+      ${(data) => html`<${List} exporters=${data.exporters} />`}<//><//>
+    <${CapturePanel} />`
 }
 
 function List({ exporters }) {
