@@ -29,7 +29,7 @@ DEFAULT_PAGE = 50
 COLUMNS = (
     *DEFAULT_COLUMNS,
     *("application_id", "tcp_control_bits", "ip_class_of_service", "flow_direction"),
-    *("ingress_vrf_id", "egress_vrf_id"),
+    *("ingress_vrf_id", "egress_vrf_id", "bgp_source_as_number", "bgp_destination_as_number"),
 )
 EXAMPLE = {
     "flows": [AnyKeys({"source_address": "192.0.2.1"})],

@@ -6,7 +6,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance import HINT, OK, Check, Column, Enricher, Finding, Setting, Settings, hookimpl
+from appliance import (
+    HINT,
+    OK,
+    Check,
+    Column,
+    Enricher,
+    Finding,
+    Setting,
+    Settings,
+    ValueNames,
+    hookimpl,
+)
 from appliance.setting_types import OptionalFilePath
 
 if TYPE_CHECKING:
@@ -51,6 +62,19 @@ def register_enrichers(settings: Settings) -> list[Enricher]:
     folder = Path(settings["data_directory"]) / FOLDER
     followers = [DatabaseFollower(path, folder) for path in database_files(settings)]
     return [AddressEnricher(followers)] if followers else []
+
+
+@hookimpl
+def register_value_names(settings: Settings) -> list[ValueNames]:
+    """Return the names of AS, where there is a database."""
+    files = database_files(settings)
+    if not files:
+        return []
+    from appliance.plugins.names.as_names import AS_COLUMNS, KeptNames
+    from appliance.plugins.names.databases import cache_file
+
+    folder = Path(settings["data_directory"]) / FOLDER
+    return [ValueNames(AS_COLUMNS, KeptNames([cache_file(path, folder) for path in files]).names)]
 
 
 @hookimpl

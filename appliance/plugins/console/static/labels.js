@@ -87,6 +87,10 @@ export function cells(keys) {
           isKnown ? `exporter ${value} and ${word} ${number}` : null,
           [value, keys[`${prefix}_description`]].filter(Boolean).join(" · "))
       })
+    } else if (AS_WORDS[name]) {
+      const title = name.replace(/_number$/, "_name")
+      take(name), take(title)
+      add(...(isAbsent ? absent("as") : ["as", asText(value, keys[title]), `${AS_WORDS[name]} ${value}`]))
     } else if (take(name)) {
       add(...cell(name, value, isAbsent))
     }
@@ -96,10 +100,20 @@ export function cells(keys) {
 
 const SIDES = [["interface", "if"], ["ingress_interface", "in if"], ["egress_interface", "out if"]]
 
+const AS_WORDS = { bgp_as_number: "as", bgp_source_as_number: "src as", bgp_destination_as_number: "dst as" }
+
+/** What an AS is called: its number, and its name where a database tells one. @param {number} number @param {string | null} [name] */
+export function asText(number, name) {
+  return name ? `AS${number} ${name}` : `AS${number}`
+}
+
+/** @returns {[string, string, null]} */
+function absent(kind) {
+  return [kind, "not told", null]
+}
+
 /** @returns {[string, string, string | null]} */
 function cell(name, value, isAbsent) {
-  /** @returns {[string, string, string | null]} */
-  const absent = (kind) => [kind, "not told", null]
   /** @returns {[string, string, string | null]} */
   const simple = (kind, word, text = String(value)) => isAbsent ? absent(kind) : [kind, text, `${word} ${value}`]
   switch (name) {
@@ -113,9 +127,6 @@ function cell(name, value, isAbsent) {
     case "destination_transport_port": case "destination_port": return simple("port", "dst port")
     case "transport_port": case "service_port": return simple("port", "port")
     case "exporter_address": return simple("exporter", "exporter")
-    case "bgp_as_number": return isAbsent ? absent("as") : ["as", `AS${value}`, `as ${value}`]
-    case "bgp_source_as_number": return isAbsent ? absent("as") : ["as", `AS${value}`, `src as ${value}`]
-    case "bgp_destination_as_number": return isAbsent ? absent("as") : ["as", `AS${value}`, `dst as ${value}`]
     case "ip_next_hop_address": return simple("address", "next ip")
     case "flow_direction": return isAbsent ? absent("direction") : ["direction", DIRECTIONS[value] ?? String(value), `direction=${value}`]
     case "vrf_id": return simple("vrf", "vrf")
