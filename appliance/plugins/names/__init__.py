@@ -57,11 +57,11 @@ def register_columns() -> list[Column]:
 @hookimpl
 def register_enrichers(settings: Settings) -> list[Enricher]:
     """Return the enricher, where there is a database."""
-    from appliance.plugins.names.enriching import AddressEnricher, DatabaseFollower
+    from appliance.plugins.names.enriching import AddressEnricher
+    from appliance.plugins.names.table import DatabaseFollower
 
-    folder = Path(settings["data_directory"]) / FOLDER
-    followers = [DatabaseFollower(path, folder) for path in database_files(settings)]
-    return [AddressEnricher(followers)] if followers else []
+    folder, files = Path(settings["data_directory"]) / FOLDER, database_files(settings)
+    return [AddressEnricher(DatabaseFollower(files, folder))] if files else []
 
 
 @hookimpl

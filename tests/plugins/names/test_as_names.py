@@ -49,8 +49,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     settings = {"names": {"as_database": str(database)}}
     made = PluginHarness(tmp_path / "var", ModuleType("nothing"), settings)
     (enricher,) = made.app.enrichers
-    for follower in enricher._enricher.followers:  # type: ignore[attr-defined]
-        follower.look()
+    enricher._enricher.follower.look()  # type: ignore[attr-defined]
     made.receive(ipfix_message([(8, 4), (12, 4), (1, 4)], FLOW + OTHER))
     yield conf
     set_plugin_columns(())
