@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from appliance.contracts import Registered, ValueNames
 from appliance.errors import ApplianceError
 from appliance.guard import Guard, PluginFailures
-from appliance.guard.values import mapping, of_type, optional
+from appliance.guard.values import mapping, of_type, optional, whole
 
 _PART = "names"
 
@@ -38,6 +38,18 @@ def has_names(column: str) -> bool:
     return column in _BY_COLUMN
 
 
+def all_names(column: str) -> Mapping[int, str]:
+    """Return every name of a column's numbers; none where nobody tells any, or it fails."""
+    if column not in _BY_COLUMN:
+        return {}
+    guard, known = _BY_COLUMN[column]
+
+    try:
+        return guard.call(known.names, _names)
+    except ApplianceError:
+        return {}
+
+
 def names_of(column: str, numbers: Sequence[int | None]) -> list[str | None]:
     """Return the name of each of some numbers, None where there is none.
 
@@ -53,6 +65,10 @@ def names_of(column: str, numbers: Sequence[int | None]) -> list[str | None]:
         return guard.call(texts, _texts)
     except ApplianceError:
         return [None] * len(numbers)
+
+
+def _names(value: object) -> Mapping[int, str]:
+    return {whole(number): _text(text) for number, text in mapping(value).items()}
 
 
 def _texts(value: object) -> list[str | None]:

@@ -16,7 +16,7 @@ import duckdb
 
 from appliance.errors import QueryCancelledError, QueryError
 from appliance.flowlog.limits import QueryLimits
-from appliance.flowlog.macros import MACROS
+from appliance.flowlog.macros import macros
 from appliance.flowlog.query_control import QueryControl
 
 INTERRUPT_SECONDS = 0.05
@@ -52,7 +52,7 @@ def _connections(
         },
     )
     try:
-        connection.execute(MACROS)
+        connection.execute(macros())
         controlled = nullcontext() if control is None else control.of(connection)
         with controlled, _timer(connection, limits.seconds):
             yield connection

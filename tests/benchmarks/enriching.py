@@ -12,8 +12,8 @@ from netaddr import IPNetwork, IPSet
 from numpy.typing import NDArray
 
 from appliance.flows import V4_MAPPED, FlowBatch
-from appliance.plugins.names.databases import AddressDatabase
 from appliance.plugins.names.enriching import AddressEnricher
+from appliance.plugins.names.known_ranges import AS, COUNTRY, KnownRanges
 from appliance.plugins.names.ranges import AddressRanges
 from appliance.plugins.names.table import AddressTable
 from appliance.traffic.generator import PROTOCOLS
@@ -77,8 +77,8 @@ def tables() -> AddressTable:
     countries = np.arange(COUNTRIES, dtype=np.uint16)
     return AddressTable(
         [
-            AddressDatabase(of_as, as_numbers, np.zeros(AS_COUNT, np.uint16), {}),
-            AddressDatabase(of_countries, np.zeros(COUNTRIES, np.uint32), countries, {}),
+            KnownRanges(of_as, {AS: as_numbers}),
+            KnownRanges(of_countries, {COUNTRY: countries}),
         ]
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance import Principal, RequestError, Settings
 from appliance.flowlog.questions import DEFAULT_COLUMNS, FlowQuestion
+from appliance.flows import plugin_columns
 from appliance.plugins.explore.caller_turns import turn_of
 from appliance.plugins.explore.groups import configured_engine
 from appliance.plugins.explore.parameters import (
@@ -63,7 +64,7 @@ def flows(
         span[1] * 1000,
         filter_conditions(query, search, settings, open_store),
         query.limit(DEFAULT_PAGE, MOST_ROWS),
-        columns=COLUMNS,
+        columns=(*COLUMNS, *(column.name for column in plugin_columns())),
     )
     with turn_of(principal):
         page = flow_page(search, question, after)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,12 @@ from appliance.plugins.names.databases import (
     file_state,
     open_database,
 )
+from appliance.plugins.names.known_ranges import COUNTRY, KnownRanges, known_by_database
 from appliance.plugins.names.lookup import AddressIndex
-from appliance.plugins.names.ranges import Numbers, merge_ranges
+from appliance.plugins.names.ranges import merge_ranges
 
 LOOK_SECONDS = 30.0
 """So often a database is looked at for a newer one."""
-
-AS, COUNTRY = "as_number", "country"
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class AddressTable:
 
     Parameters
     ----------
-    databases
+    many
         Of two that say the AS of an address the first counts, of the country the last.
 
     Attributes
@@ -42,27 +42,21 @@ class AddressTable:
     index
         Finds the number by which the others are sorted.
     values
-        What is known, by what it is: `AS` (uint32), `COUNTRY` (uint16).
+        What is known, by what it is.
     """
 
-    def __init__(self, databases: Sequence[AddressDatabase]) -> None:
-        ranges, numbers = merge_ranges([database.ranges for database in databases])
+    def __init__(self, many: Sequence[KnownRanges]) -> None:
+        ranges, numbers = merge_ranges([known.ranges for known in many])
         self.index = AddressIndex(ranges)
-        self.values: Mapping[str, AnyArray] = {
-            name: values
-            for name, values in (
-                (AS, _first_known([d.as_numbers for d in databases], numbers)),
-                (COUNTRY, _first_known([d.countries for d in databases][::-1], numbers[::-1])),
-            )
-            if values.any()
-        }
-
-
-def _first_known(values: Sequence[AnyArray], numbers: Sequence[Numbers]) -> AnyArray:
-    known = values[0][numbers[0]]
-    for others, places in zip(values[1:], numbers[1:], strict=True):
-        known = np.where(known != 0, known, others[places])
-    return known
+        self.values: dict[str, AnyArray] = {}
+        for known, places in zip(many, numbers, strict=True):
+            for name, values in known.values.items():
+                own, others = values[places], self.values.get(name)
+                if others is not None:
+                    first, second = (own, others) if name == COUNTRY else (others, own)
+                    own = np.where(first != 0, first, second)
+                self.values[name] = own
+        self.values = {name: values for name, values in self.values.items() if values.any()}
 
 
 class DatabaseFollower:
@@ -72,12 +66,19 @@ class DatabaseFollower:
     ----------
     folder
         Keeps what was read.
+    settings
+        Returns what settings tell beside them; called when it is first used.
     """
 
     def __init__(
-        self, paths: Sequence[Path], folder: Path, clock: Callable[[], float] = time.monotonic
+        self,
+        paths: Sequence[Path],
+        folder: Path,
+        settings: Callable[[], Sequence[KnownRanges]] = tuple,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.paths, self._folder, self._clock = paths, folder, clock
+        self._settings: Callable[[], Sequence[KnownRanges]] = cache(settings)
         self.table: AddressTable | None = None
         self._databases: dict[Path, AddressDatabase] = {}
         self._states: dict[Path, FileState] = {}
@@ -87,8 +88,15 @@ class DatabaseFollower:
 
     def follow(self) -> AddressTable | None:
         """Return the table of what has been read; look for newer files now and then."""
+        if self.table is None and self._settings():
+            # Without databases, which take long to read, that is a matter of milliseconds.
+            self.table = AddressTable(self._settings())
         now = self._clock()
-        if now >= self._next_look and (self._thread is None or not self._thread.is_alive()):
+        if (
+            self.paths
+            and now >= self._next_look
+            and (self._thread is None or not self._thread.is_alive())
+        ):
             self._next_look = now + LOOK_SECONDS
             self._thread = threading.Thread(target=self.look, name="address-databases", daemon=True)
             self._thread.start()
@@ -99,7 +107,7 @@ class DatabaseFollower:
         new_paths = [path for path in self.paths if self._reads(path)]
         if new_paths:
             in_order = [self._databases[path] for path in self.paths if path in self._databases]
-            self.table = AddressTable(in_order)
+            self.table = AddressTable([*map(known_by_database, in_order), *self._settings()])
 
     def _reads(self, path: Path) -> bool:
         """Read a file where it is another than before; tell whether it was."""

@@ -23,9 +23,10 @@ from appliance.plugins.names.databases import (
     read_database,
 )
 from appliance.plugins.names.enriching import AddressEnricher
+from appliance.plugins.names.known_ranges import AS, COUNTRY, known_by_database
 from appliance.plugins.names.lookup import AddressIndex
 from appliance.plugins.names.ranges import AddressRange, AddressRanges, flatten, merge_ranges
-from appliance.plugins.names.table import AS, COUNTRY, AddressTable, DatabaseFollower
+from appliance.plugins.names.table import AddressTable, DatabaseFollower
 
 AS_RECORDS = {
     "192.0.2.0/24": {
@@ -266,7 +267,7 @@ def test_follower_when_the_file_comes_later_or_changes_then_read(
 ) -> None:
     now = [0.0]
     file = tmp_path / "a.mmdb"
-    follower = DatabaseFollower([file], tmp_path / "names", lambda: now[0])
+    follower = DatabaseFollower([file], tmp_path / "names", clock=lambda: now[0])
     follower.look()
     follower.look()
     assert follower.table is None
@@ -299,7 +300,7 @@ def test_databases_when_two_say_one_thing_then_the_first_as_and_the_last_country
         write(tmp_path / "as.mmdb", {"192.0.2.0/25": both, "198.51.100.0/24": both}),
         write(tmp_path / "country.mmdb", {"192.0.2.0/24": {"asn": "AS2", "country_code": "DE"}}),
     ]
-    made = AddressTable([read_database(file) for file in files])
+    made = AddressTable([known_by_database(read_database(file)) for file in files])
     hi, lo = halves("192.0.2.1", "192.0.2.129", "198.51.100.1", "203.0.113.1")
     numbers = made.index.numbers(hi, lo)
     assert made.values[AS][numbers].tolist() == [1, 2, 1, 0]

@@ -41,6 +41,26 @@ export const DIMENSIONS = [
   ["hour", "Hour of the day"],
 ]
 
+const SIDES_OF_NAMES = [["", "either side"], ["source_", "source"], ["destination_", "destination"]]
+
+/** @param {string[]} kinds @returns {[string, string][]} */
+function bothSides(...kinds) {
+  return kinds.flatMap((kind) => SIDES_OF_NAMES.map(([prefix, side]) => /** @type {[string, string]} */ ([`${prefix}${kind}`, `${kind[0].toUpperCase()}${kind.slice(1)}, ${side}`])))
+}
+
+const OF_COUNTRIES = bothSides("country")
+const OF_NETWORKS = [...bothSides("network", "site", "role"), ["traffic_direction", "Direction between networks"]]
+
+/** What the pages offer where addresses have names: `/api/v1/names` says which. @param {any} [names] */
+export function dimensionsWith(names) {
+  return [...DIMENSIONS, ...(names?.country_database ? OF_COUNTRIES : []), ...(names?.networks.length ? OF_NETWORKS : [])]
+}
+
+/** @param {string} name */
+export function dimensionTitle(name) {
+  return [...DIMENSIONS, ...OF_COUNTRIES, ...OF_NETWORKS].find(([key]) => key === name)?.[1] ?? name
+}
+
 /** @param {string} text */
 export function quote(text) {
   return `"${String(text).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
@@ -112,6 +132,11 @@ function absent(kind) {
   return [kind, "not told", null]
 }
 
+/** How a filter says a column of one side. @param {string} name */
+function words(name) {
+  return name.replace(/^source_/, "src ").replace(/^destination_/, "dst ")
+}
+
 /** @returns {[string, string, string | null]} */
 function cell(name, value, isAbsent) {
   /** @returns {[string, string, string | null]} */
@@ -137,6 +162,12 @@ function cell(name, value, isAbsent) {
     case "ip_class_of_service": return simple("tos", "tos")
     case "tcp_control_bits": return ["flags", value || "none", null]
     case "export_protocol_version": return simple("version", "version", VERSIONS[value] ?? String(value))
+    case "country": case "source_country": case "destination_country": return simple("country", words(name))
+    case "traffic_direction": return simple("direction", "traffic_direction")
+    case "network": case "source_network": case "destination_network":
+    case "site": case "source_site": case "destination_site":
+    case "role": case "source_role": case "destination_role":
+      return isAbsent ? ["network", "none", null] : ["network", String(value), `${words(name)} ${quote(value)}`]
     case "hour": return [name, `${String(value).padStart(2, "0")}:00 UTC`, null]
     default: return [name, isAbsent ? "not told" : String(value), null]
   }
