@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         StoreFactory,
         TemplateFile,
         TopAnswer,
+        ValueNames,
     )
     from appliance.decoding.fixed_protocol import (
         FixedProtocol,
@@ -88,7 +89,7 @@ _MODULES = {
         *("Selection", "StoreFactory", "TopAnswer", "Dimension", "ExporterRecord", "KeyedMeasure"),
         *("MeasureName", "FAIL", "HINT", "OK", "Check", "Finding", "Daemon", "Engine"),
         *("Overrides", "OverridingFile", "Page", "SavedTemplate", "TemplateFile"),
-        "SignInWay",
+        *("SignInWay", "ValueNames"),
     ),
     "cli.options": ("pass_settings",),
     "collector.decode_options": ("decode_options",),
@@ -180,6 +181,7 @@ __all__ = [
     "TemplateFile",
     "Text",
     "TopAnswer",
+    "ValueNames",
     "address_text",
     "batch_from_rows",
     "decode_fixed",

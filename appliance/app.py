@@ -72,6 +72,7 @@ from appliance.registrations import (
     registered_engines,
     registered_settings,
     registered_stores,
+    registered_value_names,
 )
 from appliance.settings import (
     Settings,
@@ -79,6 +80,7 @@ from appliance.settings import (
     read_settings_file,
 )
 from appliance.settings_overrides import OverridableSettings
+from appliance.value_names import set_value_names
 from appliance.web.parts import OpenAccounts, WebParts
 from appliance.web.store_access import store_opener
 
@@ -295,6 +297,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     ways: list[Registered[SignInWay]] = collect(manager, "register_sign_in_ways", facts)
     refuse_duplicates("way to sign in", ways, lambda way: way.name)
     metrics = collect(manager, "register_metrics", facts)
+    set_value_names(registered_value_names(manager, settings), failures)
     return App(
         settings,
         manager,

@@ -68,6 +68,9 @@ class Column:
     letters
         The number, uint16, is two ASCII letters such as the code of a country, the first in the
         high octet: it is shown and asked for as these.
+    has_names
+        The number stands for a name that a plugin tells (`register_value_names`): it is shown and
+        asked for as this.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Column:
     doc: str = ""
     enterprise_elements: tuple[tuple[int, int], ...] = ()
     letters: bool = False
+    has_names: bool = False
 
 
 def _column(name: str, dtype: str, *elements: int, **rest: Any) -> Column:

@@ -36,6 +36,7 @@ from appliance.contracts import (
     SignInWay,
     StoreFactory,
     TemplateFile,
+    ValueNames,
 )
 from appliance.flows import Column
 from appliance.setting_types import ListenAddress
@@ -172,6 +173,16 @@ def register_sign_in_ways(settings: Settings) -> list[SignInWay]:
 
     Called once, in the main thread, before the web server listens; `GET /api/v1/account/ways`
     answers them. Two with one name stop the start.
+    """
+
+
+@hookspec
+def register_value_names(settings: Settings) -> list[ValueNames]:
+    """Return what the numbers in columns are called, such as AS; answers show it beside them.
+
+    Called once, in the main thread of each process, before anything is asked. Two that name one
+    column stop the start. `names` is called for each answer that has such a column, in the web
+    server's worker threads, several at a time, or in the main thread of a command.
     """
 
 

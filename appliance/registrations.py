@@ -19,6 +19,7 @@ from appliance.contracts import (
     OverridingFile,
     Registered,
     StoreFactory,
+    ValueNames,
 )
 from appliance.errors import ApplianceError, SettingsError, StartupError
 from appliance.flows import Column
@@ -178,6 +179,24 @@ def registered_stores(
         entry.value[0]: _guarded_factory(Guard(entry.plugin, "store", failures), entry.value[1])
         for entry in entries
     }
+
+
+def registered_value_names(
+    manager: pluggy.PluginManager, settings: Settings
+) -> list[Registered[ValueNames]]:
+    """Return who names the numbers of columns.
+
+    Raises
+    ------
+    StartupError
+        Two name those of one column.
+    """
+    entries: list[Registered[ValueNames]] = collect(
+        manager, "register_value_names", {"settings": settings}
+    )
+    columns = [Registered(e.plugin, column) for e in entries for column in e.value.columns]
+    refuse_duplicates("names of column", columns, str)
+    return entries
 
 
 def registered_engines(

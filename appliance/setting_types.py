@@ -32,12 +32,16 @@ ElementKey = tuple[int, int]
 T_co = TypeVar("T_co", covariant=True)
 
 
+class UnfitSettingError(ValueError):
+    """A value does not fit for a reason of its own, which is the text: shown as it is."""
+
+
 class SettingType(Protocol[T_co]):
     """What a setting's value may be.
 
     `expected` completes the sentence "expected ...". `parse` gets a `str`, `list` or `dict` of
     the file and the folder that relative paths start from; it raises `ValueError` (text unused)
-    when the value does not fit.
+    when the value does not fit, or `UnfitSettingError` where "expected ..." does not tell why.
     """
 
     @property

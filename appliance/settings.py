@@ -28,7 +28,7 @@ from appliance.core_settings import (
 )
 from appliance.errors import SettingsError
 from appliance.raw_values import sample
-from appliance.setting_types import Setting, SettingType, shown
+from appliance.setting_types import Setting, SettingType, UnfitSettingError, shown
 
 __all__ = [
     "BUILT_IN",
@@ -107,6 +107,8 @@ class Settings:
         for name, value in known.items():
             try:
                 values[name] = self._types[name].parse(value, file.parent)
+            except UnfitSettingError as error:
+                raise SettingsError(str(error), file=file, key=name) from None
             except ValueError:
                 expected = self._types[name].expected
                 problem = f"expected {expected}, found {shown(self._types[name], value)}"
@@ -194,6 +196,8 @@ class SettingsFile:
     def _parsed(self, setting: Setting[Any], raw: object) -> object:
         try:
             return setting.type.parse(raw, self.folder)
+        except UnfitSettingError as error:
+            raise SettingsError(str(error), file=self.path, key=setting.name) from None
         # Types of plugins raise other things as well; whatever it is, the value does not fit.
         except Exception:
             problem = f"expected {setting.type.expected}, found {shown(setting.type, raw)}"

@@ -193,6 +193,7 @@ def test_hook_names_when_asked_then_all_of_the_design():
         "register_routes",
         "register_pages",
         "register_sign_in_ways",
+        "register_value_names",
         "register_commands",
         "register_metrics",
         "register_backups",

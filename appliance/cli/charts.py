@@ -91,7 +91,9 @@ def _label(row: SeriesRow) -> str:
 
 
 def _key(name: str, value: Any) -> str:
-    return "(none)" if value is None else printable(cell(name, value))
+    if value is None:
+        return "(none)"
+    return f"{'AS' * name.endswith('_as_number')}{printable(cell(name, value))}"
 
 
 def _moment(series: SeriesAnswer, place: int) -> str:

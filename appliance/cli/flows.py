@@ -97,6 +97,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     load_plugin_columns(ctx, given["directory"])
     options = given["options_records"]
     columns = columns_from_text(given["columns"] or ("all" if options else None))
+    from appliance.flowlog.number_names import with_number_names
 
     def ask(search: FlowSearch, common: dict[str, Any]) -> Answered:
         question = FlowQuestion(
@@ -106,7 +107,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
             options=options,
             columns=columns,
         )
-        table = search.flows(question)
+        table = with_number_names(search.flows(question))
         return Answered(
             table, lambda: _table(table, given, is_usual=columns == FlowQuestion.columns)
         )

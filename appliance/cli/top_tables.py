@@ -21,6 +21,7 @@ _HEADINGS = {
     "interface_name": "name",
     "interface_description": "description",
     "vrf_name": "name",
+    **dict.fromkeys(("bgp_as_name", "bgp_source_as_name", "bgp_destination_as_name"), "name"),
     "service_port": "port",
     "tcp_control_bits": "tcp flags",
     "mean_packet_size": "octets/packet",
@@ -79,7 +80,7 @@ def _key_columns(
         cells = [_key(name, row.get(name)) for row in rows]
         for row, label in labels.items() if rows else ():
             cells[row] = "" if columns else label
-        elastic = name == "interface_description"
+        elastic = name == "interface_description" or name.endswith("_as_name")
         text = _HEADINGS.get(name) or heading(name)
         columns.append(Column(text, tuple(cells), is_number, int(elastic), elastic))
     return columns

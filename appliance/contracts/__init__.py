@@ -90,6 +90,7 @@ from appliance.contracts.template_files import (
     SavedTemplate,
     TemplateFile,
 )
+from appliance.contracts.value_names import ValueNames
 
 __all__ = [
     "ADMINISTRATOR",
@@ -150,5 +151,6 @@ __all__ = [
     "Totp",
     "User",
     "UserChange",
+    "ValueNames",
     "Why",
 ]

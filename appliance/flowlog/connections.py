@@ -19,7 +19,7 @@ import duckdb
 
 from appliance.errors import QueryCancelledError, QueryError
 from appliance.flowlog.limits import QueryLimits
-from appliance.flowlog.macros import MACROS
+from appliance.flowlog.macros import macros
 from appliance.flowlog.query_control import QueryControl
 
 INTERRUPT_SECONDS = 0.05
@@ -28,7 +28,9 @@ _NO_SPILL = {"temp_directory": ""}
 RELATIONS = ("journal_rows_0", "journal_rows_1", "sums")
 """What our questions register; an idle connection holds none of their rows."""
 
-_idle: list[tuple[QueryLimits, Any]] = []
+_idle: list[tuple[QueryLimits, str, Any]] = []
+"""With the limits and the functions of each."""
+
 _idle_lock = threading.Lock()
 
 
@@ -50,43 +52,44 @@ def open_connection(
     QueryCancelledError
         It was cancelled.
     """
+    functions = macros()
     if is_own or control is not None or limits.spill is not None:
         with _spill_folder(limits.spill) as spill:
-            connection = _connect(limits, spill)
+            connection = _connect(limits, spill, functions)
             try:
                 yield from _questions(connection, limits, control)
             finally:
                 connection.close()
         return
-    connection = _take_idle(limits) or _connect(limits, _NO_SPILL)
+    connection = _take_idle(limits, functions) or _connect(limits, _NO_SPILL, functions)
     try:
         yield from _questions(connection, limits, None)
     except BaseException:
         connection.close()
         raise
-    _put_idle(limits, connection)
+    _put_idle(limits, functions, connection)
 
 
-def _take_idle(limits: QueryLimits) -> Any:
+def _take_idle(limits: QueryLimits, functions: str) -> Any:
     with _idle_lock:
-        for place, (its, connection) in enumerate(_idle):
-            if its == limits:
+        for place, (*of, connection) in enumerate(_idle):
+            if of == [limits, functions]:
                 del _idle[place]
                 return connection
     return None
 
 
-def _put_idle(limits: QueryLimits, connection: Any) -> None:
+def _put_idle(limits: QueryLimits, functions: str, connection: Any) -> None:
     for name in RELATIONS:
         connection.unregister(name)
     with _idle_lock:
-        _idle.append((limits, connection))
-        oldest = _idle.pop(0)[1] if len(_idle) > MOST_IDLE else None
+        _idle.append((limits, functions, connection))
+        oldest = _idle.pop(0)[-1] if len(_idle) > MOST_IDLE else None
     if oldest is not None:
         oldest.close()
 
 
-def _connect(limits: QueryLimits, spill: Mapping[str, str]) -> Any:
+def _connect(limits: QueryLimits, spill: Mapping[str, str], functions: str) -> Any:
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -98,7 +101,7 @@ def _connect(limits: QueryLimits, spill: Mapping[str, str]) -> Any:
             **spill,
         },
     )
-    connection.execute(MACROS)
+    connection.execute(functions)
     return connection
 
 

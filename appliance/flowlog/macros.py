@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from appliance.flows import COLUMN, plugin_columns
+from appliance.value_names import all_names
+
+_NAME_MACRO = "name_of_"
 MACROS = (
     """
 CREATE MACRO v4(lo) AS concat_ws('.', (lo >> 24) & 255, (lo >> 16) & 255, (lo >> 8) & 255, lo &
@@ -36,3 +40,35 @@ CREATE MACRO counter(value) AS
     ELSE coalesce(TRY_CAST(round(value) AS UBIGINT), 18446744073709551615::UBIGINT) END;
 """
 )
+
+
+def macros() -> str:
+    """Return the statements that make all of them, those of names as these are known now."""
+    named = [column.name for column in plugin_columns() if column.has_names]
+    return MACROS + "".join(_name_macro(column) for column in named)
+
+
+def _name_macro(column: str) -> str:
+    """Return the macro of the names of a column's numbers; a number without one is itself, and 0
+    none.
+    """
+    cases = "".join(
+        f" WHEN {number} THEN '{_quoted(name)}'" for number, name in all_names(column).items()
+    )
+    return (
+        f"CREATE MACRO {_NAME_MACRO}{column}(number) AS"
+        f" CASE number WHEN 0 THEN NULL{cases} ELSE number::VARCHAR END;\n"
+    )
+
+
+def _quoted(name: str) -> str:
+    return name.replace("'", "''")
+
+
+def printed_number(column: str, number: str) -> str:
+    """Return the expression that shows a number of a column the way people read it."""
+    if column in COLUMN and COLUMN[column].letters:
+        return f"letters({number})"
+    if column in COLUMN and COLUMN[column].has_names:
+        return f"{_NAME_MACRO}{column}({number})"
+    return number

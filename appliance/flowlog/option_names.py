@@ -1,4 +1,5 @@
-"""Names of applications, interfaces and VRFs for an answer, as options records of the log say them.
+"""Names of applications, interfaces and VRFs for an answer, as options records of the log say them;
+plugins know others.
 
 Names are searched in the whole log, not in the range of the question: exporters repeat them only
 now and then. A name belongs to the session whose exporter said it (RFC 7011 section 8): of one
@@ -17,6 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from appliance.flowlog.number_names import with_number_names
 from appliance.flowlog.questions import FlowQuestion, Statement
 from appliance.flowlog.search import FlowSearch
 from appliance.flows import COLLECTION_TIME
@@ -80,7 +82,7 @@ _Names = Mapping[Hashable, Sequence[_Row]]
 
 
 def with_names(search: FlowSearch, answer: Any) -> Any:
-    """Return an answer of `top` with the names of its applications, interfaces or VRFs.
+    """Return an answer of `top` with the names of its applications, interfaces, VRFs or AS.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def with_names(search: FlowSearch, answer: Any) -> Any:
         `application_name`, `vrf_name`, or `interface_name` and `interface_description`, follow the
         number; null where no exporter says a name. Where sessions in one row differ, up to
         `MAX_JOINED` names with " / " between them. Of two interfaces the second's are called
-        `egress_interface_name` and so on.
+        `egress_interface_name` and so on. What plugins name is as `with_number_names` says.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def with_names(search: FlowSearch, answer: Any) -> Any:
         for index, number in enumerate(numbers):
             prefix = number.removesuffix("_id") if index else kind.noun
             answer = _add_columns(answer, number, kind, prefix, (names, by_exporter))
-    return answer
+    return with_number_names(answer)
 
 
 def _add_columns(

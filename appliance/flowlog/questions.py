@@ -20,6 +20,7 @@ from appliance.flowlog.conditions import (
     condition_columns,
     where_branches,
 )
+from appliance.flowlog.macros import printed_number
 from appliance.flows import (
     COLLECTION_TIME,
     COLUMN,
@@ -171,9 +172,8 @@ def printed_expression(item: str) -> str:
         return f"moment({item}) AS {item}"
     if item.endswith("mac_address"):
         return f"mac({item}) AS {item}"
-    if item in COLUMN and COLUMN[item].letters:
-        return f"letters({item}) AS {item}"
-    return item
+    printed = printed_number(item, item)
+    return item if printed == item else f"{printed} AS {item}"
 
 
 def columns_of_names(names: Sequence[str]) -> tuple[str, ...]:

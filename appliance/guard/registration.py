@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from appliance.contracts import Page, Route, SignInWay
+from appliance.contracts import Page, Route, SignInWay, ValueNames
 from appliance.flows import OCTETS_PREFIX, Column
 from appliance.guard.methods import OVERRIDES, TEMPLATE_FILE
 from appliance.guard.values import all_exactly, mapping, of_type, whole
@@ -111,6 +111,12 @@ def _sign_in_way(value: object) -> None:
         raise ValueError(f"expected a name of small letters, not password, found {way.name!r}")
 
 
+def _value_names(value: object) -> None:
+    names = of_type(value, ValueNames)
+    all_exactly(of_type(names.columns, tuple), str)
+    _function(names.names)
+
+
 def _store(value: object) -> None:
     scheme, factory = of_type(value, tuple)
     of_type(scheme, str)
@@ -175,6 +181,7 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_routes": _route,
     "register_pages": _page,
     "register_sign_in_ways": _sign_in_way,
+    "register_value_names": _value_names,
     "register_commands": _command,
     "register_metrics": _metrics,
     "register_backups": _backup,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from appliance.errors import InvalidQueryError
 from appliance.flowlog.conditions import ADDRESSES, ALIASES
+from appliance.flowlog.macros import printed_number
 from appliance.flows import COLLECTION_TIME, COLUMNS, Column, column_pairs, plugin_columns
 from appliance.query.question import DISTINCT, MEANS, SUMS
 
@@ -303,8 +304,10 @@ def dimensions() -> Mapping[str, Dimension]:
 
 def _of_plugin(name: str, *columns: Column) -> Item:
     names = [column.name for column in columns]
-    item = _plain(names[0]) if len(names) == 1 else _either(name, *names)
-    return replace(item, printed=f"letters({name})") if columns[0].letters else item
+    # The number 0 stands for no text.
+    is_text = columns[0].letters or columns[0].has_names
+    item = _plain(names[0], zero=not is_text) if len(names) == 1 else _either(name, *names)
+    return replace(item, printed=printed_number(names[0], name))
 
 
 def taken_names() -> set[str]:

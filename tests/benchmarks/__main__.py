@@ -17,6 +17,7 @@ from rich.table import Table
 from tests.benchmarks.api import api
 from tests.benchmarks.console import console
 from tests.benchmarks.decode import decode
+from tests.benchmarks.enriching import enriching
 from tests.benchmarks.explore import explore
 from tests.benchmarks.fresh import fresh
 from tests.benchmarks.highest import highest
@@ -27,6 +28,7 @@ from tests.benchmarks.tables import (
     WHOLE_ROWS,
     print_api,
     print_console,
+    print_enriching,
     print_explore,
     print_fresh,
     print_pmacct,
@@ -38,6 +40,7 @@ from tests.benchmarks.whole import whole
 
 PARTS = (
     "decode",
+    "enriching",
     "whole",
     "highest",
     "rollups",
@@ -81,10 +84,10 @@ def main(
     keep: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Measure decoding alone, the whole way (also into roll-ups), the highest rate without loss,
-    rows into tables of pmacct, the answers of the API, the time from a datagram to its answer,
-    Parquet by hand next to pyarrow, the way of one block through the code, questions of the
-    query engine, and the console in a browser.
+    """Measure decoding alone, AS and countries of addresses, the whole way (also into roll-ups),
+    the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
+    from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
+    the code, questions of the query engine, and the console in a browser.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -94,6 +97,10 @@ def main(
         folder = Path(name)
         runs: dict[str, tuple[Callable[[], dict[str, Any]], Printer]] = {
             "decode": (lambda: decode(DECODE_SECONDS), _print_decode),
+            "enriching": (
+                lambda: enriching(folder / "enriching", protocol, rate, seconds),
+                print_enriching,
+            ),
             "whole": (lambda: whole(folder / "whole", protocol, rate, seconds), _print_whole),
             "highest": (
                 lambda: highest(folder / "highest", protocol, PROBE_SECONDS),

@@ -123,13 +123,21 @@ class Tree:
 
 
 class Appliance(Tree):
-    """`appliance collect` with its loader; the flow log alone, or with roll-ups beside it."""
+    """`appliance collect` with its loader; the flow log alone, or with roll-ups beside it.
+
+    Parameters
+    ----------
+    databases
+        Of addresses, for both AS and countries.
+    """
 
     name = "appliance"
 
-    def __init__(self, folder: Path, *, rollups: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, rollups: bool = False, databases: Path | None = None
+    ) -> None:
         super().__init__(folder)
-        self.rollups = rollups
+        self.rollups, self.databases = rollups, databases
 
     def command(self) -> list[str]:
         """Write the configuration and return the command line."""
@@ -140,6 +148,7 @@ class Appliance(Tree):
             "collector.listen": f"127.0.0.1:{self.port}",
             "collector.receive_buffer": BUFFER_OCTETS,
             **({} if self.rollups else {"plugins.disabled": "[rollups]"}),
+            **({"names.as_database": self.databases} if self.databases else {}),
         }
         text = "".join(f"{name}: {value}\n" for name, value in settings.items())
         (conf / "appliance.yml").write_text(text)

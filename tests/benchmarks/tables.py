@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.enriching import GOAL as ENRICHING_GOAL
 from tests.benchmarks.rollups import LAG_GOAL_SECONDS
 
 WHOLE_ROWS = (
@@ -42,6 +43,21 @@ def whole_table(
         values = (report[subject].get(key) for subject in subjects)
         table.add_row(text, *("-" if value is None else layout.format(value) for value in values))
     return table
+
+
+def print_enriching(console: Console, report: dict[str, Any]) -> None:
+    """Print what AS and countries of addresses cost, beside decoding and the whole way."""
+    table = Table("AS and countries", "ns a flow without", "ns a flow more", "part")
+    for name, costs in report.items():
+        if isinstance(costs, dict):
+            before, more = costs.get("before_ns"), costs["enriching_ns"]
+            figures = ("-", "-") if before is None else (f"{before:.0f}", f"{more / before:.1%}")
+            table.add_row(name, figures[0], f"{more:.1f}", figures[1])
+    console.print(table)
+    console.print(
+        f"goal: at most {ENRICHING_GOAL:.0%} of the whole way; "
+        f"the table of the whole internet takes {report['table_seconds']:.1f} s to make"
+    )
 
 
 def print_rollups(console: Console, report: dict[str, Any]) -> None:

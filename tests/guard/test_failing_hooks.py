@@ -36,6 +36,7 @@ AT_START = {
     "register_routes",
     "register_pages",
     "register_sign_in_ways",
+    "register_value_names",
     "register_commands",
     "register_metrics",
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance import Principal, RequestError, Settings
 from appliance.flowlog.questions import DEFAULT_COLUMNS, FlowQuestion
+from appliance.flows import plugin_columns
 from appliance.plugins.explore.caller_turns import turn_of
 from appliance.plugins.explore.groups import configured_engine
 from appliance.plugins.explore.parameters import (
@@ -29,7 +30,7 @@ DEFAULT_PAGE = 50
 COLUMNS = (
     *DEFAULT_COLUMNS,
     *("application_id", "tcp_control_bits", "ip_class_of_service", "flow_direction"),
-    *("ingress_vrf_id", "egress_vrf_id"),
+    *("ingress_vrf_id", "egress_vrf_id", "bgp_source_as_number", "bgp_destination_as_number"),
 )
 EXAMPLE = {
     "flows": [AnyKeys({"source_address": "192.0.2.1"})],
@@ -63,7 +64,7 @@ def flows(
         span[1] * 1000,
         filter_conditions(query, search, settings, open_store),
         query.limit(DEFAULT_PAGE, MOST_ROWS),
-        columns=COLUMNS,
+        columns=(*COLUMNS, *(column.name for column in plugin_columns())),
     )
     with turn_of(principal):
         page = flow_page(search, question, after)

@@ -1,4 +1,5 @@
-"""Names for numbers: AS and country of addresses, from databases that the operator supplies."""
+"""Names for numbers: AS and country of addresses, from databases that the operator supplies, and
+the operator's own networks."""
 
 from __future__ import annotations
 
@@ -6,11 +7,33 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance import HINT, OK, Check, Column, Enricher, Finding, Setting, Settings, hookimpl
+from appliance import (
+    HINT,
+    OK,
+    SIGNED_IN,
+    Check,
+    Column,
+    Enricher,
+    Finding,
+    Route,
+    Setting,
+    Settings,
+    ValueNames,
+    hookimpl,
+)
+from appliance.plugins.names.networks import (
+    DIRECTIONS,
+    KINDS,
+    LocalNetworks,
+    NetworkNames,
+    keep_names,
+)
 from appliance.setting_types import OptionalFilePath
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from appliance.plugins.names.known_ranges import KnownRanges
 
 AS_DATABASE = Setting(
     "names.as_database",
@@ -24,6 +47,15 @@ COUNTRY_DATABASE = Setting(
     "",
     "Country of addresses: a file in MaxMind's format; may be the same as of AS.",
 )
+NETWORKS = Setting(
+    "networks",
+    LocalNetworks(),
+    [],
+    "The operator's own networks: a list of {name: office, prefixes: [192.0.2.0/24], site: Vienna,"
+    " role: users}; site and role may be left out. Of nested prefixes the longest counts. Flows get"
+    " network, site and role of both sides, and traffic_direction: inbound, outbound, internal or"
+    " through. What is in none of them, nor in local_networks, is outside.",
+)
 OLD_DAYS = 60
 FOLDER = "names"
 """In the data directory: what was read of the databases."""
@@ -32,25 +64,67 @@ FOLDER = "names"
 @hookimpl
 def register_settings() -> list[Setting[object]]:
     """Return the settings."""
-    return [AS_DATABASE, COUNTRY_DATABASE]
+    return [AS_DATABASE, COUNTRY_DATABASE, NETWORKS]
 
 
 @hookimpl
 def register_columns() -> list[Column]:
-    """Return the countries of both sides."""
-    from appliance.plugins.names.columns import COUNTRIES
+    """Return countries and networks of both sides, and the way between networks."""
+    from appliance.plugins.names.columns import COLUMNS
 
-    return list(COUNTRIES)
+    return list(COLUMNS)
 
 
 @hookimpl
 def register_enrichers(settings: Settings) -> list[Enricher]:
-    """Return the enricher, where there is a database."""
-    from appliance.plugins.names.enriching import AddressEnricher, DatabaseFollower
+    """Return the enricher, where there is a database or a network."""
+    files, networks = database_files(settings), settings[NETWORKS]
+    if not (files or networks):
+        return []
+    from appliance.plugins.names.enriching import AddressEnricher
+    from appliance.plugins.names.known_ranges import known_by_settings
+    from appliance.plugins.names.table import DatabaseFollower
 
     folder = Path(settings["data_directory"]) / FOLDER
-    followers = [DatabaseFollower(path, folder) for path in database_files(settings)]
-    return [AddressEnricher(followers)] if followers else []
+
+    def known_networks() -> Sequence[KnownRanges]:
+        if not networks:
+            return ()
+        keep_names(networks, folder)
+        return known_by_settings(networks, settings["local_networks"])
+
+    return [AddressEnricher(DatabaseFollower(files, folder, known_networks))]
+
+
+@hookimpl
+def register_value_names(settings: Settings) -> list[ValueNames]:
+    """Return the names of networks, and of AS, where there is a database."""
+    folder, files = Path(settings["data_directory"]) / FOLDER, database_files(settings)
+    names = [
+        ValueNames(
+            (f"source_{kind}", f"destination_{kind}"),
+            NetworkNames(settings[NETWORKS], folder, kind).names,
+        )
+        for kind in KINDS
+    ]
+    names.append(ValueNames(("traffic_direction",), lambda: DIRECTIONS))
+    if files:
+        from appliance.plugins.names.as_names import AS_COLUMNS, KeptNames
+        from appliance.plugins.names.databases import cache_file
+
+        kept = KeptNames([cache_file(path, folder) for path in files])
+        names.append(ValueNames(AS_COLUMNS, kept.names))
+    return names
+
+
+@hookimpl
+def register_routes() -> list[Route]:
+    """Return the routes below `/api/v1/names`."""
+    from appliance.plugins.names import routes
+    from appliance.web.openapi import operation
+
+    schema = operation("What is configured to name addresses", routes.EXAMPLE, tag=routes.TAG)
+    return [Route("GET", routes.PATH, routes.configured_names, role=SIGNED_IN, schema=schema)]
 
 
 @hookimpl

@@ -29,6 +29,7 @@ _DAMAGES = (
     *(maxminddb.InvalidDatabaseError, ValueError, TypeError, LookupError, AttributeError),
     *(ArithmeticError, RecursionError, MemoryError, struct.error),
 )
+_KEPT_DAMAGES = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 _RANGES = AddressRanges.__slots__
 
 
@@ -150,7 +151,7 @@ def read_database(path: Path) -> AddressDatabase:
         flat,
         np.array([owner.as_number for owner in owners], np.uint32),
         np.array([owner.country for owner in owners], np.uint16),
-        {owner.as_number: owner.as_name for owner in owners if owner.as_number},
+        {owner.as_number: owner.as_name for owner in owners if owner.as_number and owner.as_name},
     )
 
 
@@ -192,7 +193,7 @@ def open_database(path: Path, folder: Path) -> AddressDatabase:
     """
     state = file_state(path)
     kept = cache_file(path, folder)
-    with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    with suppress(*_KEPT_DAMAGES):
         return _read_cache(kept, state)
     database = read_database(path)
     names = "\n".join(f"{n} {' '.join(text.split())}" for n, text in database.as_names.items())
@@ -215,12 +216,28 @@ def cache_file(path: Path, folder: Path) -> Path:
     return folder / f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.npz"
 
 
+def read_kept_names(kept: Path) -> Mapping[int, str]:
+    """Return the names by AS number in a file that keeps a database; none where it is damaged."""
+    with (
+        suppress(*_KEPT_DAMAGES),
+        kept.open("rb") as octets,
+        np.load(octets, allow_pickle=False) as file,
+    ):
+        return _names_in(file)
+    return {}
+
+
+def _names_in(file: Any) -> Mapping[int, str]:
+    lines = (line.partition(" ") for line in file["names"].tobytes().decode().split("\n") if line)
+    return {int(number): name for number, _, name in lines if name}
+
+
 def _read_cache(kept: Path, state: FileState) -> AddressDatabase:
     with kept.open("rb") as octets, np.load(octets, allow_pickle=False) as file:
         if file["state"].tolist() != [_FORMAT, *state]:
             raise ValueError("of another file")
         loaded = {name: file[name] for name in (*_RANGES, "as_numbers", "countries")}
-        text = file["names"].tobytes().decode()
+        names = _names_in(file)
     n = len(loaded["as_numbers"])
     v4_starts, v4, v6_starts, v6 = (loaded[name] for name in _RANGES)
     numbers = np.concatenate([v4, v6])
@@ -228,7 +245,5 @@ def _read_cache(kept: Path, state: FileState) -> AddressDatabase:
         raise ValueError("arrays of different lengths")
     if not len(v4) or numbers.min() < 0 or numbers.max() >= n or v4_starts[0] != 0:
         raise ValueError("numbers out of range")
-    lines = (line.partition(" ") for line in text.split("\n") if line)
-    names = {int(number): name for number, _, name in lines}
     ranges = AddressRanges(v4_starts, v4, v6_starts, v6)
     return AddressDatabase(ranges, loaded["as_numbers"], loaded["countries"], names)

@@ -1,123 +1,101 @@
-"""The enricher: AS and country of both sides of a flow."""
+"""The enricher: AS, country and network of both sides of a flow, and its way between networks."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from appliance import FlowBatch
-from appliance.flows import AnyArray
-from appliance.plugins.names.databases import (
-    AddressDatabase,
-    DatabaseError,
-    FileState,
-    file_state,
-    open_database,
-)
-from appliance.plugins.names.ranges import SortedAddresses
+from appliance.flows import AnyArray, constant, is_constant
+from appliance.plugins.names.columns import TRAFFIC_DIRECTION
+from appliance.plugins.names.known_ranges import AS, INSIDE, NOWHERE, OUTSIDE, PLACE
+from appliance.plugins.names.networks import INBOUND, INTERNAL, OUTBOUND, THROUGH
+from appliance.plugins.names.table import AddressTable, DatabaseFollower
 
-LOOK_SECONDS = 30.0
-"""So often a database is looked at for a newer one."""
-
-_AS_COLUMNS = ("bgp_source_as_number", "bgp_destination_as_number")
-_SIDES = ("source", "destination")
+_AS_COLUMNS = {
+    "source": "bgp_source_as_number",
+    "destination": "bgp_destination_as_number",
+}
 
 AS_TRANS = 23456
 _PRIVATE_AS = ((64512, 65535), (4_200_000_000, 4_294_967_295))
 """For private use (RFC 6996), the last of each reserved (RFC 7300): they say nothing of others."""
 
-logger = logging.getLogger(__name__)
 
-
-class DatabaseFollower:
-    """One database, read in a thread, and read again when its file changes.
-
-    Parameters
-    ----------
-    folder
-        Keeps what was read.
-    """
-
-    def __init__(
-        self, path: Path, folder: Path, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.path, self._folder, self._clock = path, folder, clock
-        self.database: AddressDatabase | None = None
-        self.problem = ""
-        self._state: FileState | None = None
-        self._next_look = clock()
-        self._thread: threading.Thread | None = None
-
-    def follow(self) -> AddressDatabase | None:
-        """Return the database as far as it has been read; look for a newer file now and then."""
-        now = self._clock()
-        if now >= self._next_look and (self._thread is None or not self._thread.is_alive()):
-            self._next_look = now + LOOK_SECONDS
-            self._thread = threading.Thread(target=self.look, name="address-database", daemon=True)
-            self._thread.start()
-        return self.database
-
-    def look(self) -> None:
-        """Read the file where it is another than before; what was read before stays if it fails."""
-        try:
-            state = file_state(self.path)
-            if state != self._state:
-                self.database = open_database(self.path, self._folder)
-                self._state = state
-                logger.info("addresses: %s is read", self.path)
-            self.problem = ""
-        except DatabaseError as error:
-            if str(error) != self.problem:
-                logger.warning("addresses: %s", error)
-            self.problem = str(error)
+_DIRECTIONS = np.zeros((NOWHERE + 1, NOWHERE + 1), np.uint8)
+"""By the places of source and destination; 0 where one has no address."""
+_DIRECTIONS[OUTSIDE, OUTSIDE], _DIRECTIONS[OUTSIDE, INSIDE] = THROUGH, INBOUND
+_DIRECTIONS[INSIDE, OUTSIDE], _DIRECTIONS[INSIDE, INSIDE] = OUTBOUND, INTERNAL
 
 
 class AddressEnricher:
-    """Adds countries, and AS where the exporter says none, or a private one."""
+    """Adds countries and networks, and AS where the exporter says none, or a private one."""
 
-    def __init__(self, followers: Sequence[DatabaseFollower]) -> None:
-        self.followers = followers
+    def __init__(self, follower: DatabaseFollower) -> None:
+        self.follower = follower
 
     def __call__(self, batch: FlowBatch) -> FlowBatch | None:
         """Return the batch with more columns; None where nothing is known."""
         if batch.options or not batch.n_records:
             return None
-        databases = [database for f in self.followers if (database := f.follow()) is not None]
+        table = self.follower.follow()
         added: dict[str, AnyArray] = {}
-        for side, as_column in zip(_SIDES, _AS_COLUMNS, strict=True):
-            if not databases or f"{side}_address_lo" not in batch.columns:
-                continue
-            addresses = SortedAddresses(
-                batch.column(f"{side}_address_hi"), batch.column(f"{side}_address_lo")
-            )
-            for database in databases:
-                look = partial(database.ranges.values, addresses)
-                if database.says_countries:
-                    added[f"{side}_country"] = look(database.countries)
-                if database.says_as:
-                    own = added.get(as_column, batch.column(as_column))
-                    added[as_column] = _fill(own, look(database.as_numbers))
+        places = []
+        for side in _AS_COLUMNS:
+            if table is not None and f"{side}_address_lo" in batch.columns:
+                known = _known(table, batch, side)
+                places += [known.pop(PLACE)] if PLACE in known else []
+                added |= known
+        if len(places) == len(_AS_COLUMNS):
+            added[TRAFFIC_DIRECTION] = _direction(*places)
         return replace(batch, columns=batch.columns | added) if added else None
 
 
-def _fill(own: AnyArray, known: AnyArray) -> AnyArray:
+def _known(table: AddressTable, batch: FlowBatch, side: str) -> dict[str, AnyArray]:
+    """Return the columns of one side, and its `PLACE`."""
+    numbers = table.index.numbers(
+        batch.column(f"{side}_address_hi"), batch.column(f"{side}_address_lo")
+    )
+    columns = {}
+    for name, values in table.values.items():
+        known = _take(values, numbers)
+        if name == AS:
+            column = _AS_COLUMNS[side]
+            columns[column] = _fill(batch.columns.get(column), known)
+        else:
+            columns[PLACE if name == PLACE else f"{side}_{name}"] = known
+    return columns
+
+
+def _direction(source: AnyArray, destination: AnyArray) -> AnyArray:
+    if is_constant(source) and is_constant(destination):
+        return constant(_DIRECTIONS[source[:1], destination[:1]], len(source))
+    return _DIRECTIONS.reshape(-1).take(source * np.uint8(len(_DIRECTIONS)) + destination)
+
+
+def _take(values: AnyArray, numbers: AnyArray) -> AnyArray:
+    if is_constant(numbers):
+        return constant(values[numbers[:1]], len(numbers))
+    # Numbers are of the table itself, so that none needs to be refused.
+    return values.take(numbers, mode="clip")
+
+
+def _fill(own: AnyArray | None, known: AnyArray) -> AnyArray:
     """Return what exporters say, and what is known where they say nothing."""
-    if not own.any():
+    if own is None or not own.any():
         return known
-    return np.where(says_nothing(own) & (known != 0), known, own)
+    is_filled = says_nothing(own) & (known != 0)
+    # What np.where does, in a sixth of its time where both are mixed.
+    filled: AnyArray = own ^ ((own ^ known) * is_filled)
+    return filled
 
 
 def says_nothing(as_numbers: AnyArray) -> Any:
     """Tell of each AS number whether it is none, private, or a stand-in (RFC 6793 section 9)."""
     is_nothing = (as_numbers == 0) | (as_numbers == AS_TRANS)
     for first, last in _PRIVATE_AS:
-        is_nothing |= (as_numbers >= first) & (as_numbers <= last)
+        # One comparison: numbers below the first wrap to high ones.
+        is_nothing |= as_numbers - np.uint32(first) <= np.uint32(last - first)
     return is_nothing

@@ -1,23 +1,21 @@
-"""What is known of ranges of addresses, flattened into sorted arrays and looked up for whole
-batches."""
+"""What is known of ranges of addresses, flattened into sorted arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.flows import V4_MAPPED, AnyArray, is_constant
+from appliance.flows import V4_MAPPED, AnyArray
 
 NOTHING = 0
 """The number of what is known of an address in no range."""
 
-_V4_HIGH = V4_MAPPED >> 32
 _LOW_32 = 0xFFFFFFFF
-_V6_KEY = "S16"
+V6_KEY = "S16"
 """128 bits, big-endian, so that octets are in the order of numbers."""
 
 Numbers = NDArray[np.int32]
@@ -42,70 +40,13 @@ class AddressRanges:
     v4_numbers
         The number of each.
     v6_starts, v6_numbers
-        The same of all addresses, of `_V6_KEY`.
+        The same of all addresses, of `V6_KEY`.
     """
 
     v4_starts: NDArray[np.uint32]
     v4_numbers: Numbers
     v6_starts: AnyArray
     v6_numbers: Numbers
-
-    def values(self, addresses: SortedAddresses, values: AnyArray) -> AnyArray:
-        """Return a value for each address of a batch.
-
-        Parameters
-        ----------
-        values
-            By the number of a range.
-        """
-        v4 = self.v4_numbers[np.searchsorted(self.v4_starts, addresses.v4, "right") - 1]
-        v6 = self.v6_numbers[np.searchsorted(self.v6_starts, addresses.v6, "right") - 1]
-        return addresses.expand(values[v4], values[v6])
-
-
-class SortedAddresses:
-    """The addresses of a batch, each once, and where each is; sorted once for several lookups.
-
-    Sorting numbers that have their place in their low half takes a fraction of what sorting places
-    does, and few distinct addresses are looked for.
-
-    Attributes
-    ----------
-    v4
-        Distinct IPv4 addresses, uint32, sorted; of other addresses the low 32 bits.
-    v6
-        Addresses that are not IPv4, of `_V6_KEY`, in the order of the batch.
-    """
-
-    def __init__(self, hi: AnyArray, lo: AnyArray) -> None:
-        n = len(lo)
-        keys = (lo << np.uint64(32)) | np.arange(n, dtype=np.uint64)
-        keys.sort()
-        sorted_v4 = (keys >> np.uint64(32)).astype(np.uint32)
-        self._order = (keys & np.uint64(_LOW_32)).astype(np.intp)
-        is_first = np.ones(n, np.bool_)
-        np.not_equal(sorted_v4[1:], sorted_v4[:-1], out=is_first[1:])
-        firsts = np.flatnonzero(is_first)
-        self._counts = np.diff(np.append(firsts, n))
-        self.v4 = sorted_v4[firsts]
-        self._v6_rows = _rows_of_v6(hi, lo)
-        halves = np.empty((len(self._v6_rows), 2), ">u8")
-        halves[:, 0], halves[:, 1] = hi[self._v6_rows], lo[self._v6_rows]
-        self.v6 = halves.view(_V6_KEY).reshape(-1)
-
-    def expand(self, v4: AnyArray, v6: AnyArray) -> AnyArray:
-        """Return a value for each address of the batch, from those of `v4` and `v6`."""
-        values = np.empty(len(self._order), v4.dtype)
-        values[self._order] = np.repeat(v4, self._counts)
-        values[self._v6_rows] = v6
-        return values
-
-
-def _rows_of_v6(hi: AnyArray, lo: AnyArray) -> NDArray[np.intp]:
-    is_v6 = lo >> np.uint64(32) != np.uint64(_V4_HIGH)
-    if not (is_constant(hi) and len(hi) and hi[0] == 0):
-        is_v6 |= hi != 0
-    return np.flatnonzero(is_v6)
 
 
 def flatten(ranges: Iterable[AddressRange]) -> AddressRanges:
@@ -120,12 +61,43 @@ def flatten(ranges: Iterable[AddressRange]) -> AddressRanges:
     return _from_starts(starts, numbers)
 
 
+def merge_ranges(many: Sequence[AddressRanges]) -> tuple[AddressRanges, list[Numbers]]:
+    """Return ranges that no boundary of several others divides.
+
+    Returns
+    -------
+    AddressRanges
+        Each has a number for what is known together.
+    list
+        For each of `many`: its numbers, by the number of the merged ranges.
+    """
+    v4_starts = np.unique(np.concatenate([ranges.v4_starts for ranges in many]))
+    v6_starts = np.unique(np.concatenate([ranges.v6_starts for ranges in many]))
+    own = [
+        np.concatenate(
+            [
+                ranges.v4_numbers[np.searchsorted(ranges.v4_starts, v4_starts, "right") - 1],
+                ranges.v6_numbers[np.searchsorted(ranges.v6_starts, v6_starts, "right") - 1],
+            ]
+        )
+        for ranges in many
+    ]
+    together = np.zeros(len(v4_starts) + len(v6_starts), np.int64)
+    for numbers in own:
+        # Made small again each time, so that no product is too large.
+        together = np.unique(together * (int(numbers.max()) + 1) + numbers, return_inverse=True)[1]
+    firsts = np.unique(together, return_index=True)[1]
+    v4_numbers, v6_numbers = np.split(together.astype(np.int32), [len(v4_starts)])
+    merged = AddressRanges(v4_starts, v4_numbers, v6_starts, v6_numbers)
+    return merged, [numbers[firsts] for numbers in own]
+
+
 def _from_starts(starts: list[int], numbers: list[int]) -> AddressRanges:
-    v6_starts = np.frombuffer(b"".join(s.to_bytes(16) for s in starts), _V6_KEY)
+    v6_starts = np.frombuffer(b"".join(s.to_bytes(16) for s in starts), V6_KEY)
     v6_numbers = np.array(numbers, np.int32)
     # The pieces of ::ffff:0:0/96, the first from its beginning.
     bounds = [V4_MAPPED.to_bytes(16), (V4_MAPPED | _LOW_32).to_bytes(16)]
-    first, end = np.searchsorted(v6_starts, np.array(bounds, _V6_KEY), "right")
+    first, end = np.searchsorted(v6_starts, np.array(bounds, V6_KEY), "right")
     v4_starts = np.array([0, *(s & _LOW_32 for s in starts[first:end])], np.uint32)
     return AddressRanges(v4_starts, v6_numbers[first - 1 : end], v6_starts, v6_numbers)
 

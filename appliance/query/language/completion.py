@@ -11,7 +11,7 @@ from lark.exceptions import UnexpectedInput
 
 from appliance.flowlog.conditions import ADDRESSES
 from appliance.flows import COLUMN
-from appliance.query.language.fields import FLAGS, WORDS, Field, field_names, find_field
+from appliance.query.language.fields import FLAGS, WORDS, Field, field_names, find_field, words_of
 from appliance.query.language.parsing import filter_parser
 
 MAX_SUGGESTIONS = 50
@@ -215,12 +215,18 @@ def _values(field: Field, values: Values) -> Iterator[Suggestion]:
     fixed: Mapping[str, str] = {
         "tcp_control_bits": {name: _FLAG_NOTES[name] for name in FLAGS if name in _FLAG_NOTES},
         "ip version": {"4": "", "6": ""},
-    }.get(column) or {word: str(number) for word, number in WORDS.get(column, {}).items()}
+    }.get(column) or dict(_words(column))
     usual = sorted(fixed.items(), key=lambda item: item[0] not in _USUAL)
     yield from (Suggestion(text, "value", note) for text, note in usual)
     for kind in (kinds.get(column), "list" if column in ADDRESSES else None):
         if kind is not None and kind in values:
             yield from (Suggestion(text, "value", note) for text, note in values[kind]())
+
+
+def _words(column: str) -> Iterator[tuple[str, str]]:
+    for word, number in words_of(column).items():
+        is_ours = column in WORDS
+        yield (word, str(number)) if is_ours else (quoted(word), "")
 
 
 def _starts(offer: Suggestion, begun: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from appliance.flowlog.conditions import ADDRESSES, ALIASES, EITHER_SIDE
 from appliance.flows import COLUMN, Column, column_pairs
 from appliance.protocols import PROTOCOL_NAMES
+from appliance.value_names import all_names
 
 PROTOCOLS = {name: number for number, name in PROTOCOL_NAMES.items()} | {
     "icmpv6": 58,
@@ -43,7 +44,8 @@ one side), exporter (address or name), next ip, proto, bytes, packets, flows, du
 bpp, flags, tos, dscp, icmp-type, ip version, version, vlan, app (number or engine:selector),
 direction (ingress, egress), kind (flow, event), or any column of the flow log by its name. "ip in
 @bad" looks into a list of addresses that the settings name (search.lists). With a
-database of countries (names) also country, as "src country DE".
+database of countries (names) also country, as "src country DE"; with networks in the settings also
+network, site, role ("dst site Vienna") and traffic_direction (in, out, through, internal).
 """
 
 _ADDRESSES = ("source_address", "destination_address")
@@ -138,7 +140,16 @@ def find_field(direction: str, name: str) -> Field | None:
 
 
 def _noun(*columns: Column) -> str:
+    if columns[0].has_names:
+        return "a name"
     return "two letters" if columns[0].letters else "a number"
+
+
+def words_of(column: str) -> Mapping[str, int]:
+    """Return the words, or names, that stand for numbers of a column."""
+    if column in COLUMN and COLUMN[column].has_names:
+        return {name: number for number, name in all_names(column).items()}
+    return WORDS.get(column, {})
 
 
 def field_names() -> list[str]:

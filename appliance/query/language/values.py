@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from appliance.flowlog.conditions import ADDRESSES
 from appliance.flows import COLUMN, V4_MAPPED
 from appliance.query.address_lists import AddressRange, address_range
-from appliance.query.language.fields import FLAGS, WORDS, Field
+from appliance.query.language.fields import FLAGS, Field, words_of
 from appliance.query.language.names import FilterNames
 from appliance.query.language.tree import (
     RATES,
@@ -185,7 +185,8 @@ def _members(field: Field, text: str, names: FilterNames) -> list[Filter]:
 
 def _range(field: Field, sign: str, text: str, place: int) -> Range:
     column = field.columns[0]
-    match = _RANGE.fullmatch(text) if sign == "=" and text[:1].isdigit() else None
+    may_be_range = sign == "=" and text[:1].isdigit() and text not in words_of(column)
+    match = _RANGE.fullmatch(text) if may_be_range else None
     if match and not column.endswith("mac_address"):
         low, high = (_number(field, part, place) for part in match.groups())
         if low > high:
@@ -214,9 +215,9 @@ def _shifted(field: Field, low: Number | None, high: Number | None) -> Range:
 
 def _number(field: Field, text: str, place: int) -> Number:
     column = field.columns[0]
-    words = WORDS.get(column, {})
-    if text.lower() in words:
-        return words[text.lower()]
+    words = words_of(column)
+    if (number_of_word := find_word(text, words)) is not None:
+        return number_of_word
     try:
         number = _read_number(column, text) if text.isascii() else None
         if number is not None and column in COLUMN and COLUMN[column].dtype.kind == "f":
@@ -229,6 +230,14 @@ def _number(field: Field, text: str, place: int) -> Number:
     if not lowest <= number <= highest >> field.shift:
         raise ValueMismatchError(f"{field.noun} in the range of {column}", place)
     return number
+
+
+def find_word(text: str, words: Mapping[str, int]) -> int | None:
+    """Return the number of a word; upper and lower case are the same where that is one word."""
+    if text in words:
+        return words[text]
+    same = {number for word, number in words.items() if word.casefold() == text.casefold()}
+    return same.pop() if len(same) == 1 else None
 
 
 def _limits(column: str) -> tuple[int, int]:

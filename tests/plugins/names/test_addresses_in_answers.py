@@ -32,8 +32,7 @@ def harness(tmp_path: Path) -> Iterator[PluginHarness]:
     }
     made = PluginHarness(tmp_path / "var", ModuleType("nothing"), {"names": files})
     (enricher,) = made.app.enrichers
-    for follower in enricher._enricher.followers:  # type: ignore[attr-defined]
-        follower.look()
+    enricher._enricher.follower.look()  # type: ignore[attr-defined]
     records = b"".join(
         socket.inet_aton(source) + socket.inet_aton(destination) + struct.pack(">I", octets)
         for source, destination, octets in FLOWS

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
@@ -22,8 +22,11 @@ from appliance.plugins.names.databases import (
     owner_of,
     read_database,
 )
-from appliance.plugins.names.enriching import AddressEnricher, DatabaseFollower
-from appliance.plugins.names.ranges import AddressRange, AddressRanges, SortedAddresses, flatten
+from appliance.plugins.names.enriching import AddressEnricher
+from appliance.plugins.names.known_ranges import AS, COUNTRY, known_by_database
+from appliance.plugins.names.lookup import AddressIndex
+from appliance.plugins.names.ranges import AddressRange, AddressRanges, flatten, merge_ranges
+from appliance.plugins.names.table import AddressTable, DatabaseFollower
 
 AS_RECORDS = {
     "192.0.2.0/24": {
@@ -65,7 +68,7 @@ def halves(*texts: str) -> tuple[Any, Any]:
 
 
 def values_of(ranges: AddressRanges, values: Any, *texts: str) -> list[int]:
-    return ranges.values(SortedAddresses(*halves(*texts)), np.asarray(values)).tolist()
+    return np.asarray(values)[AddressIndex(ranges).numbers(*halves(*texts))].tolist()
 
 
 def batch(sources: list[str], destinations: list[str], **more: Any) -> FlowBatch:
@@ -82,10 +85,9 @@ def enricher(tmp_path: Path) -> AddressEnricher:
         write(tmp_path / "as.mmdb", AS_RECORDS),
         write(tmp_path / "country.mmdb", COUNTRY_RECORDS),
     )
-    followers = [DatabaseFollower(file, tmp_path / "names") for file in files]
-    for follower in followers:
-        follower.look()
-    return AddressEnricher(followers)
+    follower = DatabaseFollower(files, tmp_path / "names")
+    follower.look()
+    return AddressEnricher(follower)
 
 
 def test_enricher_when_flows_come_then_as_and_country_of_both_sides(
@@ -171,6 +173,7 @@ def neighbour(address: Any, distance: int) -> Any:
     return type(address)(min(max(int(address) + distance, 0), last))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(NETWORKS, unique=True, max_size=12), st.lists(st.ip_addresses(), max_size=12))
 def test_ranges_when_nested_in_any_way_then_the_longest_prefix_counts(
     networks: list[Any], others: list[Any]
@@ -192,6 +195,11 @@ def test_ranges_when_nested_in_any_way_then_the_longest_prefix_counts(
     if asked:
         flat = flatten(ranges)
         assert values_of(flat, range(len(ranges) + 1), *map(str, asked)) == expected
+        half = flatten(ranges[::2])
+        merged, (whole, own) = merge_ranges([flat, half])
+        texts = [str(address) for address in asked]
+        assert values_of(merged, whole, *texts) == expected
+        assert values_of(merged, own, *texts) == values_of(half, range(len(ranges) + 1), *texts)
         assert flat.v4_starts[0] == 0
         assert np.all(np.diff(flat.v4_starts.astype("i8")) > 0)
 
@@ -259,25 +267,45 @@ def test_follower_when_the_file_comes_later_or_changes_then_read(
 ) -> None:
     now = [0.0]
     file = tmp_path / "a.mmdb"
-    follower = DatabaseFollower(file, tmp_path / "names", lambda: now[0])
+    follower = DatabaseFollower([file], tmp_path / "names", clock=lambda: now[0])
     follower.look()
     follower.look()
-    assert follower.database is None
+    assert follower.table is None
     assert caplog.text.count("no such file") == 1
     write(file, AS_RECORDS)
     joined(follower)
-    assert follower.database is not None
-    assert len(follower.database.as_names) == 3
+    assert as_of("192.0.2.129", follower) == 13_335
     write(file, IPINFO_RECORDS)
     joined(follower)
-    assert len(follower.database.as_names) == 3
+    assert as_of("192.0.2.129", follower) == 13_335
     now[0] += 60
     joined(follower)
-    assert follower.database.as_names == {3356: "L3"}
+    assert as_of("192.0.2.129", follower) == 3356
     file.unlink()
     now[0] += 60
     joined(follower)
-    assert follower.database.as_names == {3356: "L3"}
+    assert as_of("192.0.2.129", follower) == 3356
+
+
+def as_of(address: str, follower: DatabaseFollower) -> int:
+    assert follower.table is not None
+    return int(follower.table.values[AS][follower.table.index.numbers(*halves(address))[0]])
+
+
+def test_databases_when_two_say_one_thing_then_the_first_as_and_the_last_country(
+    tmp_path: Path,
+) -> None:
+    both = {"asn": "AS1", "country_code": "FR"}
+    files = [
+        write(tmp_path / "as.mmdb", {"192.0.2.0/25": both, "198.51.100.0/24": both}),
+        write(tmp_path / "country.mmdb", {"192.0.2.0/24": {"asn": "AS2", "country_code": "DE"}}),
+    ]
+    made = AddressTable([known_by_database(read_database(file)) for file in files])
+    hi, lo = halves("192.0.2.1", "192.0.2.129", "198.51.100.1", "203.0.113.1")
+    numbers = made.index.numbers(hi, lo)
+    assert made.values[AS][numbers].tolist() == [1, 2, 1, 0]
+    codes = [country_number(code) for code in ("DE", "DE", "FR", "")]
+    assert made.values[COUNTRY][numbers].tolist() == codes
 
 
 def joined(follower: DatabaseFollower) -> None:

@@ -41,6 +41,26 @@ export const DIMENSIONS = [
   ["hour", "Hour of the day"],
 ]
 
+const SIDES_OF_NAMES = [["", "either side"], ["source_", "source"], ["destination_", "destination"]]
+
+/** @param {string[]} kinds @returns {[string, string][]} */
+function bothSides(...kinds) {
+  return kinds.flatMap((kind) => SIDES_OF_NAMES.map(([prefix, side]) => /** @type {[string, string]} */ ([`${prefix}${kind}`, `${kind[0].toUpperCase()}${kind.slice(1)}, ${side}`])))
+}
+
+const OF_COUNTRIES = bothSides("country")
+const OF_NETWORKS = [...bothSides("network", "site", "role"), ["traffic_direction", "Direction between networks"]]
+
+/** What the pages offer where addresses have names: `/api/v1/names` says which. @param {any} [names] */
+export function dimensionsWith(names) {
+  return [...DIMENSIONS, ...(names?.country_database ? OF_COUNTRIES : []), ...(names?.networks.length ? OF_NETWORKS : [])]
+}
+
+/** @param {string} name */
+export function dimensionTitle(name) {
+  return [...DIMENSIONS, ...OF_COUNTRIES, ...OF_NETWORKS].find(([key]) => key === name)?.[1] ?? name
+}
+
 /** @param {string} text */
 export function quote(text) {
   return `"${String(text).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
@@ -87,6 +107,10 @@ export function cells(keys) {
           isKnown ? `exporter ${value} and ${word} ${number}` : null,
           [value, keys[`${prefix}_description`]].filter(Boolean).join(" · "))
       })
+    } else if (AS_WORDS[name]) {
+      const title = name.replace(/_number$/, "_name")
+      take(name), take(title)
+      add(...(isAbsent ? absent("as") : ["as", asText(value, keys[title]), `${AS_WORDS[name]} ${value}`]))
     } else if (take(name)) {
       add(...cell(name, value, isAbsent))
     }
@@ -96,10 +120,25 @@ export function cells(keys) {
 
 const SIDES = [["interface", "if"], ["ingress_interface", "in if"], ["egress_interface", "out if"]]
 
+const AS_WORDS = { bgp_as_number: "as", bgp_source_as_number: "src as", bgp_destination_as_number: "dst as" }
+
+/** What an AS is called: its number, and its name where a database tells one. @param {number} number @param {string | null} [name] */
+export function asText(number, name) {
+  return name ? `AS${number} ${name}` : `AS${number}`
+}
+
+/** @returns {[string, string, null]} */
+function absent(kind) {
+  return [kind, "not told", null]
+}
+
+/** How a filter says a column of one side. @param {string} name */
+function words(name) {
+  return name.replace(/^source_/, "src ").replace(/^destination_/, "dst ")
+}
+
 /** @returns {[string, string, string | null]} */
 function cell(name, value, isAbsent) {
-  /** @returns {[string, string, string | null]} */
-  const absent = (kind) => [kind, "not told", null]
   /** @returns {[string, string, string | null]} */
   const simple = (kind, word, text = String(value)) => isAbsent ? absent(kind) : [kind, text, `${word} ${value}`]
   switch (name) {
@@ -113,9 +152,6 @@ function cell(name, value, isAbsent) {
     case "destination_transport_port": case "destination_port": return simple("port", "dst port")
     case "transport_port": case "service_port": return simple("port", "port")
     case "exporter_address": return simple("exporter", "exporter")
-    case "bgp_as_number": return isAbsent ? absent("as") : ["as", `AS${value}`, `as ${value}`]
-    case "bgp_source_as_number": return isAbsent ? absent("as") : ["as", `AS${value}`, `src as ${value}`]
-    case "bgp_destination_as_number": return isAbsent ? absent("as") : ["as", `AS${value}`, `dst as ${value}`]
     case "ip_next_hop_address": return simple("address", "next ip")
     case "flow_direction": return isAbsent ? absent("direction") : ["direction", DIRECTIONS[value] ?? String(value), `direction=${value}`]
     case "vrf_id": return simple("vrf", "vrf")
@@ -126,6 +162,12 @@ function cell(name, value, isAbsent) {
     case "ip_class_of_service": return simple("tos", "tos")
     case "tcp_control_bits": return ["flags", value || "none", null]
     case "export_protocol_version": return simple("version", "version", VERSIONS[value] ?? String(value))
+    case "country": case "source_country": case "destination_country": return simple("country", words(name))
+    case "traffic_direction": return simple("direction", "traffic_direction")
+    case "network": case "source_network": case "destination_network":
+    case "site": case "source_site": case "destination_site":
+    case "role": case "source_role": case "destination_role":
+      return isAbsent ? ["network", "none", null] : ["network", String(value), `${words(name)} ${quote(value)}`]
     case "hour": return [name, `${String(value).padStart(2, "0")}:00 UTC`, null]
     default: return [name, isAbsent ? "not told" : String(value), null]
   }

@@ -3,7 +3,7 @@ import { html, useMemo, useState } from "../base.js"
 import { ApiError, useAnswer, withQuery } from "../api.js"
 import { change, route, useRange } from "../router.js"
 import { errorText, MEASURES, percent, si, whole } from "../units.js"
-import { cells, DIMENSIONS, joinFilters, keysOf, labelOf } from "../labels.js"
+import { cells, dimensionsWith, dimensionTitle, joinFilters, keysOf, labelOf } from "../labels.js"
 import { coloursOf } from "../colours.js"
 import { chartOf } from "../series.js"
 import { FilterBox } from "../parts/filter.js"
@@ -74,7 +74,7 @@ export default function Explore() {
 }
 
 function titleOf(dimensions, measure) {
-  const names = dimensions.map((name) => (DIMENSIONS.find(([key]) => key === name)?.[1] ?? name).toLowerCase())
+  const names = dimensions.map((name) => dimensionTitle(name).toLowerCase())
   return `${MEASURES[measure].title}${names.length ? ` by ${names.join(", ")}` : ""}`
 }
 
@@ -89,10 +89,11 @@ function Dimensions({ chosen }) {
     change({ by: [...new Set(next)].join(","), exact: null }, {})
     if (!next.length) change({ by: " " })
   }
+  const known = dimensionsWith(useAnswer("/api/v1/names").data)
   const places = [...chosen, ...(chosen.length < MOST_DIMENSIONS ? [""] : [])]
   return places.map((value, index) => {
-    const known = DIMENSIONS.some(([name]) => name === value)
-    const options = [["", index ? "and by …" : "everything together"], ...DIMENSIONS, ...(value.trim() && !known ? [[value, value]] : [])]
+    const isKnown = known.some(([name]) => name === value)
+    const options = [["", index ? "and by …" : "everything together"], ...known, ...(value.trim() && !isKnown ? [[value, value]] : [])]
     return html`<${Select} key=${index} title=${`Dimension ${index + 1}`} isHidden=${true} value=${value.trim()} options=${options} onInput=${(name) => set(index, name)} />`
   })
 }

@@ -22,7 +22,8 @@ export default function Hosts({ rest }) {
   const host = rest[0]
   if (host) return isAddress(host) ? html`<${Host} key=${host} host=${host} />` : html`<p class="empty">${host} is no address</p>`
   return html`<div class="page-head"><h1>Hosts</h1></div><${UntilFirstExporter} /><${Panel}><${Search} /><//>
-    <div class="grid two"><${Tops} title="Largest hosts" by="host" limit=${20} /><${Tops} title="Largest networks (/24)" by="source/24" limit=${20} /></div>`
+    <div class="grid two"><${Tops} title="Largest hosts" by="host" limit=${20} /><${Tops} title="Largest networks (/24)" by="source/24" limit=${20} />
+    <${Tops} title="Largest AS" by="as" limit=${20} isOptional=${true} /></div>`
 }
 
 function Search() {

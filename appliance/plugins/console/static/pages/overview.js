@@ -25,6 +25,7 @@ export default function Overview() {
       <${Tops} title="Protocols" by="protocol" />
       <${Tops} title="Busiest interfaces" by="interface" />
       <${Exporters} />
+      <${Tops} title="Source AS" by="source_as" isOptional=${true} />
     </div>`
 }
 

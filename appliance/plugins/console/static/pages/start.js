@@ -24,10 +24,33 @@ export default function Start({ session }) {
       <li><${Link} to=${address("account")}>Change the password<//> that was printed at the first start.</li>
       <li><${Link} to=${address("users")}>Add the people<//> who may look; whoever has the role User changes nothing.</li></ul><//>` : null}
     ${health.data ? html`<${Recipes} listen=${health.data.collector.listen} />` : null}
+    <${Naming} />
     <${Panel} title="How far flows come" note="looked at every five seconds">
       ${health.error && !health.data ? html`<${Failure} error=${health.error} retry=${health.reload} />`
         : health.data ? html`<${Chains} report=${health.data} answered=${answered} />` : html`<${Skeleton} lines=${4} />`}<//>`
 }
+
+/** What would make answers say more of addresses, as far as it is not configured. */
+function Naming() {
+  const names = useAnswer("/api/v1/names").data
+  if (!names) return null
+  const missing = [
+    names.networks.length ? null : html`<li><b>Your networks</b>: with the setting <code>networks</code> flows have network, site and role of both sides, and say whether they go in, out, through or stay inside.
+      <${Copyable} text=${NETWORKS_SAMPLE} /></li>`,
+    names.as_database ? null : html`<li><b>AS</b>: <code>names.as_database</code> names a file such as GeoLite2-ASN.mmdb, for exporters that say no AS, and for the names of AS.</li>`,
+    names.country_database ? null : html`<li><b>Countries</b>: <code>names.country_database</code> names a file such as GeoLite2-Country.mmdb.</li>`,
+  ].filter(Boolean)
+  if (!missing.length) return null
+  return html`<${Panel} title="Names for addresses" note="in conf/appliance.yml; they count for flows from the next start of the collector on"><ul class="hints">${missing}</ul>
+    <p class="note below">More in the <a href="/manual/ask">manual</a>.</p><//>`
+}
+
+const NETWORKS_SAMPLE = `networks:
+  - name: office
+    prefixes: [192.0.2.0/24, "2001:db8::/32"]
+    site: Vienna
+    role: users
+`
 
 /** The port of the first of some listening addresses. @param {string[] | undefined} listen */
 function portOf(listen) {

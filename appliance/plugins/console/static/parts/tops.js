@@ -7,10 +7,11 @@ import { cells, joinFilters, keysOf, labelOf } from "../labels.js"
 import { Panel, Shown } from "./state.js"
 import { Bar, Table } from "./table.js"
 
-/** @param {{title: string, by: string, filter?: string, limit?: number}} props */
-export function Tops({ title, by, filter = "", limit = 8 }) {
+/** @param {{title: string, by: string, filter?: string, limit?: number, isOptional?: boolean}} props where optional, nothing is shown until there is something */
+export function Tops({ title, by, filter = "", limit = 8, isOptional = false }) {
   const range = useRange()
   const answer = useAnswer("/api/v1/explore/top", { ...range, by, filter, limit })
+  if (isOptional && !answer.data?.rows.some((row) => Object.values(keysOf(row)).some((value) => value !== null))) return null
   const more = html`<${Link} to=${address("explore", { by, filter })}>all<//>`
   return html`<${Panel} title=${title} tools=${more}><${Shown} answer=${answer} isEmpty=${(data) => !data.rows.length} empty="Nothing in this range">${(data) => {
     const total = data.total.octets || 1

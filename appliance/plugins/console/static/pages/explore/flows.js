@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from "../../base.js"
 import { get, useAnswer } from "../../api.js"
 import { dateTime } from "../../times.js"
-import { protocolName } from "../../labels.js"
+import { asText, protocolName } from "../../labels.js"
 import { si, whole } from "../../units.js"
 import { Shown } from "../../parts/state.js"
 import { Table } from "../../parts/table.js"
@@ -41,9 +41,15 @@ const COLUMNS = [
   { key: "protocol", title: "protocol", show: (flow) => protocolName(flow.protocol_identifier) },
   { key: "application", title: "application", show: (flow) => flow.application_name ?? "" },
   { key: "in", title: "in → out", show: (flow) => `${flow.ingress_interface ?? "–"} → ${flow.egress_interface ?? "–"}` },
+  { key: "as", title: "AS", show: (flow) => systems(flow) },
   { key: "octets", title: "octets", isNumber: true, value: (flow) => number(flow.octet_delta_count), show: (flow) => si(flow.octet_delta_count, "B") },
   { key: "packets", title: "packets", isNumber: true, value: (flow) => number(flow.packet_delta_count), show: (flow) => whole(flow.packet_delta_count) },
 ]
+
+function systems(flow) {
+  const texts = ["source", "destination"].map((side) => flow[`bgp_${side}_as_number`] ? asText(flow[`bgp_${side}_as_number`], flow[`bgp_${side}_as_name`]) : "–")
+  return texts.some((text) => text !== "–") ? texts.join(" → ") : ""
+}
 
 function ended(address, port) {
   if (!address) return "–"
