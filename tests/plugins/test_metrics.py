@@ -6,6 +6,7 @@ import re
 import pytest
 
 from appliance.collector.exporter_rows import sampling_of
+from appliance.contracts import ExporterRecord
 from appliance.errors import StorageError
 from appliance.guard import Guard, PluginFailures, guarded
 from appliance.guard.methods import METRICS as METRICS_CONTRACT
@@ -284,8 +285,42 @@ def test_sampling_when_nobody_says_then_assumed(settings):
     [
         ({}, "assumed"),
         ({"records": 5, "sampling_assumed": 5}, "assumed"),
-        ({"records": 5}, "exporter, in its records"),
+        ({"records": 5, "sampling_in_records": 5}, "exporter, in its records"),
+        ({"version": 5, "sampling_in_records": 5}, "exporter, in its headers"),
     ],
 )
 def test_sampling_when_records_carry_it_then_says_so(settings, facts, source):
     assert exporter_figures("192.0.2.1", facts, settings)["sampling"]["source"] == source
+
+
+HEALTH_OF = "/api/v1/exporters/{}/health"
+
+
+def test_exporter_health_when_asked_by_address_or_id_then_losses_and_what_helps(
+    client, running, store
+):
+    session = {"version": 9, "datagrams": 95, "lost": 5, "last_seen_ms": int(NOW * 1000)}
+    running(exporters={"127.0.0.1": {"sessions": {"2000": session}}})
+    store.records = [ExporterRecord(7, "127.0.0.1", "core", "rack 4", 1.0, 2.0)]
+    reports = [client.get(HEALTH_OF.format(device)).json for device in ("127.0.0.1", "7")]
+    assert reports[0] == reports[1]
+    assert (reports[0]["id"], reports[0]["name"], reports[0]["running"]) == (7, "core", True)
+    (found,) = reports[0]["sessions"]
+    assert (found["lost"], found["received"], found["lost_unit"]) == (5, 95, "messages")
+    assert found["lost_percent"] == 5
+    assert any("Sequence numbers show gaps" in hint for hint in reports[0]["hints"])
+
+
+def test_exporter_health_when_the_database_is_away_then_all_but_the_name(client, running, store):
+    running()
+    store.failure = StorageError("away")
+    report = client.get(HEALTH_OF.format("192.0.2.1")).json
+    assert (report["id"], report["address"]) == (None, "192.0.2.1")
+
+
+@pytest.mark.parametrize("device", ["192.0.2.99", "99", "x"])
+def test_exporter_health_when_nobody_knows_it_then_404(client, running, device):
+    running()
+    reply = client.get(HEALTH_OF.format(device))
+    assert reply.status == 404
+    assert f"The collector knows no exporter {device}" in reply.json["message"]
