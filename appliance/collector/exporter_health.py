@@ -140,10 +140,13 @@ def exporter_health(
     now
         Seconds since 1970.
     """
-    rows = [row for row in exporter_rows(status, settings) if row.exporter == address]
+    exporters = mapping(status.get("exporters"))
+    if address not in exporters:
+        return None
+    rows = exporter_rows({**status, "exporters": {address: exporters[address]}}, settings)
     if not rows:
         return None
-    facts = mapping(mapping(status.get("exporters")).get(address))
+    facts = mapping(exporters[address])
     time_ms = number(status, "time_ms")
     running = is_current(status, now)
     last_ms = max((row.last_seen_ms or 0 for row in rows), default=0)

@@ -15,6 +15,8 @@ from appliance.plugins.metrics.health import health
 from appliance.plugins.metrics.packages import EXAMPLE as PACKAGES
 from appliance.plugins.metrics.packages import packages_needed
 from appliance.plugins.metrics.prometheus import StatusCollector, scrape
+from appliance.plugins.metrics.traffic import INTERFACES
+from appliance.settings import Setting
 from appliance.web.openapi import operation
 
 _TAG = "Appliance"
@@ -24,6 +26,12 @@ _PLUGINS = {"plugins": [{"name": "host", "from": "built in", "hooks": ["register
 def plugin_list(plugins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what is loaded, in the order in which plugins are asked to register."""
     return {"plugins": list(plugins)}
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    """Add how many interfaces have metrics of their own."""
+    return [INTERFACES]
 
 
 @hookimpl
