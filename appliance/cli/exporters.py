@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ import click
 
 from appliance.accounts.commands import accounts_of, act_recorded
 from appliance.app import App
+from appliance.cli.exporter_health import command as health_command
+from appliance.cli.moments import age_text, utc_text
 from appliance.cli.options import Invocation, pass_app
 from appliance.collector.exporter_rows import ExporterRow, exporter_rows, is_current
 from appliance.collector.status import read_status
@@ -26,6 +27,7 @@ _SOURCES = {
     "exporter": "told",
     "exporter, by selector or interface": "by interface",
     "exporter, in its records": "in records",
+    "exporter, in its headers": "in headers",
     "collector.sampling_overrides": "set",
     "collector.default_sampling_rate": "default",
 }
@@ -48,6 +50,9 @@ def command(ctx: click.Context, /, form: str, output: Path | None) -> None:
     """
     if ctx.invoked_subcommand is None:
         _show(ctx, form, output)
+
+
+command.add_command(health_command)
 
 
 @command.command("forget")
@@ -100,7 +105,7 @@ def _notes(status: dict[str, Any], now: float) -> list[str]:
     notes = []
     time_ms = status.get("time_ms")
     if not is_current(status, now):
-        moment = _utc_text(time_ms if isinstance(time_ms, int) else 0)
+        moment = utc_text(time_ms / 1000 if isinstance(time_ms, int) else 0)
         notes.append(f"the collector is not running; its figures are of {moment}")
     if feed := status.get("feed"):
         source = feed.get("source", "a table") if isinstance(feed, dict) else "a table"
@@ -162,7 +167,7 @@ def _table(rows: list[ExporterRow], now: float, output: Path | None) -> str:
 
 
 def _cells(row: ExporterRow, now: float) -> tuple[str, ...]:
-    seen = "never" if row.last_seen_ms is None else _age_text(now - row.last_seen_ms / 1000)
+    seen = "never" if row.last_seen_ms is None else age_text(now - row.last_seen_ms / 1000)
     source = _SOURCES.get(row.sampling_source, row.sampling_source)
     sampling = source if row.sampling is None else f"{row.sampling:g} {source}"
     return (
@@ -185,15 +190,3 @@ def _name(row: ExporterRow) -> str:
         return sender
     named = row.named[0] if len(row.named) == 1 else f"{len(row.named)} exporters"
     return f"{named} by {sender}"
-
-
-def _age_text(seconds: float) -> str:
-    """Write an age in at most three characters and a unit."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)}{unit}"
-    return f"{max(int(seconds), 0)}s"
-
-
-def _utc_text(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

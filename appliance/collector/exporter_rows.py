@@ -17,11 +17,15 @@ from appliance.settings import Settings
 ASSUMED = "assumed"
 """Nobody told a sampling rate, so traffic counts as it is."""
 
+IN_RECORDS, IN_HEADERS = "exporter, in its records", "exporter, in its headers"
+"""Flow records carry it (elements 34, 50, 305 and their kin), or the headers of NetFlow v5."""
+
 STALE_SECONDS = 10.0
 """The collector writes its figures every two seconds; older ones are of one that is gone."""
 
 Json = dict[str, Any]
 _PROTOCOLS = {5: "v5", 9: "v9", 10: "IPFIX"}
+_TELLS_IN_HEADERS = 5
 _COUNTS_MESSAGES = 9
 """NetFlow v9 numbers its messages, the others their records."""
 
@@ -41,6 +45,8 @@ class ExporterRow:
         Milliseconds UTC; None for never.
     flows_per_second, lost_percent
         None where that is not known.
+    lost, received
+        By sequence numbers, in what these count: messages (v9), else records.
     waiting
         Data Sets that wait for their template.
     sampling
@@ -61,6 +67,8 @@ class ExporterRow:
     sampling: float | None
     sampling_source: str
     named: tuple[str, ...] = ()
+    lost: int = 0
+    received: int = 0
 
 
 def exporter_rows(status: Mapping[str, Any], settings: Settings) -> list[ExporterRow]:
@@ -119,19 +127,24 @@ def _row(
         sampling["rate"] or None,
         sampling["source"],
         tuple(filter(_is_address, named)) if isinstance(named, list) else (),
+        lost=int(lost),
+        received=int(received),
     )
 
 
 def exporter_sampling(address: str, facts: Json, settings: Settings) -> Json:
     """Return an exporter's sampling rate and who says so; rate 0: the records differ.
 
-    The order is the decoders': what the exporter told, then the setting for it, then the default.
+    The order is the decoders': what records or their headers carry, what options records told, then
+    the setting for the exporter, then the default.
     """
-    sampling = sampling_of(address, facts.get("sampling"), settings)
-    # Where nobody told a rate and none had to be assumed, the records themselves carry theirs.
-    if sampling["source"] == ASSUMED and facts.get("records") and not facts.get("sampling_assumed"):
-        return {"rate": 0, "source": "exporter, in its records"}
-    return sampling
+    if number(facts, "sampling_in_records"):
+        sessions = [mapping(one) for one in mapping(facts.get("sessions")).values()]
+        newest = max(sessions, key=lambda one: number(one, "last_seen_ms"), default=facts)
+        if number(newest, "version") == _TELLS_IN_HEADERS:
+            return {"rate": number(newest, "sampling_rate"), "source": IN_HEADERS}
+        return {"rate": 0, "source": IN_RECORDS}
+    return sampling_of(address, facts.get("sampling"), settings)
 
 
 def sampling_of(address: str, told: object, settings: Settings) -> Json:

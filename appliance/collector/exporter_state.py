@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from appliance.collector.pending_sets import PendingSets
 from appliance.collector.sessions import MAX_OFFERS, Offer, SessionState, borrow_value
+from appliance.collector.totals_check import TotalsCheck
+from appliance.decoding.results import Element
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.sequences.sequence_state import SequenceState
 from appliance.decoding.templates.template import Template
@@ -67,11 +69,12 @@ class ExporterLimits:
 
 @dataclass(slots=True)
 class KnownTemplate:
-    """A template, who announced it, and when last (milliseconds UTC)."""
+    """A template, who announced it, when last (milliseconds UTC), and what in it is not known."""
 
     scope: SessionDomain
     template: Template
     announced_ms: int
+    unknown_elements: tuple[Element, ...] = ()
 
 
 @dataclass(slots=True)
@@ -92,6 +95,8 @@ class ExporterState:
         By port: which templates that session announced.
     pending
         Data Sets that wait for their template.
+    totals
+        What it says that it sent, by who says it.
     counts
         What happened, by fixed words: datagrams, records, faults by reason.
     newcomer
@@ -112,6 +117,7 @@ class ExporterState:
     template_fields: int = 0
     sequences: OrderedDict[SessionDomain, SequenceState] = field(default_factory=OrderedDict)
     pending: PendingSets = field(default_factory=PendingSets)
+    totals: OrderedDict[SessionDomain, TotalsCheck] = field(default_factory=OrderedDict)
     n_names: int = 0
     n_subjects: int = 0
     counts: Counter[str] = field(default_factory=Counter)

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
 
 from appliance.collector.exporter_places import ExporterPlaces
 from appliance.collector.exporter_state import ExporterLimits, ExporterState, KnownTemplate
+from appliance.collector.flow_durations import FlowDurations
 from appliance.collector.pending_sets import waiting_octets
 from appliance.collector.sessions import SessionState
+from appliance.collector.totals_check import TotalsCheck
+from appliance.decoding.export_totals import is_counted_by
 from appliance.decoding.results import DecodeResult, Element, Exporter, NameFact, WaitingSet
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.sequences.sequence_state import SequenceState
-from appliance.decoding.templates.template import Template
+from appliance.decoding.templates.template import Template, unknown_elements
 from appliance.decoding.templates.timeline import Senders, Session, SessionDomain, TemplateChange
 
 _NOTHING_KNOWN = Sampling()
@@ -30,7 +37,13 @@ MAX_ELEMENTS = 1024
 
 _OCTETS_PER_FIELD, _OCTETS_PER_TEMPLATE = 100, 600
 _OCTETS_PER_SCOPE, _OCTETS_PER_SUBJECT, _OCTETS_PER_NAME = 600, 200, 300
-_OCTETS_PER_SESSION = 800
+_OCTETS_PER_SESSION, _OCTETS_PER_TOTALS = 1700, 700
+
+MAX_UNKNOWN_SHOWN = 16
+"""Unknown elements of a template that the health of its exporter names."""
+
+MAX_TOTALS = 16
+"""Scopes of an exporter whose own totals are compared; the one silent for longest gives way."""
 
 
 class ExporterStates(ExporterPlaces):
@@ -100,8 +113,10 @@ class ExporterStates(ExporterPlaces):
 
     def commit(self, result: DecodeResult, now_ms: int) -> None:
         """Take over what a block changed; the order is that in which single datagrams would."""
+        messages: dict[SessionDomain, int] = {}
         for scope, sequence in result.sequences.items():
             changes = self._commit_sequence(scope, sequence, now_ms)
+            messages[scope] = changes["datagrams"]
             self._hear(scope, changes, now_ms)
         self._take_out(result.released)
         for scope in result.restarted:
@@ -118,15 +133,22 @@ class ExporterStates(ExporterPlaces):
         for name in result.names:
             self.learn_name(name, now_ms)
         self._commit_counts(result, now_ms)
+        self._commit_totals(result, messages, now_ms)
         self.make_room()
 
     def _commit_counts(self, result: DecodeResult, now_ms: int) -> None:
         self.counts.update(result.counts)
-        for (session, word), number in result.tallies.items():
-            state = self.open(session[:2], now_ms)
+        octets = ((scope, "message_octets", n) for scope, n in result.message_octets.items())
+        tallies = ((scope, word, number) for (scope, word), number in result.tallies.items())
+        for scope, word, number in chain(tallies, octets):
+            state = self.open(scope.exporter, now_ms)
             state.counts[word] += number
-            if session[2] in state.sessions:
-                state.sessions[session[2]].counts[word] += number
+            if scope.port in state.sessions:
+                state.sessions[scope.port].counts[word] += number
+        for sender, rate in result.rates.items():
+            session = self._state(sender[:2]).sessions.get(sender[2])
+            if session is not None:
+                session.sampling_rate = rate
         arrivals = result.arrivals
         for fault in result.faults:
             self.counts[f"malformed_{fault.reason}"] += 1
@@ -140,6 +162,35 @@ class ExporterStates(ExporterPlaces):
                 self.unknown_elements[element] += number
             else:
                 self.counts["unknown_elements_uncounted"] += number
+
+    def _commit_totals(
+        self, result: DecodeResult, messages: Mapping[SessionDomain, int], now_ms: int
+    ) -> None:
+        """Compare what exporters say that they sent with what came."""
+        for report in result.totals:
+            state = self.open(report.scope.exporter, now_ms)
+            check = state.totals.get(report.scope)
+            if check is None:
+                self.grow(state, _OCTETS_PER_TOTALS)
+            has_restarted = report.scope in result.restarted
+            if check is None or has_restarted or not check.note(report, now_ms):
+                state.totals[report.scope] = TotalsCheck.begin(report, now_ms)
+            state.totals.move_to_end(report.scope)
+            if len(state.totals) > MAX_TOTALS:
+                state.totals.popitem(last=False)
+                self.grow(state, -_OCTETS_PER_TOTALS)
+        for scope, number in messages.items():
+            for teller, check in self._state(scope.exporter).totals.items():
+                if is_counted_by(teller, scope):
+                    records = result.tallies[scope, "records"]
+                    check.arrive(result.message_octets[scope], number, records)
+
+    def note_durations(self, session: Session, durations_ms: NDArray[np.int64]) -> None:
+        """Take the durations of flow records of a session, if it is known."""
+        known = self._state(session[:2]).sessions.get(session[2])
+        if known is not None:
+            known.durations = known.durations or FlowDurations()
+            known.durations.add(durations_ms)
 
     def count(self, exporter: Exporter, word: str, number: int) -> None:
         """Count something that happened to an exporter, if it is known."""
@@ -200,13 +251,14 @@ class ExporterStates(ExporterPlaces):
         key = (scope, template.template_id)
         before = state.templates.get(key)
         if before is not None and before.template == template:
-            template = before.template
+            template, unknown = before.template, before.unknown_elements
         else:
+            unknown = unknown_elements(template.fields)[:MAX_UNKNOWN_SHOWN]
             self.counts["templates_new" if before is None else "templates_changed"] += 1
             self.news += 1
         if before is not None:
             self._forget_template(state, key)
-        known = KnownTemplate(scope, template, now_ms)
+        known = KnownTemplate(scope, template, now_ms, unknown)
         state.templates[key] = known
         state.tellers.setdefault((scope.family, key[1]), OrderedDict())[scope.port] = known
         state.announced.setdefault(scope.port, set()).add((scope.family, key[1]))
@@ -278,6 +330,9 @@ class ExporterStates(ExporterPlaces):
     def _hear(self, scope: SessionDomain, changes: Mapping[str, int], now_ms: int) -> None:
         session = self.open_session(scope.session, now_ms, now_ms)
         session.last_ms, session.version = now_ms, scope.version
+        session.clock_skew_ms = self.exporters[scope.exporter].skew_ms
+        if changes["restarts"] > 0:
+            session.restart_ms = now_ms
         session.counts.update(changes)
         self.exporters[scope.exporter].sessions.move_to_end(scope.port)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
 
 from appliance.decoding.results import WaitingSet
 from appliance.decoding.templates.timeline import SessionDomain
@@ -21,6 +23,17 @@ message's facts, and its places in both indexes."""
 def waiting_octets(waiting: WaitingSet) -> int:
     """Return what a Data Set takes, with what is kept beside it."""
     return len(waiting.body) + _OVERHEAD_OCTETS
+
+
+class MissingTemplate(NamedTuple):
+    """A template that Data Sets wait for: how many, their octets, and since when (milliseconds
+    UTC)."""
+
+    scope: SessionDomain
+    template_id: int
+    n_sets: int
+    octets: int
+    since_ms: int
 
 
 class PendingSets:
@@ -70,6 +83,17 @@ class PendingSets:
         """Return those that wait for a template, in the order in which they came."""
         found = self._of_template.get((scope, template_id))
         return tuple(found.values()) if found else ()
+
+    def missing_templates(self, limit: int) -> list[MissingTemplate]:
+        """Return at most so many templates that Sets wait for, the one missed longest first."""
+        return [
+            MissingTemplate(
+                *(scope, template_id, len(waiting)),
+                octets=sum(len(one.body) for one in waiting.values()),
+                since_ms=next(iter(waiting.values())).received_ms,
+            )
+            for (scope, template_id), waiting in islice(self._of_template.items(), limit)
+        ]
 
     def waiting_of(self, scope: SessionDomain) -> Sequence[WaitingSet]:
         """Return those of a scope, in the order in which they came."""

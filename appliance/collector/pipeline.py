@@ -47,6 +47,9 @@ MAX_STEP_SECONDS = 0.3
 PutOff = Callable[[DatagramBlock, Seconds], DatagramBlock]
 """Lets the costly part of a block wait and returns the rest of it."""
 
+DURATIONS_OF_BATCH, LARGE_BATCH, LARGE_BATCH_TURN = 256, 4096, 4
+"""Flows of a batch whose duration is looked at; of large batches, one of four is."""
+
 _DAY_MS = 86_400_000
 _KNOWN_VERSIONS = frozenset(range(256))
 
@@ -86,6 +89,7 @@ class Pipeline:
         self.appeared: list[tuple[Exporter, int]] = []
         self.share, self.fastest_bits_per_second = share, fastest_bits_per_second
         self._log = RateLimited(log)
+        self._duration_turn = 0
 
     def take(self, block: DatagramBlock, now_ms: int) -> None:
         """Decode a block and append its batches to the sink; what costs too much waits."""
@@ -177,6 +181,7 @@ class Pipeline:
             # A decoder need not say when; without a time the rows would be of 1970.
             batch.columns[COLLECTION_TIME] = constant(np.array([now_ms]), batch.n_records)
         self._note_skew(batch, arrivals)
+        self._note_durations(batch, arrivals)
         batch = self._plausible(batch, arrivals)
         for enricher in self.enrichers:
             batch = enricher(batch)
@@ -193,6 +198,26 @@ class Pipeline:
             return
         self.counts["records_with_skewed_time"] += int(np.count_nonzero(apart))
         self._count_rows("skewed_times", batch, apart, arrivals)
+
+    def _note_durations(self, batch: FlowBatch, arrivals: Arrivals | None) -> None:
+        """Let sessions know how long some of their flows lasted, wherever these are in a batch."""
+        if batch.options or arrivals is None or batch.datagrams is None:
+            return
+        self._duration_turn += 1
+        if batch.n_records >= LARGE_BATCH and self._duration_turn % LARGE_BATCH_TURN:
+            return
+        step = -(-batch.n_records // DURATIONS_OF_BATCH)
+        chosen = slice(self._duration_turn % step, None, step)
+        ends = batch.column("flow_end_milliseconds")[chosen]
+        durations = ends - batch.column("flow_start_milliseconds")[chosen]
+        rows = batch.datagrams[chosen]
+        of = np.stack([arrivals.address_hi[rows], arrivals.address_lo[rows], arrivals.port[rows]])
+        if (of == of[:, :1]).all():
+            self.states.note_durations(tuple(of[:, 0].tolist()), durations)
+            return
+        sessions, places = np.unique(of, axis=1, return_inverse=True)
+        for number, session in enumerate(sessions.T.tolist()):
+            self.states.note_durations(tuple(session), durations[places.ravel() == number])
 
     def _plausible(self, batch: FlowBatch, arrivals: Arrivals | None) -> FlowBatch:
         """Mark the flows that claim more than any interface carries, and count them."""

@@ -131,6 +131,7 @@ class Collector:
         self._template_files = parts.template_files
         self._before: Mapping[str, int] = {}
         self._stopping = False
+        self.started_ms = 0
         self._saved_news = 0
         self._save_seconds = _SAVE_SECONDS
         self._next = dict.fromkeys(("flush", "status", "expire", "save"), 0.0)
@@ -144,7 +145,7 @@ class Collector:
             An address cannot be bound, or the data directory cannot be used.
         """
         keep_freed_memory()
-        now_ms = self._now_ms()
+        now_ms = self.started_ms = self._now_ms()
         try:
             self.paths.data.mkdir(parents=True, exist_ok=True)
         except OSError as error:

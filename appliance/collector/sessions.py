@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from appliance.collector.flow_durations import FlowDurations
+
 SILENCE_MS = 300_000
 """A session that lends sent nothing for so long: most exporters send something every minute."""
 
@@ -47,6 +49,14 @@ class SessionState:
         By kind and number: name and description of an application or interface.
     counts
         What happened since the collector started, by fixed words.
+    restart_ms
+        When it last started again, milliseconds UTC; 0: not since the collector started.
+    clock_skew_ms
+        By how much its clock was ahead of ours in its last message.
+    sampling_rate
+        Of one of its last flows; 0: not known.
+    durations
+        How long its flows last; None before the first.
     restored_ms
         When it was read from a file; silence before that is not known.
     flows_per_second
@@ -58,6 +68,10 @@ class SessionState:
     version: int = 0
     names: Names = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    restart_ms: int = 0
+    clock_skew_ms: int = 0
+    sampling_rate: float = 0.0
+    durations: FlowDurations | None = None
     restored_ms: int = 0
     flows_per_second: float = 0.0
     _rated_ms: int = 0

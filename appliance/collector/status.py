@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,11 +21,14 @@ from appliance.flows import address_text
 
 # Readers of the file, each command among them, do without what a collector is made of.
 if TYPE_CHECKING:
-    from appliance.collector.exporter_state import ExporterState
+    from appliance.collector.exporter_state import ExporterState, KnownTemplate
     from appliance.collector.exporters import ExporterStates
     from appliance.collector.fair_share import FairShare
+    from appliance.collector.pending_sets import MissingTemplate
     from appliance.collector.pipeline import Pipeline
     from appliance.collector.receiver import Receiver
+    from appliance.collector.totals_check import TotalsCheck
+    from appliance.decoding.templates.timeline import SessionDomain
     from appliance.flowlog import FlowLogWriter
     from appliance.guard import PluginFailures
 
@@ -40,6 +44,10 @@ MAX_SESSIONS_SHOWN = 64
 """Of each exporter: those heard last."""
 
 
+MAX_TEMPLATES_SHOWN, MAX_ELEMENTS_SHOWN = 16, 32
+"""Of each exporter: templates announced last, and those that are missing; unknown elements."""
+
+
 class StatusSource(Protocol):
     """The parts of a collector that the figures come from."""
 
@@ -49,6 +57,7 @@ class StatusSource(Protocol):
     writer: FlowLogWriter
     share: FairShare
     failures: PluginFailures
+    started_ms: int
 
     def counters(self) -> dict[str, int]:
         """Return losses that no sequence number shows, since the flow log began."""
@@ -69,6 +78,7 @@ def collector_status(collector: StatusSource, now_ms: int) -> dict[str, Any]:
     elements = states.unknown_elements.most_common()
     return {
         "time_ms": now_ms,
+        "started_ms": collector.started_ms,
         "pid": os.getpid(),
         "listen": [str(address) for address in receiver.addresses],
         "receive_buffer_octets": receiver.granted_buffer_octets,
@@ -142,8 +152,58 @@ def _exporter(state: ExporterState, now_ms: int) -> dict[str, Any]:
         "waiting_octets": state.waiting_octets,
         "sampling": _sampling(state.sampling()),
         "sessions": _sessions(state, now_ms),
+        "known_templates": [
+            _known_template(known)
+            for known in islice(reversed(state.templates.values()), MAX_TEMPLATES_SHOWN)
+        ],
+        "missing_templates": [
+            _missing_template(missing)
+            for missing in state.pending.missing_templates(MAX_TEMPLATES_SHOWN)
+        ],
+        "unknown_elements": _unknown_elements(state),
+        "totals": [_totals(teller, check) for teller, check in state.totals.items()],
         **state.counts,
     }
+
+
+def _known_template(known: KnownTemplate) -> dict[str, Any]:
+    return {
+        **_scope(known.scope),
+        "id": known.template.template_id,
+        "options": known.template.options,
+        "fields": len(known.template.fields),
+        "announced_ms": known.announced_ms,
+    }
+
+
+def _missing_template(missing: MissingTemplate) -> dict[str, Any]:
+    return {
+        **_scope(missing.scope),
+        "id": missing.template_id,
+        "sets": missing.n_sets,
+        "octets": missing.octets,
+        "since_ms": missing.since_ms,
+    }
+
+
+def _unknown_elements(state: ExporterState) -> list[str]:
+    elements = chain.from_iterable(known.unknown_elements for known in state.templates.values())
+    return [_element(e) for e in islice(dict.fromkeys(elements), MAX_ELEMENTS_SHOWN)]
+
+
+def _totals(teller: SessionDomain, check: TotalsCheck) -> dict[str, Any]:
+    return {
+        **_scope(teller),
+        "version": teller.version,
+        "since_ms": check.since_ms,
+        "told_ms": check.told_ms,
+        "sent": check.sent,
+        "received": check.received,
+    }
+
+
+def _scope(scope: SessionDomain) -> dict[str, int]:
+    return {"port": scope.port, "domain": scope.domain}
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:
@@ -157,7 +217,9 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
 def _sessions(state: ExporterState, now_ms: int) -> dict[str, Any]:
     """Collect the figures of the sessions that no later one has followed, by port."""
     waiting = state.pending.n_waiting()
-    templates = Counter(scope.port for scope, _ in state.templates)
+    announced: dict[int, list[int]] = {}
+    for known in state.templates.values():
+        announced.setdefault(known.scope.port, []).append(known.announced_ms)
     newest_ms = max((session.first_ms for session in state.sessions.values()), default=0)
     lasting = [(p, s) for p, s in state.sessions.items() if s.last_ms >= newest_ms]
     return {
@@ -166,9 +228,14 @@ def _sessions(state: ExporterState, now_ms: int) -> dict[str, Any]:
             "first_seen_ms": session.first_ms,
             "last_seen_ms": session.last_ms,
             "flows_per_second": round(session.rate(now_ms), 2),
-            "templates": templates[port],
+            "templates": len(announced.get(port, ())),
+            "templates_oldest_ms": min(announced.get(port, ()), default=0),
             "waiting_sets": waiting[port],
             "sampling": _sampling(sampling := state.sampling(port)),
+            "sampling_rate": session.sampling_rate,
+            "clock_skew_ms": session.clock_skew_ms,
+            "restart_ms": session.restart_ms,
+            "longest_usual_ms": session.durations and session.durations.longest_usual_ms,
             "exporters": [address_text(*halves) for halves in sampling.exporters],
             **session.counts,
         }

@@ -44,6 +44,25 @@ class KeyedMeasure(NamedTuple):
     flows: int
 
 
+class InterfaceMeasure(NamedTuple):
+    """Sums over the flows that came in (ingress) or went out (egress) by an interface.
+
+    Attributes
+    ----------
+    exporter
+        Its address.
+    interface
+        The ifIndex.
+    """
+
+    exporter: str
+    interface: int
+    direction: Direction
+    octets: int
+    packets: int
+    flows: int
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which flows a question is about.
@@ -151,6 +170,20 @@ class SumsByColumns(Protocol):
         -------
         ColumnSums or None
             None where there are no such sums, or not of every flow in these bins.
+        """
+        ...
+
+
+class SumsByInterface(Protocol):
+    """The method `sums_by_interface` that a store may have beside those of `FlowQueries`."""
+
+    def __call__(self, since: int, limit: int, /) -> Sequence[InterfaceMeasure]:
+        """Return the interfaces with the most octets, over all exporters.
+
+        Parameters
+        ----------
+        since
+            Seconds UTC, the start of a day: all that is stored from then on counts.
         """
         ...
 

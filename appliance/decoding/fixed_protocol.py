@@ -22,6 +22,7 @@ from appliance.decoding.records.groups import Arrivals, RecordGroup, spread
 from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
 from appliance.decoding.sequences.session_domains import (
     Traffic,
+    count_octets,
     find_restarts,
     find_scopes,
     next_sequences,
@@ -92,16 +93,22 @@ def decode_fixed(
     result = DecodeResult(faults=headers.faults)
     room = np.maximum(headers.end - protocol.header_octets, 0)
     counts = room // protocol.plan.minimum_length
+    traffic = Traffic(scopes, scope_of, headers)
+    count_octets(result, traffic, block.lengths)
     if (window := protocol.window_units) is not None:
-        traffic = Traffic(scopes, scope_of, headers)
         result.restarted = list(find_restarts(traffic, state, window))
         result.sequences = next_sequences(traffic, counts, state, window)
     rows = np.flatnonzero(counts)
     arrivals = result.arrivals = Arrivals.of(block, headers)
     if len(rows):
         group = _group(block, protocol, arrivals, rows, room[rows])
-        sampling = _sampling(block, protocol, options, group)
-        group = replace(group, sampling=sampling, uptime_unit_ms=uptime_unit_ms)
+        sampling, carries_rate = _sampling(block, protocol, options, group)
+        group = replace(
+            group,
+            sampling=sampling,
+            carries_rate=carries_rate,
+            uptime_unit_ms=uptime_unit_ms,
+        )
         tally(result, [(group, scope_of[rows])], scopes)
         of_header = header_columns(group, options.header_columns)
         columns = compact({**flow_columns(group).forward, **of_header})
@@ -166,18 +173,24 @@ def _group(
 
 def _sampling(
     block: DatagramBlock, protocol: FixedProtocol, options: DecodeOptions, group: RecordGroup
-) -> Rates | None:
-    """Return the rate of each record, of its header or else of the settings; None: of none."""
+) -> tuple[Rates | None, NDArray[np.bool_] | None]:
+    """Return the rate of each record, of its header or else of the settings (None: of none), and
+    whether its header told it (None: no header did).
+    """
     rows = group.arrival
     rates = (
         protocol.read_rates(block, rows)
         if protocol.read_rates is not None
         else np.zeros(len(rows), np.float64)
     )
+    carries_rate = None
+    if rates.any():
+        carries_rate = spread(rates > 0, group.counts, group.n_records)
     if options.rates or options.default_rate:
         unknown = np.flatnonzero(rates == 0)
         hi, lo = block.address_hi[rows[unknown]], block.address_lo[rows[unknown]]
         exporters = zip(hi.tolist(), lo.tolist(), strict=True)
         default = options.default_rate
         rates[unknown] = [options.rates.get(exporter, default) for exporter in exporters]
-    return spread(rates, group.counts, group.n_records) if rates.any() else None
+    known = spread(rates, group.counts, group.n_records) if rates.any() else None
+    return known, carries_rate

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from appliance.decoding.export_totals import TotalsReport
 from appliance.decoding.messages.faults import Fault
 from appliance.decoding.records.groups import Arrivals, RecordGroup
 from appliance.decoding.sampling.knowledge import Sampling
@@ -147,8 +148,15 @@ class DecodeResult:
     sequences
         New states of the observation domains that sent something.
     tallies
-        Records by session and a fixed word: `records`, `options_records`, `total_counters` (the
-        exporter sends no deltas), `sampling_assumed` (its rate is not known).
+        Records by scope and a fixed word: `records`, `options_records`, `total_counters` (the
+        exporter sends no deltas), `sampling_assumed` (its rate is not known), `sampling_in_records`
+        (they, or their headers, carry it).
+    message_octets
+        Octets of the messages of each scope.
+    rates
+        The sampling rate of a flow of each session, one of its last; 0: not known.
+    totals
+        What exporters say that they have sent.
     faults
         What was wrong, by row of the block.
     counts
@@ -168,6 +176,9 @@ class DecodeResult:
     names: list[NameFact] = field(default_factory=list)
     restarted: list[SessionDomain] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    tallies: Counter[tuple[Session, str]] = field(default_factory=Counter)
+    tallies: Counter[tuple[SessionDomain, str]] = field(default_factory=Counter)
+    message_octets: Counter[SessionDomain] = field(default_factory=Counter)
+    rates: dict[Session, float] = field(default_factory=dict)
+    totals: list[TotalsReport] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     unknown_elements: Counter[Element] = field(default_factory=Counter)

@@ -25,6 +25,7 @@ from appliance.decoding.columns.mapping import (
     option_columns,
 )
 from appliance.decoding.costs import LayoutSets, check_layouts, check_templates, drop_excess_layouts
+from appliance.decoding.export_totals import BlockArrivals, report_totals
 from appliance.decoding.messages.block import DatagramBlock
 from appliance.decoding.messages.faults import Fault
 from appliance.decoding.messages.headers import Headers, Sets, walk_sets
@@ -36,7 +37,6 @@ from appliance.decoding.results import (
     DecodeOptions,
     DecodeResult,
     DecoderState,
-    Element,
     WaitingSet,
 )
 from appliance.decoding.sampling.knowledge import Learning
@@ -52,6 +52,7 @@ from appliance.decoding.sampling.rates import (
 from appliance.decoding.sequences.sequence_state import UNKNOWN_UNITS
 from appliance.decoding.sequences.session_domains import (
     Traffic,
+    count_octets,
     find_restarts,
     find_scopes,
     next_sequences,
@@ -60,7 +61,6 @@ from appliance.decoding.sequences.session_domains import (
 )
 from appliance.decoding.templates.announcements import read_templates
 from appliance.decoding.templates.decode_plan import DecodePlan, Records, plan_of
-from appliance.decoding.templates.template import REVERSE_PEN, V9_SCOPE
 from appliance.decoding.templates.timeline import Assignment, Timelines, assign_templates
 from appliance.decoding.work import (
     MAX_SCALAR_RECORDS,
@@ -71,7 +71,6 @@ from appliance.decoding.work import (
     Work,
 )
 from appliance.flows import FlowBatch
-from appliance.information_elements import element_by_id
 
 _LONG_PADDING = 7
 
@@ -164,11 +163,21 @@ def _decode_sections(work: Work, sections: list[Section]) -> None:
     layouts = [_layouts(work, section) for section in sections]
     check_layouts(work, list(chain(*layouts)))
     parts = [[_part(work, sets) for sets in of_section] for of_section in layouts]
+    work.result.totals = report_totals(
+        BlockArrivals(work.scopes, work.scope_of, work.block.lengths),
+        [(part.group, _prompt_scopes(part)) for part in chain(*parts)],
+    )
     sampling = _learn(work, [part for part in chain(*parts) if part.group.plan.options])
     work.result.arrivals = work.arrivals
     for of_section, own in zip(layouts, parts, strict=True):
         if of_section:
             _append_section(work, of_section[0].section, own, sampling)
+
+
+def _prompt_scopes(part: _Part) -> Int:
+    """Return the scope of each Set, -1 where it came before its template."""
+    section, rows = part.sets.section, part.sets.rows
+    return np.where(section.belated[rows], -1, section.scope[rows])
 
 
 def _learn(work: Work, parts: Sequence[_Part]) -> SamplingTimelines:
@@ -233,7 +242,7 @@ def _part(work: Work, sets: LayoutSets) -> _Part:
         if padded:
             work.result.counts["long_padding"] += int(padded)
     if records.n_records:
-        for name in plan.recall(_unknown_elements):
+        for name in plan.unknown_elements:
             work.result.unknown_elements[name] += records.n_records
     identifiers = section.template_ids[rows]
     offsets = section.offsets[rows]
@@ -243,16 +252,6 @@ def _part(work: Work, sets: LayoutSets) -> _Part:
 
 def _context(work: Work, section: Section, rows: slice) -> SetContext:
     return SetContext(work.scopes, section.scope[rows], section.order[rows], section.turn[rows])
-
-
-def _unknown_elements(plan: DecodePlan) -> tuple[Element, ...]:
-    names = {
-        (f.enterprise, f.element): None
-        for f in plan.fields
-        if f.enterprise != V9_SCOPE
-        and element_by_id(0 if f.enterprise == REVERSE_PEN else f.enterprise, f.element) is None
-    }
-    return tuple(names)
 
 
 def _scalar_section(
@@ -308,10 +307,12 @@ def _append_batches(
         group = replace(group, exporters=exporters)
         _append(work, group, option_columns(group), None)
         return group
+    rates, carries_rate = record_rates(group, moments, sampling)
     group = replace(
         group,
         exporters=exporters,
-        sampling=record_rates(group, moments, sampling),
+        sampling=rates,
+        carries_rate=carries_rate,
         init_ms=boot_times(group, moments) if group.needs_boot_time else None,
     )
     biflow = flow_columns(group)
@@ -371,3 +372,4 @@ def _count_sequences(work: Work) -> None:
     traffic = Traffic(work.scopes, work.scope_of, work.headers)
     window = work.protocol.window_units
     work.result.sequences = next_sequences(traffic, units, work.state, window)
+    count_octets(work.result, traffic, work.block.lengths)

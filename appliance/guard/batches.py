@@ -12,6 +12,7 @@ import numpy as np
 
 from appliance.contracts import Decoder, Enricher
 from appliance.decoding.costs import BlockTooCostly
+from appliance.decoding.export_totals import ExportTotals, TotalsReport
 from appliance.decoding.messages.block import DatagramBlock
 from appliance.decoding.messages.faults import Fault, MalformedMessage
 from appliance.decoding.records.groups import Arrivals
@@ -136,12 +137,28 @@ def _check_tables(result: DecodeResult) -> None:
         all_exactly(result.counts.values(), int)
     if of_type(result.tallies, dict):
         all_exactly(result.tallies.values(), int)
-        for session, word in result.tallies:
-            all_exactly(session, int, "in a session, ")
+        for scope, word in result.tallies:
+            all_exactly(of_type(scope, SessionDomain), int, "in a SessionDomain, ")
             of_type(word, str)
+    _check_figures(result)
     if of_type(result.unknown_elements, dict):
         all_exactly(chain.from_iterable(result.unknown_elements), int)
         all_exactly(result.unknown_elements.values(), int)
+
+
+def _check_figures(result: DecodeResult) -> None:
+    if of_type(result.message_octets, dict):
+        all_exactly(result.message_octets, SessionDomain)
+        all_exactly(chain.from_iterable(result.message_octets), int, "in a SessionDomain, ")
+        all_exactly(result.message_octets.values(), int)
+    if of_type(result.rates, dict):
+        all_exactly(chain.from_iterable(result.rates), int, "in a session, ")
+        all_exactly(result.rates.values(), float)
+    all_exactly(of_type(result.totals, list), TotalsReport)
+    for report in result.totals:
+        all_exactly(of_type(report.scope, SessionDomain), int, "in a SessionDomain, ")
+        all_exactly(report.before, int)
+        all_exactly([n for n in of_type(report.totals, ExportTotals) if n is not None], int)
 
 
 def checked_batch(value: object) -> FlowBatch:

@@ -215,7 +215,7 @@ def find_device(exporters: Sequence[ExporterRecord], device: str) -> ExporterRec
     for exporter in exporters:
         if device in (str(exporter.id), exporter.address):
             return exporter
-    raise RequestError(404, f"No device {_shown(device)}")
+    raise RequestError(404, f"No device {shown_text(device)}")
 
 
 def utc_text(seconds: int) -> str:
@@ -232,10 +232,10 @@ def _within_bin(name: str, start: int, end: int) -> RequestError:
 
 
 def _unusable(name: str, expected: str, found: str | None) -> RequestError:
-    return RequestError(400, f"{name}: expected {expected}, found {_shown(found or 'nothing')}")
+    return RequestError(400, f"{name}: expected {expected}, found {shown_text(found or 'nothing')}")
 
 
-def _shown(text: str) -> str:
+def shown_text(text: str) -> str:
     """Return a caller's text, shortened and printable."""
     printable = "".join(letter if letter.isprintable() else "?" for letter in text[:60])
     return printable + ("..." if len(text) > 60 else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -117,7 +118,7 @@ def test_exporters_when_one_restarted_with_another_port_then_one_line_without_po
     [
         (V9.message(a_set(300, basic())), ("waiting", "v9", None, 1, 1, "assumed")),
         (v5(v5_record()), ("active", "v5", 0, 0, 1, "assumed")),
-        (v5(v5_record(), sampling=100), ("active", "v5", 0, 0, None, "exporter, in its records")),
+        (v5(v5_record(), sampling=100), ("active", "v5", 0, 0, 100, "exporter, in its headers")),
         (
             IPFIX.message(one_option(IPFIX, (34, number(50, 4)))),
             ("active", "IPFIX", 0, 0, 50, "exporter"),
@@ -320,3 +321,35 @@ def test_status_file_when_it_holds_anything_then_no_exception(
     exporter_rows(json.loads(json.dumps(status)), an_app().settings)
     write_status(tmp_path / "collector.json", status)
     assert reasons_for_nothing(tmp_path / "flowlog")
+
+
+def test_health_when_data_wait_and_some_is_lost_then_what_and_what_helps(
+    collected: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = [V9.message(sequence=n) for n in (1, 2, 5)]
+    sent.append(V9.message(a_set(301, bytes(40)), sequence=6, domain=0))
+    conf = collected(*map(datagram, sent), kernel_drops=0)
+    assert run(conf, "exporters", "health", "192.0.2.10") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"lost +33.33%: 2 of 6 messages, since \d{4}-", out)
+    assert re.search(r"missing +template 301 of domain 0, for .*: 1 sets, 40 octets", out)
+    assert re.search(r"sampling +1 in 1 \(assumed\)", out)
+    assert "! Data wait for its template (301)." in out
+
+
+def test_health_when_in_json_then_one_object_for_each_exporter(
+    collected: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = [datagram(v5(v5_record()), address) for address in ("192.0.2.1", "192.0.2.2")]
+    assert run(collected(*sent), "exporters", "health", "--format", "json") == 0
+    reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["address"] for one in reports] == ["192.0.2.1", "192.0.2.2"]
+    assert all(one["running"] and one["hints"] for one in reports)
+
+
+@pytest.mark.parametrize("exporter", ["192.0.2.77", "77"])
+def test_health_when_the_exporter_is_not_known_then_one_sentence(
+    collected: Callable[..., Path], capsys: pytest.CaptureFixture[str], exporter: str
+) -> None:
+    assert run(collected(datagram(v5(v5_record()))), "exporters", "health", exporter) == 1
+    assert capsys.readouterr().err == f"appliance: the collector knows no exporter {exporter}\n"

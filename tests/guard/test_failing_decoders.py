@@ -12,6 +12,7 @@ import pytest
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
+from appliance.decoding.export_totals import ExportTotals, TotalsReport
 from appliance.decoding.messages.block import block_of
 from appliance.decoding.messages.faults import Fault, MalformedMessage
 from appliance.decoding.results import DecodeResult, NameFact
@@ -66,6 +67,13 @@ RESULTS: list[Any] = [
     result(counts={4: 1}),
     result(counts=None),
     result(tallies={((0, 1, "2"), "records"): 1}),
+    result(tallies={(SCOPE, 5): 1}),
+    result(message_octets={SCOPE: np.int64(1)}),
+    result(message_octets={(0, 1, 2): 1}),
+    result(rates={(0, 1, 2): 1}),
+    result(totals=[42]),
+    result(totals=[TotalsReport(SCOPE, ExportTotals(np.int64(1)), (0, 0, 0))]),  # type: ignore[arg-type]
+    result(totals=[TotalsReport(SCOPE, ExportTotals(1), (0, 0, "x"))]),  # type: ignore[arg-type]
     result(sequences={SCOPE: 42}),
     result(sequences={("a", None): SequenceState()}),
     result(sequences={SCOPE._replace(address_hi="x"): SequenceState()}),  # type: ignore[arg-type]

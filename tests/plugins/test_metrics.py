@@ -6,18 +6,14 @@ import re
 import pytest
 
 from appliance.collector.exporter_rows import sampling_of
+from appliance.contracts import Direction, ExporterRecord, InterfaceMeasure
 from appliance.errors import StorageError
 from appliance.guard import Guard, PluginFailures, guarded
 from appliance.guard.methods import METRICS as METRICS_CONTRACT
 from appliance.plugins.metrics.figures import exporter_figures
-from appliance.plugins.metrics.prometheus import (
-    EXPORTER_METRICS,
-    METRICS,
-    StatusCollector,
-    scrape,
-)
+from appliance.plugins.metrics.prometheus import METRICS, StatusCollector, scrape
 from tests.processes.supervision.holding import holder
-from tests.web.building import NOW, Client, settings_of, web_of
+from tests.web.building import NOW, Client, FakeStore, Flow, settings_of, web_of
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
 
@@ -119,7 +115,7 @@ def test_metrics_when_described_then_each_has_help(client, running):
     text = client.get("/metrics").body.decode()
     for name in {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}:
         assert re.search(rf"^# HELP {name} \S.*\.$", text, re.MULTILINE), name
-    for name, metric in (*METRICS.items(), *EXPORTER_METRICS.items()):
+    for name, metric in METRICS.items():
         assert re.fullmatch(r"[A-Z].*\.", metric.help), name
 
 
@@ -284,8 +280,112 @@ def test_sampling_when_nobody_says_then_assumed(settings):
     [
         ({}, "assumed"),
         ({"records": 5, "sampling_assumed": 5}, "assumed"),
-        ({"records": 5}, "exporter, in its records"),
+        ({"records": 5, "sampling_in_records": 5}, "exporter, in its records"),
+        ({"version": 5, "sampling_in_records": 5}, "exporter, in its headers"),
     ],
 )
 def test_sampling_when_records_carry_it_then_says_so(settings, facts, source):
     assert exporter_figures("192.0.2.1", facts, settings)["sampling"]["source"] == source
+
+
+def test_metrics_when_exporters_have_a_health_then_its_figures(client, running):
+    session = {
+        **{"version": 9, "datagrams": 95, "lost": 5, "first_seen_ms": 1},
+        **{"last_seen_ms": int(NOW * 1000) - 4000, "longest_usual_ms": 61_000},
+        "templates_oldest_ms": int(NOW * 1000) - 32_000,
+    }
+    total = {"sent": [None, 10, 200], "received": [900, 8, 150], "since_ms": 1, "told_ms": 2}
+    facts = {
+        "sessions": {"2000": session},
+        "missing_templates": [{"id": 300}, {"id": 301}],
+        "unknown_elements": ["enterprise9.12345"],
+        "totals": [total],
+    }
+    running(exporters={"192.0.2.1": facts})
+    found = scraped(client)
+    expected = {
+        "lost_ratio": 0.05,
+        "silent_seconds": 4,
+        "missing_templates": 2,
+        "template_age_seconds": 30,
+        "unknown_elements": 1,
+        "active_timeout_seconds": 61,
+    }
+    for name, value in expected.items():
+        assert found[f'appliance_exporter_{name}{{exporter="192.0.2.1"}}'] == value, name
+    sums = {
+        (what, unit): value
+        for what in ("sent", "received")
+        for unit in ("octets", "messages", "flow_records")
+        if (
+            value := found.get(
+                f'appliance_exporter_own_total_{what}{{exporter="192.0.2.1",unit="{unit}"}}'
+            )
+        )
+        is not None
+    }
+    assert sums == {
+        ("sent", "messages"): 10,
+        ("received", "messages"): 8,
+        ("sent", "flow_records"): 200,
+        ("received", "flow_records"): 150,
+    }
+
+
+def test_metrics_when_there_is_traffic_then_of_exporters_and_the_largest_interfaces(tmp_path):
+    midnight = int(NOW) // 86_400 * 86_400
+    records = [ExporterRecord(7, "192.0.2.1", "", "", 1.0, 2.0)]
+    store = FakeStore([Flow(midnight, 1000, 10, exporter=7), Flow(midnight - 60, 9, 9)], records)
+    asked = []
+
+    def sums_by_interface(since, limit):
+        asked.append((since, limit))
+        return [InterfaceMeasure("192.0.2.1", 3, Direction.EGRESS, 800, 8, 1)]
+
+    store.sums_by_interface = sums_by_interface
+    found = scraped(Client(web_of(store, settings_of(tmp_path, {"metrics": {"interfaces": 5}}))))
+    assert found['appliance_exporter_traffic_octets_total{exporter="192.0.2.1"}'] == 1000
+    assert found['appliance_exporter_traffic_packets_total{exporter="192.0.2.1"}'] == 10
+    of_interface = '{direction="out",exporter="192.0.2.1",interface="3"}'
+    assert found[f"appliance_interface_octets_total{of_interface}"] == 800
+    assert found[f"appliance_interface_flows_total{of_interface}"] == 1
+    assert asked == [(midnight, 5)]
+
+
+def test_metrics_when_interfaces_are_switched_off_then_none(tmp_path, store):
+    store.sums_by_interface = None
+    client = Client(web_of(store, settings_of(tmp_path, {"metrics": {"interfaces": 0}})))
+    assert not [name for name in scraped(client) if name.startswith("appliance_interface")]
+
+
+HEALTH_OF = "/api/v1/exporters/{}/health"
+
+
+def test_exporter_health_when_asked_by_address_or_id_then_losses_and_what_helps(
+    client, running, store
+):
+    session = {"version": 9, "datagrams": 95, "lost": 5, "last_seen_ms": int(NOW * 1000)}
+    running(exporters={"127.0.0.1": {"sessions": {"2000": session}}})
+    store.records = [ExporterRecord(7, "127.0.0.1", "core", "rack 4", 1.0, 2.0)]
+    reports = [client.get(HEALTH_OF.format(device)).json for device in ("127.0.0.1", "7")]
+    assert reports[0] == reports[1]
+    assert (reports[0]["id"], reports[0]["name"], reports[0]["running"]) == (7, "core", True)
+    (found,) = reports[0]["sessions"]
+    assert (found["lost"], found["received"], found["lost_unit"]) == (5, 95, "messages")
+    assert found["lost_percent"] == 5
+    assert any("Sequence numbers show gaps" in hint for hint in reports[0]["hints"])
+
+
+def test_exporter_health_when_the_database_is_away_then_all_but_the_name(client, running, store):
+    running()
+    store.failure = StorageError("away")
+    report = client.get(HEALTH_OF.format("192.0.2.1")).json
+    assert (report["id"], report["address"]) == (None, "192.0.2.1")
+
+
+@pytest.mark.parametrize("device", ["192.0.2.99", "99", "x"])
+def test_exporter_health_when_nobody_knows_it_then_404(client, running, device):
+    running()
+    reply = client.get(HEALTH_OF.format(device))
+    assert reply.status == 404
+    assert f"The collector knows no exporter {device}" in reply.json["message"]

@@ -256,7 +256,7 @@ def principal_from(environ: Mapping[str, Any]) -> Principal | None:
 def settings_of(folder: Path, tree: Mapping[str, object] | None = None) -> Settings:
     return SettingsFile(
         None, folder, {"data_directory": str(folder / "var"), **(tree or {})}
-    ).settings()
+    ).settings(metrics.register_settings())
 
 
 def plugin_routes(settings: Settings) -> list[Route]:

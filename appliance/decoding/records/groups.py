@@ -60,6 +60,8 @@ class RecordGroup:
     sampling
         float64, shape (n_records,): one packet of so many was seen, 0 where that is not known; None
         when it is known of no record.
+    carries_rate
+        bool, shape (n_records,): whether a record or its header told its rate itself; None: none.
     init_ms
         int64, shape (n_records,): boot time of the exporter as options records told it (IPFIX),
         milliseconds UTC, -1 where they did not; None when they did nowhere.
@@ -81,6 +83,7 @@ class RecordGroup:
     init_ms: Int | None = None
     exporters: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None = None
     uptime_unit_ms: int = 1
+    carries_rate: NDArray[np.bool_] | None = None
 
     @property
     def n_records(self) -> int:

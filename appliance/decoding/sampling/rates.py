@@ -161,15 +161,21 @@ def _without_unusable(rate: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def record_rates(
     group: RecordGroup, moments: Moments, timelines: SamplingTimelines
-) -> Rates | None:
-    """Return the rate of each record, shape (n_records,); None when it is known of none."""
+) -> tuple[Rates | None, NDArray[np.bool_] | None]:
+    """Return the rate of each record, and whether it told that itself.
+
+    Returns
+    -------
+    NDArray[float64] or None, NDArray[bool] or None
+        shape (n_records,) each; None where it is known of none, and where none told it.
+    """
     own = sampling_rates(group.plan, group.records)
     if own is not None and own.all():
-        return own
+        return own, np.broadcast_to(np.True_, own.shape)
     rates = _from_exporters(group, moments, timelines)
-    if own is None or rates is None:
-        return rates if own is None else own
-    return np.where(own > 0, own, rates)
+    if own is None:
+        return rates, None
+    return own if rates is None else np.where(own > 0, own, rates), own > 0
 
 
 def boot_times(group: RecordGroup, moments: Moments) -> Int | None:

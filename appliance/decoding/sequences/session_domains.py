@@ -80,7 +80,7 @@ def senders_of(block: DatagramBlock, scopes: Sequence[SessionDomain]) -> Senders
 def tally(
     result: DecodeResult, groups: Iterable[tuple[RecordGroup, Int]], scopes: Sequence[SessionDomain]
 ) -> None:
-    """Count the records of each session, and those whose figures need an assumption.
+    """Count the records of each scope, and those whose figures need an assumption; note rates.
 
     Parameters
     ----------
@@ -91,11 +91,47 @@ def tally(
     for group, scope_of_set in groups:
         for word, counts in _words_to_count(group):
             tallied.setdefault(word, []).append((scope_of_set, counts))
+        if not group.plan.options:
+            _note_rates(result, group, scope_of_set, scopes)
     for word, parts in tallied.items():
         scope_of_set, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         sums = np.bincount(scope_of_set, counts, len(scopes))
         for number in np.flatnonzero(sums).tolist():
-            result.tallies[scopes[number].session, word] += int(sums[number])
+            result.tallies[scopes[number], word] += int(sums[number])
+
+
+def count_octets(result: DecodeResult, traffic: Traffic, octets: Int) -> None:
+    """Count the octets of the messages of each scope.
+
+    Parameters
+    ----------
+    octets
+        shape (n,): of each message.
+    """
+    usable = traffic.scope_of >= 0
+    sums = np.bincount(traffic.scope_of[usable], octets[usable], len(traffic.scopes))
+    for scope, number in zip(traffic.scopes, sums.tolist(), strict=True):
+        if number:
+            result.message_octets[scope] += int(number)
+
+
+def _note_rates(
+    result: DecodeResult, group: RecordGroup, scope_of_set: Int, scopes: Sequence[SessionDomain]
+) -> None:
+    """Note the sampling rate of the last record of each scope in a group."""
+    if len(scopes) == 1 and group.n_records:
+        rate = 0.0 if group.sampling is None else float(group.sampling[-1])
+        result.rates[scopes[0].session] = rate
+        return
+    places = np.flatnonzero(group.counts)
+    if group.sampling is None:
+        rates = np.zeros(len(places))
+    else:
+        rates = group.sampling[np.cumsum(group.counts)[places] - 1]
+    last_rates = np.full(len(scopes), -1.0)
+    last_rates[scope_of_set[places]] = rates
+    for number in np.flatnonzero(last_rates >= 0).tolist():
+        result.rates[scopes[number].session] = float(last_rates[number])
 
 
 def _words_to_count(group: RecordGroup) -> Iterator[tuple[str, Int]]:
@@ -105,12 +141,20 @@ def _words_to_count(group: RecordGroup) -> Iterator[tuple[str, Int]]:
     yield "records", group.counts
     if group.plan.recall(has_only_totals):
         yield "total_counters", group.counts
+    if group.carries_rate is not None:
+        yield "sampling_in_records", _counts_of_sets(group, group.carries_rate)
     if group.sampling is None:
         yield "sampling_assumed", group.counts
     elif not group.sampling.all():
-        of_record = np.repeat(np.arange(len(group.counts)), group.counts)
-        assumed = np.bincount(of_record[group.sampling == 0], minlength=len(group.counts))
-        yield "sampling_assumed", assumed.astype(np.int64)
+        yield "sampling_assumed", _counts_of_sets(group, group.sampling == 0)
+
+
+def _counts_of_sets(group: RecordGroup, chosen: NDArray[np.bool_]) -> Int:
+    """Count the chosen records of each Set."""
+    if chosen.all():
+        return group.counts
+    of_record = np.repeat(np.arange(len(group.counts)), group.counts)
+    return np.bincount(of_record[chosen], minlength=len(group.counts)).astype(np.int64)
 
 
 def find_restarts(

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.templates.template import FieldSpecifier, Template
+from appliance.decoding.templates.template import FieldSpecifier, Template, unknown_elements
 
 Unsigned = NDArray[Any]
 T = TypeVar("T")
@@ -111,6 +111,11 @@ class DecodePlan:
     def elements(self) -> frozenset[int]:
         """IANA's elements that `index` finds."""
         return frozenset(element for enterprise, element in self.first_index if not enterprise)
+
+    @cached_property
+    def unknown_elements(self) -> tuple[tuple[int, int], ...]:
+        """Enterprise and number of the elements that no registry names."""
+        return unknown_elements(self.fields)
 
     def with_index(self, first_index: dict[tuple[int, int], int]) -> DecodePlan:
         """Return the same layout, in which elements are found at other fields."""

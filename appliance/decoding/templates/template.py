@@ -8,10 +8,12 @@ in two small functions. Nothing is stored here: the caller commits what was foun
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
+
+from appliance.information_elements import element_by_id
 
 VARIABLE_LENGTH = 65535
 """RFC 7011 section 7: the length of a field is written before its value."""
@@ -63,6 +65,17 @@ class Template:
     def minimum_length(self) -> int:
         """Octets of the shortest possible Data Record (one for each variable field)."""
         return sum(1 if f.length == VARIABLE_LENGTH else f.length for f in self.fields)
+
+
+def unknown_elements(fields: Iterable[FieldSpecifier]) -> tuple[tuple[int, int], ...]:
+    """Return enterprise and number of the elements that no registry names, each once."""
+    names = {
+        (f.enterprise, f.element): None
+        for f in fields
+        if f.enterprise != V9_SCOPE
+        and element_by_id(0 if f.enterprise == REVERSE_PEN else f.enterprise, f.element) is None
+    }
+    return tuple(names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from appliance import SIGNED_IN, Route, Settings, hookimpl
-from appliance.plugins.metrics.exporter_list import EXAMPLE, exporters
+from appliance.plugins.metrics.exporter_list import EXAMPLE, HEALTH_EXAMPLE, exporters, one_health
 from appliance.plugins.metrics.health import health
 from appliance.plugins.metrics.packages import EXAMPLE as PACKAGES
 from appliance.plugins.metrics.packages import packages_needed
 from appliance.plugins.metrics.prometheus import StatusCollector, scrape
+from appliance.plugins.metrics.traffic import INTERFACES
+from appliance.settings import Setting
 from appliance.web.openapi import operation
 
 _TAG = "Appliance"
@@ -24,6 +26,12 @@ _PLUGINS = {"plugins": [{"name": "host", "from": "built in", "hooks": ["register
 def plugin_list(plugins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what is loaded, in the order in which plugins are asked to register."""
     return {"plugins": list(plugins)}
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    """Add how many interfaces have metrics of their own."""
+    return [INTERFACES]
 
 
 @hookimpl
@@ -38,6 +46,12 @@ def register_routes() -> list[Route]:
     example = {"success": True, "message": "All is well", "status": "ok"}
     others: tuple[tuple[str, Callable[..., object], str, object], ...] = (
         ("/api/v1/exporters", exporters, "Exporters and their sessions", EXAMPLE),
+        (
+            "/api/v1/exporters/<device>/health",
+            one_health,
+            "How an exporter is, by ID or address",
+            HEALTH_EXAMPLE,
+        ),
         ("/api/v1/plugins", plugin_list, "Plugins and their hooks", _PLUGINS),
         ("/api/v1/packages", packages_needed, "Python packages and their licences", PACKAGES),
     )

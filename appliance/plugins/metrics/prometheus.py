@@ -1,4 +1,7 @@
-"""Figures for Prometheus, made at each scrape. Names and help of all metrics stand in `METRICS`."""
+"""Figures for Prometheus, made at each scrape.
+
+Names and help stand in `METRICS`, for exporters in `exporter_metrics`, for traffic in `traffic`.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +9,30 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from appliance import Answer, ApplianceError, FlowStore, MetricsCollector, Settings, __version__
 from appliance.guard import PluginFailures
+from appliance.plugins.metrics.exporter_metrics import exporter_metrics
+from appliance.plugins.metrics.families import Metric, family
 from appliance.plugins.metrics.figures import (
     Json,
     PluginFigure,
     StatusFile,
     disk_figures,
-    exporter_figures,
-    exporters_of,
     is_disk_full,
     number_at,
     numbers_of,
     plugin_figures,
     store_figures,
 )
+from appliance.plugins.metrics.traffic import traffic_metrics
 from appliance.ratelimit import RateLimited
 
 # Of the process: the same collector fails at each scrape.
 log = RateLimited(logging.getLogger(__name__))
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class Metric(NamedTuple):
-    """A metric: its kind (`counter` or `gauge`), its help, and the way to it in the status."""
-
-    kind: str
-    help: str
-    path: tuple[str, ...]
 
 
 METRICS: Mapping[str, Metric] = {
@@ -96,20 +92,6 @@ METRICS: Mapping[str, Metric] = {
     ),
 }
 
-EXPORTER_METRICS: Mapping[str, Metric] = {
-    "appliance_exporter_templates": Metric("gauge", "Templates known.", ("templates",)),
-    "appliance_exporter_clock_skew_seconds": Metric(
-        "gauge", "By how much the exporter's clock is ahead.", ("clock_skew_ms",)
-    ),
-    "appliance_exporter_last_seen_seconds": Metric(
-        "gauge", "When its last datagram came, seconds since 1970.", ("last_seen_ms",)
-    ),
-    "appliance_exporter_waiting_octets": Metric(
-        "gauge", "Data that waits for its template.", ("waiting_octets",)
-    ),
-    "appliance_exporter_sampling_rate": Metric("gauge", "One packet in so many.", ()),
-}
-
 
 class StatusCollector:
     """Turns the collector's status file into metrics at each scrape."""
@@ -135,61 +117,25 @@ class StatusCollector:
         if status is not None:
             yield from _single_metrics(status)
             yield from _counted_metrics(status)
-            yield from _exporter_metrics(status, self._settings)
+            yield from exporter_metrics(status, self._settings, self._clock())
 
 
 def _single_metrics(status: Json) -> Iterator[Any]:
     for name, metric in METRICS.items():
         value = number_at(status, metric.path)
         if value is not None:
-            yield _family(name, metric, [((), value)])
+            yield family(name, metric, [((), value)])
 
 
 def _counted_metrics(status: Json) -> Iterator[Any]:
     """Yield what is counted by fixed words, and elements that are not known by name."""
     counts = [((str(what),), number) for what, number in numbers_of(status, "counts")]
     help_text = "What decoding met, by kind."
-    yield _family("appliance_events", Metric("counter", help_text, ()), counts, ["event"])
+    yield family("appliance_events", Metric("counter", help_text), counts, ["event"])
     unknown = [((str(name),), number) for name, number in numbers_of(status, "unknown_elements")]
     help_text = "Records with elements that are not known, by element."
     metric = Metric("counter", help_text, ())
-    yield _family("appliance_unknown_elements", metric, unknown, ["element"])
-
-
-def _exporter_metrics(status: Json, settings: Settings) -> Iterator[Any]:
-    exporters = [exporter_figures(name, facts, settings) for name, facts in exporters_of(status)]
-    fields: Mapping[str, Callable[[Json], float]] = {
-        "appliance_exporter_templates": lambda e: e["templates"],
-        "appliance_exporter_clock_skew_seconds": lambda e: e["clock_skew_seconds"],
-        "appliance_exporter_last_seen_seconds": lambda e: e["last_seen"],
-        "appliance_exporter_waiting_octets": lambda e: e["waiting_octets"],
-        "appliance_exporter_sampling_rate": lambda e: e["sampling"]["rate"],
-    }
-    for name, metric in EXPORTER_METRICS.items():
-        rows = [((exporter["address"],), fields[name](exporter)) for exporter in exporters]
-        yield _family(name, metric, rows, ["exporter"])
-    counts = [
-        ((exporter["address"], what), number)
-        for exporter in exporters
-        for what, number in exporter["counts"].items()
-    ]
-    metric = Metric("counter", "Datagrams, records and faults of an exporter, by kind.", ())
-    yield _family("appliance_exporter_events", metric, counts, ["exporter", "event"])
-
-
-def _family(
-    name: str,
-    metric: Metric,
-    rows: Sequence[tuple[tuple[str, ...], float]],
-    labels: Sequence[str] = (),
-) -> Any:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-    family = kind(name, metric.help, labels=list(labels))
-    for label_values, value in rows:
-        family.add_metric(list(label_values), float(value))
-    return family
+    yield family("appliance_unknown_elements", metric, unknown, ["element"])
 
 
 def scrape(
@@ -203,10 +149,11 @@ def scrape(
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    families = [family for collector in metrics for family in _families(collector)]
+    families = [one for collector in metrics for one in _families(collector)]
     status = StatusFile.of(settings).fresh(now) or {}
     plugins = _plugin_metrics(plugin_figures(status, settings, failures))
-    registry.register(_Prepared(_without_twins([*families, *_store_metrics(open_store), *plugins])))
+    families += [*_store_metrics(open_store), *traffic_metrics(open_store, settings, now), *plugins]
+    registry.register(_Prepared(_without_twins(families)))
     return Answer(generate_latest(registry), content_type=TEXT_FORMAT)
 
 
@@ -231,22 +178,22 @@ def _families(collector: MetricsCollector) -> Sequence[Any]:
 def _without_twins(families: Sequence[Any]) -> list[Any]:
     """Leave out what has the name of an earlier one: Prometheus would refuse all of it."""
     by_name: dict[str, Any] = {}
-    for family in families:
-        if by_name.setdefault(family.name, family) is not family:
-            log.warning("metric %s is there already and left out", family.name)
+    for one in families:
+        if by_name.setdefault(one.name, one) is not one:
+            log.warning("metric %s is there already and left out", one.name)
     return list(by_name.values())
 
 
 def _plugin_metrics(figures: Sequence[PluginFigure]) -> list[Any]:
     rows = [((figure.plugin, figure.part, figure.process), figure.failures) for figure in figures]
     metric = Metric("counter", "Failures of plugins since the start of the process.", ())
-    return [_family("appliance_plugin_failures", metric, rows, ["plugin", "part", "process"])]
+    return [family("appliance_plugin_failures", metric, rows, ["plugin", "part", "process"])]
 
 
 def _store_metrics(open_store: Callable[[], FlowStore]) -> list[Any]:
     health = store_figures(open_store)
     metric = Metric("gauge", "1 while the flow database answers.", ())
-    found = [_family("appliance_database_up", metric, [((), float(health is not None))])]
+    found = [family("appliance_database_up", metric, [((), float(health is not None))])]
     numbers = {
         name: value
         for name, value in (health or {}).items()
@@ -254,4 +201,4 @@ def _store_metrics(open_store: Callable[[], FlowStore]) -> list[Any]:
     }
     metric = Metric("gauge", "What the flow database says of itself, by figure.", ())
     rows = [((name,), float(value)) for name, value in numbers.items()]
-    return [*found, _family("appliance_database", metric, rows, ["figure"])]
+    return [*found, family("appliance_database", metric, rows, ["figure"])]

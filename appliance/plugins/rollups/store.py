@@ -11,6 +11,7 @@ from appliance.collector.newcomers import exporters_in_settings
 from appliance.contracts import (
     ColumnSums,
     ExporterRecord,
+    InterfaceMeasure,
     LoadReport,
     Measure,
     MeasureName,
@@ -27,6 +28,7 @@ from appliance.plugins.rollups.dimensions import EXACT, Dimension
 from appliance.plugins.rollups.exporter_records import MOST_EXPORTERS, Exporters
 from appliance.plugins.rollups.flow_tables import FLOW_MIGRATIONS
 from appliance.plugins.rollups.housekeeping import expire, flow_log_columns, health
+from appliance.plugins.rollups.interface_sums import sums_by_interface
 from appliance.plugins.rollups.largest import NAMED_SIZES, LargestQuestions
 from appliance.plugins.rollups.loading import RollupLoader
 from appliance.plugins.rollups.log_names import LogQuestions
@@ -155,6 +157,11 @@ class SqlStore:
         """Return sums by columns of the flow log, over the whole bins in a range."""
         with self.flows.transaction():
             return sums_by_columns(self._exact, self.limits, columns, (since, until), self._clock())
+
+    def sums_by_interface(self, since: int, limit: int) -> list[InterfaceMeasure]:
+        """Return the interfaces with the most octets since the start of a day."""
+        with self.flows.transaction():
+            return sums_by_interface(self._exact, self.limits, since, limit, self._clock())
 
     def bin_at(
         self, moment: int, dimension: DimensionName = "total", exporter: int | None = None
