@@ -28,7 +28,8 @@ from appliance.plugins.names.networks import (
     NetworkNames,
     keep_names,
 )
-from appliance.setting_types import OptionalFilePath
+from appliance.plugins.names.reverse_names import ALL, INSIDE, OFF, Resolvers
+from appliance.setting_types import Choice, OptionalFilePath
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,20 @@ NETWORKS = Setting(
     " network, site and role of both sides, and traffic_direction: inbound, outbound, internal or"
     " through. What is in none of them, nor in local_networks, is outside.",
 )
+REVERSE = Setting(
+    "names.reverse",
+    Choice((OFF, INSIDE, ALL)),
+    INSIDE,
+    "For which addresses a page of a host asks the DNS for a name: off: none; inside: those in"
+    " networks and local_networks; all: others, too, whose name servers then learn who is looked"
+    " at. Flows keep no such names.",
+)
+RESOLVERS = Setting(
+    "names.resolvers",
+    Resolvers(),
+    [],
+    "The DNS servers that are asked for names, such as 192.0.2.53. Empty: those of the machine.",
+)
 OLD_DAYS = 60
 FOLDER = "names"
 """In the data directory: what was read of the databases."""
@@ -64,7 +79,7 @@ FOLDER = "names"
 @hookimpl
 def register_settings() -> list[Setting[object]]:
     """Return the settings."""
-    return [AS_DATABASE, COUNTRY_DATABASE, NETWORKS]
+    return [AS_DATABASE, COUNTRY_DATABASE, NETWORKS, REVERSE, RESOLVERS]
 
 
 @hookimpl
@@ -118,13 +133,18 @@ def register_value_names(settings: Settings) -> list[ValueNames]:
 
 
 @hookimpl
-def register_routes() -> list[Route]:
+def register_routes(settings: Settings) -> list[Route]:
     """Return the routes below `/api/v1/names`."""
     from appliance.plugins.names import routes
-    from appliance.web.openapi import operation
 
-    schema = operation("What is configured to name addresses", routes.EXAMPLE, tag=routes.TAG)
-    return [Route("GET", routes.PATH, routes.configured_names, role=SIGNED_IN, schema=schema)]
+    reverse_name = routes.reverse_name_route(routes.reverse_names_of(settings))
+    return [
+        Route("GET", path, handler, role=SIGNED_IN, schema=schema)
+        for path, handler, schema in (
+            (routes.PATH, routes.configured_names, routes.SCHEMA),
+            (routes.REVERSE_PATH, reverse_name, routes.REVERSE_SCHEMA),
+        )
+    ]
 
 
 @hookimpl

@@ -280,5 +280,6 @@ def test_names_route_when_asked_then_what_is_configured(tmp_path: Path) -> None:
                 "role": "",
             }
         ],
+        "reverse": "inside",
     }
     set_plugin_columns(())
