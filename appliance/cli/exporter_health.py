@@ -86,7 +86,7 @@ def _lines(health: ExporterHealth) -> Iterator[Line]:
         yield (
             "missing",
             f"template {missing['id']} of domain {missing['domain']}, for {age}:"
-            f" {missing['sets']:,} sets, {missing['octets']:,} octets",
+            f" {missing['octets']:,} octets wait",
         )
     if health.unknown_elements:
         yield "unknown", ", ".join(health.unknown_elements)

@@ -332,7 +332,7 @@ def test_health_when_data_wait_and_some_is_lost_then_what_and_what_helps(
     assert run(conf, "exporters", "health", "192.0.2.10") == 0
     out = capsys.readouterr().out
     assert re.search(r"lost +33.33%: 2 of 6 messages, since \d{4}-", out)
-    assert re.search(r"missing +template 301 of domain 0, for .*: 1 sets, 40 octets", out)
+    assert re.search(r"missing +template 301 of domain 0, for .*: 40 octets wait", out)
     assert re.search(r"sampling +1 in 1 \(assumed\)", out)
     assert "! Data wait for its template (301)." in out
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.plugins.console.conftest import Watched
+from tests.collector.test_exporter_health import CountingExporter
+from tests.decoding.building import BASIC, V9, a_set, template
+from tests.plugins.console.conftest import RunningSite, Watched
 
 pytestmark = pytest.mark.slow
 
@@ -195,3 +199,45 @@ def test_server_when_away_then_said_and_recovered(console: Watched) -> None:
     page.unroute("**/api/**")
     page.wait_for_selector("text=The appliance does not answer", state="detached", timeout=15_000)
     console.complaints = [text for text in console.complaints if "ERR_FAILED" not in text]
+
+
+def test_exporter_when_it_is_in_trouble_then_the_page_says_what_and_what_to_do(
+    console: Watched, site: RunningSite
+) -> None:
+    exporter = CountingExporter(V9)
+    sent = [exporter.totals(), *(exporter.flows(20) for _ in range(9)), exporter.totals()]
+    del sent[4:6]
+    unknown = V9.templates(template(302, *BASIC, (3000, 2)))
+    sent.append(V9.message(a_set(301, bytes(200)), unknown, sequence=exporter.sequence))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind(("127.0.0.77", 0))
+        sender.sendto(sent[0], site.running.target)
+        wait_for_total(console.page, 0)
+        for message in sent[1:]:
+            sender.sendto(message, site.running.target)
+    wait_for_total(console.page, 180)
+    page = console.open_settled("exporters/127.0.0.77")
+    text = " ".join(page.inner_text("main").split())
+    for words in (
+        "2 of 12 messages",
+        "1 missing",
+        "template (301)",
+        "this machine dropped nothing",
+        "v9field3000",
+        "it sent 180 flow records",
+        "flow records 0 180 140 40",
+        "Use NTP on both",
+    ):
+        assert words in text, (words, text)
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def wait_for_total(page: Any, records: int) -> None:
+    """Wait until the figures say that an exporter told so many flow records."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        answer = page.context.request.get("/api/v1/exporters/127.0.0.77/health")
+        if answer.ok and answer.json()["totals"][0]["flow_records"]["sent"] == records:
+            return
+    raise AssertionError(answer.text())
