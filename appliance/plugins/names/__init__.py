@@ -1,4 +1,5 @@
-"""Names for numbers: AS and country of addresses, from databases that the operator supplies."""
+"""Names for numbers: AS and country of addresses, from databases that the operator supplies, and
+names of interfaces, by SNMP."""
 
 from __future__ import annotations
 
@@ -6,7 +7,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance import HINT, OK, Check, Column, Enricher, Finding, Setting, Settings, hookimpl
+from appliance import (
+    HINT,
+    OK,
+    BackupPart,
+    Check,
+    Column,
+    Enricher,
+    Finding,
+    Poller,
+    Setting,
+    Settings,
+    hookimpl,
+)
+from appliance.plugins.names.snmp import snmp_settings
 from appliance.setting_types import OptionalFilePath
 
 if TYPE_CHECKING:
@@ -32,7 +46,7 @@ FOLDER = "names"
 @hookimpl
 def register_settings() -> list[Setting[object]]:
     """Return the settings."""
-    return [AS_DATABASE, COUNTRY_DATABASE]
+    return [AS_DATABASE, COUNTRY_DATABASE, *snmp_settings.SETTINGS]
 
 
 @hookimpl
@@ -54,9 +68,31 @@ def register_enrichers(settings: Settings) -> list[Enricher]:
 
 
 @hookimpl
+def register_pollers(settings: Settings) -> list[Poller]:
+    """Return what asks exporters by SNMP, where there are credentials."""
+    from appliance.plugins.names.snmp.poller import SnmpPoller
+
+    return [SnmpPoller(settings)] if snmp_settings.is_configured(settings) else []
+
+
+@hookimpl
+def register_backups(settings: Settings) -> list[BackupPart]:
+    """Save the names of interfaces: those of the past nobody can be asked for again."""
+    from appliance.interface_history import interface_history
+    from appliance.sql.copies import SqliteCopy
+
+    return [SqliteCopy("interfaces", interface_history(settings).path)]
+
+
+@hookimpl
 def register_checks(settings: Settings) -> list[Check]:
-    """Return what looks at the databases."""
-    return [lambda: [_finding(path) for path in database_files(settings)]]
+    """Return what looks at the databases and at the credentials."""
+    return [
+        lambda: [_finding(path) for path in database_files(settings)],
+        lambda: [
+            Finding(HINT, "SNMP", text) for text in snmp_settings.credential_problems(settings)
+        ],
+    ]
 
 
 def _finding(path: Path) -> Finding:
