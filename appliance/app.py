@@ -29,6 +29,7 @@ from appliance.contracts import (
     LogLoader,
     MetricsCollector,
     Page,
+    Poller,
     Principal,
     Registered,
     Route,
@@ -48,12 +49,14 @@ from appliance.guard import (
     PluginFailures,
     guarded,
 )
+from appliance.guard.guards import Contract
 from appliance.guard.methods import (
     ACCOUNTS,
     BACKUP,
     FEED,
     LOADER,
     METRICS,
+    POLLER,
     TEMPLATE_FILE,
     checked_findings,
     checked_principal,
@@ -339,16 +342,29 @@ def registered_loaders(app: App) -> tuple[LogLoader, ...]:
 
     A plugin that fails here is counted and left out: the flow log needs its loader.
     """
-    loaders: list[LogLoader] = []
-    for impl in app.plugins.hook.register_loaders.get_hookimpls():
-        guard = app.guard(impl.plugin_name, "loader")
+    return tuple(_registered_when_used(app, "register_loaders", "loader", LOADER))
+
+
+def registered_pollers(app: App) -> tuple[Poller, ...]:
+    """Return what asks exporters something on a schedule.
+
+    A plugin that fails here is counted and left out: the collector goes on without it.
+    """
+    return tuple(_registered_when_used(app, "register_pollers", "poller", POLLER))
+
+
+def _registered_when_used(app: App, hook: str, part: str, contract: Contract) -> list[Any]:
+    """Return what plugins register for one process, in guards; without those that fail."""
+    values: list[Any] = []
+    for impl in getattr(app.plugins.hook, hook).get_hookimpls():
+        guard = app.guard(impl.plugin_name, part)
         try:
-            entries = entries_of(impl, "register_loaders", {"settings": app.settings})
+            entries = entries_of(impl, hook, {"settings": app.settings})
         except StartupError as error:
-            app.failures.add(impl.plugin_name, "loader", error)
+            app.failures.add(impl.plugin_name, part, error)
             continue
-        loaders += [guarded(guard, entry.value, LOADER) for entry in entries]
-    return tuple(loaders)
+        values += [guarded(guard, entry.value, contract) for entry in entries]
+    return values
 
 
 def registered_backups(app: App) -> tuple[BackupPart, ...]:

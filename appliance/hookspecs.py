@@ -31,6 +31,7 @@ from appliance.contracts import (
     MetricsCollector,
     OverridingFile,
     Page,
+    Poller,
     Principal,
     Route,
     SignInWay,
@@ -117,6 +118,16 @@ def register_loaders(settings: Settings) -> list[LogLoader]:
     Called once, in the loader process's main thread, before anything is loaded. `load_once` is then
     called about once a second, always in the same other thread; one that is away is tried again
     after pauses that grow, and the flow log keeps what it has not read.
+    """
+
+
+@hookspec
+def register_pollers(settings: Settings) -> list[Poller]:
+    """Return what asks exporters something on a schedule, such as the names of their interfaces.
+
+    Called once in the collector's main thread, which starts a process for pollers where there are
+    some, and once in that process's main thread; keep it cheap. `poll` is then called every
+    `interval_seconds`, for each poller in a thread of its own; what it waits for holds up nobody.
     """
 
 

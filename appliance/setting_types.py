@@ -163,6 +163,21 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretText:
+    """One line of text that is shown to nobody."""
+
+    expected: str = "text"
+
+    def parse(self, raw: object, folder: Path) -> str:
+        """Return the text."""
+        return Text().parse(raw, folder)
+
+    def masked(self, raw: object) -> object:
+        """Return stars; nothing where there is nothing to hide."""
+        return "***" if raw else raw
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of a few words."""
 

@@ -187,6 +187,7 @@ def test_hook_names_when_asked_then_all_of_the_design():
         "register_enrichers",
         "register_stores",
         "register_loaders",
+        "register_pollers",
         "register_engines",
         "register_template_files",
         "flow_feed_from_order",

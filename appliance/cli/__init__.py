@@ -55,5 +55,8 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
             "appliance.cli.demo", "The exporters of the demo.", hidden=True
         ),
         "loader": CoreCommand("appliance.cli.loader", "The collector's helper.", hidden=True),
+        "poller": CoreCommand(
+            "appliance.cli.poller", "What asks exporters on a schedule.", hidden=True
+        ),
     }
 )

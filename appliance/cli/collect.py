@@ -13,6 +13,7 @@ from appliance.cli.collecting import (
     feed_options,
     listen_option,
     loader_child,
+    poller_children,
     start_logging,
     starting,
     upcoming_settings,
@@ -56,6 +57,6 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
             notify(READY)
             if has_started is not None:
                 has_started()
-            return [loader_child(started.settings)]
+            return [loader_child(started.settings), *poller_children(started)]
 
         work(filler, children)

@@ -11,7 +11,7 @@ from types import FrameType
 
 import click
 
-from appliance.app import App, open_app
+from appliance.app import App, open_app, registered_pollers
 from appliance.errors import ApplianceError
 from appliance.log_handlers import log_handler
 from appliance.processes.children import Child
@@ -78,6 +78,13 @@ def configuration_arguments(settings: Settings) -> list[str]:
 def loader_child(settings: Settings) -> Child:
     """Return the loader beside a collector."""
     return Child("loader", [*configuration_arguments(settings), "loader"])
+
+
+def poller_children(app: App) -> list[Child]:
+    """Return the process of what asks exporters on a schedule; none where nothing does."""
+    if not registered_pollers(app):
+        return []
+    return [Child("poller", [*configuration_arguments(app.settings), "poller"])]
 
 
 def start_logging(settings: Settings) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 STATUS_FILE = "collector.json"
 LOADER_STATUS_FILE = "loader.json"
+POLLER_STATUS_FILE = "poller.json"
 """In the data directory."""
 
 PLUGIN_FAILURES = "plugin_failures"

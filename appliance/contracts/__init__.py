@@ -51,6 +51,7 @@ from appliance.contracts.overrides import (
     OverridingFile,
 )
 from appliance.contracts.pages import Page
+from appliance.contracts.pollers import Poller, PollReport
 from appliance.contracts.queries import (
     MEASURES,
     ColumnSums,
@@ -139,6 +140,8 @@ __all__ = [
     "Overrides",
     "OverridingFile",
     "Page",
+    "PollReport",
+    "Poller",
     "Principal",
     "Problem",
     "Registered",

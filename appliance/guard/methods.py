@@ -22,6 +22,7 @@ from appliance.contracts import (
     LoadReport,
     Measure,
     Overrides,
+    PollReport,
     Principal,
     SavedTemplate,
     TopAnswer,
@@ -152,6 +153,28 @@ STORE = Contract(
 
 LOADER = Contract({**_FILLED, "finish": _texts}, attributes={"name": instance(str)})
 """`appliance.contracts.LogLoader`."""
+
+
+def _poll_report(value: object) -> PollReport:
+    report = of_type(value, PollReport)
+    whole(report.answered)
+    _texts(report.silent)
+    _texts(report.warnings)
+    return report
+
+
+def _interval(value: object) -> float:
+    seconds = number(value)
+    if not 1 <= seconds < 1 << 31:
+        raise ValueError(f"expected an interval of a second at least, found {seconds}")
+    return seconds
+
+
+POLLER = Contract(
+    {"poll": _poll_report},
+    attributes={"name": instance(str), "interval_seconds": _interval},
+)
+"""`appliance.contracts.Poller`."""
 
 FEED = Contract(
     {

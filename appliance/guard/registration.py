@@ -12,7 +12,7 @@ import numpy as np
 
 from appliance.contracts import Page, Route, SignInWay, ValueNames
 from appliance.flows import OCTETS_PREFIX, Column
-from appliance.guard.methods import OVERRIDES, TEMPLATE_FILE
+from appliance.guard.methods import OVERRIDES, POLLER, TEMPLATE_FILE
 from appliance.guard.values import all_exactly, mapping, of_type, whole
 from appliance.setting_types import Setting
 
@@ -164,6 +164,10 @@ def _loader(value: object) -> None:
     of_type(_attribute(value, "name"), str)
 
 
+def _poller(value: object) -> None:
+    POLLER.check(value)
+
+
 def _metrics(value: object) -> None:
     _method(value, "collect")
 
@@ -178,6 +182,7 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_template_files": _template_file,
     "register_stores": _store,
     "register_loaders": _loader,
+    "register_pollers": _poller,
     "register_routes": _route,
     "register_pages": _page,
     "register_sign_in_ways": _sign_in_way,

@@ -8,14 +8,12 @@ the flow log keeps what was not read.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from pathlib import Path
 
 from appliance.collector.service import CollectorPaths, flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, write_status
@@ -26,13 +24,13 @@ from appliance.flowlog.expiry_clock import ExpiryClock
 from appliance.flowlog.samples.keeper import SampleKeeper, sample_limits
 from appliance.guard import PluginFailures
 from appliance.processes.parent import parent_watch
+from appliance.processes.priority import give_way
 from appliance.ratelimit import RateLimited
 from appliance.settings import Settings
 
 # Of the process: what fails for one store mostly fails for all.
 log = RateLimited(logging.getLogger(__name__))
 
-_NICENESS = 5
 _INTERVAL_SECONDS = 1.0
 _LOAD_SECONDS = 5.0
 """So long a backlog is loaded before the flow log is looked after again."""
@@ -86,7 +84,7 @@ class Loader:
         Stores are filled in a thread of its own: one that is stuck in a statement holds up neither
         sealing nor expiry for longer than `_FILL_PATIENCE_SECONDS`.
         """
-        _give_way()
+        give_way()
         parent_lives = parent_watch()
         self._status_path.unlink(missing_ok=True)
         with ThreadPoolExecutor(1, "filler") as filler:
@@ -151,13 +149,6 @@ def _sample_keepers(settings: Settings, paths: CollectorPaths) -> tuple[SampleKe
     if not settings["samples.hour_rows"]:
         return ()
     return (SampleKeeper(paths.flow_log, paths.data / SAMPLES_FOLDER, sample_limits(settings)),)
-
-
-def _give_way() -> None:
-    """Lower the priority, also of the group that Linux puts each session into (sched(7))."""
-    os.nice(_NICENESS)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(_NICENESS))
 
 
 class StoreFiller:

@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from appliance.app import App, build_app, plugin_findings, registered_backups, registered_loaders
+from appliance.app import (
+    App,
+    build_app,
+    plugin_findings,
+    registered_backups,
+    registered_loaders,
+    registered_pollers,
+)
 from appliance.contracts import FAIL, FeedOrder
 from appliance.errors import SettingsError, StartupError, StorageError
 from appliance.hookspecs import hookimpl
@@ -44,6 +51,7 @@ AT_START = {
 
 WHEN_USED: dict[str, tuple[str, Use]] = {
     "register_loaders": ("loader", registered_loaders),
+    "register_pollers": ("poller", registered_pollers),
     "flow_feed_from_order": ("feed", lambda app: app.open_feed(FeedOrder("mysql://db/pmacct"))),
     "account_store_from_url": ("accounts", App.open_accounts),
     "principal_from_request": (

@@ -26,6 +26,7 @@ from appliance.guard.methods import (
     LOADER,
     METRICS,
     OVERRIDES,
+    POLLER,
     STORE,
     TEMPLATE_FILE,
 )
@@ -85,6 +86,7 @@ def test_loader_when_a_method_fails_then_it_is_tried_again_after_a_pause(
 CONTRACTS = {
     "store": STORE,
     "loader": LOADER,
+    "poller": POLLER,
     "feed": FEED,
     "accounts": ACCOUNTS,
     "backup": BACKUP,
@@ -100,6 +102,7 @@ class Anything:
     """Has every method and attribute, and does one thing in each."""
 
     name = source = "anything"
+    interval_seconds = 60.0
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function

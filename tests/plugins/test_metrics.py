@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 
@@ -216,6 +217,31 @@ def test_health_when_something_should_be_better_then_degraded(client, running, s
     found = health(client, 200)
     assert (found["success"], found["status"]) == (True, "degraded")
     assert found["message"] == "Answers are 95 seconds behind; The collector has warnings"
+
+
+def test_health_when_exporters_do_not_answer_a_poller_then_degraded_and_named(
+    client, running, store, tmp_path
+):
+    running()
+    facts = {
+        "time_ms": int(time.time() * 1000),
+        "interval_seconds": 300,
+        "answered": 1,
+        "silent": 7,
+        "silent_exporters": [f"192.0.2.{number}" for number in range(1, 8)],
+    }
+    status = settings_of(tmp_path)["data_directory"] / "poller.json"
+    status.write_text(json.dumps({"pollers": {"SNMP": facts}}))
+    report = health(client, 200)
+    assert report["status"] == "degraded"
+    assert report["message"] == (
+        "SNMP: no answer from 192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5 and 2 more"
+    )
+    assert report["pollers"]["SNMP"]["answered"] == 1
+    status.write_text(json.dumps({"pollers": {"SNMP": {**facts, "silent": 0, "time_ms": 1}}}))
+    assert "exporters were last asked" in health(client, 200)["message"]
+    status.write_text('{"pollers": {"SNMP": [1], "x": {"silent": "y", "silent_exporters": 5}}}')
+    assert health(client, 200)["success"]
 
 
 def test_health_when_the_list_of_exporters_is_full_then_degraded_and_what_helps(

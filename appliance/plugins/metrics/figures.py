@@ -18,6 +18,7 @@ from appliance.collector.exporter_rows import exporter_sampling, is_current, map
 from appliance.collector.status import (
     LOADER_STATUS_FILE,
     PLUGIN_FAILURES,
+    POLLER_STATUS_FILE,
     STATUS_FILE,
     read_status,
 )
@@ -132,11 +133,12 @@ class PluginFigure(NamedTuple):
 def plugin_figures(
     status: Json, settings: Settings, failures: PluginFailures
 ) -> list[PluginFigure]:
-    """Return the failures of plugins in the collector, in the loader and in this web server."""
+    """Return the failures of plugins in the collector, its helpers and this web server."""
     loader = read_status(settings["data_directory"] / LOADER_STATUS_FILE) or {}
     reports = (
         ("collector", mapping(status.get(PLUGIN_FAILURES))),
         ("loader", mapping(loader.get(PLUGIN_FAILURES))),
+        ("poller", mapping(poller_status(settings).get(PLUGIN_FAILURES))),
         ("web", failures.report()),
     )
     return [
@@ -149,6 +151,11 @@ def plugin_figures(
         for plugin, parts in report.items()
         for part, facts in mapping(parts).items()
     ]
+
+
+def poller_status(settings: Settings) -> Json:
+    """Return what the poller wrote last; nothing where there is none."""
+    return read_status(settings["data_directory"] / POLLER_STATUS_FILE) or {}
 
 
 def numbers_of(status: Json, name: str) -> list[tuple[str, float]]:

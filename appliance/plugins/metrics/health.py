@@ -21,8 +21,10 @@ from appliance.plugins.metrics.figures import (
     number_at,
     numbers_of,
     plugin_figures,
+    poller_status,
 )
 from appliance.plugins.metrics.prometheus import METRICS
+from appliance.processes.poller import POLLERS
 
 THROTTLED_SECONDS = 300.0
 """So long an exporter that cost more than its share, or a part that failed, is named."""
@@ -32,6 +34,9 @@ MAX_NAMES = 5
 
 FULL = 7 / 8
 """Of the places for exporters: as many at once are freed when there is none left."""
+
+MISSED_ROUNDS = 3
+"""So many intervals without a round of a poller are worth a word."""
 
 LAG_SECONDS = 30.0
 """Answers are at most ten seconds old when all is well; three times that is worth a word."""
@@ -58,6 +63,7 @@ def health(
         *_account_failures(open_accounts),
     ]
     plugins = plugin_figures(status or {}, settings, failures)
+    pollers = mapping_at(poller_status(settings), (POLLERS,)) if status is not None else {}
     hints = _hints(status or {}, store, disk, settings)
     hints += [
         *newcomer_hints(status or {}, now),
@@ -67,6 +73,7 @@ def health(
         *implausible_hints(status or {}),
         *daemon_hints(status or {}, now),
         *plugin_hints(plugins, now),
+        *poller_hints(pollers, now),
     ]
     word = "failing" if reasons else "degraded" if hints else "ok"
     report = {
@@ -80,6 +87,7 @@ def health(
         "exporters": [
             exporter_figures(name, facts, settings) for name, facts in exporters_of(status or {})
         ],
+        "pollers": pollers,
         "plugin_failures": [figure._asdict() for figure in plugins],
         "unknown_elements": dict(numbers_of(status or {}, "unknown_elements")),
     }
@@ -241,6 +249,22 @@ def plugin_hints(figures: Sequence[PluginFigure], now: float) -> list[str]:
         for figure in figures
         if now - figure.last <= THROTTLED_SECONDS
     ]
+
+
+def poller_hints(pollers: Json, now: float) -> list[str]:
+    """Name the exporters that give no answer to a poller, and a poller that has come to a halt."""
+    hints = []
+    for name in pollers:
+        facts = mapping_at(pollers, (name,))
+        names = facts.get("silent_exporters")
+        addresses = [str(one) for one in names[:MAX_NAMES]] if isinstance(names, list) else []
+        if silent := number_at(facts, ("silent",)) or 0:
+            more = f" and {silent - len(addresses):.0f} more" if silent > len(addresses) else ""
+            hints.append(f"{name}: no answer from {', '.join(addresses)}{more}")
+        age = now - (number_at(facts, ("time_ms",)) or 0) / 1000
+        if age > MISSED_ROUNDS * (number_at(facts, ("interval_seconds",)) or now):
+            hints.append(f"{name}: exporters were last asked {age / 60:.0f} minutes ago")
+    return hints
 
 
 def _lag(store: Mapping[str, Any]) -> float | None:

@@ -1,5 +1,5 @@
 """Names for numbers: AS and country of addresses, from databases that the operator supplies, and
-the operator's own networks."""
+the operator's own networks; names of interfaces, by SNMP."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from appliance import (
     HINT,
     OK,
     SIGNED_IN,
+    BackupPart,
     Check,
     Column,
     Enricher,
     Finding,
+    Poller,
     Route,
     Setting,
     Settings,
@@ -29,6 +31,7 @@ from appliance.plugins.names.networks import (
     keep_names,
 )
 from appliance.plugins.names.reverse_names import ALL, INSIDE, OFF, Resolvers
+from appliance.plugins.names.snmp import snmp_settings
 from appliance.setting_types import Choice, OptionalFilePath
 
 if TYPE_CHECKING:
@@ -79,7 +82,7 @@ FOLDER = "names"
 @hookimpl
 def register_settings() -> list[Setting[object]]:
     """Return the settings."""
-    return [AS_DATABASE, COUNTRY_DATABASE, NETWORKS, REVERSE, RESOLVERS]
+    return [AS_DATABASE, COUNTRY_DATABASE, NETWORKS, REVERSE, RESOLVERS, *snmp_settings.SETTINGS]
 
 
 @hookimpl
@@ -148,9 +151,31 @@ def register_routes(settings: Settings) -> list[Route]:
 
 
 @hookimpl
+def register_pollers(settings: Settings) -> list[Poller]:
+    """Return what asks exporters by SNMP, where there are credentials."""
+    from appliance.plugins.names.snmp.poller import SnmpPoller
+
+    return [SnmpPoller(settings)] if snmp_settings.is_configured(settings) else []
+
+
+@hookimpl
+def register_backups(settings: Settings) -> list[BackupPart]:
+    """Save the names of interfaces: those of the past nobody can be asked for again."""
+    from appliance.interface_history import interface_history
+    from appliance.sql.copies import SqliteCopy
+
+    return [SqliteCopy("interfaces", interface_history(settings).path)]
+
+
+@hookimpl
 def register_checks(settings: Settings) -> list[Check]:
-    """Return what looks at the databases."""
-    return [lambda: [_finding(path) for path in database_files(settings)]]
+    """Return what looks at the databases and at the credentials."""
+    return [
+        lambda: [_finding(path) for path in database_files(settings)],
+        lambda: [
+            Finding(HINT, "SNMP", text) for text in snmp_settings.credential_problems(settings)
+        ],
+    ]
 
 
 def _finding(path: Path) -> Finding:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from appliance import Setting
-from appliance.setting_types import Text, TextList
+from appliance.setting_types import SecretText, Text, TextList
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -32,21 +32,6 @@ class ProviderUrl:
         if url and (not is_safe_url(url) or "?" in url or "#" in url):
             raise ValueError(raw)
         return url
-
-
-@dataclass(frozen=True, slots=True)
-class SecretText:
-    """One line of text that is shown to nobody."""
-
-    expected: str = "text"
-
-    def parse(self, raw: object, folder: Path) -> str:
-        """Return the text."""
-        return Text().parse(raw, folder)
-
-    def masked(self, raw: object) -> object:
-        """Return stars; nothing where there is nothing to hide."""
-        return "***" if raw else raw
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Names, speeds and counters of interfaces, asked of exporters by SNMP, and what they prove."""

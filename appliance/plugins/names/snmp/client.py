@@ -1,0 +1,250 @@
+"""Reads a device by SNMP: what it is called, its interfaces, and their counters.
+
+Columns are those of ifXTable (RFC 2863), read by GETBULK; the device's name, description and
+uptime are of the system group (RFC 3418). What a device answers is a stranger's: rows, requests,
+time and the length of texts are bounded, and indices must ascend, or a walk would never end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pysnmp.error import PySnmpError
+from pysnmp.hlapi.v3arch import asyncio as hlapi
+
+from appliance import ApplianceError
+from appliance.interface_history import DeviceReading, InterfaceReading
+from appliance.plugins.names.snmp.snmp_settings import V3, Agent, Credentials
+
+MAX_INTERFACES = 10_000
+MAX_TEXT = 256
+MAX_REQUESTS = 2000
+"""To one device in one round."""
+
+DEVICE_SECONDS = 45.0
+"""So long one device may take altogether."""
+
+_RETRIES = 2
+_REPETITIONS = 10
+"""Rows that one request asks for: the answer stays near the size of one packet."""
+
+_DESCRIPTION, _UPTIME, _NAME = (f"1.3.6.1.2.1.1.{number}.0" for number in (1, 3, 5))
+_IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
+_IF_NAME, _IF_IN, _IF_OUT, _IF_SPEED, _IF_ALIAS = 1, 6, 10, 15, 18
+_COLUMNS = (_IF_NAME, _IF_ALIAS, _IF_SPEED, _IF_IN, _IF_OUT)
+_MEGABIT = 1_000_000
+_MAX_COUNTER = (1 << 64) - 1
+_MAX_GAUGE = (1 << 32) - 1
+_MAX_INDEX = (1 << 31) - 1
+
+_AUTH_PROTOCOLS = {
+    "md5": hlapi.USM_AUTH_HMAC96_MD5,
+    "sha": hlapi.USM_AUTH_HMAC96_SHA,
+    "sha224": hlapi.USM_AUTH_HMAC128_SHA224,
+    "sha256": hlapi.USM_AUTH_HMAC192_SHA256,
+    "sha384": hlapi.USM_AUTH_HMAC256_SHA384,
+    "sha512": hlapi.USM_AUTH_HMAC384_SHA512,
+}
+_PRIVACY_PROTOCOLS = {
+    "des": hlapi.USM_PRIV_CBC56_DES,
+    "aes": hlapi.USM_PRIV_CFB128_AES,
+    "aes192": hlapi.USM_PRIV_CFB192_AES_BLUMENTHAL,
+    "aes256": hlapi.USM_PRIV_CFB256_AES_BLUMENTHAL,
+    "aes192c": hlapi.USM_PRIV_CFB192_AES,
+    "aes256c": hlapi.USM_PRIV_CFB256_AES,
+}
+
+
+class SnmpError(ApplianceError):
+    """A device does not answer, or not what it should."""
+
+
+class Limits(NamedTuple):
+    """What a round may take.
+
+    Attributes
+    ----------
+    timeout_seconds
+        For each of three tries of a request.
+    concurrency
+        Devices that are asked at the same time.
+    """
+
+    timeout_seconds: float
+    concurrency: int
+
+
+class _Access(NamedTuple):
+    """What a request needs beside its objects."""
+
+    engine: Any
+    credentials: Any
+    target: Any
+
+
+async def read_devices(
+    agents: Sequence[Agent], limits: Limits
+) -> list[tuple[Agent, DeviceReading | SnmpError]]:
+    """Read devices, several at a time; return what each said, or why it said nothing."""
+    turns = asyncio.Semaphore(limits.concurrency)
+    # What an engine remembers of a user is by the user's name: each set of credentials has its own.
+    engines = {agent.credentials: hlapi.SnmpEngine() for agent in agents}
+
+    async def read(agent: Agent) -> DeviceReading | SnmpError:
+        async with turns:
+            try:
+                async with asyncio.timeout(DEVICE_SECONDS):
+                    return await _read_device(engines[agent.credentials], agent, limits)
+            except TimeoutError:
+                return SnmpError(f"took longer than {DEVICE_SECONDS:.0f} s")
+            except SnmpError as error:
+                return error
+            # Whatever the library meets in what a device answers: it has no common base.
+            except Exception as error:
+                return SnmpError(f"{type(error).__name__}: {error}"[:MAX_TEXT])
+
+    try:
+        results = await asyncio.gather(*map(read, agents))
+    finally:
+        for engine in engines.values():
+            engine.close_dispatcher()
+    return list(zip(agents, results, strict=True))
+
+
+async def _read_device(engine: Any, agent: Agent, limits: Limits) -> DeviceReading:
+    kind = hlapi.Udp6TransportTarget if ":" in agent.address else hlapi.UdpTransportTarget
+    target = await kind.create(
+        (agent.address, agent.port), timeout=limits.timeout_seconds, retries=_RETRIES
+    )
+    access = _Access(engine, _auth_data(agent.credentials), target)
+    name, description, uptime = await _get(access, (_NAME, _DESCRIPTION, _UPTIME))
+    began = time.time()
+    columns = await _walk(access)
+    return DeviceReading(
+        agent.exporter,
+        int((began + time.time()) / 2 * 1000),  # when the counters were read, in the middle
+        10 * (_number(uptime, _MAX_GAUGE) or 0),
+        _text(name),
+        _text(description),
+        _interfaces(columns),
+    )
+
+
+def _auth_data(credentials: Credentials) -> Any:
+    if credentials.version != V3:
+        # Version 2c, which many devices have only; 3 is there for those that have it.
+        return hlapi.CommunityData(credentials.community, mpModel=1)  # noqa: S508
+    protocols = {}
+    if credentials.auth_key:
+        protocols["authProtocol"] = _AUTH_PROTOCOLS[credentials.auth_protocol]
+    if credentials.privacy_key:
+        protocols["privProtocol"] = _PRIVACY_PROTOCOLS[credentials.privacy_protocol]
+    return hlapi.UsmUserData(
+        credentials.user,
+        authKey=credentials.auth_key or None,
+        privKey=credentials.privacy_key or None,
+        **protocols,
+    )
+
+
+def _objects(oids: Iterable[str]) -> list[Any]:
+    return [hlapi.ObjectType(hlapi.ObjectIdentity(oid)) for oid in oids]
+
+
+async def _get(access: _Access, oids: Sequence[str]) -> list[Any]:
+    """Return the values of objects.
+
+    Raises
+    ------
+    SnmpError
+        The device does not answer, or refuses.
+    """
+    answer = await hlapi.get_cmd(*access, hlapi.ContextData(), *_objects(oids), lookupMib=False)
+    values = [bind[1] for bind in _binds(answer)]
+    if len(values) != len(oids):
+        raise SnmpError(f"{len(values)} values in an answer to {len(oids)}")
+    return values
+
+
+def _binds(answer: tuple[Any, ...]) -> Sequence[Any]:
+    problem, status, _, binds = answer
+    if problem:
+        raise SnmpError(str(problem)[:MAX_TEXT])
+    if status:
+        raise SnmpError(f"refused: {status.prettyPrint()}"[:MAX_TEXT])
+    return list(binds)
+
+
+async def _walk(access: _Access) -> Mapping[int, dict[int, Any]]:
+    """Return the columns of ifXTable that the device has: values by ifIndex."""
+    columns: dict[int, dict[int, Any]] = {column: {} for column in _COLUMNS}
+    places = dict.fromkeys(_COLUMNS, 0)
+    for _ in range(MAX_REQUESTS):
+        if not places:
+            break
+        asked = list(places)
+        oids = [".".join(map(str, _place(column, places[column]))) for column in asked]
+        answer = await hlapi.bulk_cmd(
+            *access, hlapi.ContextData(), 0, _REPETITIONS, *_objects(oids), lookupMib=False
+        )
+        for position, (name, value) in enumerate(_binds(answer)):
+            column = asked[position % len(asked)]
+            if column not in places:
+                continue
+            index = _index(tuple(name), column)
+            if index is None or index <= places[column] or len(columns[column]) >= MAX_INTERFACES:
+                del places[column]
+                continue
+            columns[column][index] = value
+            places[column] = index
+    return columns
+
+
+def _place(column: int, index: int) -> tuple[int, ...]:
+    return (*_IF_X, column, index) if index else (*_IF_X, column)
+
+
+def _index(name: tuple[int, ...], column: int) -> int | None:
+    """Return the ifIndex at the end of an object's name; None: it is of another column."""
+    *start, index = name
+    is_of_column = tuple(start) == (*_IF_X, column) and 0 < index <= _MAX_INDEX
+    return index if is_of_column else None
+
+
+def _interfaces(columns: Mapping[int, dict[int, Any]]) -> list[InterfaceReading]:
+    """Return the interfaces of which any column tells something."""
+    indices = sorted(set().union(*columns.values()))[:MAX_INTERFACES]
+    return [
+        InterfaceReading(
+            index,
+            _text(columns[_IF_NAME].get(index)),
+            _text(columns[_IF_ALIAS].get(index)),
+            _MEGABIT * (_number(columns[_IF_SPEED].get(index), _MAX_GAUGE) or 0),
+            _number(columns[_IF_IN].get(index), _MAX_COUNTER),
+            _number(columns[_IF_OUT].get(index), _MAX_COUNTER),
+        )
+        for index in indices
+    ]
+
+
+def _text(value: Any) -> str:
+    """Return an octet string as one line of text, without what cannot be printed."""
+    try:
+        octets = value.asOctets()[: 4 * MAX_TEXT]
+    except AttributeError:
+        return ""
+    text = octets.decode("utf-8", "replace")
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(shown.split())[:MAX_TEXT]
+
+
+def _number(value: Any, highest: int) -> int | None:
+    """Return a number of the device; None where there is none, or an impossible one."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError, AttributeError, PySnmpError):
+        return None
+    return number if 0 <= number <= highest else None
