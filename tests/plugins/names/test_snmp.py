@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.app import build_app, registered_pollers
+import appliance
+from appliance.app import build_app, open_app, registered_pollers
 from appliance.contracts import ExporterRecord
 from appliance.errors import SettingsError
+from appliance.flows import set_plugin_columns
 from appliance.interface_history import DeviceReading, InterfaceReading, interface_history
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.names.snmp import client
@@ -278,3 +282,15 @@ def test_settings_when_a_value_does_not_fit_then_refused_without_the_secret(
     with pytest.raises(SettingsError, match=r"snmp\.") as caught:
         settings_of(tmp_path, **values)
     assert "short" not in str(caught.value)
+
+
+def test_setting_when_written_as_in_the_manual_then_read(conf: Callable[[str], Path]) -> None:
+    manual = (Path(appliance.__file__).parent / "manual" / "exporters.md").read_text()
+    (block,) = re.findall(r"^    snmp:\n(?:     .*\n)+", manual, re.MULTILINE)
+    found = open_app(conf(textwrap.dedent(block))).settings
+    asked, other, silent = (agent_of(found, f"192.0.2.{last}") for last in (7, 1, 9))
+    assert asked is not None
+    assert other is not None
+    assert (asked.credentials.version, other.credentials.version) == ("2c", "3")
+    assert silent is None
+    set_plugin_columns(())
