@@ -288,7 +288,7 @@ def test_setting_when_written_as_in_the_manual_then_read(conf: Callable[[str], P
     manual = (Path(appliance.__file__).parent / "manual" / "exporters.md").read_text()
     (block,) = re.findall(r"^    snmp:\n(?:     .*\n)+", manual, re.MULTILINE)
     found = open_app(conf(textwrap.dedent(block))).settings
-    asked, other, silent = (agent_of(found, f"192.0.2.{last}") for last in (7, 1, 9))
+    asked, other, silent = (agent_of(f"192.0.2.{last}", found) for last in (7, 1, 9))
     assert asked is not None
     assert other is not None
     assert (asked.credentials.version, other.credentials.version) == ("2c", "3")
