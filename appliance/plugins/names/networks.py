@@ -95,9 +95,11 @@ def _network(number: int, values: Mapping[str, object]) -> LocalNetwork:
 
 def _text(key: str, values: Mapping[str, object], where: str) -> str:
     text = scalar_text(values.get(key, "")).strip()
-    if len(text) > MAX_NAME or not text.isprintable():
+    # Filters have names in double quotes, and no way to say one.
+    if len(text) > MAX_NAME or not text.isprintable() or '"' in text:
         raise UnfitSettingError(
-            f"{where}: {key}: expected a line of up to {MAX_NAME} characters, found {text[:99]!r}"
+            f"{where}: {key}: expected up to {MAX_NAME} characters in a line, no double quotes,"
+            f" found {text[:99]!r}"
         )
     return text
 
