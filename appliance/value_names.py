@@ -78,5 +78,6 @@ def _texts(value: object) -> list[str | None]:
 def _text(value: object) -> str:
     text = of_type(value, str)
     # One with half a surrogate pair, which no answer can hold, raises ValueError.
-    text.encode()
+    if b"\0" in text.encode():
+        raise ValueError("a name with a zero octet, where SQL ends")
     return text
