@@ -33,7 +33,7 @@ def set_value_names(entries: Iterable[Registered[ValueNames]], failures: PluginF
         _BY_COLUMN.update(dict.fromkeys(entry.value.columns, named))
 
 
-def has_names(column: str) -> bool:
+def is_named(column: str) -> bool:
     """Tell whether a plugin names the numbers of a column."""
     return column in _BY_COLUMN
 

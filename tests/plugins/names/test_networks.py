@@ -175,7 +175,9 @@ def test_names_when_a_network_is_renamed_then_flows_of_before_keep_theirs(
     assert read_kept_names(tmp_path / "var" / "names")["network"] == {
         *("campus", "servers", ODD, "headquarters"),
     }
-    (tmp_path / "var" / "names" / "networks.json").write_text('{"network": 5, "site": [7, "x"]')
+    (tmp_path / "var" / "names" / "networks.json").write_text(
+        '{"network": 5, "site": [7, "\\ud800"]}'
+    )
     assert ("headquarters",) in renamed.flows("source_network")
 
 
