@@ -33,7 +33,7 @@ def set_value_names(entries: Iterable[Registered[ValueNames]], failures: PluginF
         _BY_COLUMN.update(dict.fromkeys(entry.value.columns, named))
 
 
-def has_names(column: str) -> bool:
+def is_named(column: str) -> bool:
     """Tell whether a plugin names the numbers of a column."""
     return column in _BY_COLUMN
 
@@ -78,5 +78,6 @@ def _texts(value: object) -> list[str | None]:
 def _text(value: object) -> str:
     text = of_type(value, str)
     # One with half a surrogate pair, which no answer can hold, raises ValueError.
-    text.encode()
+    if b"\0" in text.encode():
+        raise ValueError("a name with a zero octet, where SQL ends")
     return text

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from appliance.value_names import has_names, names_of
+from appliance.value_names import is_named, names_of
 
 
 def with_number_names(answer: Any) -> Any:
@@ -19,7 +19,7 @@ def with_number_names(answer: Any) -> Any:
         that is printed as its name already has none beside it.
     """
     for field in answer.schema:
-        if not has_names(field.name) or not pa.types.is_integer(field.type):
+        if not is_named(field.name) or not pa.types.is_integer(field.type):
             continue
         texts = names_of(field.name, answer.column(field.name).to_pylist())
         place = answer.schema.get_field_index(field.name) + 1

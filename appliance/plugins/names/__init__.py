@@ -172,10 +172,17 @@ def register_checks(settings: Settings) -> list[Check]:
     """Return what looks at the databases and at the credentials."""
     return [
         lambda: [_finding(path) for path in database_files(settings)],
+        lambda: _missing(settings),
         lambda: [
             Finding(HINT, "SNMP", text) for text in snmp_settings.credential_problems(settings)
         ],
     ]
+
+
+def _missing(settings: Settings) -> list[Finding]:
+    names = [s.name for s in (AS_DATABASE, COUNTRY_DATABASE, NETWORKS) if not settings[s.name]]
+    text = f"flows get no names from {', '.join(names)}: not set"
+    return [Finding(OK, "addresses", text)] if names else []
 
 
 def _finding(path: Path) -> Finding:

@@ -23,7 +23,6 @@ AS_TRANS = 23456
 _PRIVATE_AS = ((64512, 65535), (4_200_000_000, 4_294_967_295))
 """For private use (RFC 6996), the last of each reserved (RFC 7300): they say nothing of others."""
 
-
 _DIRECTIONS = np.zeros((NOWHERE + 1, NOWHERE + 1), np.uint8)
 """By the places of source and destination; 0 where one has no address."""
 _DIRECTIONS[OUTSIDE, OUTSIDE], _DIRECTIONS[OUTSIDE, INSIDE] = THROUGH, INBOUND

@@ -19,6 +19,7 @@ _BLOCKS = 1 << 24
 _LAST_V4 = np.uint64(0xFFFF_FFFF)
 _LAST_HALF = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _FEW = 10_000
+"""Up to so many ranges a loop over them is quick."""
 
 
 class AddressIndex:
@@ -81,8 +82,8 @@ class AddressIndex:
             rows = np.flatnonzero(is_divided)
             keys = np.empty((len(rows), 2), ">u8")
             keys[:, 0], keys[:, 1] = hi[rows], lo[rows]
-            found = np.searchsorted(self._ranges.v6_starts, keys.view(V6_KEY).reshape(-1), "right")
-            numbers[rows] = self._ranges.v6_numbers[found - 1]
+            ends = np.searchsorted(self._ranges.v6_starts, keys.view(V6_KEY).reshape(-1), "right")
+            numbers[rows] = self._ranges.v6_numbers[ends - 1]
         return numbers
 
 

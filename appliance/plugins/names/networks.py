@@ -95,9 +95,11 @@ def _network(number: int, values: Mapping[str, object]) -> LocalNetwork:
 
 def _text(key: str, values: Mapping[str, object], where: str) -> str:
     text = scalar_text(values.get(key, "")).strip()
-    if len(text) > MAX_NAME or not text.isprintable():
+    # Filters have names in double quotes, and no way to say one.
+    if len(text) > MAX_NAME or not text.isprintable() or '"' in text:
         raise UnfitSettingError(
-            f"{where}: {key}: expected a line of up to {MAX_NAME} characters, found {text[:99]!r}"
+            f"{where}: {key}: expected up to {MAX_NAME} characters in a line, no double quotes,"
+            f" found {text[:99]!r}"
         )
     return text
 
@@ -135,17 +137,16 @@ def current_names(networks: Sequence[LocalNetwork]) -> dict[str, set[str]]:
 def read_kept_names(folder: Path) -> dict[str, set[str]]:
     """Return the names that flows were stored with, as `current_names`; none where it fails."""
     kept: object = {}
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         kept = json.loads((folder / KEPT_FILE).read_bytes())
     texts = kept if isinstance(kept, dict) else {}
     return {
-        kind: {text for text in list_or_nothing(texts.get(kind)) if isinstance(text, str)}
+        kind: {t for t in _items(texts.get(kind)) if isinstance(t, str) and t.isprintable()}
         for kind in KINDS
     }
 
 
-def list_or_nothing(value: object) -> list[object]:
-    """Return a list, an empty one in the place of anything else."""
+def _items(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 

@@ -66,7 +66,7 @@ class DatabaseFollower:
     ----------
     folder
         Keeps what was read.
-    settings
+    networks
         Returns what settings tell beside them; called when it is first used.
     """
 
@@ -74,11 +74,11 @@ class DatabaseFollower:
         self,
         paths: Sequence[Path],
         folder: Path,
-        settings: Callable[[], Sequence[KnownRanges]] = tuple,
+        networks: Callable[[], Sequence[KnownRanges]] = tuple,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.paths, self._folder, self._clock = paths, folder, clock
-        self._settings: Callable[[], Sequence[KnownRanges]] = cache(settings)
+        self._networks: Callable[[], Sequence[KnownRanges]] = cache(networks)
         self.table: AddressTable | None = None
         self._databases: dict[Path, AddressDatabase] = {}
         self._states: dict[Path, FileState] = {}
@@ -88,15 +88,12 @@ class DatabaseFollower:
 
     def follow(self) -> AddressTable | None:
         """Return the table of what has been read; look for newer files now and then."""
-        if self.table is None and self._settings():
+        if self.table is None and self._networks():
             # Without databases, which take long to read, that is a matter of milliseconds.
-            self.table = AddressTable(self._settings())
+            self.table = AddressTable(self._networks())
         now = self._clock()
-        if (
-            self.paths
-            and now >= self._next_look
-            and (self._thread is None or not self._thread.is_alive())
-        ):
+        is_reading = self._thread is not None and self._thread.is_alive()
+        if self.paths and now >= self._next_look and not is_reading:
             self._next_look = now + LOOK_SECONDS
             self._thread = threading.Thread(target=self.look, name="address-databases", daemon=True)
             self._thread.start()
@@ -107,7 +104,7 @@ class DatabaseFollower:
         new_paths = [path for path in self.paths if self._reads(path)]
         if new_paths:
             in_order = [self._databases[path] for path in self.paths if path in self._databases]
-            self.table = AddressTable([*map(known_by_database, in_order), *self._settings()])
+            self.table = AddressTable([*map(known_by_database, in_order), *self._networks()])
 
     def _reads(self, path: Path) -> bool:
         """Read a file where it is another than before; tell whether it was."""

@@ -51,6 +51,16 @@ def fresh(
     yield from administrator(browser, fresh_site, request)
 
 
+def test_start_when_nothing_names_addresses_then_it_says_how(fresh: Watched) -> None:
+    page = fresh.open_settled("start")
+    hints = page.locator("section[aria-label='Names for addresses']")
+    for text in ("networks:", "names.as_database", "names.country_database"):
+        expect(hints).to_contain_text(text)
+    page = fresh.open_settled("hosts/10.1.0.2")
+    names = page.locator("section[aria-label=Names]")
+    expect(names).to_contain_text("Not configured: AS, countries, networks")
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_page_when_the_database_is_empty_then_it_says_what_to_do(
     fresh: Watched, place: str

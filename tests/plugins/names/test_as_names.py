@@ -156,7 +156,9 @@ def test_names_when_the_database_changes_then_the_new_ones_and_the_first_file_co
     assert names.names()[3356] == "Lumen"
 
 
-@pytest.mark.parametrize("names", [{3356: 5}, {3356: "\ud800"}, None, 5, KeyError("no")])
+@pytest.mark.parametrize(
+    "names", [{3356: 5}, {3356: "\ud800"}, {3356: "a\0b"}, None, 5, KeyError("no")]
+)
 def test_names_when_a_plugin_fails_then_numbers_without_and_it_is_counted(names: Any) -> None:
     def tell() -> Any:
         if isinstance(names, Exception):

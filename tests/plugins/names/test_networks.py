@@ -11,11 +11,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import appliance
-from appliance import PluginHarness, ipfix_message
+from appliance import Column, FlowBatch, PluginHarness, ValueNames, ipfix_message
+from appliance.app import plugin_findings
+from appliance.contracts import Registered
 from appliance.errors import InvalidQueryError, SettingsError
+from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flowlog.questions import FlowQuestion
 from appliance.flowlog.search import FlowSearch
 from appliance.flows import set_plugin_columns
@@ -171,7 +175,9 @@ def test_names_when_a_network_is_renamed_then_flows_of_before_keep_theirs(
     assert read_kept_names(tmp_path / "var" / "names")["network"] == {
         *("campus", "servers", ODD, "headquarters"),
     }
-    (tmp_path / "var" / "names" / "networks.json").write_text('{"network": 5, "site": [7, "x"]')
+    (tmp_path / "var" / "names" / "networks.json").write_text(
+        '{"network": 5, "site": [7, "\\ud800"]}'
+    )
     assert ("headquarters",) in renamed.flows("source_network")
 
 
@@ -211,7 +217,13 @@ def test_networks_when_none_is_set_then_flows_have_none(tmp_path: Path) -> None:
         ),
         (
             [{"name": "a\nb", "prefixes": "10.0.0.0/8"}],
-            "network 1: name: expected a line of up to 64 characters, found 'a\\nb'",
+            "network 1: name: expected up to 64 characters in a line, no double quotes,"
+            " found 'a\\nb'",
+        ),
+        (
+            [{"name": "a", "prefixes": "10.0.0.0/8", "site": 'the "site"'}],
+            "network a: site: expected up to 64 characters in a line, no double quotes,"
+            " found 'the \"site\"'",
         ),
         # Their checksums are the same.
         (
@@ -283,3 +295,39 @@ def test_names_route_when_asked_then_what_is_configured(tmp_path: Path) -> None:
         "reverse": "inside",
     }
     set_plugin_columns(())
+
+
+def test_check_when_nothing_names_addresses_then_it_says_what_is_missing(tmp_path: Path) -> None:
+    made = harness(tmp_path / "var", NETWORKS)
+    (finding,) = [each for each in plugin_findings(made.app) if each.what == "addresses"]
+    assert finding.text == (
+        "flows get no names from names.as_database, names.country_database: not set"
+    )
+    set_plugin_columns(())
+
+
+@pytest.mark.parametrize("names", [{1: 5}, {"1": "a"}, {1: "a\0b"}, None, KeyError("no")])
+def test_column_with_names_when_a_plugin_fails_then_numbers_and_questions_go_on(
+    tmp_path: Path, names: Any
+) -> None:
+    def tell() -> Any:
+        if isinstance(names, Exception):
+            raise names
+        return names
+
+    column = Column("floor", np.dtype("u2"), has_names=True, elements=(4,))
+    set_plugin_columns([column])
+    failures = PluginFailures()
+    set_value_names([Registered("site", ValueNames(("floor",), tell))], failures)
+    try:
+        writer = FlowLogWriter(tmp_path, FlowLogLimits(minimum_free_octets=0))
+        writer.start()
+        writer.append(FlowBatch(2, {"floor": np.array([0, 7], "u2")}))
+        writer.flush({}, 1)
+        writer.close(1)
+        rows = FlowSearch(tmp_path).flows(FlowQuestion(columns=("floor",), order="time"))
+        assert rows["floor"].to_pylist() == [None, "7"]
+    finally:
+        set_plugin_columns(())
+        set_value_names((), PluginFailures())
+    assert failures.report()["site"]["names"]["count"] >= 1

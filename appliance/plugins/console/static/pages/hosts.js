@@ -6,6 +6,7 @@ import { si, whole } from "../units.js"
 import { dateTime } from "../times.js"
 import { UntilFirstExporter } from "../parts/health.js"
 import { Figure, Panel } from "../parts/state.js"
+import { AddressNames } from "../parts/names.js"
 import { Tops } from "../parts/tops.js"
 import { Traffic } from "../parts/traffic.js"
 import { Flows } from "./explore/flows.js"
@@ -53,9 +54,11 @@ function Host({ host }) {
       <dl class="figures"><${Figure} name="Received, mean" value=${si(data.means[0], "bit/s")} /><${Figure} name="Sent, mean" value=${si(data.means[1], "bit/s")} />
         <${Figure} name="Flows" value=${totals ? whole(totals.flows) : "…"} /><${Figure} name="Conversations" value=${totals?.conversations !== undefined ? `≈ ${whole(totals.conversations)}` : "…"} />
         <${Figure} name="Last seen" value=${newest ? dateTime(newest.collection_time_milliseconds) : "…"} /></dl>`}<//>
+    <${AddressNames} host=${host} flow=${newest} />
     <div class="grid two">
       <${Tops} title="Receives from" by="source" filter=${received} /><${Tops} title="Sends to" by="destination" filter=${sent} />
       <${Tops} title="Applications" by="application" filter=${`host ${host}`} /><${Tops} title="Services" by="service" filter=${`host ${host}`} />
+      <${Tops} title="AS" by="as" filter=${`host ${host}`} isOptional=${true} />
       <${Tops} title="Seen by" by="interface" filter=${`host ${host}`} /><${Tops} title="Protocols" by="protocol" filter=${`host ${host}`} />
     </div>
     <${Panel} title="Single flows" tools=${html`<button type="button" aria-expanded=${showsFlows} onClick=${() => setShowsFlows(!showsFlows)}>${showsFlows ? "Hide" : "Show"}</button>`}>

@@ -24,10 +24,10 @@ export default function Start({ session }) {
       <li><${Link} to=${address("account")}>Change the password<//> that was printed at the first start.</li>
       <li><${Link} to=${address("users")}>Add the people<//> who may look; whoever has the role User changes nothing.</li></ul><//>` : null}
     ${health.data ? html`<${Recipes} listen=${health.data.collector.listen} />` : null}
-    <${Naming} />
     <${Panel} title="How far flows come" note="looked at every five seconds">
       ${health.error && !health.data ? html`<${Failure} error=${health.error} retry=${health.reload} />`
-        : health.data ? html`<${Chains} report=${health.data} answered=${answered} />` : html`<${Skeleton} lines=${4} />`}<//>`
+        : health.data ? html`<${Chains} report=${health.data} answered=${answered} />` : html`<${Skeleton} lines=${4} />`}<//>
+    <${Naming} />`
 }
 
 /** What would make answers say more of addresses, as far as it is not configured. */
