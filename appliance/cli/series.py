@@ -60,6 +60,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
             limit=given["limit"],
             raw=given["raw"],
             exact=given["exact"],
+            dedupe=given["dedupe"],
             **common,
         )
         series = engine_of(ctx, search, given["directory"]).series(question, now_ms)

@@ -13,6 +13,7 @@ from appliance.cli.flows import Answered, answer, load_plugin_columns, search_op
 from appliance.cli.options import Invocation
 from appliance.errors import InvalidQueryError
 from appliance.flowlog import SAMPLES_FOLDER
+from appliance.query.deduplication import RULES
 from appliance.query.dimensions import DIMENSIONS, is_dimension
 from appliance.query.language.fields import HELP
 from appliance.query.question import DISTINCT, MEANS, SUMS, Question, TopAnswer
@@ -33,6 +34,11 @@ def engine_options(command: Any) -> Any:
     for option in (
         click.option("--exact", is_flag=True, help="Read every flow, however long it takes."),
         click.option("--raw", is_flag=True, help="Do not scale by the sampling rate."),
+        click.option(
+            "--dedupe",
+            type=click.Choice(list(RULES)),
+            help="Count the same flow once: where most of it was seen, or at ingress only.",
+        ),
     ):
         command = option(command)
     return command
@@ -80,6 +86,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
             other=given["other"],
             raw=given["raw"],
             exact=given["exact"],
+            dedupe=given["dedupe"],
             **common,
         )
         if given["rate"] and not question.since_ms:

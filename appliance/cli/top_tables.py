@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from appliance.cli.tables import Column, align_columns, cell, fit, heading, human_number, numbers
+from appliance.query.deduplication import RULES
 from appliance.query.question import (
     LEAST_SAMPLED_ROWS,
     SAMPLED_ROWS,
@@ -117,7 +118,14 @@ def _relative_error(row: Mapping[str, Any], name: str) -> str:
 
 
 def notes(provenance: Provenance) -> list[str]:
-    """Return lines below a table: of what an estimate was made, or that sums answered."""
+    """Return lines below a table: of what an estimate was made, or that sums answered, and by which
+    rule a flow counts once.
+    """
+    rule = [] if provenance.dedupe is None else [RULES[provenance.dedupe]]
+    return [*_method(provenance), *rule]
+
+
+def _method(provenance: Provenance) -> list[str]:
     if provenance.method == "rollups":
         return ["exact, from roll-ups"]
     if provenance.method != "sampled":

@@ -126,7 +126,7 @@ class QueryEngine:
             with_names(self.search, rows),
             other[0] if other else None,
             {name: value or 0 for name, value in total[0].items()},
-            replace(provenance, seconds=time.monotonic() - began),
+            replace(provenance, seconds=time.monotonic() - began, dedupe=question.dedupe),
         )
 
     def series(self, question: Question, now_ms: int) -> SeriesAnswer:
@@ -171,7 +171,7 @@ class QueryEngine:
             rows,
             min(max(complete.since_ms, whole.since_ms), whole.until_ms),
             complete.until_ms,
-            replace(provenance, seconds=time.monotonic() - began),
+            replace(provenance, seconds=time.monotonic() - began, dedupe=question.dedupe),
         )
 
     def _stored_from_ms(self) -> int:
@@ -220,7 +220,7 @@ class QueryEngine:
         Where the log reaches less far back than samples do, they answer too.
         """
         counts_distinct = any(name in DISTINCT for name in question.measures)
-        if question.exact or counts_distinct or self.samples is None:
+        if question.needs_all_flows or counts_distinct or self.samples is None:
             return []
         files = list_samples(self.samples)
         oldest_ms = self.search.oldest_ms()

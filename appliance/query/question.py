@@ -9,6 +9,7 @@ from typing import Any, Literal
 from appliance.errors import InvalidQueryError
 from appliance.flowlog.conditions import Condition
 from appliance.flowlog.questions import LAST_MS
+from appliance.query.deduplication import NEAREST, RULES
 
 SUMS = ("octets", "packets", "flows")
 SAMPLED_ROWS = "sampled_rows"
@@ -63,6 +64,8 @@ class Question:
         Do not scale by the sampling rate.
     exact
         Read every flow, however many there are.
+    dedupe
+        A rule of `deduplication` by which the same flow counts once; None: as often as it is seen.
 
     Raises
     ------
@@ -81,6 +84,12 @@ class Question:
     other: bool = False
     raw: bool = False
     exact: bool = False
+    dedupe: str | None = None
+
+    @property
+    def needs_all_flows(self) -> bool:
+        """Whether only the flows themselves answer: a sample does not have the same flow twice."""
+        return self.exact or self.dedupe == NEAREST
 
     def __post_init__(self) -> None:
         if len(self.dimensions) > MAX_DIMENSIONS:
@@ -93,6 +102,10 @@ class Question:
         orders = (*SUMS, *self.measures)
         if self.order not in orders:
             raise InvalidQueryError(f"cannot order by {self.order!r}, expected {', '.join(orders)}")
+        if self.dedupe is not None and self.dedupe not in RULES:
+            raise InvalidQueryError(
+                f"unknown rule {self.dedupe!r} of dedupe, expected {' or '.join(RULES)}"
+            )
         if self.step_ms is not None:
             self._check_series(self.step_ms)
         if not 1 <= self.limit <= MAX_GROUPS:
@@ -127,6 +140,8 @@ class Provenance:
         How long it took.
     left_out
         Files that could not be read, a sentence each.
+    dedupe
+        By which rule each flow counts once, in all figures, the total too; None: by none.
     """
 
     method: Method = "exact"
@@ -134,6 +149,7 @@ class Provenance:
     rows_in_range: int = 0
     seconds: float = 0.0
     left_out: tuple[str, ...] = ()
+    dedupe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from appliance.errors import InvalidQueryError
-from appliance.flowlog.conditions import condition_columns, where_branches
+from appliance.flowlog.conditions import Condition, condition_columns, where_branches
 from appliance.flowlog.questions import LAST_MS, Statement
 from appliance.flowlog.samples.files import WEIGHT
 from appliance.flows import COLLECTION_TIME, UNKNOWN_PROTOCOL
+from appliance.query.deduplication import dedupe_columns, dedupe_conditions, deduplicated
 from appliance.query.dimensions import Item, find_dimension
 from appliance.query.question import SAMPLED_ROWS, SUMS, Question
 
@@ -219,7 +220,12 @@ def question_columns(question: Question) -> set[str]:
     """
     sides = (side for item in question_items(question) for side in item.sides)
     keyed = {name for side in sides for name in side.reads}
-    return keyed | _measured(question) | condition_columns(question.conditions)
+    keyed |= _measured(question) | dedupe_columns(question.dedupe)
+    return keyed | condition_columns(_conditions(question))
+
+
+def _conditions(question: Question) -> tuple[Condition, ...]:
+    return (*question.conditions, *dedupe_conditions(question.dedupe))
 
 
 def _measured(question: Question) -> set[str]:
@@ -258,13 +264,14 @@ def _flows(
         )
         parameters |= {"since_ms": question.since_ms, "until_ms": question.until_ms + late_ms}
     branches = []
-    for condition, values in where_branches(question.conditions):
+    for condition, values in where_branches(_conditions(question)):
         branches.append(f"SELECT {columns} FROM log WHERE {time}{condition}")
         parameters |= values
     flows = (
         f"SELECT * FROM ({' UNION ALL '.join(branches)})"
         " WHERE record_kind IS NULL OR record_kind = 0"
     )
+    flows = deduplicated(flows, question.dedupe)
     counters = _counters(question.raw, sampled)
     keys_of_all = {key for item in items for key in item.keys}
     carried = "".join(f", {name}" for name in sorted({*extra, COLLECTION_TIME} - keys_of_all))

@@ -58,7 +58,7 @@ class StoreSums:
             The log cannot be read.
         """
         columns = question_columns(question)
-        if question.exact or question.raw:
+        if question.needs_all_flows or question.raw:
             return None
         sums = self._sums(columns, question)
         if sums is None:

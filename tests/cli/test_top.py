@@ -285,3 +285,12 @@ def test_top_when_it_takes_long_on_a_terminal_then_says_how_far_it_is(
         while b"end" not in written:
             written += reader.read(4096)
     assert (b"% read" in written) is is_shown
+
+
+@pytest.mark.parametrize("words", [("top", "source"), ("series", "--last", "1h")])
+def test_dedupe_when_asked_then_the_rule_is_below_the_table(
+    directory: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    arguments = [*words, "--directory", str(directory), "--dedupe", "nearest"]
+    assert run_command_line(group, arguments) == 0
+    assert "each flow once: of the same addresses" in capsys.readouterr().out

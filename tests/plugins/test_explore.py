@@ -82,6 +82,19 @@ def test_top_when_asked_then_rows_rest_total_and_where_they_come_from(
     assert answer["until"] == "2021-06-15T11:46:17Z"
 
 
+@pytest.mark.parametrize("path", ["top?by=source", "series?step=10m"])
+def test_answers_when_deduplicated_then_name_the_rule(client: Any, flows: Path, path: str) -> None:
+    separator = "&" if "?" in path else "?"
+    plain = client.get(f"{BASE}/{path}{separator}last=1h").json
+    once = client.get(f"{BASE}/{path}{separator}last=1h&dedupe=ingress").json
+    assert plain["dedupe"] is None
+    assert once["dedupe"]["rule"] == "ingress"
+    assert "going out are left out" in once["dedupe"]["text"]
+    reply = client.get(f"{BASE}/{path}{separator}last=1h&dedupe=farthest")
+    assert reply.status == 400
+    assert "expected nearest or ingress" in reply.json["message"]
+
+
 def test_top_when_filtered_and_by_several_then_only_those(client: Any, flows: Path) -> None:
     answer = client.get(
         f"{BASE}/top?by=source/31,destination_port&filter=source%3D10.0.0.2/31%20and%20port%3D443"

@@ -71,7 +71,7 @@ def answer_or_job(
     RequestError
         429: others of the caller are being answered.
     """
-    if not (question.exact and engine.reads_many(question)):
+    if not (question.needs_all_flows and engine.reads_many(question)):
         with turn_of(principal):
             return ask(engine)
     control = QueryControl()

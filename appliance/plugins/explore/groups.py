@@ -15,6 +15,7 @@ from appliance.plugins.explore.parameters import (
     question_range,
     question_step_ms,
 )
+from appliance.query.deduplication import NEAREST, RULES
 from appliance.query.question import MAX_SERIES, Provenance, Question, SeriesRow
 from appliance.web.openapi import AnyKeys, AnyValue, OrNull
 from appliance.web.parameters import Query
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from appliance.query.engine import QueryEngine
 
 DEFAULT_LIMIT = 10
-SHARED = ("by", "filter", "from", "to", "last", "order", "limit", "raw", "exact")
+SHARED = ("by", "filter", "from", "to", "last", "order", "limit", "raw", "exact", "dedupe")
 TOP_PARAMETERS = (*SHARED, "other", "measures")
 SERIES_PARAMETERS = (*SHARED, "step")
 
@@ -35,6 +36,7 @@ _PROVENANCE = {
     "rows_in_range": 120_000,
     "seconds": 0.12,
     "left_out": ["file is damaged"],
+    "dedupe": OrNull({"rule": NEAREST, "text": RULES[NEAREST]}),
     "since": "2026-01-31T08:00:00Z",
     "until": "2026-01-31T09:00:00Z",
 }
@@ -142,6 +144,7 @@ def _question(
         until_ms=span[1] * 1000,
         raw=query.flag("raw"),
         exact=query.flag("exact"),
+        dedupe=query.text("dedupe"),
         **more,
     )
 
@@ -157,6 +160,10 @@ def _series_row(row: SeriesRow) -> dict[str, Any]:
     }
 
 
+def _rule(rule: str | None) -> dict[str, str] | None:
+    return None if rule is None else {"rule": rule, "text": RULES[rule]}
+
+
 def _provenance(provenance: Provenance, span: tuple[int, int], zone: tzinfo) -> dict[str, Any]:
     return {
         "method": provenance.method,
@@ -164,6 +171,7 @@ def _provenance(provenance: Provenance, span: tuple[int, int], zone: tzinfo) -> 
         "rows_in_range": provenance.rows_in_range,
         "seconds": round(provenance.seconds, 4),
         "left_out": list(provenance.left_out),
+        "dedupe": _rule(provenance.dedupe),
         "since": rfc3339(span[0], zone),
         "until": rfc3339(span[1], zone),
     }

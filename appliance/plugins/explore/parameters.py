@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from appliance import Principal, RequestError, Settings
 from appliance.contracts import FlowStore
 from appliance.flowlog.forms import CONTENT_TYPES
+from appliance.query.deduplication import RULES
 from appliance.query.question import DISTINCT, MAX_BINS, MAX_DIMENSIONS, MEANS, SUMS
 from appliance.query.steps import fitting_step_ms
 from appliance.web.bodies import FORM, JSON, Body
@@ -48,6 +49,13 @@ PARAMETERS: Mapping[str, tuple[dict[str, Any], str]] = {
     "limit": ({"type": "integer", "minimum": 1, "maximum": MOST_ROWS}, "Most groups or flows."),
     "other": ({"type": "boolean"}, "true: what the groups leave of the total, too."),
     "raw": ({"type": "boolean"}, "true: not scaled by the sampling rate."),
+    "dedupe": (
+        {"type": "string", "enum": list(RULES)},
+        "The same flow counts once: "
+        + "; ".join(f"`{name}`, {text}" for name, text in RULES.items())
+        + ". `nearest` reads every flow, as `exact` does. Default: it counts as often as it is"
+        " seen.",
+    ),
     "exact": (
         {"type": "boolean"},
         "true: read every flow. Of more than `search.exact_rows` that is a job: status 202.",

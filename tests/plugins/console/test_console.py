@@ -233,6 +233,13 @@ def test_exporter_when_it_is_in_trouble_then_the_page_says_what_and_what_to_do(
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_explore_when_each_flow_counts_once_then_the_answer_says_so(console: Watched) -> None:
+    page = console.open_settled("explore?by=exporter")
+    page.select_option("label:has-text('Count flows') select", label="each flow once")
+    page.wait_for_url(re.compile("dedupe=nearest"))
+    page.wait_for_selector(".provenance:has-text('each flow once: of the same addresses')")
+
+
 def wait_for_total(page: Any, records: int) -> None:
     """Wait until the figures say that an exporter told so many flow records."""
     deadline = time.monotonic() + 20

@@ -107,6 +107,8 @@ def test_top_when_rollups_have_it_then_the_same_as_of_the_flows(world: World) ->
         {"dimensions": ("ingress_interface",), "where": ["octets>1000"]},
         {"dimensions": ("ingress_interface",), "exact": True},
         {"dimensions": ("ingress_interface",), "raw": True},
+        {"dimensions": ("ingress_interface",), "dedupe": "ingress"},
+        {"dimensions": ("ingress_interface",), "dedupe": "nearest"},
         {"dimensions": ("ingress_interface",), "until_ms": (START + 1800) * 1000},
     ],
 )

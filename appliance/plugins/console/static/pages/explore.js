@@ -20,6 +20,7 @@ import { Views } from "./explore/views.js"
 const GRAPHS = [["stacked", "Stacked"], ["lines", "Lines"], ["bars", "Bars"], ["sankey", "Sankey"]]
 const LIMITS = ["5", "10", "20", "50"].map((text) => /** @type {[string, string]} */ ([text, `top ${text}`]))
 const STEPS = /** @type {[string, string][]} */ ([["", "step by itself"], ...["1m", "5m", "15m", "1h", "6h", "1d"].map((text) => [text, `step ${text}`])])
+const RULES = /** @type {[string, string][]} */ ([["", "as often as seen"], ["nearest", "each flow once"], ["ingress", "at ingress only"]])
 
 /** What the address asks. */
 function useQuestion() {
@@ -34,6 +35,7 @@ function useQuestion() {
     measure: measure in MEASURES ? measure : "octets",
     limit: LIMITS.some(([text]) => text === params.get("limit")) ? params.get("limit") : "10",
     step: get("step", ""),
+    dedupe: RULES.some(([rule]) => rule === params.get("dedupe")) ? params.get("dedupe") : "",
     graph: GRAPHS.some(([name]) => name === params.get("graph")) ? params.get("graph") : "stacked",
     isMirrored: params.has("mirrored"),
     hasPrevious: params.has("previous"),
@@ -44,15 +46,15 @@ function useQuestion() {
 
 export default function Explore() {
   const question = useQuestion()
-  const { range, by, filter, measure, limit, step } = question
-  const asked = { ...range, by, filter, order: measure, limit, step, exact: question.isExact ? "true" : "" }
+  const { range, by, filter, measure, limit, step, dedupe } = question
+  const asked = { ...range, by, filter, order: measure, limit, step, dedupe, exact: question.isExact ? "true" : "" }
   const dimensions = by.split(",").filter(Boolean)
   const isSankey = question.graph === "sankey" && dimensions.length > 1
   const isMirrored = question.isMirrored && !isSankey
   const towards = (side) => ({ ...asked, filter: joinFilters(filter, side) })
   const series = useAnswer("/api/v1/explore/series", isMirrored ? towards("direction=ingress") : asked)
   const opposite = useAnswer(isMirrored ? "/api/v1/explore/series" : null, { ...towards("direction=egress"), exact: "" })
-  const before = useAnswer(question.hasPrevious && !isSankey ? "/api/v1/explore/series" : null, { ...previous(range), filter, step, by: "", limit: 1 })
+  const before = useAnswer(question.hasPrevious && !isSankey ? "/api/v1/explore/series" : null, { ...previous(range), filter, step, dedupe, by: "", limit: 1 })
   const problem = series.error instanceof ApiError && series.error.status === 400 ? series.error.message : ""
   return html`<h1 class="hidden">Explore</h1><${UntilFirstExporter} />
     <section class="panel" aria-label="Question">
@@ -63,6 +65,7 @@ export default function Explore() {
           options=${Object.entries(MEASURES).map(([name, { title }]) => [name, title])} />
         <${Select} title="Groups" isHidden=${true} value=${limit} options=${LIMITS} onInput=${(value) => change({ limit: value })} />
         <${Select} title="Step" isHidden=${true} value=${step} options=${STEPS} onInput=${(value) => change({ step: value })} />
+        <${Select} title="Count flows" isHidden=${true} value=${dedupe} options=${RULES} onInput=${(value) => change({ dedupe: value, exact: null })} />
         <${Views} />
       </div>
     </section>

@@ -70,6 +70,7 @@ export function Provenance({ answer, onExact }) {
       ? html`<${Light} tone="good">exact<//> from ${answer.method === "rollups" ? "sums in the database" : `${rows} flows`} in ${seconds} s`
       : html`<${Light} tone="warn">estimated<//> from ${rows} of ${all} flows in ${seconds} s
         ${onExact && html` <button type="button" class="quiet" onClick=${onExact}>make it exact</button>`}`}
+    ${answer.dedupe ? html` · ${answer.dedupe.text}` : null}
     ${answer.left_out?.length ? html` · left out: ${answer.left_out.join(", ")}` : null}
   </p>`
 }
