@@ -160,7 +160,7 @@ def exporter_health(
         sampling=exporter_sampling(address, facts, settings),
         waiting_octets=int(number(facts, "waiting_octets")),
         sessions=tuple(_sessions(rows, facts, status)),
-        known_templates=tuple(_known_template(one, time_ms) for one in _list(facts, "known")),
+        known_templates=tuple(_known_templates(rows, facts, time_ms)),
         missing_templates=tuple(_missing_template(one) for one in _list(facts, "missing")),
         unknown_elements=_texts(facts.get("unknown_elements")),
         totals=tuple(_totals(one) for one in _entries(facts.get("totals"))),
@@ -206,6 +206,22 @@ def _session(row: ExporterRow, facts: Json, status: Mapping[str, Any]) -> Sessio
         octets=int(number(facts, "message_octets")),
         speaks_for=row.named,
     )
+
+
+def _known_templates(rows: list[ExporterRow], facts: Json, time_ms: float) -> Iterator[Json]:
+    """Yield templates, those announced last first.
+
+    Of an exporter that sends from another port since it restarted, the older ones are no news.
+    """
+    seen: set[tuple[int, int]] = set()
+    is_one = all(row.port is None for row in rows)
+    for one in _list(facts, "known"):
+        template = _known_template(one, time_ms)
+        key = (template["domain"], template["id"])
+        if is_one and key in seen:
+            continue
+        seen.add(key)
+        yield template
 
 
 def _known_template(facts: Json, time_ms: float) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -367,3 +367,18 @@ def test_health_when_the_status_file_holds_anything_then_an_answer(facts: dict[s
 
 def test_health_when_nobody_heard_of_the_exporter_then_none() -> None:
     assert exporter_health("192.0.2.77", {"exporters": {}}, settings_of(), 0) is None
+
+
+@both
+def test_templates_when_the_exporter_sends_from_another_port_then_only_the_newest(
+    protocol: Exporter,
+) -> None:
+    announcement = protocol.message(protocol.templates(template(300, *BASIC)))
+    sent = [
+        replace(at(announcement, after_ms), port=port)
+        for after_ms, port in ((0, 2000), (10 * MINUTE_MS, 2001))
+    ]
+    health = health_after(*sent, now_ms=RECEIVED_MS + 11 * MINUTE_MS)
+    assert [one.port for one in health.sessions] == [None]
+    (known,) = health.known_templates
+    assert (known["id"], known["age_seconds"]) == (300, 60)
