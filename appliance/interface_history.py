@@ -292,6 +292,11 @@ def interface_history(settings: Settings) -> InterfaceHistory:
     return InterfaceHistory(Path(settings["data_directory"]) / FILE)
 
 
+def history_beside(flow_log: Path) -> InterfaceHistory:
+    """Return the history in the data directory that a flow log is in."""
+    return InterfaceHistory(flow_log.parent / FILE)
+
+
 def _record_device(connection: sqlite3.Connection, reading: DeviceReading) -> None:
     at, facts = reading.time_ms // 1000, (reading.name, reading.description)
     sql = "SELECT name, description FROM device WHERE exporter = ? AND valid_until IS NULL"

@@ -16,6 +16,7 @@ from appliance import (
     Enricher,
     Finding,
     Poller,
+    Route,
     Setting,
     Settings,
     hookimpl,
@@ -73,6 +74,14 @@ def register_pollers(settings: Settings) -> list[Poller]:
     from appliance.plugins.names.snmp.poller import SnmpPoller
 
     return [SnmpPoller(settings)] if snmp_settings.is_configured(settings) else []
+
+
+@hookimpl
+def register_routes() -> list[Route]:
+    """Return the routes of interfaces."""
+    from appliance.plugins.names.snmp.interface_routes import routes
+
+    return routes()
 
 
 @hookimpl

@@ -28,10 +28,10 @@ export default function Exporters({ session, rest }) {
 
 function List({ exporters }) {
   const [text, setText] = useState("")
-  const shown = exporters.filter((one) => `${one.address} ${one.name} ${one.info}`.toLowerCase().includes(text.toLowerCase()))
+  const shown = exporters.filter((one) => `${one.address} ${one.name} ${one.device_name} ${one.info}`.toLowerCase().includes(text.toLowerCase()))
   const columns = [
     { key: "address", title: "exporter", show: (row) => html`<b>${row.address}</b>` },
-    { key: "name", title: "name", className: "grow", show: (row) => html`<span dir="auto">${row.name}</span>${row.info ? html` <span class="note" dir="auto">${row.info}</span>` : null}` },
+    { key: "name", title: "name", className: "grow", value: (row) => row.name || row.device_name, show: (row) => html`<span dir="auto">${row.name || row.device_name}</span>${row.info ? html` <span class="note" dir="auto">${row.info}</span>` : null}` },
     { key: "state", title: "state", value: stateOf, show: (row) => html`<${StateLight} exporter=${row} />` },
     { key: "protocol", title: "protocol", value: protocolsOf, show: protocolsOf },
     { key: "rate", title: "flows/s", isNumber: true, value: (row) => sum(row, "flows_per_second"), show: (row) => si(sum(row, "flows_per_second")) },
@@ -62,7 +62,7 @@ function One({ exporter, isAdministrator, reload }) {
     ["Names told", whole(exporter.interfaces + exporter.applications), `${whole(exporter.interfaces)} interfaces, ${whole(exporter.applications)} applications`],
   ]
   const hints = hintsOf(exporter)
-  return html`<div class="page-head"><h1>${exporter.name || exporter.address}</h1>${exporter.name ? html`<span class="note">${exporter.address}</span>` : null}
+  return html`<div class="page-head"><h1>${exporter.name || exporter.device_name || exporter.address}</h1>${exporter.name || exporter.device_name ? html`<span class="note">${exporter.address}</span>` : null}
       <${StateLight} exporter=${exporter} /><div class="tools row">
       <${Link} class="button" to=${address("explore", { filter: `exporter ${exporter.address}`, by: "interface" })}>Explore its traffic<//></div></div>
     <${Panel}><dl class="figures is-first">${facts.map(([name, value, note]) => html`<${Figure} key=${name} name=${name} value=${value} note=${note} />`)}</dl><//>
