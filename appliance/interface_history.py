@@ -213,6 +213,11 @@ class InterfaceHistory:
         sql = "SELECT exporter, name FROM device WHERE valid_until IS NULL AND name <> ''"
         return {str(exporter): str(name) for exporter, name in self._rows(sql, {})}
 
+    def exporters(self) -> list[str]:
+        """Return the addresses of the exporters that were ever read."""
+        rows = self._rows("SELECT DISTINCT exporter FROM device ORDER BY 1", {})
+        return [str(row[0]) for row in rows]
+
     def interfaces_of(self, exporter: str) -> list[int]:
         """Return the ifIndex of every interface that an exporter has now."""
         sql = """SELECT if_index FROM interface WHERE exporter = :exporter AND valid_until IS NULL

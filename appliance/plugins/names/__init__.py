@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from appliance import (
     HINT,
     OK,
@@ -82,6 +84,14 @@ def register_routes() -> list[Route]:
     from appliance.plugins.names.snmp.interface_routes import routes
 
     return routes()
+
+
+@hookimpl
+def register_commands() -> list[click.Command]:
+    """Return `appliance interfaces`."""
+    from appliance.plugins.names.snmp.commands import interfaces
+
+    return [interfaces]
 
 
 @hookimpl
