@@ -213,6 +213,11 @@ class InterfaceHistory:
         sql = "SELECT exporter, name FROM device WHERE valid_until IS NULL AND name <> ''"
         return {str(exporter): str(name) for exporter, name in self._rows(sql, {})}
 
+    def exporters(self) -> list[str]:
+        """Return the addresses of the exporters that were ever read."""
+        rows = self._rows("SELECT DISTINCT exporter FROM device ORDER BY 1", {})
+        return [str(row[0]) for row in rows]
+
     def interfaces_of(self, exporter: str) -> list[int]:
         """Return the ifIndex of every interface that an exporter has now."""
         sql = """SELECT if_index FROM interface WHERE exporter = :exporter AND valid_until IS NULL
@@ -290,6 +295,11 @@ class InterfaceHistory:
 def interface_history(settings: Settings) -> InterfaceHistory:
     """Return the history in the data directory of an appliance."""
     return InterfaceHistory(Path(settings["data_directory"]) / FILE)
+
+
+def history_beside(flow_log: Path) -> InterfaceHistory:
+    """Return the history in the data directory that a flow log is in."""
+    return InterfaceHistory(flow_log.parent / FILE)
 
 
 def _record_device(connection: sqlite3.Connection, reading: DeviceReading) -> None:

@@ -1,6 +1,9 @@
 """Names of applications, interfaces and VRFs for an answer, as options records of the log say them;
 plugins know others.
 
+What people call an interface goes before, then what is known of it beside the log
+(`appliance.interface_history`), in the range of the question.
+
 Names are searched in the whole log, not in the range of the question: exporters repeat them only
 now and then. A name belongs to the session whose exporter said it (RFC 7011 section 8): of one
 session the newest counts, and a session that fell silent before another one of its address began
@@ -14,7 +17,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import zip_longest
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -22,6 +26,7 @@ from appliance.flowlog.number_names import with_number_names
 from appliance.flowlog.questions import FlowQuestion, Statement
 from appliance.flowlog.search import FlowSearch
 from appliance.flows import COLLECTION_TIME
+from appliance.interface_history import InterfaceKey, history_beside
 
 EXPORTER = ("exporter_address_hi", "exporter_address_lo")
 _SESSION = ("exporter_transport_port", "observation_domain_id")
@@ -81,13 +86,15 @@ _Row = Mapping[str, Any]
 _Names = Mapping[Hashable, Sequence[_Row]]
 
 
-def with_names(search: FlowSearch, answer: Any) -> Any:
+def with_names(search: FlowSearch, answer: Any, span_ms: tuple[int, int]) -> Any:
     """Return an answer of `top` with the names of its applications, interfaces, VRFs or AS.
 
     Parameters
     ----------
     search
         Asked once more for each kind that the answer has; what it leaves out as damaged is added.
+    span_ms
+        The range of the answer, milliseconds UTC: an ifIndex may have been another interface's.
 
     Returns
     -------
@@ -108,6 +115,8 @@ def with_names(search: FlowSearch, answer: Any) -> Any:
             continue
         by_exporter = kind.of_exporter or "exporter_address" in answer.schema.names
         names = _names(search, kind, answer.select(numbers), by_exporter)
+        if kind is INTERFACES:
+            names = _with_history(search, names, _keys(answer, numbers, by_exporter), span_ms)
         for index, number in enumerate(numbers):
             prefix = number.removesuffix("_id") if index else kind.noun
             answer = _add_columns(answer, number, kind, prefix, (names, by_exporter))
@@ -119,15 +128,39 @@ def _add_columns(
 ) -> Any:
     """Return the answer with the names of one of its numbers behind it."""
     names, by_exporter = source
-    keys: list[Hashable] = answer.column(number).to_pylist()
-    if by_exporter:
-        keys = list(zip(answer.column("exporter_address").to_pylist(), keys, strict=True))
+    keys = _keys(answer, (number,), by_exporter)
     place = answer.schema.names.index(number)
     for offset, column in enumerate(kind.names, 1):
         cells = pa.array([_join_names(names.get(key, ()), column) for key in keys], pa.string())
         title = column.replace(kind.noun, prefix, 1)
         answer = answer.add_column(place + offset, title, cells)
     return answer
+
+
+def _keys(answer: Any, numbers: Sequence[str], by_exporter: bool) -> list[Hashable]:
+    """Return the numbers of an answer, column by column, with their exporters where they count."""
+    keys: list[Hashable] = [key for name in numbers for key in answer.column(name).to_pylist()]
+    if not by_exporter:
+        return keys
+    exporters = answer.column("exporter_address").to_pylist() * len(numbers)
+    return list(zip(exporters, keys, strict=True))
+
+
+def _with_history(
+    search: FlowSearch, names: _Names, keys: Sequence[Hashable], span_ms: tuple[int, int]
+) -> _Names:
+    """Return names of interfaces with what is known of them beside the log in place of theirs."""
+    interfaces = cast(set[InterfaceKey], set(keys))
+    history = history_beside(search.directory).interface_names(interfaces, *span_ms)
+    merged = dict(names)
+    for key, known in history.items():
+        rows = names.get(key, ())
+        own = (known.own,) if known.own else ()
+        columns = (own or known.names, known.aliases)
+        told = [[row[column] for row in rows] for column in INTERFACES.names]
+        pairs = zip_longest(*(a or b for a, b in zip(columns, told, strict=True)))
+        merged[key] = [dict(zip(INTERFACES.names, pair, strict=True)) for pair in pairs]
+    return merged
 
 
 def _names(search: FlowSearch, kind: NameKind, numbers: Any, by_exporter: bool) -> _Names:

@@ -123,7 +123,7 @@ class QueryEngine:
         for place, name in enumerate(keys):
             rows = rows.add_column(place, name, table.column(name).slice(0, rows.num_rows))
         return TopAnswer(
-            with_names(self.search, rows),
+            with_names(self.search, rows, (question.since_ms, question.until_ms)),
             other[0] if other else None,
             {name: value or 0 for name, value in total[0].items()},
             replace(provenance, seconds=time.monotonic() - began, dedupe=question.dedupe),
@@ -159,7 +159,7 @@ class QueryEngine:
         counted = whole_bins(complete, whole, step)
         rows = []
         names = [item.name for item in question_items(question)]
-        for keys, is_other, start, end in self._named(_groups(table, names), table, names):
+        for keys, is_other, start, end in self._named(_groups(table, names), table, whole):
             filled, error = np.zeros(last - first + 1), np.zeros(last - first + 1)
             filled[bins[start:end]] = values[start:end]
             error[bins[start:end]] = np.sqrt(variances[start:end])
@@ -180,12 +180,14 @@ class QueryEngine:
         files = [] if self.samples is None else list_samples(self.samples)
         return min([oldest_ms, *(file.from_ms for file in files if file.to_ms <= oldest_ms)])
 
-    def _named(self, groups: Sequence[Group], table: Any, names: Sequence[str]) -> list[Group]:
-        """Return groups whose keys have the names that exporters tell beside their numbers."""
+    def _named(self, groups: Sequence[Group], table: Any, question: Question) -> list[Group]:
+        """Return groups whose keys have names beside their numbers."""
+        names = [item.name for item in question_items(question)]
+        span_ms = (question.since_ms, question.until_ms)
         own = [group for group in groups if not group.is_other]
         starts = pa.array([group.start for group in own], pa.int64())
         keys = table.select(names).take(starts)
-        named = with_names(self.search, keys).to_pylist() if names else [{} for _ in own]
+        named = with_names(self.search, keys, span_ms).to_pylist() if names else [{} for _ in own]
         rest = [group for group in groups if group.is_other]
         return [
             *(group._replace(keys=keys) for group, keys in zip(own, named, strict=True)),

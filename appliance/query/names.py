@@ -1,5 +1,5 @@
 """Names in filters: of applications, interfaces and VRFs, as options records of the log tell them,
-of exporters, as the store has them, and of lists of addresses."""
+of interfaces and exporters, as people and devices call them, and of lists of addresses."""
 
 # ruff: noqa: S608 - names in the SQL come from our own tables, values are parameters.
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.flowlog.option_names import EXPORTER, INTERFACES, VRFS, NameKind
 from appliance.flowlog.questions import FlowQuestion, Statement
+from appliance.interface_history import history_beside
 from appliance.query.address_lists import AddressLists, AddressRange
 from appliance.query.language.names import NoNames
 
@@ -39,6 +40,7 @@ class LogNames(NoNames):
     ) -> None:
         self._search, self._exporters = search, exporters
         self._lists = lists or AddressLists({})
+        self._history = history_beside(search.directory)
 
     def applications(self, name: str) -> Sequence[int]:
         """Return the application IDs (engine in the top octet, RFC 6759) of a name."""
@@ -48,8 +50,12 @@ class LogNames(NoNames):
         return [row["application_id"] for row in rows]
 
     def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
-        """Return the interfaces of a name: address of the exporter and ifIndex."""
-        return self._numbers(INTERFACES, name)
+        """Return the interfaces of a name: address of the exporter and ifIndex.
+
+        Also those that people or options records call so, whatever the device itself says.
+        """
+        known = self._history.interfaces_named(name)
+        return sorted({*known, *self._numbers(INTERFACES, name)})
 
     def vrfs(self, name: str) -> Sequence[tuple[str, int]]:
         """Return the VRFs of a name: address of the exporter and VRF ID."""
@@ -57,16 +63,21 @@ class LogNames(NoNames):
 
     def interface_names(self) -> Sequence[tuple[str, str, int]]:
         """Return interfaces that have a name: name, address of the exporter and ifIndex."""
-        return self._names(INTERFACES)
+        known = self._history.all_names(MAX_NAMES)
+        return sorted({*known, *self._names(INTERFACES)})[:MAX_NAMES]
 
     def vrf_names(self) -> Sequence[tuple[str, str, int]]:
         """Return VRFs that have a name: name, address of the exporter and VRF ID."""
         return self._names(VRFS)
 
     def exporters(self, name: str) -> Sequence[str]:
-        """Return the addresses of exporters of a name."""
-        same = name.casefold()
-        return [one.address for one in self._exporters() if one.name.casefold() == same]
+        """Return the addresses of exporters that people call so, or that call themselves so."""
+        same, devices = name.casefold(), self._history.device_names()
+        return [
+            one.address
+            for one in self._exporters()
+            if (one.name or devices.get(one.address, "")).casefold() == same
+        ]
 
     def networks(self, name: str) -> Sequence[AddressRange] | None:
         """Return the addresses and networks in a list, None where there is no such list."""

@@ -72,6 +72,7 @@ PARAMETERS = {
             {"type": "integer", "minimum": 1},
             "Only what comes after this ID: the header Link of a page with `limit` has the next.",
         ),
+        Parameter("interface", {"type": "integer", "minimum": 1}, "Only this ifIndex."),
         Parameter("fill", {"type": "boolean"}, "true: hours without traffic are answered as 0."),
         Parameter(
             "before",

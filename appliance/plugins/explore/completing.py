@@ -15,6 +15,7 @@ from appliance.collector.exporter_rows import exporter_rows
 from appliance.collector.status import STATUS_FILE, read_status
 from appliance.contracts import Selection
 from appliance.errors import ApplianceError, StorageError
+from appliance.interface_history import interface_history
 from appliance.plugins.explore.groups import configured_engine
 from appliance.plugins.explore.parameters import OpenStore
 from appliance.web.parameters import Query
@@ -122,8 +123,10 @@ def _exporters(settings: Settings, open_store: OpenStore) -> Iterator[tuple[str,
     from appliance.query.language.completion import quoted
 
     names: dict[str, str] = {}
+    devices = interface_history(settings).device_names()
     try:
-        names = {record.address: record.name for record in open_store().exporters()}
+        exporters = open_store().exporters()
+        names = {one.address: one.name or devices.get(one.address, "") for one in exporters}
     except StorageError:
         # Their addresses are offered all the same.
         names = {}

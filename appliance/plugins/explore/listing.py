@@ -23,7 +23,7 @@ from appliance.web.parameters import Query
 from appliance.web.times import rfc3339
 
 if TYPE_CHECKING:
-    from appliance.flowlog.pages import PageCursor
+    from appliance.flowlog.pages import FlowPage, PageCursor
 
 PARAMETERS = ("filter", *RANGE, "limit", "after")
 DEFAULT_PAGE = 50
@@ -68,12 +68,18 @@ def flows(
     )
     with turn_of(principal):
         page = flow_page(search, question, after)
-        rows = with_names(search, page.rows).to_pylist()
+        rows = with_names(search, page.rows, _page_span(question, after, page)).to_pylist()
     return {
         "flows": [_flow(row, zone) for row in rows],
         "next": None if page.cursor is None else _cursor_text(page.cursor),
         "left_out": list(search.damaged),
     }
+
+
+def _page_span(question: FlowQuestion, after: PageCursor | None, page: FlowPage) -> tuple[int, int]:
+    """Return the times between which the flows of a page were received, milliseconds UTC."""
+    since_ms = question.since_ms if page.cursor is None else page.cursor.time_ms
+    return since_ms, question.until_ms if after is None else after.time_ms + 1
 
 
 def _cursor(text: str | None) -> PageCursor | None:

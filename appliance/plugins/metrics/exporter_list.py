@@ -14,6 +14,7 @@ from appliance.collector.exporter_hints import exporter_hints
 from appliance.collector.exporter_rows import ExporterRow, exporter_rows
 from appliance.collector.status import STATUS_FILE, read_status
 from appliance.contracts import ExporterRecord
+from appliance.interface_history import interface_history
 from appliance.plugins.metrics.figures import exporter_figures, exporters_of
 from appliance.web.openapi import AnyKeys, OrNull
 from appliance.web.parameters import shown_text
@@ -25,6 +26,7 @@ EXAMPLE = {
             "id": OrNull(1),
             "name": "core router",
             "info": "rack 4",
+            "device_name": "core1.example",
             "last_seen": 1.5,
             "clock_skew_seconds": 0.5,
             "templates": 4.5,
@@ -111,7 +113,7 @@ def exporters(settings: Settings, open_store: Callable[[], FlowStore]) -> dict[s
     """
     status = read_status(settings["data_directory"] / STATUS_FILE) or {}
     facts = dict(exporters_of(status))
-    records = _records(open_store)
+    records, device_names = _records(open_store), interface_history(settings).device_names()
     sessions: dict[str, list[ExporterRow]] = {}
     for row in exporter_rows(status, settings):
         sessions.setdefault(row.exporter, []).append(row)
@@ -119,6 +121,7 @@ def exporters(settings: Settings, open_store: Callable[[], FlowStore]) -> dict[s
         "exporters": [
             {
                 **_record_facts(records.get(address)),
+                "device_name": device_names.get(address, ""),
                 **exporter_figures(address, facts[address], settings),
                 "sessions": [_session(row) for row in rows],
             }

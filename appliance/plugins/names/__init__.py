@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from appliance import (
     HINT,
     OK,
@@ -137,17 +139,19 @@ def register_value_names(settings: Settings) -> list[ValueNames]:
 
 @hookimpl
 def register_routes(settings: Settings) -> list[Route]:
-    """Return the routes below `/api/v1/names`."""
+    """Return the routes below `/api/v1/names`, and those of interfaces."""
     from appliance.plugins.names import routes
+    from appliance.plugins.names.snmp.interface_routes import interface_routes
 
     reverse_name = routes.reverse_name_route(routes.reverse_names_of(settings))
-    return [
+    of_addresses = [
         Route("GET", path, handler, role=SIGNED_IN, schema=schema)
         for path, handler, schema in (
             (routes.PATH, routes.configured_names, routes.SCHEMA),
             (routes.REVERSE_PATH, reverse_name, routes.REVERSE_SCHEMA),
         )
     ]
+    return [*of_addresses, *interface_routes()]
 
 
 @hookimpl
@@ -156,6 +160,14 @@ def register_pollers(settings: Settings) -> list[Poller]:
     from appliance.plugins.names.snmp.poller import SnmpPoller
 
     return [SnmpPoller(settings)] if snmp_settings.is_configured(settings) else []
+
+
+@hookimpl
+def register_commands() -> list[click.Command]:
+    """Return `appliance interfaces`."""
+    from appliance.plugins.names.snmp.commands import interfaces
+
+    return [interfaces]
 
 
 @hookimpl

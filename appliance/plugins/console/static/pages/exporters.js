@@ -29,10 +29,10 @@ export default function Exporters({ session, rest }) {
 
 function List({ exporters }) {
   const [text, setText] = useState("")
-  const shown = exporters.filter((one) => `${one.address} ${one.name} ${one.info}`.toLowerCase().includes(text.toLowerCase()))
+  const shown = exporters.filter((one) => `${one.address} ${one.name} ${one.device_name} ${one.info}`.toLowerCase().includes(text.toLowerCase()))
   const columns = [
     { key: "address", title: "exporter", show: (row) => html`<b>${row.address}</b>` },
-    { key: "name", title: "name", className: "grow", show: (row) => html`<span dir="auto">${row.name}</span>${row.info ? html` <span class="note" dir="auto">${row.info}</span>` : null}` },
+    { key: "name", title: "name", className: "grow", value: (row) => row.name || row.device_name, show: (row) => html`<span dir="auto">${row.name || row.device_name}</span>${row.info ? html` <span class="note" dir="auto">${row.info}</span>` : null}` },
     { key: "state", title: "state", value: stateOf, show: (row) => html`<${StateLight} exporter=${row} />` },
     { key: "protocol", title: "protocol", value: protocolsOf, show: protocolsOf },
     { key: "rate", title: "flows/s", isNumber: true, value: (row) => sum(row, "flows_per_second"), show: (row) => si(sum(row, "flows_per_second")) },

@@ -59,7 +59,7 @@ function Exporters() {
   const all = html`<${Link} to=${address("exporters")}>all<//>`
   return html`<${Panel} title="Exporters" tools=${all}><${Shown} answer=${answer} isEmpty=${(data) => !data.exporters.length} empty="None yet">${(data) => {
     const columns = [
-      { key: "address", title: "exporter", className: "grow", show: (row) => html`<span dir="auto">${row.name || row.address}</span>${row.name ? html` <span class="note">${row.address}</span>` : null}` },
+      { key: "address", title: "exporter", className: "grow", show: (row) => html`<span dir="auto">${row.name || row.device_name || row.address}</span>${row.name || row.device_name ? html` <span class="note">${row.address}</span>` : null}` },
       { key: "state", title: "state", show: (row) => html`<${StateLight} exporter=${row} />` },
       { key: "lost", title: "lost", isNumber: true, show: (row) => percent(lostPercent(row) / 100) },
       { key: "seen", title: "seen", isNumber: true, show: (row) => (row.last_seen ? age(Date.now() - row.last_seen * 1000) : "never") },

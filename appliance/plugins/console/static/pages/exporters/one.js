@@ -16,7 +16,8 @@ const TOTALS = { flow_records: "flow records", messages: "messages", octets: "oc
 /** @param {{exporter: any, isAdministrator: boolean, reload: () => void}} props */
 export function One({ exporter, isAdministrator, reload }) {
   const health = useAnswer(`/api/v1/exporters/${encodeURIComponent(exporter.address)}/health`, {}, { everyMs: EVERY_MS })
-  return html`<div class="page-head"><h1>${exporter.name || exporter.address}</h1>${exporter.name ? html`<span class="note">${exporter.address}</span>` : null}
+  const name = exporter.name || exporter.device_name
+  return html`<div class="page-head"><h1 dir="auto">${name || exporter.address}</h1>${name ? html`<span class="note">${exporter.address}</span>` : null}
       <${StateLight} exporter=${exporter} /><div class="tools row">
       <${Link} class="button" to=${address("explore", { filter: `exporter ${exporter.address}`, by: "interface" })}>Explore its traffic<//></div></div>
     <${Shown} answer=${health} lines=${9}>${(data) => html`<${Health} health=${data} exporter=${exporter} />
