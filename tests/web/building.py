@@ -256,7 +256,7 @@ def principal_from(environ: Mapping[str, Any]) -> Principal | None:
 def settings_of(folder: Path, tree: Mapping[str, object] | None = None) -> Settings:
     return SettingsFile(
         None, folder, {"data_directory": str(folder / "var"), **(tree or {})}
-    ).settings(metrics.register_settings())
+    ).settings([*metrics.register_settings(), *names.register_settings()])
 
 
 def plugin_routes(settings: Settings) -> list[Route]:
@@ -265,7 +265,7 @@ def plugin_routes(settings: Settings) -> list[Route]:
         *devices.register_routes(),
         *explore.register_routes(),
         *metrics.register_routes(),
-        *names.register_routes(),
+        *names.register_routes(settings),
         *auth.register_routes(),
         *users.register_routes(),
     ]

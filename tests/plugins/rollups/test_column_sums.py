@@ -11,6 +11,7 @@ from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.flowlog import FlowSearch
 from appliance.flows import FlowBatch
+from appliance.plugins import explore
 from appliance.plugins.rollups.column_sums import ColumnSums
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
@@ -224,7 +225,8 @@ def test_top_over_the_web_when_rollups_have_it_then_says_so_and_equals_the_exact
 ) -> None:
     fill(sqlite_world, 5)
     now = START + 5 * HOUR
-    client = Client(web_of(sqlite_world.store, sqlite_world.settings, now=now))
+    routes = explore.register_routes()
+    client = Client(web_of(sqlite_world.store, sqlite_world.settings, routes, now=now))
     asked = f"/api/v1/explore/top?by=ingress_interface,exporter&from={START}&to={now}&limit=50"
     sums, exact = (client.get(f"{asked}{more}").json for more in ("", "&exact=true"))
     assert (sums["method"], exact["method"]) == ("rollups", "exact")
