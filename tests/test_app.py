@@ -9,7 +9,7 @@ import click
 import pytest
 
 from appliance.app import build_app, open_app
-from appliance.contracts import FeedOrder, Principal, Registered, Route
+from appliance.contracts import FeedOrder, Principal, Registered, Route, ValueNames
 from appliance.errors import SettingsError, StartupError, StorageError
 from appliance.guard.methods import checked_principal
 from appliance.hookspecs import hookimpl
@@ -138,6 +138,12 @@ def test_app_when_stores_are_registered_then_by_scheme():
         ("register_commands", [click.Command("dig")], [click.Command("dig")], "command dig"),
         ("register_stores", {"memory": dict}, {"memory": list}, "store memory"),
         ("register_engines", [Named("other")], [Named("other")], "engine other"),
+        (
+            "register_value_names",
+            [ValueNames(("flow_id", "vlan_id"), dict)],
+            [ValueNames(("vlan_id",), dict)],
+            "names of column vlan_id",
+        ),
     ],
 )
 def test_app_when_two_plugins_have_the_same_then_error_names_both(hook, one, other, what):

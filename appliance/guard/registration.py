@@ -34,6 +34,8 @@ def _column(value: object) -> None:
         raise TypeError(
             f"{column.name}: expected dtype {', '.join(_COLUMN_DTYPES)}, found {dtype.str}"
         )
+    if of_type(column.has_names, bool) and dtype.kind != "u":
+        raise TypeError(f"{column.name}: has names, expected whole numbers from 0")
     absent = dtype.type(0).item() if dtype.kind != "O" else ""
     if type(column.absent) is not type(absent):
         raise TypeError(f"{column.name}: absent {column.absent!r} is none of its values")

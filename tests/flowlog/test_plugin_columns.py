@@ -214,6 +214,8 @@ def test_columns_when_a_datagram_has_the_enterprise_element_then_flows_show_it(
         (Column("site", np.dtype("u4"), absent="x"), "absent 'x' is none of its values"),
         (Column("site", np.dtype("f4"), absent=0.0), "expected dtype"),
         (Column("site", np.dtype(">u4")), "expected dtype"),
+        (Column("site", np.dtype("O"), absent="", has_names=True), "expected whole numbers"),
+        (Column("site", np.dtype("u4"), has_names=1), "bool"),  # type: ignore[arg-type]
         (Column("site", np.dtype("u4"), elements=(0x10000,)), "elements of 16 bits, found 65536"),
         (Column("site", np.dtype("u4"), elements=((9, 1),)), "tuple"),  # type: ignore[arg-type]
         (of_enterprise((9, 32768)), "found \\(9, 32768\\)"),
