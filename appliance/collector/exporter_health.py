@@ -254,7 +254,7 @@ def _totals(facts: Json) -> Json:
     return {
         **scope,
         "since": number(facts, "since_ms") / 1000,
-        "until": number(facts, "told_ms") / 1000,
+        "until": number(facts, "reported_ms") / 1000,
         **{
             name: {"sent": sent, "received": received or 0, "missing": sent - (received or 0)}
             for name, sent, received in pairs

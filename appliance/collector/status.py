@@ -197,7 +197,7 @@ def _totals(teller: SessionDomain, check: TotalsCheck) -> dict[str, Any]:
         **_scope(teller),
         "version": teller.version,
         "since_ms": check.since_ms,
-        "told_ms": check.told_ms,
+        "reported_ms": check.reported_ms,
         "sent": check.sent,
         "received": check.received,
     }

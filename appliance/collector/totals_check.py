@@ -24,8 +24,8 @@ class TotalsCheck:
 
     Attributes
     ----------
-    since_ms, told_ms
-        When it told figures first and last, milliseconds UTC.
+    since_ms, reported_ms
+        When it reported figures first and last, milliseconds UTC.
     sent
         What it says that it sent between the two; None where it does not say.
     received
@@ -34,7 +34,7 @@ class TotalsCheck:
 
     totals: ExportTotals
     since_ms: int
-    told_ms: int
+    reported_ms: int
     sent: list[int | None] = field(default_factory=lambda: [None, None, None])
     received: Numbers = (0, 0, 0)
     _arrived: Numbers = (0, 0, 0)
@@ -56,7 +56,7 @@ class TotalsCheck:
             None if step is None else (before or 0) + step
             for before, step in zip(self.sent, steps, strict=True)
         ]
-        self.totals, self.told_ms = report.totals, now_ms
+        self.totals, self.reported_ms = report.totals, now_ms
         self.received = _sums(self._arrived, report.before)
         return True
 

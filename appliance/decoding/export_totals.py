@@ -84,7 +84,7 @@ def report_totals(
     for group, scope_of_set in groups:
         if not group.has_any(_ANY):
             continue
-        for scope, row, totals in _told(group, scope_of_set):
+        for scope, row, totals in _last_totals(group, scope_of_set):
             if row >= newest.get(scope, (-1,))[0]:
                 newest[scope] = row, totals
     return [
@@ -93,9 +93,9 @@ def report_totals(
     ]
 
 
-def _told(group: RecordGroup, scope_of_set: Int) -> Iterable[tuple[int, int, ExportTotals]]:
+def _last_totals(group: RecordGroup, scope_of_set: Int) -> Iterable[tuple[int, int, ExportTotals]]:
     """Yield scope, message and totals of the last record of each scope in a group."""
-    values = [group.unsigned(element) for element in _ELEMENTS]
+    columns = [group.unsigned(element) for element in _ELEMENTS]
     last_records = np.cumsum(group.counts) - 1
     # What waited for its template tells of an earlier moment, at which nobody looked.
     usable = np.flatnonzero((group.counts > 0) & (scope_of_set >= 0))
@@ -104,8 +104,8 @@ def _told(group: RecordGroup, scope_of_set: Int) -> Iterable[tuple[int, int, Exp
         last_set[int(scope_of_set[place])] = place
     for scope, place in last_set.items():
         record = int(last_records[place])
-        told = (None if column is None else int(column[record]) for column in values)
-        yield scope, int(group.arrival[place]), ExportTotals(*told)
+        values = (None if column is None else int(column[record]) for column in columns)
+        yield scope, int(group.arrival[place]), ExportTotals(*values)
 
 
 def _before(

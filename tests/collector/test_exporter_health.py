@@ -211,7 +211,9 @@ def test_active_timeout_when_flows_are_cut_then_the_longest_usual_duration(
     assert ("set the active timeout to 60" in hints) == (expected == 1800)
 
 
-def told(protocol: Exporter, octets: int, messages: int, records: int, width: int = 8) -> bytes:
+def totals_record(
+    protocol: Exporter, octets: int, messages: int, records: int, width: int = 8
+) -> bytes:
     """Lay an options record with the exporter's own totals."""
     values = {OCTETS: octets, MESSAGES: messages, RECORDS: records}
     fields = [(element, number(value, width)) for element, value in values.items()]
@@ -234,7 +236,7 @@ class CountingExporter:
     def totals(self) -> bytes:
         limit = 1 << 8 * self.width
         values = (value % limit for value in (self.octets, self.messages, self.records))
-        return self._sent([told(self.protocol, *values, width=self.width)], 0, 1)
+        return self._sent([totals_record(self.protocol, *values, width=self.width)], 0, 1)
 
     def _sent(self, sets: list[bytes], flow_records: int, units: int) -> bytes:
         message = self.protocol.message(*sets, sequence=self.sequence)

@@ -11,6 +11,7 @@ from appliance.contracts import Direction, ExporterRecord, InterfaceMeasure
 from appliance.errors import StorageError
 from appliance.guard import Guard, PluginFailures, guarded
 from appliance.guard.methods import METRICS as METRICS_CONTRACT
+from appliance.interface_history import interface_history
 from appliance.plugins.metrics.figures import exporter_figures
 from appliance.plugins.metrics.prometheus import METRICS, StatusCollector, scrape
 from tests.processes.supervision.holding import holder
@@ -320,7 +321,7 @@ def test_metrics_when_exporters_have_a_health_then_its_figures(client, running):
         **{"last_seen_ms": int(NOW * 1000) - 4000, "longest_usual_ms": 61_000},
         "templates_oldest_ms": int(NOW * 1000) - 32_000,
     }
-    total = {"sent": [None, 10, 200], "received": [900, 8, 150], "since_ms": 1, "told_ms": 2}
+    total = {"sent": [None, 10, 200], "received": [900, 8, 150], "since_ms": 1, "reported_ms": 2}
     facts = {
         "sessions": {"2000": session},
         "missing_templates": [{"id": 300}, {"id": 301}],
@@ -362,10 +363,10 @@ def test_metrics_when_there_is_traffic_then_of_exporters_and_the_largest_interfa
     midnight = int(NOW) // 86_400 * 86_400
     records = [ExporterRecord(7, "192.0.2.1", "", "", 1.0, 2.0)]
     store = FakeStore([Flow(midnight, 1000, 10, exporter=7), Flow(midnight - 60, 9, 9)], records)
-    asked = []
+    calls = []
 
     def sums_by_interface(since, limit):
-        asked.append((since, limit))
+        calls.append((since, limit))
         return [InterfaceMeasure("192.0.2.1", 3, Direction.EGRESS, 800, 8, 1)]
 
     store.sums_by_interface = sums_by_interface
@@ -375,7 +376,20 @@ def test_metrics_when_there_is_traffic_then_of_exporters_and_the_largest_interfa
     of_interface = '{direction="out",exporter="192.0.2.1",interface="3"}'
     assert found[f"appliance_interface_octets_total{of_interface}"] == 800
     assert found[f"appliance_interface_flows_total{of_interface}"] == 1
-    assert asked == [(midnight, 5)]
+    name = 'exporter="192.0.2.1",interface="3",name="if 3"'
+    assert found[f"appliance_interface_info{{{name}}}"] == 1
+    assert calls == [(midnight, 5)]
+
+
+def test_metrics_when_somebody_named_an_interface_then_by_that_name(tmp_path, store):
+    key = ("192.0.2.1", 3)
+    store.sums_by_interface = lambda *_: [InterfaceMeasure(*key, Direction.EGRESS, 8, 1, 1)]
+    settings = settings_of(tmp_path)
+    settings["data_directory"].mkdir()
+    interface_history(settings).set_own_name(key, 'uplink "Vienna"')
+    found = scraped(Client(web_of(store, settings)))
+    name = r'exporter="192.0.2.1",interface="3",name="uplink \"Vienna\""'
+    assert found[f"appliance_interface_info{{{name}}}"] == 1
 
 
 def test_metrics_when_interfaces_are_switched_off_then_none(tmp_path, store):

@@ -101,10 +101,10 @@ def _health_metrics(reports: list[ExporterHealth]) -> Iterator[Any]:
         yield family(name, metric, rows, _LABELS)
     for what, text in _OWN_TOTALS.items():
         sums = [
-            ((report.address, unit), sum(told))
+            ((report.address, unit), sum(numbers))
             for report in reports
             for unit in _UNITS
-            if (told := [total[unit][what] for total in report.totals if unit in total])
+            if (numbers := [total[unit][what] for total in report.totals if unit in total])
         ]
         name = f"appliance_exporter_own_total_{what}"
         yield family(name, Metric("gauge", text), sums, ["exporter", "unit"])

@@ -6,11 +6,12 @@ once a day, as `rate()` and `increase()` expect of counters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from appliance import FlowStore, Selection, Settings, StorageError
 from appliance.contracts import Direction, InterfaceMeasure, SumsByInterface
+from appliance.interface_history import interface_history
 from appliance.plugins.metrics.families import Metric, family
 from appliance.setting_types import Integer
 from appliance.settings import Setting
@@ -24,7 +25,7 @@ INTERFACES = Setting(
     Integer(0, 100_000),
     1000,
     "How many interfaces `/metrics` tells the traffic of, in and out apart: those with the most"
-    " octets of the day over all exporters. Each takes six lines.",
+    " octets of the day over all exporters. Each takes six lines, and one for its name.",
 )
 
 
@@ -56,6 +57,21 @@ def traffic_metrics(
         metric = Metric("counter", f"Traffic of an interface since midnight UTC: {measure}.")
         labels = ["exporter", "interface", "direction"]
         yield family(f"appliance_interface_{measure}", metric, of_interface, labels)
+    yield _interface_info(interfaces, settings, now)
+
+
+def _interface_info(interfaces: Sequence[InterfaceMeasure], settings: Settings, now: float) -> Any:
+    """Return the name of each of these interfaces, for joins: its number where it has none."""
+    keys = sorted({(one.exporter, one.interface) for one in interfaces})
+    now_ms = int(now * 1000)
+    names = interface_history(settings).interface_names(keys, now_ms, now_ms) if keys else {}
+    rows = []
+    for key in keys:
+        known = names.get(key)
+        name = next(filter(None, (known.own, *known.names) if known else ()), f"if {key[1]}")
+        rows.append(((key[0], str(key[1]), name), 1.0))
+    metric = Metric("gauge", "What an interface is called, by people or by SNMP; always 1.")
+    return family("appliance_interface_info", metric, rows, ["exporter", "interface", "name"])
 
 
 def _interface_sums(store: FlowStore, since: int, limit: int) -> list[InterfaceMeasure]:

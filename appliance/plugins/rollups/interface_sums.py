@@ -32,14 +32,14 @@ def sums_by_interface(
     To be called inside a transaction; four queries.
     """
     kept = oldest_starts(limits, CAPPED_SIZES, now)
-    asked = choose_range(Selection(since=since), read_progress(exact.database), kept, now)
+    bins = choose_range(Selection(since=since), read_progress(exact.database), kept, now)
     known = exact.database.rows(f"SELECT id, address FROM {KNOWN_EXPORTER}")
     addresses = {int(number): str(address) for number, address in known}
     sums: dict[tuple[int, str, Direction], Counter[str]] = {}
     which = f"exporter IN (SELECT id FROM {KNOWN_EXPORTER})"
     for side, dimension in _SIDES:
         select = f"SELECT exporter, name, {SUMS}"
-        for number, name, *values in exact.read(select, dimension, asked, which, "exporter, name"):
+        for number, name, *values in exact.read(select, dimension, bins, which, "exporter, name"):
             if name not in (BEYOND_NAME, _NO_INTERFACE):
                 measure = dict(zip(("octets", "packets", "flows"), values, strict=True))
                 sums.setdefault((int(number), str(name), side), Counter()).update(measure)

@@ -30,7 +30,7 @@ def routed(world: World, n: int, at: float, **columns: Any) -> FlowBatch:
 
 def sums(*batches: FlowBatch) -> dict[Key, int]:
     """Add up the octets of each interface by hand."""
-    found: Counter[Key] = Counter()
+    totals: Counter[Key] = Counter()
     for batch in batches:
         halves = zip(
             batch.column("exporter_address_hi").tolist(),
@@ -45,8 +45,8 @@ def sums(*batches: FlowBatch) -> dict[Key, int]:
             numbers = batch.column(f"{name}_interface").tolist()
             for exporter, number, value in zip(exporters, numbers, octets.tolist(), strict=True):
                 if number:
-                    found[exporter, number, side] += int(value)
-    return dict(found)
+                    totals[exporter, number, side] += int(value)
+    return dict(totals)
 
 
 def test_interfaces_when_asked_since_midnight_then_all_that_is_loaded_of_the_day(
