@@ -91,7 +91,8 @@ async def read_devices(
     """Read devices, several at a time; return what each said, or why it said nothing."""
     turns = asyncio.Semaphore(limits.concurrency)
     # What an engine remembers of a user is by the user's name: each set of credentials has its own.
-    engines = {agent.credentials: hlapi.SnmpEngine() for agent in agents}
+    different = {agent.credentials for agent in agents}
+    engines = {credentials: hlapi.SnmpEngine() for credentials in different}
 
     async def read(agent: Agent) -> DeviceReading | SnmpError:
         async with turns:
