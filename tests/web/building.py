@@ -31,7 +31,8 @@ from appliance.contracts import (
 )
 from appliance.guard import PluginFailures
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins import analytics, auth, devices, explore, metrics, names, users
+from appliance.plugins import analytics, auth, devices, explore, metrics, users
+from appliance.plugins.names.snmp.interface_routes import interface_routes
 from appliance.plugins.sql_accounts import account_store_from_url
 from appliance.settings import Settings, SettingsFile
 from appliance.web.application import build_web
@@ -265,7 +266,7 @@ def plugin_routes(settings: Settings) -> list[Route]:
         *devices.register_routes(),
         *explore.register_routes(),
         *metrics.register_routes(),
-        *names.register_routes(),
+        *interface_routes(),
         *auth.register_routes(),
         *users.register_routes(),
     ]
