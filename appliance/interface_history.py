@@ -186,8 +186,8 @@ class InterfaceHistory:
         for exporter, if_index in keys:
             numbers[exporter].append(if_index)
         names: dict[InterfaceKey, InterfaceNames] = {}
-        for exporter, wanted in numbers.items():
-            names |= self._names_of(exporter, wanted, since_ms // 1000, -(-until_ms // 1000))
+        for exporter, its_numbers in numbers.items():
+            names |= self._names_of(exporter, its_numbers, since_ms // 1000, -(-until_ms // 1000))
         return names
 
     def interfaces_named(self, name: str) -> list[InterfaceKey]:

@@ -35,8 +35,8 @@ def history(tmp_path: Path) -> InterfaceHistory:
 
 
 def names(history: InterfaceHistory, since_ms: int, until_ms: int, number: int = 7) -> object:
-    found = history.interface_names([(ROUTER, number)], since_ms, until_ms)
-    return found[ROUTER, number].names if found else None
+    known = history.interface_names([(ROUTER, number)], since_ms, until_ms)
+    return known[ROUTER, number].names if known else None
 
 
 def test_names_when_an_index_is_used_again_then_each_time_has_its_own(history: InterfaceHistory):
@@ -48,8 +48,8 @@ def test_names_when_an_index_is_used_again_then_each_time_has_its_own(history: I
     assert names(history, START, START + 3 * HOUR) == ("Gi0/2", "Gi0/1")
     # Before anything was known, the nearest name counts.
     assert names(history, START - 2 * HOUR, START - HOUR) == ("Gi0/1",)
-    [found] = history.interface_names([(ROUTER, 7)], START + 2 * HOUR, START + 3 * HOUR).values()
-    assert found == InterfaceNames("", ("Gi0/2",), ("customer",), 10**9)
+    [known] = history.interface_names([(ROUTER, 7)], START + 2 * HOUR, START + 3 * HOUR).values()
+    assert known == InterfaceNames("", ("Gi0/2",), ("customer",), 10**9)
 
 
 def test_names_when_an_interface_went_then_its_past_keeps_the_name(history: InterfaceHistory):
@@ -64,8 +64,8 @@ def test_names_when_an_interface_went_then_its_past_keeps_the_name(history: Inte
 def test_names_when_people_have_one_then_it_is_kept_beside(history: InterfaceHistory):
     history.record([reading(START, (7, "Gi0/1", ""))])
     history.set_own_name((ROUTER, 7), "Vienna")
-    [found] = history.interface_names([(ROUTER, 7)], START, START + 1).values()
-    assert (found.own, found.names) == ("Vienna", ("Gi0/1",))
+    [known] = history.interface_names([(ROUTER, 7)], START, START + 1).values()
+    assert (known.own, known.names) == ("Vienna", ("Gi0/1",))
     assert history.interfaces_named("vienna") == [(ROUTER, 7)]
     history.set_own_name((ROUTER, 7), "")
     assert history.interfaces_named("vienna") == []
@@ -92,9 +92,9 @@ def test_history_when_names_change_always_then_rows_end_at_the_bound(
     monkeypatch.setattr(interface_history, "MAX_ROWS", 10)
     for second in range(50):
         history.record([reading(START + 1000 * second, (7, f"Gi{second}", ""))])
-    [found] = history.interface_names([(ROUTER, 7)], 0, 2 * START).values()
-    assert len(found.names) == 11
-    assert found.names[0] == "Gi49"
+    [known] = history.interface_names([(ROUTER, 7)], 0, 2 * START).values()
+    assert len(known.names) == 11
+    assert known.names[0] == "Gi49"
 
 
 def test_history_when_there_is_no_file_then_it_is_empty(history: InterfaceHistory):

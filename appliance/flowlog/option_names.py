@@ -157,8 +157,8 @@ def _with_history(
         rows = names.get(key, ())
         own = (known.own,) if known.own else ()
         columns = (own or known.names, known.aliases)
-        told = [[row[column] for row in rows] for column in INTERFACES.names]
-        pairs = zip_longest(*(a or b for a, b in zip(columns, told, strict=True)))
+        of_options = [[row[column] for row in rows] for column in INTERFACES.names]
+        pairs = zip_longest(*(a or b for a, b in zip(columns, of_options, strict=True)))
         merged[key] = [dict(zip(INTERFACES.names, pair, strict=True)) for pair in pairs]
     return merged
 

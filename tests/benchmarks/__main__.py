@@ -24,6 +24,7 @@ from tests.benchmarks.highest import highest
 from tests.benchmarks.parquet import parquet
 from tests.benchmarks.pmacct import pmacct
 from tests.benchmarks.rollups import rollups
+from tests.benchmarks.snmp import snmp
 from tests.benchmarks.tables import (
     WHOLE_ROWS,
     print_api,
@@ -33,6 +34,7 @@ from tests.benchmarks.tables import (
     print_fresh,
     print_pmacct,
     print_rollups,
+    print_snmp,
     whole_table,
 )
 from tests.benchmarks.walk import walk
@@ -51,6 +53,7 @@ PARTS = (
     "walk",
     "explore",
     "console",
+    "snmp",
 )
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
@@ -87,7 +90,8 @@ def main(
     """Measure decoding alone, AS and countries of addresses, the whole way (also into roll-ups),
     the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
     from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
-    the code, questions of the query engine, and the console in a browser.
+    the code, questions of the query engine, the console in a browser, and
+    a round of SNMP.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -120,6 +124,7 @@ def main(
                 lambda: console((keep or folder).resolve() / "api", flows),
                 print_console,
             ),
+            "snmp": (lambda: snmp(folder / "snmp"), print_snmp),
         }
         for chosen in parts:
             run, show = runs[chosen]

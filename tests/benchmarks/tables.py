@@ -9,6 +9,7 @@ from rich.table import Table
 
 from tests.benchmarks.enriching import GOAL as ENRICHING_GOAL
 from tests.benchmarks.rollups import LAG_GOAL_SECONDS
+from tests.benchmarks.snmp import GOAL_CORE, GOAL_SECONDS
 
 WHOLE_ROWS = (
     ("flows a second, sent", "sent_flows_per_second", "{:,.0f}"),
@@ -191,3 +192,18 @@ def print_pmacct(console: Console, report: dict[str, Any]) -> None:
         ]
         table.add_row(kind, f"{found['appliance']:,.0f}", *texts, f"{found['goal']:.0f}")
     console.print(table)
+
+
+def print_snmp(console: Console, report: dict[str, Any]) -> None:
+    """Print the rounds of SNMP beside their goal."""
+    table = Table("a round of SNMP", "exporters", "interfaces", "seconds", "CPU seconds", "MB")
+    for name, figures in report.items():
+        table.add_row(
+            *(name, str(figures["exporters"]), str(figures["interfaces"])),
+            *(f"{figures['seconds']:.1f}", f"{figures['cpu_seconds']:.1f}"),
+            f"{figures['octets_on_disk'] / 1e6:.1f}",
+        )
+    console.print(table)
+    console.print(
+        f"goal: at most {GOAL_SECONDS:.0f} s, and {GOAL_SECONDS * GOAL_CORE:.0f} CPU seconds"
+    )

@@ -33,10 +33,10 @@ class SlowPoller:
     name, interval_seconds = "things", 60.0
 
     def __init__(self, report: Any) -> None:
-        self.report, self.asked = report, []  # type: ignore[var-annotated]
+        self.report, self.calls = report, []  # type: ignore[var-annotated]
 
     def poll(self, exporters: Sequence[ExporterRecord], now: float) -> PollReport:
-        self.asked.append([exporter.address for exporter in exporters])
+        self.calls.append([exporter.address for exporter in exporters])
         if isinstance(self.report, Exception):
             raise self.report
         return self.report  # type: ignore[no-any-return]
@@ -72,7 +72,7 @@ def test_round_when_it_ends_then_the_status_says_who_is_silent(
 def test_round_when_there_are_no_exporters_then_nobody_is_asked_and_soon_again(tmp_path: Path):
     poller = SlowPoller(PollReport())
     assert process_of(tmp_path, poller, list).poll_once(poller, 1.0) == 10
-    assert not poller.asked
+    assert not poller.calls
 
 
 def test_round_when_the_list_of_exporters_is_away_then_those_of_before_are_asked(tmp_path: Path):
@@ -88,7 +88,7 @@ def test_round_when_the_list_of_exporters_is_away_then_those_of_before_are_asked
     process = process_of(tmp_path, poller, exporters)
     process.poll_once(poller, 1.0)
     process.poll_once(poller, 2.0)
-    assert poller.asked == [["192.0.2.1"]] * 2
+    assert poller.calls == [["192.0.2.1"]] * 2
 
 
 @pytest.mark.parametrize("report", [ValueError("x"), None, PollReport(answered="5")])  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from appliance.interface_history import (
     InterfaceHistory,
     InterfaceReading,
 )
+from appliance.plugins.names.snmp import truth
 from appliance.plugins.names.snmp.truth import STEP_MS, octets_by_bin, whole_bins
 from tests.web.building import NOW
 
@@ -30,6 +31,7 @@ MINUTE_MS = 60_000
 OCTETS, PACKETS = 600_000, 600
 """Of a flow of a minute."""
 
+SIDES = ("in", "out")
 TRUTH = "/api/v1/exporters/1/interfaces/truth?last=30m"
 
 
@@ -98,7 +100,7 @@ def reasons(client: Any) -> dict[tuple[int, str], str]:
     return {
         (one["number"], side): one[side]["reason"]
         for one in reply.json["interfaces"]
-        for side in ("in", "out")
+        for side in SIDES
     }
 
 
@@ -106,6 +108,7 @@ def test_truth_when_all_is_well_then_each_bin_has_both(client: Any, folder: Path
     write_flows(folder, (1, 2), (2, 1))
     write_counters(folder, {1: (OCTETS, OCTETS), 2: (OCTETS, OCTETS)})
     answer = client.get(TRUTH).json
+    assert (answer["method"], answer["left_out"]) == ("exact", [])
     assert [one["name"] for one in answer["interfaces"]] == ["Gi0/1", "Gi0/2"]
     side = answer["interfaces"][0]["in"]
     assert side["ratio"] == pytest.approx(1, rel=0.001)
@@ -160,6 +163,17 @@ def test_truth_when_records_are_lost_then_said(client: Any, folder: Path):
     write_counters(folder, {1: (OCTETS, OCTETS), 2: (OCTETS, OCTETS)})
     write_status(folder, records=80, lost=20)
     assert set(reasons(client).values()) == {"lost"}
+
+
+def test_truth_when_there_are_more_interfaces_than_are_compared_then_no_false_reason(
+    client: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(truth, "MAX_SERIES", 2)
+    write_flows(folder, (1, 2), (2, 1), (1, 2), (2, 1), (3, 3))
+    write_counters(folder, dict.fromkeys((1, 2, 3), (2 * OCTETS, 2 * OCTETS)))
+    assert reasons(client) == {(number, side): "agrees" for number in (1, 2) for side in SIDES}
+    one = client.get(f"{TRUTH}&interface=3").json["interfaces"][0]
+    assert one["in"]["ratio"] == pytest.approx(0.5, rel=0.001)
 
 
 def test_truth_when_nothing_was_read_then_said(client: Any, folder: Path):
@@ -235,6 +249,13 @@ def test_interfaces_when_asked_at_the_command_line_then_ratio_and_reason(
     out = capsys.readouterr().out
     assert "Gi0/1" in out
     assert "flows and counters agree" in out
+    file = tmp_path / "truth.txt"
+    assert run_command_line(group, [*command, "--last", "30m", "--output", str(file)]) == 0
+    assert file.read_text() == out
+    assert run_command_line(group, [*command, "--last", "1m"]) == 1
+    assert "no whole five minutes" in capsys.readouterr().err
+    assert run_command_line(group, [*command, "router1"]) != 0
+    assert "router1" in capsys.readouterr().err
     assert run_command_line(group, [*command, "--last", "30m", "--format", "json"]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert (first["number"], first["direction"], first["reason"]) == (1, "in", "agrees")

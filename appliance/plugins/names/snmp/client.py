@@ -91,7 +91,8 @@ async def read_devices(
     """Read devices, several at a time; return what each said, or why it said nothing."""
     turns = asyncio.Semaphore(limits.concurrency)
     # What an engine remembers of a user is by the user's name: each set of credentials has its own.
-    engines = {agent.credentials: hlapi.SnmpEngine() for agent in agents}
+    different = {agent.credentials for agent in agents}
+    engines = {credentials: hlapi.SnmpEngine() for credentials in different}
 
     async def read(agent: Agent) -> DeviceReading | SnmpError:
         async with turns:
@@ -185,13 +186,13 @@ async def _walk(access: _Access) -> Mapping[int, dict[int, Any]]:
     for _ in range(MAX_REQUESTS):
         if not places:
             break
-        asked = list(places)
-        oids = [".".join(map(str, _place(column, places[column]))) for column in asked]
+        left = list(places)
+        oids = [".".join(map(str, _place(column, places[column]))) for column in left]
         answer = await hlapi.bulk_cmd(
             *access, hlapi.ContextData(), 0, _REPETITIONS, *_objects(oids), lookupMib=False
         )
         for position, (name, value) in enumerate(_binds(answer)):
-            column = asked[position % len(asked)]
+            column = left[position % len(left)]
             if column not in places:
                 continue
             index = _index(tuple(name), column)

@@ -45,12 +45,18 @@ def interfaces(
     exporters = [exporter] if exporter else interface_history(settings).exporters()
     if not exporters:
         raise ApplianceError("SNMP has read no exporter yet: snmp.community or snmp.user is needed")
-    truths = [truth for one in exporters for truth in exporter_truth(one, bins, settings)]
-    rows = [row for truth in truths for row in _rows(truth)]
-    if form == "table" and output is None:
-        _print_table(truths)
+    if not len(bins.starts_ms):
+        raise ApplianceError(f"--last {last} has no whole five minutes")
+    answers = [exporter_truth(one, bins, settings) for one in exporters]
+    for text in dict.fromkeys(text for answer in answers for text in answer.left_out):
+        click.echo(f"appliance: {text}", err=True)
+    truths = [truth for answer in answers for truth in answer.interfaces]
+    if form != "table":
+        _write([row for truth in truths for row in _rows(truth)], form, output)
+    elif output is None:
+        click.echo(_table(truths, None), nl=False)
     else:
-        _write(rows, "csv" if form == "table" else form, output)
+        output.write_text(_table(truths, output), encoding="utf-8")
 
 
 def _rows(truth: InterfaceTruth) -> Iterator[dict[str, Any]]:
@@ -78,7 +84,7 @@ def _write(rows: Sequence[dict[str, Any]], form: str, output: Path | None) -> No
     write_answer(pa.Table.from_pylist(list(rows)), form, output)
 
 
-def _print_table(truths: Sequence[InterfaceTruth]) -> None:
+def _table(truths: Sequence[InterfaceTruth], output: Path | None) -> str:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -97,7 +103,9 @@ def _print_table(truths: Sequence[InterfaceTruth]) -> None:
                 side.reason.sentence,
             )
             table.add_row(*map(Text, cells))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 10_000  # never cut a value that goes into a pipe
-    console.print(table)
+    console = Console(no_color=output is not None)
+    if output is not None or not console.is_terminal:
+        console.width = 10_000  # never cut a value that goes into a pipe or file
+    with console.capture() as captured:
+        console.print(table)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())

@@ -37,6 +37,8 @@ _TRUTH = {
     "since": "2026-01-31T08:00:00Z",
     "until": "2026-01-31T09:00:00Z",
     "step_seconds": 300,
+    "method": "exact",
+    "left_out": ["file is damaged"],
     "interfaces": [
         {
             "number": 7,
@@ -82,13 +84,15 @@ def interface_truth(
     bins = whole_bins(end - DEFAULT_SECONDS if since is None else since, end, query.now)
     if not 1 <= len(bins.starts_ms) <= MAX_BINS:
         raise RequestError(400, f"The range has no whole five minutes, or more than {MAX_BINS}")
-    truths = exporter_truth(exporter.address, bins, settings, query.number("interface"))
+    truth = exporter_truth(exporter.address, bins, settings, query.number("interface"))
     return {
         "exporter": exporter.address,
         "since": rfc3339(bins.since_ms / 1000, zone),
         "until": rfc3339(bins.until_ms / 1000, zone),
         "step_seconds": STEP_MS // 1000,
-        "interfaces": [_interface(truth) for truth in truths],
+        "method": truth.method,
+        "left_out": list(truth.left_out),
+        "interfaces": [_interface(one) for one in truth.interfaces],
     }
 
 

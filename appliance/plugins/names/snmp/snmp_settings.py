@@ -157,7 +157,8 @@ INTERVAL = Setting(
     "snmp.interval",
     Duration(),
     "5m",
-    "How often exporters are asked for names, speeds and counters of their interfaces.",
+    "How often exporters are asked for names, speeds and counters of their interfaces; every 10s at"
+    " most.",
 )
 EXPORTERS = Setting(
     "snmp.exporters",

@@ -23,7 +23,7 @@ from appliance.interface_history import CounterReading, InterfaceNames, interfac
 from appliance.plugins.names.snmp.reasons import MIN_OCTETS, Facts, Reason, likely_reason
 from appliance.query.engine import QueryEngine, engine_from_settings
 from appliance.query.language.duckdb import parse_conditions
-from appliance.query.question import MAX_SERIES, Question
+from appliance.query.question import MAX_SERIES, Method, Provenance, Question, SeriesAnswer
 
 STEP_MS = 300_000
 LONGEST_GAP_MS = 3_600_000
@@ -83,12 +83,34 @@ class InterfaceTruth:
     directions: Mapping[str, DirectionTruth]
 
 
+class ExporterTruth(NamedTuple):
+    """The interfaces of an exporter; how exact its flows are, and what is left out as damaged."""
+
+    interfaces: list[InterfaceTruth]
+    method: Method
+    left_out: tuple[str, ...]
+
+
 class ExporterFacts(NamedTuple):
     """What the collector knows of an exporter: its sampling and its losses."""
 
     sampling_rate: float | None
     is_sampling_assumed: bool
     lost_share: float
+
+
+class _Flows(NamedTuple):
+    """Flows of one direction: octets and packets by bin, by ifIndex.
+
+    Attributes
+    ----------
+    is_cut
+        There are more interfaces than these.
+    """
+
+    by_interface: Mapping[int, tuple[Floats, Floats]]
+    is_cut: bool
+    provenance: Provenance
 
 
 class _Sums(NamedTuple):
@@ -113,37 +135,36 @@ def whole_bins(since: int, until: int, now: float) -> Range:
 
 def exporter_truth(
     exporter: str, bins: Range, settings: Settings, number: int | None = None
-) -> list[InterfaceTruth]:
+) -> ExporterTruth:
     """Compare flows and counters of one interface, or of every one that has counters or flows.
 
     Of an exporter with more than `MAX_SERIES` interfaces those with most octets by flows.
 
+    Parameters
+    ----------
+    bins
+        At least one.
+
     Raises
     ------
     QueryError, StorageError
-        The flow log cannot be asked.
+        The flow log cannot be read.
     """
     starts_ms = bins.starts_ms
-    if not len(starts_ms):
-        return []
     history = interface_history(settings)
     around = (bins.since_ms - LONGEST_GAP_MS, bins.until_ms + LONGEST_GAP_MS)
     readings = history.counters(exporter, *around)
     engine = engine_from_settings(settings)
     flows = {name: _flows(engine, (exporter, number), bins, name) for name in DIRECTIONS}
-    with_flows = {one for name in DIRECTIONS for one in flows[name]}
-    is_cut = max(map(len, flows.values())) >= MAX_SERIES
-    # Where the list of flows is cut, an interface that it lacks need not be without any.
-    numbers = sorted(with_flows if is_cut else {*readings, *with_flows})
-    if number is not None:
-        numbers = [number]
+    with_flows = {one for direction in flows.values() for one in direction.by_interface}
+    numbers = [number] if number is not None else _comparable({*readings, *with_flows}, flows)
     names = history.interface_names([(exporter, one) for one in numbers], *bins)
     facts = exporter_facts(exporter, settings)
     truths = []
     for one in numbers:
         known = names.get((exporter, one), NO_NAMES)
         sums = {
-            name: _sums(flows[name].get(one), readings.get(one, ()), name, starts_ms)
+            name: _sums(flows[name].by_interface.get(one), readings.get(one, ()), name, starts_ms)
             for name in DIRECTIONS
         }
         has_other_flows = number is not None or bool(with_flows - {one})
@@ -154,7 +175,16 @@ def exporter_truth(
                 _compare(sums, facts, has_other_flows),
             )
         )
-    return truths
+    provenances = [flows[name].provenance for name in DIRECTIONS]
+    method: Method = "sampled" if "sampled" in (p.method for p in provenances) else "exact"
+    left_out = dict.fromkeys(text for one in provenances for text in one.left_out)
+    return ExporterTruth(truths, method, tuple(left_out))
+
+
+def _comparable(numbers: set[int], flows: Mapping[str, _Flows]) -> list[int]:
+    """Return the interfaces in order; where a list of flows is cut, only those that are in it."""
+    in_lists = [set(direction.by_interface) for direction in flows.values() if direction.is_cut]
+    return sorted(numbers.intersection(*in_lists))
 
 
 def exporter_facts(exporter: str, settings: Settings) -> ExporterFacts:
@@ -208,7 +238,7 @@ def _growth(before: CounterReading, after: CounterReading, direction: str) -> in
 
 def _flows(
     engine: QueryEngine, interface: tuple[str, int | None], bins: Range, direction: str
-) -> dict[int, tuple[Floats, Floats]]:
+) -> _Flows:
     """Return octets and packets by bin, by ifIndex, of one or of the largest interfaces."""
     exporter, number = interface
     words = [f"exporter={exporter}"]
@@ -218,8 +248,16 @@ def _flows(
         _series(engine, conditions, bins, _DIMENSIONS[direction], order)
         for order in ("octets", "packets")
     )
+    packets_of = _by_interface(packets, _DIMENSIONS[direction])
     nothing = np.zeros(len(bins.starts_ms))
-    return {number: (values, packets.get(number, nothing)) for number, values in octets.items()}
+    return _Flows(
+        {
+            one: (values, packets_of.get(one, nothing))
+            for one, values in _by_interface(octets, _DIMENSIONS[direction]).items()
+        },
+        any(row.is_other for row in octets.rows),
+        octets.provenance,
+    )
 
 
 def _series(
@@ -228,7 +266,7 @@ def _series(
     bins: Range,
     dimension: str,
     order: str,
-) -> dict[int, Floats]:
+) -> SeriesAnswer:
     question = Question(
         (dimension,),
         order=order,
@@ -238,10 +276,13 @@ def _series(
         step_ms=STEP_MS,
         limit=MAX_SERIES,
     )
-    rows = engine.series(question, bins.until_ms).rows
+    return engine.series(question, bins.until_ms)
+
+
+def _by_interface(answer: SeriesAnswer, dimension: str) -> dict[int, Floats]:
     return {
         int(row.keys[dimension]): np.array(row.values)
-        for row in rows
+        for row in answer.rows
         if not row.is_other and row.keys[dimension]
     }
 
