@@ -77,8 +77,8 @@ if TYPE_CHECKING:
     from appliance.flowlog import Cursor, FlowLogReader, batch_from_rows
     from appliance.flows import Column, FlowBatch, RecordKind, address_text
     from appliance.hookspecs import hookimpl
-    from appliance.setting_types import Boolean, Duration, FilePath, Integer, Number, Size, Text
-    from appliance.settings import EffectiveSetting, Setting, Settings
+    from appliance.settings.file import EffectiveSetting, Setting, Settings
+    from appliance.settings.types import Boolean, Duration, FilePath, Integer, Number, Size, Text
     from appliance.testing import PluginHarness, ipfix_message
 
 __version__ = "0.1.0"
@@ -108,8 +108,8 @@ _MODULES = {
     "flowlog": ("Cursor", "FlowLogReader", "batch_from_rows"),
     "flows": ("Column", "FlowBatch", "RecordKind", "address_text"),
     "hookspecs": ("hookimpl",),
-    "setting_types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
-    "settings": ("EffectiveSetting", "Setting", "Settings"),
+    "settings.file": ("EffectiveSetting", "Setting", "Settings"),
+    "settings.types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
     "testing": ("PluginHarness", "ipfix_message"),
 }
 _MODULE = {name: module for module, names in _MODULES.items() for name in names}

@@ -77,12 +77,12 @@ from appliance.registrations import (
     registered_stores,
     registered_value_names,
 )
-from appliance.settings import (
+from appliance.settings.file import (
     Settings,
     SettingsFile,
     read_settings_file,
 )
-from appliance.settings_overrides import OverridableSettings
+from appliance.settings.overrides import OverridableSettings
 from appliance.value_names import set_value_names
 from appliance.web.parts import OpenAccounts, WebParts
 from appliance.web.store_access import store_opener

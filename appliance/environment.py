@@ -22,8 +22,8 @@ from pathlib import Path
 from appliance.collector.service import CollectorPaths
 from appliance.contracts import FAIL, HINT, OK, Finding
 from appliance.flowlog.expiry_clock import LEAP_FILE, read_leap
-from appliance.setting_types import ListenAddress
-from appliance.settings import Settings
+from appliance.settings.file import Settings
+from appliance.settings.types import ListenAddress
 
 OLDEST_PYTHON = (3, 11)
 MOST_ENTRIES = 20_000

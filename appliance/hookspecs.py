@@ -40,8 +40,8 @@ from appliance.contracts import (
     ValueNames,
 )
 from appliance.flows import Column
-from appliance.setting_types import ListenAddress
-from appliance.settings import Setting, Settings
+from appliance.settings.file import Setting, Settings
+from appliance.settings.types import ListenAddress
 
 PROJECT = "appliance"
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from appliance.errors import StorageError
 from appliance.ratelimit import RateLimited
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 log = RateLimited(logging.getLogger(__name__))
 

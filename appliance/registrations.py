@@ -27,7 +27,7 @@ from appliance.guard import Guard, GuardedEngine, GuardedObject, PluginFailures,
 from appliance.guard.methods import OVERRIDES, STORE
 from appliance.guard.registration import REGISTERED
 from appliance.query.dimensions import taken_names
-from appliance.settings import BUILT_IN, CORE_SETTINGS, Setting, Settings
+from appliance.settings.file import BUILT_IN, CORE_SETTINGS, Setting, Settings
 
 T = TypeVar("T")
 

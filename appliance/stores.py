@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from appliance.contracts import FlowStore, StoreFactory
 from appliance.errors import SettingsError
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 DATABASE_SETTING = "flows.database"
 

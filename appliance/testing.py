@@ -26,7 +26,7 @@ from appliance.flowlog import (
 )
 from appliance.flows import address_halves
 from appliance.plugin_manager import build_plugin_manager
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 
 EXPORTER = "192.0.2.1"
 

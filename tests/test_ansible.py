@@ -13,7 +13,7 @@ import yaml
 
 from appliance.privileged.client import HELPER_SOCKET
 from appliance.privileged.protocol import COLLECTOR_UNIT
-from appliance.settings import CORE_SETTINGS, SYSTEM_DATA_FOLDER, SYSTEM_FOLDER
+from appliance.settings.file import CORE_SETTINGS, SYSTEM_DATA_FOLDER, SYSTEM_FOLDER
 from appliance.web.api_server import API_SETTINGS
 
 ROOT = Path(__file__).parents[1]

@@ -15,8 +15,8 @@ from appliance.guard.methods import checked_principal
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, build_plugin_manager, new_plugin_manager
 from appliance.processes.engines import filler_of
-from appliance.setting_types import Integer, ListenAddress
-from appliance.settings import Setting, SettingsFile
+from appliance.settings.file import Setting, SettingsFile
+from appliance.settings.types import Integer, ListenAddress
 
 NO_FILE = SettingsFile(None, Path("/srv/conf"), {})
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from appliance.core_settings import CORE_SETTINGS
+from appliance.settings.core import CORE_SETTINGS
 from appliance.web.api_server import read_api_server
 from tests.conftest import DEFAULT_PORTS
 

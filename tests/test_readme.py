@@ -25,7 +25,7 @@ import pytest
 from appliance.cli.main import group
 from appliance.cli.options import Invocation
 from appliance.manual import chapter_text, chapters
-from appliance.settings import read_settings_file
+from appliance.settings.file import read_settings_file
 from tests.collector.running import RunningCollector
 
 ROOT = Path(__file__).parents[1]

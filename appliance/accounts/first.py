@@ -9,7 +9,7 @@ from appliance.accounts.passwords import hashed
 from appliance.accounts.rules import generated_password, password_problems
 from appliance.contracts import ADMINISTRATOR, AccountStore, AuditEntry, UserChange
 from appliance.errors import SettingsError, StartupError
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 USERNAME = "destneAdmin"
 PASSWORD_VARIABLE = "APPLIANCE_ADMIN_PASSWORD"  # noqa: S105 - a variable's name

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from appliance.errors import ApplianceError, StartupError, StorageError
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 SECRET_FILE = "secret"  # noqa: S105 - a file's name
 SECRET_OCTETS = 32

@@ -22,7 +22,7 @@ from appliance.flowlog.names import FAMILIES, highest_number, list_files, parse
 from appliance.flowlog.samples.files import STATE_FILE as SAMPLES_STATE
 from appliance.flowlog.samples.files import is_sample_name, list_samples
 from appliance.flowlog.writer import STATE_FILE
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 STATE, SETTINGS = "state", "settings"
 _STATE_FILES = ("secret", "exporters.json", "*.conf", "*.lst", "tls/*.pem")

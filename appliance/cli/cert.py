@@ -8,7 +8,7 @@ import click
 
 from appliance.cli.options import pass_settings
 from appliance.errors import StartupError
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 _DAYS = 825
 """The longest that the programs of Apple accept."""

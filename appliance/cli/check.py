@@ -15,7 +15,7 @@ from appliance.cli.tables import Column, align_columns, printable, terminal_widt
 from appliance.contracts import FAIL, OK, Finding
 from appliance.environment import check_environment
 from appliance.registrations import registered_settings
-from appliance.settings import CORE_SETTINGS, EffectiveSetting, sample_configuration
+from appliance.settings.file import CORE_SETTINGS, EffectiveSetting, sample_configuration
 
 _COLOURS = {OK: "green", FAIL: "red"}
 _STATUS_WIDTH = 4

@@ -26,7 +26,7 @@ from appliance.processes.children import Child
 from appliance.processes.engines import filler_of
 from appliance.processes.notification import READY, notify
 from appliance.processes.parent import RUN_VARIABLE
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from appliance.processes.notification import STOPPING, notify
 from appliance.processes.parent import run_watch
 from appliance.processes.supervision import PidFile
 from appliance.processes.supervision.choice import pid_file_path
-from appliance.setting_types import ListenAddress, parse_listen_address
-from appliance.settings import Settings
-from appliance.settings_overrides import OverridableSettings
+from appliance.settings.file import Settings
+from appliance.settings.overrides import OverridableSettings
+from appliance.settings.types import ListenAddress, parse_listen_address
 
 _WATCH_SECONDS = 1.0
 

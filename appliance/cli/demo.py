@@ -8,7 +8,7 @@ import click
 
 from appliance.cli.sending import stopping, target_option
 from appliance.processes.parent import parent_watch
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 FLOWS_A_SECOND = 300
 _LOOK_SECONDS = 1.0

@@ -16,7 +16,7 @@ from appliance.cli.sending import (
     target_option,
     warn_of_refusals,
 )
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 if TYPE_CHECKING:
     from appliance.traffic.generator import Order, Transmission

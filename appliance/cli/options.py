@@ -17,11 +17,11 @@ import click
 
 from appliance.errors import ApplianceError, SettingsError
 from appliance.processes.notification import notify_problem
-from appliance.settings import ENVIRONMENT_VARIABLE
+from appliance.settings.file import ENVIRONMENT_VARIABLE
 
 if TYPE_CHECKING:
     from appliance.app import App
-    from appliance.settings import Settings
+    from appliance.settings.file import Settings
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130

@@ -18,7 +18,7 @@ from appliance.cli.sending import (
 )
 from appliance.errors import CaptureError
 from appliance.flows import address_text
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.traffic.captures import CaptureReader
 from appliance.traffic.replay import EXPORT_PORTS, Pace, Replay, ReplayReport, capture_files
 

@@ -41,7 +41,7 @@ from appliance.processes.supervision.choice import (
     listen_environment,
     pid_file_path,
 )
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 _WATCH_SECONDS = 0.5
 _FORMER_SECONDS = 20.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 if TYPE_CHECKING:
     from rich.progress import Progress

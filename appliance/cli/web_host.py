@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from appliance.app import App
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 WEB_HOST_VARIABLE = "APPLIANCE_WEB_HOST"
 """How `run` tells it to its child."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from appliance.decoding.results import DecodeOptions, Exporter, ExporterTrust
 from appliance.flows import address_halves, address_text
-from appliance.setting_types import Network
-from appliance.settings import Settings
+from appliance.settings.file import Settings
+from appliance.settings.types import Network
 
 _REMEMBERED = 65536
 

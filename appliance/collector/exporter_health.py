@@ -18,7 +18,7 @@ from appliance.collector.exporter_rows import (
     mapping,
     number,
 )
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 Json = dict[str, Any]
 _UNITS = {"v5": "flows", "v9": "messages", "IPFIX": "records"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.collector.sessions import SILENCE_MS
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 ASSUMED = "assumed"
 """Nobody told a sampling rate, so traffic counts as it is."""

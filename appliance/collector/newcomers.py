@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from appliance.decoding.results import Exporter
 from appliance.flows import address_text
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 KNOWN_AFTER_MS = 60_000
 """An exporter heard of for longer than this is more than a newcomer."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from appliance.contracts import TemplateFile
 from appliance.guard import GuardedDecoder, GuardedEngine, GuardedEnricher, PluginFailures
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 
 class Announce(Protocol):

@@ -32,7 +32,7 @@ from appliance.collector.sockets import (
 )
 from appliance.decoding.messages.block import DatagramBlock
 from appliance.flows import V4_MAPPED
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 DROPS_INTERVAL_SECONDS = 1.0
 """How often the kernel is asked for its count of drops."""

@@ -41,8 +41,8 @@ from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
 from appliance.processes.notification import ALIVE, notify
 from appliance.ratelimit import RateLimited
-from appliance.setting_types import ListenAddress
-from appliance.settings import Settings
+from appliance.settings.file import Settings
+from appliance.settings.types import ListenAddress
 
 # Of the process, which has one collector.
 log = RateLimited(logging.getLogger(__name__))

@@ -13,7 +13,7 @@ import socket
 import struct
 
 from appliance.errors import StartupError
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 SO_ATTACH_FILTER = 26
 SO_RCVBUFFORCE = 33

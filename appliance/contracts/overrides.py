@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from appliance.settings import EffectiveSetting
+from appliance.settings.file import EffectiveSetting
 
 
 @dataclass(frozen=True, slots=True)

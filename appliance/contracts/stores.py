@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from appliance.contracts.queries import FlowQueries
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 
 @dataclass(slots=True)

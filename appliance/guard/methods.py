@@ -43,7 +43,7 @@ from appliance.guard.values import (
     pair_of_ints,
     whole,
 )
-from appliance.settings import EffectiveSetting
+from appliance.settings.file import EffectiveSetting
 
 _texts = list_of(str)
 

@@ -14,7 +14,7 @@ from appliance.contracts import Page, Route, SignInWay, ValueNames
 from appliance.flows import OCTETS_PREFIX, Column
 from appliance.guard.methods import OVERRIDES, POLLER, TEMPLATE_FILE
 from appliance.guard.values import all_exactly, mapping, of_type, whole
-from appliance.setting_types import Setting
+from appliance.settings.types import Setting
 
 _COLUMN_NAME = re.compile("[a-z][a-z0-9_]{0,62}")
 _PAGE_PATH = re.compile("[a-z][a-z0-9-]{0,40}")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.errors import StorageError
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 SUPERVISED_BY = ("NOTIFY_SOCKET", "APPLIANCE_RUN", "APPLIANCE_PARENT")
 """Whoever starts the collector with one of these waits for it itself."""

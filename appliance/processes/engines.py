@@ -10,7 +10,7 @@ from appliance.collector.parts import CollectorParts
 from appliance.collector.service import Collector
 from appliance.contracts import FeedOrder, FlowFeed
 from appliance.errors import SettingsError
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 OpenFeed = Callable[[FeedOrder], FlowFeed]
 """Opens a feed of tables that somebody else fills.

@@ -26,7 +26,7 @@ from appliance.guard import PluginFailures
 from appliance.processes.parent import parent_watch
 from appliance.processes.priority import give_way
 from appliance.ratelimit import RateLimited
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 # Of the process: what fails for one store mostly fails for all.
 log = RateLimited(logging.getLogger(__name__))

@@ -34,7 +34,7 @@ from appliance.query.question import (
 )
 from appliance.query.statements import LATE_MS, question_items, series_statement, top_statement
 from appliance.query.store_sums import OpenStore, StoreSums
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 PERCENTILE = 0.95
 _OF_SAMPLES = (*(f"{name}_error" for name in SUMS), SAMPLED_ROWS)

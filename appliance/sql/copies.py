@@ -17,7 +17,7 @@ from pathlib import Path
 from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.contracts import BackupPart
 from appliance.errors import StorageError
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 from appliance.sql import SQLITE, is_sql_url
 from appliance.sql.addresses import DatabaseAddress, database_address
 from appliance.sql.table_names import MIGRATION_TABLES

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from appliance.decoding.messages.block import Datagram, block_of
 from appliance.errors import CaptureError
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.traffic.captures import CapturedDatagram, CaptureReader
 from appliance.traffic.source_sockets import SourceSockets
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import ApplianceError
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.traffic.sendmmsg import DatagramSender
 
 MAX_SOURCE_SOCKETS = 256

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import SettingsError
-from appliance.raw_values import sample
-from appliance.server_addresses import UNIX, ServerAddress, parse_server_address
-from appliance.setting_types import (
+from appliance.settings.file import Setting, Settings, read_yaml, unknown
+from appliance.settings.raw_values import sample
+from appliance.settings.server_addresses import UNIX, ServerAddress, parse_server_address
+from appliance.settings.types import (
     Boolean,
     Duration,
     Integer,
@@ -22,7 +23,6 @@ from appliance.setting_types import (
     Text,
     TextList,
 )
-from appliance.settings import Setting, Settings, read_yaml, unknown
 from appliance.web.cors import Cors
 
 FILE_NAME = "api_server.yml"

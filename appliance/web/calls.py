@@ -25,7 +25,7 @@ from appliance.contracts import (
 from appliance.errors import StartupError, StorageError
 from appliance.guard import PluginFailures
 from appliance.processes.supervision import Supervisor
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.guard import PrincipalFrom

@@ -18,8 +18,8 @@ from typing import Any
 
 from appliance.atomic_files import PRIVATE, PUBLIC, atomic_write
 from appliance.errors import StartupError
-from appliance.setting_types import ListenAddress
-from appliance.settings import Settings
+from appliance.settings.file import Settings
+from appliance.settings.types import ListenAddress
 from appliance.web.api_server import TlsFiles
 
 FOLDER = "tls"

@@ -13,8 +13,8 @@ from appliance.accounts import ACCOUNTS_SETTING
 from appliance.accounts.secret import secret_path
 from appliance.contracts import ADMINISTRATOR, FAIL, HINT, OK, Finding
 from appliance.errors import ApplianceError, StartupError
-from appliance.server_addresses import UnixAddress
-from appliance.setting_types import ListenAddress
+from appliance.settings.server_addresses import UnixAddress
+from appliance.settings.types import ListenAddress
 from appliance.stores import DATABASE_SETTING
 from appliance.web.api_server import configuration_folder, read_api_server
 from appliance.web.certificates import expiry

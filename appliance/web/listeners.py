@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import SettingsError, StartupError
-from appliance.server_addresses import ServerAddress, UnixAddress
-from appliance.settings import Settings
+from appliance.settings.file import Settings
+from appliance.settings.server_addresses import ServerAddress, UnixAddress
 from appliance.web.api_server import ApiServerConfig, TlsFiles
 from appliance.web.certificates import is_there, own_pair
 from appliance.web.unix_sockets import bind_unix

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from appliance.errors import ApplianceError, StorageError
 from appliance.processes.supervision.pid_file import lock_holder
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 LOCK_FILE = "api.lock"
 

@@ -18,8 +18,8 @@ from appliance.contracts import (
     StoreFactory,
 )
 from appliance.guard import PluginFailures
-from appliance.settings import Settings
-from appliance.settings_overrides import OverridableSettings
+from appliance.settings.file import Settings
+from appliance.settings.overrides import OverridableSettings
 
 OpenAccounts = Callable[[], AccountStore]
 PrincipalFrom = Callable[[Mapping[str, Any], OpenAccounts], Principal | None]

@@ -21,8 +21,8 @@ from waitress.adjustments import Adjustments
 from waitress.task import ThreadedTaskDispatcher
 
 from appliance.errors import SettingsError
-from appliance.server_addresses import ServerAddress, UnixAddress
-from appliance.setting_types import ListenAddress
+from appliance.settings.server_addresses import ServerAddress, UnixAddress
+from appliance.settings.types import ListenAddress
 from appliance.web.access_log import WsgiApplication, logged, opened_log
 from appliance.web.application import security_headers
 from appliance.web.bodies import JSON

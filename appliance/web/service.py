@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from appliance.contracts import AccountStore, FlowStore
 from appliance.processes.supervision import supervisor_of
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 from appliance.web.api_server import ApiServerConfig, configuration_folder, read_api_server
 from appliance.web.application import build_web
 from appliance.web.calls import Services

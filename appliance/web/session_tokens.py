@@ -12,7 +12,7 @@ from typing import Any
 
 from appliance.accounts.secret import secret_or_new, secret_path
 from appliance.contracts import AccountStore, Answer, Principal, Session, User
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 from appliance.web.audit import printable
 
 ALGORITHM = "HS256"

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from appliance.contracts import FlowStore, StoreFactory
 from appliance.errors import SettingsError, StorageError
-from appliance.settings_overrides import OverridableSettings
+from appliance.settings.overrides import OverridableSettings
 from appliance.stores import store_factory
 from appliance.web.parts import WebParts
 

@@ -30,7 +30,7 @@ from appliance.plugins.rollups.configuration import SETTINGS
 from appliance.plugins.rollups.progress import read_progress, write_progress
 from appliance.plugins.rollups.store import SqlStore
 from appliance.plugins.rollups.work import WorkItem, make_from_smaller
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 
 START = 1_800_057_600
 HOSTS = 200_000

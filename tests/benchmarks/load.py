@@ -20,7 +20,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.traffic.generator import ExporterProfile, GeneratedBlock, Generator, Sums, layouts
 from appliance.traffic.source_sockets import SourceSockets
 

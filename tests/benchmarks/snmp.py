@@ -16,7 +16,7 @@ from appliance.contracts import ExporterRecord
 from appliance.interface_history import interface_history
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.names.snmp.poller import SnmpPoller
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from tests.snmp_agents import device, honest
 
 EXPORTERS, INTERFACES = 250, 20

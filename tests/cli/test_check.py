@@ -14,8 +14,8 @@ from appliance.contracts import FAIL, HINT, OK
 from appliance.environment import check_environment
 from appliance.flowlog.expiry_clock import ExpiryClock
 from appliance.plugin_manager import BUILT_IN_PLUGINS
-from appliance.setting_types import ListenAddress
-from appliance.settings import read_settings_file
+from appliance.settings.file import read_settings_file
+from appliance.settings.types import ListenAddress
 
 BUILT_INS = ", ".join(name.rpartition(".")[2] for name in BUILT_IN_PLUGINS)
 NO_PLUGINS = f"plugins: {{disabled: [{BUILT_INS}]}}\n"

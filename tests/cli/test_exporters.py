@@ -27,7 +27,7 @@ from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import address_halves
 from appliance.plugins.rollups.configuration import SETTINGS
 from appliance.plugins.rollups.store import SqlStore
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from tests.decoding.building import (
     BASIC,
     IPFIX,

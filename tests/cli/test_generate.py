@@ -11,7 +11,7 @@ import pytest
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.collector.receiver import Receiver
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 
 @pytest.fixture

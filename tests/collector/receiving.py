@@ -9,7 +9,7 @@ from typing import Any
 
 from appliance.collector.receiver import Receiver
 from appliance.decoding.messages.block import Datagram, DatagramBlock
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 BUFFER = 1 << 20

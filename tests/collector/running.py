@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from appliance.collector.status import read_status
 from appliance.flowlog import FlowLogReader
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 
 
 class RunningCollector:

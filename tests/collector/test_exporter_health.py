@@ -16,7 +16,7 @@ from appliance.collector.exporter_health import ExporterHealth, exporter_health
 from appliance.collector.exporter_hints import exporter_hints
 from appliance.collector.status import exporter_facts
 from appliance.decoding.messages.block import Datagram
-from appliance.settings import Settings, SettingsFile
+from appliance.settings.file import Settings, SettingsFile
 from tests.decoding.building import (
     BASIC,
     EXPORTER,

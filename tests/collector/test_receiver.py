@@ -14,7 +14,7 @@ from appliance.collector import recvmmsg
 from appliance.collector.receiver import Receiver
 from appliance.collector.recvmmsg import STRIDE
 from appliance.flows import address_halves
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from tests.collector.receiving import (
     BUFFER,
     LOOPBACK,

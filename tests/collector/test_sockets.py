@@ -11,7 +11,7 @@ import pytest
 from appliance.collector import sockets
 from appliance.collector.receiver import Receiver
 from appliance.errors import StartupError
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from tests.collector.receiving import BUFFER, exporter, payloads, receiving, take
 
 

@@ -23,7 +23,7 @@ from appliance.decoding.results import DecodeOptions
 from appliance.flows import COLUMNS, FlowBatch, address_halves, address_text
 from appliance.guard import GuardedDecoder
 from appliance.plugin_manager import build_plugin_manager
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 
 EXPORTER = "192.0.2.10"
 EXPORT_SECONDS = 1_700_000_000

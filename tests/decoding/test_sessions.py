@@ -9,10 +9,10 @@ import pytest
 
 from appliance.collector.saved_state import load_states, save_states
 from appliance.collector.sessions import SILENCE_MS, TWIN_SILENCE_MS
-from appliance.core_settings import CORE_SETTINGS
 from appliance.decoding.messages.block import Datagram
 from appliance.decoding.results import DecodeOptions, ExporterTrust
 from appliance.flows import address_halves
+from appliance.settings.core import CORE_SETTINGS
 from appliance.traffic.captures import CaptureReader
 from tests.decoding.building import (
     BASIC,

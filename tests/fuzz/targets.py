@@ -36,7 +36,7 @@ from appliance.plugins.pmacct.maps.pre_tag_map import read_rules
 from appliance.privileged.interfaces import parse
 from appliance.privileged.protocol import BadRequest, parsed
 from appliance.query.language.duckdb import parse_conditions
-from appliance.settings import read_settings_file
+from appliance.settings.file import read_settings_file
 from appliance.traffic.captures import CaptureError, CaptureReader
 from appliance.web.api_server import read_api_server
 from tests.decoding.building import RECEIVED_MS, an_app, decode

@@ -20,7 +20,7 @@ from appliance.guard import PluginError
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, new_plugin_manager
 from appliance.processes.engines import filler_of
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from tests.asking import totals
 from tests.guard.failing import RAISERS, raiser, returning
 

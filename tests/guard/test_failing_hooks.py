@@ -24,7 +24,7 @@ from appliance.contracts import FAIL, FeedOrder
 from appliance.errors import SettingsError, StartupError, StorageError
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, hook_names, new_plugin_manager
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from tests.guard.failing import RAISERS, raiser, returning
 
 Use = Callable[[App], object]

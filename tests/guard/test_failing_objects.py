@@ -31,7 +31,7 @@ from appliance.guard.methods import (
     TEMPLATE_FILE,
 )
 from appliance.processes.loader import StoreFiller
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from tests.guard.failing import RAISERS, guard_of, returning
 
 

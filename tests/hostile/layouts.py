@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from tests.decoding.building import V9, Exporter, a_set, template
 
 ELEMENTS = [(element, length) for element in range(1, 430) for length in (1, 2, 3, 4)]

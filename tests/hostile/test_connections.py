@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.web.connections import ConnectionLimits, Places
 from appliance.web.listeners import Listener
 from tests.collector.running import soak_rounds

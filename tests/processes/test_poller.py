@@ -18,7 +18,7 @@ from appliance.guard import PluginFailures, guarded
 from appliance.guard.methods import POLLER
 from appliance.interface_history import InterfaceHistory
 from appliance.processes.poller import PollingProcess
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from tests.collector.running import RunningCollector
 from tests.decoding.building import v5, v5_record
 from tests.guard.failing import guard_of

@@ -14,7 +14,7 @@ import pytest
 
 from appliance.collector.receiver import Receiver
 from appliance.errors import CaptureError
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.traffic import source_sockets as source_sockets_module
 from appliance.traffic.replay import Pace, Replay, capture_files
 from appliance.traffic.sendmmsg import DatagramSender

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from appliance.collector.receiver import Receiver
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.traffic.generator import (
     PROTOCOLS,
     ExporterProfile,

@@ -13,7 +13,7 @@ from appliance.accounts.passwords import hashed
 from appliance.app import App, build_app
 from appliance.contracts import ADMINISTRATOR, USER, AccountStore, UserChange
 from appliance.plugin_manager import build_plugin_manager
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from appliance.web.application import build_web
 from appliance.web.service import services_of
 from appliance.web.store_access import StoreAccess

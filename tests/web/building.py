@@ -33,7 +33,7 @@ from appliance.guard import PluginFailures
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins import analytics, auth, devices, explore, metrics, names, users
 from appliance.plugins.sql_accounts import account_store_from_url
-from appliance.settings import Settings, SettingsFile
+from appliance.settings.file import Settings, SettingsFile
 from appliance.web.application import build_web
 from appliance.web.calls import Services
 from appliance.web.cors import Cors

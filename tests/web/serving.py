@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.web.api_server import TlsFiles
 from appliance.web.listeners import Listener
 from appliance.web.servers import ServerLimits, WebServer

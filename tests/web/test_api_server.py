@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SettingsError
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.web.api_server import API_SETTINGS, TlsFiles, read_api_server
 from appliance.web.cors import Cors
 from appliance.web.listeners import appliance_tls, configured_listeners, listen_url

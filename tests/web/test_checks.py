@@ -10,7 +10,7 @@ from appliance.app import build_app
 from appliance.contracts import ADMINISTRATOR, FAIL, HINT, OK, UserChange
 from appliance.errors import StorageError
 from appliance.plugin_manager import build_plugin_manager
-from appliance.settings import read_settings_file
+from appliance.settings.file import read_settings_file
 from appliance.web import checks
 from appliance.web.certificates import make_pair, own_pair
 from appliance.web.checks import check_web

@@ -15,7 +15,7 @@ from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import FlowBatch, address_halves
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.rollups.store import SqlStore
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from tests.web.building import Client, FakeStore, Flow, web_of
 
 NOW = 1_800_010_020.0  # 2027-01-15T10:47:00Z, a whole minute

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from appliance.errors import SettingsError, StartupError
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.web import http_server, servers
 from appliance.web.access_log import access_line
 from appliance.web.api_server import TlsFiles

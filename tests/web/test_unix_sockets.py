@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from appliance.errors import SettingsError, StartupError
-from appliance.server_addresses import UnixAddress
+from appliance.settings.server_addresses import UnixAddress
 from appliance.web.guard import is_from_loopback
 from appliance.web.listeners import Listener, listen_url
 from appliance.web.servers import ServerLimits

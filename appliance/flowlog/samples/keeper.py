@@ -48,7 +48,7 @@ from appliance.flowlog.samples.period import STRATUM, PeriodSample, values_of
 from appliance.flowlog.schema import Rows
 from appliance.flows import COLLECTION_TIME, AnyArray
 from appliance.ratelimit import RateLimited
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 log = RateLimited(logging.getLogger(__name__))
 

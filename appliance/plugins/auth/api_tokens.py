@@ -9,7 +9,7 @@ from typing import Any
 from appliance import ADMINISTRATOR, USER, AccountStore, Answer, Principal, RequestError, Route
 from appliance.contracts import AccountError, ApiToken
 from appliance.plugins.auth.tokens import ROLES, new_api_token
-from appliance.raw_values import parse_duration
+from appliance.settings.raw_values import parse_duration
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.openapi import AnswerExample, BodyExample, OrNull, Whole, operation

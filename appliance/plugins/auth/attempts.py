@@ -18,7 +18,7 @@ from typing import Any
 
 from appliance import AccountStore, Setting, Settings
 from appliance.accounts.secret import read_secret, secret_path
-from appliance.setting_types import NetworkList
+from appliance.settings.types import NetworkList
 from appliance.web.clients import UNKNOWN, client_address, client_of
 from appliance.web.session_tokens import cookie_of_request
 

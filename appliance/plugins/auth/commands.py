@@ -14,7 +14,7 @@ from appliance.cli.options import command_hint, conf_path_option, pass_settings
 from appliance.contracts import ApiToken
 from appliance.plugins.auth.api_tokens import LONGEST_SECONDS, moment, store_token, token_name
 from appliance.plugins.auth.tokens import ROLES, role_token
-from appliance.raw_values import parse_duration
+from appliance.settings.raw_values import parse_duration
 
 LONGEST_SIGNED_SECONDS = 86400
 """A signed token of a role is kept nowhere and cannot be ended alone, so it lives a day at most."""

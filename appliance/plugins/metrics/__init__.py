@@ -16,7 +16,7 @@ from appliance.plugins.metrics.packages import EXAMPLE as PACKAGES
 from appliance.plugins.metrics.packages import packages_needed
 from appliance.plugins.metrics.prometheus import StatusCollector, scrape
 from appliance.plugins.metrics.traffic import INTERFACES
-from appliance.settings import Setting
+from appliance.settings.file import Setting
 from appliance.web.openapi import operation
 
 _TAG = "Appliance"

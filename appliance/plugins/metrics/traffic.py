@@ -13,8 +13,8 @@ from appliance import FlowStore, Selection, Settings, StorageError
 from appliance.contracts import Direction, InterfaceMeasure, SumsByInterface
 from appliance.interface_history import interface_history
 from appliance.plugins.metrics.families import Metric, family
-from appliance.setting_types import Integer
-from appliance.settings import Setting
+from appliance.settings.file import Setting
+from appliance.settings.types import Integer
 
 _DAY_SECONDS = 86_400
 _MEASURES = ("octets", "packets", "flows")

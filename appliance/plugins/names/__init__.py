@@ -34,7 +34,7 @@ from appliance.plugins.names.networks import (
 )
 from appliance.plugins.names.reverse_names import ALL, INSIDE, OFF, Resolvers
 from appliance.plugins.names.snmp import snmp_settings
-from appliance.setting_types import Choice, OptionalFilePath
+from appliance.settings.types import Choice, OptionalFilePath
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from appliance.flows import V4_MAPPED, AnyArray
 from appliance.plugins.names.databases import AddressDatabase
 from appliance.plugins.names.networks import KINDS, LocalNetwork, name_number
 from appliance.plugins.names.ranges import AddressRange, AddressRanges, flatten
-from appliance.setting_types import Network
+from appliance.settings.types import Network
 
 AS, COUNTRY, PLACE = "as_number", "country", "place"
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from appliance.atomic_files import atomic_write
-from appliance.raw_values import list_items, mapping_pairs, scalar_text
-from appliance.setting_types import Network, UnfitSettingError
-from appliance.settings import unknown
+from appliance.settings.file import unknown
+from appliance.settings.raw_values import list_items, mapping_pairs, scalar_text
+from appliance.settings.types import Network, UnfitSettingError
 
 KINDS = ("network", "site", "role")
 """What names are of; columns are called `source_` and `destination_` with these."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from appliance.raw_values import list_items, scalar_text
-from appliance.setting_types import Address, ListenAddress, parse_listen_address
+from appliance.settings.raw_values import list_items, scalar_text
+from appliance.settings.types import Address, ListenAddress, parse_listen_address
 
 if TYPE_CHECKING:
     from dns.nameserver import Nameserver

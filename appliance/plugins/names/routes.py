@@ -9,7 +9,7 @@ from typing import Any
 from appliance import RequestError, Settings
 from appliance.plugins.names.networks import LocalNetwork
 from appliance.plugins.names.reverse_names import ALL, INSIDE, STATES, ReverseNames
-from appliance.setting_types import Address
+from appliance.settings.types import Address
 from appliance.web.openapi import OrNull, operation
 from appliance.web.parameters import Query
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from appliance import Setting
-from appliance.setting_types import SecretText, Text, TextList
+from appliance.settings.types import SecretText, Text, TextList
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 

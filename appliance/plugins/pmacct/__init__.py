@@ -20,7 +20,7 @@ from appliance.plugins.pmacct.configuration.config_file import CollectorConfigFi
 from appliance.plugins.pmacct.engine.nfacctd_engine import NfacctdEngine, engine_findings
 from appliance.plugins.pmacct.engine.templates_file import TemplatesFile
 from appliance.plugins.pmacct.pmacct_settings import SETTINGS, TIME_ZONE
-from appliance.settings import BUILT_IN, Setting, Settings
+from appliance.settings.file import BUILT_IN, Setting, Settings
 from appliance.sql import is_sql_url
 
 if TYPE_CHECKING:

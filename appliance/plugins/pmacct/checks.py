@@ -14,7 +14,7 @@ from appliance.plugins.pmacct.configuration.messages import printable_value
 from appliance.plugins.pmacct.configuration.overrides import has_own_flow_database
 from appliance.plugins.pmacct.configuration.primitives import read_primitives
 from appliance.plugins.pmacct.configuration.reading import effective
-from appliance.settings import EffectiveSetting, Settings
+from appliance.settings.file import EffectiveSetting, Settings
 
 WHAT = "collector configuration"
 

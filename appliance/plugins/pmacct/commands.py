@@ -13,7 +13,7 @@ import click
 from appliance.cli.options import pass_settings
 from appliance.errors import SettingsError
 from appliance.plugins.pmacct.configuration.active_config import config_from_file
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 if TYPE_CHECKING:
     from appliance.plugins.pmacct.tables.plan import TablePlan

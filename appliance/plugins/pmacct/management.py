@@ -26,7 +26,7 @@ from appliance.processes.supervision import (
     SupervisionError,
     Supervisor,
 )
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 from appliance.stores import DATABASE_SETTING
 from appliance.web.bodies import Body
 from appliance.web.openapi import AnswerExample, OrNull, operation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.setting_types import OptionalFilePath, Text, TextList
-from appliance.settings import Setting
+from appliance.settings.file import Setting
+from appliance.settings.types import OptionalFilePath, Text, TextList
 
 TIME_ZONE = Setting(
     "flows.pmacct_time_zone",

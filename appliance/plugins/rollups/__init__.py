@@ -11,7 +11,7 @@ import click
 
 from appliance.hookspecs import hookimpl
 from appliance.plugins.rollups.configuration import SETTINGS
-from appliance.settings import Setting, Settings
+from appliance.settings.file import Setting, Settings
 from appliance.sql import SCHEMES
 
 if TYPE_CHECKING:

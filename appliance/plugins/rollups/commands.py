@@ -11,7 +11,7 @@ import click
 
 from appliance.cli.options import pass_settings
 from appliance.flowlog import FLOW_LOG_FOLDER, SAMPLES_FOLDER
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 from appliance.stores import DATABASE_SETTING
 
 if TYPE_CHECKING:

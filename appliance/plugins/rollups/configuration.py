@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.plugins.rollups.bins import Size
-from appliance.setting_types import Duration, Integer
-from appliance.settings import Setting, Settings
+from appliance.settings.file import Setting, Settings
+from appliance.settings.types import Duration, Integer
 
 TOP = Setting(
     "flows.top",

@@ -36,7 +36,7 @@ from appliance.plugins.rollups.questions import EXACT_SIZES, ExactQuestions
 from appliance.plugins.rollups.rebuild import begin_rebuild, last_segment
 from appliance.plugins.rollups.salvage import salvage
 from appliance.plugins.rollups.services import read_services
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 from appliance.sql.addresses import database_address
 from appliance.sql.appliance_database import appliance_database
 from appliance.sql.database import DamagedDatabase, SqlDatabase

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from appliance.hookspecs import hookimpl
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 from appliance.sql import is_sql_url
 
 if TYPE_CHECKING:

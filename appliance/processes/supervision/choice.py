@@ -12,8 +12,8 @@ from appliance.privileged.protocol import COLLECTOR_UNIT
 from appliance.processes.supervision.local import LocalSupervisor
 from appliance.processes.supervision.supervisor import Supervisor
 from appliance.processes.supervision.systemd import SystemdSupervisor
-from appliance.setting_types import ListenAddress
-from appliance.settings import Settings
+from appliance.settings.file import Settings
+from appliance.settings.types import ListenAddress
 
 PID_FILE = "collector.pid"
 LISTEN_VARIABLE = "APPLIANCE_COLLECTOR_LISTEN"

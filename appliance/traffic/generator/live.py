@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from appliance.setting_types import ListenAddress
+from appliance.settings.types import ListenAddress
 from appliance.traffic.generator.exporters import (
     BLOCK_FLOWS,
     GeneratedBlock,

@@ -30,8 +30,8 @@ from appliance.query.engine import QueryEngine
 from appliance.query.language.completion import complete
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question
-from appliance.setting_types import UnfitSettingError
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
+from appliance.settings.types import UnfitSettingError
 from appliance.value_names import set_value_names
 from tests.web.building import Client, FakeStore, settings_of, web_of
 

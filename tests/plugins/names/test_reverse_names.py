@@ -26,8 +26,8 @@ from appliance.plugins.names.reverse_names import (
     ReverseName,
     ReverseNames,
 )
-from appliance.setting_types import ListenAddress
-from appliance.settings import Settings, SettingsFile
+from appliance.settings.file import Settings, SettingsFile
+from appliance.settings.types import ListenAddress
 from tests.web.building import Client, FakeStore, web_of
 
 PATIENCE = 20.0

@@ -30,7 +30,7 @@ from appliance.plugins.names.snmp.snmp_settings import (
     agent_of,
     is_configured,
 )
-from appliance.settings import Settings, SettingsFile, shown
+from appliance.settings.file import Settings, SettingsFile, shown
 from tests.snmp_agents import (
     COUNTER64,
     GET,

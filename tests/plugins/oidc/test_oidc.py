@@ -15,7 +15,7 @@ import pytest
 from appliance.contracts import ADMINISTRATOR, USER
 from appliance.errors import SettingsError
 from appliance.plugins.oidc.oidc_settings import OIDC_SETTINGS
-from appliance.setting_types import Text, shown
+from appliance.settings.types import Text, shown
 from tests.web.appliance import PASSWORD, Appliance, made_app, made_appliance
 from tests.web.building import Reply
 

@@ -24,7 +24,7 @@ from appliance.flowlog import FlowLogWriter
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.pmacct.configuration.reading import read_effective
 from appliance.plugins.pmacct.tables.loader import PmacctLoader
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from tests.plugins.pmacct.world import plain
 from tests.sql.mariadb import MariaDb
 

@@ -10,7 +10,7 @@ from appliance.app import App, build_app, plugin_findings
 from appliance.contracts import FAIL, HINT, OK
 from appliance.errors import SettingsError
 from appliance.plugin_manager import build_plugin_manager
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 
 
 def app_of(folder: Path, **collector: str) -> App:

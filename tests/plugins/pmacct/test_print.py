@@ -23,7 +23,7 @@ from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.pmacct.configuration.reading import read_effective
 from appliance.plugins.pmacct.tables import new_tables
 from appliance.plugins.pmacct.tables.loader import PmacctLoader
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from tests.decoding.building import write_pcap
 from tests.plugins.pmacct.test_network_primitives import datagrams
 from tests.plugins.pmacct.world import PRIMITIVES, START, PmacctWorld

@@ -8,7 +8,7 @@ from pathlib import Path
 from appliance.errors import StorageError
 from appliance.plugins.rollups.configuration import SETTINGS, StoreLimits
 from appliance.plugins.rollups.store import SqlStore
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 
 
 def main(folder: Path, url: str, now: float) -> None:

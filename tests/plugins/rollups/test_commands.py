@@ -16,7 +16,7 @@ from appliance.database_urls import DatabaseUrl
 from appliance.errors import SettingsError, StorageError
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.rollups.services import port_name, read_services, service_ports
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from appliance.sql.addresses import database_address
 from appliance.sql.database import SqlDatabase
 from appliance.stores import store_factory

@@ -23,7 +23,7 @@ from appliance.flows import COLUMN, FlowBatch, address_halves
 from appliance.plugins.rollups.configuration import SETTINGS, StoreLimits
 from appliance.plugins.rollups.dimensions import CAPPED
 from appliance.plugins.rollups.store import SqlStore
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
 from tests.plugins.rollups.records import plain_records
 
 START = 1_801_429_200

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from appliance import Duration, Integer, Setting, Settings
-from appliance.raw_values import mapping_pairs, scalar_text
-from appliance.setting_types import (
+from appliance.settings.raw_values import mapping_pairs, scalar_text
+from appliance.settings.types import (
     Address,
     Choice,
     Network,

@@ -17,7 +17,7 @@ from appliance.errors import SettingsError, StorageError
 from appliance.plugins.pmacct.configuration.config import read_config
 from appliance.plugins.pmacct.configuration.effective import EVERY_KEY, EffectiveConfig
 from appliance.plugins.pmacct.configuration.reading import effective, read_effective
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 FILE = "mysql-nfacctd.conf"
 COPY = "collector.conf"

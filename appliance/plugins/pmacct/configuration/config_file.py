@@ -15,7 +15,7 @@ from appliance.plugins.pmacct.configuration.active_config import (
 )
 from appliance.plugins.pmacct.configuration.effective import EffectiveConfig
 from appliance.plugins.pmacct.configuration.overrides import overrides_beside, raw_element_overrides
-from appliance.settings import EffectiveSetting, Settings
+from appliance.settings.file import EffectiveSetting, Settings
 
 
 class CollectorConfigFile:

@@ -13,13 +13,13 @@ from urllib.parse import quote, urlencode
 from appliance.contracts import Overrides
 from appliance.errors import SettingsError
 from appliance.flows import RawElement
-from appliance.kept_values import raw_element_text
 from appliance.log_handlers import FACILITIES
 from appliance.plugins.pmacct.configuration.active_config import NFACCTD
 from appliance.plugins.pmacct.configuration.config import PluginName, is_comment, read_lines
 from appliance.plugins.pmacct.configuration.effective import DEFAULT_PORT, EffectiveConfig
 from appliance.plugins.pmacct.configuration.primitives import read_primitives
-from appliance.settings import Settings
+from appliance.settings.file import Settings
+from appliance.settings.kept_values import raw_element_text
 
 NOBODY = ["255.255.255.255/32"]
 """No datagram comes from there: what an empty `nfacctd_allow_file` allows."""

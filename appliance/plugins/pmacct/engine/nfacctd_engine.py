@@ -8,7 +8,7 @@ from appliance.contracts import FAIL, HINT, OK, Daemon, Finding, FlowFeed
 from appliance.errors import ApplianceError, SettingsError
 from appliance.plugins.pmacct.configuration.active_config import NFACCTD, active_config
 from appliance.plugins.pmacct.pmacct_settings import TIME_ZONE
-from appliance.settings import Settings
+from appliance.settings.file import Settings
 
 if TYPE_CHECKING:
     from appliance.plugins.pmacct.feed.table_feed import TableFeed

@@ -23,7 +23,7 @@ from appliance.plugins.pmacct.filters.predicates import (
     is_ip,
     is_one_of,
 )
-from appliance.setting_types import Network
+from appliance.settings.types import Network
 
 DIRECTIONS = ("src", "dst")
 KINDS = ("host", "net", "port", "portrange", "proto")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.flows import address_halves, octets_column
-from appliance.setting_types import Network
+from appliance.settings.types import Network
 
 Columns = Callable[[str], Any]
 """Return a column by its name: an array with a value for each row, or one value for all of them.

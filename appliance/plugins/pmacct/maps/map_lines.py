@@ -35,7 +35,7 @@ from appliance.plugins.pmacct.filters.predicates import (
     is_ip,
     is_one_of,
 )
-from appliance.setting_types import Network
+from appliance.settings.types import Network
 
 SAMPLE_TYPES = {"flow": RecordKind.FLOW, "event": RecordKind.EVENT, "option": RecordKind.OPTION}
 _WORD = re.compile(r"(?:'[^']*(?:'|$)|[^\s'])+")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from appliance.flows import address_halves
 from appliance.plugins.pmacct.configuration.config import at_line, is_comment, read_lines
 from appliance.plugins.pmacct.configuration.keys import leading_number
-from appliance.setting_types import Network
+from appliance.settings.types import Network
 
 NO_ENTRY = 0
 """The number of the entry that an address has which no network holds; all of it is zero."""

@@ -14,8 +14,8 @@ from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.pmacct.checks import collector_findings
 from appliance.plugins.pmacct.configuration.overrides import overrides
 from appliance.plugins.pmacct.configuration.reading import read_effective
-from appliance.setting_types import ListenAddress
-from appliance.settings import SettingsFile
+from appliance.settings.file import SettingsFile
+from appliance.settings.types import ListenAddress
 from appliance.sql.addresses import database_address
 from appliance.sql.database import SqlDatabase
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from appliance.database_urls import DatabaseUrl
-from appliance.kept_values import HeaderColumnList, RawElementList
 from appliance.log_handlers import FACILITIES
 from appliance.query.named_files import NamedFiles
-from appliance.server_addresses import ServerAddressList
-from appliance.setting_types import (
+from appliance.settings.kept_values import HeaderColumnList, RawElementList
+from appliance.settings.server_addresses import ServerAddressList
+from appliance.settings.types import (
     AddressList,
     Boolean,
     Choice,

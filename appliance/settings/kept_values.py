@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.setting_types import TextList, parse_element
+from appliance.settings.types import TextList, parse_element
 
 if TYPE_CHECKING:
     from appliance.flows import RawElement

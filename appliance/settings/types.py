@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from appliance.information_elements import element_by_name
-from appliance.raw_values import (
+from appliance.settings.raw_values import (
     list_items,
     mapping_pairs,
     parse_duration,

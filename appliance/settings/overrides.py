@@ -12,7 +12,7 @@ from appliance.contracts import Overrides, OverridingFile
 from appliance.errors import ApplianceError
 from appliance.guard.failures import PluginError
 from appliance.ratelimit import RateLimited
-from appliance.settings import EffectiveSetting, Settings
+from appliance.settings.file import EffectiveSetting, Settings
 
 T = TypeVar("T")
 log = RateLimited(logging.getLogger(__name__))

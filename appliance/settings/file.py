@@ -1,6 +1,6 @@
 """The settings of the appliance: one YAML file in, one frozen `Settings` object out.
 
-`CORE_SETTINGS` (`appliance.core_settings`) is the single table of what the core itself can be told;
+`CORE_SETTINGS` (`appliance.settings.core`) is the single table of what the core itself can be told;
 plugins add theirs through `register_settings`. The sample configuration, `appliance check` and
 every message are made from these entries. Reading goes in two steps because a setting decides which
 plugins are loaded and plugins decide which settings exist: `read_settings_file`, then
@@ -20,15 +20,15 @@ from typing import Any, NamedTuple, TypeVar, cast, overload
 
 import yaml
 
-from appliance.core_settings import (
+from appliance.errors import SettingsError
+from appliance.settings.core import (
     BUILT_IN,
     CORE_SETTINGS,
     SYSTEM_DATA_FOLDER,
     SYSTEM_FOLDER,
 )
-from appliance.errors import SettingsError
-from appliance.raw_values import sample
-from appliance.setting_types import Setting, SettingType, UnfitSettingError, shown
+from appliance.settings.raw_values import sample
+from appliance.settings.types import Setting, SettingType, UnfitSettingError, shown
 
 __all__ = [
     "BUILT_IN",

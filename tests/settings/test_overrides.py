@@ -15,7 +15,7 @@ from appliance.errors import SettingsError, StorageError
 from appliance.guard import PluginError
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, new_plugin_manager
-from appliance.settings import EffectiveSetting, SettingsFile
+from appliance.settings.file import EffectiveSetting, SettingsFile
 from tests.guard.failing import RAISERS, raiser, returning
 
 FILE = Path("/srv/other.conf")

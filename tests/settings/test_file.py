@@ -9,8 +9,15 @@ import pytest
 
 from appliance.errors import SettingsError
 from appliance.flows import HEADER_COLUMNS
-from appliance.kept_values import HeaderColumnList, RawElementList
-from appliance.setting_types import (
+from appliance.settings.file import (
+    CORE_SETTINGS,
+    Setting,
+    SettingsFile,
+    read_settings_file,
+    sample_configuration,
+)
+from appliance.settings.kept_values import HeaderColumnList, RawElementList
+from appliance.settings.types import (
     AddressList,
     Boolean,
     Choice,
@@ -27,13 +34,6 @@ from appliance.setting_types import (
     Size,
     Text,
     TextList,
-)
-from appliance.settings import (
-    CORE_SETTINGS,
-    Setting,
-    SettingsFile,
-    read_settings_file,
-    sample_configuration,
 )
 
 FOLDER = Path("/etc/somewhere")
@@ -264,7 +264,7 @@ def test_settings_file_when_there_is_conf_here_then_that_one(conf, tmp_path, mon
 
 def test_settings_file_when_there_is_none_then_defaults_around_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("appliance.settings.SYSTEM_FOLDER", tmp_path / "etc")
+    monkeypatch.setattr("appliance.settings.file.SYSTEM_FOLDER", tmp_path / "etc")
     file = read_settings_file()
     assert file.path is None
     assert file.settings()["data_directory"] == tmp_path / "var"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from appliance.setting_types import ListenAddress, TextList, parse_listen_address
+from appliance.settings.types import ListenAddress, TextList, parse_listen_address
 
 UNIX = "unix:"
 _LONGEST_PATH = 107

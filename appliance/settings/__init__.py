@@ -1,0 +1,1 @@
+"""Settings: their types, the core's table, the file that sets them, and files that override it."""
