@@ -131,6 +131,17 @@ def test_exporter_when_named_with_markup_then_it_is_text(console: Watched) -> No
     assert not page.query_selector("main img")
 
 
+def test_interface_when_named_then_called_so_and_counters_are_asked_for(console: Watched) -> None:
+    page = console.open_settled("interfaces/127.0.0.4/2")
+    expect(page.get_by_role("region", name="Beside its own counters")).to_contain_text(
+        "snmp.community"
+    )
+    page.get_by_role("button", name="Name …").click()
+    page.get_by_label("Name", exact=True).fill("<b>floor</b> 1")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("<b>floor</b> 1")
+
+
 def test_capture_when_dropped_then_explained_and_its_trouble_alone(console: Watched) -> None:
     page = console.open_settled("exporters")
     explained = page.get_by_role("region", name="Datagrams explained")

@@ -10,6 +10,7 @@ import { Figure, Panel, Provenance, Shown } from "../parts/state.js"
 import { Bar, Table } from "../parts/table.js"
 import { Tops } from "../parts/tops.js"
 import { Traffic } from "../parts/traffic.js"
+import { Rename, Truth } from "./interfaces/truth.js"
 
 /** The most groups that the API answers. */
 const MOST = 10_000
@@ -34,8 +35,9 @@ function joinedRows(incoming, outgoing, length) {
   return [...rows.values()]
 }
 
-export default function Interfaces({ rest }) {
-  return rest.length === 2 ? html`<${One} exporter=${rest[0]} number=${rest[1]} />` : html`<${List} />`
+export default function Interfaces({ session, rest }) {
+  const mayName = session.roles.includes("Administrator")
+  return rest.length === 2 ? html`<${One} exporter=${rest[0]} number=${rest[1]} mayName=${mayName} />` : html`<${List} />`
 }
 
 function List() {
@@ -69,7 +71,7 @@ function List() {
     }}<//><//>`
 }
 
-function One({ exporter, number }) {
+function One({ exporter, number, mayName }) {
   const range = useRange()
   const own = `exporter ${exporter}`
   const filters = { in: `${own} and in if ${number}`, out: `${own} and out if ${number}` }
@@ -78,11 +80,13 @@ function One({ exporter, number }) {
   const facts = named.data?.rows.find((row) => String(row.interface) === number)
   const name = facts?.interface_name || `if ${number}`
   return html`<div class="page-head"><h1 dir="auto">${name}</h1><span class="note" dir="auto">${[facts?.interface_description, `ifIndex ${number} of`].filter(Boolean).join(" · ")} <${Link} to=${address(`exporters/${exporter}`)}>${exporter}<//></span>
-      <div class="tools"><${Link} class="button" to=${address("explore", { filter: `${own} and if ${number}`, by: "conversation" })}>Explore<//></div></div>
+      <div class="tools row">${mayName ? html`<${Rename} exporter=${exporter} number=${number} name=${facts?.interface_name ?? ""} onDone=${named.reload} />` : null}
+      <${Link} class="button" to=${address("explore", { filter: `${own} and if ${number}`, by: "conversation" })}>Explore<//></div></div>
     <${Traffic} note="in above, out below" filters=${[filters.in, filters.out]} empty="Nothing went through it in this range">${(data) => html`
       <dl class="figures"><${Figure} name="In, mean" value=${si(data.means[0], "bit/s")} /><${Figure} name="In, 95th percentile" value=${si(data.percentiles[0], "bit/s")} />
         <${Figure} name="Out, mean" value=${si(data.means[1], "bit/s")} /><${Figure} name="Out, 95th percentile" value=${si(data.percentiles[1], "bit/s")} />
         <${Figure} name="In, 95th of 30 days" value=${month.data ? si(monthly(month.data), "bit/s") : "…"} note="hourly means" /></dl>`}<//>
+    <${Truth} exporter=${exporter} number=${number} range=${range} />
     <div class="grid two"><${Tops} title="Hosts in" by="source" filter=${filters.in} /><${Tops} title="Hosts out" by="destination" filter=${filters.out} />
       <${Tops} title="Applications in" by="application" filter=${filters.in} /><${Tops} title="Applications out" by="application" filter=${filters.out} /></div>`
 }
