@@ -337,8 +337,7 @@ def _active_settings(overridable: OverridableSettings) -> Settings:
 
 
 def registered_loaders(app: App) -> tuple[LogLoader, ...]:
-    """Return what follows the flow log beside the store; asked by the loader process only, for
-    what they import takes longer than most commands.
+    """Return what follows the flow log beside the store; slow, for what they import.
 
     A plugin that fails here is counted and left out: the flow log needs its loader.
     """
@@ -346,10 +345,7 @@ def registered_loaders(app: App) -> tuple[LogLoader, ...]:
 
 
 def registered_pollers(app: App) -> tuple[Poller, ...]:
-    """Return what asks exporters something on a schedule.
-
-    A plugin that fails here is counted and left out: the collector goes on without it.
-    """
+    """Return what asks exporters something on a schedule; without those that fail here."""
     return tuple(_registered_when_used(app, "register_pollers", "poller", POLLER))
 
 
