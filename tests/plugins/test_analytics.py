@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 
 from appliance.contracts import Direction, Measure, Selection
+from appliance.plugins import analytics
 from appliance.protocols import PROTOCOL_NAMES, protocol_name
-from tests.web.building import NOW, Flow, plugin_routes
+from tests.web.building import NOW, Flow
 
 BASE = "/api/v1/netflow/"
-NAMES = [r.path for r in plugin_routes(None) if r.path.startswith(BASE)]
+NAMES = [r.path for r in analytics.register_routes()]
 LIMITED = [name for name in NAMES if "TopTalkers" in name or "TopApps" in name]
 LIMITED += [name for name in NAMES if "MostActive" in name or "PerAppID" in name]
 UNLIMITED = ["getAvgPacketSizeByAppId", "getProtocolDistribution"]
