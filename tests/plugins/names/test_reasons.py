@@ -34,6 +34,7 @@ CASES = {
         other_ratio=1 / 500,
     ),
     "metered_twice": replace(FACTS, flow_octets=2.02 * GIGABYTE, other_ratio=2.0),
+    "other_interface": replace(FACTS, flow_octets=30 * GIGABYTE, other_ratio=12.0),
     "unexplained": replace(FACTS, flow_octets=1.5 * GIGABYTE),
 }
 

@@ -24,6 +24,9 @@ _RAREST_SAMPLING = 1 / 100_000
 """Less than that is no sampling that anybody configures."""
 
 _MOST = 0.2
+_FAR = 5.0
+"""So many times the counters are no fault of counting."""
+
 _STANDARD_ERRORS = 3.0
 _FRAMING_TOLERANCE_OCTETS = 1.0
 
@@ -190,6 +193,14 @@ RULES: tuple[Rule, ...] = (
         "metered_twice",
         lambda facts: abs(facts.ratio - 2) <= 2 * facts.tolerance,
         lambda facts: "packets are exported twice, as they come in and as they go out",
+    ),
+    Rule(
+        "other_interface",
+        lambda facts: facts.ratio >= _FAR,
+        lambda facts: (
+            f"flows are {facts.ratio:.0f} times what it carries: their ifIndex is of another"
+            " interface, or the rate in collector.sampling_overrides is too high"
+        ),
     ),
     Rule(
         "unexplained",
