@@ -9,10 +9,11 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import pairwise
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 INTEGER, OCTETS, OID, SEQUENCE = 2, 4, 6, 0x30
 GAUGE, TICKS, COUNTER64 = 0x42, 0x43, 0x46
@@ -22,8 +23,15 @@ SYSTEM = (1, 3, 6, 1, 2, 1, 1)
 IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
 
 Oid = tuple[int, ...]
+Result = TypeVar("Result")
 Answer = Callable[[bytes], Sequence[bytes]]
 """The datagrams that answer one."""
+
+
+def in_own_thread(call: Callable[[], Result]) -> Result:
+    """Call something with an event loop of its own: the browser of other tests has one here."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
 
 
 def ber(tag: int, content: bytes) -> bytes:

@@ -446,7 +446,7 @@ def test_first_steps_when_exporters_send_then_each_step_of_each_is_seen(page):
 def test_first_steps_when_the_browser_came_over_loopback_then_the_address_is_asked_for(page):
     page.goto("/console/start")
     page.get_by_label("Device", exact=True).select_option("MikroTik RouterOS")
-    block = page.locator(".copyable pre")
+    block = page.locator(".copyable pre").first
     expect(block).to_contain_text("dst-address=ADDRESS port=")
     page.get_by_label("Address of this box").fill("192.0.2.77")
     listen = page.request.get("/api/v1/health").json()["collector"]["listen"][0]
@@ -465,7 +465,7 @@ def test_recipe_when_the_address_is_ipv6_then_brackets_where_a_port_follows(page
     page.goto("/console/start")
     page.get_by_label("Device", exact=True).select_option(device)
     page.get_by_label("Address of this box").fill("[2001:db8::1]")
-    assert line in page.locator(".copyable pre").inner_text()
+    assert line in page.locator(".copyable pre").first.inner_text()
 
 
 @pytest.mark.skipif(
@@ -477,7 +477,7 @@ def test_first_steps_when_softflowd_runs_as_the_recipe_says_then_its_flows_are_i
     page.goto("/console/start")
     page.get_by_label("Device", exact=True).select_option("Linux: softflowd")
     page.get_by_label("Address of this box").fill("127.0.0.1")
-    command = page.locator(".copyable pre").inner_text().splitlines()[-1]
+    command = page.locator(".copyable pre").first.inner_text().splitlines()[-1]
     own_files = ["-d", "-p", f"{tmp_path}/pid", "-c", f"{tmp_path}/ctl"]
     # The browser's own requests are the traffic.
     softflowd = subprocess.Popen([*shlex.split(command.replace("eth0", "lo")), *own_files])

@@ -42,6 +42,7 @@ from tests.snmp_agents import (
     ber,
     device,
     honest,
+    in_own_thread,
     read_request,
     response,
 )
@@ -64,7 +65,7 @@ def record(address: str) -> ExporterRecord:
 
 def read(server: AgentServer, limits: Limits = LIMITS) -> DeviceReading | SnmpError:
     agent = Agent(EXPORTER, "127.0.0.1", server.port, Credentials(community="public"))
-    [(_, said)] = asyncio.run(read_devices([agent], limits))
+    [(_, said)] = in_own_thread(lambda: asyncio.run(read_devices([agent], limits)))
     return said
 
 
@@ -221,7 +222,8 @@ def test_poller_when_some_are_silent_then_the_others_are_kept_and_both_are_repor
         poller = SnmpPoller(own)
         assert poller.interval_seconds == 300
         addresses = (EXPORTER, "192.0.2.2", "192.0.2.3", "192.0.2.4")
-        report = poller.poll([record(address) for address in addresses], 1_800_000_000.0)
+        records = [record(address) for address in addresses]
+        report = in_own_thread(lambda: poller.poll(records, 1_800_000_000.0))
     assert report.answered == 1
     assert report.silent == ["192.0.2.2"]
     assert report.warnings == ["192.0.2.2 at 127.0.0.1: No SNMP response received before timeout"]

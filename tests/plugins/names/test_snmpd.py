@@ -12,6 +12,7 @@ from appliance.interface_history import DeviceReading
 from appliance.plugins.names.snmp.client import Limits, SnmpError, read_devices
 from appliance.plugins.names.snmp.snmp_settings import Agent, Credentials
 from tests.plugins.names.snmpd import AUTH_KEY, PRIVACY_KEY, PROGRAM, snmpd
+from tests.snmp_agents import in_own_thread
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs snmpd (apt-get install snmpd)")
 
@@ -33,7 +34,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 def read(port: int, credentials: Credentials) -> DeviceReading | SnmpError:
     agent = Agent("192.0.2.1", "127.0.0.1", port, credentials)
-    [(_, said)] = asyncio.run(read_devices([agent], Limits(1, 1)))
+    [(_, said)] = in_own_thread(lambda: asyncio.run(read_devices([agent], Limits(1, 1))))
     return said
 
 

@@ -86,7 +86,7 @@ function One({ exporter, number, mayName }) {
       <dl class="figures"><${Figure} name="In, mean" value=${si(data.means[0], "bit/s")} /><${Figure} name="In, 95th percentile" value=${si(data.percentiles[0], "bit/s")} />
         <${Figure} name="Out, mean" value=${si(data.means[1], "bit/s")} /><${Figure} name="Out, 95th percentile" value=${si(data.percentiles[1], "bit/s")} />
         <${Figure} name="In, 95th of 30 days" value=${month.data ? si(monthly(month.data), "bit/s") : "…"} note="hourly means" /></dl>`}<//>
-    <${Truth} exporter=${exporter} number=${number} range=${range} />
+    ${facts ? html`<${Truth} exporter=${exporter} number=${number} range=${range} />` : null}
     <div class="grid two"><${Tops} title="Hosts in" by="source" filter=${filters.in} /><${Tops} title="Hosts out" by="destination" filter=${filters.out} />
       <${Tops} title="Applications in" by="application" filter=${filters.in} /><${Tops} title="Applications out" by="application" filter=${filters.out} /></div>`
 }

@@ -5,13 +5,19 @@ import { binary, percent, si } from "../../units.js"
 import { Figure, Light, Panel } from "../../parts/state.js"
 import { Confirm } from "../../parts/dialog.js"
 import { Field, notify } from "../../parts/form.js"
+import { limits } from "../../parts/range.js"
 
 const UNREAD = "not_read"
+/** Ranges that have whole five minutes, and not more than the API answers. */
+const LEAST_MS = 600_000
+const MOST_MS = 5 * 86_400_000
 const WORDS = { in: "In", out: "Out" }
 
 /** Flows and counters of both directions; nothing where the range is too short, or the exporter is not known. */
 export function Truth({ exporter, number, range }) {
-  const { data } = useAnswer(`/api/v1/exporters/${exporter}/interfaces/truth`, { ...range, interface: number })
+  const [from, to] = limits(range)
+  const isFit = to - from >= LEAST_MS && to - from <= MOST_MS
+  const { data } = useAnswer(isFit ? `/api/v1/exporters/${exporter}/interfaces/truth` : null, { ...range, interface: number })
   const found = data?.interfaces.find((one) => String(one.number) === number)
   if (!data) return null
   const sides = found ? Object.keys(WORDS).map((key) => ({ key, ...found[key] })) : []
