@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from appliance.cli.options import pass_part, ports_option
-from appliance.collector.captures import CaptureTotals, decode_datagrams
+from appliance.collector.capture_decoding import CaptureTotals, decode_datagrams
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.decoding.explanation import explain

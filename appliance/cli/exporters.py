@@ -15,6 +15,7 @@ from appliance.app import App
 from appliance.cli.exporter_health import command as health_command
 from appliance.cli.moments import age_text, utc_text
 from appliance.cli.options import Invocation, pass_app
+from appliance.cli.tables import table_text
 from appliance.collector.exporter_rows import ExporterRow, exporter_rows, is_current
 from appliance.collector.status import read_status
 from appliance.errors import ApplianceError
@@ -143,7 +144,6 @@ def _write_answer(rows: list[ExporterRow], form: str, output: Path | None) -> No
 
 
 def _table(rows: list[ExporterRow], now: float, output: Path | None) -> str:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -158,12 +158,7 @@ def _table(rows: list[ExporterRow], now: float, output: Path | None) -> str:
         table.add_row(
             *map(Text, _cells(row, now)), style="yellow" if row.state == "waiting" else None
         )
-    console = Console(no_color=output is not None)
-    if output is not None or not console.is_terminal:
-        console.width = 10_000  # never cut a value that goes into a pipe or file
-    with console.capture() as captured:
-        console.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return table_text(table, output)
 
 
 def _cells(row: ExporterRow, now: float) -> tuple[str, ...]:

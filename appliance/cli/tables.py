@@ -133,6 +133,18 @@ def flows_table(answer: Any, width: int, now: datetime) -> str:
     return lines
 
 
+def table_text(table: Any, output: Path | None) -> str:
+    """Return a table of rich as text: as wide as the terminal, or uncut for a pipe or file."""
+    from rich.console import Console
+
+    console = Console(no_color=output is not None)
+    if output is not None or not console.is_terminal:
+        console.width = 10_000
+    with console.capture() as captured:
+        console.print(table)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
 def human_number(value: float, unit: str = "") -> str:
     """Write a number for people, decimal: 1234567 as `1.2 M`, with the unit B as `1.2 MB`."""
     if value < 1000:

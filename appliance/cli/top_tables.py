@@ -132,8 +132,9 @@ def _method(provenance: Provenance) -> list[str]:
         return []
     scanned, whole = (human_number(n) for n in (provenance.rows_scanned, provenance.rows_in_range))
     return [
-        f"estimated from {scanned} of {whole} flows, ± is one standard error, > where it rests on"
-        f" fewer than {LEAST_SAMPLED_ROWS} flows (--exact reads them all)"
+        f"estimated from {scanned} of {whole} flows, ± is one standard error"
+        " (--exact reads them all)",
+        f"> before an error: it rests on fewer than {LEAST_SAMPLED_ROWS} flows, and may be larger",
     ]
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from appliance import SIGNED_IN, Decoder, Principal, RequestError, Route, hookimpl
 from appliance.errors import CaptureError
-from appliance.query.turns import QueryTurns, TooManyQuestionsError
+from appliance.query.turns import QueryTurns
 from appliance.web.bodies import Body
 from appliance.web.openapi import operation
+from appliance.web.turns import caller_turn
 
 if TYPE_CHECKING:
-    from appliance.collector.captures import CaptureTotals
+    from appliance.collector.capture_decoding import CaptureTotals
     from appliance.collector.exporters import ExporterStates
     from appliance.traffic.captures import CaptureReader
 
@@ -48,16 +49,14 @@ def decode_capture(
     if octets[:2] == _GZIP:
         raise RequestError(415, "The capture is compressed: send it unpacked")
     try:
-        with _TURNS.of("" if principal is None else principal.name):
-            return _explained(octets, decoders)
-    except TooManyQuestionsError as error:
-        raise RequestError(429, str(error)) from None
+        with caller_turn(_TURNS, principal):
+            return _explanation(octets, decoders)
     except CaptureError as error:
         raise RequestError(400, f"The capture: {error.problem}") from None
 
 
-def _explained(octets: bytes, decoders: Sequence[Decoder]) -> dict[str, Any]:
-    from appliance.collector.captures import CaptureTotals
+def _explanation(octets: bytes, decoders: Sequence[Decoder]) -> dict[str, Any]:
+    from appliance.collector.capture_decoding import CaptureTotals
     from appliance.collector.exporter_state import ExporterLimits
     from appliance.collector.exporters import ExporterStates
     from appliance.traffic.captures import CaptureReader
@@ -82,7 +81,7 @@ def _lines(
     states: ExporterStates,
     totals: CaptureTotals,
 ) -> Iterator[str]:
-    from appliance.collector.captures import decode_datagrams
+    from appliance.collector.capture_decoding import decode_datagrams
     from appliance.decoding.explanation import explain
 
     decoded = decode_datagrams(decoders, (found.datagram for found in reader), states)

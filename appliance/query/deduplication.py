@@ -55,7 +55,7 @@ def dedupe_columns(rule: str | None) -> frozenset[str]:
     return frozenset((*KEY, *POINT, *_WEIGHT, COLLECTION_TIME)) if rule == NEAREST else frozenset()
 
 
-def deduplicated(flows: str, rule: str | None) -> str:
+def deduplicate(flows: str, rule: str | None) -> str:
     """Return the SELECT of flows that count, of a SELECT that has `dedupe_columns`.
 
     The hour is that of receipt: the clocks of exporters differ. Flows are told apart by a hash of

@@ -17,7 +17,7 @@ from appliance.flowlog.conditions import Condition, condition_columns, where_bra
 from appliance.flowlog.questions import LAST_MS, Statement
 from appliance.flowlog.samples.files import WEIGHT
 from appliance.flows import COLLECTION_TIME, UNKNOWN_PROTOCOL
-from appliance.query.deduplication import dedupe_columns, dedupe_conditions, deduplicated
+from appliance.query.deduplication import dedupe_columns, dedupe_conditions, deduplicate
 from appliance.query.dimensions import Item, find_dimension
 from appliance.query.question import SAMPLED_ROWS, SUMS, Question
 
@@ -271,7 +271,7 @@ def _flows(
         f"SELECT * FROM ({' UNION ALL '.join(branches)})"
         " WHERE record_kind IS NULL OR record_kind = 0"
     )
-    flows = deduplicated(flows, question.dedupe)
+    flows = deduplicate(flows, question.dedupe)
     counters = _counters(question.raw, sampled)
     keys_of_all = {key for item in items for key in item.keys}
     carried = "".join(f", {name}" for name in sorted({*extra, COLLECTION_TIME} - keys_of_all))

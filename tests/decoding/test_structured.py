@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.collector.captures import decode_datagrams
+from appliance.collector.capture_decoding import decode_datagrams
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.decoding.explanation import explain
 from appliance.decoding.inspection import inspect_records

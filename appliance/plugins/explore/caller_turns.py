@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 
-from appliance import Principal, RequestError
-from appliance.query.turns import QueryTurns, TooManyQuestionsError
+from appliance import Principal
+from appliance.query.turns import QueryTurns
+from appliance.web.turns import caller_turn
 
 TURNS = QueryTurns()
 JOB_TURNS = QueryTurns(most=2, most_of_user=1, what="long questions")
@@ -22,28 +22,14 @@ def turn_of(principal: Principal | None) -> AbstractContextManager[None]:
     RequestError
         429: there is none.
     """
-    return _turn(TURNS, principal)
+    return caller_turn(TURNS, principal)
 
 
 def job_turn_of(principal: Principal | None) -> AbstractContextManager[None]:
     """Hold a turn of the caller for an exact answer over many flows, or raise as `turn_of`."""
-    return _turn(JOB_TURNS, principal)
+    return caller_turn(JOB_TURNS, principal)
 
 
 def export_turn_of(principal: Principal | None) -> AbstractContextManager[None]:
     """Hold a turn of the caller for an export, or raise as `turn_of`."""
-    return _turn(EXPORT_TURNS, principal)
-
-
-def caller_name(principal: Principal | None) -> str:
-    """Return the name of the caller; empty for nobody."""
-    return "" if principal is None else principal.name
-
-
-@contextmanager
-def _turn(turns: QueryTurns, principal: Principal | None) -> Iterator[None]:
-    try:
-        with turns.of(caller_name(principal)):
-            yield
-    except TooManyQuestionsError as error:
-        raise RequestError(429, str(error)) from None
+    return caller_turn(EXPORT_TURNS, principal)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from appliance import Answer, Principal, RequestError, Settings
 from appliance.flowlog.query_control import QueryControl
-from appliance.plugins.explore.caller_turns import caller_name, job_turn_of, turn_of
+from appliance.plugins.explore.caller_turns import job_turn_of, turn_of
 from appliance.query.jobs import CANCELLED, FAILED, STATES, Job, Jobs
 from appliance.web.errors import sentence
 from appliance.web.openapi import AnyKeys, OrNull
+from appliance.web.turns import caller_name
 
 if TYPE_CHECKING:
     from appliance.query.engine import QueryEngine

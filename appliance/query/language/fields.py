@@ -45,7 +45,8 @@ bpp, flags, tos, dscp, icmp-type, ip version, version, vlan, app (number or engi
 direction (ingress, egress), kind (flow, event), or any column of the flow log by its name. "ip in
 @bad" looks into a list of addresses that the settings name (search.lists). With a
 database of countries (names) also country, as "src country DE"; with networks in the settings also
-network, site, role ("dst site Vienna") and traffic_direction (in, out, through, internal).
+network, site, role ("dst site Vienna") and traffic_direction (inbound, outbound, through,
+internal).
 """
 
 _ADDRESSES = ("source_address", "destination_address")

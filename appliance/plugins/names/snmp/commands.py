@@ -11,6 +11,7 @@ import click
 
 from appliance import ApplianceError, Settings
 from appliance.cli.options import pass_settings
+from appliance.cli.tables import human_number, table_text
 
 if TYPE_CHECKING:
     from appliance.plugins.names.snmp.truth import InterfaceTruth
@@ -85,7 +86,6 @@ def _write(rows: Sequence[dict[str, Any]], form: str, output: Path | None) -> No
 
 
 def _table(truths: Sequence[InterfaceTruth], output: Path | None) -> str:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -97,15 +97,10 @@ def _table(truths: Sequence[InterfaceTruth], output: Path | None) -> str:
         for direction, side in truth.directions.items():
             cells = (
                 *(truth.exporter, truth.name or f"if {truth.number}", direction),
-                f"{side.total_flow_octets / 1e6:,.1f} MB",
-                f"{side.total_counter_octets / 1e6:,.1f} MB",
+                human_number(side.total_flow_octets, "B"),
+                human_number(side.total_counter_octets, "B"),
                 "" if side.ratio is None else f"{side.ratio:.2f}",
                 side.reason.sentence,
             )
             table.add_row(*map(Text, cells))
-    console = Console(no_color=output is not None)
-    if output is not None or not console.is_terminal:
-        console.width = 10_000  # never cut a value that goes into a pipe or file
-    with console.capture() as captured:
-        console.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return table_text(table, output)
