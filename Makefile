@@ -64,7 +64,7 @@ demo: $(STAMP)
 	@$(BIN)/appliance run --demo $(WEB_HOST)
 
 test: packages $(STAMP) $(BOX_TOOLS)
-	@$(BIN)/python -m pytest -n 2 --dist loadscope
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-vm: PACKAGES += $(BOX_PACKAGES) $(VM_PACKAGES)
 test-vm: packages $(STAMP) $(BOX_STAMP)

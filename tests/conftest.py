@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.quiet import TestLocks
 from tests.sql.mariadb import MariaDb, running_mariadb
 
 DEFAULT_PORTS = (2055, 4739, 8443, 9999)
 """What an appliance listens on where nothing is configured."""
+
+LOCK_FOLDER = "APPLIANCE_TEST_LOCKS"
+"""The environment variable that tells workers the folder of their locks."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take the default ports for the whole run, so that no test works only while they are free.
 
     Those that another program has are taken already. The process that starts the workers holds
-    them, as it lives the longest.
+    them, as it lives the longest, and makes the folder of their locks.
     """
     if hasattr(config, "workerinput"):
+        config.pluginmanager.register(TestLocks(Path(os.environ[LOCK_FOLDER])))
         return
+    locks = tempfile.TemporaryDirectory(prefix="appliance-tests-")
+    config.add_cleanup(locks.cleanup)
+    os.environ[LOCK_FOLDER] = locks.name
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         for port in DEFAULT_PORTS:
             for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
@@ -47,18 +57,15 @@ def _listening_socket(family: int, kind: int, host: str, port: int) -> socket.so
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Make two groups: `make test` runs the box and everything else at the same time.
-
-    More would not do: two cores are busy then, and tests that measure times get in each other's
-    way.
-    """
+    """Give each worker a whole folder of tests at a time, so that its servers start once."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class TwoGroups(LoadScopeScheduling):
+    class ByFolder(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "box" if nodeid.startswith("tests/box/") else "everything else"
+            _, first, *rest = nodeid.partition("::")[0].split("/")
+            return f"{first}/{rest[0]}" if first == "plugins" else first
 
-    return TwoGroups(config, log)
+    return ByFolder(config, log)
 
 
 @pytest.fixture

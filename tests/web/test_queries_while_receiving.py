@@ -34,6 +34,7 @@ QUESTIONS = (
 
 
 @pytest.mark.slow
+@pytest.mark.quiet
 @pytest.mark.timeout(400)
 def test_receiving_when_the_heaviest_questions_are_asked_all_the_time_then_nothing_is_lost(
     tmp_path: Path,
