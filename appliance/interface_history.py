@@ -105,6 +105,14 @@ class InterfaceNames(NamedTuple):
     speed: int
 
 
+class InterfaceSpeed(NamedTuple):
+    """The speed of an interface in bits a second."""
+
+    exporter: str
+    number: int
+    speed: int
+
+
 class _Period(NamedTuple):
     """The name of an interface from one moment to another, seconds UTC; None: until now."""
 
@@ -207,6 +215,15 @@ class InterfaceHistory:
             WHERE valid_until IS NULL AND name <> '' ORDER BY 1, 2, 3 LIMIT :limit"""
         rows = self._rows(sql, {"limit": limit})
         return [(str(name), str(exporter), int(number)) for name, exporter, number in rows]
+
+    def interfaces_with_speed(self) -> list[InterfaceSpeed]:
+        """Return the interfaces whose speed is known now, in order of exporter and ifIndex."""
+        sql = """SELECT exporter, if_index, speed FROM interface
+            WHERE valid_until IS NULL AND speed > 0 ORDER BY 1, 2"""
+        return [
+            InterfaceSpeed(str(exporter), int(number), int(speed))
+            for exporter, number, speed in self._rows(sql, {})
+        ]
 
     def device_names(self) -> dict[str, str]:
         """Return what devices call themselves now, by address of the exporter."""

@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from appliance.interface_history import FILE, DeviceReading, InterfaceHistory, InterfaceReading
 from tests.collector.test_exporter_health import CountingExporter
 from tests.decoding.building import BASIC, V9, a_set, template
 from tests.plugins.console.conftest import RunningSite, Watched
@@ -140,6 +141,20 @@ def test_interface_when_named_then_called_so_and_counters_are_asked_for(console:
     page.get_by_label("Name", exact=True).fill("<b>floor</b> 1")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("<b>floor</b> 1")
+
+
+def test_interfaces_when_a_speed_is_known_then_how_full_each_is(console: Watched) -> None:
+    name, speed = "GigabitEthernet0/0/1", 100_000_000
+    interface = InterfaceReading(2, name, "", speed, None, None)
+    device = DeviceReading("127.0.0.4", int(time.time() * 1000), 1000, "", "", [interface])
+    InterfaceHistory(console.site.running.data / FILE).record([device])
+    page = console.open_settled("interfaces")
+    rows = page.locator("tbody tr")
+    known = rows.filter(has_text="127.0.0.4").filter(has_text="100\u202fMbit/s")
+    expect(known).to_have_count(1)
+    expect(known).to_contain_text("%")
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_capture_when_dropped_then_explained_and_its_trouble_alone(console: Watched) -> None:

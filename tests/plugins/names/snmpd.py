@@ -12,11 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 AUTH_KEY, PRIVACY_KEY = "authpass123", "privpass123"
+OLD_COMMUNITY = "without-ifXTable"
 PROGRAM = shutil.which("snmpd", path="/usr/sbin:/usr/bin")
 
 _CONFIGURATION = f"""\
 agentAddress udp:127.0.0.1:{{port}}
 rocommunity public 127.0.0.1
+view old included .1
+view old excluded .1.3.6.1.2.1.31
+rocommunity {OLD_COMMUNITY} 127.0.0.1 -V old
 createUser reader SHA-256 {AUTH_KEY} AES {PRIVACY_KEY}
 rouser reader priv
 sysName debian

@@ -17,6 +17,7 @@ __all__ = ["flows"]
 
 EXPORTER = "192.0.2.1"
 HALF_HOUR_MS = 1_800_000
+SPEEDS = "/api/v1/interfaces/speeds"
 INTERFACES = "/api/v1/exporters/1/interfaces"
 
 
@@ -109,3 +110,16 @@ def test_exporter_when_nobody_named_it_then_the_name_that_the_device_has(
     assert {"text": EXPORTER, "kind": "value", "note": "core1"} in suggestions
     listed = client.get("/api/v1/exporters").json["exporters"]
     assert all("device_name" in exporter for exporter in listed)
+
+
+def test_speeds_when_an_interface_is_another_now_then_that_of_now(
+    client: Any, history: InterfaceHistory
+):
+    assert client.get(SPEEDS).json == {"interfaces": []}
+    history.record([reading(NOW_MS - HALF_HOUR_MS, "xe-0/0/7", "")])
+    faster = InterfaceReading(7, "et-0/0/7", "", 10**11, None, None)
+    unknown = InterfaceReading(8, "tun0", "", 0, None, None)
+    history.record([DeviceReading(EXPORTER, NOW_MS, 2000, "core1", "", [faster, unknown])])
+    assert client.get(SPEEDS).json == {
+        "interfaces": [{"exporter": EXPORTER, "number": 7, "speed": 10**11}]
+    }

@@ -11,7 +11,7 @@ import pytest
 from appliance.interface_history import DeviceReading
 from appliance.plugins.names.snmp.client import Limits, SnmpError, read_devices
 from appliance.plugins.names.snmp.snmp_settings import Agent, Credentials
-from tests.plugins.names.snmpd import AUTH_KEY, PRIVACY_KEY, PROGRAM, snmpd
+from tests.plugins.names.snmpd import AUTH_KEY, OLD_COMMUNITY, PRIVACY_KEY, PROGRAM, snmpd
 from tests.snmp_agents import in_own_thread
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs snmpd (apt-get install snmpd)")
@@ -49,6 +49,15 @@ def test_snmpd_when_asked_then_the_interfaces_of_this_machine(port: int, credent
     assert loopback.in_octets is not None
     # The daemon reads the kernel's counters every few seconds only.
     assert loopback.in_octets == pytest.approx(octets, rel=0.5, abs=10**7)
+
+
+def test_snmpd_when_it_has_no_if_x_table_then_names_and_speeds_without_counters(port: int):
+    new, old = (read(port, Credentials(community=name)) for name in ("public", OLD_COMMUNITY))
+    assert isinstance(new, DeviceReading)
+    assert isinstance(old, DeviceReading)
+    loopback = {one.name: one for one in old.interfaces}["lo"]
+    assert (loopback.speed, loopback.in_octets) == (10_000_000, None)
+    assert [one.if_index for one in old.interfaces] == [one.if_index for one in new.interfaces]
 
 
 @pytest.mark.parametrize(

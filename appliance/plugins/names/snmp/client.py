@@ -1,8 +1,10 @@
 """Reads a device by SNMP: what it is called, its interfaces, and their counters.
 
 Columns are those of ifXTable (RFC 2863), read by GETBULK; the device's name, description and
-uptime are of the system group (RFC 3418). What a device answers is a stranger's: rows, requests,
-time and the length of texts are bounded, and indices must ascend, or a walk would never end.
+uptime are of the system group (RFC 3418). A device without ifXTable is read by ifTable: ifDescr
+and ifSpeed, but not its counters of 32 bits, which wrap between two rounds. What a device answers
+is a stranger's: rows, requests, time and the length of texts are bounded, and indices must ascend,
+or a walk would never end.
 """
 
 from __future__ import annotations
@@ -34,10 +36,12 @@ _REPETITIONS = 10
 _DESCRIPTION, _UPTIME, _NAME = (f"1.3.6.1.2.1.1.{number}.0" for number in (1, 3, 5))
 _IF_X = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
 _IF_NAME, _IF_IN, _IF_OUT, _IF_SPEED, _IF_ALIAS = 1, 6, 10, 15, 18
-_COLUMNS = (_IF_NAME, _IF_ALIAS, _IF_SPEED, _IF_IN, _IF_OUT)
+_IF_TABLE = (1, 3, 6, 1, 2, 1, 2, 2, 1)
+_IF_DESCR, _IF_SPEED_32 = 2, 5
 _MEGABIT = 1_000_000
 _MAX_COUNTER = (1 << 64) - 1
 _MAX_GAUGE = (1 << 32) - 1
+"""Of ifSpeed it says that the interface is faster than it can tell."""
 _MAX_INDEX = (1 << 31) - 1
 
 _AUTH_PROTOCOLS = {
@@ -75,6 +79,17 @@ class Limits(NamedTuple):
 
     timeout_seconds: float
     concurrency: int
+
+
+class _Table(NamedTuple):
+    """A table that is walked: its entry's OID, and the columns of it that are read."""
+
+    entry: tuple[int, ...]
+    columns: tuple[int, ...]
+
+
+_IF_X_COLUMNS = _Table(_IF_X, (_IF_NAME, _IF_ALIAS, _IF_SPEED, _IF_IN, _IF_OUT))
+_IF_COLUMNS = _Table(_IF_TABLE, (_IF_DESCR, _IF_SPEED_32))
 
 
 class _Access(NamedTuple):
@@ -123,14 +138,17 @@ async def _read_device(engine: Any, agent: Agent, limits: Limits) -> DeviceReadi
     access = _Access(engine, _auth_data(agent.credentials), target)
     name, description, uptime = await _get(access, (_NAME, _DESCRIPTION, _UPTIME))
     began = time.time()
-    columns = await _walk(access)
+    columns = await _walk(access, _IF_X_COLUMNS)
+    interfaces = _interfaces(columns)
+    if not interfaces:
+        interfaces = _old_interfaces(await _walk(access, _IF_COLUMNS))
     return DeviceReading(
         agent.exporter,
         int((began + time.time()) / 2 * 1000),  # when the counters were read, in the middle
         10 * (_number(uptime, _MAX_GAUGE) or 0),
         _text(name),
         _text(description),
-        _interfaces(columns),
+        interfaces,
     )
 
 
@@ -179,15 +197,15 @@ def _binds(answer: tuple[Any, ...]) -> Sequence[Any]:
     return list(binds)
 
 
-async def _walk(access: _Access) -> Mapping[int, dict[int, Any]]:
-    """Return the columns of ifXTable that the device has: values by ifIndex."""
-    columns: dict[int, dict[int, Any]] = {column: {} for column in _COLUMNS}
-    places = dict.fromkeys(_COLUMNS, 0)
+async def _walk(access: _Access, table: _Table) -> Mapping[int, dict[int, Any]]:
+    """Return the columns of a table that the device has: values by ifIndex."""
+    columns: dict[int, dict[int, Any]] = {column: {} for column in table.columns}
+    places = {column: (*table.entry, column) for column in table.columns}
     for _ in range(MAX_REQUESTS):
         if not places:
             break
         left = list(places)
-        oids = [".".join(map(str, _place(column, places[column]))) for column in left]
+        oids = [".".join(map(str, places[column])) for column in left]
         answer = await hlapi.bulk_cmd(
             *access, hlapi.ContextData(), 0, _REPETITIONS, *_objects(oids), lookupMib=False
         )
@@ -195,24 +213,16 @@ async def _walk(access: _Access) -> Mapping[int, dict[int, Any]]:
             column = left[position % len(left)]
             if column not in places:
                 continue
-            index = _index(tuple(name), column)
-            if index is None or index <= places[column] or len(columns[column]) >= MAX_INTERFACES:
+            place = tuple(name)
+            *start, index = place
+            is_of_column = tuple(start) == (*table.entry, column) and 0 < index <= _MAX_INDEX
+            has_room = len(columns[column]) < MAX_INTERFACES
+            if not is_of_column or not has_room or place <= places[column]:
                 del places[column]
                 continue
             columns[column][index] = value
-            places[column] = index
+            places[column] = place
     return columns
-
-
-def _place(column: int, index: int) -> tuple[int, ...]:
-    return (*_IF_X, column, index) if index else (*_IF_X, column)
-
-
-def _index(name: tuple[int, ...], column: int) -> int | None:
-    """Return the ifIndex at the end of an object's name; None: it is of another column."""
-    *start, index = name
-    is_of_column = tuple(start) == (*_IF_X, column) and 0 < index <= _MAX_INDEX
-    return index if is_of_column else None
 
 
 def _interfaces(columns: Mapping[int, dict[int, Any]]) -> list[InterfaceReading]:
@@ -229,6 +239,17 @@ def _interfaces(columns: Mapping[int, dict[int, Any]]) -> list[InterfaceReading]
         )
         for index in indices
     ]
+
+
+def _old_interfaces(columns: Mapping[int, dict[int, Any]]) -> list[InterfaceReading]:
+    """Return the interfaces of a device that has ifTable only."""
+    readings = []
+    for index in sorted(set().union(*columns.values()))[:MAX_INTERFACES]:
+        speed = _number(columns[_IF_SPEED_32].get(index), _MAX_GAUGE) or 0
+        name = _text(columns[_IF_DESCR].get(index))
+        speed = 0 if speed == _MAX_GAUGE else speed
+        readings.append(InterfaceReading(index, name, "", speed, None, None))
+    return readings
 
 
 def _text(value: Any) -> str:

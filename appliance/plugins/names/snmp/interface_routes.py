@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 INTERFACE = "/api/v1/exporters/<device>/interfaces/<number>"
 TRUTH = "/api/v1/exporters/<device>/interfaces/truth"
+SPEEDS = "/api/v1/interfaces/speeds"
 DEFAULT_SECONDS = 3600
 MAX_NAME_LETTERS = 255
 MAX_INDEX = (1 << 32) - 1
@@ -50,6 +51,7 @@ _TRUTH = {
         }
     ],
 }
+_SPEEDS = {"interfaces": [{"exporter": "192.0.2.1", "number": 7, "speed": 1_000_000_000}]}
 _NAMED = {"exporter": "192.0.2.1", "number": 7, "name": "uplink Vienna"}
 
 
@@ -69,6 +71,12 @@ def name_interface(
     event.note(f"interface {number} of {exporter.address}: {name}")
     interface_history(settings).set_own_name((exporter.address, int(number)), name)
     return {"exporter": exporter.address, "number": int(number), "name": name}
+
+
+def interface_speeds(settings: Settings) -> dict[str, Any]:
+    """Return what SNMP says of the speed of interfaces, in bits a second."""
+    known = interface_history(settings).interfaces_with_speed()
+    return {"interfaces": [interface._asdict() for interface in known]}
 
 
 def interface_truth(
@@ -132,7 +140,9 @@ def interface_routes() -> list[Route]:
         query=("from", "to", "last", "interface"),
         tag="Appliance",
     )
+    speeds = operation("How fast interfaces are", _SPEEDS, tag="Appliance")
     return [
+        Route("GET", SPEEDS, interface_speeds, role=SIGNED_IN, schema=speeds),
         Route("POST", INTERFACE, name_interface, role=ADMINISTRATOR, schema=schema),
         Route("GET", TRUTH, interface_truth, role=SIGNED_IN, schema=truth),
     ]

@@ -1,8 +1,8 @@
-/** Every interface of every exporter that flows name: its rate in and out, its share, one page each. */
+/** Every interface of every exporter that flows name: its rate in and out, how full it is, one page each. */
 import { html, useMemo, useState } from "../base.js"
 import { useAnswer } from "../api.js"
 import { address, go, Link, route, useRange } from "../router.js"
-import { MEASURES, si } from "../units.js"
+import { MEASURES, percent, si } from "../units.js"
 import { chartOf } from "../series.js"
 import { limits } from "../parts/range.js"
 import { UntilFirstExporter } from "../parts/health.js"
@@ -15,14 +15,15 @@ import { Rename, Truth } from "./interfaces/truth.js"
 /** The most groups that the API answers. */
 const MOST = 10_000
 
-/** In and out of each interface, joined. @param {any} incoming @param {any} outgoing @param {number} length in seconds */
-function joinedRows(incoming, outgoing, length) {
+/** In and out of each interface, joined. @param {any} incoming @param {any} outgoing @param {number} length in seconds @param {any} speeds or nothing */
+function joinedRows(incoming, outgoing, length, speeds) {
   const rows = new Map()
+  const known = new Map(speeds?.interfaces.map((one) => [`${one.exporter}/${one.number}`, one.speed]))
   const add = (answer, side, number) => {
     for (const row of answer.rows) {
       if (row[number] === null || row[number] === undefined) continue
       const key = `${row.exporter_address}/${row[number]}`
-      const found = rows.get(key) ?? { key, exporter: row.exporter_address, number: row[number], name: "", description: "", in: 0, out: 0, flows: 0 }
+      const found = rows.get(key) ?? { key, exporter: row.exporter_address, number: row[number], name: "", description: "", in: 0, out: 0, flows: 0, speed: known.get(key) ?? 0 }
       found.name ||= row.interface_name ?? ""
       found.description ||= row.interface_description ?? ""
       found[side] += (row.octets * 8) / length
@@ -32,7 +33,7 @@ function joinedRows(incoming, outgoing, length) {
   }
   add(incoming, "in", "ingress_interface")
   add(outgoing, "out", "egress_interface")
-  return [...rows.values()]
+  return [...rows.values()].map((row) => ({ ...row, use: row.speed ? Math.max(row.in, row.out) / row.speed : 0 }))
 }
 
 export default function Interfaces({ session, rest }) {
@@ -46,11 +47,12 @@ function List() {
   const [text, setText] = useState(params.get("search") ?? "")
   const incoming = useAnswer("/api/v1/explore/top", { ...range, by: "ingress_interface", limit: MOST })
   const outgoing = useAnswer("/api/v1/explore/top", { ...range, by: "egress_interface", limit: MOST })
+  const speeds = useAnswer("/api/v1/interfaces/speeds", {})
   const rows = useMemo(() => {
-    if (!incoming.data || !outgoing.data) return null
+    if (!incoming.data || !outgoing.data || !(speeds.data || speeds.error)) return null
     const length = (Date.parse(incoming.data.until) - Date.parse(incoming.data.since)) / 1000
-    return joinedRows(incoming.data, outgoing.data, length)
-  }, [incoming.data, outgoing.data])
+    return joinedRows(incoming.data, outgoing.data, length, speeds.data)
+  }, [incoming.data, outgoing.data, speeds.data, speeds.error])
   const answer = { ...incoming, data: rows, error: incoming.error ?? outgoing.error }
   return html`<div class="page-head"><h1>Interfaces</h1><span class="note">mean rates of the range, as flows tell them</span>
       <div class="tools"><input type="search" data-filter placeholder="Name, exporter, description" aria-label="Search interfaces" value=${text} onInput=${(event) => setText(event.target.value)} /></div></div><${UntilFirstExporter} />
@@ -64,6 +66,10 @@ function List() {
         { key: "exporter", title: "exporter" },
         { key: "number", title: "ifIndex", isNumber: true },
         rate("in", "in"), rate("out", "out"),
+        ...(data.some((row) => row.speed) ? [
+          { key: "speed", title: "speed", isNumber: true, show: (row) => (row.speed ? si(row.speed, "bit/s") : html`<span class="note">–</span>`) },
+          { key: "use", title: "in use", isNumber: true, show: (row) => (row.speed ? html`<${Bar} share=${Math.min(row.use, 1)}>${percent(row.use)}<//>` : html`<span class="note">–</span>`) },
+        ] : []),
         { key: "flows", title: "flows", isNumber: true, show: (row) => si(row.flows) },
       ]
       return html`<${Table} caption="Interfaces" columns=${columns} rows=${shown} pageRows=${100} keyOf=${(row) => row.key} sort="-in" onRow=${(row) => go(address(`interfaces/${row.exporter}/${row.number}`))} />
