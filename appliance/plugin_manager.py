@@ -17,7 +17,7 @@ import pluggy
 from appliance import hookspecs
 from appliance.errors import ApplianceError, SettingsError, StartupError
 from appliance.hookspecs import PROJECT
-from appliance.settings.file import unknown
+from appliance.settings.raw_values import unknown
 
 GROUP = "appliance.plugins"
 

@@ -12,6 +12,7 @@ from appliance.database_urls import DatabaseUrl
 from appliance.log_handlers import FACILITIES
 from appliance.query.named_files import NamedFiles
 from appliance.settings.kept_values import HeaderColumnList, RawElementList
+from appliance.settings.own_networks import LocalNetworks
 from appliance.settings.server_addresses import ServerAddressList
 from appliance.settings.types import (
     AddressList,
@@ -73,6 +74,15 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         ],
         "Which addresses are inside; used to tell upload from download where the exporter does not"
         " say the direction.",
+    ),
+    Setting(
+        "networks",
+        LocalNetworks(),
+        [],
+        "The operator's own networks: a list of {name: office, prefixes: [192.0.2.0/24], site:"
+        " Vienna, role: users}; site and role may be left out. Of nested prefixes the longest"
+        " counts. They are inside, as local_networks are. Flows get network, site and role of both"
+        " sides, and traffic_direction: inbound, outbound, internal or through.",
     ),
     Setting(
         "collector.listen",

@@ -9,7 +9,6 @@ plugins are loaded and plugins decide which settings exist: `read_settings_file`
 
 from __future__ import annotations
 
-import difflib
 import os
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +26,7 @@ from appliance.settings.core import (
     SYSTEM_DATA_FOLDER,
     SYSTEM_FOLDER,
 )
-from appliance.settings.raw_values import sample
+from appliance.settings.raw_values import sample, unknown
 from appliance.settings.types import Setting, SettingType, UnfitSettingError, shown
 
 __all__ = [
@@ -247,13 +246,6 @@ def sample_configuration(settings: Iterable[Setting[Any]] = CORE_SETTINGS) -> st
         )
         lines.append(f"{indent}{name}: {sample(setting.default)}".rstrip())
     return "\n".join(lines) + "\n"
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that a name is not known, with the nearest one that is."""
-    nearest = difflib.get_close_matches(name, list(known), n=1)
-    hint = f", did you mean {nearest[0]}?" if nearest else ""
-    return f"unknown {kind}{hint}"
 
 
 def _environment_names() -> bool:

@@ -5,9 +5,10 @@ Scalars are `str`, exactly as written. What does not fit is a `ValueError`, whos
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 N = TypeVar("N", int, float)
@@ -110,3 +111,10 @@ def _quantity(text: str, units: Mapping[str, float]) -> float:
     if found is None or found[2] not in units:
         raise ValueError(text)
     return float(found[1]) * units[found[2]]
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that a name is not known, with the nearest one that is."""
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    hint = f", did you mean {nearest[0]}?" if nearest else ""
+    return f"unknown {kind}{hint}"

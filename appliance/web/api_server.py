@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import SettingsError
-from appliance.settings.file import Setting, Settings, read_yaml, unknown
-from appliance.settings.raw_values import sample
+from appliance.settings.file import Setting, Settings, read_yaml
+from appliance.settings.raw_values import sample, unknown
 from appliance.settings.server_addresses import UNIX, ServerAddress, parse_server_address
 from appliance.settings.types import (
     Boolean,

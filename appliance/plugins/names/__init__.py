@@ -28,7 +28,6 @@ from appliance import (
 from appliance.plugins.names.networks import (
     DIRECTIONS,
     KINDS,
-    LocalNetworks,
     NetworkNames,
     keep_names,
 )
@@ -53,15 +52,6 @@ COUNTRY_DATABASE = Setting(
     "",
     "Country of addresses: a file in MaxMind's format; may be the same as of AS.",
 )
-NETWORKS = Setting(
-    "networks",
-    LocalNetworks(),
-    [],
-    "The operator's own networks: a list of {name: office, prefixes: [192.0.2.0/24], site: Vienna,"
-    " role: users}; site and role may be left out. Of nested prefixes the longest counts. Flows get"
-    " network, site and role of both sides, and traffic_direction: inbound, outbound, internal or"
-    " through. What is in none of them, nor in local_networks, is outside.",
-)
 REVERSE = Setting(
     "names.reverse",
     Choice((OFF, INSIDE, ALL)),
@@ -84,7 +74,7 @@ FOLDER = "names"
 @hookimpl
 def register_settings() -> list[Setting[object]]:
     """Return the settings."""
-    return [AS_DATABASE, COUNTRY_DATABASE, NETWORKS, REVERSE, RESOLVERS, *snmp_settings.SETTINGS]
+    return [AS_DATABASE, COUNTRY_DATABASE, REVERSE, RESOLVERS, *snmp_settings.SETTINGS]
 
 
 @hookimpl
@@ -98,7 +88,7 @@ def register_columns() -> list[Column]:
 @hookimpl
 def register_enrichers(settings: Settings) -> list[Enricher]:
     """Return the enricher, where there is a database or a network."""
-    files, networks = database_files(settings), settings[NETWORKS]
+    files, networks = database_files(settings), settings["networks"]
     if not (files or networks):
         return []
     from appliance.plugins.names.enriching import AddressEnricher
@@ -123,7 +113,7 @@ def register_value_names(settings: Settings) -> list[ValueNames]:
     names = [
         ValueNames(
             (f"source_{kind}", f"destination_{kind}"),
-            NetworkNames(settings[NETWORKS], folder, kind).names,
+            NetworkNames(settings["networks"], folder, kind).names,
         )
         for kind in KINDS
     ]
@@ -192,7 +182,8 @@ def register_checks(settings: Settings) -> list[Check]:
 
 
 def _missing(settings: Settings) -> list[Finding]:
-    names = [s.name for s in (AS_DATABASE, COUNTRY_DATABASE, NETWORKS) if not settings[s.name]]
+    wanted = (AS_DATABASE.name, COUNTRY_DATABASE.name, "networks")
+    names = [name for name in wanted if not settings[name]]
     text = f"flows get no names from {', '.join(names)}: not set"
     return [Finding(OK, "addresses", text)] if names else []
 

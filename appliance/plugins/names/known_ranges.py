@@ -10,8 +10,9 @@ import numpy as np
 
 from appliance.flows import V4_MAPPED, AnyArray
 from appliance.plugins.names.databases import AddressDatabase
-from appliance.plugins.names.networks import KINDS, LocalNetwork, name_number
+from appliance.plugins.names.networks import KINDS
 from appliance.plugins.names.ranges import AddressRange, AddressRanges, flatten
+from appliance.settings.own_networks import LocalNetwork, name_number
 from appliance.settings.types import Network
 
 AS, COUNTRY, PLACE = "as_number", "country", "place"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance import RequestError, Settings
-from appliance.plugins.names.networks import LocalNetwork
 from appliance.plugins.names.reverse_names import ALL, INSIDE, STATES, ReverseNames
+from appliance.settings.own_networks import LocalNetwork, inside_prefixes
 from appliance.settings.types import Address
 from appliance.web.openapi import OrNull, operation
 from appliance.web.parameters import Query
@@ -82,10 +82,7 @@ def _address(text: str) -> Address:
 def reverse_names_of(settings: Settings) -> ReverseNames:
     """Return what looks names up, for the addresses that the settings allow."""
     allowed = settings["names.reverse"]
-    inside = (
-        *settings["local_networks"],
-        *(prefix for network in settings["networks"] for prefix in network.prefixes),
-    )
+    inside = inside_prefixes(settings)
 
     def asks_for(address: Address) -> bool:
         is_inside = any(address in prefix for prefix in inside)

@@ -37,6 +37,7 @@ from appliance.plugins.rollups.rebuild import begin_rebuild, last_segment
 from appliance.plugins.rollups.salvage import salvage
 from appliance.plugins.rollups.services import read_services
 from appliance.settings.file import Settings
+from appliance.settings.own_networks import inside_prefixes
 from appliance.sql.addresses import database_address
 from appliance.sql.appliance_database import appliance_database
 from appliance.sql.database import DamagedDatabase, SqlDatabase
@@ -75,7 +76,7 @@ class SqlStore:
         self._clock = clock
         self._checked = False
         self._exporters = Exporters(self.appliance, self.flows, exporters_in_settings(settings))
-        self.classifier = Classifier(read_services(), LocalNetworks.of(settings["local_networks"]))
+        self.classifier = Classifier(read_services(), LocalNetworks.of(inside_prefixes(settings)))
         self.loader = RollupLoader(
             self.flows, self._exporters, self.log, self.classifier, self.limits
         )

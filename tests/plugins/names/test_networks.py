@@ -24,13 +24,14 @@ from appliance.flowlog.questions import FlowQuestion
 from appliance.flowlog.search import FlowSearch
 from appliance.flows import set_plugin_columns
 from appliance.guard import PluginFailures
-from appliance.plugins.names.networks import LocalNetworks, read_kept_names
+from appliance.plugins.names.networks import read_kept_names
 from appliance.plugins.names.routes import configured_names
 from appliance.query.engine import QueryEngine
 from appliance.query.language.completion import complete
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question
 from appliance.settings.file import SettingsFile
+from appliance.settings.own_networks import LocalNetworks
 from appliance.settings.types import UnfitSettingError
 from appliance.value_names import set_value_names
 from tests.web.building import Client, FakeStore, settings_of, web_of

@@ -67,6 +67,22 @@ class TestRollups:
         assert (ingress.octets, egress.octets) == (1 + 10 + 1000 + 10**6, 100 + 10**5)
         world.check()
 
+    def test_direction_when_a_public_network_is_the_operators_own_then_it_is_inside(
+        self, world: Any
+    ):
+        world.networks = [{"name": "office", "prefixes": ["203.0.113.0/24"]}]
+        office, outside = address_halves("203.0.113.9")[1], address_halves("198.51.100.1")[1]
+        world.write(
+            world.flows(3, source_address_lo=office, destination_address_lo=outside),
+            world.flows(2, source_address_lo=outside, destination_address_lo=office),
+        )
+        world.load()
+        by_direction = [
+            world.store.totals(Selection(direction=direction)).flows
+            for direction in (Direction.EGRESS, Direction.INGRESS)
+        ]
+        assert by_direction == [3, 2]
+
     def test_addresses_when_version_6_then_named_and_counted(self, world: Any):
         hi, lo = address_halves("2001:db8::1")
         six = {"source_address_hi": hi, "source_address_lo": lo + np.arange(6) % 3}

@@ -44,6 +44,7 @@ class World:
         default_factory=lambda: StoreLimits(top=20, top_per_exporter=5, provisional_seconds=0)
     )
     seed: int = 0
+    networks: list[Any] = field(default_factory=list)
     _records: list[dict[str, Any]] = field(default_factory=list)
     _read: Cursor = Cursor()  # noqa: RUF009 - a value
     _store: SqlStore | None = None
@@ -55,7 +56,8 @@ class World:
 
     @property
     def settings(self) -> Any:
-        tree = {"data_directory": str(self.folder), "flows": {"database": self.url}}
+        tree: dict[str, Any] = {"data_directory": str(self.folder), "networks": self.networks}
+        tree["flows"] = {"database": self.url}
         if self.url.startswith("mysql"):
             tree["database"] = self.url
         return SettingsFile(None, self.folder / "conf", tree).settings(SETTINGS)
