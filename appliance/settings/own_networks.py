@@ -85,11 +85,9 @@ def _network(number: int, values: Mapping[str, object]) -> LocalNetwork:
 
 def _text(key: str, values: Mapping[str, object], where: str) -> str:
     text = scalar_text(values.get(key, "")).strip()
-    # Filters have names in double quotes, and no way to say one.
-    if len(text) > MAX_NAME or not text.isprintable() or '"' in text:
+    if len(text) > MAX_NAME or not text.isprintable():
         raise UnfitSettingError(
-            f"{where}: {key}: expected up to {MAX_NAME} characters in a line, no double quotes,"
-            f" found {text[:99]!r}"
+            f"{where}: {key}: expected up to {MAX_NAME} characters in a line, found {text[:99]!r}"
         )
     return text
 

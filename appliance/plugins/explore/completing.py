@@ -135,7 +135,7 @@ def _exporters(settings: Settings, open_store: OpenStore) -> Iterator[tuple[str,
     for address in addresses:
         yield address, names.get(address, "")
     for address, name in names.items():
-        if name and '"' not in name:
+        if name:
             yield quoted(name), address
 
 
@@ -145,7 +145,7 @@ def _applications(open_store: OpenStore, now: float) -> Iterator[tuple[str, str]
 
     selection = Selection(since=int(now) - DAY_SECONDS)
     for row in open_store().top("application", selection, limit=MAX_SUGGESTIONS).rows:
-        if row.key and '"' not in row.key:
+        if row.key:
             yield quoted(row.key), ""
 
 
@@ -166,5 +166,4 @@ def _texts(names: Iterable[tuple[str, str, int]]) -> Iterator[tuple[str, str]]:
     from appliance.query.language.completion import quoted
 
     for name, exporter, number in names:
-        if '"' not in name:
-            yield quoted(name), f"{exporter}, {number}"
+        yield quoted(name), f"{exporter}, {number}"

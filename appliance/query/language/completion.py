@@ -12,7 +12,7 @@ from lark.exceptions import UnexpectedInput
 from appliance.flowlog.conditions import ADDRESSES
 from appliance.flows import COLUMN
 from appliance.query.language.fields import FLAGS, WORDS, Field, field_names, find_field, words_of
-from appliance.query.language.parsing import filter_parser
+from appliance.query.language.parsing import IN_QUOTES, filter_parser
 
 MAX_SUGGESTIONS = 50
 
@@ -67,7 +67,7 @@ _DIRECTION = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r'[^\s()\[\],=<>!~&|"#]*\Z')
-_QUOTED_OR_COMMENT = re.compile(r'"[^"\n]*"|(#[^\n]*\Z)|#[^\n]*|("[^"\n]*\Z)')
+_QUOTED_OR_COMMENT = re.compile(rf'{IN_QUOTES}"|(#[^\n]*\Z)|#[^\n]*|({IN_QUOTES}\Z)')
 
 Values = Mapping[str, Callable[[], Iterable[tuple[str, str]]]]
 """By what they are (`application`, `exporter`, `interface`, `vrf`, `list`): returns texts that
@@ -124,7 +124,8 @@ def complete(text: str, cursor: int, values: Values | None = None) -> Completion
 
 def quoted(name: str) -> str:
     """Return a name as it stands in a filter."""
-    return f'"{name}"'
+    escaped = re.sub(r'["\\]', r"\\\g<0>", name)
+    return f'"{escaped}"'
 
 
 def _word_start(before: str) -> int | None:

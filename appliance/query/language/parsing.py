@@ -25,7 +25,13 @@ MAX_VALUES = 1024
 _LONGEST_WORD = 40
 """Nothing similar is looked for beyond this."""
 
-_STRUCTURE = re.compile(r'"[^"\n]*"|#[^\n]*|[()]|(?P<nots>(?:(?:!|not\b)\s*){65})', re.IGNORECASE)
+IN_QUOTES = r'"(?:\\["\\]|[^"\\\n]|\\(?!["\\]))*'
+"""A text in double quotes, without the last one, as the grammar has it."""
+
+_ESCAPED = re.compile(r'\\(["\\])')
+_STRUCTURE = re.compile(
+    rf'{IN_QUOTES}"|#[^\n]*|[()]|(?P<nots>(?:(?:!|not\b)\s*){{65}})', re.IGNORECASE
+)
 _SIGNS = {"eq": "=", "==": "=", "ne": "!=", "lt": "<", "gt": ">", "le": "<=", "ge": ">="}
 _TERMINALS = {
     "FIELD": "a field", "VALUE": "a value", "OPERATOR": "a comparison", "_AND": "and",
@@ -181,7 +187,7 @@ class _TreeBuilder(Transformer[Token, Any]):
 
 
 def _unquoted(value: str) -> str:
-    return value[1:-1] if value.startswith('"') else str(value)
+    return _ESCAPED.sub(r"\1", value[1:-1]) if value.startswith('"') else str(value)
 
 
 def _field(side: str, name: Token) -> Field:

@@ -10,14 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from lark.exceptions import UnexpectedInput
 
-from appliance.query.language.completion import MAX_SUGGESTIONS, complete
-from appliance.query.language.parsing import filter_parser
+from appliance.query.language.completion import MAX_SUGGESTIONS, complete, quoted
+from appliance.query.language.names import NoNames
+from appliance.query.language.parsing import filter_parser, parse_filter
 
 MOST_MS = 50
 VALUES = {
     "exporter": lambda: [("192.0.2.1", "core1"), ('"core1"', "192.0.2.1")],
     "application": lambda: [('"youtube"', ""), ('"microsoft teams"', "")],
     "interface": lambda: [('"Gi0/1"', "192.0.2.1, 3")],
+    "vrf": lambda: [(quoted('the \\ "red" one'), "192.0.2.1, 7")],
     "list": lambda: [("@bad", "bad.txt")],
 }
 
@@ -55,6 +57,8 @@ def texts(before: str, cursor: int | None = None) -> list[str]:
         ("app tea", {'"microsoft teams"'}, {'"youtube"'}),
         ("exporter ", {"192.0.2.1", '"core1"', "@bad"}, {"and"}),
         ("out if ", {'"Gi0/1"'}, {"and"}),
+        ("vrf ", {r'"the \\ \"red\" one"'}, {"and"}),
+        (r'vrf "the \\ \"r', {r'"the \\ \"red\" one"'}, {"and"}),
         ("octet_d", {"octet_delta_count"}, set()),
     ],
 )
@@ -146,3 +150,24 @@ def test_complete_when_any_text_then_quick_and_at_most_fifty(text: str, cursor: 
 
 def test_complete_when_there_are_no_names_then_without() -> None:
     assert [one.text for one in complete("exporter ", 9).suggestions] == ["in"]
+
+
+class Listening(NoNames):
+    """Knows every application, and remembers what it was called."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def applications(self, name: str) -> list[int]:
+        self.heard.append(name)
+        return [80]
+
+
+LETTERS = st.characters(exclude_categories=["C", "Z"]) | st.sampled_from('"\\ ')
+
+
+@given(name=st.text(LETTERS).map(lambda text: f"x{text}"))
+def test_quoted_when_a_filter_has_it_then_the_name_itself_is_looked_for(name: str) -> None:
+    names = Listening()
+    parse_filter(f"app {quoted(name)} and not app 7", names)
+    assert names.heard == [name]
