@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +15,6 @@ from appliance.traffic.generator.exporters import GeneratedBlock, Sums
 from appliance.traffic.source_sockets import SourceSockets
 from tests.asking import totals
 from tests.collector.running import RunningCollector, free_port
-from tests.nfcapd import nfcapd
 
 TRAFFIC = Path(__file__).parents[1] / "data" / "traffic.pcap"
 
@@ -124,79 +119,3 @@ def test_second_collector_when_directory_is_taken_then_is_refused(
     assert found.returncode == 2
     assert found.stderr.startswith("appliance: a collector runs already, process ")
     assert found.stderr.count("\n") == 1
-
-
-@pytest.mark.skipif(not shutil.which("softflowd"), reason="needs Debian's softflowd")
-@pytest.mark.skipif(not shutil.which("nfcapd"), reason="needs Debian's nfdump")
-@pytest.mark.parametrize("version", [5, 9, 10])
-def test_softflowd_when_it_exports_real_traffic_then_sums_equal_nfcapds(
-    collector: RunningCollector, tmp_path: Path, version: int
-) -> None:
-    theirs = tmp_path / "nfcapd"
-    theirs.mkdir()
-    port = free_port()
-    with nfcapd(theirs, port), _tee([collector.port, port]) as relay:
-        subprocess.run(
-            [
-                *("softflowd", "-r", str(TRAFFIC), "-n", f"127.0.0.1:{relay}", "-v", str(version)),
-                *("-d", "-p", str(tmp_path / "pid"), "-c", "none"),
-            ],
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
-        collector.wait_for("datagrams", 3)
-    assert collector.stop() == 0
-    sums = totals(FlowSearch(collector.data / "flowlog"))
-    expected = _nfdump_sums(theirs)
-    assert expected[0] > 100
-    assert (sums.flows, sums.packets, sums.octets) == expected
-
-
-@contextlib.contextmanager
-def _tee(ports: list[int]) -> Iterator[int]:
-    """Pass datagrams on to several ports; ends when none came for half a second."""
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as front,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as back,
-    ):
-        front.bind(("127.0.0.1", 0))
-        front.settimeout(0.5)
-        done = threading.Event()
-
-        def pass_on() -> None:
-            while True:
-                try:
-                    datagram = front.recv(65535)
-                except TimeoutError:
-                    if done.is_set():
-                        return
-                    continue
-                for port in ports:
-                    back.sendto(datagram, ("127.0.0.1", port))
-
-        thread = threading.Thread(target=pass_on)
-        thread.start()
-        try:
-            yield front.getsockname()[1]
-        finally:
-            done.set()
-            thread.join()
-
-
-def _nfdump_sums(folder: Path) -> tuple[int, int, int]:
-    files = sorted(str(path) for path in folder.glob("nfcapd.2*"))
-    assert files
-    flows = packets = octets = 0
-    for file in files:
-        text = subprocess.run(
-            ["nfdump", "-r", file, "-q", "-N", "-o", "fmt:%fl %pkt %byt"],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for line in text.splitlines():
-            if line.strip():
-                one, some, more = (int(word) for word in line.split())
-                flows, packets, octets = flows + one, packets + some, octets + more
-    return flows, packets, octets

@@ -200,8 +200,18 @@ save`,
 softflowd -i eth0 -n ${withPort(address, port)} -v 9 -t maxlife=30 -t expint=5`,
   },
   {
-    name: "Open vSwitch", checked: "ovs-vswitchd.conf.db(5) of Open vSwitch 3",
-    note: "This is NetFlow v5, of every packet. The address must be a number.",
+    name: "Linux: pmacctd", checked: "tried with pmacctd 1.7.7",
+    note: "Put this into probe.conf, then start pmacctd -f probe.conf.",
+    text: (address, port) => `pcap_interface: eth0
+plugins: nfprobe
+aggregate: src_host, dst_host, src_port, dst_port, proto, tos
+nfprobe_receiver: ${withPort(address, port)}
+nfprobe_version: 10
+nfprobe_timeouts: tcp=60:maxlife=60:expint=5`,
+  },
+  {
+    name: "Open vSwitch", checked: "tried with Open vSwitch 3.1.0",
+    note: "This is NetFlow v5, of every packet; octets are those of Ethernet frames. The address must be a number.",
     text: (address, port) => `ovs-vsctl -- set Bridge br0 netflow=@nf \\
   -- --id=@nf create NetFlow targets=\\"${withPort(address, port)}\\" active_timeout=60`,
   },
