@@ -26,6 +26,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.netflow_v9",
     "appliance.plugins.ipfix",
     "appliance.plugins.names",
+    "appliance.plugins.alerts",
     "appliance.plugins.rollups",
     "appliance.plugins.sql_accounts",
     "appliance.plugins.pmacct",

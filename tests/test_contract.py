@@ -24,7 +24,6 @@ PLUGINS = PACKAGE / "plugins"
 EXAMPLES = PACKAGE / "skeletons"
 
 WITHOUT_BUILT_IN_USER = {
-    "register_pages",
     "collector_started",
     "collector_stopped",
     "exporter_appeared",

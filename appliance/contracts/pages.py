@@ -24,11 +24,11 @@ class Page:
         Who sees its link: `SIGNED_IN`, `USER` or `ADMINISTRATOR`. What it shows comes from routes,
         which have roles of their own.
     order
-        Place among the links; the console's own have 10, 20, ... 90.
+        Place among the links; the console's own have 10, 20, ... 110.
     """
 
     title: str
     path: str
     script: str
     role: str = SIGNED_IN
-    order: int = 80
+    order: int = 120

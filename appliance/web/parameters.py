@@ -73,6 +73,7 @@ PARAMETERS = {
             "Only what comes after this ID: the header Link of a page with `limit` has the next.",
         ),
         Parameter("interface", {"type": "integer", "minimum": 1}, "Only this ifIndex."),
+        Parameter("open", {"type": "boolean"}, "true: only what is not over."),
         Parameter("fill", {"type": "boolean"}, "true: hours without traffic are answered as 0."),
         Parameter(
             "before",

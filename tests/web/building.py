@@ -31,7 +31,7 @@ from appliance.contracts import (
 )
 from appliance.guard import PluginFailures
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins import analytics, auth, devices, explore, metrics, names, users
+from appliance.plugins import alerts, analytics, auth, devices, explore, metrics, names, users
 from appliance.plugins.sql_accounts import account_store_from_url
 from appliance.settings.file import Settings, SettingsFile
 from appliance.web.application import build_web
@@ -256,7 +256,13 @@ def principal_from(environ: Mapping[str, Any]) -> Principal | None:
 def settings_of(folder: Path, tree: Mapping[str, object] | None = None) -> Settings:
     return SettingsFile(
         None, folder, {"data_directory": str(folder / "var"), **(tree or {})}
-    ).settings([*metrics.register_settings(), *names.register_settings()])
+    ).settings(
+        [
+            *metrics.register_settings(),
+            *names.register_settings(),
+            *alerts.register_settings(),
+        ]
+    )
 
 
 def plugin_routes(settings: Settings) -> list[Route]:
@@ -266,6 +272,7 @@ def plugin_routes(settings: Settings) -> list[Route]:
         *explore.register_routes(),
         *metrics.register_routes(),
         *names.register_routes(settings),
+        *alerts.register_routes(),
         *auth.register_routes(),
         *users.register_routes(),
     ]

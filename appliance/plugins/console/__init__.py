@@ -67,7 +67,12 @@ def start(principal: Principal | None, pages: tuple[Page, ...], zone: tzinfo) ->
         "version": __version__,
         "zone": str(zone),
         "pages": [
-            {"title": page.title, "path": page.path, "module": assets_of(pages).url(page)}
+            {
+                "title": page.title,
+                "path": page.path,
+                "order": page.order,
+                "module": assets_of(pages).url(page),
+            }
             for page in sorted(pages, key=lambda page: (page.order, page.title))
             if page.role == SIGNED_IN or {page.role, ADMINISTRATOR} & set(roles)
         ],
@@ -91,7 +96,9 @@ def register_routes() -> list[Route]:
         "hostname": "netflow",
         "version": "0.1.0",
         "zone": "UTC",
-        "pages": [{"title": "Biggest", "path": "biggest", "module": "/console/v/1/pages/x.js"}],
+        "pages": [
+            {"title": "Biggest", "path": "biggest", "order": 80, "module": "/console/v/1/x.js"}
+        ],
     }
     return [
         Route("GET", PREFIX, document, role=PUBLIC, schema=described),

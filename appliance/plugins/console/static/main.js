@@ -122,8 +122,9 @@ function Frame({ session }) {
 function pagesOf(session) {
   const isAdministrator = session.roles.includes("Administrator")
   const own = PAGES.filter((page) => isAdministrator || !page.isAdministrative)
-  const others = session.pages.map(({ path, title, module }) => ({ path, title, hasRange: true, load: () => import(module) }))
-  return [...own, ...others.filter((page) => !own.some((one) => one.path === page.path))]
+  const others = session.pages.map(({ path, title, order, module }) => ({ path, title, order, hasRange: true, load: () => import(module) }))
+  const ordered = own.map((page) => ({ ...page, order: 10 * (PAGES.indexOf(page) + 1) }))
+  return [...ordered, ...others.filter((page) => !own.some((one) => one.path === page.path))].sort((a, b) => a.order - b.order)
 }
 
 /** A page, once its module is there. */

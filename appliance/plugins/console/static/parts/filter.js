@@ -6,9 +6,10 @@ const WAIT_MS = 120
 const PLACE = /^line (\d+), column (\d+): /i
 
 /**
- * @param {{value: string, onApply: (text: string) => void, problem?: string, placeholder?: string}} props
+ * @param {{value: string, onApply?: (text: string) => void, onText?: (text: string) => void, problem?: string, placeholder?: string}} props
+ *   onText: hears of each change, for a field of a form, which has a button of its own
  */
-export function FilterBox({ value, onApply, problem = "", placeholder = "src ip 10.0.0.0/8 and dst port 443" }) {
+export function FilterBox({ value, onApply = () => {}, onText, problem = "", placeholder = "src ip 10.0.0.0/8 and dst port 443" }) {
   const [text, setText] = useState(value)
   const [found, setFound] = useState({ items: [], from: 0, to: 0 })
   const [chosen, setChosen] = useState(-1)
@@ -16,6 +17,10 @@ export function FilterBox({ value, onApply, problem = "", placeholder = "src ip 
   const asked = useRef({ timer: 0, controller: null })
   const id = useId("filter")
   useEffect(() => setText(value), [value])
+  const say = (now) => {
+    setText(now)
+    onText?.(now)
+  }
   const close = () => {
     setFound({ items: [], from: 0, to: 0 })
     setChosen(-1)
@@ -40,7 +45,7 @@ export function FilterBox({ value, onApply, problem = "", placeholder = "src ip 
     const before = text.slice(0, found.from)
     const next = `${before}${item.text}${text.slice(found.to).startsWith(" ") ? "" : " "}`
     const whole = next + text.slice(found.to)
-    setText(whole)
+    say(whole)
     close()
     requestAnimationFrame(() => {
       field.current?.focus()
@@ -58,13 +63,14 @@ export function FilterBox({ value, onApply, problem = "", placeholder = "src ip 
     if (event.key === "ArrowDown" && count) setChosen((chosen + 1) % count)
     else if (event.key === "ArrowUp" && count) setChosen((chosen - 1 + count) % count)
     else if (event.key === "Tab" && chosen >= 0) take(found.items[chosen])
-    else if (event.key === "Enter") chosen >= 0 ? take(found.items[chosen]) : apply()
+    else if (event.key === "Enter" && chosen >= 0) take(found.items[chosen])
+    else if (event.key === "Enter" && !onText) apply()
     else if (event.key === "Escape" && count) close()
     else return
     event.preventDefault()
   }
   const input = (event) => {
-    setText(event.target.value)
+    say(event.target.value)
     ask(event.target.value, event.target.selectionStart)
   }
   const place = PLACE.exec(problem)
@@ -76,8 +82,8 @@ export function FilterBox({ value, onApply, problem = "", placeholder = "src ip 
         role="combobox" aria-label="Filter" aria-expanded=${found.items.length > 0} aria-controls=${id}
         aria-autocomplete="list" aria-invalid=${problem ? "true" : undefined} data-filter
         aria-activedescendant=${chosen >= 0 ? `${id}-${chosen}` : undefined} />
-      ${text ? html`<button type="button" aria-label="Clear the filter" title="Clear" onClick=${() => { setText(""); onApply("") }}>×</button>` : null}
-      <button type="button" class="primary" onClick=${apply}>Apply</button>
+      ${text ? html`<button type="button" aria-label="Clear the filter" title="Clear" onClick=${() => { say(""); onApply("") }}>×</button>` : null}
+      ${onText ? null : html`<button type="button" class="primary" onClick=${apply}>Apply</button>`}
     </div>
     <ul id=${id} role="listbox" aria-label="What may come next" hidden=${!found.items.length}>
       ${found.items.map((item, index) => html`<li key=${item.text} id=${`${id}-${index}`} role="option" aria-selected=${index === chosen}

@@ -45,7 +45,7 @@ export function useForm(initial, act, words) {
     value: values[name] ?? "", problem: problems[name],
     onInput: (value) => setValues((old) => ({ ...old, [name]: value })),
   })
-  return { values, setValues, field, submit, isBusy, problem: problems[""] }
+  return { values, setValues, field, submit, isBusy, problems, problem: problems[""] }
 }
 
 /**

@@ -1,0 +1,58 @@
+"""Where messages of alerts go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance import Setting
+from appliance.settings.raw_values import list_items, scalar_text
+from appliance.settings.types import Integer, UnfitSettingError
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAddresses:
+    """Addresses as apprise has them; they hold passwords and tokens, and are shown to nobody."""
+
+    expected: str = "a list of addresses such as mailto://user:password@example.com"
+
+    def parse(self, raw: object, folder: Path) -> tuple[str, ...]:
+        """Return the addresses.
+
+        Raises
+        ------
+        UnfitSettingError
+            One has no scheme.
+        """
+        addresses = tuple(scalar_text(item).strip() for item in list_items(raw))
+        for number, address in enumerate(addresses, 1):
+            if "://" not in address:
+                raise UnfitSettingError(f"address {number}: expected {self.expected[10:]}")
+        return addresses
+
+    def masked(self, raw: object) -> object:
+        """Return the scheme of each address, which says what it is for."""
+        if not raw:
+            return raw
+        try:
+            return [
+                f"{scalar_text(item).partition('://')[0][:20]}://***" for item in list_items(raw)
+            ]
+        except ValueError:
+            return "***"
+
+
+SEND_TO = Setting(
+    "alerts.send_to",
+    MessageAddresses(),
+    [],
+    "Where messages of alerts go, in apprise's form: mailtos://user:password@example.com?to=noc@"
+    "example.com, slack://..., json://host/path. Every alert is in the console and the log anyway.",
+)
+MOST_AN_HOUR = Setting(
+    "alerts.most_messages_an_hour",
+    Integer(1, 3600),
+    60,
+    "Further alerts are kept and counted, and the next message says how many there were.",
+)
+ALERT_SETTINGS: list[Setting[object]] = [SEND_TO, MOST_AN_HOUR]

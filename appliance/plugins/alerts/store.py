@@ -1,0 +1,238 @@
+"""Rules and alerts as they are kept: one SQLite file in the data directory.
+
+The loader process writes alerts, the web process and the command line rules and comments. What is
+kept is bounded: the oldest alerts that are over go.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from appliance import Settings, StorageError
+from appliance.plugins.alerts.ready_made import READY_MADE
+from appliance.plugins.alerts.rules import Rule, RuleError, rule_from_values
+
+FILE = "alerts.sqlite"
+MAX_RULES = 200
+MAX_ALERTS = 20_000
+MAX_COMMENT = 500
+
+_BUSY_SECONDS = 5.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS rule (name TEXT PRIMARY KEY, content TEXT, changed REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alert (id INTEGER PRIMARY KEY AUTOINCREMENT, rule TEXT, subject TEXT,
+    severity TEXT, keys TEXT, began REAL, ended REAL, peak REAL, sentence TEXT, evidence TEXT,
+    acknowledged_by TEXT, acknowledged_at REAL, comment TEXT);
+CREATE INDEX IF NOT EXISTS alert_ended ON alert (ended);
+"""
+
+
+class Alert(NamedTuple):
+    """What a rule has found.
+
+    Attributes
+    ----------
+    subject
+        The group, as text; empty where the rule has none.
+    keys
+        The group, as numbers of the columns of `GROUPS`.
+    began, ended
+        Seconds UTC; None: it goes on.
+    peak
+        The largest value, of `below` the smallest, in the unit of the rule.
+    sentence
+        What the rule said then.
+    evidence
+        The largest flows at its beginning, as JSON objects.
+    """
+
+    id: int
+    rule: str
+    subject: str
+    severity: str
+    keys: Sequence[int]
+    began: float
+    ended: float | None
+    peak: float
+    sentence: str
+    evidence: Sequence[dict[str, Any]]
+    acknowledged_by: str | None
+    acknowledged_at: float | None
+    comment: str | None
+
+
+_COLUMNS = ", ".join(Alert._fields)
+
+
+class AlertStore:
+    """Reads and writes the file of one data directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def rules(self) -> list[Rule]:
+        """Return all rules by name: the ready-made ones as people changed them, and theirs.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be read.
+        """
+        known = {rule.name: rule for rule in READY_MADE}
+        for (content,) in self._rows("SELECT content FROM rule"):
+            try:
+                rule = rule_from_values(json.loads(content))
+            except (RuleError, ValueError):
+                continue  # of a later version
+            known[rule.name] = rule
+        return sorted(known.values(), key=lambda rule: rule.name)
+
+    def rule(self, name: str) -> Rule:
+        """Return one rule.
+
+        Raises
+        ------
+        RuleError
+            There is none of that name.
+        """
+        found = [rule for rule in self.rules() if rule.name == name]
+        if not found:
+            raise RuleError(f"no rule is called {name!r}")
+        return found[0]
+
+    def put_rule(self, rule: Rule) -> None:
+        """Add a rule, or change the one of its name.
+
+        Raises
+        ------
+        RuleError
+            There are too many.
+        """
+        with self._writing() as connection:
+            (count,) = connection.execute(
+                "SELECT count(*) FROM rule WHERE name <> ?", (rule.name,)
+            ).fetchone()
+            if count >= MAX_RULES:
+                raise RuleError(f"there are {MAX_RULES} rules already")
+            sql = "INSERT OR REPLACE INTO rule VALUES (?, ?, ?)"
+            connection.execute(sql, (rule.name, json.dumps(rule.as_dict()), time.time()))
+
+    def switch_rule(self, name: str, is_on: bool) -> Rule:
+        """Switch a rule on or off, and return it."""
+        rule = replace(self.rule(name), is_on=is_on)
+        self.put_rule(rule)
+        return rule
+
+    def delete_rule(self, name: str) -> None:
+        """Delete a rule; a ready-made one is as it came, and off."""
+        self.rule(name)
+        with self._writing() as connection:
+            connection.execute("DELETE FROM rule WHERE name = ?", (name,))
+
+    def alerts(
+        self, *, only_open: bool = False, before: int | None = None, limit: int = 100
+    ) -> list[Alert]:
+        """Return alerts, the newest first.
+
+        Parameters
+        ----------
+        before
+            Only those with a smaller id.
+        """
+        where = ["id < ?"] if before is not None else []
+        where += ["ended IS NULL"] if only_open else []
+        condition = f"WHERE {' AND '.join(where)}" if where else ""
+        values = [before] if before is not None else []
+        sql = f"SELECT {_COLUMNS} FROM alert {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        return [_alert(row) for row in self._rows(sql, [*values, limit])]
+
+    def count_open(self) -> int:
+        """Return how many alerts go on."""
+        rows = self._rows("SELECT count(*) FROM alert WHERE ended IS NULL")
+        return int(rows[0][0]) if rows else 0
+
+    def is_ready_made(self, name: str) -> bool:
+        """Tell whether a rule came with the appliance."""
+        return any(rule.name == name for rule in READY_MADE)
+
+    def open_alert(self, alert: Alert) -> int:
+        """Keep a new alert, and return its id."""
+        with self._writing() as connection:
+            sql = """INSERT INTO alert (rule, subject, severity, keys, began, peak, sentence,
+                evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+            keys, evidence = json.dumps(list(alert.keys)), json.dumps(list(alert.evidence))
+            facts = (*alert[1:4], keys, alert.began, alert.peak, alert.sentence, evidence)
+            number = connection.execute(sql, facts).lastrowid
+            connection.execute(
+                """DELETE FROM alert WHERE ended IS NOT NULL AND id <= (SELECT id FROM alert
+                    ORDER BY id DESC LIMIT 1 OFFSET ?)""",
+                (MAX_ALERTS,),
+            )
+            return int(number or 0)
+
+    def update_alert(self, number: int, peak: float, ended: float | None) -> None:
+        """Keep the peak of an alert, and that it is over."""
+        with self._writing() as connection:
+            sql = "UPDATE alert SET peak = ?, ended = ? WHERE id = ?"
+            connection.execute(sql, (peak, ended, number))
+
+    def acknowledge(self, number: int, who: str, comment: str) -> Alert:
+        """Note that somebody has seen an alert, and what they say.
+
+        Raises
+        ------
+        RuleError
+            There is no such alert, or too long a comment.
+        """
+        if len(comment) > MAX_COMMENT:
+            raise RuleError(f"comment: at most {MAX_COMMENT} characters")
+        with self._writing() as connection:
+            sql = """UPDATE alert SET acknowledged_by = ?, acknowledged_at = ?, comment = ?
+                WHERE id = ?"""
+            found = connection.execute(sql, (who, time.time(), comment, number)).rowcount
+        if not found:
+            raise RuleError(f"no alert has the number {number}")
+        sql = f"SELECT {_COLUMNS} FROM alert WHERE id = ?"  # noqa: S608 - our own columns
+        return _alert(self._rows(sql, [number])[0])
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        if not self.path.exists():
+            return []
+        try:
+            with closing(self._open("ro")) as connection:
+                return connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(f"{self.path} cannot be read: {error}") from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            with closing(self._open("rwc")) as connection, connection:
+                connection.executescript(_SCHEMA)
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(f"{self.path} cannot be written: {error}") from error
+
+    def _open(self, mode: str) -> sqlite3.Connection:
+        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
+
+
+def _alert(row: tuple[Any, ...]) -> Alert:
+    alert = Alert(*row)
+    keys, evidence = json.loads(str(alert.keys)), json.loads(str(alert.evidence))
+    return alert._replace(keys=keys, evidence=evidence)
+
+
+def alert_store(settings: Settings) -> AlertStore:
+    """Return the store in the data directory of an appliance."""
+    return AlertStore(Path(settings["data_directory"]) / FILE)
