@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.alerting import alerting
 from tests.benchmarks.api import api
 from tests.benchmarks.console import console
 from tests.benchmarks.decode import decode
@@ -27,6 +28,7 @@ from tests.benchmarks.rollups import rollups
 from tests.benchmarks.snmp import snmp
 from tests.benchmarks.tables import (
     WHOLE_ROWS,
+    print_alerting,
     print_api,
     print_console,
     print_enriching,
@@ -54,6 +56,7 @@ PARTS = (
     "explore",
     "console",
     "snmp",
+    "alerts",
 )
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
@@ -125,6 +128,7 @@ def main(
                 print_console,
             ),
             "snmp": (lambda: snmp(folder / "snmp"), print_snmp),
+            "alerts": (lambda: alerting(folder / "alerts", min(rate, 200_000.0)), print_alerting),
         }
         for chosen in parts:
             run, show = runs[chosen]

@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import pyarrow.parquet as pq
@@ -129,14 +131,22 @@ class Appliance(Tree):
     ----------
     databases
         Of addresses, for both AS and countries.
+    settings
+        Further ones, as they stand in the file.
     """
 
     name = "appliance"
 
     def __init__(
-        self, folder: Path, *, rollups: bool = False, databases: Path | None = None
+        self,
+        folder: Path,
+        *,
+        rollups: bool = False,
+        databases: Path | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__(folder)
+        self.settings = settings
         self.rollups, self.databases = rollups, databases
 
     def command(self) -> list[str]:
@@ -149,6 +159,7 @@ class Appliance(Tree):
             "collector.receive_buffer": BUFFER_OCTETS,
             **({} if self.rollups else {"plugins.disabled": "[rollups]"}),
             **({"names.as_database": self.databases} if self.databases else {}),
+            **self.settings,
         }
         text = "".join(f"{name}: {value}\n" for name, value in settings.items())
         (conf / "appliance.yml").write_text(text)

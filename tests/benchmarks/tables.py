@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.alerting import GOAL_SECONDS as MESSAGE_SECONDS
 from tests.benchmarks.enriching import GOAL as ENRICHING_GOAL
 from tests.benchmarks.rollups import LAG_GOAL_SECONDS
 from tests.benchmarks.snmp import GOAL_CORE, GOAL_SECONDS
@@ -192,6 +193,17 @@ def print_pmacct(console: Console, report: dict[str, Any]) -> None:
         ]
         table.add_row(kind, f"{found['appliance']:,.0f}", *texts, f"{found['goal']:.0f}")
     console.print(table)
+
+
+def print_alerting(console: Console, report: dict[str, Any]) -> None:
+    """Print what rules cost, and how long a message takes."""
+    table = Table(f"{report['rate']:,.0f} flows/s", "CPU seconds", "datagrams dropped")
+    for name in ("without rules", "with all rules"):
+        table.add_row(name, f"{report[name]['cpu_seconds']:.1f}", f"{report[name]['drops']:,.0f}")
+    console.print(table)
+    seconds = report["message"]["seconds"]
+    told = "no message came" if seconds is None else f"its message came after {seconds:.1f} s"
+    console.print(f"a flood beside it: {told}; goal {MESSAGE_SECONDS:.0f} s")
 
 
 def print_snmp(console: Console, report: dict[str, Any]) -> None:
