@@ -17,8 +17,8 @@ from appliance.plugins.alerts.alert_settings import SEND_TO
 from appliance.plugins.alerts.rules import (
     CONDITIONS,
     GROUPS,
-    MEASURES,
     SEVERITIES,
+    UNITS,
     rule_from_values,
 )
 from appliance.plugins.alerts.store import alert_store
@@ -99,7 +99,7 @@ def rules(settings: Settings, /, as_json: bool) -> None:
 @alerts.command("set", params=[conf_path_option(hidden=True)])
 @click.argument("name")
 @click.option("--filter", help="Which flows count, in the language of filters.")
-@click.option("--measure", type=click.Choice(list(MEASURES)), help="What is measured.")
+@click.option("--measure", type=click.Choice(list(UNITS)), help="What is measured.")
 @click.option("--by", type=click.Choice(list(GROUPS)), help="Each of these is looked at alone.")
 @click.option("--window", metavar="SECONDS", help="The measure is over so long.")
 @click.option("--condition", type=click.Choice(list(CONDITIONS)), help="When it is an alert.")

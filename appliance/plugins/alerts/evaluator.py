@@ -21,8 +21,9 @@ from appliance.flowlog.names import list_files
 from appliance.flows import address_halves, address_text
 from appliance.interface_history import interface_history
 from appliance.plugins.alerts.filters import filter_of, filter_reads
+from appliance.plugins.alerts.health import HealthWindow
 from appliance.plugins.alerts.messages import Messages
-from appliance.plugins.alerts.rules import GROUPS, Rule
+from appliance.plugins.alerts.rules import GROUPS, HEALTH_MEASURES, Rule
 from appliance.plugins.alerts.store import alert_store
 from appliance.plugins.alerts.tracking import MAX_OPEN, Measured, Tracker
 from appliance.plugins.alerts.windows import GroupValues, Window, scaled
@@ -70,7 +71,7 @@ class _Watched:
 
     rule: Rule
     tree: Filter
-    window: Window
+    window: Window | HealthWindow
     tracker: Tracker
     since: float
     known: dict[tuple[int, ...], None] = field(default_factory=dict)
@@ -160,7 +161,9 @@ class AlertLoader:
         before = self.store.alerts(only_open=True, limit=MAX_OPEN * 100)
         own = [alert for alert in before if alert.rule == rule.name]
         tracker = Tracker(rule, self.store, self._messages.tell, own)
-        watched = _Watched(rule, tree, Window(rule), tracker, now)
+        is_health = rule.measure in HEALTH_MEASURES
+        window = HealthWindow(rule, self._settings) if is_health else Window(rule)
+        watched = _Watched(rule, tree, window, tracker, now)
         watched.known.update(dict.fromkeys(tracker.open_keys))
         return watched
 

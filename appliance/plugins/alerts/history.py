@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from appliance import Settings
 from appliance.interface_history import interface_history
 from appliance.plugins.alerts.filters import filter_of
-from appliance.plugins.alerts.rules import DISTINCT_COLUMNS, Rule, RuleError
+from appliance.plugins.alerts.rules import Rule, RuleError
 from appliance.query.engine import engine_from_settings
 from appliance.query.language.duckdb import filter_conditions
 from appliance.query.question import MAX_BINS, MAX_SERIES, Question, SeriesAnswer
@@ -57,7 +57,7 @@ def try_rule(rule: Rule, since: float, until: float, settings: Settings, now: fl
     QueryError
         The filter is not understood, or a limit was reached.
     """
-    if rule.measure in DISTINCT_COLUMNS or rule.measure == "share":
+    if rule.measure not in _SUMS:
         raise RuleError(
             f"a rule about {rule.measure} cannot be tried on the past, only bps, pps, fps"
         )

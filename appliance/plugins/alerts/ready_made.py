@@ -42,6 +42,18 @@ READY_MADE = (
         measure="bps", by="source", window=30, limit=1_000_000_000, is_on=False,
     ),
     Rule(
+        "flows lost", measure="lost", by="exporter", window=300, limit=1, is_on=False,
+        text="On the way, or in the receive buffer: see the health of the exporter.",
+    ),
+    Rule(
+        "template missing", measure="waiting", by="exporter", window=60, limit=1, hold=600,
+        text="Its data cannot be read yet: shorten its template interval.", is_on=False,
+    ),
+    Rule(
+        "sampling rate changed", measure="sampling_changes", by="exporter", window=600, limit=1,
+        severity="info", text="Figures before and after are scaled differently.", is_on=False,
+    ),
+    Rule(
         "nothing received",
         measure="fps", by="exporter", window=300, condition="below", limit=0.001, hold=0,
         text="An exporter that sent flows sends none any more.", is_on=False,

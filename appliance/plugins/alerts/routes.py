@@ -10,8 +10,8 @@ from appliance.plugins.alerts.filters import filter_of
 from appliance.plugins.alerts.rules import (
     CONDITIONS,
     GROUPS,
-    MEASURES,
     SEVERITIES,
+    UNITS,
     Rule,
     RuleError,
     rule_from_values,
@@ -119,7 +119,7 @@ def rules(settings: Settings) -> dict[str, Any]:
     store = alert_store(settings)
     return {
         "rules": [_rule(rule, store.is_ready_made(rule.name)) for rule in store.rules()],
-        "measures": dict(MEASURES),
+        "measures": dict(UNITS),
         "groups": list(GROUPS),
         "conditions": dict(CONDITIONS),
         "severities": list(SEVERITIES),

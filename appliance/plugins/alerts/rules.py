@@ -23,6 +23,15 @@ MEASURES: Mapping[str, str] = {
 }
 """What is measured over the window, and its unit."""
 
+HEALTH_MEASURES: Mapping[str, str] = {
+    "lost": "percent lost on the way",
+    "waiting": "data sets that wait for their template",
+    "sampling_changes": "changes of the sampling rate",
+}
+"""What the collector says of exporters, and its unit."""
+
+UNITS: Mapping[str, str] = {**MEASURES, **HEALTH_MEASURES}
+
 DISTINCT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "sources": ("source_address_hi", "source_address_lo"),
     "destinations": ("destination_address_hi", "destination_address_lo"),
@@ -75,7 +84,7 @@ class Rule:
     filter
         Which flows count, in the language of filters; empty for all.
     measure
-        A key of `MEASURES`.
+        A key of `UNITS`.
     by
         A key of `GROUPS`: each group is looked at alone.
     window
@@ -117,7 +126,7 @@ class Rule:
             raise RuleError("name: expected a text without /")
         if len(self.filter) > MAX_FILTER:
             raise RuleError(f"filter: at most {MAX_FILTER} characters")
-        _check_word("measure", self.measure, MEASURES)
+        _check_word("measure", self.measure, UNITS)
         _check_word("by", self.by, GROUPS)
         _check_word("condition", self.condition, CONDITIONS)
         _check_word("severity", self.severity, SEVERITIES)
@@ -135,8 +144,10 @@ class Rule:
                 raise RuleError("condition: utilisation is of bps, by an interface")
             if self.limit > 100:
                 raise RuleError("limit: utilisation is a percentage, 100 at most")
-        if self.condition == "below" and self.measure in DISTINCT_COLUMNS:
-            raise RuleError("condition: different values are counted for above only")
+        if self.condition == "below" and self.measure not in ("bps", "pps", "fps", "share"):
+            raise RuleError(f"condition: {self.measure} is for above only")
+        if self.measure in HEALTH_MEASURES and (self.by != "exporter" or self.filter):
+            raise RuleError(f"by: {self.measure} is by exporter, without a filter")
         if self.clear is None:
             return
         is_below = self.condition == "below"
@@ -177,7 +188,7 @@ class Rule:
         """What the rule says, in words."""
         of = f" of {self.filter}" if self.filter else ""
         by = f" by {self.by}" if self.by else ""
-        unit = "% of the speed" if self.condition == "utilisation" else MEASURES[self.measure]
+        unit = "% of the speed" if self.condition == "utilisation" else UNITS[self.measure]
         side = "below" if self.condition == "below" else "at least"
         held = f" for {self.hold} s" if self.hold else ""
         return f"{side} {short_number(self.limit)} {unit}{of}{by}, over {self.window} s{held}"

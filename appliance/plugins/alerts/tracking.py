@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from appliance.flows import address_text
-from appliance.plugins.alerts.rules import GROUPS, MEASURES, Rule, short_number
+from appliance.plugins.alerts.rules import GROUPS, UNITS, Rule, short_number
 from appliance.plugins.alerts.store import Alert, AlertStore
 
 MAX_OPEN = 100
@@ -137,7 +137,7 @@ def subject_of(rule: Rule, keys: Sequence[int]) -> str:
 
 def sentence_of(rule: Rule, subject: str, value: float) -> str:
     """Return what is the matter."""
-    unit = "% of its speed" if rule.condition == "utilisation" else MEASURES[rule.measure]
+    unit = "% of its speed" if rule.condition == "utilisation" else UNITS[rule.measure]
     whose = f"{rule.by.replace('_', ' ')} {subject}" if rule.by else "all together"
     side = "below" if rule.condition == "below" else "limit"
     return f"{rule.name}: {whose}: {short_number(value)} {unit} ({side} {short_number(rule.limit)})"

@@ -8,7 +8,7 @@ different values stays right on average however many there are.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -194,6 +194,12 @@ class Window:
                 self._slices.insert(place + 1, part)
                 return
         self._slices.appendleft(part)
+
+
+def group_values(values: Mapping[tuple[int, ...], float]) -> GroupValues:
+    """Return values by key as arrays."""
+    keys = np.array(list(values), np.uint64).reshape(len(values), -1)
+    return GroupValues(hash_rows(keys), keys, np.array(list(values.values()), np.float64))
 
 
 def scaled(batch: FlowBatch, column: str) -> AnyArray:

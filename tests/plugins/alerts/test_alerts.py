@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.collector.service import CollectorPaths
+from appliance.collector.status import write_status
 from appliance.flows import V4_MAPPED
 from appliance.interface_history import DeviceReading, InterfaceReading, interface_history
 from appliance.plugins.alerts import tracking
@@ -187,4 +189,39 @@ def test_loader_when_it_is_behind_then_goes_on_with_now_and_says_so(
     world.now = START + 100.0
     world.step(*old)
     assert any("behind" in text for text in world.warnings)
+    assert world.alerts() == []
+
+
+def exporters(world: World, lost: int, received: int, waiting: int = 0) -> None:
+    """Write what the collector says of one exporter."""
+    session = {"version": 10, "last_seen_ms": int(world.now * 1000), "lost": lost}
+    session |= {"records": received, "waiting_sets": waiting}
+    facts = {**session, "sessions": {"4000": session}}
+    status = {"exporters": {"192.0.2.7": facts}, "time": world.now}
+    write_status(CollectorPaths(world.settings["data_directory"]).status, status)
+
+
+def test_alert_when_an_exporter_loses_flows_then_by_its_share_of_the_window(world: World) -> None:
+    world.loader.store.switch_rule("flows lost", True)
+    for second in range(20):
+        exporters(world, lost=1000, received=10_000 + 100 * second)
+        world.step()
+    assert world.alerts() == []
+    for second in range(20):
+        exporters(world, lost=1000 + 5 * second, received=12_000 + 95 * second)
+        world.step()
+    [alert] = world.alerts()
+    assert (alert.rule, alert.subject) == ("flows lost", "192.0.2.7")
+    assert "% lost" in alert.sentence.replace("percent", "%")
+
+
+def test_alert_when_data_wait_for_a_template_for_long_then_told(world: World) -> None:
+    world.loader.store.switch_rule("template missing", True)
+    for _ in range(63):
+        exporters(world, 0, 1000, waiting=3)
+        world.step(seconds=10)
+    assert [alert.subject for alert in world.alerts()] == ["192.0.2.7"]
+    exporters(world, 0, 1000)
+    world.step(seconds=10)
+    world.step()
     assert world.alerts() == []
