@@ -15,17 +15,15 @@ import socket
 import ssl
 import time
 import urllib.parse
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from appliance.errors import StorageError
+from appliance.plugins.clickhouse.configuration import Access, HostPort
 from appliance.plugins.clickhouse.native import Columns, decode_blocks
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 60.0
-HTTP_PORT, HTTPS_PORT = 8123, 8443
 LONGEST_ANSWER = 1 << 30
 _PIECE_OCTETS = 1 << 20
 _LONGEST_ERROR = 65_536
@@ -33,6 +31,17 @@ _SHOWN_LETTERS = 300
 
 Literal = str | bytes | int | float | None
 Result = TypeVar("Result")
+
+__all__ = [
+    "Access",
+    "HostPort",
+    "Refused",
+    "Server",
+    "Unreachable",
+    "identifier",
+    "literal",
+    "try_each",
+]
 
 
 class Unreachable(StorageError):  # noqa: N818 - a state of the server, not of the program
@@ -51,35 +60,6 @@ class Refused(StorageError):  # noqa: N818 - what the server did
     def __init__(self, text: str, code: int = 0) -> None:
         self.code = code
         super().__init__(text)
-
-
-class HostPort(NamedTuple):
-    """Where a server listens; an IPv6 address without brackets."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How to reach every server of a cluster.
-
-    Attributes
-    ----------
-    tls
-        Whether the port speaks TLS.
-    authority_file
-        Certificates that a server's must be signed by; None: those of the machine.
-    """
-
-    database: str = "default"
-    user: str = ""
-    password: str = ""
-    tls: bool = False
-    authority_file: Path | None = None
 
 
 class Server:
@@ -134,12 +114,12 @@ class Server:
         names: Sequence[str],
         block: bytes,
         seconds: float = ANSWER_SECONDS,
-        **settings: object,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         """Insert one block in the Native format; it is stored when this returns."""
         listed = ", ".join(map(identifier, names))
         query = f"INSERT INTO {identifier(table)} ({listed}) FORMAT Native"
-        self._request(block, {"query": query, **settings}, seconds)
+        self._request(block, {"query": query, **(settings or {})}, seconds)
 
     def _request(self, body: bytes, settings: dict[str, object], seconds: float) -> bytes:
         given: dict[str, object] = {"database": self.access.database, **settings}

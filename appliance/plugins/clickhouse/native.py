@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.flows import AnyArray
+from appliance.flows import AnyArray, is_constant
 
 _NULLABLE, _LOW_CARDINALITY = "Nullable(", "LowCardinality("
 _DTYPES: Mapping[str, np.dtype[Any]] = {
@@ -105,6 +105,8 @@ def _joined(parts: tuple[NativeColumn, ...]) -> NativeColumn:
 
 def _values(bare: str, values: AnyArray) -> bytes:
     if bare == "String":
+        if is_constant(values):
+            return _text(values[0]) * len(values)
         return b"".join(_text(value) for value in values.tolist())
     dtype = _DTYPES.get(bare)
     if dtype is None:

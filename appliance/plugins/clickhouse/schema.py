@@ -54,13 +54,13 @@ _BATCH_COLUMNS = (
     ("collector", "String"),
     ("batch", "UInt64"),
     ("log", "String"),
-    ("shard", "UInt32"),
+    ("shard", "String"),
     ("first_segment", "UInt64"),
     ("first_row", "UInt64"),
-    ("last_segment", "UInt64"),
-    ("last_row", "UInt64"),
+    ("end_segment", "UInt64"),
+    ("end_row", "UInt64"),
     ("rows", "UInt64"),
-    ("state", "UInt8"),
+    ("day", "UInt32"),
     ("written_at", "DateTime"),
 )
 _SEARCHED = ("source_address_lo", "destination_address_lo")
@@ -148,16 +148,17 @@ def create_statements(
             days.format("minute"),
             ("minute", *SUM_KEYS, "collector", "batch"),
         ),
-        *_table(layout, BATCHES, batch_columns(), "MergeTree()", "", ("collector", "batch")),
+        # Of each collector the newest batch is all that is asked for.
+        *_table(layout, BATCHES, batch_columns(), "ReplacingMergeTree(batch)", "", ("collector",)),
     ]
 
 
-def add_column_statements(layout: Layout, missing: Sequence[tuple[str, str]]) -> list[str]:
-    """Return what adds columns to `flows`, those of plugins that came later."""
-    tables = dict.fromkeys((layout.local(FLOWS), FLOWS))
+def add_column_statements(
+    layout: Layout, table: str, missing: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Return what adds columns to `flows`, or its local table: those of plugins that came later."""
     return [
         f"ALTER TABLE {_named(layout, table)} ADD COLUMN {_column(layout, table, name, kind)}"
-        for table in tables
         for name, kind in missing
     ]
 
@@ -212,6 +213,8 @@ def _settings(layout: Layout) -> str:
     values = ["index_granularity = 8192"]
     if layout.cluster:
         values.append(f"replicated_deduplication_window = {DEDUPLICATED_BLOCKS}")
+    elif layout.is_current:
+        values.append("non_replicated_deduplication_window = 100")
     return f" SETTINGS {', '.join(values)}"
 
 
