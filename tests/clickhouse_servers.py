@@ -105,6 +105,11 @@ class ServerProcess:
             self._process.wait()
         self._process = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not killed."""
+        return self._process is not None
+
     def freeze(self) -> None:
         """Let it answer nothing, as if the network were away."""
         assert self._process is not None
@@ -224,6 +229,18 @@ class ClickHouseCluster:
         self.zookeeper.spawn()
         _wait_until(self._zookeeper_serves, "ZooKeeper")
 
+    def restore(self) -> None:
+        """Start again what was killed, and wait until every server has its ZooKeeper."""
+        if not self.zookeeper.is_running:
+            self.start_zookeeper()
+        for node in self.nodes:
+            if node.is_running:
+                node.thaw()
+            else:
+                node.start()
+        for node in self.nodes:
+            _wait_until(lambda node=node: _is_writable(node), f"ClickHouse in {node.folder}")
+
     def stop(self) -> None:
         """End everything."""
         for node in self.nodes:
@@ -324,6 +341,15 @@ def _answers(url: str) -> bool:
         with urllib.request.urlopen(url, timeout=1) as answer:
             return bool(answer.read().startswith(b"Ok"))
     except (OSError, ValueError):
+        return False
+
+
+def _is_writable(node: ClickHouseNode) -> bool:
+    try:
+        return node.ask("SELECT count() FROM system.replicas WHERE is_readonly") == "0" and bool(
+            node.ask("SELECT count() FROM system.zookeeper WHERE path = '/'")
+        )
+    except OSError:
         return False
 
 

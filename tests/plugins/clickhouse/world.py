@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from appliance.flowlog import FLOW_LOG_FOLDER, Cursor, FlowLogLimits, FlowLogReader, FlowLogWriter, Maintainer
+from appliance.flowlog import (
+    FLOW_LOG_FOLDER,
+    Cursor,
+    FlowLogLimits,
+    FlowLogReader,
+    FlowLogWriter,
+    Maintainer,
+)
 from appliance.flows import V4_MAPPED, FlowBatch
 from appliance.plugins.clickhouse.cluster import Cluster
 from appliance.plugins.clickhouse.http import Access, HostPort, Server
@@ -19,6 +26,7 @@ DATABASE = "netflow"
 START = 1_801_429_200
 """A whole hour, seconds UTC."""
 
+BATCH_ROWS = 100
 LIMITS = FlowLogLimits(minimum_free_octets=0)
 
 
@@ -82,15 +90,31 @@ def server_at(address: str, **access: Any) -> Server:
     return Server(HostPort(host, int(port)), Access(**{"database": DATABASE, **access}))
 
 
-def loader_for(
-    folder: Path, addresses: list[str], cluster: str = "", name: str = "one", **rest: Any
-) -> ClickHouseLoader:
-    """Return a writer of the log in a folder, which takes small batches without waiting."""
-    servers = [server_at(address) for address in addresses]
-    place = Cluster(servers, Layout(DATABASE, cluster))
-    loader = ClickHouseLoader(place, name, folder / FLOW_LOG_FOLDER, **rest)
-    loader.batch_rows, loader.batch_seconds = 100, 0.0
-    return loader
+class Place:
+    """Where a log is written to: servers, and the name of their cluster."""
+
+    def __init__(self, addresses: list[str], cluster: str = "") -> None:
+        self.addresses, self.cluster = addresses, cluster
+
+    def server(self, number: int = 0) -> Server:
+        """Return a client of one of the servers."""
+        return server_at(self.addresses[number])
+
+    def wait_for_replicas(self) -> None:
+        """Wait until every server has what others were told."""
+        for number in range(len(self.addresses) if self.cluster else 0):
+            for table in ("flows_local", "sums_local"):
+                self.server(number).command(f"SYSTEM SYNC REPLICA {DATABASE}.{table}")
+
+    def loader(
+        self, folder: Path, name: str = "one", servers: list[Server] | None = None, **rest: Any
+    ) -> ClickHouseLoader:
+        """Return a writer of the log in a folder, which takes small batches without waiting."""
+        servers = servers or [server_at(address) for address in self.addresses]
+        target = Cluster(servers, Layout(DATABASE, self.cluster))
+        loader = ClickHouseLoader(target, name, folder / FLOW_LOG_FOLDER, **rest)
+        loader.batch_rows, loader.batch_seconds = BATCH_ROWS, 0.0
+        return loader
 
 
 def load_all(loader: ClickHouseLoader) -> int:
