@@ -40,7 +40,7 @@ _CONFIG = """<yandex>
 <format_schema_path>{folder}/format_schemas/</format_schema_path></yandex>"""
 _CLUSTER = """<remote_servers><{name}>{shards}</{name}></remote_servers>
 <zookeeper><node index="1"><host>127.0.0.1</host><port>{zookeeper}</port></node>
- <session_timeout_ms>6000</session_timeout_ms></zookeeper>
+ <session_timeout_ms>3000</session_timeout_ms></zookeeper>
 <macros><shard>{shard:02}</shard><replica>r{number}</replica></macros>
 <distributed_ddl><path>/clickhouse/task_queue/ddl</path></distributed_ddl>"""
 _USERS = """<yandex><profiles><default><max_memory_usage>4000000000</max_memory_usage>

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.api import api
+from tests.benchmarks.clickhouse import clickhouse
 from tests.benchmarks.console import console
 from tests.benchmarks.decode import decode
 from tests.benchmarks.enriching import enriching
@@ -28,6 +29,7 @@ from tests.benchmarks.snmp import snmp
 from tests.benchmarks.tables import (
     WHOLE_ROWS,
     print_api,
+    print_clickhouse,
     print_console,
     print_enriching,
     print_explore,
@@ -54,6 +56,7 @@ PARTS = (
     "explore",
     "console",
     "snmp",
+    "clickhouse",
 )
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
@@ -90,8 +93,8 @@ def main(
     """Measure decoding alone, AS and countries of addresses, the whole way (also into roll-ups),
     the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
     from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
-    the code, questions of the query engine, the console in a browser, and
-    a round of SNMP.
+    the code, questions of the query engine, the console in a browser, a round
+    of SNMP, and the flow log into ClickHouse.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -125,6 +128,7 @@ def main(
                 print_console,
             ),
             "snmp": (lambda: snmp(folder / "snmp"), print_snmp),
+            "clickhouse": (lambda: clickhouse(folder / "clickhouse", flows), print_clickhouse),
         }
         for chosen in parts:
             run, show = runs[chosen]

@@ -29,6 +29,9 @@ from appliance.ratelimit import RateLimited
 log = RateLimited(logging.getLogger(__name__))
 
 LOOK_AGAIN_SECONDS = 30.0
+QUERY_SECONDS = 10.0
+"""For what is a matter of milliseconds."""
+
 SYSTEM = "system"
 ONLY_SHARD = ""
 """The shard of a single server."""
@@ -70,6 +73,7 @@ class Cluster:
         self.nodes: dict[HostPort, Node] = {}
         self.problems: dict[HostPort, StorageError] = {}
         self._look_at = 0.0
+        self._silent: dict[HostPort, float] = {}
 
     def connect(self) -> None:
         """Look for servers that were not reached yet, and make what tables they lack.
@@ -124,7 +128,9 @@ class Cluster:
 
     def _first(self, nodes: Sequence[Node], ask: Callable[[Node], Result]) -> Result:
         problem: StorageError = Unreachable("no server of ClickHouse is there")
-        for node in nodes:
+        now = time.monotonic()
+        # Those that did not answer lately come last: each costs as long as one waits for it.
+        for node in sorted(nodes, key=lambda n: self._silent.get(n.server.address, 0.0) > now):
             try:
                 return ask(node)
             except Refused as error:
@@ -134,6 +140,7 @@ class Cluster:
                     self._look_at = 0.0
             except Unreachable as error:
                 problem = error
+                self._silent[node.server.address] = time.monotonic() + LOOK_AGAIN_SECONDS
         raise problem
 
     def _make_tables(self, node: Node) -> None:
@@ -183,15 +190,19 @@ def probe(server: Server, cluster: str) -> Node:
     StorageError
         It does not answer, or is no server of the cluster.
     """
-    ((version,),) = server.rows("SELECT version()", 10, database=SYSTEM)
+    ((version,),) = server.rows("SELECT version()", QUERY_SECONDS, database=SYSTEM)
     if not cluster:
         return Node(server, ONLY_SHARD, version)
     names = server.rows(
-        f"SELECT count() FROM clusters WHERE cluster = {literal(cluster)}", 10, database=SYSTEM
+        f"SELECT count() FROM clusters WHERE cluster = {literal(cluster)}",
+        QUERY_SECONDS,
+        database=SYSTEM,
     )
     if names == [[0]]:
         raise Refused(f"{server} knows no cluster {cluster}: see remote_servers in its settings")
-    macros = dict(server.rows("SELECT macro, substitution FROM macros", 10, database=SYSTEM))
+    macros = dict(
+        server.rows("SELECT macro, substitution FROM macros", QUERY_SECONDS, database=SYSTEM)
+    )
     if not {"shard", "replica"} <= macros.keys():
         raise Refused(f"{server} has no macros shard and replica in its settings")
     return Node(server, str(macros["shard"]), version)
@@ -202,6 +213,7 @@ def table_columns(server: Server, database: str, table: str) -> ColumnTypes:
     rows = server.rows(
         f"SELECT name, type FROM columns WHERE database = {literal(database)}"
         f" AND table = {literal(table)}",
+        QUERY_SECONDS,
         database=SYSTEM,
     )
     return [(name, kind) for name, kind in rows]

@@ -135,9 +135,9 @@ class Server:
             if connection.sock is not None:
                 connection.sock.settimeout(seconds)
             connection.request("POST", f"/?{query}", body, headers)
-            response = connection.getresponse()
-            limit = LONGEST_ANSWER if response.status == http.client.OK else _LONGEST_ERROR
-            answer = _read_all(response, limit, end)
+            with connection.getresponse() as response:
+                limit = LONGEST_ANSWER if response.status == http.client.OK else _LONGEST_ERROR
+                answer = _read_all(response, limit, end)
         except TimeoutError as error:
             raise Unreachable(f"{self} does not answer in time") from error
         except ssl.SSLError as error:

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from appliance.plugins.clickhouse.blocks import Block
-from appliance.plugins.clickhouse.cluster import SYSTEM, Cluster, Node
+from appliance.plugins.clickhouse.cluster import QUERY_SECONDS, SYSTEM, Cluster, Node
 from appliance.plugins.clickhouse.http import Refused, literal
 from appliance.plugins.clickhouse.progress import Batch, settings_of
 from appliance.plugins.clickhouse.schema import DAY_SECONDS, FLOWS, PERIOD_SECONDS, SUMS
@@ -35,15 +35,14 @@ class Insertion:
         """
         return self.cluster.on_shard(self.batch.shard, self._missing)
 
-    def insert(self, blocks: Mapping[str, Callable[[], Block]], *, tried: bool) -> None:
-        """Insert what is missing; `tried`: some of it may be there.
+    def insert(self, blocks: Mapping[str, Callable[[], Block]], wanted: Sequence[str]) -> None:
+        """Insert the blocks of the tables that are wanted.
 
         Raises
         ------
         StorageError
             It is not known whether all is there.
         """
-        wanted = self.missing() if tried else list(blocks)
         for table in wanted:
             self.cluster.on_shard(self.batch.shard, partial(self._insert, table, blocks[table]()))
 
@@ -86,5 +85,5 @@ class Insertion:
         time.sleep(SETTLE_SECONDS)
         names = literal([self._query_id(table) for table in (FLOWS, SUMS)])
         running = f"SELECT count() FROM processes WHERE query_id IN {names}"
-        if node.server.rows(running, database=SYSTEM) != [[0]]:
+        if node.server.rows(running, QUERY_SECONDS, database=SYSTEM) != [[0]]:
             raise Refused(f"{node.server} still works on batch {self.batch.number}")

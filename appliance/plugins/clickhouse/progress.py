@@ -14,7 +14,7 @@ import numpy as np
 
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor
-from appliance.plugins.clickhouse.cluster import Cluster, Node
+from appliance.plugins.clickhouse.cluster import QUERY_SECONDS, Cluster, Node
 from appliance.plugins.clickhouse.http import Refused, identifier, literal
 from appliance.plugins.clickhouse.native import NativeColumn, encode_block
 from appliance.plugins.clickhouse.schema import BATCHES, batch_columns
@@ -81,7 +81,8 @@ def read_newest(cluster: Cluster, collector: str, *, surely: bool) -> StoredBatc
         columns = ", ".join(identifier(name) for name, _ in batch_columns())
         rows = node.server.rows(
             f"SELECT {columns}, toUInt32(now()) - toUInt32(written_at) FROM {BATCHES}"
-            f" WHERE collector = {literal(collector)} ORDER BY batch DESC LIMIT 1"
+            f" WHERE collector = {literal(collector)} ORDER BY batch DESC LIMIT 1",
+            QUERY_SECONDS,
         )
         return _stored(dict(zip((*_NAMES, "age"), rows[0], strict=True))) if rows else None
 
@@ -115,7 +116,7 @@ def write_newest(cluster: Cluster, collector: str, batch: Batch, now: float) -> 
     ]
     block = encode_block(columns, 1)
     cluster.any_node(
-        lambda node: node.server.insert(BATCHES, _NAMES, block, settings=settings_of(node))
+        lambda node: node.server.insert(BATCHES, _NAMES, block, QUERY_SECONDS, settings_of(node))
     )
 
 

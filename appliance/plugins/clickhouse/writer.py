@@ -147,6 +147,7 @@ class ClickHouseLoader:
             self._resume(report)
         if self._pending is not None:
             self._write(self._pending, now, report)
+            self.status.idle(now)
             report.busy = True
             return
         piece = self._next_piece(self._cursor or Cursor())
@@ -243,22 +244,19 @@ class ClickHouseLoader:
         """Make sure that the batch that was begun is there, and go on behind it."""
         batch, tried, pending.tried = pending.batch, pending.tried, True
         insertion = Insertion(self.cluster, self.collector, batch)
-        if tried and not insertion.missing():
-            pending.piece = None
-        else:
-            piece = pending.piece = pending.piece or self._read_again(batch)
-            if piece is None:
-                report.warnings.append(
-                    f"the flow log no longer has batch {batch.number}, which ClickHouse lacks in"
-                    " part: going on behind it"
-                )
-                self.status.lost(batch.rows)
-            else:
-                insertion.insert(self._blocks(piece, batch), tried=tried)
+        wanted = insertion.missing() if tried else [FLOWS, SUMS]
+        piece = pending.piece or self._read_again(batch) if wanted else None
+        if piece is not None:
+            insertion.insert(self._blocks(piece, batch), wanted)
+            self.status.written(now, batch.rows, int(piece.seconds[-1]))
+            report.rows += batch.rows
+        elif wanted:
+            report.warnings.append(
+                f"the flow log no longer has batch {batch.number}, which ClickHouse lacks in"
+                " part: going on behind it"
+            )
+            self.status.lost(batch.rows)
         self._pending, self._cursor = None, batch.end
-        newest_second = int(pending.piece.seconds[-1]) if pending.piece is not None else 0
-        self.status.written(now, batch.rows, newest_second)
-        report.rows += batch.rows
 
     def _blocks(self, piece: FlowPiece, batch: Batch) -> dict[str, Callable[[], Block]]:
         return {

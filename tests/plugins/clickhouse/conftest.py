@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tests.clickhouse_servers import (
     running_current_engine,
     running_server,
 )
-from tests.plugins.clickhouse.world import DATABASE, Place
+from tests.plugins.clickhouse.world import Place
 
 
 @pytest.fixture(scope="module")
@@ -40,34 +39,26 @@ def current_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def single(single_server: ClickHouseNode) -> Iterator[Place]:
-    """A single server without our database."""
-    yield Place([single_server.address])
-    single_server.ask(f"DROP DATABASE IF EXISTS {DATABASE}")
+def single(single_server: ClickHouseNode) -> Place:
+    """A single server."""
+    return Place([single_server.address])
 
 
 @pytest.fixture
 def whole_cluster(cluster: ClickHouseCluster) -> Iterator[Place]:
-    """A cluster without our database, whose servers and ZooKeeper are all there."""
+    """A cluster whose servers and ZooKeeper are all there, afterwards as well."""
     yield Place(cluster.addresses, cluster.name)
     cluster.restore()
-    for node in cluster.nodes:
-        for table in ("flows", "sums", "flows_local", "sums_local", "batches"):
-            with contextlib.suppress(OSError):
-                node.ask(f"DROP TABLE IF EXISTS {DATABASE}.{table}")
-        node.ask(f"DROP DATABASE IF EXISTS {DATABASE}")
 
 
 @pytest.fixture(params=["single", "cluster", "current"])
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest) -> Place:
     """Each kind of ClickHouse in turn."""
     if request.param == "current":
-        address = request.getfixturevalue("current_engine")
-        yield Place([address])
-        Place([address]).server().command(f"DROP DATABASE IF EXISTS {DATABASE}", database="default")
-    else:
-        name = {"single": "single", "cluster": "whole_cluster"}[request.param]
-        yield request.getfixturevalue(name)
+        return Place([request.getfixturevalue("current_engine")])
+    name = {"single": "single", "cluster": "whole_cluster"}[request.param]
+    made: Place = request.getfixturevalue(name)
+    return made
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ def _whole_log(log: LogOfFlows, names: list[str]) -> list[Any]:
     return [pa.concat_tables(tables)]
 
 
+@pytest.mark.parametrize("place", ["single", "cluster"], indirect=True)
 @pytest.mark.parametrize("answers_first", [False, True], ids=["before", "behind"])
 def test_writer_when_cut_off_at_any_step_then_no_row_is_missing_or_twice(
     place: Place, folder: Path, answers_first: bool, monkeypatch: pytest.MonkeyPatch

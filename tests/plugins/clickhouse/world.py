@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from appliance.errors import StorageError
 from appliance.flowlog import (
     FLOW_LOG_FOLDER,
     Cursor,
@@ -22,11 +24,12 @@ from appliance.plugins.clickhouse.http import Access, HostPort, Server
 from appliance.plugins.clickhouse.schema import Layout
 from appliance.plugins.clickhouse.writer import ClickHouseLoader
 
-DATABASE = "netflow"
 START = 1_801_429_200
 """A whole hour, seconds UTC."""
 
 BATCH_ROWS = 100
+_NUMBERS = itertools.count(1)
+_PATIENCE_SECONDS = 60.0
 LIMITS = FlowLogLimits(minimum_free_octets=0)
 
 
@@ -84,34 +87,45 @@ class LogOfFlows:
         return n, octets, scaled
 
 
-def server_at(address: str, **access: Any) -> Server:
+def server_at(address: str, database: str) -> Server:
     """Return a client for host:port."""
     host, _, port = address.rpartition(":")
-    return Server(HostPort(host, int(port)), Access(**{"database": DATABASE, **access}))
+    return Server(HostPort(host, int(port)), Access(database))
 
 
 class Place:
-    """Where a log is written to: servers, and the name of their cluster."""
+    """Where a log is written to: servers, the name of their cluster, and a database of its own."""
 
-    def __init__(self, addresses: list[str], cluster: str = "") -> None:
+    def __init__(self, addresses: list[str], cluster: str = "", database: str = "") -> None:
         self.addresses, self.cluster = addresses, cluster
+        self.database = database or f"netflow_{next(_NUMBERS)}"
 
     def server(self, number: int = 0) -> Server:
         """Return a client of one of the servers."""
-        return server_at(self.addresses[number])
+        return server_at(self.addresses[number], self.database)
 
     def wait_for_replicas(self) -> None:
         """Wait until every server has what others were told."""
+        end = time.monotonic() + _PATIENCE_SECONDS
         for number in range(len(self.addresses) if self.cluster else 0):
             for table in ("flows_local", "sums_local"):
-                self.server(number).command(f"SYSTEM SYNC REPLICA {DATABASE}.{table}")
+                while not self._synchronised(number, table):
+                    assert time.monotonic() < end
+                    time.sleep(0.1)
+
+    def _synchronised(self, number: int, table: str) -> bool:
+        try:
+            self.server(number).command(f"SYSTEM SYNC REPLICA {self.database}.{table}", 20)
+        except StorageError:
+            return False
+        return True
 
     def loader(
         self, folder: Path, name: str = "one", servers: list[Server] | None = None, **rest: Any
     ) -> ClickHouseLoader:
         """Return a writer of the log in a folder, which takes small batches without waiting."""
-        servers = servers or [server_at(address) for address in self.addresses]
-        target = Cluster(servers, Layout(DATABASE, self.cluster))
+        servers = servers or [server_at(address, self.database) for address in self.addresses]
+        target = Cluster(servers, Layout(self.database, self.cluster))
         loader = ClickHouseLoader(target, name, folder / FLOW_LOG_FOLDER, **rest)
         loader.batch_rows, loader.batch_seconds = BATCH_ROWS, 0.0
         return loader
