@@ -28,6 +28,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.names",
     "appliance.plugins.alerts",
     "appliance.plugins.rollups",
+    "appliance.plugins.clickhouse",
     "appliance.plugins.sql_accounts",
     "appliance.plugins.pmacct",
     "appliance.plugins.auth",

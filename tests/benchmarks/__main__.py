@@ -16,6 +16,7 @@ from rich.table import Table
 
 from tests.benchmarks.alerting import alerting
 from tests.benchmarks.api import api
+from tests.benchmarks.clickhouse import clickhouse
 from tests.benchmarks.console import console
 from tests.benchmarks.decode import decode
 from tests.benchmarks.enriching import enriching
@@ -30,6 +31,7 @@ from tests.benchmarks.tables import (
     WHOLE_ROWS,
     print_alerting,
     print_api,
+    print_clickhouse,
     print_console,
     print_enriching,
     print_explore,
@@ -57,6 +59,7 @@ PARTS = (
     "console",
     "snmp",
     "alerts",
+    "clickhouse",
 )
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
@@ -93,8 +96,8 @@ def main(
     """Measure decoding alone, AS and countries of addresses, the whole way (also into roll-ups),
     the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
     from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
-    the code, questions of the query engine, the console in a browser, and
-    a round of SNMP.
+    the code, questions of the query engine, the console in a browser, a round
+    of SNMP, and the flow log into ClickHouse.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -129,6 +132,7 @@ def main(
             ),
             "snmp": (lambda: snmp(folder / "snmp"), print_snmp),
             "alerts": (lambda: alerting(folder / "alerts", min(rate, 200_000.0)), print_alerting),
+            "clickhouse": (lambda: clickhouse(folder / "clickhouse", flows), print_clickhouse),
         }
         for chosen in parts:
             run, show = runs[chosen]

@@ -219,3 +219,16 @@ def print_snmp(console: Console, report: dict[str, Any]) -> None:
     console.print(
         f"goal: at most {GOAL_SECONDS:.0f} s, and {GOAL_SECONDS * GOAL_CORE:.0f} CPU seconds"
     )
+
+
+def print_clickhouse(console: Console, report: dict[str, Any]) -> None:
+    """Print how fast the flow log goes into ClickHouse, and how large it is there."""
+    table = Table("into ClickHouse", "rows a second", "rows a CPU second", "octets a flow", "sums")
+    for name, figures in report.items():
+        rates = [figures.get(f"rows_per_{unit}") for unit in ("second", "cpu_second")]
+        sums = figures.get("sum_octets_per_flow")
+        table.add_row(
+            *(name, *("-" if rate is None else f"{rate:,.0f}" for rate in rates)),
+            *(f"{figures['octets_per_flow']:.1f}", "-" if sums is None else f"{sums:.2f}"),
+        )
+    console.print(table)

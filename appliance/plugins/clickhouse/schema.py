@@ -1,0 +1,233 @@
+"""The tables in ClickHouse, as statements: for old and current servers, for one and for a cluster.
+
+`flows` has a row for each flow of the flow log, `sums` the sums of each minute, `batches` how far
+each collector is. In a cluster rows are in `flows_local` and `sums_local`, replicated in each
+shard, and `flows` and `sums` are over all shards; `batches` is the same on every server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.flows import Column, columns_of_log
+from appliance.plugins.clickhouse.http import identifier, literal
+
+FLOWS, SUMS, BATCHES = "flows", "sums", "batches"
+LOCAL = "_local"
+PERIOD_SECONDS = 300
+"""Rows are in order of these periods, so that a question about an hour reads little else."""
+
+DAY_SECONDS = 86_400
+FIRST_CURRENT_VERSION = (20, 3)
+DEDUPLICATED_BLOCKS = 10_000
+"""So many blocks of a table and shard are known to ZooKeeper: a retry of one of them is no other.
+The default, 100, is a minute of a busy cluster."""
+
+ALWAYS_THERE = frozenset(
+    ("collection_time_milliseconds", "exporter_address_hi", "exporter_address_lo")
+)
+"""Columns that every row has; all others may be NULL."""
+
+SUM_KEYS = (
+    "exporter_address_hi",
+    "exporter_address_lo",
+    "protocol_identifier",
+    "flow_direction",
+    "ingress_interface",
+    "egress_interface",
+)
+"""What `sums` are by, beside minute and collector; the column's `absent` value where a flow has
+none."""
+
+_TYPES = {"u1": "UInt8", "u2": "UInt16", "u4": "UInt32", "u8": "UInt64", "i8": "Int64"}
+_TYPES |= {"f8": "Float64", "O": "String"}
+_FIRST_COLUMNS = (
+    ("collector", "String"),
+    ("segment", "UInt64"),
+    ("row", "UInt32"),
+    ("batch", "UInt64"),
+    ("period", "DateTime"),
+)
+_SUM_MEASURES = ("octets", "packets", "flows", "rows", "markers")
+_BATCH_COLUMNS = (
+    ("collector", "String"),
+    ("batch", "UInt64"),
+    ("log", "String"),
+    ("shard", "String"),
+    ("first_segment", "UInt64"),
+    ("first_row", "UInt64"),
+    ("end_segment", "UInt64"),
+    ("end_row", "UInt64"),
+    ("rows", "UInt64"),
+    ("day", "UInt32"),
+    ("written_at", "DateTime"),
+)
+_SEARCHED = ("source_address_lo", "destination_address_lo")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How tables are made.
+
+    Attributes
+    ----------
+    cluster
+        Its name in the servers' configuration; empty: a single server.
+    is_current
+        Whether the server knows codecs and indexes of columns; 18.16 does not.
+    """
+
+    database: str
+    cluster: str = ""
+    is_current: bool = False
+
+    def local(self, table: str) -> str:
+        """Return the table that rows of one shard are inserted into."""
+        return table + LOCAL if self.cluster and table != BATCHES else table
+
+
+def is_current(version: str) -> bool:
+    """Tell whether a server of this version knows codecs and indexes of columns."""
+    numbers = [int(part) for part in version.split(".")[:2] if part.isdigit()]
+    return tuple(numbers) >= FIRST_CURRENT_VERSION
+
+
+def column_type(column: Column) -> str:
+    """Return the type of a column of the flow log."""
+    bare = _TYPES["O" if column.dtype.kind == "O" else column.dtype.str[1:]]
+    return bare if column.name in ALWAYS_THERE else f"Nullable({bare})"
+
+
+def flow_columns() -> list[tuple[str, str]]:
+    """Return name and type of each column of `flows`, the flow log's last."""
+    of_log = [(column.name, column_type(column)) for column in columns_of_log(False)]
+    return [*_FIRST_COLUMNS, *of_log]
+
+
+def sum_columns() -> list[tuple[str, str]]:
+    """Return name and type of each column of `sums`."""
+    kinds = {column.name: column_type(column) for column in columns_of_log(False)}
+    keys = [(name, kinds[name].removeprefix("Nullable(").rstrip(")")) for name in SUM_KEYS]
+    first = [("collector", "String"), ("minute", "DateTime"), ("batch", "UInt64")]
+    return [*first, *keys, *((name, "UInt64") for name in _SUM_MEASURES)]
+
+
+def batch_columns() -> list[tuple[str, str]]:
+    """Return name and type of each column of `batches`."""
+    return list(_BATCH_COLUMNS)
+
+
+def create_statements(
+    layout: Layout, columns: Sequence[tuple[str, str]] | None = None
+) -> list[str]:
+    """Return what makes database and tables where they are missing; run it on every server.
+
+    Parameters
+    ----------
+    columns
+        Of `flows`, as other servers have them; a replica must begin with the same. None: ours.
+    """
+    days = f"intDiv(toUInt32({{}}), {DAY_SECONDS})"
+    source = "ifNull(source_address_lo, 0)"
+    return [
+        f"CREATE DATABASE IF NOT EXISTS {identifier(layout.database)}",
+        *_table(
+            layout,
+            FLOWS,
+            flow_columns() if columns is None else columns,
+            "MergeTree()",
+            days.format("period"),
+            ("period", "exporter_address_lo", source, "collector", "segment", "row"),
+        ),
+        *_table(
+            layout,
+            SUMS,
+            sum_columns(),
+            f"SummingMergeTree(({', '.join(_SUM_MEASURES)}))",
+            days.format("minute"),
+            ("minute", *SUM_KEYS, "collector", "batch"),
+        ),
+        # Of each collector the newest batch is all that is asked for.
+        *_table(layout, BATCHES, batch_columns(), "ReplacingMergeTree(batch)", "", ("collector",)),
+    ]
+
+
+def add_column_statements(
+    layout: Layout, table: str, missing: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Return what adds columns to `flows`, or its local table: those of plugins that came later."""
+    return [
+        f"ALTER TABLE {_named(layout, table)} ADD COLUMN {_column(layout, table, name, kind)}"
+        for name, kind in missing
+    ]
+
+
+def drop_partition_statement(layout: Layout, table: str, day: int) -> str:
+    """Return what deletes a whole day (since 1970, UTC) of a shard."""
+    return f"ALTER TABLE {_named(layout, layout.local(table))} DROP PARTITION {day}"
+
+
+def _table(
+    layout: Layout,
+    table: str,
+    columns: Sequence[tuple[str, str]],
+    engine: str,
+    partition: str,
+    order: Sequence[str],
+) -> list[str]:
+    local = layout.local(table)
+    listed = [_column(layout, local, name, kind) for name, kind in columns]
+    if table == FLOWS and layout.is_current:
+        listed += [
+            f"INDEX {name}_index {name} TYPE bloom_filter(0.01) GRANULARITY 1" for name in _SEARCHED
+        ]
+    partitioned = f" PARTITION BY {partition}" if partition else ""
+    statements = [
+        f"CREATE TABLE IF NOT EXISTS {_named(layout, local)} ({', '.join(listed)})"
+        f" ENGINE = {_engine(layout, table, engine)}{partitioned} ORDER BY ({', '.join(order)})"
+        f"{_settings(layout)}"
+    ]
+    if local != table:
+        bare = ", ".join(_column(layout, table, name, kind) for name, kind in columns)
+        place = ", ".join(map(literal, (layout.cluster, layout.database, local)))
+        statements.append(
+            f"CREATE TABLE IF NOT EXISTS {_named(layout, table)} ({bare})"
+            f" ENGINE = Distributed({place})"
+        )
+    return statements
+
+
+def _engine(layout: Layout, table: str, engine: str) -> str:
+    if not layout.cluster:
+        return engine
+    kind, _, rest = engine.partition("(")
+    # One group of replicas for `batches`, whatever the shard: every server has the whole of it.
+    folder, replica = ("all", "{shard}-{replica}") if table == BATCHES else ("{shard}", "{replica}")
+    path = f"/clickhouse/tables/{folder}/{layout.database}/{table}"
+    arguments = ", ".join(part for part in (f"'{path}'", f"'{replica}'", rest[:-1]) if part)
+    return f"Replicated{kind}({arguments})"
+
+
+def _settings(layout: Layout) -> str:
+    values = ["index_granularity = 8192"]
+    if layout.cluster:
+        values.append(f"replicated_deduplication_window = {DEDUPLICATED_BLOCKS}")
+    elif layout.is_current:
+        values.append("non_replicated_deduplication_window = 100")
+    return f" SETTINGS {', '.join(values)}"
+
+
+def _column(layout: Layout, table: str, name: str, kind: str) -> str:
+    codec = ""
+    is_stored = not (layout.cluster and table in (FLOWS, SUMS))
+    if layout.is_current and is_stored:
+        codec = " CODEC(Delta, ZSTD(1))" if name in _RISING else " CODEC(ZSTD(1))"
+    return f"{identifier(name)} {kind}{codec}"
+
+
+_RISING = ("collection_time_milliseconds", "period", "minute", "segment", "batch")
+
+
+def _named(layout: Layout, table: str) -> str:
+    return f"{identifier(layout.database)}.{identifier(table)}"
