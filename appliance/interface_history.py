@@ -220,10 +220,7 @@ class InterfaceHistory:
         """Return the interfaces whose speed is known now, in order of exporter and ifIndex."""
         sql = """SELECT exporter, if_index, speed FROM interface
             WHERE valid_until IS NULL AND speed > 0 ORDER BY 1, 2"""
-        return [
-            InterfaceSpeed(str(exporter), int(number), int(speed))
-            for exporter, number, speed in self._rows(sql, {})
-        ]
+        return [InterfaceSpeed(str(row[0]), int(row[1]), row[2]) for row in self._rows(sql, {})]
 
     def device_names(self) -> dict[str, str]:
         """Return what devices call themselves now, by address of the exporter."""
@@ -234,6 +231,12 @@ class InterfaceHistory:
         """Return the addresses of the exporters that were ever read."""
         rows = self._rows("SELECT DISTINCT exporter FROM device ORDER BY 1", {})
         return [str(row[0]) for row in rows]
+
+    def last_poll_ms(self, exporter: str) -> int | None:
+        """Return when an exporter answered last; None: never, or too long ago."""
+        sql = "SELECT max(time_ms) FROM poll WHERE exporter = :exporter"
+        rows = self._rows(sql, {"exporter": exporter})
+        return int(rows[0][0]) if rows and rows[0][0] is not None else None
 
     def interfaces_of(self, exporter: str) -> list[int]:
         """Return the ifIndex of every interface that an exporter has now."""

@@ -68,12 +68,16 @@ def exporters(folder) -> list[str]:
 @pytest.mark.parametrize(
     ("disabled", "flows", "names"),
     [
-        ("", "flows", ["interfaces", "database", "flows-database", "console"]),
-        ("", "appliance", ["interfaces", "database", "console"]),
-        ("sql_accounts", "flows", ["interfaces", "database", "flows-database", "console"]),
-        ("rollups", "flows", ["interfaces", "database", "console"]),
-        ("rollups, sql_accounts", "flows", ["interfaces", "console"]),
-        ("rollups, sql_accounts, console", "flows", ["interfaces"]),
+        ("", "flows", ["interfaces", "snmp", "alerts", "database", "flows-database", "console"]),
+        ("", "appliance", ["interfaces", "snmp", "alerts", "database", "console"]),
+        (
+            "sql_accounts",
+            "flows",
+            ["interfaces", "snmp", "alerts", "database", "flows-database", "console"],
+        ),
+        ("rollups", "flows", ["interfaces", "snmp", "alerts", "database", "console"]),
+        ("rollups, sql_accounts", "flows", ["interfaces", "snmp", "alerts", "console"]),
+        ("rollups, sql_accounts, console", "flows", ["interfaces", "snmp", "alerts"]),
     ],
 )
 def test_backup_when_plugins_share_a_database_then_it_is_saved_once(conf, disabled, flows, names):
@@ -84,7 +88,7 @@ def test_backup_when_plugins_share_a_database_then_it_is_saved_once(conf, disabl
 
 def test_backup_when_flows_are_in_another_plugins_store_then_the_accounts_are_saved(conf):
     parts = registered_backups(open_app(conf("flows.database: 'plainstore:sums.json'\n")))
-    assert [part.name for part in parts] == ["interfaces", "database", "console"]
+    assert [part.name for part in parts] == ["interfaces", "snmp", "alerts", "database", "console"]
 
 
 def test_backup_when_restored_after_everything_is_gone_then_all_is_back(place, tmp_path, capsys):

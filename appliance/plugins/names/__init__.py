@@ -131,6 +131,7 @@ def register_value_names(settings: Settings) -> list[ValueNames]:
 def register_routes(settings: Settings) -> list[Route]:
     """Return the routes below `/api/v1/names`, and those of interfaces."""
     from appliance.plugins.names import routes
+    from appliance.plugins.names.snmp.agent_routes import agent_routes
     from appliance.plugins.names.snmp.interface_routes import interface_routes
 
     reverse_name = routes.reverse_name_route(routes.reverse_names_of(settings))
@@ -141,15 +142,17 @@ def register_routes(settings: Settings) -> list[Route]:
             (routes.REVERSE_PATH, reverse_name, routes.REVERSE_SCHEMA),
         )
     ]
-    return [*of_addresses, *interface_routes()]
+    return [*of_addresses, *interface_routes(), *agent_routes()]
 
 
 @hookimpl
 def register_pollers(settings: Settings) -> list[Poller]:
     """Return what asks exporters by SNMP, where there are credentials."""
+    from appliance.plugins.names.snmp.own_agents import own_agents
     from appliance.plugins.names.snmp.poller import SnmpPoller
 
-    return [SnmpPoller(settings)] if snmp_settings.is_configured(settings) else []
+    is_wanted = snmp_settings.is_configured(settings) or any(own_agents(settings).raw().values())
+    return [SnmpPoller(settings)] if is_wanted else []
 
 
 @hookimpl
@@ -162,11 +165,15 @@ def register_commands() -> list[click.Command]:
 
 @hookimpl
 def register_backups(settings: Settings) -> list[BackupPart]:
-    """Save the names of interfaces: those of the past nobody can be asked for again."""
+    """Save names of interfaces, which nobody can be asked for again, and credentials."""
     from appliance.interface_history import interface_history
+    from appliance.plugins.names.snmp.own_agents import own_agents
     from appliance.sql.copies import SqliteCopy
 
-    return [SqliteCopy("interfaces", interface_history(settings).path)]
+    return [
+        SqliteCopy("interfaces", interface_history(settings).path),
+        SqliteCopy("snmp", own_agents(settings).path),
+    ]
 
 
 @hookimpl

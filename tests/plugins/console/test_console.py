@@ -132,6 +132,22 @@ def test_exporter_when_named_with_markup_then_it_is_text(console: Watched) -> No
     assert not page.query_selector("main img")
 
 
+def test_exporter_when_snmp_is_set_for_it_then_kept_without_its_secret(console: Watched) -> None:
+    page = console.open_settled("exporters/127.0.0.3")
+    panel = page.get_by_role("region", name="SNMP")
+    panel.get_by_label("It is asked").select_option("own")
+    panel.get_by_label("Version").select_option("3")
+    panel.get_by_label("User").fill("flows")
+    panel.get_by_label("Its password, authentication").fill("a-long-secret")
+    panel.get_by_role("button", name="Save").click()
+    expect(panel).to_contain_text("from the next start of the collector on")
+    expect(panel.get_by_label("Its password, authentication")).to_have_value("")
+    assert "a-long-secret" not in page.content()
+    panel.get_by_label("It is asked").select_option("settings")
+    panel.get_by_role("button", name="Save").click()
+    expect(panel).to_contain_text("not asked")
+
+
 def test_interface_when_named_then_called_so_and_counters_are_asked_for(console: Watched) -> None:
     page = console.open_settled("interfaces/127.0.0.4/2")
     expect(page.get_by_role("region", name="Beside its own counters")).to_contain_text(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from appliance import ExporterRecord, PollReport, Settings
 from appliance.interface_history import DeviceReading, interface_history
+from appliance.plugins.names.snmp.own_agents import own_agents
 from appliance.plugins.names.snmp.snmp_settings import (
     CONCURRENCY,
     COUNTERS_AGE,
@@ -45,7 +46,8 @@ class SnmpPoller:
         from appliance.plugins.names.snmp.client import Limits, read_devices
 
         settings = self._settings
-        agents = [agent_of(exporter.address, settings) for exporter in exporters]
+        own = own_agents(settings).all()
+        agents = [agent_of(exporter.address, settings, own) for exporter in exporters]
         limits = Limits(settings[TIMEOUT.name], settings[CONCURRENCY.name])
         answers = asyncio.run(read_devices([agent for agent in agents if agent], limits))
         readings = [said for _, said in answers if isinstance(said, DeviceReading)]

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from appliance import Duration, Integer, Setting, Settings
@@ -95,7 +96,7 @@ _CREDENTIAL_TYPES: Mapping[str, SettingType[str]] = {
     "privacy_protocol": Choice(PRIVACY_PROTOCOLS),
     "privacy_key": KeyText(),
 }
-_SECRETS = ("community", "auth_key", "privacy_key")
+SECRETS = ("community", "auth_key", "privacy_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,15 @@ class AddressText:
 
 _PORT = Integer(1, 65_535)
 _OTHER_TYPES: Mapping[str, SettingType[Any]] = {"port": _PORT, "address": AddressText()}
+
+
+AgentValues = Mapping[str, Any] | None
+"""What differs for an exporter, by field; None: it is not to be asked."""
+
+AGENT_FIELDS = (*_CREDENTIAL_TYPES, *_OTHER_TYPES)
+EXPECTED: Mapping[str, str] = {
+    name: kind.expected for name, kind in {**_CREDENTIAL_TYPES, **_OTHER_TYPES}.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,17 @@ def _override(raw: object, folder: Path) -> dict[str, Any] | None:
     # YAML reads a bare off as a truth value.
     if raw is False or raw in (NOT_ASKED, "false"):
         return None
+    return agent_values(raw, folder)
+
+
+def agent_values(raw: object, folder: Path) -> dict[str, Any]:
+    """Return what differs for an exporter, checked.
+
+    Raises
+    ------
+    ValueError
+        A field is not known, or a value does not fit.
+    """
     types = {**_CREDENTIAL_TYPES, **_OTHER_TYPES}
     pairs = mapping_pairs(raw)
     if any(name not in types for name, _ in pairs):
@@ -150,7 +171,7 @@ def _override(raw: object, folder: Path) -> dict[str, Any] | None:
 def _masked_override(raw: object) -> object:
     if not isinstance(raw, dict):
         return raw if raw is False or raw in (NOT_ASKED, "false") else "***"
-    return {name: "***" if name in _SECRETS and value else value for name, value in raw.items()}
+    return {name: "***" if name in SECRETS and value else value for name, value in raw.items()}
 
 
 INTERVAL = Setting(
@@ -220,10 +241,19 @@ def is_configured(settings: Settings) -> bool:
     return common.are_set or any(each.are_set for each in others)
 
 
-def agent_of(exporter: str, settings: Settings) -> Agent | None:
-    """Return where and how to ask an exporter; None when it is not to be asked."""
+def agent_of(
+    exporter: str, settings: Settings, own: Mapping[str, AgentValues] = MappingProxyType({})
+) -> Agent | None:
+    """Return where and how to ask an exporter; None when it is not to be asked.
+
+    Parameters
+    ----------
+    own
+        What administrators set for single exporters; it goes before `snmp.exporters`.
+    """
     common, port = common_credentials(settings), settings[PORT.name]
-    values = _override_of(ipaddress.ip_address(exporter), settings)
+    is_own = exporter in own
+    values = own[exporter] if is_own else _override_of(ipaddress.ip_address(exporter), settings)
     if values is None:
         return None
     credentials = _merged(common, values)

@@ -8,6 +8,7 @@ import { Figure, Light, Panel, Shown } from "../../parts/state.js"
 import { Table } from "../../parts/table.js"
 import { Confirm } from "../../parts/dialog.js"
 import { Field, notify } from "../../parts/form.js"
+import { Snmp } from "./snmp.js"
 import { samplingText, StateLight, STATES, sum } from "../../parts/exporter.js"
 
 const EVERY_MS = 5000
@@ -25,7 +26,7 @@ export function One({ exporter, isAdministrator, reload }) {
       <div class="grid two">
         <${Panel} title="Templates" note="announced last"><${Templates} health=${data} /><//>
         ${data.totals.length ? html`<${Panel} title="By its own count" note="since the collector first heard it"><${Totals} totals=${data.totals} /><//>` : null}
-        ${isAdministrator && exporter.id !== null ? html`<${Naming} exporter=${exporter} reload=${reload} />` : null}
+        ${isAdministrator && exporter.id !== null ? html`<${Naming} exporter=${exporter} reload=${reload} /><${Snmp} exporter=${exporter} />` : null}
         <${Panel} title="Counted"><${Counts} counts=${exporter.counts} /><//>
       </div>`}<//>`
 }
