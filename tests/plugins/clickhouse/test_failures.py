@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from appliance.errors import StorageError
-from appliance.plugins.clickhouse import insertion
+from appliance.plugins.clickhouse import insertion, progress
 from appliance.plugins.clickhouse.writer import ClickHouseLoader
 from tests.clickhouse_servers import ClickHouseCluster, running_server
 from tests.plugins.clickhouse.world import START, LogOfFlows, Place, load_all, stored_sums
@@ -24,6 +24,15 @@ from tests.plugins.clickhouse.world import START, LogOfFlows, Place, load_all, s
 ROOT = Path(__file__).parents[3]
 FILLER = "tests.plugins.clickhouse.filler"
 _PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for servers that do not answer no longer than tests should take."""
+    for module in (insertion, progress):
+        monkeypatch.setattr(module, "QUERY_SECONDS", 2.0)
+    monkeypatch.setattr(insertion, "INSERT_SECONDS", 2.0)
+    monkeypatch.setattr(progress, "SYNC_SECONDS", 3.0)
 
 
 @pytest.fixture
@@ -104,7 +113,6 @@ def test_network_when_away_in_the_middle_then_rows_are_there_once(
     monkeypatch: pytest.MonkeyPatch,
 ):
     """A frozen server has taken the octets, and works on them when it is back."""
-    monkeypatch.setattr(insertion, "INSERT_SECONDS", 1.0)
     log.write(150)
     load_all(loader)
     log.write(250)
@@ -128,7 +136,6 @@ def test_single_server_when_frozen_in_the_middle_then_rows_are_there_once(
     tmp_path: Path, folder: Path, log: LogOfFlows, monkeypatch: pytest.MonkeyPatch
 ):
     """A plain table of 18.16 stores a block twice that is sent twice."""
-    monkeypatch.setattr(insertion, "INSERT_SECONDS", 1.0)
     with running_server(tmp_path / "server") as server:
         place = Place([server.address])
         loader = place.loader(folder)
@@ -164,7 +171,7 @@ def test_writer_when_killed_at_any_moment_then_rows_are_there_once(
     place: Place = request.getfixturevalue(kind)
     place.loader(folder).cluster.connect()
     chance = random.Random(kind)
-    rounds = int(os.environ.get("APPLIANCE_SOAK_ROUNDS", "4"))
+    rounds = int(os.environ.get("APPLIANCE_SOAK_ROUNDS", "3"))
     for number in range(rounds):
         target = [str(folder), place.database, place.cluster, *place.addresses]
         command = [sys.executable, "-m", FILLER, *target]

@@ -36,7 +36,7 @@ def test_settings_when_a_server_is_named_then_flows_are_written_and_checked(
     loader.load_once(time.time())
     loader.finish(time.time())
     assert stored_sums(single.server(), "vienna") == log.sums()
-    run_command_line(group, ["-confPath", str(conf(settings)), "check"])
+    run_command_line(group, ["-confPath", f"{conf(settings)}/", "check"])
     lines = " ".join(capsys.readouterr().out.split())
     assert "18.16.1 (legacy: no codecs, no indexes of columns)" in lines
     assert "vienna wrote 50 rows" in lines
@@ -61,7 +61,7 @@ def test_password_when_settings_are_shown_then_hidden(
     conf: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ):
     folder = conf("clickhouse: {addresses: [], password: hunter2}\n")
-    run_command_line(group, ["-confPath", str(folder), "check", "--settings"])
+    run_command_line(group, ["-confPath", f"{folder}/", "check", "--settings"])
     output = capsys.readouterr().out
     assert "clickhouse.password" in output
     assert "hunter2" not in output
