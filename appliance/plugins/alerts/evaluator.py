@@ -26,7 +26,7 @@ from appliance.plugins.alerts.messages import Messages
 from appliance.plugins.alerts.rules import GROUPS, HEALTH_MEASURES, Rule
 from appliance.plugins.alerts.store import alert_store
 from appliance.plugins.alerts.tracking import MAX_OPEN, Measured, Tracker
-from appliance.plugins.alerts.windows import GroupValues, Window, scaled
+from appliance.plugins.alerts.windows import GroupValues, Window, places_of, scaled
 from appliance.query.language.masks import filter_mask
 from appliance.query.language.parsing import FilterError
 from appliance.query.language.tree import Filter
@@ -41,6 +41,9 @@ RULES_SECONDS, FILTERS_SECONDS = 5.0, 60.0
 """So often rules are read again, and filters with the names and lists in them."""
 
 LATE_SECONDS = 5
+MAX_CANDIDATES = 1000
+"""Groups of a rule that may begin an alert at a time: invented ones must not cost more."""
+
 MAX_KNOWN = 10_000
 """Groups that a rule about what is missing remembers."""
 
@@ -204,19 +207,21 @@ class AlertLoader:
                 return
             measured = self._with_missing(watched, found)
         else:
-            measured = self._largest(rule, found)
+            measured = self._largest(watched, found)
         watched.tracker.judge(measured, now, lambda keys: _evidence(watched, keys))
 
-    def _largest(self, rule: Rule, found: GroupValues) -> Iterator[Measured]:
-        """Yield the groups above where an alert ends, the largest first."""
-        values = found.values
+    def _largest(self, watched: _Watched, found: GroupValues) -> Iterator[Measured]:
+        """Yield the largest groups above where an alert ends, and all that are in alert."""
+        rule, values = watched.rule, found.values
         if rule.condition == "utilisation":
             keys = map(tuple, found.keys.tolist())
             speeds = np.array([self._speeds.get(key, 0) for key in keys], np.float64)
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.where(speeds > 0, 100 * values / speeds, 0.0)
-        places = np.flatnonzero(values >= rule.clear_at)
-        for place in places[np.argsort(-values[places])].tolist():
+        above = np.flatnonzero(values >= rule.clear_at)
+        largest = above[np.argsort(-values[above])][:MAX_CANDIDATES]
+        in_alert = places_of(found, watched.tracker.open_keys)
+        for place in [*largest.tolist(), *np.setdiff1d(in_alert, largest).tolist()]:
             yield Measured(found.keys[place].tolist(), float(values[place]))
 
     def _with_missing(self, watched: _Watched, found: GroupValues) -> Iterator[Measured]:

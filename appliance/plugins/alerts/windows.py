@@ -202,6 +202,14 @@ def group_values(values: Mapping[tuple[int, ...], float]) -> GroupValues:
     return GroupValues(hash_rows(keys), keys, np.array(list(values.values()), np.float64))
 
 
+def places_of(found: GroupValues, keys: Sequence[tuple[int, ...]]) -> NDArray[np.intp]:
+    """Return the places of groups by their keys, of those that are there."""
+    if not keys or not len(found.hashes):
+        return np.zeros(0, np.intp)
+    wanted = hash_rows(np.array(keys, np.uint64).reshape(len(keys), -1))
+    return np.flatnonzero(np.isin(found.hashes, wanted))
+
+
 def scaled(batch: FlowBatch, column: str) -> AnyArray:
     """Return a counter as float64, scaled by the sampling rate, 1 where none is known."""
     rate = batch.column("sampling_rate")

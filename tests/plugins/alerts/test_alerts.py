@@ -12,7 +12,7 @@ from appliance.collector.service import CollectorPaths
 from appliance.collector.status import write_status
 from appliance.flows import V4_MAPPED
 from appliance.interface_history import DeviceReading, InterfaceReading, interface_history
-from appliance.plugins.alerts import tracking
+from appliance.plugins.alerts import evaluator, tracking
 from tests.plugins.alerts.conftest import START, World, flows
 
 VICTIM = V4_MAPPED | 0xC6336401
@@ -143,6 +143,23 @@ def test_alerts_when_very_many_groups_are_above_then_bounded(
     assert min(alert.peak for alert in world.alerts()) >= (100 + 1995) * 8 / 5
 
 
+def test_alert_when_many_invented_groups_are_larger_then_it_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluator, "MAX_CANDIDATES", 10)
+    world.rule(by="source", window=5, limit=1000)
+    for _ in range(3):
+        world.step(flows(20, world.now))
+    assert world.subjects() == ["10.0.0.1"]
+    for second in range(4):
+        invented = np.arange(500, dtype="u8") + np.uint64(V4_MAPPED + 1000 * second)
+        many = flows(500, world.now, source_address_lo=invented, octet_delta_count=10**6)
+        world.step(flows(20, world.now), many)
+    [alert] = [alert for alert in world.alerts() if alert.subject == "10.0.0.1"]
+    assert alert.id == 1
+    assert len(world.alerts()) > 10
+
+
 def test_rule_when_switched_off_or_changed_then_its_alerts_end(world: World) -> None:
     rule = world.rule(window=5, limit=1000)
     for _ in range(3):
@@ -181,8 +198,6 @@ def test_loader_when_no_rule_is_on_then_holds_nothing_of_the_log(world: World) -
 def test_loader_when_it_is_behind_then_goes_on_with_now_and_says_so(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from appliance.plugins.alerts import evaluator
-
     monkeypatch.setattr(evaluator, "PIECE_ROWS", 10)
     world.rule(window=5, limit=1000)
     old = [flows(10, START + second) for second in range(20)]
