@@ -11,7 +11,7 @@ from pathlib import Path
 from appliance.contracts import FAIL, HINT, OK, Finding
 from appliance.errors import StorageError
 from appliance.plugins.clickhouse.cluster import SYSTEM, Cluster, Node, probe
-from appliance.plugins.clickhouse.http import literal
+from appliance.plugins.clickhouse.http import Refused, literal
 from appliance.plugins.clickhouse.status import read_status
 
 WHAT = "ClickHouse"
@@ -60,6 +60,10 @@ class ClickHouseCheck:
     def _replica_problem(self, node: Node) -> str:
         if not self.cluster.layout.cluster:
             return ""
+        try:
+            node.server.rows("SELECT count() FROM zookeeper WHERE path = '/'", 10, database=SYSTEM)
+        except Refused:
+            return "its ZooKeeper is away"
         rows = node.server.rows(
             "SELECT max(is_readonly), max(queue_size), max(absolute_delay) FROM replicas"
             f" WHERE database = {literal(self.cluster.layout.database)}",
@@ -68,7 +72,7 @@ class ClickHouseCheck:
         )
         read_only, queued, delay = (int(number or 0) for number in rows[0])
         if read_only:
-            return "its tables are read-only, as its ZooKeeper is away"
+            return "its tables are read-only, as ZooKeeper does not know it"
         if queued > _MOST_QUEUED:
             return f"it is {delay} s behind other replicas ({queued} parts)"
         return ""

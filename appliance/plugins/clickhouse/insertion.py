@@ -14,7 +14,9 @@ from appliance.plugins.clickhouse.http import Refused, literal
 from appliance.plugins.clickhouse.progress import Batch, settings_of
 from appliance.plugins.clickhouse.schema import DAY_SECONDS, FLOWS, PERIOD_SECONDS, SUMS
 
-INSERT_SECONDS = 60.0
+INSERT_SECONDS = 20.0
+"""Whatever else follows the log waits as long: a retry is the same octets, and costs little."""
+
 SETTLE_SECONDS = 1.0
 """A server that answers again may just begin with what was sent to it before it did not."""
 

@@ -45,10 +45,10 @@ def single(single_server: ClickHouseNode) -> Place:
 
 
 @pytest.fixture
-def whole_cluster(cluster: ClickHouseCluster) -> Iterator[Place]:
-    """A cluster whose servers and ZooKeeper are all there, afterwards as well."""
-    yield Place(cluster.addresses, cluster.name)
+def whole_cluster(cluster: ClickHouseCluster) -> Place:
+    """A cluster whose servers and ZooKeeper are all there."""
     cluster.restore()
+    return Place(cluster.addresses, cluster.name)
 
 
 @pytest.fixture(params=["single", "cluster", "current"])

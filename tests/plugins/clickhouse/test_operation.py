@@ -77,6 +77,9 @@ def test_check_when_servers_of_a_cluster_are_away_then_told(
     texts = {line.text: line.status for line in check.findings()}
     assert texts["2 of 2 shards and 4 of 4 servers are there"] == OK
     assert set(texts.values()) == {OK}
+    cluster.zookeeper.kill()
+    texts = {line.text: line.status for line in check.findings()}
+    assert any(text.endswith("its ZooKeeper is away") for text in texts)
     cluster.nodes[0].kill()
     texts = {line.text: line.status for line in check.findings()}
     assert texts["2 of 2 shards and 3 of 4 servers are there"] == HINT
