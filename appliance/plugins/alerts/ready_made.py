@@ -42,6 +42,10 @@ READY_MADE = (
         measure="bps", by="source", window=30, limit=1_000_000_000, is_on=False,
     ),
     Rule(
+        "bad addresses", filter="ip in @bad", measure="fps", by="source", window=60, limit=0.01,
+        text="Somebody talks with an address in the list bad of search.lists.", is_on=False,
+    ),
+    Rule(
         "flows lost", measure="lost", by="exporter", window=300, limit=1, is_on=False,
         text="On the way, or in the receive buffer: see the health of the exporter.",
     ),

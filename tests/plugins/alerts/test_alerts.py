@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,16 @@ from appliance.plugins.alerts import evaluator, tracking
 from tests.plugins.alerts.conftest import START, World, flows
 
 VICTIM = V4_MAPPED | 0xC6336401
+
+
+class Listed:
+    """Settings with lists of addresses."""
+
+    def __init__(self, settings: Any, lists: dict[str, Path]) -> None:
+        self._settings, self._lists = settings, lists
+
+    def __getitem__(self, name: Any) -> Any:
+        return self._lists if name == "search.lists" else self._settings[name]
 
 
 def flood(n: int, at: float, **columns: Any) -> Any:
@@ -123,6 +134,23 @@ def test_alert_when_one_source_tries_many_addresses_then_a_scan(world: World) ->
         world.step(flows(300, world.now, destination_address_lo=many))
     [alert] = world.alerts()
     assert (alert.rule, alert.subject, alert.peak) == ("scan of many hosts", "10.0.0.1", 600)
+
+
+def test_alert_when_an_address_is_in_a_list_then_told_and_the_list_is_read_again(
+    settings: Any, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.txt"
+    bad.write_text("203.0.113.9\n")
+    world = World(Listed(settings, {"bad": bad}))
+    world.loader.store.switch_rule("bad addresses", True)
+    for _ in range(4):
+        world.step(flows(2, world.now))
+    assert world.alerts() == []
+    bad.write_text("203.0.113.9\n192.0.2.0/24\n")
+    for _ in range(70):
+        world.step(flows(2, world.now))
+    assert world.subjects() == ["10.0.0.1"]
+    world.writer.close(int(world.now * 1000))
 
 
 def test_alert_when_flows_are_sampled_then_scaled(world: World) -> None:
