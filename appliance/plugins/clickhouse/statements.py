@@ -216,7 +216,7 @@ class GroupStatements:
             for place in (0, 1)
         )
         differs = " OR ".join(
-            f"{_text_of(expression(one))} != {_text_of(expression(other))}"
+            _differ(expression(one), expression(other))
             for sides in split
             for one, other in zip(sides[0].keys, sides[1].keys, strict=True)
         )
@@ -294,6 +294,10 @@ def _counts_once(table: FlowTable, octets: str, where: str) -> str:
         f" FROM ({points}) GROUP BY flow HAVING count() > 1"
     )
     return f"({flow}, {point}) GLOBAL NOT IN ({left_out})"
+
+
+def _differ(one: str, other: str) -> str:
+    return f"isNull({one}) != isNull({other}) OR ifNull({one} != {other}, 0)"
 
 
 def _text_of(expression: str) -> str:
