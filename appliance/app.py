@@ -63,6 +63,7 @@ from appliance.guard.methods import (
 )
 from appliance.guard.values import nothing, optional
 from appliance.plugin_manager import build_plugin_manager, loaded_plugins
+from appliance.query.sources import set_query_sources
 from appliance.ratelimit import RateLimited
 from appliance.registrations import (
     call_of,
@@ -73,6 +74,7 @@ from appliance.registrations import (
     registered_columns,
     registered_commands,
     registered_engines,
+    registered_query_sources,
     registered_settings,
     registered_stores,
     registered_value_names,
@@ -299,8 +301,8 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     refuse_duplicates("page", pages, lambda page: page.path)
     ways: list[Registered[SignInWay]] = collect(manager, "register_sign_in_ways", facts)
     refuse_duplicates("way to sign in", ways, lambda way: way.name)
-    metrics = collect(manager, "register_metrics", facts)
     set_value_names(registered_value_names(manager, settings), failures)
+    set_query_sources(registered_query_sources(manager, settings, failures), settings)
     return App(
         settings,
         manager,
@@ -312,7 +314,8 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         sign_in_ways=tuple(entry.value for entry in ways),
         commands=registered_commands(manager),
         metrics=tuple(
-            guarded(Guard(e.plugin, "metrics", failures), e.value, METRICS) for e in metrics
+            guarded(Guard(e.plugin, "metrics", failures), e.value, METRICS)
+            for e in collect(manager, "register_metrics", facts)
         ),
         stores=registered_stores(manager, settings, failures),
         template_files=tuple(
@@ -371,9 +374,7 @@ def registered_backups(app: App) -> tuple[BackupPart, ...]:
     StartupError
         A plugin raised or returned something else, or two parts have one name.
     """
-    entries: list[Registered[BackupPart]] = collect(
-        app.plugins, "register_backups", {"settings": app.settings}
-    )
+    entries = collect(app.plugins, "register_backups", {"settings": app.settings})
     # Two plugins that keep something in one database return an equal part.
     parts = [e for i, e in enumerate(entries) if all(e.value != x.value for x in entries[:i])]
     refuse_duplicates("part of a backup", parts, lambda part: part.name)

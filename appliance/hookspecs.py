@@ -33,6 +33,7 @@ from appliance.contracts import (
     Page,
     Poller,
     Principal,
+    QuerySourceFactory,
     Route,
     SignInWay,
     StoreFactory,
@@ -108,6 +109,16 @@ def register_stores(settings: Settings) -> dict[str, StoreFactory]:
 
     Called once, in the main thread, before the first store is opened. Two plugins with one scheme
     stop the start. The loader process and the web server call the factory, each for itself.
+    """
+
+
+@hookspec
+def register_query_sources(settings: Settings) -> dict[str, QuerySourceFactory]:
+    """Return, by the name that `search.source` may have, what answers questions about flows.
+
+    Called once, in the main thread of each process. The source that is chosen answers in place of
+    the flow log: top lists, series, single flows, exports. Its factory is called with the first
+    question; its methods by several threads at once. Two plugins with one name stop the start.
     """
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import click
@@ -17,6 +18,7 @@ from appliance.contracts import (
     Engine,
     FlowStore,
     OverridingFile,
+    QuerySource,
     Registered,
     StoreFactory,
     ValueNames,
@@ -24,12 +26,15 @@ from appliance.contracts import (
 from appliance.errors import ApplianceError, SettingsError, StartupError
 from appliance.flows import Column
 from appliance.guard import Guard, GuardedEngine, GuardedObject, PluginFailures, guarded
-from appliance.guard.methods import OVERRIDES, STORE
+from appliance.guard.methods import OVERRIDES, QUERY_SOURCE, STORE
 from appliance.guard.registration import REGISTERED
 from appliance.query.dimensions import taken_names
 from appliance.settings.file import BUILT_IN, CORE_SETTINGS, Setting, Settings
 
 T = TypeVar("T")
+
+BY_NAME = ("register_stores", "register_query_sources")
+"""Hooks that return a dictionary."""
 
 
 def collect(
@@ -95,8 +100,8 @@ def entries_of(
 
 
 def _values(returned: object, hook: str) -> list[object]:
-    """Return the values of a list, or the items of what `register_stores` returns."""
-    if hook == "register_stores":
+    """Return the values of a list, or the items of what hooks return that register by name."""
+    if hook in BY_NAME:
         if not isinstance(returned, Mapping):
             raise TypeError(f"expected a dictionary, found {type(returned).__name__}")
         return list(returned.items())
@@ -177,6 +182,31 @@ def registered_stores(
     refuse_duplicates("store", entries, lambda item: item[0])
     return {
         entry.value[0]: _guarded_factory(Guard(entry.plugin, "store", failures), entry.value[1])
+        for entry in entries
+    }
+
+
+def registered_query_sources(
+    manager: pluggy.PluginManager, settings: Settings, failures: PluginFailures
+) -> dict[str, QuerySource]:
+    """Return what answers questions in place of the flow log, by name, in guards; none is made yet.
+
+    Raises
+    ------
+    StartupError
+        Two plugins have one name.
+    """
+    entries = collect(manager, "register_query_sources", {"settings": settings})
+    refuse_duplicates("query source", entries, lambda item: item[0])
+    return {
+        entry.value[0]: cast(
+            QuerySource,
+            GuardedObject(
+                Guard(entry.plugin, "query source", failures),
+                partial(entry.value[1], settings),
+                QUERY_SOURCE,
+            ),
+        )
         for entry in entries
     }
 

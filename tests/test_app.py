@@ -137,6 +137,7 @@ def test_app_when_stores_are_registered_then_by_scheme():
         ),
         ("register_commands", [click.Command("dig")], [click.Command("dig")], "command dig"),
         ("register_stores", {"memory": dict}, {"memory": list}, "store memory"),
+        ("register_query_sources", {"db": dict}, {"db": list}, "query source db"),
         ("register_engines", [Named("other")], [Named("other")], "engine other"),
         (
             "register_value_names",

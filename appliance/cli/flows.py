@@ -191,8 +191,13 @@ def question_parts(ctx: click.Context, given: dict[str, Any]) -> tuple[FlowSearc
     from appliance.flowlog.search import FlowSearch
     from appliance.query.language.duckdb import parse_conditions
     from appliance.query.language.words import filter_texts
+    from appliance.query.source_search import search_of
 
-    search = FlowSearch(*where_and_how(ctx, given))
+    where, limits = where_and_how(ctx, given)
+    if given["directory"] is None:
+        search = search_of(where, limits, ctx.ensure_object(Invocation).app.settings)
+    else:
+        search = FlowSearch(where, limits)
     names = filter_names(ctx, given["directory"], search)
     texts = (*filter_texts(given.get("conditions", ()), names), *given.get("where", ()))
     conditions = parse_conditions(texts, names)
@@ -203,6 +208,8 @@ def report_gaps(search: FlowSearch, *, is_empty: bool) -> None:
     """Say why there may be no flows, and what of the log could not be read."""
     for reason in reasons_for_nothing(search.directory) if is_empty else ():
         click.echo(f"appliance: {reason}", err=True)
+    for name in search.missing:
+        click.echo(f"appliance: partial: {name} does not answer, its flows are missing", err=True)
     for text in search.damaged:
         click.echo(f"appliance: left out, damaged: {text}", err=True)
 

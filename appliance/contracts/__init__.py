@@ -68,6 +68,13 @@ from appliance.contracts.queries import (
     SumsByInterface,
     TopAnswer,
 )
+from appliance.contracts.query_sources import (
+    QuerySource,
+    QuerySourceFactory,
+    SourceColumn,
+    SourceGroups,
+    SourceRows,
+)
 from appliance.contracts.registered import (
     THE_CORE,
     Registered,
@@ -144,12 +151,17 @@ __all__ = [
     "Poller",
     "Principal",
     "Problem",
+    "QuerySource",
+    "QuerySourceFactory",
     "Registered",
     "Route",
     "SavedTemplate",
     "Selection",
     "Session",
     "SignInWay",
+    "SourceColumn",
+    "SourceGroups",
+    "SourceRows",
     "StoreFactory",
     "SumsByColumns",
     "SumsByInterface",

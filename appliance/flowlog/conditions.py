@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from appliance.flows import COLUMN, COLUMNS
+
+if TYPE_CHECKING:
+    from appliance.query.language.tree import Filter
 
 ADDRESSES = tuple(c.name.removesuffix("_hi") for c in COLUMNS if c.name.endswith("_hi"))
 """Columns that are two halves, by their common name."""
@@ -58,11 +61,14 @@ class Condition:
         The parameters.
     negated
         None of the sides may hold; a record without the column then satisfies it.
+    filter
+        The same as a filter, for what answers in another dialect; None where there is none.
     """
 
     sides: tuple[str, ...]
     values: tuple[Any, ...]
     negated: bool = False
+    filter: Filter | None = field(default=None, compare=False)
 
 
 def where_branches(

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from appliance.flowlog.output import csv_octets, json_octets
-from appliance.flowlog.questions import LOG_ORDER, FlowQuestion, flows_statement
+from appliance.flowlog.questions import LOG_ORDER, FlowQuestion
 
 if TYPE_CHECKING:
     from appliance.flowlog.search import FlowSearch
@@ -69,9 +69,7 @@ class FlowExport:
 
     def _count_batches(self) -> Iterator[Any]:
         question = replace(self._question, order=LOG_ORDER)
-        octets = () if question.columns else self._search.octets_columns(question.options)
-        statement = flows_statement(question, octets)
-        for batch in self._search.stream(statement, question):
+        for batch in self._search.stream_flows(question):
             self.n_rows += batch.num_rows
             yield batch
 

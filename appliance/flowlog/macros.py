@@ -34,6 +34,8 @@ CREATE MACRO mac(number) AS CASE WHEN number IS NOT NULL THEN concat_ws(':',
     format('{:02x}', (number >> 8) & 255), format('{:02x}', number & 255)) END;
 CREATE MACRO letters(number) AS
     CASE WHEN number > 0 THEN chr((number >> 8)::INT) || chr((number & 255)::INT) END;
+CREATE MACRO bitAnd(a, b) AS a & b; CREATE MACRO bitShiftRight(a, bits) AS a >> bits;
+CREATE MACRO intDiv(a, b) AS a // b; CREATE MACRO toUInt64(a) AS a::UBIGINT;
 CREATE MACRO rate(value) AS CASE WHEN value BETWEEN 1 AND 4294967296 THEN value ELSE 1 END;
 CREATE MACRO counter(value) AS
     CASE WHEN value IS NULL THEN 0::UBIGINT

@@ -9,6 +9,7 @@ later neither repeats a flow nor hides one. Flows that nothing shown distinguish
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from appliance.flowlog.questions import (
@@ -77,7 +78,7 @@ def flow_page(search: FlowSearch, question: FlowQuestion, after: PageCursor | No
     narrow = replace(question, since_ms=since_ms)
     if after is not None:
         narrow = replace(narrow, until_ms=min(question.until_ms, after.time_ms + 1))
-    rows = search.run(_page_statement(narrow, after), narrow, False)
+    rows = search.run_flows(partial(_page_statement, after=after), narrow)
     search.damaged = list(dict.fromkeys([*damaged, *search.damaged]))
     return _page(rows, question.limit, after)
 
@@ -88,6 +89,8 @@ def _start(search: FlowSearch, question: FlowQuestion) -> tuple[int, list[str]]:
     Only the time is read, first of the newest flows, then further and further back: to sort whole
     flows of a month takes many times as long.
     """
+    if (known_ms := search.newest_start(question)) is not None:
+        return known_ms, search.damaged
     span_ms, limit = FIRST_SPAN_MS, question.limit or 0
     while True:
         since_ms = max(question.until_ms - span_ms, question.since_ms)

@@ -5,9 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from appliance.errors import QueryCancelledError
+
+
+class Running(Protocol):
+    """What runs and can be stopped, as a connection of DuckDB."""
+
+    def interrupt(self) -> None:
+        """Stop it; it may be called again and again, and must not wait."""
+        ...
+
+    def query_progress(self) -> float:
+        """Return how much is done, 0 to 100; negative where that is not known."""
+        ...
 
 
 class QueryControl:
@@ -51,10 +63,22 @@ class QueryControl:
         connection.execute("SET enable_progress_bar_print = false")
         # Else it says how far it is after two seconds only.
         connection.execute("SET progress_bar_time = 0")
+        with self.watch(connection):
+            yield
+
+    @contextmanager
+    def watch(self, running: Running) -> Iterator[None]:
+        """Control what runs elsewhere, such as on a server.
+
+        Raises
+        ------
+        QueryCancelledError
+            The question was cancelled before.
+        """
         with self._lock:
             if self.is_cancelled:
                 raise QueryCancelledError("the question was cancelled")
-            self._connection = connection
+            self._connection = running
         try:
             yield
         finally:

@@ -80,6 +80,8 @@ class FlowSearch:
     ----------
     damaged
         What the last question had to leave out, one text each.
+    missing
+        What did not answer so far, where another place than the log is asked; a name each.
     control
         Of what `run` and `run_over` are asked.
     """
@@ -91,6 +93,7 @@ class FlowSearch:
         self.directory, self.limits = directory, limits or QueryLimits()
         self.may_be_missing = may_be_missing
         self.damaged: list[str] = []
+        self.missing: list[str] = []
         self._reader = FlowLogReader(directory)
 
     def with_limits(self, limits: QueryLimits, control: QueryControl | None = None) -> FlowSearch:
@@ -116,6 +119,22 @@ class FlowSearch:
         octets = () if question.columns else self.octets_columns(question.options)
         return self.run(flows_statement(question, octets), question, question.options)
 
+    def run_flows(
+        self, statement_of: Callable[[FlowQuestion], Statement], question: FlowQuestion
+    ) -> Any:
+        """Return what the statement of a question makes of its records; see `run`."""
+        return self.run(statement_of(question), question, question.options)
+
+    def newest_start(self, question: FlowQuestion) -> int | None:
+        """Return since when as many flows were received as a page needs and one more.
+
+        Returns
+        -------
+        int or None
+            Milliseconds UTC; None: nobody knows without looking.
+        """
+        return None
+
     def run(self, statement: Statement, question: TimeRange, options: bool) -> Any:
         """Return the answer of one statement as a pyarrow table.
 
@@ -140,6 +159,11 @@ class FlowSearch:
             ).to_arrow_table()
 
         return self._retried((options,), question, ask, control=self.control)
+
+    def stream_flows(self, question: FlowQuestion) -> Iterator[Any]:
+        """Yield the flows of a question; see `stream`."""
+        octets = () if question.columns else self.octets_columns(question.options)
+        yield from self.stream(flows_statement(question, octets), question)
 
     def stream(self, statement: Statement, question: TimeRange) -> Iterator[Any]:
         """Yield the flows that a statement selects as pyarrow record batches, in the log's order.

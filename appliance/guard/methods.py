@@ -9,6 +9,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from appliance.contracts import (
     FAIL,
     HINT,
@@ -25,6 +27,9 @@ from appliance.contracts import (
     PollReport,
     Principal,
     SavedTemplate,
+    SourceColumn,
+    SourceGroups,
+    SourceRows,
     TopAnswer,
     User,
 )
@@ -150,6 +155,52 @@ STORE = Contract(
     passes={"change_exporter": KeyError, "forget_exporter": KeyError},
 )
 """`appliance.contracts.FlowStore`."""
+
+
+def _source_columns(columns: object) -> None:
+    lengths = set()
+    for name, column in mapping(columns).items():
+        of_type(name, str)
+        checked = of_type(column, SourceColumn)
+        nulls = checked.nulls
+        lengths.add(len(of_type(checked.values, np.ndarray)))
+        if nulls is not None and of_type(nulls, np.ndarray).dtype != bool:
+            raise TypeError(f"expected a mask, found {nulls.dtype}")
+        if nulls is not None:
+            lengths.add(len(nulls))
+    if len(lengths) > 1:
+        raise ValueError("columns of different lengths")
+
+
+def _source_rows(value: object) -> SourceRows:
+    rows = of_type(value, SourceRows)
+    _source_columns(rows.columns)
+    all_exactly(of_type(rows.missing, tuple), str)
+    return rows
+
+
+def _source_groups(value: object) -> SourceGroups:
+    answer = of_type(value, SourceGroups)
+    _source_columns(answer.groups)
+    for name, figure in mapping(answer.total).items():
+        of_type(name, str)
+        number(figure)
+    of_type(answer.has_more, bool)
+    all_exactly(of_type(answer.missing, tuple), str)
+    return answer
+
+
+QUERY_SOURCE = Contract(
+    {
+        "rows_between": whole,
+        "oldest_ms": optional(whole),
+        "top": _source_groups,
+        "series": _source_rows,
+        "flows": _source_rows,
+    },
+    iterators={"stream": _source_rows},
+)
+"""`appliance.contracts.QuerySource`."""
 
 LOADER = Contract({**_FILLED, "finish": _texts}, attributes={"name": instance(str)})
 """`appliance.contracts.LogLoader`."""

@@ -183,6 +183,7 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_engines": _engine,
     "register_template_files": _template_file,
     "register_stores": _store,
+    "register_query_sources": _store,
     "register_loaders": _loader,
     "register_pollers": _poller,
     "register_routes": _route,

@@ -14,6 +14,7 @@ from typing import Literal
 
 from appliance.flowlog.conditions import Condition
 from appliance.flows import COLLECTION_TIME
+from appliance.query.language.tree import InRanges, Not
 
 Rule = Literal["nearest", "ingress"]
 NEAREST: Rule = "nearest"
@@ -36,9 +37,10 @@ KEY = (
 """Flows that are equal in these are the same. Not the type of service: routers change it."""
 
 POINT = ("exporter_address_hi", "exporter_address_lo", "flow_direction")
-"""Where a flow is observed; of two that saw as much, one counts, always the same."""
+"""Where a flow is observed; of two that saw as much, the lower exporter and direction counts."""
 
 _EGRESS = 1
+_NO_DIRECTION = 255
 _WEIGHT = ("octet_delta_count", "sampling_rate")
 
 
@@ -47,7 +49,8 @@ def dedupe_conditions(rule: str | None) -> tuple[Condition, ...]:
     if rule != INGRESS:
         return ()
     # A flow whose direction is not known stays.
-    return (Condition(("flow_direction = {0}",), (_EGRESS,), negated=True),)
+    tree = Not(InRanges(("flow_direction",), ((_EGRESS, _EGRESS),)))
+    return (Condition(("flow_direction = {0}",), (_EGRESS,), negated=True, filter=tree),)
 
 
 def dedupe_columns(rule: str | None) -> frozenset[str]:
@@ -66,12 +69,16 @@ def deduplicate(flows: str, rule: str | None) -> str:
     key = f"hash({', '.join(KEY)}, {COLLECTION_TIME} // {PERIOD_MS})"
     keyed = f"{key} AS flow, hash({', '.join(POINT)}) AS point"
     octets = "sum(coalesce(octet_delta_count, 0)::DOUBLE * rate(sampling_rate)) AS octets"
+    # Of a point all are equal: the order in which points that saw as much are taken.
+    place = ", ".join(
+        f"min(coalesce({name}, {_NO_DIRECTION})) AS p{n}" for n, name in enumerate(POINT)
+    )
     # Most flows are seen at one point: only those seen at several are sorted.
     return f"""WITH points AS MATERIALIZED (
-            SELECT {keyed}, {octets} FROM ({flows}) GROUP BY ALL),
+            SELECT {keyed}, {octets}, {place} FROM ({flows}) GROUP BY ALL),
         several AS (SELECT flow FROM points GROUP BY flow HAVING count(*) > 1),
         left_out AS MATERIALIZED (
             SELECT flow, point FROM points SEMI JOIN several USING (flow)
-            QUALIFY row_number() OVER (PARTITION BY flow ORDER BY octets DESC, point) > 1)
+            QUALIFY row_number() OVER (PARTITION BY flow ORDER BY octets DESC, p0, p1, p2) > 1)
         SELECT seen.* EXCLUDE (flow, point) FROM (SELECT *, {keyed} FROM ({flows})) AS seen
         ANTI JOIN left_out USING (flow, point)"""

@@ -31,7 +31,8 @@ class Side:
     reads
         Columns of the log.
     keys
-        An SQL expression for each key of the item.
+        An SQL expression for each key of the item. Like `present` it is understood by DuckDB with
+        our macros and by other engines: no operators on bits, no casts.
     present
         An SQL condition: the flow has a value.
     """
@@ -147,7 +148,7 @@ def _class_item(name: str, reads: tuple[str, ...], classes: tuple[str, str]) -> 
     return _computed(name, reads, expression, f"CASE {name} {texts}")
 
 
-_OCTETS_A_PACKET = "octet_delta_count / greatest(packet_delta_count, 1)"
+_OCTETS_A_PACKET = "octet_delta_count / greatest(coalesce(packet_delta_count, 1), 1)"
 _PACKET_SIZES = {
     64: "below 64",
     128: "64 to 127",
@@ -175,7 +176,8 @@ _SOURCE, _DESTINATION = "source_address", "destination_address"
 _PORTS = ("source_transport_port", "destination_transport_port")
 _EXPORTER = _address("exporter_address", "exporter_address")
 _PROTOCOL = _plain("protocol_identifier")
-_SERVICE = _computed("service_port", _PORTS, f"least({', '.join(_PORTS)})")
+_LOWER_PORT = "least(coalesce({0}, {1}), coalesce({1}, {0}))".format(*_PORTS)
+_SERVICE = _computed("service_port", _PORTS, _LOWER_PORT)
 
 DIMENSIONS: Mapping[str, Dimension] = {
     dimension.name: dimension
@@ -243,7 +245,7 @@ DIMENSIONS: Mapping[str, Dimension] = {
         Dimension(
             "dscp",
             "differentiated services code point",
-            (_computed("dscp", ("ip_class_of_service",), "ip_class_of_service >> 2"),),
+            (_computed("dscp", ("ip_class_of_service",), "bitShiftRight(ip_class_of_service, 2)"),),
         ),
         Dimension(
             "tcp_flags",
@@ -277,12 +279,12 @@ DIMENSIONS: Mapping[str, Dimension] = {
         Dimension(
             "hour",
             "hour of the day, UTC",
-            (_computed("hour", (COLLECTION_TIME,), f"{COLLECTION_TIME} // 3600000 % 24"),),
+            (_computed("hour", (COLLECTION_TIME,), f"intDiv({COLLECTION_TIME}, 3600000) % 24"),),
         ),
         Dimension(
             "second",
             "second of receipt",
-            (_computed("second", (COLLECTION_TIME,), f"{COLLECTION_TIME} // 1000"),),
+            (_computed("second", (COLLECTION_TIME,), f"intDiv({COLLECTION_TIME}, 1000)"),),
         ),
     )
 }
@@ -358,8 +360,9 @@ def _prefix(item: Item, bits: int) -> Item:
     sides = []
     for side in item.sides:
         hi, lo = side.keys
-        lo_bits = f"CASE WHEN {_is_v4(hi, lo)} THEN {v4_mask}::UBIGINT ELSE {lo_mask}::UBIGINT END"
-        keys = (f"{hi} & {hi_mask}::UBIGINT", f"{lo} & {lo_bits}")
+        masks = f"THEN toUInt64({v4_mask}) ELSE toUInt64({lo_mask})"
+        lo_bits = f"CASE WHEN {_is_v4(hi, lo)} {masks} END"
+        keys = (f"bitAnd({hi}, toUInt64({hi_mask}))", f"bitAnd({lo}, {lo_bits})")
         sides.append(Side(side.reads, keys, side.present))
     name = item.name.removesuffix("_address") + "_prefix"
     keys = _halves(name)
@@ -368,7 +371,7 @@ def _prefix(item: Item, bits: int) -> Item:
 
 
 def _is_v4(hi: str, lo: str) -> str:
-    return f"{hi} = 0 AND {lo} >> 32 = 65535"
+    return f"{hi} = 0 AND bitShiftRight({lo}, 32) = 65535"
 
 
 def _mask(bits: int, width: int) -> int:

@@ -32,6 +32,7 @@ from appliance.query.question import (
     Statistics,
     TopAnswer,
 )
+from appliance.query.source_search import SourceSearch, search_of
 from appliance.query.statements import LATE_MS, question_items, series_statement, top_statement
 from appliance.query.store_sums import OpenStore, StoreSums
 from appliance.settings.file import Settings
@@ -109,8 +110,7 @@ class QueryEngine:
             The log cannot be read.
         """
         began = time.monotonic()
-        answer = self._sums and self._sums.answer(question, top_statement(question))
-        table, provenance = answer or self._ask(question, top_statement, question)
+        table, provenance = self._top(question)
         parts = table.column("part").to_numpy()
         is_sampled = provenance.method == "sampled"
         figures = _with_errors(table, is_sampled).select(
@@ -152,7 +152,10 @@ class QueryEngine:
         first, last = question.since_ms // step, (question.until_ms - 1) // step
         whole = replace(question, since_ms=first * step, until_ms=(last + 1) * step)
         received = Range(whole.since_ms, whole.until_ms + LATE_MS)
-        table, provenance = self._ask(whole, series_statement, received)
+        if isinstance(self.search, SourceSearch):
+            table, provenance = self.search.series(whole, *received)
+        else:
+            table, provenance = self._ask(whole, series_statement, received)
         bins = table.column("bin").to_numpy() - first
         values, variances = (table.column(n).to_numpy() for n in ("value", "variance"))
         complete = Range(self._stored_from_ms(), min(now_ms - WAY_MS, whole.until_ms))
@@ -174,9 +177,17 @@ class QueryEngine:
             replace(provenance, seconds=time.monotonic() - began, dedupe=question.dedupe),
         )
 
+    def _top(self, question: Question) -> tuple[Any, Provenance]:
+        if isinstance(self.search, SourceSearch):
+            return self.search.top(question)
+        answer = self._sums and self._sums.answer(question, top_statement(question))
+        return answer or self._ask(question, top_statement, question)
+
     def _stored_from_ms(self) -> int:
         """Return since when flows are stored, in the log or in samples."""
         oldest_ms = self.search.oldest_ms()
+        if isinstance(self.search, SourceSearch):
+            return oldest_ms
         files = [] if self.samples is None else list_samples(self.samples)
         return min([oldest_ms, *(file.from_ms for file in files if file.to_ms <= oldest_ms)])
 
@@ -244,7 +255,7 @@ def engine_from_settings(settings: Settings, open_store: OpenStore | None = None
         settings["search.memory"], settings["search.threads"], settings["search.timeout"]
     )
     data = Path(settings["data_directory"])
-    search = FlowSearch(data / FLOW_LOG_FOLDER, limits, may_be_missing=True)
+    search = search_of(data / FLOW_LOG_FOLDER, limits, settings, may_be_missing=True)
     return QueryEngine(search, data / SAMPLES_FOLDER, settings["search.exact_rows"], open_store)
 
 

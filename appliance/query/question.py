@@ -142,6 +142,8 @@ class Provenance:
         Files that could not be read, a sentence each.
     dedupe
         By which rule each flow counts once, in all figures, the total too; None: by none.
+    missing
+        What did not answer, such as a shard of a database: its flows are in no figure.
     """
 
     method: Method = "exact"
@@ -150,6 +152,7 @@ class Provenance:
     seconds: float = 0.0
     left_out: tuple[str, ...] = ()
     dedupe: str | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,33 @@ def series_statement(question: Question, *, sampled: bool = False) -> Statement:
     return Statement(sql, parameters, reads)
 
 
+def shown_groups_statement(question: Question) -> Statement:
+    """Return the statement of a top list over rows that are groups already.
+
+    `log` has the keys of the items, sums and measures, `part` and `place`; no keys where there are
+    no groups.
+    """
+    items = question_items(question)
+    shown = "".join(f"{item.printed} AS {item.name}, " for item in items)
+    counters = ", ".join(f"counter({name}) AS {name}" for name in SUMS)
+    values = ", ".join([counters, *question.measures])
+    sql = f"SELECT {shown}{values}, part, place FROM log ORDER BY part, place"
+    return Statement(sql, {}, frozenset())
+
+
+def shown_bins_statement(question: Question) -> Statement:
+    """Return the statement of a series over rows that are bins already.
+
+    `log` has the keys of the items, `bin`, `value`, `is_other` and `whole`.
+    """
+    items = question_items(question)
+    shown = "".join(f"{item.printed} AS {item.name}, " for item in items)
+    keys = "".join(f", {key}" for item in items for key in item.keys)
+    sql = f"""SELECT {shown}bin, value, 0.0 AS variance, is_other <> 0 AS is_other FROM log
+        ORDER BY is_other, whole DESC{keys}, bin"""
+    return Statement(sql, {}, frozenset())
+
+
 def question_items(question: Question) -> list[Item]:
     """Return the items of all dimensions, each once.
 

@@ -263,6 +263,13 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
     Setting("search.threads", Integer(1, 256), 2, "Threads that one query may use."),
     Setting("search.timeout", Duration(), "60s", "A query that takes longer is stopped."),
     Setting(
+        "search.source",
+        Text(),
+        "log",
+        "What answers questions about flows: log is the own flow log. A plugin may offer another,"
+        " such as a database that several collectors fill.",
+    ),
+    Setting(
         "search.exact_rows",
         Integer(0, 10**12),
         20_000_000,

@@ -1,4 +1,5 @@
-"""The flow log into ClickHouse: rows a second into one server and a cluster, octets a flow.
+"""The flow log into ClickHouse: rows a second into one server and a cluster, octets a flow, and how
+long answers take.
 
 Servers are of Debian's 18.16, all on this machine beside the writer; octets are those of all
 replicas' compressed parts, divided by replicas, after the server has merged what it wanted to.
@@ -19,6 +20,7 @@ from appliance.plugins.clickhouse.cluster import Cluster
 from appliance.plugins.clickhouse.http import Access, HostPort, Server
 from appliance.plugins.clickhouse.schema import Layout
 from appliance.plugins.clickhouse.writer import ClickHouseLoader
+from tests.benchmarks.clickhouse_answers import clickhouse_answers, log_answers
 from tests.benchmarks.history import History, Traffic
 from tests.clickhouse_servers import running_cluster, running_current_engine, running_server
 
@@ -32,7 +34,10 @@ def clickhouse(folder: Path, flows: int) -> dict[str, Any]:
     """Write one log into each kind of ClickHouse that there is; at most `MOST_FLOWS` flows."""
     flows = min(flows, MOST_FLOWS)
     log = folder / FLOW_LOG_FOLDER
-    report: dict[str, Any] = {"flow log": {"octets_per_flow": _write_log(log, flows) / flows}}
+    octets = _write_log(log, flows) / flows
+    report: dict[str, Any] = {
+        "flow log": {"octets_per_flow": octets, "answer_seconds": log_answers(log)}
+    }
     with ExitStack() as stack:
         server = stack.enter_context(running_server(folder / "single"))
         report["18.16, one server"] = _measure(log, [server.address], "", 1, flows)
@@ -85,6 +90,7 @@ def _measure(
         "rows_per_cpu_second": rows / cpu_seconds,
         "octets_per_flow": _octets(servers, "flows") / n_replicas / rows,
         "sum_octets_per_flow": _octets(servers, "sums") / n_replicas / rows,
+        "answer_seconds": clickhouse_answers(servers, Layout(DATABASE, cluster), log),
         "peak_memory_octets": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 

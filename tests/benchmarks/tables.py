@@ -232,3 +232,8 @@ def print_clickhouse(console: Console, report: dict[str, Any]) -> None:
             *(f"{figures['octets_per_flow']:.1f}", "-" if sums is None else f"{sums:.2f}"),
         )
     console.print(table)
+    answers = Table("answers in seconds", *report)
+    for question in report["flow log"]["answer_seconds"]:
+        seconds = (figures["answer_seconds"][question] for figures in report.values())
+        answers.add_row(question, *(f"{each:.2f}" for each in seconds))
+    console.print(answers)

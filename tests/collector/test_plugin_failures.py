@@ -249,6 +249,7 @@ def test_appliance_when_a_plugin_fails_everywhere_then_all_else_works(
         ("register_routes", "['/x']", "expected Route, found str"),
         ("register_stores", "[1]", "expected a dictionary, found list"),
         ("register_stores", "{'x': 1}", "expected a function, found int"),
+        ("register_query_sources", "{'x': 1}", "expected a function, found int"),
         ("register_metrics", "[object()]", "object has no collect"),
         ("register_commands", "[print]", "expected Command, found builtin_function_or_method"),
         ("register_enrichers", "exit(3)", "SystemExit: 3"),

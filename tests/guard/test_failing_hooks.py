@@ -38,6 +38,7 @@ AT_START = {
     "register_decoders",
     "register_enrichers",
     "register_stores",
+    "register_query_sources",
     "register_engines",
     "register_template_files",
     "register_routes",

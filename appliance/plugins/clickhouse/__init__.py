@@ -1,6 +1,7 @@
 """Flows in ClickHouse, for more than one machine holds: several collectors write into one cluster.
 
-`writer` follows the flow log, `http` talks to servers, `schema` says which tables there are.
+`writer` follows the flow log, `source` answers questions, `http` talks to servers, `schema` says
+which tables there are.
 """
 
 from __future__ import annotations
@@ -8,7 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from appliance import Check, LogLoader, MetricsCollector, Setting, Settings, SettingsError, hookimpl
+from appliance import (
+    Check,
+    LogLoader,
+    MetricsCollector,
+    QuerySource,
+    QuerySourceFactory,
+    Setting,
+    Settings,
+    SettingsError,
+    hookimpl,
+)
 from appliance.plugins.clickhouse.configuration import (
     ADDRESSES,
     CLUSTER,
@@ -88,3 +99,27 @@ def register_metrics(settings: Settings) -> list[MetricsCollector]:
     from appliance.plugins.clickhouse.metrics import WriterMetrics
 
     return [WriterMetrics(Path(settings["data_directory"]) / FOLDER)]
+
+
+def query_source(settings: Settings) -> QuerySource:
+    """Return what answers questions from the servers that are configured.
+
+    Raises
+    ------
+    SettingsError
+        There are none.
+    """
+    from appliance.plugins.clickhouse.schema import Layout
+    from appliance.plugins.clickhouse.source import ClickHouseSource
+
+    if not settings[ADDRESSES]:
+        problem = "search.source is clickhouse, so that a server is needed"
+        raise SettingsError(problem, file=settings.file, key=ADDRESSES.name)
+    layout = Layout(settings[DATABASE], settings[CLUSTER])
+    return ClickHouseSource(servers_of(settings), layout)
+
+
+@hookimpl
+def register_query_sources(settings: Settings) -> dict[str, QuerySourceFactory]:
+    """Return `clickhouse`."""
+    return {"clickhouse": query_source}

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from appliance.flows import Column, columns_of_log
 from appliance.plugins.clickhouse.http import identifier, literal
 
+SHARDS, PARTS = "shards", "parts"
+"""In a cluster: what `system.clusters` and `system.parts` say on one server of every shard."""
+
 FLOWS, SUMS, BATCHES = "flows", "sums", "batches"
 LOCAL = "_local"
 PERIOD_SECONDS = 300
@@ -150,6 +153,26 @@ def create_statements(
         ),
         # Of each collector the newest batch is all that is asked for.
         *_table(layout, BATCHES, batch_columns(), "ReplacingMergeTree(batch)", "", ("collector",)),
+        *_system_tables(layout),
+    ]
+
+
+def _system_tables(layout: Layout) -> list[str]:
+    """Return what makes `shards` and `parts`.
+
+    The function `cluster()` does not do: 18.16 asks the first shard for columns, even a dead one.
+    """
+    if not layout.cluster:
+        return []
+    columns = {
+        SHARDS: "cluster String, shard_num UInt32, is_local UInt8",
+        PARTS: "database String, `table` String, partition String, active UInt8",
+    }
+    sources = {SHARDS: "clusters", PARTS: "parts"}
+    return [
+        f"CREATE TABLE IF NOT EXISTS {_named(layout, table)} ({columns[table]})"
+        f" ENGINE = Distributed({literal(layout.cluster)}, 'system', {literal(sources[table])})"
+        for table in columns
     ]
 
 

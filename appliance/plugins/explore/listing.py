@@ -36,6 +36,8 @@ EXAMPLE = {
     "flows": [AnyKeys({"source_address": "192.0.2.1"})],
     "next": OrNull("1640995200000.9f86d081884c7d65.1"),
     "left_out": ["file is damaged"],
+    "partial": False,
+    "missing": ["shard 2 (192.0.2.7:9000)"],
 }
 _CURSOR = re.compile(r"([0-9]{1,16})\.([0-9a-f]{16})\.([0-9]{1,9})")
 
@@ -73,6 +75,8 @@ def flows(
         "flows": [_flow(row, zone) for row in rows],
         "next": None if page.cursor is None else _cursor_text(page.cursor),
         "left_out": list(search.damaged),
+        "partial": bool(search.missing),
+        "missing": list(search.missing),
     }
 
 

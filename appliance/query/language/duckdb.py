@@ -92,8 +92,8 @@ def filter_conditions(tree: Filter) -> tuple[Condition, ...]:
         for column in inner.columns:
             values = []  # both sides have the same parameters
             sides.append(_side(inner, column, values))
-        return (Condition(tuple(sides), tuple(values), negated),)
-    return (Condition((_sql(inner, values),), tuple(values), negated),)
+        return (Condition(tuple(sides), tuple(values), negated, tree),)
+    return (Condition((_sql(inner, values),), tuple(values), negated, tree),)
 
 
 def _sql(tree: Filter, values: list[Any]) -> str:

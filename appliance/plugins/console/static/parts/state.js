@@ -59,6 +59,12 @@ export function Light({ tone, children }) {
   return html`<span class=${`light ${tone}`}>${children}</span>`
 }
 
+/** Says what did not answer, such as a shard of a database. @param {{answer: any}} props */
+export function Partial({ answer }) {
+  if (!answer?.partial) return null
+  return html`<${Light} tone="bad">partial<//> without ${answer.missing.join(", ")}`
+}
+
 /** How an answer came about: exact, or estimated with how much. @param {{answer: any, onExact?: () => void}} props */
 export function Provenance({ answer, onExact }) {
   if (!answer) return null
@@ -67,10 +73,11 @@ export function Provenance({ answer, onExact }) {
   const all = (answer.rows_in_range ?? 0).toLocaleString("en").replaceAll(",", "\u202f")
   return html`<p class="provenance">
     ${answer.method !== "sampled"
-      ? html`<${Light} tone="good">exact<//> from ${answer.method === "rollups" ? "sums in the database" : `${rows} flows`} in ${seconds} s`
+      ? html`<${Light} tone=${answer.partial ? "bad" : "good"}>${answer.partial ? "partial" : "exact"}<//> from ${answer.method === "rollups" ? "sums in the database" : `${rows} flows`} in ${seconds} s`
       : html`<${Light} tone="warn">estimated<//> from ${rows} of ${all} flows in ${seconds} s
         ${onExact && html` <button type="button" class="quiet" onClick=${onExact}>make it exact</button>`}`}
     ${answer.dedupe ? html` · ${answer.dedupe.text}` : null}
+    ${answer.partial ? html` · without ${answer.missing.join(", ")}` : null}
     ${answer.left_out?.length ? html` · left out: ${answer.left_out.join(", ")}` : null}
   </p>`
 }

@@ -4,7 +4,7 @@ import { get, useAnswer } from "../../api.js"
 import { dateTime } from "../../times.js"
 import { asText, protocolName } from "../../labels.js"
 import { si, whole } from "../../units.js"
-import { Shown } from "../../parts/state.js"
+import { Partial, Shown } from "../../parts/state.js"
 import { Table } from "../../parts/table.js"
 
 const PAGE = 50
@@ -26,6 +26,7 @@ export function Flows({ range, filter }) {
   }
   return html`<${Shown} answer=${answer} isEmpty=${(data) => !data.flows.length} empty="No flows fit in this range">${(data) => html`
     <${Table} caption="Single flows" columns=${COLUMNS} rows=${[...data.flows, ...more.flows]} />
+    ${data.partial ? html`<p class="provenance"><${Partial} answer=${data} /></p>` : null}
     <div class="row below">${more.next ? html`<button type="button" disabled=${more.isBusy} onClick=${load}>Show more</button>` : html`<span class="note">That is all.</span>`}
       ${more.problem ? html`<span class="problem" role="alert">${more.problem}</span>` : null}</div>`}<//>`
 }

@@ -1,0 +1,133 @@
+"""What answers questions in place of the flow log, such as a database of several collectors.
+
+A source is chosen by `search.source`. It answers over all flows that it has, those of other
+collectors as well, in its own dialect: a question carries its filter as a tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.flows import AnyArray
+from appliance.settings.file import Settings
+
+if TYPE_CHECKING:
+    from appliance.flowlog.limits import QueryLimits
+    from appliance.flowlog.query_control import QueryControl
+    from appliance.flowlog.questions import FlowQuestion
+    from appliance.query.question import Question
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumn:
+    """One column of an answer.
+
+    Attributes
+    ----------
+    values
+        Shape (n_rows,), numbers or `str` objects; anything where there is none.
+    nulls
+        Which rows have no value; None: all have one.
+    """
+
+    values: AnyArray
+    nulls: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRows:
+    """Rows of an answer.
+
+    Attributes
+    ----------
+    columns
+        By name, all of one length.
+    missing
+        What did not answer, such as a shard: its rows are not in the answer. A name each.
+    """
+
+    columns: Mapping[str, SourceColumn]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceGroups:
+    """The largest groups of a question.
+
+    Attributes
+    ----------
+    groups
+        The keys of the question's items (`Item.keys`), what is summed (`SUMS`, scaled) and the
+        measures; the largest first, as many as the question's limit.
+    total
+        The sums and measures of all flows, each once; a measure without value is left out.
+    has_more
+        There are more groups.
+    missing
+        As of `SourceRows`.
+    """
+
+    groups: Mapping[str, SourceColumn]
+    total: Mapping[str, float] = field(default_factory=dict)
+    has_more: bool = False
+    missing: tuple[str, ...] = ()
+
+
+class QuerySource(Protocol):
+    """Flows that are asked within limits; `control` cancels.
+
+    Every method raises a QueryError where a limit was met or the question cannot be answered, and a
+    StorageError where nothing answers. It returns or raises within the seconds of `limits`.
+    """
+
+    def rows_between(self, since_ms: int, until_ms: int, limits: QueryLimits) -> int:
+        """Return how many rows were received in a range, half open, milliseconds UTC."""
+        ...
+
+    def oldest_ms(self, limits: QueryLimits) -> int | None:
+        """Return when the oldest row was received; None where there is none."""
+        ...
+
+    def top(
+        self, question: Question, limits: QueryLimits, control: QueryControl | None
+    ) -> SourceGroups:
+        """Return the largest groups."""
+        ...
+
+    def series(
+        self, question: Question, limits: QueryLimits, control: QueryControl | None
+    ) -> SourceRows:
+        """Return the bins of the largest groups, and of the rest together.
+
+        The columns are the keys of the items, `bin` (times the step since 1970), `value`,
+        `is_other` (0 or 1) and `whole`, the sum of the group's bins in the range.
+        """
+        ...
+
+    def flows(
+        self,
+        question: FlowQuestion,
+        columns: Sequence[str],
+        limits: QueryLimits,
+        control: QueryControl | None,
+    ) -> SourceRows:
+        """Return these stored columns of single flows, in the order of the question."""
+        ...
+
+    def stream(
+        self, question: FlowQuestion, columns: Sequence[str], limits: QueryLimits
+    ) -> Iterator[SourceRows]:
+        """Yield these stored columns of all flows of a question, as they were received.
+
+        What does not answer is a StorageError here: an export has all flows or fails.
+        """
+        ...
+
+
+QuerySourceFactory = Callable[[Settings], QuerySource]
+"""Makes a source; nothing is opened yet."""

@@ -1,0 +1,130 @@
+"""What a plugin offers for `search.source` answers in place of the flow log, and is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from appliance.app import App, build_app
+from appliance.contracts import SourceColumn, SourceGroups, SourceRows
+from appliance.errors import InvalidQueryError, StartupError
+from appliance.flowlog.questions import FlowQuestion
+from appliance.flows import V4_MAPPED
+from appliance.guard import PluginError
+from appliance.hookspecs import hookimpl
+from appliance.plugin_manager import add_plugin, build_plugin_manager
+from appliance.query.engine import engine_from_settings
+from appliance.query.question import Question
+from appliance.query.sources import set_query_sources
+from appliance.settings.file import SettingsFile
+
+
+class Memory:
+    """Answers as it is told."""
+
+    groups: Any = SourceGroups({}, {"octets": 5.0}, missing=("shard 7",))
+    rows: Any = SourceRows({})
+
+    def rows_between(self, *_: object) -> int:
+        return 3
+
+    def oldest_ms(self, *_: object) -> int | None:
+        return None
+
+    def top(self, *_: object) -> Any:
+        return self.groups
+
+    def series(self, *_: object) -> Any:
+        return self.rows
+
+    def flows(self, *_: object) -> Any:
+        return self.rows
+
+    def stream(self, *_: object) -> Any:
+        return iter([self.rows])
+
+
+@pytest.fixture
+def source() -> Any:
+    yield Memory()
+    set_query_sources({}, SettingsFile(None, Path(), {}).settings([]))
+
+
+def app_with(source: Memory, folder: Path) -> App:
+    class Plugin:
+        @hookimpl
+        def register_query_sources(self) -> dict[str, Any]:
+            return {"memory": lambda settings: source}
+
+    manager = build_plugin_manager(built_in=(), entry_points=())
+    add_plugin(manager, Plugin(), "site")
+    tree = {"search": {"source": "memory"}, "data_directory": str(folder)}
+    return build_app(manager, SettingsFile(None, folder, tree))
+
+
+def test_engine_when_a_plugin_has_the_source_then_it_answers(source: Memory, tmp_path: Path):
+    values = np.array([V4_MAPPED | 0x0A000001], np.uint64)
+    one = SourceColumn(np.array([7.0]))
+    columns = {"source_address_hi": SourceColumn(np.zeros(1, np.uint64))}
+    columns |= {"source_address_lo": SourceColumn(values), "octets": one}
+    columns |= {"packets": one, "flows": one}
+    source.groups = SourceGroups(columns, {"octets": 9.0}, True, ("shard 7",))
+    app = app_with(source, tmp_path)
+    answer = engine_from_settings(app.settings).top(Question(("source",), other=True))
+    assert answer.rows.to_pylist() == [
+        {"source_address": "10.0.0.1", "octets": 7, "packets": 7, "flows": 7}
+    ]
+    assert answer.other == {"octets": 2, "packets": 0, "flows": 0}
+    assert answer.total["octets"] == 9
+    assert answer.provenance.missing == ("shard 7",)
+
+
+def test_engine_when_the_source_has_nothing_then_no_rows(source: Memory, tmp_path: Path):
+    engine = engine_from_settings(app_with(source, tmp_path).settings)
+    assert engine.top(Question(("source", "tcp_flags"))).rows.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        None,
+        SourceGroups({"octets": np.zeros(1)}),  # type: ignore[dict-item]
+        SourceGroups(
+            {"octets": SourceColumn(np.zeros(1)), "flows": SourceColumn(np.zeros(2))},
+        ),
+        SourceGroups({"octets": SourceColumn(np.zeros(2), np.zeros(1, bool))}),
+        SourceGroups({}, {"octets": "many"}),  # type: ignore[dict-item]
+        SourceGroups({}, missing=("x", 1)),  # type: ignore[arg-type]
+    ],
+)
+def test_engine_when_the_source_answers_nonsense_then_counted(
+    source: Memory, tmp_path: Path, groups: Any
+):
+    source.groups = groups
+    app = app_with(source, tmp_path)
+    with pytest.raises(PluginError, match="site"):
+        engine_from_settings(app.settings).top(Question(("source",)))
+
+
+def test_flows_when_octets_are_asked_for_then_one_sentence(source: Memory, tmp_path: Path):
+    search = engine_from_settings(app_with(source, tmp_path).settings).search
+    asked = FlowQuestion(columns=("octets_0_82",))
+    for ask in (search.flows, lambda question: list(search.stream_flows(question))):
+        with pytest.raises(InvalidQueryError, match="octets_0_82 is in the flow log only"):
+            ask(asked)
+
+
+def test_app_when_two_plugins_have_one_source_then_refused(source: Memory, tmp_path: Path):
+    class Plugin:
+        @hookimpl
+        def register_query_sources(self) -> dict[str, Any]:
+            return {"memory": lambda settings: source}
+
+    manager = build_plugin_manager(built_in=(), entry_points=())
+    add_plugin(manager, Plugin(), "one")
+    add_plugin(manager, Plugin(), "two")
+    with pytest.raises(StartupError, match="query source memory: both one and two have it"):
+        build_app(manager, SettingsFile(None, tmp_path, {}))
