@@ -107,15 +107,16 @@ def _connect(limits: QueryLimits, spill: Mapping[str, str], functions: str) -> A
 
 def _questions(connection: Any, limits: QueryLimits, control: QueryControl | None) -> Iterator[Any]:
     """Yield a connection for as long as a question may take; say in our words what it ran into."""
+    is_late = threading.Event()
     try:
         controlled = nullcontext() if control is None else control.of(connection)
-        with controlled, _timer(connection, limits.seconds):
+        with controlled, _timer(connection, limits.seconds, is_late):
             yield connection
     except duckdb.Error as error:
-        # An interrupt may look like too little memory.
+        # An interrupt may look like too little memory, or come through Arrow as any error.
         if control is not None and control.is_cancelled:
             raise QueryCancelledError("the question was cancelled") from error
-        if isinstance(error, duckdb.InterruptException):
+        if is_late.is_set() or isinstance(error, duckdb.InterruptException):
             raise QueryError(
                 f"the question took longer than {limits.seconds:g} s: shorten the time range"
             ) from error
@@ -140,8 +141,14 @@ def _spill_folder(parent: Path | None) -> Iterator[Mapping[str, str]]:
 
 
 @contextmanager
-def _timer(connection: Any, seconds: float) -> Iterator[None]:
-    """Interrupt a question when its time is up, again and again: one may come between two steps."""
+def _timer(connection: Any, seconds: float, is_late: threading.Event) -> Iterator[None]:
+    """Interrupt a question when its time is up, again and again: one may come between two steps.
+
+    Parameters
+    ----------
+    is_late
+        Is set before the first.
+    """
     if math.isinf(seconds):
         yield
         return
@@ -150,6 +157,7 @@ def _timer(connection: Any, seconds: float) -> Iterator[None]:
     def interrupt() -> None:
         pause = seconds
         while not over.wait(pause):
+            is_late.set()
             connection.interrupt()
             pause = INTERRUPT_SECONDS
 
