@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from appliance.errors import StorageError
 from appliance.ratelimit import RateLimited
 from appliance.settings.file import Settings
+from appliance.sqlite_file import SqliteFile
 
 log = RateLimited(logging.getLogger(__name__))
 
@@ -30,7 +29,6 @@ FILE = "interfaces.sqlite"
 MAX_ROWS = 20_000
 """Names of one exporter, past ones included; beyond, the oldest past ones go."""
 
-_BUSY_SECONDS = 5.0
 _COUNTER_RANGE = 1 << 64
 _SIGNED = 1 << 63
 _SCHEMA = """
@@ -137,6 +135,7 @@ class InterfaceHistory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = SqliteFile(path, _SCHEMA)
 
     def record(self, readings: Iterable[DeviceReading]) -> None:
         """Keep what devices say; a name that is as before goes on.
@@ -146,7 +145,7 @@ class InterfaceHistory:
         StorageError
             It cannot be written. A damaged file is set aside, and the next call begins anew.
         """
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             for reading in readings:
                 _record_device(connection, reading)
                 _record_interfaces(connection, reading)
@@ -160,7 +159,7 @@ class InterfaceHistory:
         StorageError
             It cannot be written.
         """
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             # By their key, as a look at every counter would take seconds.
             sql = """DELETE FROM counter WHERE (exporter, time_ms) IN
                 (SELECT exporter, time_ms FROM poll WHERE time_ms < ?)"""
@@ -175,7 +174,7 @@ class InterfaceHistory:
         StorageError
             It cannot be written.
         """
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             if name:
                 sql = "INSERT OR REPLACE INTO own_name VALUES (?, ?, ?)"
                 connection.execute(sql, (*key, name))
@@ -282,34 +281,11 @@ class InterfaceHistory:
 
         Names are an addition: without them answers show numbers.
         """
-        if not self.path.exists():
-            return []
         try:
-            with closing(self._open("ro")) as connection:
-                return connection.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
-            log.warning("%s cannot be read, interfaces are shown without names: %s", FILE, error)
+            return self._file.rows(sql, parameters)
+        except StorageError as error:
+            log.warning("interfaces are shown without names: %s", error)
             return []
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for one transaction."""
-        try:
-            with closing(self._open("rwc")) as connection:
-                connection.executescript(_SCHEMA)
-                with connection:
-                    yield connection
-        except sqlite3.Error as error:
-            # Those below it say that it cannot be written now; it itself, that the file is damaged.
-            if type(error) is not sqlite3.DatabaseError:
-                raise StorageError(f"{self.path}: {error}") from error
-            aside = self.path.with_suffix(".damaged")
-            os.replace(self.path, aside)
-            raise StorageError(f"{self.path}: {error}; it is set aside as {aside.name}") from error
-
-    def _open(self, mode: str) -> sqlite3.Connection:
-        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
 
 
 def interface_history(settings: Settings) -> InterfaceHistory:

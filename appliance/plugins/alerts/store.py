@@ -7,24 +7,24 @@ kept is bounded: the oldest alerts that are over go.
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from appliance import Settings, StorageError
+from appliance import Settings
 from appliance.plugins.alerts.ready_made import READY_MADE
 from appliance.plugins.alerts.rules import Rule, RuleError, rule_from_values
+from appliance.sqlite_file import SqliteFile
 
 FILE = "alerts.sqlite"
 MAX_RULES = 200
 MAX_ALERTS = 20_000
 MAX_COMMENT = 500
 
-_BUSY_SECONDS = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rule (name TEXT PRIMARY KEY, content TEXT, changed REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alert (id INTEGER PRIMARY KEY AUTOINCREMENT, rule TEXT, subject TEXT,
@@ -76,6 +76,7 @@ class AlertStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = SqliteFile(path, _SCHEMA)
 
     def rules(self) -> list[Rule]:
         """Return all rules by name: the ready-made ones as people changed them, and theirs.
@@ -86,7 +87,7 @@ class AlertStore:
             The file cannot be read.
         """
         known = {rule.name: rule for rule in READY_MADE}
-        for (content,) in self._rows("SELECT content FROM rule"):
+        for (content,) in self._file.rows("SELECT content FROM rule"):
             try:
                 rule = rule_from_values(json.loads(content))
             except (RuleError, ValueError):
@@ -151,11 +152,11 @@ class AlertStore:
         condition = f"WHERE {' AND '.join(where)}" if where else ""
         values = [before] if before is not None else []
         sql = f"SELECT {_COLUMNS} FROM alert {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        return [_alert(row) for row in self._rows(sql, [*values, limit])]
+        return [_alert(row) for row in self._file.rows(sql, [*values, limit])]
 
     def count_open(self) -> int:
         """Return how many alerts go on."""
-        rows = self._rows("SELECT count(*) FROM alert WHERE ended IS NULL")
+        rows = self._file.rows("SELECT count(*) FROM alert WHERE ended IS NULL")
         return int(rows[0][0]) if rows else 0
 
     def is_ready_made(self, name: str) -> bool:
@@ -200,31 +201,12 @@ class AlertStore:
         if not found:
             raise RuleError(f"no alert has the number {number}")
         sql = f"SELECT {_COLUMNS} FROM alert WHERE id = ?"  # noqa: S608 - our own columns
-        return _alert(self._rows(sql, [number])[0])
+        return _alert(self._file.rows(sql, [number])[0])
 
-    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        if not self.path.exists():
-            return []
-        try:
-            with closing(self._open("ro")) as connection:
-                return connection.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise StorageError(f"{self.path} cannot be read: {error}") from error
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            with closing(self._open("rwc")) as connection, connection:
-                connection.executescript(_SCHEMA)
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"{self.path} cannot be written: {error}") from error
-
-    def _open(self, mode: str) -> sqlite3.Connection:
-        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
+    def _writing(self) -> AbstractContextManager[Connection]:
+        # Rules may be set before the appliance was ever started.
+        self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        return self._file.writing()
 
 
 def _alert(row: tuple[Any, ...]) -> Alert:

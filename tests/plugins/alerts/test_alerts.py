@@ -11,9 +11,11 @@ import pytest
 
 from appliance.collector.service import CollectorPaths
 from appliance.collector.status import write_status
+from appliance.errors import StorageError
 from appliance.flows import V4_MAPPED
 from appliance.interface_history import DeviceReading, InterfaceReading, interface_history
 from appliance.plugins.alerts import evaluator, tracking
+from appliance.plugins.alerts.rules import Rule
 from tests.plugins.alerts.conftest import START, World, flows
 
 VICTIM = V4_MAPPED | 0xC6336401
@@ -268,3 +270,12 @@ def test_alert_when_data_wait_for_a_template_for_long_then_told(world: World) ->
     world.step(seconds=10)
     world.step()
     assert world.alerts() == []
+
+
+def test_store_when_its_file_is_damaged_then_set_aside_and_begun_anew(world: World) -> None:
+    store, rule = world.loader.store, Rule("r", limit=1)
+    store.path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(StorageError, match=r"set aside as alerts\.damaged"):
+        store.put_rule(rule)
+    store.put_rule(rule)
+    assert store.rule("r") == rule

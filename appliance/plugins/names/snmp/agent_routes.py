@@ -7,7 +7,7 @@ from typing import Any
 
 from appliance import ADMINISTRATOR, FlowStore, RequestError, Route, Settings
 from appliance.interface_history import interface_history
-from appliance.plugins.names.snmp.own_agents import own_agents, shown_values
+from appliance.plugins.names.snmp.own_agents import own_agents, public_values
 from appliance.plugins.names.snmp.snmp_settings import (
     AGENT_FIELDS,
     EXPECTED,
@@ -107,7 +107,7 @@ def _answer(address: str, settings: Settings, zone: tzinfo) -> dict[str, Any]:
         "is_own": address in raw,
         "is_asked": agent_of(address, settings, agents.all()) is not None,
         "is_polled": is_configured(settings) or last_ms is not None,
-        "values": shown_values(raw.get(address)),
+        "values": public_values(raw.get(address)),
         "last_read": None if last_ms is None else rfc3339(last_ms / 1000, zone),
         "interfaces": len(history.interfaces_of(address)),
     }
