@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -24,12 +23,10 @@ class AlertMetrics:
         """Yield the number of open alerts by severity."""
         from prometheus_client.core import GaugeMetricFamily
 
-        counts = Counter(
-            alert.severity for alert in self._store.alerts(only_open=True, limit=20_000)
-        )
+        counts = self._store.open_by_severity()
         family = GaugeMetricFamily(
             "appliance_open_alerts", "Alerts that go on.", labels=["severity"]
         )
         for severity in SEVERITIES:
-            family.add_metric([severity], counts[severity])
+            family.add_metric([severity], counts.get(severity, 0))
         yield family

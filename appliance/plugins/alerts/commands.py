@@ -19,7 +19,6 @@ from appliance.plugins.alerts.rules import (
     GROUPS,
     SEVERITIES,
     UNITS,
-    rule_from_values,
 )
 from appliance.plugins.alerts.store import alert_store
 
@@ -115,9 +114,8 @@ def set_(settings: Settings, /, name: str, **options: str | None) -> None:
     from appliance.plugins.alerts.filters import filter_of
 
     store = alert_store(settings)
-    before = {rule.name: rule.as_dict() for rule in store.rules()}.get(name, {"name": name})
-    changed = {key: value for key, value in options.items() if value is not None}
-    rule = rule_from_values({**before, **changed, "is_on": True})
+    changes = {key: value for key, value in options.items() if value is not None}
+    rule = store.rule_with(name, {**changes, "is_on": True})
     filter_of(rule.filter, settings)
     store.put_rule(rule)
     click.echo(f"{rule.name} is on: {rule.sentence}")

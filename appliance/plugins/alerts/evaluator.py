@@ -6,7 +6,6 @@ an hour ago helps nobody.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +25,10 @@ from appliance.plugins.alerts.messages import Messages
 from appliance.plugins.alerts.rules import GROUPS, HEALTH_MEASURES, Rule
 from appliance.plugins.alerts.store import alert_store
 from appliance.plugins.alerts.tracking import MAX_OPEN, Measured, Tracker
-from appliance.plugins.alerts.windows import GroupValues, Window, places_of, scaled
+from appliance.plugins.alerts.windows import GroupValues, Window, places_of, scale_counter
 from appliance.query.language.masks import filter_mask
 from appliance.query.language.parsing import FilterError
 from appliance.query.language.tree import Filter
-from appliance.ratelimit import RateLimited
-
-logger = RateLimited(logging.getLogger(__name__))
 
 PIECE_ROWS, PIECES = 400_000, 4
 """So many rows are read at a time, and so often in one round; with more to read, it is behind."""
@@ -244,7 +240,7 @@ def _evidence(watched: _Watched, keys: Sequence[int]) -> list[dict[str, Any]]:
             column = batch.column(name)
             fits &= column[chosen] == column.dtype.type(value)
         places = chosen[fits]
-        octets = scaled(batch, "octet_delta_count")[places]
+        octets = scale_counter(batch, "octet_delta_count", places)
         for place in np.argsort(-octets)[:EVIDENCE_ROWS].tolist():
             ends = [int(batch.column(name)[places[place]]) for name in _ENDS]
             rows.append(

@@ -14,7 +14,6 @@ from appliance.plugins.alerts.rules import (
     UNITS,
     Rule,
     RuleError,
-    rule_from_values,
 )
 from appliance.plugins.alerts.store import Alert, alert_store
 from appliance.web.audit import AuditEvent
@@ -88,7 +87,7 @@ def alerts(query: Query, settings: Settings, zone: tzinfo) -> dict[str, Any]:
     rows = store.alerts(only_open=query.flag("open"), before=query.number("before"), limit=limit)
     return {
         "alerts": [_alert(row, zone) for row in rows],
-        "open": store.count_open(),
+        "open": sum(store.open_by_severity().values()),
         "next": rows[-1].id if len(rows) == limit else None,
     }
 
@@ -132,11 +131,9 @@ def put_rule(name: str, body: Body, settings: Settings, event: AuditEvent) -> di
     if several := [field for field, found in values.items() if len(found) != 1]:
         raise RequestError(400, f"{several[0]}: expected one value")
     store = alert_store(settings)
-    known = {rule.name: rule.as_dict() for rule in store.rules()}
     event.note(f"rule {name[:80]}")
     try:
-        before = known.get(name, {"name": name})
-        rule = rule_from_values({**before, **{field: one[0] for field, one in values.items()}})
+        rule = store.rule_with(name, {field: one[0] for field, one in values.items()})
         filter_of(rule.filter, settings)
         store.put_rule(rule)
     except RuleError as error:

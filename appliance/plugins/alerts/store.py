@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +137,17 @@ class AlertStore:
         with self._writing() as connection:
             connection.execute("DELETE FROM rule WHERE name = ?", (name,))
 
+    def rule_with(self, name: str, changes: Mapping[str, Any]) -> Rule:
+        """Return what a rule is with changes, or a new rule of that name; it is not kept.
+
+        Raises
+        ------
+        RuleError
+            A value does not fit.
+        """
+        known = {rule.name: rule.as_dict() for rule in self.rules()}
+        return rule_from_values({**known.get(name, {"name": name}), **changes})
+
     def alerts(
         self, *, only_open: bool = False, before: int | None = None, limit: int = 100
     ) -> list[Alert]:
@@ -154,10 +165,10 @@ class AlertStore:
         sql = f"SELECT {_COLUMNS} FROM alert {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
         return [_alert(row) for row in self._file.rows(sql, [*values, limit])]
 
-    def count_open(self) -> int:
+    def open_by_severity(self) -> dict[str, int]:
         """Return how many alerts go on."""
-        rows = self._file.rows("SELECT count(*) FROM alert WHERE ended IS NULL")
-        return int(rows[0][0]) if rows else 0
+        sql = "SELECT severity, count(*) FROM alert WHERE ended IS NULL GROUP BY severity"
+        return {str(severity): int(count) for severity, count in self._file.rows(sql)}
 
     def is_ready_made(self, name: str) -> bool:
         """Tell whether a rule came with the appliance."""

@@ -120,16 +120,15 @@ class Window:
         chosen
             The places of those that fit the filter; the others count for the total only.
         """
-        seconds = batch.column("collection_time_milliseconds") // 1000
-        octets = scaled(batch, "octet_delta_count") if self.rule.measure == "share" else None
-        own = seconds[chosen] // self._step
-        every = seconds // self._step
-        steps = np.unique(own if octets is None else every)
-        for step in steps[-2 * SLICES :].tolist():
-            places = chosen[own == step]
-            part = self._slice(batch, places, step * self._step)
-            if octets is not None:
-                part.total_octets = float(octets[every == step].sum())
+        times, step_ms = batch.column("collection_time_milliseconds"), self._step * 1000
+        own = times[chosen] // step_ms
+        # Only a share is of all flows, those that do not fit the filter too.
+        every = times // step_ms if self.rule.measure == "share" else own
+        for step in np.unique(every)[-2 * SLICES :].tolist():
+            part = self._slice(batch, chosen[own == step], step * self._step)
+            if self.rule.measure == "share":
+                here = np.flatnonzero(every == step)
+                part.total_octets = float(scale_counter(batch, "octet_delta_count", here).sum())
             self._merge(part)
 
     def values(self, until: int) -> GroupValues:
@@ -167,7 +166,7 @@ class Window:
         if column == "delta_flow_count":
             counts = batch.column(column)[places].astype(np.float64)
         else:
-            counts = scaled(batch, column)[places]
+            counts = scale_counter(batch, column, places)
         return self._bounded(_Slice(start, _sum_up(GroupValues(hashes, keys, counts))))
 
     def _bounded(self, part: _Slice) -> _Slice:
@@ -210,11 +209,12 @@ def places_of(found: GroupValues, keys: Sequence[tuple[int, ...]]) -> NDArray[np
     return np.flatnonzero(np.isin(found.hashes, wanted))
 
 
-def scaled(batch: FlowBatch, column: str) -> AnyArray:
-    """Return a counter as float64, scaled by the sampling rate, 1 where none is known."""
-    rate = batch.column("sampling_rate")
-    counted: AnyArray = batch.column(column).astype(np.float64) * np.where(rate > 0, rate, 1.0)
-    return counted
+def scale_counter(batch: FlowBatch, column: str, places: NDArray[np.intp]) -> AnyArray:
+    """Return a counter of some flows as float64, scaled by the sampling rate, 1 where none is
+    known."""
+    rate = batch.column("sampling_rate")[places]
+    counts = batch.column(column)[places].astype(np.float64)
+    return np.asarray(counts * np.where(rate > 0, rate, 1.0))
 
 
 def _keys(batch: FlowBatch, columns: Sequence[str], places: NDArray[np.intp]) -> AnyArray:
