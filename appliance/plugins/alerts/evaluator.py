@@ -19,14 +19,14 @@ from appliance.flowlog import FLOW_LOG_FOLDER, Cursor, FlowLogReader, batch_from
 from appliance.flowlog.names import list_files
 from appliance.flows import address_halves, address_text
 from appliance.interface_history import interface_history
-from appliance.plugins.alerts.filters import filter_of, filter_reads
+from appliance.plugins.alerts.filters import filter_of
 from appliance.plugins.alerts.health import HealthWindow
 from appliance.plugins.alerts.messages import Messages
 from appliance.plugins.alerts.rules import GROUPS, HEALTH_MEASURES, Rule
 from appliance.plugins.alerts.store import alert_store
 from appliance.plugins.alerts.tracking import MAX_OPEN, Measured, Tracker
 from appliance.plugins.alerts.windows import GroupValues, Window, places_of, scale_counter
-from appliance.query.language.masks import filter_mask
+from appliance.query.language.masks import filter_mask, mask_columns
 from appliance.query.language.parsing import FilterError
 from appliance.query.language.tree import Filter
 
@@ -170,7 +170,7 @@ class AlertLoader:
         """Read on to the end of the log; return the newest second there was."""
         reads = {*_COUNTERS, *_ENDS}
         for watched in self._watched.values():
-            reads |= {*watched.window.reads, *GROUPS[watched.rule.by], *filter_reads(watched.tree)}
+            reads |= {*watched.window.reads, *GROUPS[watched.rule.by], *mask_columns(watched.tree)}
         columns, newest = sorted(reads), 0
         for _ in range(PIECES):
             found, self._cursor = self._reader.follow_rows(

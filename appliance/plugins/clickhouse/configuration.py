@@ -6,13 +6,14 @@ import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from appliance.settings.file import Setting, Settings
 from appliance.settings.raw_values import scalar_text, within
 from appliance.settings.types import (
     Boolean,
     Integer,
+    ListenAddress,
     OptionalFilePath,
     SecretText,
     Text,
@@ -26,14 +27,10 @@ _LONGEST_NAME = 64
 _MOST_DAYS = 36_500
 
 
-class HostPort(NamedTuple):
-    """Where a server listens; an IPv6 address without brackets."""
+class HostPort(ListenAddress):
+    """Where a server is: the same with a host name, or an address."""
 
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

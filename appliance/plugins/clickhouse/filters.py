@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from appliance.flows import COLUMN
 from appliance.plugins.clickhouse.http import literal
+from appliance.query.language.dialects import bounds_within, has_absent, networks_by_length
 from appliance.query.language.tree import (
     RATES,
     Always,
@@ -110,12 +111,11 @@ def _range(column: str, one: Range, named: Named) -> str:
     kind = "f" if is_rate else COLUMN[column].dtype.kind
     expression = rate_sql(column, named) if is_rate else named(column)
     if kind in _LIMITS:
-        lowest, highest = _LIMITS[kind]
-        if (high is not None and high < lowest) or (low is not None and low > highest):
+        # 18.16 has no literals beyond 64 bits.
+        bounds = bounds_within(one, *_LIMITS[kind])
+        if bounds is None:
             return _FALSE
-        # Bounds that every number keeps are none: 18.16 has no literals beyond 64 bits.
-        low = None if low is not None and low < lowest else low
-        high = None if high is not None and high > highest else high
+        low, high = bounds
     parts = []
     if low is not None:
         parts.append(f"{expression} >= {_number(low, kind)}")
@@ -124,11 +124,7 @@ def _range(column: str, one: Range, named: Named) -> str:
     if low is not None and low == high:
         parts = [f"{expression} = {_number(low, kind)}"]
     same = "(" + (" AND ".join(parts) or f"isNotNull({expression})") + ")"
-    if is_rate or kind != "u":
-        return same
-    absent = int(COLUMN[column].absent)
-    holds = (one[0] is None or one[0] <= absent) and (one[1] is None or absent <= one[1])
-    return f"({same} OR isNull({named(column)}))" if holds else same
+    return f"({same} OR isNull({named(column)}))" if has_absent(column, one) else same
 
 
 def _number(value: float, kind: str) -> str:
@@ -139,24 +135,16 @@ def _number(value: float, kind: str) -> str:
 
 def _networks(high: str, low: str, networks: Sequence[tuple[int, int]]) -> list[str]:
     """Compare an address with networks: all of one length are a set that it is looked up in."""
-    sets: dict[tuple[bool, int], list[tuple[int, int]]] = {}
-    choices = []
-    for first, last in networks:
-        size = last - first + 1
-        if size & (size - 1) or first % size:
-            choices.append(_between(high, low, first, last))
-            continue
-        shift = size.bit_length() - 1
-        is_high = shift >= 64
-        sets.setdefault((is_high, shift), []).append((first >> 64, first & _LOW))
-    for (is_high, shift), members in sets.items():
-        if is_high:
-            values = sorted({h >> (shift - 64) for h, _ in members})
+    by_length, ranges = networks_by_length(networks)
+    choices = [_between(high, low, first, last) for first, last in ranges]
+    for shift, firsts in by_length.items():
+        if shift >= 64:
+            values = sorted({first >> shift for first in firsts})
             choices.append(_in(_shifted(high, shift - 64), values))
             continue
         by_high: dict[int, set[int]] = {}
-        for h, each in members:
-            by_high.setdefault(h, set()).add(each >> shift)
+        for first in firsts:
+            by_high.setdefault(first >> 64, set()).add((first & _LOW) >> shift)
         choices += [
             f"({high} = toUInt64({h}) AND {_in(_shifted(low, shift), sorted(lows))})"
             for h, lows in by_high.items()

@@ -12,6 +12,7 @@ from typing import Any
 
 from appliance.flowlog.conditions import Condition
 from appliance.flows import COLUMN
+from appliance.query.language.dialects import bounds_within, has_absent, networks_by_length
 from appliance.query.language.names import FilterNames
 from appliance.query.language.parsing import join_filters
 from appliance.query.language.tree import (
@@ -132,15 +133,15 @@ def _put(value: Any, values: list[Any]) -> str:
 
 
 def _range(column: str, one: Range, values: list[Any]) -> str:
-    low, high = one
     if column in RATES:
         expression, kind = _RATE_SQL[column], "DOUBLE"
     else:
         kinds = {"u": "UBIGINT", "i": "BIGINT", "f": "DOUBLE"}
         expression, kind = column, kinds[COLUMN[column].dtype.kind]
-    lowest, highest = _LIMITS[kind]
-    if (high is not None and high < lowest) or (low is not None and low > highest):
+    bounds = bounds_within(one, *_LIMITS[kind])
+    if bounds is None:
         return "FALSE"
+    low, high = bounds
     parts = []
     if low is not None and low == high:
         parts.append(f"{expression} = {_put(low, values)}::{kind}")
@@ -149,20 +150,8 @@ def _range(column: str, one: Range, values: list[Any]) -> str:
             parts.append(f"{expression} >= {_put(low, values)}::{kind}")
         if high is not None:
             parts.append(f"{expression} <= {_put(high, values)}::{kind}")
-    same = "(" + " AND ".join(parts) + ")"
-    return f"({same} OR {column} IS NULL)" if _has_absent(column, one) else same
-
-
-def _has_absent(column: str, one: Range) -> bool:
-    """Tell whether a range holds the value of records without a column, which is stored as null.
-
-    That is mostly 0, as nfdump has it: `tos 0` finds what exporters told no class of.
-    """
-    low, high = one
-    if column not in COLUMN or COLUMN[column].dtype.kind != "u":
-        return False
-    absent = int(COLUMN[column].absent)
-    return (low is None or low <= absent) and (high is None or absent <= high)
+    same = "(" + (" AND ".join(parts) or f"{expression} IS NOT NULL") + ")"
+    return f"({same} OR {column} IS NULL)" if has_absent(column, one) else same
 
 
 def _networks(column: str, networks: Sequence[tuple[int, int]], values: list[Any]) -> list[str]:
@@ -173,17 +162,15 @@ def _networks(column: str, networks: Sequence[tuple[int, int]], values: list[Any
     """
     if len(networks) <= _FEW_NETWORKS:
         return [_network(column, *one, values) for one in networks]
-    sets: dict[tuple[str, int], list[tuple[int, int]]] = {}
-    choices = []
-    for first, last in networks:
-        size = last - first + 1
-        if size & (size - 1) or first % size:
-            choices.append(_network(column, first, last, values))
-            continue
-        shift = size.bit_length() - 1
-        kind = "high" if shift >= 64 else "both" if first >> 64 else "low"
-        sets.setdefault((kind, shift), []).append((first >> 64, first & _LOW))
-    return choices + [_set(column, *key, members, values) for key, members in sets.items()]
+    by_length, ranges = networks_by_length(networks)
+    choices = [_network(column, first, last, values) for first, last in ranges]
+    for shift, firsts in by_length.items():
+        kinds: dict[str, list[tuple[int, int]]] = {}
+        for first in firsts:
+            kind = "high" if shift >= 64 else "both" if first >> 64 else "low"
+            kinds.setdefault(kind, []).append((first >> 64, first & _LOW))
+        choices += [_set(column, kind, shift, each, values) for kind, each in kinds.items()]
+    return choices
 
 
 def _set(

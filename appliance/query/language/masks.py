@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.flowlog.conditions import ADDRESSES
 from appliance.flows import COLUMN, AnyArray, FlowBatch, is_constant
+from appliance.query.language.dialects import bounds_within
 from appliance.query.language.tree import (
     RATES,
     Always,
@@ -33,6 +35,9 @@ from appliance.query.language.tree import (
 Mask = NDArray[np.bool_]
 
 _LOW = 2**64 - 1
+_OF_RATES = (
+    "flow_start_milliseconds", "flow_end_milliseconds", "octet_delta_count", "packet_delta_count",
+)  # fmt: skip
 
 
 def filter_mask(tree: Filter, batch: FlowBatch) -> Mask:
@@ -59,6 +64,26 @@ def filter_mask(tree: Filter, batch: FlowBatch) -> Mask:
         case _:
             sides = (_side(tree, column, batch) for column in tree.columns)
             return _join(np.logical_or, sides, _all(False, n))
+
+
+def mask_columns(tree: Filter) -> set[str]:
+    """Return the columns of a batch that `filter_mask` looks at."""
+    match tree:
+        case Always():
+            return set()
+        case Not(inner):
+            return mask_columns(inner)
+        case And(filters) | Or(filters):
+            return set().union(*(mask_columns(one) for one in filters))
+    reads: set[str] = set()
+    for name in tree.columns:
+        if name in RATES:
+            reads |= set(_OF_RATES)
+        elif name in ADDRESSES:
+            reads |= {f"{name}_hi", f"{name}_lo"}
+        elif name in COLUMN:
+            reads.add(name)
+    return reads
 
 
 def _all(value: bool, n: int) -> Mask:
@@ -103,10 +128,10 @@ def _in_range(batch: FlowBatch, column: str, one: Range) -> Mask:
         return _all(False, batch.n_records)
     if found.dtype.kind in "ui":
         limits = np.iinfo(found.dtype)
-        if (high is not None and high < limits.min) or (low is not None and low > limits.max):
+        bounds = bounds_within(one, limits.min, limits.max)
+        if bounds is None:
             return _all(False, batch.n_records)
-        low = None if low is None or low <= limits.min else low
-        high = None if high is None or high >= limits.max else high
+        low, high = bounds
     if low is not None and low == high:
         return _broadcast(lambda values: values == values.dtype.type(low), found)
     mask = _broadcast(lambda values: values == values, found)  # noqa: PLR0124 - not of NaN

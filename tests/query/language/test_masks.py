@@ -52,11 +52,12 @@ def some(values: Any, least: int = 1) -> Any:
     return st.lists(values, min_size=least, max_size=3).map(tuple)
 
 
+ranges = st.tuples(bounds, bounds).filter(any_bound)
 comparisons = st.one_of(
-    st.builds(
-        InRanges,
-        some(st.sampled_from((*NUMBERS, *TIMES, "sampling_rate", "duration", "bps", "pps", "bpp"))),
-        some(st.tuples(bounds, bounds).filter(any_bound)),
+    # Sides of a flow are numbers of one kind.
+    *(
+        st.builds(InRanges, some(st.sampled_from(kind)), some(ranges))
+        for kind in (NUMBERS, TIMES, ("sampling_rate", "duration", "bps", "pps", "bpp"))
     ),
     st.builds(InNetworks, some(st.sampled_from(ADDRESSES)), some(networks)),
     st.builds(InNetworks, st.just(ADDRESSES[:1]), st.lists(networks, min_size=17).map(tuple)),
