@@ -28,15 +28,6 @@ VSWITCH_SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 FRAME = ethernet(ipv4(udp(bytes(72))))
 
 
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[RunningCollector]:
-    running = RunningCollector(tmp_path)
-    try:
-        yield running.start()
-    finally:
-        running.close()
-
-
 def softflowd(folder: Path, port: int, version: int) -> list[str]:
     return [
         *("softflowd", "-r", str(TRAFFIC), "-n", f"127.0.0.1:{port}", "-v", str(version)),

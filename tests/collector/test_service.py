@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from appliance.flowlog import FlowSearch
 from appliance.traffic.generator import ExporterProfile, Generator, Order, Transmission
@@ -23,15 +20,6 @@ COUNTING = [
     ExporterProfile("ipfix", "ipfix", 7, ipv6_share=0.3, clients=50, servers=200),
 ]
 """Exporters whose sequence numbers count records, so that every lost record can be named."""
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[RunningCollector]:
-    running = RunningCollector(tmp_path)
-    try:
-        yield running.start()
-    finally:
-        running.close()
 
 
 def test_clean_stop_when_datagrams_just_arrived_then_loses_none(
