@@ -64,7 +64,9 @@ def test_probe_when_it_exports_real_traffic_then_sums_equal_nfcapds(
         command = probe(tmp_path, relay, version)
         if not shutil.which(command[0]):
             pytest.skip(f"needs Debian's {command[0]}")
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        # pmacctd ends with 1 when its exporting process is done before it.
+        # What came is what counts.
+        subprocess.run(command, check=False, timeout=60)
         collector.wait_for("datagrams", 3)
     assert collector.stop() == 0
     sums = totals(FlowSearch(collector.data / "flowlog"))
