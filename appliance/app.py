@@ -47,7 +47,7 @@ from appliance.guard import (
     GuardedEnricher,
     PluginError,
     PluginFailures,
-    guarded,
+    guard_object,
 )
 from appliance.guard.guards import Contract
 from appliance.guard.methods import (
@@ -69,15 +69,15 @@ from appliance.registrations import (
     call_of,
     collect,
     entries_of,
+    gather_columns,
+    gather_commands,
+    gather_engines,
+    gather_query_sources,
+    gather_settings,
+    gather_stores,
+    gather_value_names,
     overriding_files,
     refuse_duplicates,
-    registered_columns,
-    registered_commands,
-    registered_engines,
-    registered_query_sources,
-    registered_settings,
-    registered_stores,
-    registered_value_names,
 )
 from appliance.settings.file import (
     Settings,
@@ -191,7 +191,7 @@ class App:
         if entry is None:
             scheme = order.url.partition(":")[0]
             raise SettingsError(f"no plugin reads tables of {scheme}: databases", key="--pmacct")
-        return cast(FlowFeed, guarded(self.guard(entry.plugin, "feed"), entry.value, FEED))
+        return cast(FlowFeed, guard_object(self.guard(entry.plugin, "feed"), entry.value, FEED))
 
     def open_store(self) -> FlowStore:
         """Open the store of flows that the configuration names now.
@@ -218,7 +218,7 @@ class App:
         if entry is None:
             raise StorageError("no plugin keeps accounts")
         return cast(
-            AccountStore, guarded(self.guard(entry.plugin, "accounts"), entry.value, ACCOUNTS)
+            AccountStore, guard_object(self.guard(entry.plugin, "accounts"), entry.value, ACCOUNTS)
         )
 
     def web_parts(self) -> WebParts:
@@ -283,10 +283,10 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     SettingsError
         The configuration file does not fit the settings that there are.
     """
-    set_plugin_columns(registered_columns(manager))
+    set_plugin_columns(gather_columns(manager))
     forget_plans()
     failures = PluginFailures()
-    own_settings = file.settings(registered_settings(manager))
+    own_settings = file.settings(gather_settings(manager))
     overridable = OverridableSettings(
         own_settings, overriding_files(manager, own_settings, failures)
     )
@@ -301,8 +301,8 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     refuse_duplicates("page", pages, lambda page: page.path)
     ways: list[Registered[SignInWay]] = collect(manager, "register_sign_in_ways", facts)
     refuse_duplicates("way to sign in", ways, lambda way: way.name)
-    set_value_names(registered_value_names(manager, settings), failures)
-    set_query_sources(registered_query_sources(manager, settings, failures), settings)
+    set_value_names(gather_value_names(manager, settings), failures)
+    set_query_sources(gather_query_sources(manager, settings, failures), settings)
     return App(
         settings,
         manager,
@@ -312,17 +312,17 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         routes=tuple(routes),
         pages=tuple(entry.value for entry in pages),
         sign_in_ways=tuple(entry.value for entry in ways),
-        commands=registered_commands(manager),
+        commands=gather_commands(manager),
         metrics=tuple(
-            guarded(Guard(e.plugin, "metrics", failures), e.value, METRICS)
+            guard_object(Guard(e.plugin, "metrics", failures), e.value, METRICS)
             for e in collect(manager, "register_metrics", facts)
         ),
-        stores=registered_stores(manager, settings, failures),
+        stores=gather_stores(manager, settings, failures),
         template_files=tuple(
-            guarded(Guard(e.plugin, "templates", failures), e.value, TEMPLATE_FILE)
+            guard_object(Guard(e.plugin, "templates", failures), e.value, TEMPLATE_FILE)
             for e in collect(manager, "register_template_files", facts)
         ),
-        engines=registered_engines(manager, settings, failures),
+        engines=gather_engines(manager, settings, failures),
         failures=failures,
     )
 
@@ -339,20 +339,20 @@ def _active_settings(overridable: OverridableSettings) -> Settings:
         return overridable.own
 
 
-def registered_loaders(app: App) -> tuple[LogLoader, ...]:
+def gather_loaders(app: App) -> tuple[LogLoader, ...]:
     """Return what follows the flow log beside the store; slow, for what they import.
 
     A plugin that fails here is counted and left out: the flow log needs its loader.
     """
-    return tuple(_registered_when_used(app, "register_loaders", "loader", LOADER))
+    return tuple(_gather_when_used(app, "register_loaders", "loader", LOADER))
 
 
-def registered_pollers(app: App) -> tuple[Poller, ...]:
+def gather_pollers(app: App) -> tuple[Poller, ...]:
     """Return what asks exporters something on a schedule; without those that fail here."""
-    return tuple(_registered_when_used(app, "register_pollers", "poller", POLLER))
+    return tuple(_gather_when_used(app, "register_pollers", "poller", POLLER))
 
 
-def _registered_when_used(app: App, hook: str, part: str, contract: Contract) -> list[Any]:
+def _gather_when_used(app: App, hook: str, part: str, contract: Contract) -> list[Any]:
     """Return what plugins register for one process, in guards; without those that fail."""
     values: list[Any] = []
     for impl in getattr(app.plugins.hook, hook).get_hookimpls():
@@ -362,11 +362,11 @@ def _registered_when_used(app: App, hook: str, part: str, contract: Contract) ->
         except StartupError as error:
             app.failures.add(impl.plugin_name, part, error)
             continue
-        values += [guarded(guard, entry.value, contract) for entry in entries]
+        values += [guard_object(guard, entry.value, contract) for entry in entries]
     return values
 
 
-def registered_backups(app: App) -> tuple[BackupPart, ...]:
+def gather_backups(app: App) -> tuple[BackupPart, ...]:
     """Return what plugins keep that a backup must hold.
 
     Raises
@@ -378,7 +378,7 @@ def registered_backups(app: App) -> tuple[BackupPart, ...]:
     # Two plugins that keep something in one database return an equal part.
     parts = [e for i, e in enumerate(entries) if all(e.value != x.value for x in entries[:i])]
     refuse_duplicates("part of a backup", parts, lambda part: part.name)
-    return tuple(guarded(app.guard(e.plugin, "backup"), e.value, BACKUP) for e in parts)
+    return tuple(guard_object(app.guard(e.plugin, "backup"), e.value, BACKUP) for e in parts)
 
 
 def plugin_findings(app: App) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ def atomic_write(
         It cannot be written.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with _named(path):
+    with _naming_errors(path):
         # Never one that is there, or where a link leads to: the folder may be another user's.
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
@@ -52,7 +52,7 @@ def atomic_write(
             file.flush()
             if durable:
                 os.fsync(descriptor)
-        with _named(path):
+        with _naming_errors(path):
             beside.replace(path)
     except BaseException:
         # A file system that became read-only keeps it; the first error says more.
@@ -64,7 +64,7 @@ def atomic_write(
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _naming_errors(path: Path) -> Iterator[None]:
     """Let errors name the file that was to be written: names by chance defeat limits of logs."""
     try:
         yield

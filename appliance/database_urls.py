@@ -28,6 +28,6 @@ class DatabaseUrl:
                 raise ValueError(raw)
         return url
 
-    def masked(self, raw: object) -> object:
+    def mask(self, raw: object) -> object:
         """Return the URL without its password; whatever stands before the last @ is one."""
         return _PASSWORD.sub(r"\1***@", str(raw))

@@ -73,14 +73,14 @@ def _check_data_directory(folder: Path) -> Finding:
     if not os.access(there, os.W_OK | os.X_OK):
         advice = f"make {there} writable for this user, or change data_directory"
         return Finding(FAIL, "data directory", f"{folder} cannot be written: {advice}")
-    if (closed := _closed_file(folder)) is not None:
+    if (closed := _file_out_of_reach(folder)) is not None:
         advice = f"give all below {folder} to the user of the appliance: chown -R USER {folder}"
         return Finding(FAIL, "data directory", f"{closed} cannot be read and written: {advice}")
     made = "" if there == folder else " (will be made)"
     return Finding(OK, "data directory", f"{folder} is writable{made}")
 
 
-def _closed_file(folder: Path) -> Path | None:
+def _file_out_of_reach(folder: Path) -> Path | None:
     """Return something below a folder that this user may not use, as after a start as root."""
     entries = islice(folder.rglob("*"), MOST_ENTRIES) if folder.is_dir() else ()
     for entry in entries:
@@ -138,10 +138,10 @@ def _check_port(address: ListenAddress) -> Finding:
         with bound_socket(address):
             return Finding(OK, what, f"{address} is free")
     except OSError as error:
-        return _explained(address, what, error)
+        return _explain(address, what, error)
 
 
-def _explained(address: ListenAddress, what: str, error: OSError) -> Finding:
+def _explain(address: ListenAddress, what: str, error: OSError) -> Finding:
     if error.errno == errno.EADDRINUSE:
         user, ours = _user_of(address.port)
         if ours:

@@ -253,7 +253,7 @@ class InterfaceHistory:
         readings: dict[int, list[CounterReading]] = defaultdict(list)
         facts = {"exporter": exporter, "since": since_ms, "until": until_ms}
         for if_index, time_ms, uptime_ms, received, sent in self._rows(sql, facts):
-            counters = (_unsigned(received), _unsigned(sent))
+            counters = (_as_unsigned(received), _as_unsigned(sent))
             readings[if_index].append(CounterReading(time_ms, uptime_ms, *counters))
         return readings
 
@@ -348,7 +348,7 @@ def _record_counters(connection: sqlite3.Connection, reading: DeviceReading) -> 
     connection.executemany(
         sql,
         [
-            (*key, one.if_index, _signed(one.in_octets), _signed(one.out_octets))
+            (*key, one.if_index, _as_signed(one.in_octets), _as_signed(one.out_octets))
             for one in reading.interfaces
         ],
     )
@@ -365,10 +365,10 @@ def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
-def _signed(counter: int | None) -> int | None:
+def _as_signed(counter: int | None) -> int | None:
     """Return a counter of 64 bits as SQLite has it, whose numbers are signed."""
     return counter - _COUNTER_RANGE if counter is not None and counter >= _SIGNED else counter
 
 
-def _unsigned(value: object) -> int | None:
+def _as_unsigned(value: object) -> int | None:
     return value % _COUNTER_RANGE if isinstance(value, int) else None

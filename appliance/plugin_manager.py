@@ -77,7 +77,7 @@ def build_plugin_manager(
         A disabled name that no plugin has.
     """
     manager = new_plugin_manager()
-    found = _found(built_in, installed_plugins() if entry_points is None else entry_points)
+    found = _find(built_in, installed_plugins() if entry_points is None else entry_points)
     for name in disabled:
         if name not in found:
             problem = unknown("plugin", name, found)
@@ -87,7 +87,7 @@ def build_plugin_manager(
         manager.set_blocked(name)
     for name, entry in found.items():
         if not manager.is_blocked(name):
-            add_plugin(manager, _loaded(entry), name)
+            add_plugin(manager, _load(entry), name)
     check_hooks(manager)
     return manager
 
@@ -166,7 +166,7 @@ def distribution(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
 
 
-def _found(built_in: Iterable[str], entry_points: Iterable[EntryPoint]) -> dict[str, EntryPoint]:
+def _find(built_in: Iterable[str], entry_points: Iterable[EntryPoint]) -> dict[str, EntryPoint]:
     """Return what there is to load by name, in order; a built-in as if it were an entry point."""
     found = {module.rpartition(".")[2]: EntryPoint("", module, "") for module in built_in}
     for entry in sorted(entry_points, key=lambda entry: entry.name):
@@ -174,17 +174,17 @@ def _found(built_in: Iterable[str], entry_points: Iterable[EntryPoint]) -> dict[
             first = found[entry.name]
             raise StartupError(
                 f"plugin {entry.name}: two plugins have this name,"
-                f" {_described(first)} and {_described(entry)}"
+                f" {_describe(first)} and {_describe(entry)}"
             )
         found[entry.name] = entry
     return found
 
 
-def _described(entry: EntryPoint) -> str:
+def _describe(entry: EntryPoint) -> str:
     return distribution(entry) if entry.name else "the built-in"
 
 
-def _loaded(entry: EntryPoint) -> object:
+def _load(entry: EntryPoint) -> object:
     name = entry.name or entry.value.rpartition(".")[2]
     try:
         return entry.load()

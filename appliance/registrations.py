@@ -25,7 +25,7 @@ from appliance.contracts import (
 )
 from appliance.errors import ApplianceError, SettingsError, StartupError
 from appliance.flows import Column
-from appliance.guard import Guard, GuardedEngine, GuardedObject, PluginFailures, guarded
+from appliance.guard import Guard, GuardedEngine, GuardedObject, PluginFailures, guard_object
 from appliance.guard.methods import OVERRIDES, QUERY_SOURCE, STORE
 from appliance.guard.registration import REGISTERED
 from appliance.query.dimensions import taken_names
@@ -115,7 +115,7 @@ def call_of(impl: pluggy.HookImpl, facts: Mapping[str, object]) -> Callable[[], 
     return lambda: impl.function(*(facts[name] for name in impl.argnames))
 
 
-def registered_settings(manager: pluggy.PluginManager) -> tuple[Setting[Any], ...]:
+def gather_settings(manager: pluggy.PluginManager) -> tuple[Setting[Any], ...]:
     """Return the settings of all plugins.
 
     Raises
@@ -129,7 +129,7 @@ def registered_settings(manager: pluggy.PluginManager) -> tuple[Setting[Any], ..
     return tuple(entry.value for entry in entries)
 
 
-def registered_columns(manager: pluggy.PluginManager) -> tuple[Column, ...]:
+def gather_columns(manager: pluggy.PluginManager) -> tuple[Column, ...]:
     """Return the columns of all plugins.
 
     Raises
@@ -149,12 +149,12 @@ def overriding_files(
     """Return the files that decide settings, in their guards."""
     entries = collect(manager, "settings_overrides", {"settings": settings})
     return tuple(
-        guarded(Guard(entry.plugin, "overrides", failures), entry.value, OVERRIDES)
+        guard_object(Guard(entry.plugin, "overrides", failures), entry.value, OVERRIDES)
         for entry in entries
     )
 
 
-def registered_commands(manager: pluggy.PluginManager) -> tuple[Registered[click.Command], ...]:
+def gather_commands(manager: pluggy.PluginManager) -> tuple[Registered[click.Command], ...]:
     """Return the commands of all plugins.
 
     Raises
@@ -168,7 +168,7 @@ def registered_commands(manager: pluggy.PluginManager) -> tuple[Registered[click
     return tuple(entries)
 
 
-def registered_stores(
+def gather_stores(
     manager: pluggy.PluginManager, settings: Settings, failures: PluginFailures
 ) -> dict[str, StoreFactory]:
     """Return the stores of all plugins by URL scheme; what they open stands in its guard.
@@ -186,7 +186,7 @@ def registered_stores(
     }
 
 
-def registered_query_sources(
+def gather_query_sources(
     manager: pluggy.PluginManager, settings: Settings, failures: PluginFailures
 ) -> dict[str, QuerySource]:
     """Return what answers questions in place of the flow log, by name, in guards; none is made yet.
@@ -211,7 +211,7 @@ def registered_query_sources(
     }
 
 
-def registered_value_names(
+def gather_value_names(
     manager: pluggy.PluginManager, settings: Settings
 ) -> list[Registered[ValueNames]]:
     """Return who names the numbers of columns.
@@ -229,7 +229,7 @@ def registered_value_names(
     return entries
 
 
-def registered_engines(
+def gather_engines(
     manager: pluggy.PluginManager, settings: Settings, failures: PluginFailures
 ) -> dict[str, GuardedEngine]:
     """Return the engines of all plugins; the one that is chosen is the own receiver or among them.

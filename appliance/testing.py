@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from appliance.app import build_app, registered_loaders
+from appliance.app import build_app, gather_loaders
 from appliance.cli.options import Invocation
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
@@ -74,7 +74,7 @@ class PluginHarness:
 
     def load(self) -> None:
         """Let the plugin's loaders, and those of ours, read what is new in the flow log."""
-        for loader in registered_loaders(self.app):
+        for loader in gather_loaders(self.app):
             loader.load_once(time.time())
         self.check()
 

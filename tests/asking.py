@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from appliance.flowlog import FlowSearch
+from appliance.flowlog.conditions import where_branches
 from appliance.query.engine import QueryEngine
+from appliance.query.language.duckdb import filter_conditions
+from appliance.query.language.tree import Filter
 from appliance.query.question import Question
+
+
+def filter_sql(tree: Filter) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of a filter and its named parameters."""
+    [branch] = where_branches(filter_conditions(tree), most=1)
+    return branch
 
 
 class Totals(NamedTuple):

@@ -15,7 +15,7 @@ import appliance
 from appliance import hookspecs
 from appliance.cli import CORE_COMMANDS
 from appliance.plugin_manager import BUILT_IN_PLUGINS, build_plugin_manager, hook_names
-from appliance.registrations import registered_settings
+from appliance.registrations import gather_settings
 from appliance.settings.file import CORE_SETTINGS, sample_configuration
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +104,7 @@ def test_plugins_when_built_in_then_each_is_in_the_tuple():
 
 def test_settings_when_in_the_table_then_conf_has_each_at_its_default():
     manager = build_plugin_manager(entry_points=())
-    expected = sample_configuration([*CORE_SETTINGS, *registered_settings(manager)])
+    expected = sample_configuration([*CORE_SETTINGS, *gather_settings(manager)])
     written = (ROOT / "conf" / "appliance.yml").read_text()
     assert written == expected, "write it anew: appliance check --sample > conf/appliance.yml"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from appliance.accounts.passwords import hashed
+from appliance.accounts.passwords import hash_password
 from appliance.accounts.rules import generated_password, password_problems
 from appliance.contracts import ADMINISTRATOR, AccountStore, AuditEntry, UserChange
 from appliance.errors import SettingsError, StartupError
@@ -38,7 +38,10 @@ def make_first_administrator(accounts: AccountStore, settings: Settings, now: fl
         return []
     given = given_password(settings)
     password = given or generated_password()
-    values = {"username": USERNAME, "password_hash": hashed(password, settings[COST_SETTING])}
+    values = {
+        "username": USERNAME,
+        "password_hash": hash_password(password, settings[COST_SETTING]),
+    }
     # Whoever reads the terminal or the journal later must not have the password.
     change = UserChange(values, (ADMINISTRATOR,), must_change_password=not given)
     if accounts.create_first(change, now) is None:

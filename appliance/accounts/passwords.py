@@ -8,7 +8,7 @@ MOST_OCTETS = 72
 """What bcrypt looks at; a longer password is refused, not cut."""
 
 
-def hashed(password: str, cost: int) -> str:
+def hash_password(password: str, cost: int) -> str:
     """Return the bcrypt hash of a password; each step of `cost` doubles the time."""
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode("ascii")
 

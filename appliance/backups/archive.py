@@ -79,7 +79,7 @@ def pack(folder: Path, archive: Path, made: str) -> Manifest:
     manifest = Manifest(__version__, made, {name: _facts(folder / name) for name in names})
     beside = archive.with_name(f"{archive.name}.part")
     try:
-        with _written(beside) as tar:
+        with _writer(beside) as tar:
             text = manifest.text()
             tar.addfile(_entry(MANIFEST, len(text)), io.BytesIO(text))
             for name in names:
@@ -110,7 +110,7 @@ def unpack(
         It cannot be read, is damaged, was made by a newer version, or needs more than is free.
     """
     try:
-        with _opened(archive) as (tar, stream):
+        with _open(archive) as (tar, stream):
             manifest = _manifest(archive, tar.next(), tar)
             for name in manifest.files:
                 if not belongs(name):
@@ -138,7 +138,7 @@ def _manifest(archive: Path, member: tarfile.TarInfo | None, tar: tarfile.TarFil
         raise BackupError(archive, f"is no backup: {MANIFEST} is larger than 16 MiB")
     try:
         content = json.loads(cast(IO[bytes], tar.extractfile(member)).read())
-        found = _checked(content)
+        found = _check_manifest(content)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BackupError(archive, f"is damaged: {MANIFEST}: {error}") from None
     if found.format > FORMAT or _order(found.version) > _order(__version__):
@@ -147,7 +147,7 @@ def _manifest(archive: Path, member: tarfile.TarInfo | None, tar: tarfile.TarFil
     return found
 
 
-def _checked(content: Any) -> Manifest:
+def _check_manifest(content: Any) -> Manifest:
     version, made, number = content["version"], content["made"], content["format"]
     if not isinstance(version, str) or not isinstance(made, str) or type(number) is not int:
         raise TypeError("version, made or format is something else than it should be")
@@ -199,7 +199,7 @@ def _extract(
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[tarfile.TarFile]:
+def _writer(path: Path) -> Iterator[tarfile.TarFile]:
     import pyarrow as pa
 
     with own_rights():
@@ -230,7 +230,7 @@ class _Bounded:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[tarfile.TarFile, _Bounded]]:
+def _open(path: Path) -> Iterator[tuple[tarfile.TarFile, _Bounded]]:
     import pyarrow as pa
 
     with own_rights():

@@ -112,7 +112,7 @@ def _copy_flow_log(source: Path, target: Path) -> None:
         with suppress(FileNotFoundError):
             for options in (False, True):
                 for file in list_files(source, options)[0]:
-                    _linked(file.path, target / FAMILIES[options] / file.path.name, file.kind)
+                    _link(file.path, target / FAMILIES[options] / file.path.name, file.kind)
             return
     raise OSError(f"{source} changes faster than it can be copied")
 
@@ -123,10 +123,10 @@ def _copy_samples(source: Path, target: Path) -> None:
     for file in list_samples(source):
         # It may be past its time, or be made anew.
         with suppress(FileNotFoundError):
-            _linked(file.path, target / file.path.name, "parquet")
+            _link(file.path, target / file.path.name, "parquet")
 
 
-def _linked(path: Path, to: Path, kind: str) -> None:
+def _link(path: Path, to: Path, kind: str) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     if kind == "open":
         # It still grows; what is cut off at its end is not committed.

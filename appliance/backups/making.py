@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.app import App, registered_backups
+from appliance.app import App, gather_backups
 from appliance.backups.archive import BackupError, Manifest, pack, unpack
 from appliance.backups.files import is_file_name, restore_files, save_files
 from appliance.backups.rights import owner_rights
@@ -52,7 +52,7 @@ def backup(
     if target.is_dir():
         target /= f"{PREFIX}{made:%Y%m%dT%H%M%SZ}{SUFFIX}"
     with _scratch(app, target) as folder:
-        for part in registered_backups(app):
+        for part in gather_backups(app):
             (folder / part.name).mkdir()
             part.save(folder / part.name)
         save_files(app.settings, folder, flow_log=flow_log, samples=samples)
@@ -77,7 +77,7 @@ def restore(app: App, archive: Path, *, with_settings: bool) -> Restored:
         Collector or API run, or the archive cannot be used.
     """
     with _scratch(app, archive) as folder, _nothing_runs(app, archive):
-        parts = registered_backups(app)
+        parts = gather_backups(app)
         names = {part.name for part in parts}
         manifest = unpack(
             *(archive, folder), lambda name: name.split("/")[0] in names or is_file_name(name)

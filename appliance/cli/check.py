@@ -14,7 +14,7 @@ from appliance.cli.options import pass_app
 from appliance.cli.tables import Column, align_columns, printable, terminal_width
 from appliance.contracts import FAIL, OK, Finding
 from appliance.environment import check_environment
-from appliance.registrations import registered_settings
+from appliance.registrations import gather_settings
 from appliance.settings.file import CORE_SETTINGS, EffectiveSetting, sample_configuration
 
 _COLOURS = {OK: "green", FAIL: "red"}
@@ -37,7 +37,7 @@ def command(app: App, with_settings: bool, as_json: bool, sample: bool) -> int:
     line. Exits with 1 when something would keep collector or API from working.
     """
     if sample:
-        settings = (*CORE_SETTINGS, *registered_settings(app.plugins))
+        settings = (*CORE_SETTINGS, *gather_settings(app.plugins))
         click.echo(sample_configuration(settings), nl=False)
         return 0
     effective = list(app.settings.describe())

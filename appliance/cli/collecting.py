@@ -11,7 +11,7 @@ from types import FrameType
 
 import click
 
-from appliance.app import App, open_app, registered_pollers
+from appliance.app import App, gather_pollers, open_app
 from appliance.errors import ApplianceError
 from appliance.log_handlers import log_handler
 from appliance.processes.children import Child
@@ -82,7 +82,7 @@ def loader_child(settings: Settings) -> Child:
 
 def poller_children(app: App) -> list[Child]:
     """Return the process of what asks exporters on a schedule; none where nothing does."""
-    if not registered_pollers(app):
+    if not gather_pollers(app):
         return []
     return [Child("poller", [*configuration_arguments(app.settings), "poller"])]
 

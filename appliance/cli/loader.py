@@ -6,7 +6,7 @@ import signal
 
 import click
 
-from appliance.app import App, registered_loaders
+from appliance.app import App, gather_loaders
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
 from appliance.contracts import FlowStore
@@ -22,7 +22,7 @@ def command(app: App) -> None:
     Seals, merges, expires and loads the flow log until the parent process ends.
     """
     start_logging(app.settings)
-    loader = Loader(app.settings, _store(app), registered_loaders(app), app.failures)
+    loader = Loader(app.settings, _store(app), gather_loaders(app), app.failures)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: loader.stop())
     loader.run()

@@ -121,9 +121,9 @@ def _guard_command(entry: Registered[click.Command]) -> click.Command:
 
 def _plugin_commands(ctx: click.Context) -> Mapping[str, Registered[click.Command]]:
     from appliance.plugin_manager import build_plugin_manager
-    from appliance.registrations import registered_commands
+    from appliance.registrations import gather_commands
     from appliance.settings.file import read_settings_file
 
     file = read_settings_file(ctx.ensure_object(Invocation).conf_path)
     manager = build_plugin_manager(file.disabled_plugins())
-    return {str(entry.value.name): entry for entry in registered_commands(manager)}
+    return {str(entry.value.name): entry for entry in gather_commands(manager)}

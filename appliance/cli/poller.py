@@ -8,7 +8,7 @@ from contextlib import closing
 
 import click
 
-from appliance.app import App, registered_pollers
+from appliance.app import App, gather_pollers
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
 from appliance.contracts import ExporterRecord
@@ -25,7 +25,7 @@ def command(app: App) -> None:
     """
     start_logging(app.settings)
     poller = PollingProcess(
-        app.settings, registered_pollers(app), lambda: _exporters(app), app.failures
+        app.settings, gather_pollers(app), lambda: _exporters(app), app.failures
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: poller.stop())

@@ -55,7 +55,7 @@ def _name_macro(column: str) -> str:
     none.
     """
     cases = "".join(
-        f" WHEN {number} THEN '{_quoted(name)}'" for number, name in all_names(column).items()
+        f" WHEN {number} THEN '{_escape(name)}'" for number, name in all_names(column).items()
     )
     return (
         f"CREATE MACRO {_NAME_MACRO}{column}(number) AS"
@@ -63,7 +63,7 @@ def _name_macro(column: str) -> str:
     )
 
 
-def _quoted(name: str) -> str:
+def _escape(name: str) -> str:
     return name.replace("'", "''")
 
 

@@ -37,7 +37,7 @@ from appliance.flowlog.samples.files import SamplePiece
 from appliance.flowlog.sources import (
     Source,
     check_file,
-    pinned,
+    pin_files,
     sample_select,
     sealed_columns,
     source_select,
@@ -158,7 +158,7 @@ class FlowSearch:
                 connection, sources[options], statement, options
             ).to_arrow_table()
 
-        return self._retried((options,), question, ask, control=self.control)
+        return self._retry((options,), question, ask, control=self.control)
 
     def stream_flows(self, question: FlowQuestion) -> Iterator[Any]:
         """Yield the flows of a question; see `stream`."""
@@ -189,7 +189,7 @@ class FlowSearch:
                 raise duckdb.Error(str(error)) from error
 
         with ExitStack() as kept:
-            reader, first = self._retried((False,), question, ask, kept, is_own=True)
+            reader, first = self._retry((False,), question, ask, kept, is_own=True)
             yield pa.RecordBatch.from_pylist([], schema=reader.schema)
             if first is None:
                 return
@@ -214,7 +214,7 @@ class FlowSearch:
         try:
             opened = open_connection(self.limits, self.control, is_own=False)
             with ExitStack() as held, opened as connection:
-                paths = pinned([piece.file for piece in pieces], held)
+                paths = pin_files([piece.file for piece in pieces], held)
                 selects = [
                     sample_select(connection, path, piece, columns)
                     for path, piece in zip(paths, pieces, strict=True)
@@ -277,12 +277,12 @@ class FlowSearch:
                 relation = source_select(connection, source, sealed, columns, options)
                 for statement in view_statements(relation, columns, options, since_ms, until_ms):
                     connection.execute(statement)
-            return _selected(connection, text)
+            return _select(connection, text)
 
         received = FlowQuestion(since_ms, until_ms)
-        return self._retried((False, True), received, ask, is_own=True)
+        return self._retry((False, True), received, ask, is_own=True)
 
-    def _retried(
+    def _retry(
         self,
         families: tuple[bool, ...],
         received: TimeRange,
@@ -314,7 +314,7 @@ class FlowSearch:
                     for options in families:
                         snapshot = self._snapshot(options, received, without)
                         files += snapshot.files
-                        paths = pinned(snapshot.files, held)
+                        paths = pin_files(snapshot.files, held)
                         sources[options] = Source(paths, snapshot.rows, control is not None)
                     answer = ask(connection, sources)
                     if kept is not None:
@@ -376,7 +376,7 @@ class FlowSearch:
         return {name for name in names if name.startswith(OCTETS_PREFIX)}
 
 
-def _selected(connection: Any, text: str) -> Any:
+def _select(connection: Any, text: str) -> Any:
     """Run a user's SQL and return what its last statement selects."""
     try:
         statements = connection.extract_statements(text)

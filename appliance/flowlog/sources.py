@@ -51,7 +51,7 @@ def sample_select(connection: Any, path: str, piece: SamplePiece, columns: list[
     return f"SELECT {', '.join(selected)} FROM {_sealed_sql(source)} WHERE {time}"
 
 
-def pinned(files: Sequence[LogFile | SampleFile], held: ExitStack) -> list[str]:
+def pin_files(files: Sequence[LogFile | SampleFile], held: ExitStack) -> list[str]:
     """Return paths that DuckDB can open whatever is deleted meanwhile."""
     paths = [str(file.path) for file in files[:-PINNED_FILES]]
     for file in files[-PINNED_FILES:]:

@@ -9,7 +9,7 @@ hooks return at start.
 from appliance.guard.batches import GuardedDecoder, GuardedEnricher
 from appliance.guard.engines import GuardedEngine
 from appliance.guard.failures import PluginError, PluginFailures
-from appliance.guard.guards import Guard, GuardedObject, guarded
+from appliance.guard.guards import Guard, GuardedObject, guard_object
 
 __all__ = [
     "Guard",
@@ -19,5 +19,5 @@ __all__ = [
     "GuardedObject",
     "PluginError",
     "PluginFailures",
-    "guarded",
+    "guard_object",
 ]

@@ -70,7 +70,8 @@ class GuardedEnricher:
         """Return the batch with what the enricher added, or as it was."""
         try:
             return self.guard.call(
-                lambda: self._enricher(_read_only(batch)), lambda value: _enriched(batch, value)
+                lambda: self._enricher(_read_only(batch)),
+                lambda value: _check_enriched(batch, value),
             )
         except PluginError:
             return batch
@@ -215,21 +216,21 @@ def _read_only(batch: FlowBatch) -> FlowBatch:
     """Return a batch of the same columns, in which an enricher can change nothing of ours."""
     return FlowBatch(
         batch.n_records,
-        {name: _locked(column) for name, column in batch.columns.items()},
-        {name: _locked(octets) for name, octets in batch.octets.items()},
+        {name: _lock(column) for name, column in batch.columns.items()},
+        {name: _lock(octets) for name, octets in batch.octets.items()},
         batch.options,
         batch.datagrams,
         batch.origin,
     )
 
 
-def _locked(column: AnyArray) -> AnyArray:
+def _lock(column: AnyArray) -> AnyArray:
     view = column.view()
     view.flags.writeable = False
     return view
 
 
-def _enriched(before: FlowBatch, value: object) -> FlowBatch:
+def _check_enriched(before: FlowBatch, value: object) -> FlowBatch:
     if value is None:
         return before
     after = checked_batch(value)

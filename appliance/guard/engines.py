@@ -7,7 +7,7 @@ from typing import cast
 
 from appliance.contracts import Daemon, Engine, FlowFeed
 from appliance.guard.failures import PluginFailures
-from appliance.guard.guards import Contract, Guard, guarded
+from appliance.guard.guards import Contract, Guard, guard_object
 from appliance.guard.methods import DAEMON, FEED
 
 
@@ -48,4 +48,4 @@ class GuardedEngine:
 
     def _part(self, part: str, make: Callable[[], object], contract: Contract) -> object:
         guard = Guard(self._plugin, part, self._failures)
-        return guarded(guard, guard.call(make, contract.check), contract)
+        return guard_object(guard, guard.call(make, contract.check), contract)

@@ -149,6 +149,6 @@ class GuardedObject:
             yield value
 
 
-def guarded(guard: Guard, value: T, contract: Contract) -> T:
+def guard_object(guard: Guard, value: T, contract: Contract) -> T:
     """Return what stands for an object that is there already, with the object's type."""
     return cast(T, GuardedObject(guard, lambda: value, contract))

@@ -67,7 +67,7 @@ def checked_settings(values: Mapping[str, str]) -> NetworkSettings:
     if state == DHCP:
         return DhcpSettings()
     if state != STATIC:
-        raise InvalidSettings(f"state: expected {STATIC} or {DHCP}, found {_shown(state)}")
+        raise InvalidSettings(f"state: expected {STATIC} or {DHCP}, found {_quote(state)}")
     if missing := [name for name in PARAMETERS if not values.get(name)]:
         raise InvalidSettings(f"{', '.join(missing)}: needed with state {STATIC}")
     prefix = _prefix(values["netmask"])
@@ -75,7 +75,7 @@ def checked_settings(values: Mapping[str, str]) -> NetworkSettings:
     network = IPv4Network((int(address), prefix), strict=False)
     _require_host("ipaddress", address, network)
     if _address("network", values["network"]) != network.network_address:
-        found = _shown(values["network"])
+        found = _quote(values["network"])
         raise InvalidSettings(f"network: expected {network.network_address}, found {found}")
     gateway = _address("gateway", values["gateway"])
     _require_host("gateway", gateway, network)
@@ -94,7 +94,7 @@ def checked_interface(name: str) -> str:
         It is no name of an interface, or the loopback's.
     """
     if not _INTERFACE.fullmatch(name) or name == "lo":
-        raise InvalidSettings(f"{_shown(name)} is no interface whose network can be changed")
+        raise InvalidSettings(f"{_quote(name)} is no interface whose network can be changed")
     return name
 
 
@@ -102,10 +102,10 @@ def _prefix(text: str) -> int:
     mask = int(_address("netmask", text))
     hosts = mask ^ 0xFFFFFFFF
     if hosts & (hosts + 1):
-        raise InvalidSettings(f"netmask: {_shown(text)} is not contiguous")
+        raise InvalidSettings(f"netmask: {_quote(text)} is not contiguous")
     prefix = 32 - hosts.bit_length()
     if not 1 <= prefix <= 31:
-        raise InvalidSettings(f"netmask: {_shown(text)} leaves no room for a gateway")
+        raise InvalidSettings(f"netmask: {_quote(text)} leaves no room for a gateway")
     return prefix
 
 
@@ -135,9 +135,9 @@ def _address(name: str, text: str) -> IPv4Address:
     try:
         return IPv4Address(text)
     except AddressValueError:
-        raise InvalidSettings(f"{name}: expected an IPv4 address, found {_shown(text)}") from None
+        raise InvalidSettings(f"{name}: expected an IPv4 address, found {_quote(text)}") from None
 
 
-def _shown(text: str) -> str:
+def _quote(text: str) -> str:
     """Return a caller's text so that it fits into a sentence."""
     return repr(text[:40]) if text else "nothing"

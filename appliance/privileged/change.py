@@ -19,8 +19,8 @@ from appliance.privileged.addressing import (
     checked_interface,
     checked_settings,
 )
-from appliance.privileged.editing import CannotEdit, changed, with_new_stanza
-from appliance.privileged.files import CannotRead, configured, read_interfaces
+from appliance.privileged.editing import CannotEdit, change_stanza, with_new_stanza
+from appliance.privileged.files import CannotRead, find_configured, read_interfaces
 from appliance.privileged.managers import other_manager
 from appliance.privileged.programs import (
     IFDOWN_SECONDS,
@@ -112,7 +112,7 @@ class NetworkChange:
         if problem := other_manager(interface, self._root):
             raise Refused(409, problem)
         try:
-            return self._armed(interface, settings, dict(values), seconds)
+            return self._arm(interface, settings, dict(values), seconds)
         except (CannotRead, CannotEdit) as error:
             raise Refused(409, str(error)) from None
         except (OSError, ProgramFailed) as error:
@@ -179,10 +179,10 @@ class NetworkChange:
             return record.rollback_seconds - self._kernel.seconds_running()
         return record.deadline - self._kernel.seconds_since_boot()
 
-    def _armed(
+    def _arm(
         self, interface: str, settings: NetworkSettings, wanted: dict[str, str], seconds: int
     ) -> ChangeRecord:
-        path, before, after = self._edited(interface, settings)
+        path, before, after = self._edit(interface, settings)
         self._read_back(path, after, interface, settings)
         name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
         self.store.keep(name, _OLD, before)
@@ -209,15 +209,15 @@ class NetworkChange:
         self.store.put(record)
         return record
 
-    def _edited(self, interface: str, settings: NetworkSettings) -> tuple[Path, bytes, bytes]:
+    def _edit(self, interface: str, settings: NetworkSettings) -> tuple[Path, bytes, bytes]:
         """Return the file with the interface's stanza, as it is and as it shall be."""
-        place = configured(read_interfaces(self._root), interface)
+        place = find_configured(read_interfaces(self._root), interface)
         # Something else has set it up then, and taking a change back could not restore that.
         if not place.is_known:
             raise CannotEdit(f"/etc/network/interfaces has no settings of {interface}")
         before = place.file.text
         if place.stanza is not None:
-            after = changed(before, place.stanza, settings)
+            after = change_stanza(before, place.stanza, settings)
         else:
             after = with_new_stanza(before, interface, settings, auto=not place.is_brought_up)
         return place.file.path, before.encode("latin-1"), after.encode("latin-1")

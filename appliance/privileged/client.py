@@ -64,10 +64,10 @@ def ask_helper(request: Mapping[str, str], path: Path = HELPER_SOCKET) -> dict[s
             connection.connect(str(path))
         except OSError as error:
             raise HelperRefused(500, f"the helper does not answer: {error.strerror}") from None
-        return exchanged(connection, request)
+        return exchange(connection, request)
 
 
-def exchanged(connection: socket.socket, request: Mapping[str, str]) -> dict[str, Any]:
+def exchange(connection: socket.socket, request: Mapping[str, str]) -> dict[str, Any]:
     """Send a request to a helper at the other end and return its answer.
 
     Raises

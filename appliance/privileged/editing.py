@@ -34,7 +34,7 @@ class _Replacement(NamedTuple):
     text: str
 
 
-def changed(text: str, stanza: Stanza, settings: NetworkSettings) -> str:
+def change_stanza(text: str, stanza: Stanza, settings: NetworkSettings) -> str:
     """Return a file's text with these settings in one of its stanzas.
 
     Parameters
@@ -52,7 +52,7 @@ def changed(text: str, stanza: Stanza, settings: NetworkSettings) -> str:
         raise CannotEdit(
             f"the method of {stanza.name} is {method}, expected {' or '.join(CHANGED_METHODS)}"
         )
-    wanted = _wanted(stanza, settings)
+    wanted = _new_options(stanza, settings)
     replacements = [] if stanza.method == settings.method else [_method(stanza, settings.method)]
     kept: dict[str, Line] = {}
     for option in stanza.options:
@@ -68,7 +68,7 @@ def changed(text: str, stanza: Stanza, settings: NetworkSettings) -> str:
         added = [f"{name} {wanted[name]}" for name in missing]
         behind = max([stanza.head, *kept.values()], key=lambda line: line.end)
         replacements.append(_insertion(text, stanza, behind, added))
-    return _checked(_applied(text, replacements), text, stanza, wanted)
+    return _check(_apply(text, replacements), text, stanza, wanted)
 
 
 def with_new_stanza(text: str, interface: str, settings: NetworkSettings, *, auto: bool) -> str:
@@ -92,7 +92,7 @@ def with_new_stanza(text: str, interface: str, settings: NetworkSettings, *, aut
     return result
 
 
-def _wanted(stanza: Stanza, settings: NetworkSettings) -> dict[str, str]:
+def _new_options(stanza: Stanza, settings: NetworkSettings) -> dict[str, str]:
     """Return the options that the stanza shall have, written as they are there."""
     if not isinstance(settings, StaticSettings):
         return {}
@@ -156,13 +156,13 @@ def _newline(text: str) -> str:
     return "\r\n" if text.endswith("\r\n") else "\n"
 
 
-def _applied(text: str, replacements: list[_Replacement]) -> str:
+def _apply(text: str, replacements: list[_Replacement]) -> str:
     for start, end, new in sorted(replacements, reverse=True):
         text = text[:start] + new + text[end:]
     return text
 
 
-def _checked(result: str, text: str, stanza: Stanza, wanted: dict[str, str]) -> str:
+def _check(result: str, text: str, stanza: Stanza, wanted: dict[str, str]) -> str:
     """Return the result if it reads as it should: only this stanza differs, in its own options."""
     stanzas, before = parse(result), parse(text)
     place = before.index(stanza)

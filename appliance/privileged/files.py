@@ -90,11 +90,11 @@ def read_interfaces(root: Path = Path("/")) -> list[InterfacesFile]:
         if len(found) >= MAX_FILES:
             raise CannotRead(f"/{INTERFACES} includes more than {MAX_FILES} files")
         found[path] = _read(path)
-        waiting = [*_included(found[path], root), *waiting]
+        waiting = [*_includes(found[path], root), *waiting]
     return list(found.values())
 
 
-def configured(files: list[InterfacesFile], interface: str) -> Configured:
+def find_configured(files: list[InterfacesFile], interface: str) -> Configured:
     """Return where an interface's IPv4 address is configured.
 
     Raises
@@ -134,7 +134,7 @@ def _read(path: Path) -> InterfacesFile:
     return InterfacesFile(path, text, parse(text))
 
 
-def _included(file: InterfacesFile, root: Path) -> Iterator[Path]:
+def _includes(file: InterfacesFile, root: Path) -> Iterator[Path]:
     for stanza in file.stanzas:
         if stanza.keyword == "source":
             yield from _matches(file, stanza, root)

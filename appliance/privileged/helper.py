@@ -27,8 +27,8 @@ from appliance.privileged.programs import Kernel, ProgramFailed, Programs
 from appliance.privileged.protocol import (
     REQUEST_SECONDS,
     BadRequest,
-    parsed,
-    received,
+    parse_request,
+    receive_request,
     reply,
     user_of,
 )
@@ -78,7 +78,7 @@ class Helper:
                     log.warning("user %d may not ask", user)
                     _send(connection, reply(status=403, error="you may not ask this helper"))
                     return
-                act, values = parsed(received(connection, seconds))
+                act, values = parse_request(receive_request(connection, seconds))
                 if act == "network_change":
                     self._change_network(connection, values)
                     return
@@ -93,7 +93,7 @@ class Helper:
     def _answer(self, act: str) -> bytes:
         actions: dict[str, Callable[[], bytes]] = {
             "network_confirm": self._confirm,
-            "network_status": lambda: reply(change=described(self.network)),
+            "network_status": lambda: reply(change=describe_change(self.network)),
             "reboot": lambda: self._done(self._programs.reboot),
             "power_off": lambda: self._done(self._programs.power_off),
             "collector_start": lambda: self._done(lambda: self._programs.collector("start")),
@@ -113,7 +113,7 @@ class Helper:
     def _confirm(self) -> bytes:
         if not self.network.confirm():
             return reply(status=409, error="no change of the network waits to be confirmed")
-        return reply(change=described(self.network))
+        return reply(change=describe_change(self.network))
 
     def _change_network(self, connection: socket.socket, values: dict[str, str]) -> None:
         """Announce a change, hang up, make it and stay until it is confirmed or taken back."""
@@ -127,14 +127,14 @@ class Helper:
                 _send(connection, reply(status=refusal.status, error=str(refusal)))
                 return
             log.info("change of %s to %s", interface, values)
-            _send(connection, reply(change=described(self.network)))
+            _send(connection, reply(change=describe_change(self.network)))
             connection.close()
             self._kernel.pause(_ANSWER_SECONDS)
             self.network.apply(record)
         self.network.stay_until_the_end()
 
 
-def described(network: NetworkChange) -> dict[str, Any] | None:
+def describe_change(network: NetworkChange) -> dict[str, Any] | None:
     """Return the change under way or the last one, for people; None when there was none."""
     record = network.store.latest()
     if record is None:

@@ -112,7 +112,7 @@ def lines_of(text: str) -> Iterator[Line]:
     """Yield the lines of a file that are neither empty nor comments."""
     start = 0
     while start < len(text):
-        end, joined = _joined(text, start)
+        end, joined = _join(text, start)
         words = _words(joined)
         if words:
             yield Line(start, end, words)
@@ -168,7 +168,7 @@ def _fits(pattern: str, interface: str) -> bool:
     return not variable and fnmatch.fnmatchcase(interface, rest.partition("/")[0])
 
 
-def _joined(text: str, start: int) -> tuple[int, list[tuple[str, int]]]:
+def _join(text: str, start: int) -> tuple[int, list[tuple[str, int]]]:
     """Return where a line ends and its characters with their places; none for a comment."""
     end = _line_end(text, start)
     characters = _characters(text, start, end)

@@ -45,7 +45,7 @@ def user_of(connection: socket.socket) -> int:
     return int(_CREDENTIALS.unpack(octets)[1])
 
 
-def received(connection: socket.socket, seconds: float = REQUEST_SECONDS) -> bytes:
+def receive_request(connection: socket.socket, seconds: float = REQUEST_SECONDS) -> bytes:
     """Return the first line that comes, without its newline.
 
     Raises
@@ -72,7 +72,7 @@ def received(connection: socket.socket, seconds: float = REQUEST_SECONDS) -> byt
     return octets.partition(b"\n")[0]
 
 
-def parsed(octets: bytes) -> tuple[str, dict[str, str]]:
+def parse_request(octets: bytes) -> tuple[str, dict[str, str]]:
     """Return the act and its values.
 
     Raises

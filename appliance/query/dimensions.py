@@ -110,12 +110,12 @@ def _either(name: str, *columns: str) -> Item:
     return Item(name, (name,), tuple(sides), name)
 
 
-def _computed(name: str, reads: tuple[str, ...], expression: str, printed: str = "") -> Item:
+def _expression(name: str, reads: tuple[str, ...], expression: str, printed: str = "") -> Item:
     side = Side(reads, (expression,), "true")
     return Item(name, (name,), (side,), printed or name)
 
 
-def _folded(name: str, smaller: bool) -> Item:
+def _fold(name: str, smaller: bool) -> Item:
     """Return one end of a conversation: the smaller or the larger of both addresses."""
     source, destination = (_halves(f"{end}_address") for end in ("source", "destination"))
     (a, b), (c, d) = ([f"coalesce({half}, 0)" for half in end] for end in (source, destination))
@@ -145,7 +145,7 @@ def _classes(value: str, bounds: Mapping[int, str], above: str) -> tuple[str, st
 
 def _class_item(name: str, reads: tuple[str, ...], classes: tuple[str, str]) -> Item:
     expression, texts = classes
-    return _computed(name, reads, expression, f"CASE {name} {texts}")
+    return _expression(name, reads, expression, f"CASE {name} {texts}")
 
 
 _OCTETS_A_PACKET = "octet_delta_count / greatest(coalesce(packet_delta_count, 1), 1)"
@@ -177,7 +177,7 @@ _PORTS = ("source_transport_port", "destination_transport_port")
 _EXPORTER = _address("exporter_address", "exporter_address")
 _PROTOCOL = _plain("protocol_identifier")
 _LOWER_PORT = "least(coalesce({0}, {1}), coalesce({1}, {0}))".format(*_PORTS)
-_SERVICE = _computed("service_port", _PORTS, _LOWER_PORT)
+_SERVICE = _expression("service_port", _PORTS, _LOWER_PORT)
 
 DIMENSIONS: Mapping[str, Dimension] = {
     dimension.name: dimension
@@ -195,7 +195,7 @@ DIMENSIONS: Mapping[str, Dimension] = {
         Dimension(
             "conversation",
             "two addresses, both directions together",
-            (_folded("one_address", True), _folded("other_address", False)),
+            (_fold("one_address", True), _fold("other_address", False)),
         ),
         Dimension("service", "protocol and the lower port", (_PROTOCOL, _SERVICE)),
         Dimension("port", "port of either side", (_either("transport_port", *_PORTS),)),
@@ -245,12 +245,20 @@ DIMENSIONS: Mapping[str, Dimension] = {
         Dimension(
             "dscp",
             "differentiated services code point",
-            (_computed("dscp", ("ip_class_of_service",), "bitShiftRight(ip_class_of_service, 2)"),),
+            (
+                _expression(
+                    "dscp", ("ip_class_of_service",), "bitShiftRight(ip_class_of_service, 2)"
+                ),
+            ),
         ),
         Dimension(
             "tcp_flags",
             f"TCP flags as {_FLAGS}",
-            (_computed("tcp_control_bits", ("tcp_control_bits",), "tcp_control_bits", _FLAG_TEXT),),
+            (
+                _expression(
+                    "tcp_control_bits", ("tcp_control_bits",), "tcp_control_bits", _FLAG_TEXT
+                ),
+            ),
         ),
         Dimension("vlan", "VLAN", (_plain("vlan_id", zero=False),)),
         Dimension("version", "version of the protocol", (_plain("export_protocol_version"),)),
@@ -279,12 +287,12 @@ DIMENSIONS: Mapping[str, Dimension] = {
         Dimension(
             "hour",
             "hour of the day, UTC",
-            (_computed("hour", (COLLECTION_TIME,), f"intDiv({COLLECTION_TIME}, 3600000) % 24"),),
+            (_expression("hour", (COLLECTION_TIME,), f"intDiv({COLLECTION_TIME}, 3600000) % 24"),),
         ),
         Dimension(
             "second",
             "second of receipt",
-            (_computed("second", (COLLECTION_TIME,), f"intDiv({COLLECTION_TIME}, 1000)"),),
+            (_expression("second", (COLLECTION_TIME,), f"intDiv({COLLECTION_TIME}, 1000)"),),
         ),
     )
 }

@@ -162,7 +162,7 @@ class QueryEngine:
         counted = whole_bins(complete, whole, step)
         rows = []
         names = [item.name for item in question_items(question)]
-        for keys, is_other, start, end in self._named(_groups(table, names), table, whole):
+        for keys, is_other, start, end in self._with_names(_groups(table, names), table, whole):
             filled, error = np.zeros(last - first + 1), np.zeros(last - first + 1)
             filled[bins[start:end]] = values[start:end]
             error[bins[start:end]] = np.sqrt(variances[start:end])
@@ -191,7 +191,7 @@ class QueryEngine:
         files = [] if self.samples is None else list_samples(self.samples)
         return min([oldest_ms, *(file.from_ms for file in files if file.to_ms <= oldest_ms)])
 
-    def _named(self, groups: Sequence[Group], table: Any, question: Question) -> list[Group]:
+    def _with_names(self, groups: Sequence[Group], table: Any, question: Question) -> list[Group]:
         """Return groups whose keys have names beside their numbers."""
         names = [item.name for item in question_items(question)]
         span_ms = (question.since_ms, question.until_ms)

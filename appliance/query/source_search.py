@@ -74,7 +74,7 @@ class SourceSearch(FlowSearch):
         if question.options:
             return super().flows(question)
         flows_statement(question)  # says what is wrong with columns and order
-        return self._selected(flows_statement, question, question)
+        return self._select(flows_statement, question, question)
 
     def run_flows(
         self, statement_of: Callable[[FlowQuestion], Statement], question: FlowQuestion
@@ -83,9 +83,9 @@ class SourceSearch(FlowSearch):
 
         The limit is the statement's: a page is cut where it is put in order.
         """
-        return self._selected(statement_of, question, replace(question, limit=None))
+        return self._select(statement_of, question, replace(question, limit=None))
 
-    def _selected(
+    def _select(
         self,
         statement_of: Callable[[FlowQuestion], Statement],
         question: FlowQuestion,
@@ -93,9 +93,9 @@ class SourceSearch(FlowSearch):
     ) -> Any:
         statement = statement_of(_without_conditions(question))
         _refuse_octets(question)
-        rows = self.source.flows(asked, _sent(statement), self.limits, self.control)
+        rows = self.source.flows(asked, _columns_to_send(statement), self.limits, self.control)
         self._note(rows.missing)
-        return self._shown(statement, _log_table(rows.columns))
+        return self._statement_answer(statement, _log_table(rows.columns))
 
     def newest_start(self, question: FlowQuestion) -> int:
         """Return since when as many flows were received as a page needs, or all."""
@@ -113,11 +113,14 @@ class SourceSearch(FlowSearch):
             return
         _refuse_octets(question)
         statement = flows_statement(replace(_without_conditions(question), limit=None))
-        empty = {name: SourceColumn(np.empty(0, COLUMN[name].dtype)) for name in _sent(statement)}
-        shown = self._shown(statement, _log_table(empty))
+        empty = {
+            name: SourceColumn(np.empty(0, COLUMN[name].dtype))
+            for name in _columns_to_send(statement)
+        }
+        shown = self._statement_answer(statement, _log_table(empty))
         yield pa.RecordBatch.from_pylist([], schema=shown.schema)
-        for rows in self.source.stream(question, _sent(statement), self.limits):
-            yield from self._shown(statement, _log_table(rows.columns)).to_batches()
+        for rows in self.source.stream(question, _columns_to_send(statement), self.limits):
+            yield from self._statement_answer(statement, _log_table(rows.columns)).to_batches()
 
     def top(self, question: Question) -> tuple[Any, Provenance]:
         """Return the rows of `statements.top_statement`, and where they come from."""
@@ -125,7 +128,7 @@ class SourceSearch(FlowSearch):
         n_rows = self.rows_between(question.since_ms, question.until_ms)
         answer = self.source.top(question, self.limits, self.control)
         self._note(answer.missing)
-        table = self._shown(statement, _groups_table(question, answer))
+        table = self._statement_answer(statement, _groups_table(question, answer))
         return table, Provenance("exact", n_rows, n_rows, missing=answer.missing)
 
     def series(self, question: Question, since_ms: int, until_ms: int) -> tuple[Any, Provenance]:
@@ -140,13 +143,13 @@ class SourceSearch(FlowSearch):
         n_rows = self.rows_between(since_ms, until_ms)
         answer = self.source.series(question, self.limits, self.control)
         self._note(answer.missing)
-        table = self._shown(statement, _table(answer.columns))
+        table = self._statement_answer(statement, _table(answer.columns))
         return table, Provenance("exact", n_rows, n_rows, missing=answer.missing)
 
     def _note(self, missing: Sequence[str]) -> None:
         self.missing = list(dict.fromkeys([*self.missing, *missing]))
 
-    def _shown(self, statement: Statement, table: Any) -> Any:
+    def _statement_answer(self, statement: Statement, table: Any) -> Any:
         """Run a statement over rows of the source, in their order."""
         with open_connection(self.limits, self.control) as connection:
             connection.execute("SET preserve_insertion_order = true")
@@ -182,7 +185,7 @@ def _refuse_octets(question: FlowQuestion) -> None:
             raise InvalidQueryError(f"{name} is in the flow log only")
 
 
-def _sent(statement: Statement) -> list[str]:
+def _columns_to_send(statement: Statement) -> list[str]:
     return sorted(statement.columns)
 
 
@@ -206,16 +209,16 @@ def _groups_table(question: Question, answer: SourceGroups) -> Any:
     """Return the groups, the rest and the total as rows, with `part` and `place`."""
     groups = _table(answer.groups)
     n = groups.num_rows if answer.groups else 0
-    parts = [_placed(groups, 0)] if n else []
+    parts = [_with_places(groups, 0)] if n else []
     summed = {name: float(answer.total.get(name, 0)) for name in SUMS}
     measured = {name: answer.total.get(name) for name in question.measures}
     if question.other and answer.has_more:
         best = {name: float(np.sum(answer.groups[name].values)) for name in SUMS}
         # Flows that came between both questions are in groups only.
         rest = {name: [max(summed[name] - best[name], 0.0)] for name in SUMS}
-        parts.append(_placed(pa.table(rest), 1))
+        parts.append(_with_places(pa.table(rest), 1))
     parts.append(
-        _placed(pa.table({name: [value] for name, value in (summed | measured).items()}), 2)
+        _with_places(pa.table({name: [value] for name, value in (summed | measured).items()}), 2)
     )
     table = pa.concat_tables(parts, promote_options="permissive")
     for key in (key for item in question_items(question) for key in item.keys):
@@ -224,7 +227,7 @@ def _groups_table(question: Question, answer: SourceGroups) -> Any:
     return table
 
 
-def _placed(table: Any, part: int) -> Any:
+def _with_places(table: Any, part: int) -> Any:
     n = table.num_rows
     table = table.append_column("part", pa.array(np.full(n, part, np.int32)))
     return table.append_column("place", pa.array(np.arange(n, dtype=np.int64)))

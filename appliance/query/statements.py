@@ -68,7 +68,7 @@ def top_statement(question: Question, *, sampled: bool = False) -> Statement:
         `log` is a sample.
     """
     items = question_items(question)
-    flows, reads, parameters = _flows(question, items, _measured(question), sampled=sampled)
+    flows, reads, parameters = _flows(question, items, _measure_columns(question), sampled=sampled)
     summed = summed_names(sampled)
     keys = [key for item in items for key in item.keys]
     parameters["row_limit"] = question.limit
@@ -247,7 +247,7 @@ def question_columns(question: Question) -> set[str]:
     """
     sides = (side for item in question_items(question) for side in item.sides)
     keyed = {name for side in sides for name in side.reads}
-    keyed |= _measured(question) | dedupe_columns(question.dedupe)
+    keyed |= _measure_columns(question) | dedupe_columns(question.dedupe)
     return keyed | condition_columns(_conditions(question))
 
 
@@ -255,7 +255,7 @@ def _conditions(question: Question) -> tuple[Condition, ...]:
     return (*question.conditions, *dedupe_conditions(question.dedupe))
 
 
-def _measured(question: Question) -> set[str]:
+def _measure_columns(question: Question) -> set[str]:
     return {name for measure in question.measures for name in _MEASURE_READS[measure]}
 
 

@@ -27,7 +27,7 @@ from appliance.settings.core import (
     SYSTEM_FOLDER,
 )
 from appliance.settings.raw_values import sample, unknown
-from appliance.settings.types import Setting, SettingType, UnfitSettingError, shown
+from appliance.settings.types import Setting, SettingType, UnfitSettingError, sample_setting
 
 __all__ = [
     "BUILT_IN",
@@ -110,10 +110,10 @@ class Settings:
                 raise SettingsError(str(error), file=file, key=name) from None
             except ValueError:
                 expected = self._types[name].expected
-                problem = f"expected {expected}, found {shown(self._types[name], value)}"
+                problem = f"expected {expected}, found {sample_setting(self._types[name], value)}"
                 raise SettingsError(problem, file=file, key=name) from None
         effective = tuple(
-            EffectiveSetting(e.name, shown(self._types[e.name], known[e.name]), str(file))
+            EffectiveSetting(e.name, sample_setting(self._types[e.name], known[e.name]), str(file))
             if e.name in known
             else e
             for e in self._effective
@@ -152,20 +152,20 @@ class SettingsFile:
             An unknown name, or a value that does not fit.
         """
         table = {setting.name: setting for setting in (*CORE_SETTINGS, *added)}
-        written = self._written(table)
+        written = self._leaves_of(table)
         values: dict[str, object] = {}
         effective: list[EffectiveSetting] = []
         for name, setting in table.items():
             raw = written.get(name, self._default(setting))
-            value = values[name] = self._parsed(setting, raw)
-            text = str(value) if isinstance(value, Path) else shown(setting.type, raw)
+            value = values[name] = self._parse(setting, raw)
+            text = str(value) if isinstance(value, Path) else sample_setting(setting.type, raw)
             origin = str(self.path) if name in written else "default"
             effective.append(EffectiveSetting(name, text, origin))
         types = {name: setting.type for name, setting in table.items()}
         changed = frozenset(
             name
             for name in written
-            if values[name] != self._parsed(table[name], self._default(table[name]))
+            if values[name] != self._parse(table[name], self._default(table[name]))
         )
         return Settings(self.path, MappingProxyType(values), tuple(effective), types, changed)
 
@@ -174,10 +174,10 @@ class SettingsFile:
         setting = next(s for s in CORE_SETTINGS if s.name == "plugins.disabled")
         for path, value in _leaves(self.tree, (setting.name,)):
             if path == setting.name:
-                return cast(tuple[str, ...], self._parsed(setting, value))
+                return cast(tuple[str, ...], self._parse(setting, value))
         return ()
 
-    def _written(self, table: Mapping[str, Setting[Any]]) -> dict[str, object]:
+    def _leaves_of(self, table: Mapping[str, Setting[Any]]) -> dict[str, object]:
         written: dict[str, object] = {}
         for name, raw in _leaves(self.tree, table):
             if name not in table:
@@ -192,14 +192,14 @@ class SettingsFile:
             return SYSTEM_DATA_FOLDER
         return setting.default
 
-    def _parsed(self, setting: Setting[Any], raw: object) -> object:
+    def _parse(self, setting: Setting[Any], raw: object) -> object:
         try:
             return setting.type.parse(raw, self.folder)
         except UnfitSettingError as error:
             raise SettingsError(str(error), file=self.path, key=setting.name) from None
         # Types of plugins raise other things as well; whatever it is, the value does not fit.
         except Exception:
-            problem = f"expected {setting.type.expected}, found {shown(setting.type, raw)}"
+            problem = f"expected {setting.type.expected}, found {sample_setting(setting.type, raw)}"
             raise SettingsError(problem, file=self.path, key=setting.name) from None
 
 

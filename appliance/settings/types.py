@@ -80,14 +80,14 @@ class Setting(Generic[T_co]):
 class HasSecret(Protocol):
     """A setting type whose values hold a secret; a type without this method has none."""
 
-    def masked(self, raw: object) -> object:
+    def mask(self, raw: object) -> object:
         """Return a raw value, fit or not, that may be shown: the secret replaced by `***`."""
         ...
 
 
-def shown(setting_type: SettingType[Any], raw: object) -> str:
+def sample_setting(setting_type: SettingType[Any], raw: object) -> str:
     """Write a raw value of a setting for people, without its secret."""
-    return sample(setting_type.masked(raw) if isinstance(setting_type, HasSecret) else raw)
+    return sample(setting_type.mask(raw) if isinstance(setting_type, HasSecret) else raw)
 
 
 class ListenAddress(NamedTuple):
@@ -172,7 +172,7 @@ class SecretText:
         """Return the text."""
         return Text().parse(raw, folder)
 
-    def masked(self, raw: object) -> object:
+    def mask(self, raw: object) -> object:
         """Return stars; nothing where there is nothing to hide."""
         return "***" if raw else raw
 

@@ -82,9 +82,7 @@ def skeleton_texts(kind: str, name: str) -> dict[str, str]:
         for file in sorted(_files_of(kind), key=lambda file: file.name)
     }
     _check_name(name, kind, sources)
-    texts = {
-        _renamed(file, kind, name): _renamed(text, kind, name) for file, text in sources.items()
-    }
+    texts = {_rename(file, kind, name): _rename(text, kind, name) for file, text in sources.items()}
     return texts | {"README.md": _README.format(name=name, kind=kind)}
 
 
@@ -97,7 +95,7 @@ def _example(kind: str) -> re.Pattern[str]:
     return re.compile(r"{}[ _-]?{}".format(*EXAMPLES[kind]), re.IGNORECASE)
 
 
-def _renamed(text: str, kind: str, name: str) -> str:
+def _rename(text: str, kind: str, name: str) -> str:
     """Return the text with the example's name replaced, as upper, title or lower case."""
 
     def replacement(match: re.Match[str]) -> str:

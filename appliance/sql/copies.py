@@ -178,7 +178,7 @@ def _options_file(address: DatabaseAddress) -> Iterator[str]:
     given |= {"user": address.user, "password": address.password}
     if address.verify:
         given |= _VERIFY | {"ssl-ca": address.ca}
-    lines = [f"{key}={_quoted(str(value))}" for key, value in given.items() if value]
+    lines = [f"{key}={_quote(str(value))}" for key, value in given.items() if value]
     # The server may not ask for files of who runs these programs.
     lines.append("loose-local-infile=0")
     with tempfile.NamedTemporaryFile("w", prefix="appliance-", suffix=".cnf") as file:
@@ -187,7 +187,7 @@ def _options_file(address: DatabaseAddress) -> Iterator[str]:
         yield f"--defaults-extra-file={file.name}"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -173,7 +173,7 @@ class SqlDatabase:
                 yield
         except _FAILURES as error:
             self.close()
-            raise self._translated(error) from error
+            raise self._translate(error) from error
 
     def beside(self, path: Path) -> SqlDatabase:
         """Return the database of the same tables in another SQLite file."""
@@ -185,14 +185,14 @@ class SqlDatabase:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """Run one statement, with `?` for parameters; return its cursor."""
-        return self.connection.execute_sql(self._spelled(sql), tuple(parameters))
+        return self.connection.execute_sql(self._spell(sql), tuple(parameters))
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         """Run one statement for many rows; return how many were touched."""
         if not rows:
             return 0
         cursor = self.connection.connection().cursor()
-        cursor.executemany(self._spelled(sql), rows)
+        cursor.executemany(self._spell(sql), rows)
         return max(0, int(cursor.rowcount))
 
     def vacuum(self, pages: int) -> None:
@@ -202,7 +202,7 @@ class SqlDatabase:
             self.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
         except _FAILURES as error:
             self.close()
-            raise self._translated(error) from error
+            raise self._translate(error) from error
 
     def close(self) -> None:
         """Close the connection of this thread."""
@@ -259,7 +259,7 @@ class SqlDatabase:
         try:
             problem = file_problem(self.path)
         except sqlite3.Error as error:
-            raise self._translated(error) from error
+            raise self._translate(error) from error
         if problem:
             raise DamagedDatabase(self, problem)
 
@@ -268,7 +268,7 @@ class SqlDatabase:
             return self.connection.atomic("IMMEDIATE" if write else "DEFERRED")
         return self.connection.atomic()
 
-    def _spelled(self, sql: str) -> str:
+    def _spell(self, sql: str) -> str:
         return sql.replace("?", "%s") if self.kind == MYSQL else sql
 
     def _connect(self) -> None:
@@ -360,7 +360,7 @@ class SqlDatabase:
             return OpenFiles((0, 0), NO_FILE, NO_FILE)
         return open_files(self.path)
 
-    def _translated(self, error: Exception) -> StorageError:
+    def _translate(self, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
             return error
         # A full SQLite has rolled back by itself, a closed connection cannot; what matters is why.

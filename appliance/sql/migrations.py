@@ -42,7 +42,7 @@ def migrate(database: SqlDatabase, migrations: Sequence[Migration], what: str) -
     with _migration_lock(database):
         add_prefix(database)
         database.execute(
-            _spelled(
+            _spell(
                 database,
                 f"CREATE TABLE IF NOT EXISTS {SCHEMA_VERSION}"
                 " (what VARCHAR(20) NOT NULL PRIMARY KEY, version INTEGER NOT NULL)",
@@ -92,14 +92,14 @@ def _migration_lock(database: SqlDatabase) -> Iterator[None]:
 
 def _run(database: SqlDatabase, statement: str) -> None:
     try:
-        database.execute(_spelled(database, statement))
+        database.execute(_spell(database, statement))
     except peewee.OperationalError as error:
         # An interrupted migration of MySQL has added the column, or all run again (`add_prefix`).
         if error.args[0] != _DUPLICATE_COLUMN and "duplicate column" not in str(error):
             raise
 
 
-def _spelled(database: SqlDatabase, statement: str) -> str:
+def _spell(database: SqlDatabase, statement: str) -> str:
     return _for_mysql(statement) if database.kind == MYSQL else statement
 
 

@@ -80,7 +80,7 @@ class MysqlDatabase(peewee.MySQLDatabase):
 
 
 def timeouts() -> dict[str, Any]:
-    """Return the options of a connection that is being made; see `connected`."""
+    """Return the options of a connection that is being made; see `connect`."""
     return {
         "connect_timeout": CONNECT_SECONDS,
         "read_timeout": ANSWER_SECONDS,
@@ -88,7 +88,7 @@ def timeouts() -> dict[str, Any]:
     }
 
 
-def connected(**options: Any) -> Any:
+def connect(**options: Any) -> Any:
     """Return a connection of PyMySQL.
 
     Raises

@@ -32,7 +32,7 @@ def opened_log(path: Path, key: str) -> logging.Handler:
         raise SettingsError(problem, key=key) from None
 
 
-def logged(application: WsgiApplication, handler: logging.Handler) -> WsgiApplication:
+def with_access_log(application: WsgiApplication, handler: logging.Handler) -> WsgiApplication:
     """Wrap an application so that each request leaves a line."""
     logger = logging.Logger("appliance.web.access", logging.INFO)
     logger.addHandler(handler)

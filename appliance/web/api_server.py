@@ -102,8 +102,8 @@ def read_api_server(folder: Path) -> ApiServerConfig:
     file = folder / FILE_NAME
     written = dict(_flat(read_yaml(file))) if file.is_file() else {}
     warnings: list[str] = []
-    raw = _known(written, file, warnings)
-    values = {name: _parsed(setting, raw, file) for name, setting in _TABLE.items()}
+    raw = _known_keys(written, file, warnings)
+    values = {name: _parse(setting, raw, file) for name, setting in _TABLE.items()}
     warnings += [
         f"{file}: {name}: is not acted upon, the server has no such timeout"
         for name in _NOT_ACTED_UPON
@@ -137,7 +137,9 @@ def _flat(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, o
             yield name, value
 
 
-def _known(written: Mapping[str, object], file: Path, warnings: list[str]) -> dict[str, object]:
+def _known_keys(
+    written: Mapping[str, object], file: Path, warnings: list[str]
+) -> dict[str, object]:
     """Return the keys that there are by their first spelling; others become warnings."""
     raw: dict[str, object] = {}
     for name, value in written.items():
@@ -151,7 +153,7 @@ def _known(written: Mapping[str, object], file: Path, warnings: list[str]) -> di
     return raw
 
 
-def _parsed(setting: Setting[Any], raw: Mapping[str, object], file: Path) -> Any:
+def _parse(setting: Setting[Any], raw: Mapping[str, object], file: Path) -> Any:
     value = raw.get(setting.name, "")
     if value == "":
         value = setting.default

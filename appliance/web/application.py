@@ -76,7 +76,7 @@ def build_web(
     methods: dict[str, list[str]] = {}
     for entry in table:
         route = entry.value
-        web.route(route.path, route.method, _wrapped(entry, services, cors, (trail, log, turns)))
+        web.route(route.path, route.method, _wrap(entry, services, cors, (trail, log, turns)))
         methods.setdefault(route.path, []).append(route.method)
     for path, found in methods.items():
         web.route(path, "OPTIONS", _preflight(path, (*found, "OPTIONS"), cors))
@@ -123,7 +123,7 @@ def _start_route(table: Sequence[Route]) -> Route:
     )
 
 
-def _wrapped(
+def _wrap(
     entry: Registered[Route],
     services: Services,
     cors: Cors,

@@ -63,7 +63,7 @@ def make_pair(pair: TlsFiles, names: Iterable[str], days: int, now: datetime) ->
     )
 
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _signed(key, list(names), days, now)
+    certificate = _sign(key, list(names), days, now)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     _write(pair.key, private, PRIVATE)
     _write(pair.certificate, certificate, PUBLIC)
@@ -96,7 +96,7 @@ def expiry(certificate: Path) -> datetime:
         raise StartupError(f"{certificate} is no certificate: {error}") from None
 
 
-def _signed(key: Any, names: list[str], days: int, now: datetime) -> bytes:
+def _sign(key: Any, names: list[str], days: int, now: datetime) -> bytes:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.serialization import Encoding

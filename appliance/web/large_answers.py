@@ -56,7 +56,7 @@ class ListTurns:
             self._turns.release()
 
 
-def bounded(
+def with_bounded_answers(
     application: WsgiApplication, waiting: Waiting, refuse: WsgiApplication
 ) -> WsgiApplication:
     """Wrap an application so that a large answer without room becomes what `refuse` answers."""

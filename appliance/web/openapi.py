@@ -172,7 +172,7 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         path = _PART.sub(r"{\1}", route.path)
-        paths.setdefault(path, {})[route.method.lower()] = _described(route)
+        paths.setdefault(path, {})[route.method.lower()] = _describe(route)
     return {
         "openapi": VERSION,
         "info": {
@@ -246,7 +246,7 @@ def schema_of(example: object) -> dict[str, Any]:
     return {"type": next((name for kind, name in kinds if isinstance(example, kind)), "null")}
 
 
-def _described(route: Route) -> dict[str, Any]:
+def _describe(route: Route) -> dict[str, Any]:
     schema: dict[str, Any] = dict(route.schema or {})
     summary = schema.pop("summary", (route.handler.__doc__ or route.path).splitlines()[0])
     parts = [

@@ -23,7 +23,7 @@ from waitress.task import ThreadedTaskDispatcher
 from appliance.errors import SettingsError
 from appliance.settings.server_addresses import ServerAddress, UnixAddress
 from appliance.settings.types import ListenAddress
-from appliance.web.access_log import WsgiApplication, logged, opened_log
+from appliance.web.access_log import WsgiApplication, opened_log, with_access_log
 from appliance.web.application import security_headers
 from appliance.web.bodies import JSON
 from appliance.web.clients import client_of
@@ -31,7 +31,7 @@ from appliance.web.connections import ConnectionLimits, Places
 from appliance.web.errors import error_body
 from appliance.web.guard import NEED_AUTH
 from appliance.web.http_server import ApiChannel, ApiServer, UnixApiServer
-from appliance.web.large_answers import BUSY, RETRY_SECONDS, Waiting, bounded
+from appliance.web.large_answers import BUSY, RETRY_SECONDS, Waiting, with_bounded_answers
 from appliance.web.listeners import Listener, bound_socket, listen_url, tls_context
 from appliance.web.tls_relay import TlsRelay
 from appliance.web.unix_sockets import behind_proxy
@@ -241,8 +241,8 @@ def listening_application(
         environ[NEED_AUTH] = listener.need_auth
         return application(environ, start_response)
 
-    within = bounded(wrapped, waiting, _busy)
-    whole = within if access_log is None else logged(within, access_log)
+    within = with_bounded_answers(wrapped, waiting, _busy)
+    whole = within if access_log is None else with_access_log(within, access_log)
     return behind_proxy(whole) if isinstance(listener.address, UnixAddress) else whole
 
 
@@ -290,7 +290,7 @@ def _adjustments(listener: Listener, limits: ServerLimits) -> Any:
         cleanup_interval=_CLEANUP_SECONDS,
         max_request_header_size=MAX_HEADER_OCTETS,
         max_request_body_size=limits.body_octets,
-        # No temporary files: bodies are bounded by the line above, answers by `bounded`.
+        # No temporary files: bodies are bounded by the line above, answers by `waiting`.
         inbuf_overflow=_NEVER,
         outbuf_overflow=_NEVER,
         outbuf_high_watermark=_STREAM_OCTETS,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.accounts.passwords import cost_of, hashed, is_password, nobodys_hash
+from appliance.accounts.passwords import cost_of, hash_password, is_password, nobodys_hash
 from appliance.accounts.rules import RULES, generated_password, password_problems, problems_of
 
 KINDS = (
@@ -76,7 +76,7 @@ def test_password_when_invented_then_it_fits_and_is_another_each_time():
 
 def test_hash_when_checked_then_only_its_password_fits_up_to_72_bytes():
     whole = "aB1" * 24
-    stored = hashed(whole, 8)
+    stored = hash_password(whole, 8)
     assert is_password(whole, stored)
     assert not is_password(whole + "x", stored)
     assert not is_password(whole[:-1], stored)

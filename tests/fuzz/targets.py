@@ -34,7 +34,7 @@ from appliance.plugins.pmacct.configuration.primitives import read_primitives
 from appliance.plugins.pmacct.engine.templates_file import read_templates
 from appliance.plugins.pmacct.maps.pre_tag_map import read_rules
 from appliance.privileged.interfaces import parse
-from appliance.privileged.protocol import BadRequest, parsed
+from appliance.privileged.protocol import BadRequest, parse_request
 from appliance.query.language.duckdb import parse_conditions
 from appliance.settings.file import read_settings_file
 from appliance.traffic.captures import CaptureError, CaptureReader
@@ -253,7 +253,7 @@ def _archives() -> list[bytes]:
 def read_helper_request(octets: bytes) -> None:
     """Parse what the API asks the privileged helper for."""
     with contextlib.suppress(BadRequest):
-        parsed(octets)
+        parse_request(octets)
 
 
 def read_token(octets: bytes) -> None:

@@ -15,10 +15,10 @@ import pytest
 from appliance.app import (
     App,
     build_app,
+    gather_backups,
+    gather_loaders,
+    gather_pollers,
     plugin_findings,
-    registered_backups,
-    registered_loaders,
-    registered_pollers,
 )
 from appliance.contracts import FAIL, FeedOrder
 from appliance.errors import SettingsError, StartupError, StorageError
@@ -51,8 +51,8 @@ AT_START = {
 """Hooks that are asked when the appliance is built: what is wrong stops it."""
 
 WHEN_USED: dict[str, tuple[str, Use]] = {
-    "register_loaders": ("loader", registered_loaders),
-    "register_pollers": ("poller", registered_pollers),
+    "register_loaders": ("loader", gather_loaders),
+    "register_pollers": ("poller", gather_pollers),
     "flow_feed_from_order": ("feed", lambda app: app.open_feed(FeedOrder("mysql://db/pmacct"))),
     "account_store_from_url": ("accounts", App.open_accounts),
     "principal_from_request": (
@@ -166,7 +166,7 @@ def test_event_when_a_listener_answers_then_nothing_happens(hook: str) -> None:
 def test_backups_when_a_plugin_cannot_say_what_it_keeps_then_no_backup_and_it_is_named() -> None:
     for function in (*RAISERS, *WRONG):
         with pytest.raises(StartupError, match=r"^plugin site: register_backups: "):
-            registered_backups(app_of("register_backups", function))
+            gather_backups(app_of("register_backups", function))
 
 
 def test_checks_when_a_plugin_fails_then_a_line_that_names_it_and_the_others_theirs() -> None:

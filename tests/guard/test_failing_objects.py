@@ -16,7 +16,7 @@ from appliance.flowlog import Cursor
 from appliance.guard import (
     PluginError,
     PluginFailures,
-    guarded,
+    guard_object,
 )
 from appliance.guard.methods import (
     ACCOUNTS,
@@ -73,7 +73,7 @@ def test_loader_when_a_method_fails_then_it_is_tried_again_after_a_pause(
 ) -> None:
     loader, failures = Loader(), PluginFailures()
     setattr(loader, method, function)
-    filler = StoreFiller(guarded(guard_of("loader", failures), loader, LOADER))
+    filler = StoreFiller(guard_object(guard_of("loader", failures), loader, LOADER))
     assert not filler.fill(1.0, 0.0)
     assert filler.cursor() == Cursor(0, 0)
     assert not filler.fill(1.0, 0.5)
@@ -118,7 +118,7 @@ def test_object_when_a_method_raises_then_a_plugin_error_that_names_it(
     failures = PluginFailures()
     passes = CONTRACTS[part].passes.get(method)
     for function in RAISERS:
-        value = guarded(guard_of(part, failures), Anything(function), CONTRACTS[part])
+        value = guard_object(guard_of(part, failures), Anything(function), CONTRACTS[part])
         with pytest.raises((PluginError, *([passes] if passes else []))):
             getattr(value, method)()
     expected = len(RAISERS) - (passes is KeyError)
@@ -129,7 +129,7 @@ def test_object_when_a_method_raises_then_a_plugin_error_that_names_it(
 def test_object_when_a_method_returns_something_else_then_a_plugin_error(
     part: str, method: str
 ) -> None:
-    value = guarded(
+    value = guard_object(
         guard_of(part, PluginFailures()), Anything(returning(object())), CONTRACTS[part]
     )
     check = CONTRACTS[part].methods[method]
@@ -143,7 +143,7 @@ def test_object_when_a_method_returns_something_else_then_a_plugin_error(
 @pytest.mark.parametrize("part", CONTRACTS)
 def test_object_when_it_lacks_a_method_then_a_plugin_error_that_says_which(part: str) -> None:
     first = next(iter(CONTRACTS[part].methods))
-    value: Any = guarded(guard_of(part, PluginFailures()), object(), CONTRACTS[part])
+    value: Any = guard_object(guard_of(part, PluginFailures()), object(), CONTRACTS[part])
     with pytest.raises(PluginError, match=f"object has no method {first}"):
         getattr(value, first)()
 
@@ -154,7 +154,7 @@ def test_feed_when_its_iterator_fails_in_the_middle_then_what_came_before_stays(
 
     failures = PluginFailures()
     for function in (bins, returning(42), returning(None), *RAISERS):
-        value: Any = guarded(guard_of("feed", failures), Anything(function), FEED)
+        value: Any = guard_object(guard_of("feed", failures), Anything(function), FEED)
         with pytest.raises(PluginError):
             list(value.bins("", 0.0))
     assert failures.total == 3 + len(RAISERS)
@@ -194,7 +194,7 @@ def test_template_file_when_it_fails_endlessly_then_the_next_is_read_and_written
 ) -> None:
     failures, good = PluginFailures(), Templates()
     files = [
-        guarded(guard_of("templates", failures), each, TEMPLATE_FILE)
+        guard_object(guard_of("templates", failures), each, TEMPLATE_FILE)
         for each in (Templates(function), good)
     ]
     tree = {"data_directory": str(tmp_path), "collector": {"listen": "127.0.0.1:0"}}

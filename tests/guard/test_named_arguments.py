@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.guard import Guard, PluginFailures, guarded
+from appliance.guard import Guard, PluginFailures, guard_object
 from appliance.guard.guards import Contract
 from appliance.guard.values import nothing
 
@@ -18,7 +18,7 @@ class Store:
 
 def test_store_when_an_exporter_is_named_then_the_name_reaches_it():
     store = Store()
-    made: Any = guarded(
+    made: Any = guard_object(
         Guard("mine", "store", PluginFailures()), store, Contract({"change_exporter": nothing})
     )
     made.change_exporter(1, name="core", info="rack 4")

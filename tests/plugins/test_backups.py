@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from appliance.accounts.secret import secret_or_new
-from appliance.app import open_app, registered_backups
+from appliance.app import gather_backups, open_app
 from appliance.backups.archive import BackupError, pack, unpack
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
@@ -82,12 +82,12 @@ def exporters(folder) -> list[str]:
 )
 def test_backup_when_plugins_share_a_database_then_it_is_saved_once(conf, disabled, flows, names):
     folder = conf(f"plugins: {{disabled: [{disabled}]}}\nflows.database: 'sqlite:{flows}.sqlite'\n")
-    parts = registered_backups(open_app(folder))
+    parts = gather_backups(open_app(folder))
     assert [part.name for part in parts] == names
 
 
 def test_backup_when_flows_are_in_another_plugins_store_then_the_accounts_are_saved(conf):
-    parts = registered_backups(open_app(conf("flows.database: 'plainstore:sums.json'\n")))
+    parts = gather_backups(open_app(conf("flows.database: 'plainstore:sums.json'\n")))
     assert [part.name for part in parts] == ["interfaces", "snmp", "alerts", "database", "console"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from appliance.collector.exporter_rows import sampling_of
 from appliance.contracts import Direction, ExporterRecord, InterfaceMeasure
 from appliance.errors import StorageError
-from appliance.guard import Guard, PluginFailures, guarded
+from appliance.guard import Guard, PluginFailures, guard_object
 from appliance.guard.methods import METRICS as METRICS_CONTRACT
 from appliance.interface_history import interface_history
 from appliance.plugins.metrics.figures import exporter_figures
@@ -142,7 +142,7 @@ def test_metrics_when_a_collector_raises_then_the_others_stay(store, settings, c
             raise ZeroDivisionError
 
     failures = PluginFailures()
-    broken = guarded(Guard("broken", "metrics", failures), Broken(), METRICS_CONTRACT)
+    broken = guard_object(Guard("broken", "metrics", failures), Broken(), METRICS_CONTRACT)
     collectors = [broken, StatusCollector(settings, lambda: NOW)]
     answer = scrape(collectors, lambda: store, settings, failures, NOW)
     assert b"appliance_collector_up 0.0" in answer.body

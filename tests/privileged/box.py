@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from appliance.privileged.client import exchanged
+from appliance.privileged.client import exchange
 
 ROOT = Path(__file__).parents[2]
 INTERFACE = "nfa0"
@@ -111,7 +111,7 @@ class Box:
     def ask(self, act: str, **values: str) -> dict[str, Any]:
         """Let a helper answer one request."""
         with self.connected() as connection:
-            return exchanged(connection, {"act": act, **values})
+            return exchange(connection, {"act": act, **values})
 
     def change(self) -> dict[str, Any]:
         found = self.ask("network_status")["change"]

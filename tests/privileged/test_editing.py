@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from appliance.privileged.addressing import DhcpSettings, NetworkSettings
-from appliance.privileged.editing import CannotEdit, changed, with_new_stanza
+from appliance.privileged.editing import CannotEdit, change_stanza, with_new_stanza
 from appliance.privileged.interfaces import (
     Stanza,
     ipv4_stanzas,
@@ -39,7 +39,7 @@ def stanza_of(text: str, interface: str = "eth0") -> Stanza:
 
 
 def edited(text: str, wanted: NetworkSettings, interface: str = "eth0") -> str:
-    return changed(text, stanza_of(text, interface), wanted)
+    return change_stanza(text, stanza_of(text, interface), wanted)
 
 
 @pytest.fixture

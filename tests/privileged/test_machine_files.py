@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.privileged.files import CannotRead, configured, read_interfaces
+from appliance.privileged.files import CannotRead, find_configured, read_interfaces
 from appliance.privileged.managers import other_manager
 from appliance.privileged.resolver import (
     is_kept_by_others,
@@ -27,7 +27,7 @@ def write(root: Path, path: str, text: str) -> Path:
 
 
 def file_of(root: Path, interface: str = "eth0") -> str:
-    return str(configured(read_interfaces(root), interface).file.path.relative_to(root))
+    return str(find_configured(read_interfaces(root), interface).file.path.relative_to(root))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from appliance.contracts import ExporterRecord, PollReport
 from appliance.errors import StorageError
-from appliance.guard import PluginFailures, guarded
+from appliance.guard import PluginFailures, guard_object
 from appliance.guard.methods import POLLER
 from appliance.interface_history import InterfaceHistory
 from appliance.processes.poller import PollingProcess
@@ -96,7 +96,7 @@ def test_round_when_the_poller_fails_then_it_is_counted_and_tried_again(
     tmp_path: Path, report: Any
 ):
     failures = PluginFailures()
-    poller = guarded(guard_of("poller", failures), SlowPoller(report), POLLER)
+    poller = guard_object(guard_of("poller", failures), SlowPoller(report), POLLER)
     process = process_of(tmp_path, poller, lambda: EXPORTERS, failures)
     assert process.poll_once(poller, 1.0) == 10
     assert status_of(tmp_path)["plugin_failures"]["site"]["poller"]["count"] == 1

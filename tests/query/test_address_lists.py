@@ -19,10 +19,10 @@ from appliance.errors import InvalidQueryError
 from appliance.flowlog.search import FlowSearch
 from appliance.flows import address_halves
 from appliance.query.address_lists import AddressLists, address_range
-from appliance.query.language.duckdb import filter_sql
 from appliance.query.language.parsing import parse_filter
 from appliance.query.named_files import NamedFiles
 from appliance.query.names import LogNames
+from tests.asking import filter_sql
 
 
 def names_of(tmp_path: Path, text: str | bytes) -> LogNames:

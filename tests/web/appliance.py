@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from appliance.accounts.passwords import hashed
+from appliance.accounts.passwords import hash_password
 from appliance.app import App, build_app
 from appliance.contracts import ADMINISTRATOR, USER, AccountStore, UserChange
 from appliance.plugin_manager import build_plugin_manager
@@ -20,7 +20,7 @@ from appliance.web.store_access import StoreAccess
 from tests.web.building import Client, Reply
 
 PASSWORD = "th!s1s@paSw0RD"
-PASSWORD_HASH = hashed(PASSWORD, 8)
+PASSWORD_HASH = hash_password(PASSWORD, 8)
 FORM = {"CONTENT_TYPE": "application/x-www-form-urlencoded"}
 JSON = {"CONTENT_TYPE": "application/json"}
 ADMIN_PATH = "/api/v1/admin"

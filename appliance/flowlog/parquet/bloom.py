@@ -76,9 +76,9 @@ def bloom_filter(distinct: AnyArray) -> bytes:
 def xxh64(values: AnyArray) -> AnyArray:
     """Return the XXH64 of numbers as 8 octets each, lowest first; dtype uint64, seed 0."""
     one, two, three, four, five = _PRIMES
-    hashes = _rotated(values * two, 31) * one
+    hashes = _rotate(values * two, 31) * one
     hashes ^= five + np.uint64(8)
-    hashes = _rotated(hashes, 27) * one + four
+    hashes = _rotate(hashes, 27) * one + four
     hashes ^= hashes >> np.uint64(33)
     hashes *= two
     hashes ^= hashes >> np.uint64(29)
@@ -87,6 +87,6 @@ def xxh64(values: AnyArray) -> AnyArray:
     return hashes
 
 
-def _rotated(values: AnyArray, bits: int) -> AnyArray:
+def _rotate(values: AnyArray, bits: int) -> AnyArray:
     rotated: AnyArray = values << np.uint64(bits) | values >> np.uint64(64 - bits)
     return rotated

@@ -30,7 +30,7 @@ class MessageAddresses:
                 raise UnfitSettingError(f"address {number}: expected {self.expected[10:]}")
         return addresses
 
-    def masked(self, raw: object) -> object:
+    def mask(self, raw: object) -> object:
         """Return the scheme of each address, which says what it is for."""
         if not raw:
             return raw

@@ -16,7 +16,7 @@ from appliance import (
     Settings,
     SignInWay,
 )
-from appliance.accounts.passwords import hashed
+from appliance.accounts.passwords import hash_password
 from appliance.accounts.rules import password_problems
 from appliance.contracts import UserChange
 from appliance.plugins.auth.own_account import PATH, TAG, OwnPassword, own_user
@@ -69,7 +69,7 @@ class PasswordChange:
             problems.append("The new password is the old one")
         if problems:
             raise RequestError(400, "; ".join(problems))
-        password_hash = hashed(new, settings["accounts.password_cost"])
+        password_hash = hash_password(new, settings["accounts.password_cost"])
         accounts.change_user(user.id, UserChange({"password_hash": password_hash}), now)
         changed = own_user(principal, accounts)
         token = new_session_token(environ, changed, settings, accounts, now)

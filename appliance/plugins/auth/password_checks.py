@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from appliance import AccountStore, RequestError, Settings
-from appliance.accounts.passwords import cost_of, hashed, is_password, nobodys_hash
+from appliance.accounts.passwords import cost_of, hash_password, is_password, nobodys_hash
 from appliance.accounts.totp import matching_step, recovery_digest
 from appliance.contracts import User
 from appliance.plugins.auth.attempts import Attempt, attempt_of
@@ -100,7 +100,7 @@ def check_password(accounts: AccountStore, username: str, password: str, cost: i
         raise RequestError(401, WRONG)
     if cost_of(stored) != cost:
         # Else the time of an answer would tell older accounts from those that do not exist.
-        accounts.replace_hash(user.id, stored, hashed(password, cost))
+        accounts.replace_hash(user.id, stored, hash_password(password, cost))
     return user
 
 

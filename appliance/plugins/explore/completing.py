@@ -120,7 +120,7 @@ def _kept_names(
 
 
 def _exporters(settings: Settings, open_store: OpenStore) -> Iterator[tuple[str, str]]:
-    from appliance.query.language.completion import quoted
+    from appliance.query.language.completion import quote_name
 
     names: dict[str, str] = {}
     devices = interface_history(settings).device_names()
@@ -136,17 +136,17 @@ def _exporters(settings: Settings, open_store: OpenStore) -> Iterator[tuple[str,
         yield address, names.get(address, "")
     for address, name in names.items():
         if name:
-            yield quoted(name), address
+            yield quote_name(name), address
 
 
 def _applications(open_store: OpenStore, now: float) -> Iterator[tuple[str, str]]:
     """Yield the largest applications of the last day by name."""
-    from appliance.query.language.completion import MAX_SUGGESTIONS, quoted
+    from appliance.query.language.completion import MAX_SUGGESTIONS, quote_name
 
     selection = Selection(since=int(now) - DAY_SECONDS)
     for row in open_store().top("application", selection, limit=MAX_SUGGESTIONS).rows:
         if row.key:
-            yield quoted(row.key), ""
+            yield quote_name(row.key), ""
 
 
 def _interfaces(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -163,7 +163,7 @@ def _vrfs(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _texts(names: Iterable[tuple[str, str, int]]) -> Iterator[tuple[str, str]]:
     """Yield names as they stand in a filter, with the exporter and the number."""
-    from appliance.query.language.completion import quoted
+    from appliance.query.language.completion import quote_name
 
     for name, exporter, number in names:
-        yield quoted(name), f"{exporter}, {number}"
+        yield quote_name(name), f"{exporter}, {number}"

@@ -16,7 +16,7 @@ from appliance.privileged.client import (
     HELPER_SOCKET,
     HelperRefused,
     ask_helper,
-    exchanged,
+    exchange,
     has_helper,
 )
 from appliance.privileged.storage import STATE_FOLDER, WAITING, read_record
@@ -100,4 +100,4 @@ class Machine:
             # A child that ends is a zombie until somebody waits for it.
             threading.Thread(target=child.wait, daemon=True).start()
             here.settimeout(_ASK_SECONDS)
-            return exchanged(here, request)
+            return exchange(here, request)

@@ -9,7 +9,7 @@ import netifaces
 
 from appliance import HINT, OK, Finding
 from appliance.privileged.addressing import DHCP, STATIC
-from appliance.privileged.files import CannotRead, configured, read_interfaces
+from appliance.privileged.files import CannotRead, find_configured, read_interfaces
 from appliance.privileged.managers import other_manager
 from appliance.privileged.resolver import name_servers
 
@@ -80,7 +80,7 @@ def network_type(interface: str, root: Path = Path("/")) -> tuple[str, str]:
     problem = other_manager(interface, root)
     if problem is None:
         try:
-            stanza = configured(read_interfaces(root), interface).stanza
+            stanza = find_configured(read_interfaces(root), interface).stanza
         except CannotRead as error:
             problem = str(error)
         else:

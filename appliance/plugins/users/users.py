@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance import ADMINISTRATOR, AccountStore, Answer, RequestError, Route, Settings
-from appliance.accounts.passwords import hashed
+from appliance.accounts.passwords import hash_password
 from appliance.accounts.rules import OPTIONAL, RULES, problems_of
 from appliance.contracts import AccountError, UserChange
 from appliance.plugins.users.answers import (
@@ -125,7 +125,7 @@ def values_to_store(values: Mapping[str, str], settings: Settings) -> dict[str, 
     }
     password = kept.pop("password", None)
     if password is not None:
-        kept["password_hash"] = hashed(password, settings["accounts.password_cost"])
+        kept["password_hash"] = hash_password(password, settings["accounts.password_cost"])
     return kept
 
 

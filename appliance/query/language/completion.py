@@ -122,7 +122,7 @@ def complete(text: str, cursor: int, values: Values | None = None) -> Completion
     return Completion(start, cursor, shown)
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """Return a name as it stands in a filter."""
     escaped = re.sub(r'["\\]', r"\\\g<0>", name)
     return f'"{escaped}"'
@@ -227,7 +227,7 @@ def _values(field: Field, values: Values) -> Iterator[Suggestion]:
 def _words(column: str) -> Iterator[tuple[str, str]]:
     for word, number in words_of(column).items():
         is_ours = column in WORDS
-        yield (word, str(number)) if is_ours else (quoted(word), "")
+        yield (word, str(number)) if is_ours else (quote_name(word), "")
 
 
 def _starts(offer: Suggestion, begun: str) -> bool:

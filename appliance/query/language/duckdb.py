@@ -66,14 +66,6 @@ def parse_conditions(
     return filter_conditions(join_filters(tuple(texts), names))
 
 
-def filter_sql(tree: Filter) -> tuple[str, dict[str, Any]]:
-    """Return a filter as an SQL condition and its named parameters."""
-    values: list[Any] = []
-    sql = _sql(tree, values)
-    names = [f"f{place}" for place in range(len(values))]
-    return sql.format(*(f"${name}" for name in names)), dict(zip(names, values, strict=True))
-
-
 def filter_conditions(tree: Filter) -> tuple[Condition, ...]:
     """Return conditions that together say what a filter says.
 
@@ -189,16 +181,14 @@ def _set(
     """
     high, low = f"{column}_hi", f"{column}_lo"
     if kind == "high":
-        return _in(
-            f"({_shifted(high, shift - 64)})", [[h >> shift - 64 for h, _ in members]], values
-        )
+        return _in(f"({_shift(high, shift - 64)})", [[h >> shift - 64 for h, _ in members]], values)
     lows = [each >> shift for _, each in members]
     if kind == "low":
-        return f"({high} = 0 AND {_in(_shifted(low, shift), [lows], values)})"
-    return _in(f"({high}, {_shifted(low, shift)})", [[h for h, _ in members], lows], values)
+        return f"({high} = 0 AND {_in(_shift(low, shift), [lows], values)})"
+    return _in(f"({high}, {_shift(low, shift)})", [[h for h, _ in members], lows], values)
 
 
-def _shifted(name: str, bits: int) -> str:
+def _shift(name: str, bits: int) -> str:
     return f"{name} >> {bits}" if bits else name
 
 

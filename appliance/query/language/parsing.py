@@ -174,7 +174,7 @@ class _TreeBuilder(Transformer[Token, Any]):
         self, sign: str, operator: Token | None, values: list[Token]
     ) -> Callable[[Field], Filter]:
         """Return a function that compares a field with the values."""
-        texts = [_unquoted(value) for value in values]
+        texts = [_unquote(value) for value in values]
 
         def compare(field: Field) -> Filter:
             try:
@@ -186,7 +186,7 @@ class _TreeBuilder(Transformer[Token, Any]):
         return compare
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     return _ESCAPED.sub(r"\1", value[1:-1]) if value.startswith('"') else str(value)
 
 
@@ -198,7 +198,7 @@ def _field(side: str, name: Token) -> Field:
 
 
 def _error(token: Token, expected: str, words: Sequence[str] = ()) -> FilterError:
-    text = _unquoted(token)
+    text = _unquote(token)
     return FilterError(token.line or 1, token.column or 1, expected, text, _similar(text, words))
 
 

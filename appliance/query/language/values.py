@@ -81,7 +81,7 @@ def make_comparison(field: Field, sign: str, texts: Sequence[str], names: Filter
     _require(sign != "~", "=, !=, <, <=, > or >=: ~ looks for a part of a text, this is a number")
     if column == "tcp_control_bits" and not sign:
         return HasBits(field.columns, tuple(_flags(field, text, n) for n, text in enumerate(texts)))
-    if named := _named(field, sign, texts, names):
+    if named := _comparison_with_names(field, sign, texts, names):
         return named
     return InRanges(
         field.columns,
@@ -151,7 +151,9 @@ def _bits_of(letters: str) -> int:
     return bits
 
 
-def _named(field: Field, sign: str, texts: Sequence[str], names: FilterNames) -> Filter | None:
+def _comparison_with_names(
+    field: Field, sign: str, texts: Sequence[str], names: FilterNames
+) -> Filter | None:
     """Return the comparison with names from the data, None where all texts are numbers."""
     column = field.columns[0]
     if column not in ("application_id", *_OF_EXPORTER):
@@ -191,7 +193,7 @@ def _range(field: Field, sign: str, text: str, place: int) -> Range:
         low, high = (_number(field, part, place) for part in match.groups())
         if low > high:
             raise ValueMismatchError("a range from the lower to the higher", place)
-        return _shifted(field, low, high)
+        return _shift(field, low, high)
     number = _number(field, text, place)
     exact = column not in RATES and COLUMN[column].dtype.kind == "f"
     below, above = (
@@ -203,10 +205,10 @@ def _range(field: Field, sign: str, text: str, place: int) -> Range:
         "=": (number, number), "<": (None, below), "<=": (None, number), ">": (above, None),
         ">=": (number, None),
     }  # fmt: skip
-    return _shifted(field, *bounds[sign])
+    return _shift(field, *bounds[sign])
 
 
-def _shifted(field: Field, low: Number | None, high: Number | None) -> Range:
+def _shift(field: Field, low: Number | None, high: Number | None) -> Range:
     if not field.shift:
         return low, high
     first = None if low is None else int(low) << field.shift

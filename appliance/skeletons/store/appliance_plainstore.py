@@ -113,12 +113,12 @@ class PlainStore:
 
     def totals(self, selection: Selection) -> Measure:
         """Return the sums of everything selected."""
-        return _sum(measure for _, measure in self._selected("total", selection))
+        return _sum(measure for _, measure in self._select("total", selection))
 
     def totals_by_exporter(self, selection: Selection) -> Mapping[int, Measure]:
         """Return the sums for each exporter."""
         sums: dict[int, Measure] = {}
-        for row, measure in self._selected("total", selection):
+        for row, measure in self._select("total", selection):
             sums[row[1]] = _plus(sums.get(row[1], Measure()), measure)
         return sums
 
@@ -131,7 +131,7 @@ class PlainStore:
     ) -> TopAnswer:
         """Return the largest keys of a dimension, exactly."""
         sums: dict[str, Measure] = {}
-        for row, measure in self._selected(dimension, selection):
+        for row, measure in self._select(dimension, selection):
             sums[row[4]] = _plus(sums.get(row[4], Measure()), measure)
         keys = sorted(sums, key=lambda key: -getattr(sums[key], by))
         other = _sum(sums[key] for key in keys[limit:]) if limit is not None else Measure()
@@ -140,7 +140,7 @@ class PlainStore:
 
     def series(self, boundaries: Sequence[int], selection: Selection) -> list[Measure]:
         """Return the sums between neighbouring boundaries."""
-        rows = list(self._selected("total", selection))
+        rows = list(self._select("total", selection))
         return [
             _sum(measure for row, measure in rows if start <= row[0] < end)
             for start, end in itertools.pairwise(boundaries)
@@ -183,7 +183,7 @@ class PlainStore:
     def close(self) -> None:
         """Close nothing."""
 
-    def _selected(self, dimension: str, selection: Selection) -> Iterator[tuple[Row, Measure]]:
+    def _select(self, dimension: str, selection: Selection) -> Iterator[tuple[Row, Measure]]:
         self._read()
         since = (selection.since or 0) // 60 * 60
         for row, measure in list(self._sums.items()):

@@ -28,7 +28,7 @@ from appliance.plugins.alerts.alert_settings import SEND_TO
 from appliance.plugins.alerts.messages import Messages, apprise_sender
 from appliance.plugins.alerts.rules import Rule
 from appliance.plugins.alerts.store import Alert
-from appliance.settings.types import shown
+from appliance.settings.types import sample_setting
 from tests.benchmarks.served import free_tcp_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -187,7 +187,7 @@ def test_messages_when_very_many_wait_then_dropped_and_never_waited_for() -> Non
 
 def test_addresses_when_shown_then_without_what_is_secret() -> None:
     raw = ["mailtos://user:secret@example.com", "slack://T0/B0/key"]
-    text = shown(SEND_TO.type, raw)
+    text = sample_setting(SEND_TO.type, raw)
     assert "mailtos://***" in text
     for word in ("user", "secret", "T0", "key"):
         assert word not in text

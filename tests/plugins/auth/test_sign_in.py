@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jwt
 import pytest
 
-from appliance.accounts.passwords import cost_of, hashed
+from appliance.accounts.passwords import cost_of, hash_password
 from appliance.contracts import USER
 from appliance.plugins.auth import password_checks
 from tests.web.appliance import PASSWORD, basic, made_appliance
@@ -178,7 +178,7 @@ def test_answer_when_the_user_is_unknown_then_it_takes_the_same_time(appliance):
 
 
 def test_hash_when_of_another_cost_then_made_anew_and_tokens_stay(appliance):
-    appliance.add("older", USER, password_hash=hashed(PASSWORD, 9))
+    appliance.add("older", USER, password_hash=hash_password(PASSWORD, 9))
     token = appliance.sign_in("older").json["token"]
     user = appliance.store.user_named("older")
     assert user is not None

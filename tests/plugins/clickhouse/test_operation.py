@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.app import open_app, registered_loaders
+from appliance.app import gather_loaders, open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.contracts import FAIL, HINT, OK
@@ -32,7 +32,7 @@ def test_settings_when_a_server_is_named_then_flows_are_written_and_checked(
     log = LogOfFlows(folder)
     log.write(50)
     app = open_app(conf(settings))
-    (loader,) = [each for each in registered_loaders(app) if each.name == "ClickHouse"]
+    (loader,) = [each for each in gather_loaders(app) if each.name == "ClickHouse"]
     loader.load_once(time.time())
     loader.finish(time.time())
     assert stored_sums(single.server(), "vienna") == log.sums()
@@ -45,7 +45,7 @@ def test_settings_when_a_server_is_named_then_flows_are_written_and_checked(
 def test_settings_when_several_servers_and_no_cluster_then_refused(conf: Callable[[str], Path]):
     app = open_app(conf("clickhouse: {addresses: ['a:8123', 'b:8123']}\n"))
     with pytest.raises(SettingsError, match="need the name of their cluster"):
-        registered_loaders(app)
+        gather_loaders(app)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import appliance
-from appliance.app import build_app, open_app, registered_pollers
+from appliance.app import build_app, gather_pollers, open_app
 from appliance.contracts import ExporterRecord
 from appliance.errors import SettingsError
 from appliance.flows import set_plugin_columns
@@ -30,7 +30,7 @@ from appliance.plugins.names.snmp.snmp_settings import (
     agent_of,
     is_configured,
 )
-from appliance.settings.file import Settings, SettingsFile, shown
+from appliance.settings.file import Settings, SettingsFile, sample_setting
 from tests.snmp_agents import (
     COUNTER64,
     GET,
@@ -235,21 +235,21 @@ def test_poller_when_some_are_silent_then_the_others_are_kept_and_both_are_repor
 def test_pollers_when_no_credentials_are_set_then_there_are_none(tmp_path: Path):
     manager = build_plugin_manager(entry_points=())
     app = build_app(manager, SettingsFile(None, tmp_path, {}))
-    assert registered_pollers(app) == ()
+    assert gather_pollers(app) == ()
     app = build_app(manager, SettingsFile(None, tmp_path, {"snmp": {"community": "public"}}))
-    assert [poller.name for poller in registered_pollers(app)] == ["SNMP"]
+    assert [poller.name for poller in gather_pollers(app)] == ["SNMP"]
 
 
 def test_settings_when_they_hold_secrets_then_nobody_sees_them():
     types = {setting.name: setting.type for setting in SETTINGS}
     secret = "topsecret"
     for name in ("community", "auth_key", "privacy_key"):
-        assert shown(types[f"snmp.{name}"], secret) == '"***"'
+        assert sample_setting(types[f"snmp.{name}"], secret) == '"***"'
     raw = {"192.0.2.1": {"community": secret, "port": "1"}, "192.0.2.2": secret}
-    text = shown(types["snmp.exporters"], raw)
+    text = sample_setting(types["snmp.exporters"], raw)
     assert secret not in text
     assert "port: 1" in text
-    assert secret not in shown(types["snmp.exporters"], [secret])
+    assert secret not in sample_setting(types["snmp.exporters"], [secret])
 
 
 def test_settings_when_an_exporter_differs_then_its_own_count(tmp_path: Path):

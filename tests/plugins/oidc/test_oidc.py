@@ -15,7 +15,7 @@ import pytest
 from appliance.contracts import ADMINISTRATOR, USER
 from appliance.errors import SettingsError
 from appliance.plugins.oidc.oidc_settings import OIDC_SETTINGS
-from appliance.settings.types import Text, shown
+from appliance.settings.types import Text, sample_setting
 from tests.web.appliance import PASSWORD, Appliance, made_app, made_appliance
 from tests.web.building import Reply
 
@@ -376,5 +376,5 @@ def test_setting_when_unfit_then_refused_with_what_was_expected(tmp_path, name, 
 
 def test_client_secret_when_settings_are_shown_then_hidden():
     (setting,) = (one for one in OIDC_SETTINGS if one.name == "oidc.client_secret")
-    assert "s3cr3t" not in shown(setting.type, "s3cr3t")
-    assert shown(setting.type, "") == shown(Text(), "")
+    assert "s3cr3t" not in sample_setting(setting.type, "s3cr3t")
+    assert sample_setting(setting.type, "") == sample_setting(Text(), "")

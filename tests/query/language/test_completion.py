@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from lark.exceptions import UnexpectedInput
 
-from appliance.query.language.completion import MAX_SUGGESTIONS, complete, quoted
+from appliance.query.language.completion import MAX_SUGGESTIONS, complete, quote_name
 from appliance.query.language.names import NoNames
 from appliance.query.language.parsing import filter_parser, parse_filter
 
@@ -19,7 +19,7 @@ VALUES = {
     "exporter": lambda: [("192.0.2.1", "core1"), ('"core1"', "192.0.2.1")],
     "application": lambda: [('"youtube"', ""), ('"microsoft teams"', "")],
     "interface": lambda: [('"Gi0/1"', "192.0.2.1, 3")],
-    "vrf": lambda: [(quoted('the \\ "red" one'), "192.0.2.1, 7")],
+    "vrf": lambda: [(quote_name('the \\ "red" one'), "192.0.2.1, 7")],
     "list": lambda: [("@bad", "bad.txt")],
 }
 
@@ -169,5 +169,5 @@ LETTERS = st.characters(exclude_categories=["C", "Z"]) | st.sampled_from('"\\ ')
 @given(name=st.text(LETTERS).map(lambda text: f"x{text}"))
 def test_quoted_when_a_filter_has_it_then_the_name_itself_is_looked_for(name: str) -> None:
     names = Listening()
-    parse_filter(f"app {quoted(name)} and not app 7", names)
+    parse_filter(f"app {quote_name(name)} and not app 7", names)
     assert names.heard == [name]

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.flows import V4_MAPPED, address_halves
-from appliance.query.language.duckdb import filter_conditions, filter_sql
+from appliance.query.language.duckdb import filter_conditions
 from appliance.query.language.parsing import FilterError, parse_filter
 from appliance.query.language.tree import Always, And, HasBits, InRanges, Not, Or
+from tests.asking import filter_sql
 
 TIMES = 5
 """A hostile text costs at most so many times what an ordinary one of the largest size does."""
@@ -238,7 +239,7 @@ def _milliseconds(text: str, enough: float) -> float:
 
 
 SQL = re.compile(
-    r"(?:\$f\d+(?:::\w+)?|::DOUBLE|[a-z]+(?:_[a-z]+)+|AND|OR|IS|NOT|TRUE|FALSE|BETWEEN|NULL|CASE"
+    r"(?:\$c\d+_\d+(?:::\w+)?|::DOUBLE|[a-z]+(?:_[a-z]+)+|AND|OR|IS|NOT|TRUE|FALSE|BETWEEN|NULL|CASE"
     r"|WHEN|THEN|END|UBIGINT|coalesce|contains|lower|floor|dropped|reverse"
     r"|[=<>&()*/, -]|0|1|8000|1000|::)*"
 )
@@ -246,7 +247,7 @@ SQL = re.compile(
 
 def _check_sql(sql: str, parameters: dict[str, Any]) -> None:
     assert SQL.fullmatch(sql), sql
-    assert set(re.findall(r"\$(f\d+)", sql)) == set(parameters)
+    assert set(re.findall(r"\$(c\d+_\d+)", sql)) == set(parameters)
 
 
 @given(value=st.text(max_size=40))

@@ -41,9 +41,9 @@ class KeyText:
             raise ValueError(raw)
         return text
 
-    def masked(self, raw: object) -> object:
+    def mask(self, raw: object) -> object:
         """Return stars; nothing where there is nothing to hide."""
-        return SecretText().masked(raw)
+        return SecretText().mask(raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class AgentOverrides:
             for network, value in mapping_pairs(raw)
         }
 
-    def masked(self, raw: object) -> object:
+    def mask(self, raw: object) -> object:
         """Return the values with stars in place of secrets; of what does not fit, stars alone."""
         if not isinstance(raw, dict):
             return "***" if raw else raw

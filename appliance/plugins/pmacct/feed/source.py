@@ -18,7 +18,7 @@ import pymysql.cursors
 
 from appliance.errors import SettingsError, StorageError
 from appliance.sql.addresses import database_address
-from appliance.sql.mysql_server import connected
+from appliance.sql.mysql_server import connect
 from appliance.sql.sqlite_files import NO_FILE, file_identity
 
 FETCH_ROWS = 10_000
@@ -168,7 +168,7 @@ class SourceTable:
             return sqlite3.connect(
                 f"file:{quote(str(self.path))}?mode=ro", uri=True, check_same_thread=False
             )
-        return connected(
+        return connect(
             **self._place.options(), database=self._place.name, charset="utf8mb4", autocommit=True
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.app import App, build_app, registered_loaders
+from appliance.app import App, build_app, gather_loaders
 from appliance.collector.decode_options import decode_options
 from appliance.errors import SettingsError
 from appliance.plugin_manager import build_plugin_manager
@@ -173,7 +173,7 @@ def test_overrides_when_a_file_is_missing_then_refused(tmp_path):
 
 
 def test_register_loaders_when_tables_are_asked_for_then_one_that_fills_them(tmp_path):
-    loaders = registered_loaders(app_of(tmp_path, PLUGIN))
+    loaders = gather_loaders(app_of(tmp_path, PLUGIN))
     assert "pmacct tables" in [loader.name for loader in loaders]
 
 
@@ -186,7 +186,7 @@ def test_register_loaders_when_tables_are_asked_for_then_one_that_fills_them(tmp
     ],
 )
 def test_register_loaders_when_no_table_is_ours_to_fill_then_none(tmp_path, text, collector):
-    loaders = registered_loaders(app_of(tmp_path, text, **collector))
+    loaders = gather_loaders(app_of(tmp_path, text, **collector))
     assert "pmacct tables" not in [loader.name for loader in loaders]
 
 
