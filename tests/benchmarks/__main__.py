@@ -125,7 +125,10 @@ def main(
             "fresh": (lambda: fresh(folder / "fresh"), print_fresh),
             "parquet": (lambda: parquet(folder / "parquet"), _print_parquet),
             "walk": (walk, _print_walk),
-            "explore": (lambda: explore(folder / "explore", flows), print_explore),
+            "explore": (
+                lambda: explore((keep or folder).resolve() / "explore", flows),
+                print_explore,
+            ),
             "console": (
                 lambda: console((keep or folder).resolve() / "api", flows),
                 print_console,

@@ -3,8 +3,11 @@ far the estimates are from the exact figures, and how long nfdump takes over the
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,29 +63,24 @@ def explore(folder: Path, flows: int) -> dict[str, Any]:
         "samples": CPU nanoseconds a flow and octets of all; by question and span: median and
         largest seconds of both methods, and the estimates' relative errors.
     """
-    end = int(time.time()) // HOUR * HOUR
     log = folder / "flowlog"
     nfdump = NfdumpFiles(folder / "nfcapd") if Nfcapd.available() else None
-    _write(log, flows, end, nfdump)
-    keeper = SampleKeeper(log, folder / "samples")
-    began = time.process_time()
-    while keeper.load_once(end).busy:
-        pass
-    keeper.finish(end)
-    keeper.load_once(end + HOUR)
-    cost = (time.process_time() - began) / flows
-    octets = sum(file.stat().st_size for file in (folder / "samples").iterdir())
-    search = FlowSearch(log, QueryLimits(memory_octets=2 * 10**9, threads=2, seconds=120))
+    report = _made(folder, flows, nfdump)
+    end = report["end"]
+    limits = QueryLimits(memory_octets=2 * 10**9, threads=2, seconds=120)
+    search = FlowSearch(log, limits)
     engine = QueryEngine(search, folder / "samples", exact_rows=0)
-    report: dict[str, Any] = {"flows": flows, "samples": {"ns": cost * 1e9, "octets": octets}}
+    # Exact questions over so many flows are jobs, which may use the disk.
+    job = QueryEngine(FlowSearch(log, replace(limits, spill=folder)), exact_rows=0)
+    engines = {"exact": job, "sampled": engine}
     report["questions"] = {
-        f"{name}, {span}": _ask(engine, dimensions, conditions, end, seconds)
+        f"{name}, {span}": _ask(engines, dimensions, conditions, end, seconds)
         for name, (dimensions, conditions) in QUESTIONS.items()
         for span, seconds in SPANS.items()
     }
     report["absent"] = _rare(search, end)
     report["errors"] = {
-        name: _errors(engine, dimensions, end) for name, (dimensions, _) in SUBSETS.items()
+        name: _errors(engines, dimensions, end) for name, (dimensions, _) in SUBSETS.items()
     }
     if nfdump is not None:
         whole = f", {list(SPANS)[-1]}"
@@ -114,12 +112,16 @@ def _rare(search: FlowSearch, end: int) -> dict[str, float]:
     return took
 
 
-def _errors(engine: QueryEngine, dimensions: tuple[str, ...], end: int) -> dict[str, float]:
+def _errors(
+    engines: Mapping[str, QueryEngine], dimensions: tuple[str, ...], end: int
+) -> dict[str, float]:
     """Compare all groups that are estimated from enough rows with the exact figures."""
     span = {"since_ms": (end - DAYS * DAY) * 1000, "until_ms": end * 1000}
     answers = [
-        engine.top(Question(dimensions, limit=100_000, exact=is_exact, **span)).rows
-        for is_exact in (False, True)
+        engines[method]
+        .top(Question(dimensions, limit=100_000, exact=method == "exact", **span))
+        .rows
+        for method in ("sampled", "exact")
     ]
     names = [name for name in answers[1].schema.names if name not in SUMS]
     estimated, true = ({tuple(r[k] for k in names): r for r in a.to_pylist()} for a in answers)
@@ -136,6 +138,27 @@ def _errors(engine: QueryEngine, dimensions: tuple[str, ...], end: int) -> dict[
         "p95": float(np.percentile(relative, 95)),
         "within": float((np.abs(found - exact) <= 1.96 * stated + 0.5).mean()),
     }
+
+
+def _made(folder: Path, flows: int, nfdump: NfdumpFiles | None) -> dict[str, Any]:
+    """Make the flows and their samples, unless an earlier run kept them; return their figures."""
+    made = folder / "made.json"
+    if made.exists():
+        return dict(json.loads(made.read_text()))
+    end = int(time.time()) // HOUR * HOUR
+    log = folder / "flowlog"
+    _write(log, flows, end, nfdump)
+    keeper = SampleKeeper(log, folder / "samples")
+    began = time.process_time()
+    while keeper.load_once(end).busy:
+        pass
+    keeper.finish(end)
+    keeper.load_once(end + HOUR)
+    cost = (time.process_time() - began) / flows
+    octets = sum(file.stat().st_size for file in (folder / "samples").iterdir())
+    report = {"flows": flows, "end": end, "samples": {"ns": cost * 1e9, "octets": octets}}
+    made.write_text(json.dumps(report))
+    return report
 
 
 def _write(log: Path, flows: int, end: int, nfdump: NfdumpFiles | None) -> None:
@@ -163,7 +186,7 @@ def _write(log: Path, flows: int, end: int, nfdump: NfdumpFiles | None) -> None:
 
 
 def _ask(
-    engine: QueryEngine,
+    engines: Mapping[str, QueryEngine],
     dimensions: tuple[str, ...],
     conditions: tuple[str, ...],
     end: int,
@@ -172,7 +195,7 @@ def _ask(
     where = parse_conditions(conditions)
     span = {"since_ms": (end - seconds) * 1000, "until_ms": end * 1000, "conditions": where}
     answers, result = {}, {}
-    for method in ("exact", "sampled"):
+    for method, engine in engines.items():
         question = Question(dimensions, limit=15, exact=method == "exact", **span)
         took = []
         for _ in range(TRIES):
@@ -180,10 +203,11 @@ def _ask(
             answers[method] = engine.top(question)
             took.append(time.monotonic() - began)
         result[method] = {"median": statistics.median(took), "largest": max(took)}
-    every = engine.top(Question(dimensions, limit=100_000, exact=True, **span)).rows.to_pylist()
+    every = engines["exact"].top(Question(dimensions, limit=100_000, exact=True, **span))
+    true_rows = every.rows.to_pylist()
     estimated = answers["sampled"].rows
     keys = [name for name in estimated.schema.names if name not in answers["sampled"].total]
-    true = {tuple(row[key] for key in keys): row["octets"] for row in every}
+    true = {tuple(row[key] for key in keys): row["octets"] for row in true_rows}
     rows = estimated.to_pylist()
     errors = np.array([row["octets"] - true.get(tuple(row[k] for k in keys), 0) for row in rows])
     told = np.array([row["octets_error"] for row in rows])
@@ -197,6 +221,6 @@ def _ask(
         "within": float(within.mean()) if len(rows) else 1.0,
         "top_15_kept": len(
             {tuple(r[k] for k in keys) for r in rows}
-            & {tuple(r[k] for k in keys) for r in every[:15]}
+            & {tuple(r[k] for k in keys) for r in true_rows[:15]}
         ),
     }

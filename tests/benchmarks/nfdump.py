@@ -34,7 +34,7 @@ class NfdumpFiles:
     """Takes batches over, as NetFlow v5 through nfcapd, and answers questions."""
 
     def __init__(self, folder: Path) -> None:
-        self._nfcapd = Nfcapd(folder)
+        self._nfcapd, self._data = Nfcapd(folder), folder / "data"
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sequence = 0
 
@@ -66,7 +66,7 @@ class NfdumpFiles:
         took = []
         for _ in range(tries):
             began = time.monotonic()
-            command = ["nfdump", "-q", "-R", str(self._nfcapd.data), *arguments]
+            command = ["nfdump", "-q", "-R", str(self._data), *arguments]
             subprocess.run(command, check=True, capture_output=True)
             took.append(time.monotonic() - began)
         return statistics.median(took)
