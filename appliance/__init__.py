@@ -1,4 +1,4 @@
-"""NetFlow appliance: receives NetFlow v5, v9 and IPFIX, stores flows, answers questions.
+"""NetFlow appliance: receives NetFlow, IPFIX and sFlow, stores flows, answers questions.
 
 `__all__` is what plugins import; nothing else of the package is public. A name is loaded when it is
 first used.

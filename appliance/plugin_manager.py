@@ -22,9 +22,12 @@ from appliance.settings.raw_values import unknown
 GROUP = "appliance.plugins"
 
 BUILT_IN_PLUGINS: tuple[str, ...] = (
+    "appliance.plugins.netflow_v1",
     "appliance.plugins.netflow_v5",
+    "appliance.plugins.netflow_v7",
     "appliance.plugins.netflow_v9",
     "appliance.plugins.ipfix",
+    "appliance.plugins.sflow",
     "appliance.plugins.names",
     "appliance.plugins.alerts",
     "appliance.plugins.rollups",

@@ -32,6 +32,7 @@ WITHOUT_BUILT_IN_USER = {
 
 ALLOWED_IN_DECODING = {
     *("numpy", "appliance.decoding", "appliance.flows", "appliance.information_elements"),
+    "appliance.export_protocols",
     *sys.stdlib_module_names,
 }
 

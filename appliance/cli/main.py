@@ -87,7 +87,7 @@ class CommandLine(click.Group):
 @click.version_option(__version__, prog_name="netflow-appliance")
 @click.pass_context
 def group(ctx: click.Context) -> None:
-    """Receive NetFlow v5, v9 and IPFIX, keep the flows and answer questions about them."""
+    """Receive NetFlow, IPFIX and sFlow, keep the flows and answer questions about them."""
     ctx.ensure_object(Invocation)
 
 

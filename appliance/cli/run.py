@@ -223,7 +223,7 @@ def _collecting(engine: str, status: dict[str, Any], demo: bool) -> list[str]:
         port = min(_ports(status))
         lines = [
             f"  collector   {receiver}UDP {addresses}{buffer}",
-            f"  send        NetFlow v5, v9 or IPFIX to UDP port {port} of this machine",
+            f"  send        NetFlow, IPFIX or sFlow to UDP port {port} of this machine",
         ]
     if demo:
         lines[-1:] = ["  demo        three invented exporters are sending now"]

@@ -21,7 +21,7 @@ from appliance.collector.exporter_rows import (
 from appliance.settings.file import Settings
 
 Json = dict[str, Any]
-_UNITS = {"v5": "flows", "v9": "messages", "IPFIX": "records"}
+_UNITS = {"v5": "flows", "v7": "flows", "v9": "messages", "IPFIX": "records", "sFlow": "messages"}
 """What sequence numbers count."""
 
 _TOTALS = ("octets", "messages", "flow_records")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.collector.sessions import SILENCE_MS
+from appliance.export_protocols import SHORT_NAMES
 from appliance.settings.file import Settings
 
 ASSUMED = "assumed"
@@ -24,7 +25,6 @@ STALE_SECONDS = 10.0
 """The collector writes its figures every two seconds; older ones are of one that is gone."""
 
 Json = dict[str, Any]
-_PROTOCOLS = {5: "v5", 9: "v9", 10: "IPFIX"}
 _TELLS_IN_HEADERS = 5
 _COUNTS_MESSAGES = 9
 """NetFlow v9 numbers its messages, the others their records."""
@@ -118,7 +118,7 @@ def _row(
     return ExporterRow(
         *of,
         state,
-        _PROTOCOLS.get(version, str(version or "")),
+        SHORT_NAMES.get(version, str(version or "")),
         last_seen_ms or None,
         number(facts, "flows_per_second") if datagrams else None,
         100 * lost / (lost + received) if lost + received else None,

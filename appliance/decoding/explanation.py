@@ -18,9 +18,8 @@ from appliance.decoding.records.structured import TemplateById
 from appliance.decoding.results import DecodeResult
 from appliance.decoding.templates.template import VARIABLE_LENGTH, FieldSpecifier
 from appliance.decoding.templates.timeline import TemplateChange, TemplateLookup
+from appliance.export_protocols import NAMES, SFLOW
 from appliance.flows import address_text
-
-PROTOCOLS = {5: "NetFlow v5", 9: "NetFlow v9", 10: "IPFIX"}
 
 
 def explain(
@@ -50,7 +49,7 @@ def explain(
         yield f"  refused: no decoder takes version {version}"
         return
     if result.arrivals is not None and len(datagram.payload) > 1:
-        yield _header(result.arrivals, int.from_bytes(datagram.payload[:2], "big"))
+        yield _header(result.arrivals, int.from_bytes(datagram.payload[:2], "big") or SFLOW)
     for fault in result.faults:
         yield f"  refused: {fault.reason}: {fault.detail}"
     for change in result.templates:
@@ -70,7 +69,7 @@ def explain(
 
 
 def _header(arrivals: Arrivals, version: int) -> str:
-    name = PROTOCOLS.get(version, f"version {version}")
+    name = NAMES.get(version, f"version {version}")
     return (
         f"  {name}, exported {_time(int(arrivals.export_ms[0]))}, sequence"
         f" {arrivals.sequence[0]}, domain {arrivals.domain[0]}"
@@ -96,7 +95,7 @@ def _group(group: RecordGroup, payload: bytes, known: TemplateLookup | None) -> 
         what = f"set {template_id}" if template_id else "records"
         where = f"at octet {offset}" if offset >= 0 else "kept from an earlier datagram"
         yield f"  {what} {where}: {count} {'options ' * group.plan.options}records"
-        position = offset
+        position = offset if group.as_sent else -1
         for number in range(count):
             yield f"    record {number + 1}"
             lines = _record(group, index, payload, position, templates)

@@ -186,11 +186,23 @@ def _sampling(
     carries_rate = None
     if rates.any():
         carries_rate = spread(rates > 0, group.counts, group.n_records)
-    if options.rates or options.default_rate:
-        unknown = np.flatnonzero(rates == 0)
-        hi, lo = block.address_hi[rows[unknown]], block.address_lo[rows[unknown]]
-        exporters = zip(hi.tolist(), lo.tolist(), strict=True)
-        default = options.default_rate
-        rates[unknown] = [options.rates.get(exporter, default) for exporter in exporters]
+    fill_rates(rates, (block.address_hi[rows], block.address_lo[rows]), options)
     known = spread(rates, group.counts, group.n_records) if rates.any() else None
     return known, carries_rate
+
+
+def fill_rates(
+    rates: Rates, senders: tuple[NDArray[np.uint64], NDArray[np.uint64]], options: DecodeOptions
+) -> None:
+    """Put what the settings say of an exporter where a rate is 0.
+
+    Parameters
+    ----------
+    senders
+        Halves of the address that each is from, shape (n,).
+    """
+    if options.rates or options.default_rate:
+        unknown = np.flatnonzero(rates == 0)
+        exporters = zip(*(half[unknown].tolist() for half in senders), strict=True)
+        default = options.default_rate
+        rates[unknown] = [options.rates.get(exporter, default) for exporter in exporters]

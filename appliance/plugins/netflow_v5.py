@@ -7,6 +7,7 @@ and 14 of interval; Juniper leaves the mode at zero, so only the interval counts
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,13 @@ from appliance import (
     decode_options,
     hookimpl,
 )
-from appliance.decoding.messages.headers import V5_HEADER, v5_headers
+from appliance.decoding.messages.headers import FixedHeader, fixed_headers
 
 _LAYOUT = (
     (8, 4), (12, 4), (15, 4), (10, 2), (14, 2), (2, 4), (1, 4), (22, 4), (21, 4), (7, 2), (11, 2),
     (210, 1), (6, 1), (4, 1), (5, 1), (16, 2), (17, 2), (9, 1), (13, 1), (210, 2),
 )  # fmt: skip
+_HEADER = FixedHeader(5, 24, 48, 30, sequence_offset=16, domain_offset=20)
 _SAMPLING_OFFSET = 22
 _INTERVAL_BITS = 0x3FFF
 
@@ -40,7 +42,9 @@ def header_rates(block: DatagramBlock, rows: NDArray[np.int64]) -> NDArray[np.fl
     return interval.astype(np.float64)
 
 
-PROTOCOL = FixedProtocol(5, V5_HEADER, _LAYOUT, v5_headers, 3000, header_rates)
+PROTOCOL = FixedProtocol(
+    5, _HEADER.octets, _LAYOUT, partial(fixed_headers, layout=_HEADER), 3000, header_rates
+)
 
 
 @dataclass(frozen=True)

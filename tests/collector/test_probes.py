@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from appliance.flowlog import FlowSearch
-from tests.asking import totals
+from tests.asking import top, totals
 from tests.collector.running import RunningCollector, free_port
 from tests.nfcapd import nfcapd
 from tests.traffic.building import ethernet, ipv4, udp
@@ -52,8 +52,13 @@ def recipe_with(text: str) -> str:
 
 
 @pytest.mark.skipif(not shutil.which("nfcapd"), reason="needs Debian's nfdump")
-@pytest.mark.parametrize("version", [5, 9, 10])
-@pytest.mark.parametrize("probe", [softflowd, pmacctd], ids=["softflowd", "pmacctd"])
+@pytest.mark.parametrize(
+    ("probe", "version"),
+    [
+        *((softflowd, version) for version in (1, 5, 9, 10)),
+        *((pmacctd, version) for version in (5, 9, 10)),
+    ],
+)
 def test_probe_when_it_exports_real_traffic_then_sums_equal_nfcapds(
     collector: RunningCollector, tmp_path: Path, probe: Callable[..., list[str]], version: int
 ) -> None:
@@ -73,6 +78,24 @@ def test_probe_when_it_exports_real_traffic_then_sums_equal_nfcapds(
     expected = _nfdump_sums(theirs)
     assert expected[0] > 100
     assert (sums.flows, sums.packets, sums.octets) == expected
+
+
+@pytest.mark.skipif(not shutil.which("pmacctd"), reason="needs Debian's pmacct")
+def test_pmacctd_when_it_samples_every_packet_then_each_is_a_flow(
+    collector: RunningCollector, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "pmacctd.conf"
+    configuration.write_text(
+        f"pcap_savefile: {TRAFFIC}\nplugins: sfprobe\naggregate: src_host\nsampling_rate: 1\n"
+        f"sfprobe_receiver: 127.0.0.1:{collector.port}\nsfprobe_agentip: 192.0.2.77\n"
+    )
+    subprocess.run(["pmacctd", "-f", str(configuration)], check=False, timeout=60)
+    collector.wait_for("datagrams", 70)
+    assert collector.stop() == 0
+    search = FlowSearch(collector.data / "flowlog")
+    # 600 packets of which one is no IP.
+    assert totals(search) == (599, 599, 198_407)
+    assert {row["exporter_address"] for row in top(search, "exporter")} == {"192.0.2.77"}
 
 
 @pytest.mark.slow
@@ -95,6 +118,34 @@ def test_open_vswitch_when_set_up_by_the_recipe_then_its_flows_are_stored(
     assert collector.stop() == 0
     sums = totals(FlowSearch(collector.data / "flowlog"))
     assert (sums.packets, sums.octets) == (3, 3 * len(FRAME))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not VSWITCH_SCHEMA.exists(), reason="needs Debian's openvswitch-switch")
+def test_open_vswitch_when_it_samples_by_the_recipe_then_each_packet_is_a_flow(
+    collector: RunningCollector, tmp_path: Path
+) -> None:
+    with open_vswitch(tmp_path) as ask:
+        ask("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "fail-mode=standalone")
+        for name in ("p1", "p2"):
+            ask("ovs-vsctl", *f"add-port br0 {name} -- set Interface {name} type=dummy".split())
+        ask("ovs-appctl", "netdev-dummy/ip4addr", "br0", "198.51.100.7/24")
+        recipe = recipe_with("create sFlow")
+        for old, new in (
+            ("192.0.2.10:2055", f"127.0.0.1:{collector.port}"),
+            ("agent=eth0", "agent=br0"),
+            ("sampling=400", "sampling=1"),
+        ):
+            recipe = recipe.replace(old, new)
+        ask(*shlex.split(recipe.replace("\\\n", " ")))
+        for _ in range(3):
+            ask("ovs-appctl", "netdev-dummy/receive", "p1", FRAME.hex())
+        ask("ovs-appctl", "time/warp", "20000", "500")
+        collector.wait_for("datagrams", 1)
+    assert collector.stop() == 0
+    search = FlowSearch(collector.data / "flowlog")
+    assert totals(search) == (3, 3, 3 * (len(FRAME) - 14))
+    assert {row["exporter_address"] for row in top(search, "exporter")} == {"198.51.100.7"}
 
 
 @contextlib.contextmanager

@@ -43,6 +43,30 @@ def v4(text: str) -> bytes:
     return bytes(int(part) for part in text.split("."))
 
 
+def v1_record(source: str = "10.0.0.1", *, octets: int = 300, last: int = UPTIME_MS) -> bytes:
+    ends = v4(source) + v4("10.0.0.2") + v4("10.0.0.254")
+    counters = struct.pack(">HHIIII", 1, 2, 3, octets, last - 1000, last)
+    return ends + counters + struct.pack(">HHxxBBB7x", 1024, 80, 6, 0x20, 0x18)
+
+
+def v1(*records: bytes, count: int | None = None) -> bytes:
+    n = len(records) if count is None else count
+    return struct.pack(">HHIII", 1, n, UPTIME_MS, EXPORT_SECONDS, 0) + b"".join(records)
+
+
+def v7_record(source: str = "10.0.0.1", *, octets: int = 300, last: int = UPTIME_MS) -> bytes:
+    ends = v4(source) + v4("10.0.0.2") + v4("10.0.0.254")
+    counters = struct.pack(">HHIIII", 1, 2, 3, octets, last - 1000, last)
+    rest = struct.pack(">HHxBBB", 1024, 80, 0x18, 6, 0x20)
+    return ends + counters + rest + struct.pack(">HHBBxx", 64500, 64501, 24, 16) + v4("10.0.0.253")
+
+
+def v7(*records: bytes, count: int | None = None, sequence: int = 0) -> bytes:
+    n = len(records) if count is None else count
+    header = struct.pack(">HHIIII4x", 7, n, UPTIME_MS, EXPORT_SECONDS, 0, sequence)
+    return header + b"".join(records)
+
+
 def v5_record(
     source: str = "10.0.0.1",
     destination: str = "10.0.0.2",

@@ -16,11 +16,11 @@ from appliance.decoding.messages.headers import (
     Headers,
     Sets,
     ipfix_headers,
-    v5_headers,
     v9_headers,
     versions,
     walk_sets,
 )
+from appliance.plugins.netflow_v5 import PROTOCOL as NETFLOW_V5
 from tests.decoding.building import a_set, datagram, ipfix, v5, v5_record, v9
 
 
@@ -50,7 +50,7 @@ def test_v5_header_when_sound_then_every_field() -> None:
     sent = v5(
         v5_record(), uptime=7, seconds=8, nanoseconds=9_000_000, sequence=1 << 31, engine=(1, 2)
     )
-    headers = v5_headers(block(sent))
+    headers = NETFLOW_V5.read_headers(block(sent))
     names = ("domain", "sequence", "export_ms", "uptime_ms", "end", "count")
     assert lists(headers, *names) == [[0x0102], [1 << 31], [8009], [7], [72], [1]]
     assert not headers.faults
@@ -70,7 +70,7 @@ def test_v5_header_when_sound_then_every_field() -> None:
 def test_v5_header_when_its_count_lies_then_the_records_present(
     payload: bytes, end: int, reason: str | None
 ) -> None:
-    headers = v5_headers(block(v5(), payload))
+    headers = NETFLOW_V5.read_headers(block(v5(), payload))
     assert headers.end.tolist() == [24, end]
     assert [(f.datagram, f.reason) for f in headers.faults] == ([(1, reason)] if reason else [])
 
@@ -168,7 +168,7 @@ def test_sets_when_walked_together_or_alone_then_the_same(
     assert sorted(together.faults) == sorted(alone.faults)
 
 
-@pytest.mark.parametrize("read", [v5_headers, v9_headers, ipfix_headers])
+@pytest.mark.parametrize("read", [NETFLOW_V5.read_headers, v9_headers, ipfix_headers])
 def test_headers_when_the_block_is_narrower_than_they_then_refused(
     read: Callable[[DatagramBlock], Headers],
 ) -> None:

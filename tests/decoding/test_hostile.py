@@ -31,12 +31,15 @@ from tests.decoding.building import (
     template,
     v5,
     v5_record,
+    v7,
+    v7_record,
 )
 from tests.decoding.protocols import both
 from tests.decoding.traffic import Event, datagrams, sequences_of_events
 from tests.decoding.worst_cases import all_cases
 
-CAPTURES = sorted((Path(__file__).parents[1] / "data" / "captures").glob("*.pcap"))
+DATA = Path(__file__).parents[1] / "data"
+CAPTURES = [*sorted((DATA / "captures").glob("*.pcap")), *sorted(DATA.glob("*.pcap"))]
 VERSIONS = sorted(decoders())
 MANY = 2000.0
 """Ordinary datagrams (`_cost`): a few seconds of a processor at the most."""
@@ -46,12 +49,13 @@ NO_EXPLAINING = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 each_version = pytest.mark.parametrize("version", VERSIONS)
 
 
-def test_decoders_when_registered_then_at_least_three_are_swept() -> None:
-    assert {5, 9, 10} <= set(VERSIONS)
+def test_decoders_when_registered_then_all_are_swept() -> None:
+    assert set(VERSIONS) == {0, 1, 5, 7, 9, 10}
 
 
 def captured(version: int) -> list[Datagram]:
     found = [d.datagram for path in CAPTURES for d in CaptureReader(path, {2055, 4739})]
+    found += [datagram(v7(v7_record(), v7_record(), sequence=n)) for n in (0, 2, 4)]
     return [d for d in found if d.payload[:2] == number(version, 2)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
+from tests.decoding import sflow
 from tests.decoding.building import (
     IPFIX,
     V9,
@@ -169,4 +170,18 @@ def all_cases() -> list[tuple[str, int, list[bytes]]]:
         for protocol in (V9, IPFIX)
         for name, payloads in cases(protocol)
     ]
-    return [*found, ("v5: records", 5, [v5(*[v5_record()] * 1364)])]
+    return [*found, ("v5: records", 5, [v5(*[v5_record()] * 1364)]), *_of_sflow()]
+
+
+def _of_sflow() -> Iterator[tuple[str, int, list[bytes]]]:
+    header = sflow.header(bytes(40))
+    path = sflow.gateway("10.0.0.1", 1, 2, *[[3]] * 800)
+    for name, samples in (
+        ("samples", [sflow.flow_sample(header)] * 550),
+        ("empty samples", [sflow.piece(1, b"")] * 8180),
+        ("samples of many formats", [sflow.piece(n + 9, b"") for n in range(8180)]),
+        ("empty records", [sflow.flow_sample(*[sflow.piece(1, b"")] * 8170)]),
+        ("records", [sflow.flow_sample(*[header] * 1000)]),
+        ("long paths", [sflow.flow_sample(header, path)] * 6),
+    ):
+        yield f"sFlow: {name}", 0, [sflow.sflow(*samples)]

@@ -32,6 +32,7 @@ MAX_SECTION = 256
 
 _FRAME, _IP, _PAYLOAD = (315, 104), (313, 317), 314
 _FRAME_SIZE, _FRAME_TYPE, _SECTION_OFFSET = (312, 103), 408, (409, 102)
+_EXPORTED_OCTETS = 410
 _ETHERNET_FRAME = 1
 
 _VLAN_TYPES, _MAX_TAGS = (0x8100, 0x88A8, 0x9100), 4
@@ -126,6 +127,9 @@ def _section(group: RecordGroup, elements: tuple[int, ...]) -> _Walk | None:
         octets, lengths = values.view(np.uint8), np.full(len(values), width, np.int64)
     octets = octets.reshape(group.n_records, width)[:, :MAX_SECTION]
     np.minimum(lengths, MAX_SECTION, out=lengths)
+    exported = group.unsigned(_EXPORTED_OCTETS)
+    if exported is not None:
+        np.minimum(lengths, exported.astype(np.int64), out=lengths)
     offset = group.first_unsigned(_SECTION_OFFSET)
     if offset is not None:
         # A section from the middle of a packet does not begin with a header.

@@ -41,13 +41,14 @@ def exporter_addresses(
             named = np.repeat(hi, group.counts), np.repeat(lo, group.counts)
     own = exporter_halves(group.plan, group.records) if trust is ExporterTrust.RECORDS else None
     if own is not None:
-        named = own if named is None else _first_known(own, named)
+        named = own if named is None else first_known(own, named)
     if named is None:
         return None
-    return _first_known(named, (group.per_record("address_hi"), group.per_record("address_lo")))
+    return first_known(named, (group.per_record("address_hi"), group.per_record("address_lo")))
 
 
-def _first_known(first: AddressHalves, second: AddressHalves) -> AddressHalves:
+def first_known(first: AddressHalves, second: AddressHalves) -> AddressHalves:
+    """Return the first addresses, and the second ones where those are 0."""
     known = (first[0] | first[1]) > 0
     return np.where(known, first[0], second[0]), np.where(known, first[1], second[1])
 

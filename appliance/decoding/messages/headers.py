@@ -19,8 +19,6 @@ from appliance.decoding.messages.faults import Fault
 
 Int = NDArray[np.int64]
 
-V5_HEADER, V5_RECORD = 24, 48
-V5_MOST_RECORDS = 30
 V9_HEADER = 20
 IPFIX_HEADER = 16
 SET_HEADER = 4
@@ -62,6 +60,29 @@ class Headers:
 
 
 @dataclass(frozen=True, slots=True)
+class FixedHeader:
+    """The layout of a NetFlow header before templates: version, count (2 octets each), uptime in
+    milliseconds, seconds, nanoseconds (4 each), then what is told here.
+
+    Attributes
+    ----------
+    octets, record_octets
+        Of the header, and of each record.
+    most_records
+        Of a datagram as Cisco sends it.
+    sequence_offset, domain_offset
+        Where 4 octets of sequence number and 2 of engine type and ID are; None: nowhere.
+    """
+
+    version: int
+    octets: int
+    record_octets: int
+    most_records: int
+    sequence_offset: int | None = None
+    domain_offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sets:
     """Sets of a block in the order in which they arrived; arrays of shape (n_sets,), int64.
 
@@ -91,28 +112,30 @@ def versions(block: DatagramBlock) -> Int:
     return found
 
 
-def v5_headers(block: DatagramBlock) -> Headers:
-    """Read NetFlow v5 headers; `end` is bounded by the record count and by the octets received."""
-    octets, faults, whole = read_header_octets(block, V5_HEADER)
+def fixed_headers(block: DatagramBlock, layout: FixedHeader) -> Headers:
+    """Read headers of NetFlow v1, v5 or v7; `end` is bounded by the record count and by the octets
+    received."""
+    octets, faults, whole = read_header_octets(block, layout.octets)
     count = _u16(octets, 2)
-    present = (block.lengths - V5_HEADER) // V5_RECORD
-    # Cisco's datagrams hold 30 records at most; more are believed only when the length says so too.
-    for row in np.flatnonzero(
-        whole & (count > V5_MOST_RECORDS) & (block.lengths != V5_HEADER + count * V5_RECORD)
-    ).tolist():
+    present = (block.lengths - layout.octets) // layout.record_octets
+    fitting = layout.octets + count * layout.record_octets
+    # More records than Cisco's datagrams hold are believed only when the length says so too.
+    too_many = whole & (count > layout.most_records) & (block.lengths != fitting)
+    for row in np.flatnonzero(too_many).tolist():
         whole[row] = False
         detail = f"{count[row]} records announced, datagram of {block.lengths[row]} octets"
-        faults.append(Fault(row, "count_not_of_v5", detail))
+        faults.append(Fault(row, f"count_not_of_v{layout.version}", detail))
     taken = np.where(whole, np.minimum(count, present), 0)
     for row in np.flatnonzero(whole & (count > present)).tolist():
         detail = f"{count[row]} records announced, {present[row]} present"
         faults.append(Fault(row, "count_too_large", detail))
+    none = np.zeros(len(block), np.int64)
     return Headers(
-        domain=_u16(octets, 20),
-        sequence=_u32(octets, 16),
+        domain=none if layout.domain_offset is None else _u16(octets, layout.domain_offset),
+        sequence=none if layout.sequence_offset is None else _u32(octets, layout.sequence_offset),
         export_ms=_u32(octets, 8) * 1000 + _u32(octets, 12) // 1_000_000,
         uptime_ms=_u32(octets, 4),
-        end=np.where(whole, V5_HEADER + taken * V5_RECORD, 0),
+        end=np.where(whole, layout.octets + taken * layout.record_octets, 0),
         count=count,
         faults=faults,
     )

@@ -70,6 +70,8 @@ class RecordGroup:
         all are from their senders.
     uptime_unit_ms
         What the uptimes of headers and records count, milliseconds.
+    as_sent
+        Whether the octets of the records stand in the datagram as they are here.
     """
 
     plan: DecodePlan
@@ -84,6 +86,7 @@ class RecordGroup:
     exporters: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None = None
     uptime_unit_ms: int = 1
     carries_rate: NDArray[np.bool_] | None = None
+    as_sent: bool = True
 
     @property
     def n_records(self) -> int:

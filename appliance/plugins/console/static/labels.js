@@ -5,7 +5,7 @@ const PROTOCOLS = {
   58: "ICMPv6", 88: "EIGRP", 89: "OSPF", 103: "PIM", 112: "VRRP", 115: "L2TP", 132: "SCTP",
 }
 const DIRECTIONS = { 0: "ingress", 1: "egress" }
-const VERSIONS = { 5: "NetFlow v5", 9: "NetFlow v9", 10: "IPFIX" }
+const VERSIONS = { 1: "NetFlow v1", 5: "NetFlow v5", 7: "NetFlow v7", 9: "NetFlow v9", 10: "IPFIX", 105: "sFlow v5" }
 
 /** What the pages offer, in this order; the API may know more. */
 export const DIMENSIONS = [
