@@ -23,7 +23,7 @@ from appliance.errors import InvalidQueryError, QueryError, StorageError
 from appliance.flowlog.connections import open_connection
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import QueryLimits
-from appliance.flowlog.names import LogFile, list_files
+from appliance.flowlog.names import FIRST_SEGMENT, LogFile, list_files
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.query_control import QueryControl
 from appliance.flowlog.questions import (
@@ -235,6 +235,11 @@ class FlowSearch:
         rows = self._reader.snapshot(False).rows
         times = (pc.min(piece.array(COLLECTION_TIME)).as_py() for piece in rows)
         return min((time for time in times if time is not None), default=LAST_MS)
+
+    def is_complete(self) -> bool:
+        """Return whether no file was ever deleted: what the log does not have, nobody sent."""
+        files = list_files(self.directory, options=False)[0]
+        return bool(files) and files[0].first == FIRST_SEGMENT
 
     def rows_between(self, since_ms: int, until_ms: int) -> int:
         """Return how many flow records the files have that hold some of a range; nothing is read
