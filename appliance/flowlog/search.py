@@ -24,6 +24,7 @@ from appliance.flowlog.connections import open_connection
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.names import FIRST_SEGMENT, LogFile, list_files
+from appliance.flowlog.number_names import create_name_functions
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.query_control import QueryControl
 from appliance.flowlog.questions import (
@@ -274,6 +275,7 @@ class FlowSearch:
         """
 
         def ask(connection: Any, sources: dict[bool, Source]) -> Any:
+            create_name_functions(connection)
             for options, source in sources.items():
                 sealed = sealed_columns(connection, source)
                 names = sealed.union(*(rows.arrays for rows in source.rows))
