@@ -71,6 +71,10 @@ class Column:
     has_names
         The number stands for a name that a plugin tells (`register_value_names`): it is shown and
         asked for as this.
+    sums_kept
+        So many of its values have sums of their own in the store's roll-ups of a month, what more
+        there are is kept as one sum; 0 for no sums. Where both sides of a flow have such a column
+        (`source_x` and `destination_x`), it is so many pairs. Of numbers of 32 bits at most.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Column:
     enterprise_elements: tuple[tuple[int, int], ...] = ()
     letters: bool = False
     has_names: bool = False
+    sums_kept: int = 0
 
 
 def _column(name: str, dtype: str, *elements: int, **rest: Any) -> Column:
@@ -226,6 +231,14 @@ def column_pairs() -> Mapping[str, tuple[Column, Column]]:
         for name, column in named.items()
         if f"destination_{name}" in _BY_NAME
     }
+
+
+def summed_columns() -> tuple[tuple[Column, ...], ...]:
+    """Return the columns of plugins that sums are kept by: pairs of both sides, or one alone."""
+    pairs = [pair for pair in column_pairs().values() if all(side.sums_kept for side in pair)]
+    in_pairs = {side.name for pair in pairs for side in pair}
+    alone = [c for c in plugin_columns() if c.sums_kept and c.name not in in_pairs]
+    return (*pairs, *((column,) for column in alone))
 
 
 set_plugin_columns(())

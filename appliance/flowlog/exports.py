@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from appliance.flowlog.number_names import with_number_names
 from appliance.flowlog.output import csv_octets, json_octets
 from appliance.flowlog.questions import LOG_ORDER, FlowQuestion
 
@@ -64,20 +65,20 @@ class FlowExport:
         StorageError
             The log cannot be read.
         """
-        batches = self._count_batches()
-        yield from _parquet(batches) if self._form == "parquet" else _text(batches, self._form)
+        tables = self._tables()
+        yield from _parquet(tables) if self._form == "parquet" else _text(tables, self._form)
 
-    def _count_batches(self) -> Iterator[Any]:
+    def _tables(self) -> Iterator[Any]:
+        """Yield the flows as tables, the first without rows, and count them."""
         question = replace(self._question, order=LOG_ORDER)
         for batch in self._search.stream_flows(question):
             self.n_rows += batch.num_rows
-            yield batch
+            yield with_number_names(pa.Table.from_batches([batch]))
 
 
-def _text(batches: Iterator[Any], form: str) -> Iterator[bytes]:
+def _text(tables: Iterator[Any], form: str) -> Iterator[bytes]:
     has_heading = form == "csv"
-    for batch in batches:
-        table = pa.Table.from_batches([batch])
+    for table in tables:
         if has_heading:
             yield csv_octets(table.slice(0, 0))
             has_heading = False
@@ -86,19 +87,19 @@ def _text(batches: Iterator[Any], form: str) -> Iterator[bytes]:
             yield csv_octets(rows, has_heading=False) if form == "csv" else json_octets(rows)
 
 
-def _parquet(batches: Iterator[Any]) -> Iterator[bytes]:
-    schema = next(batches).schema
+def _parquet(tables: Iterator[Any]) -> Iterator[bytes]:
+    schema = next(tables).schema
     sink = _Pieces()
     with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), schema, compression="zstd") as writer:
         group: list[Any] = []
-        for batch in batches:
-            group.append(batch)
+        for table in tables:
+            group.append(table)
             if sum(part.num_rows for part in group) >= GROUP_ROWS:
-                writer.write_table(pa.Table.from_batches(group))
+                writer.write_table(pa.concat_tables(group))
                 group = []
                 yield sink.take()
         if group:
-            writer.write_table(pa.Table.from_batches(group))
+            writer.write_table(pa.concat_tables(group))
     yield sink.take()
 
 

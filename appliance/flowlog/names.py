@@ -20,6 +20,7 @@ from pathlib import Path
 
 FAMILIES = ("flows", "options")
 DAMAGED = ".damaged"
+FIRST_SEGMENT = 1
 
 _NAME = re.compile(
     r"(?P<first>\d{10})(?:\.(?P<journal>open|journal)"

@@ -23,7 +23,8 @@ from appliance.errors import InvalidQueryError, QueryError, StorageError
 from appliance.flowlog.connections import open_connection
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import QueryLimits
-from appliance.flowlog.names import LogFile, list_files
+from appliance.flowlog.names import FIRST_SEGMENT, LogFile, list_files
+from appliance.flowlog.number_names import create_name_functions
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.query_control import QueryControl
 from appliance.flowlog.questions import (
@@ -236,6 +237,11 @@ class FlowSearch:
         times = (pc.min(piece.array(COLLECTION_TIME)).as_py() for piece in rows)
         return min((time for time in times if time is not None), default=LAST_MS)
 
+    def is_complete(self) -> bool:
+        """Return whether no file was ever deleted: what the log does not have, nobody sent."""
+        files = list_files(self.directory, options=False)[0]
+        return bool(files) and files[0].first == FIRST_SEGMENT
+
     def rows_between(self, since_ms: int, until_ms: int) -> int:
         """Return how many flow records the files have that hold some of a range; nothing is read
         but their ends.
@@ -269,6 +275,7 @@ class FlowSearch:
         """
 
         def ask(connection: Any, sources: dict[bool, Source]) -> Any:
+            create_name_functions(connection)
             for options, source in sources.items():
                 sealed = sealed_columns(connection, source)
                 names = sealed.union(*(rows.arrays for rows in source.rows))

@@ -2,6 +2,7 @@
 
 `flows` is what counts as traffic, with `octets`, `packets` and `flows` scaled by the sampling rate;
 `records` all that was decoded but options, with its `kind`; `options` what options records told.
+Numbers of flows that a plugin names, such as AS, have their names beside them.
 """
 
 # ruff: noqa: S608 - names in the SQL come from our own tables.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from appliance.flowlog.number_names import name_expressions
 from appliance.flowlog.questions import LAST_MS, printed_expression, shown_columns
 from appliance.flowlog.schema import family_schema
 from appliance.flows import COLLECTION_TIME, OCTETS_PREFIX, UNKNOWN_PROTOCOL, RecordKind
@@ -37,6 +39,14 @@ def stored_columns(options: bool, octets: Iterable[str]) -> list[str]:
     return [*family_schema(options).names, *sorted(octets)]
 
 
+def shown_expressions(options: bool, octets: Iterable[str]) -> list[str]:
+    """Return the expressions of all that a family shows, names behind the numbers they are of."""
+    columns = shown_columns(options, octets)
+    names = {} if options else name_expressions(columns)
+    pairs = ((printed_expression(column), names.get(column)) for column in columns)
+    return [text for pair in pairs for text in pair if text]
+
+
 def view_statements(
     relation: str, columns: list[str], options: bool, since_ms: int, until_ms: int
 ) -> Iterator[str]:
@@ -50,7 +60,7 @@ def view_statements(
         Collection time of what the views hold, half open, milliseconds UTC.
     """
     octets = [name for name in columns if name.startswith(OCTETS_PREFIX)]
-    shown = [printed_expression(name) for name in shown_columns(options, octets)]
+    shown = shown_expressions(options, octets)
     ranged = since_ms > 0 or until_ms < LAST_MS
     time = f"{COLLECTION_TIME} >= {since_ms} AND {COLLECTION_TIME} < {until_ms}"
     source = f"({relation})" + (f" WHERE {time}" if ranged else "")

@@ -20,6 +20,7 @@ _COLUMN_NAME = re.compile("[a-z][a-z0-9_]{0,62}")
 _PAGE_PATH = re.compile("[a-z][a-z0-9-]{0,40}")
 _WAY_NAME = re.compile("[a-z]{1,40}")
 _ENGINE_NAME = re.compile("[a-z][a-z0-9_]*")
+MOST_SUMS = 100_000
 _COLUMN_DTYPES = ("u1", "u2", "u4", "u8", "i8", "f8", "O")
 
 
@@ -39,7 +40,16 @@ def _column(value: object) -> None:
     absent = dtype.type(0).item() if dtype.kind != "O" else ""
     if type(column.absent) is not type(absent):
         raise TypeError(f"{column.name}: absent {column.absent!r} is none of its values")
+    if whole(column.sums_kept):
+        _sums(column)
     _elements(column)
+
+
+def _sums(column: Column) -> None:
+    if column.dtype.str[1:] not in ("u1", "u2", "u4") or column.absent or column.options_only:
+        raise TypeError(f"{column.name}: sums are kept of flows by u1, u2 or u4, absent 0")
+    if not 0 < column.sums_kept <= MOST_SUMS:
+        raise ValueError(f"{column.name}: sums of 1 to {MOST_SUMS} values, not {column.sums_kept}")
 
 
 def _elements(column: Column) -> None:

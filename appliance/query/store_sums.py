@@ -97,7 +97,8 @@ class StoreSums:
             return None
         bounds = ((question.since_ms, sums.since * 1000), (sums.until * 1000, question.until_ms))
         edges = [FlowQuestion(since_ms=a, until_ms=b) for a, b in bounds if a < b]
-        return edges if all(edge.since_ms >= oldest_ms for edge in edges) else None
+        complete_from_ms = 0 if self.search.is_complete() else oldest_ms
+        return edges if all(edge.since_ms >= complete_from_ms for edge in edges) else None
 
     def _run(self, statement: Statement, table: Any) -> Any:
         limits, control = self.search.limits, self.search.control

@@ -15,6 +15,7 @@ WORK = "appliance_work"
 ROLLUP_PROGRESS = "appliance_rollup_progress"
 APPLICATION = "appliance_application"
 SESSION_APPLICATION = "appliance_session_application"
+ROLLUP_COLUMN = "appliance_rollup_column"
 KNOWN_EXPORTER = "appliance_known_exporter"
 EVENT = "appliance_event"
 
@@ -40,7 +41,7 @@ PURGED_ROWS = "appliance_purge"
 
 MIGRATION_TABLES = (
     *(SCHEMA_VERSION, ROLLUP, WORK, ROLLUP_PROGRESS, APPLICATION, KNOWN_EXPORTER, EVENT),
-    SESSION_APPLICATION,
+    *(SESSION_APPLICATION, ROLLUP_COLUMN),
     *(EXPORTER, FORGOTTEN_EXPORTER, ACCOUNT, ROLE, ACCOUNT_ROLE, API_TOKEN),
     *(SIGN_IN_ATTEMPTS, SIGN_IN_CLIENT, AUDIT, TOTP, RECOVERY_CODE, SESSION, IDENTITY),
     PASSWORD_DUE,

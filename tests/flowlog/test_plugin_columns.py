@@ -216,6 +216,9 @@ def test_columns_when_a_datagram_has_the_enterprise_element_then_flows_show_it(
         (Column("site", np.dtype(">u4")), "expected dtype"),
         (Column("site", np.dtype("O"), absent="", has_names=True), "expected whole numbers"),
         (Column("site", np.dtype("u4"), has_names=1), "bool"),  # type: ignore[arg-type]
+        (Column("site", np.dtype("u8"), sums_kept=5), "sums are kept of flows by u1, u2 or u4"),
+        (Column("site", np.dtype("u4"), absent=9, sums_kept=5), "absent 0"),
+        (Column("site", np.dtype("u4"), sums_kept=-1), "sums of 1 to 100000 values, not -1"),
         (Column("site", np.dtype("u4"), elements=(0x10000,)), "elements of 16 bits, found 65536"),
         (Column("site", np.dtype("u4"), elements=((9, 1),)), "tuple"),  # type: ignore[arg-type]
         (of_enterprise((9, 32768)), "found \\(9, 32768\\)"),

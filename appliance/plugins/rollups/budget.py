@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.flows import summed_columns
 from appliance.plugins.rollups.bins import Size
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import DIRECTIONS, LARGEST_ONLY
@@ -21,7 +22,7 @@ _SECONDS = {
 
 
 def most_rows(limits: StoreLimits, exporters: int, protocols: int, applications: int) -> int:
-    """Return the row budget.
+    """Return the row budget, with what the loaded plugins want sums of.
 
     Parameters
     ----------
@@ -43,5 +44,6 @@ def most_rows(limits: StoreLimits, exporters: int, protocols: int, applications:
     largest = (bins[Size.MINUTE] + large) * all_exporters + named * each
     # One more name each: none, and what is beyond the limit.
     interfaces = 2 * exporters * (limits.interfaces + 2)
-    capped = large * (interfaces + limits.as_pairs + 2)
+    of_plugins = sum(columns[0].sums_kept + 2 for columns in summed_columns())
+    capped = large * (interfaces + limits.as_pairs + 2 + of_plugins)
     return len(DIRECTIONS) * (exact + largest + capped)

@@ -8,7 +8,7 @@ scaled by the sampling rate of their row and rounded to whole numbers.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.flowlog import Rows, batch_from_rows
-from appliance.flows import COLUMN, V4_MAPPED, AnyArray, RecordKind, is_constant
+from appliance.flows import COLUMN, V4_MAPPED, AnyArray, RecordKind, is_constant, summed_columns
 from appliance.plugins.rollups.bins import FIRST, LAST
 from appliance.plugins.rollups.services import Services, service_ports
 
 IntArray = NDArray[np.int64]
 WordArray = NDArray[np.uint64]
-NumberArray = NDArray[np.uint32]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 FLOW_COLUMNS = (
@@ -45,12 +44,14 @@ FLOW_COLUMNS = (
     "sampling_rate",
     "flow_direction",
     "application_id",
+)
+KEY_COLUMNS = (
     "ingress_interface",
     "egress_interface",
     "bgp_source_as_number",
     "bgp_destination_as_number",
 )
-"""The columns of the log that are read."""
+"""Columns that sums are kept by as they are; see `capped_sums`."""
 
 LARGEST_COUNT = 1 << 48
 """Of one record, scaled: what claims more than 281 TB is taken for that much, so that no sum of an
@@ -58,6 +59,16 @@ honest number of records leaves 64 bits."""
 
 LARGEST_RATE = 1 << 32
 _ONES = 0xFFFF_FFFF_FFFF_FFFF
+
+
+def key_columns() -> tuple[str, ...]:
+    """Return the columns that sums are kept by, those of plugins among them."""
+    return (*KEY_COLUMNS, *(column.name for part in summed_columns() for column in part))
+
+
+def flow_columns() -> tuple[str, ...]:
+    """Return the columns of the log that are read."""
+    return (*FLOW_COLUMNS, *key_columns())
 
 
 @dataclass(slots=True)
@@ -76,10 +87,8 @@ class Flows:
         The service port.
     session
         See `session_number`; 0 where no flow of the piece has an application.
-    interfaces
-        Ingress and egress, 0 for none.
-    systems
-        Numbers of the source's and the destination's autonomous system, 0 for none.
+    keys
+        The columns of `key_columns` by name, 0 for none.
     flows
         How many flows each stands for; None when it is one each.
     """
@@ -95,8 +104,7 @@ class Flows:
     session: WordArray
     source: tuple[WordArray, WordArray]
     destination: tuple[WordArray, WordArray]
-    interfaces: tuple[NumberArray, NumberArray]
-    systems: tuple[NumberArray, NumberArray]
+    keys: Mapping[str, AnyArray]
     octets: IntArray
     packets: IntArray
     flows: IntArray | None = None
@@ -115,8 +123,7 @@ class Flows:
             self.session[chosen],
             (self.source[0][chosen], self.source[1][chosen]),
             (self.destination[0][chosen], self.destination[1][chosen]),
-            (self.interfaces[0][chosen], self.interfaces[1][chosen]),
-            (self.systems[0][chosen], self.systems[1][chosen]),
+            {name: column[chosen] for name, column in self.keys.items()},
             self.octets[chosen],
             self.packets[chosen],
             None if self.flows is None else self.flows[chosen],
@@ -169,7 +176,7 @@ class Classifier:
         self.services, self.local = services, local
 
     def flows(self, pieces: Sequence[Rows], only: tuple[int, int] | None = None) -> Flows:
-        """Classify rows that were read with `FLOW_COLUMNS`.
+        """Classify rows that were read with `flow_columns`.
 
         Parameters
         ----------
@@ -205,8 +212,7 @@ class Classifier:
             session=_sessions(columns),
             source=source,
             destination=destination,
-            interfaces=(columns["ingress_interface"], columns["egress_interface"]),
-            systems=(columns["bgp_source_as_number"], columns["bgp_destination_as_number"]),
+            keys={name: columns[name] for name in key_columns()},
             octets=_scale(columns["octet_delta_count"], rate),
             packets=_scale(columns["packet_delta_count"], rate),
             flows=_flow_counts(columns["delta_flow_count"]),
@@ -234,7 +240,7 @@ def _join_pieces(pieces: Sequence[Rows]) -> dict[str, AnyArray]:
     batches = [batch_from_rows(piece) for piece in pieces]
     n = sum(batch.n_records for batch in batches)
     joined: dict[str, AnyArray] = {}
-    for name in FLOW_COLUMNS:
+    for name in flow_columns():
         parts = [batch.column(name) for batch in batches if batch.n_records]
         if not parts:
             joined[name] = np.zeros(0, COLUMN[name].dtype)

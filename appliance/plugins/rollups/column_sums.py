@@ -22,9 +22,15 @@ from appliance.plugins.rollups.bins import (
     smallest_kept,
     spans,
 )
-from appliance.plugins.rollups.capped_sums import BEYOND_NAME, CAPPED_SIZES, pair_of_name
+from appliance.plugins.rollups.capped_sums import (
+    BEYOND_NAME,
+    CAPPED_SIZES,
+    SYSTEMS,
+    pair_of_name,
+)
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, Dimension
+from appliance.plugins.rollups.plugin_sums import read_plugin_sums
 from appliance.plugins.rollups.progress import read_progress
 from appliance.plugins.rollups.questions import (
     EXACT_SIZES,
@@ -41,11 +47,12 @@ _EXPORTER = ("exporter_address_hi", "exporter_address_lo")
 class _Source(NamedTuple):
     """Rows of one dimension, and the columns that they are sums by."""
 
-    dimension: Dimension
+    dimension: int
     columns: tuple[str, ...]
     numbers: Callable[[str], tuple[int, ...]]
     by_exporter: bool
     sizes: Sequence[Size]
+    since: int = 0
 
     @property
     def all_columns(self) -> tuple[str, ...]:
@@ -62,17 +69,16 @@ def _number(name: str) -> tuple[int, ...]:
 
 
 _PROTOCOL = ("protocol_identifier",)
-_SYSTEMS = ("bgp_source_as_number", "bgp_destination_as_number")
 _SOURCES = (
     _Source(Dimension.TOTAL, (), _nothing, False, EXACT_SIZES),
     _Source(Dimension.PROTOCOL, _PROTOCOL, _number, False, EXACT_SIZES),
-    _Source(Dimension.AS_PAIR, _SYSTEMS, pair_of_name, False, CAPPED_SIZES),
+    _Source(Dimension.AS_PAIR, SYSTEMS, pair_of_name, False, CAPPED_SIZES),
     _Source(Dimension.TOTAL, (), _nothing, True, EXACT_SIZES),
     _Source(Dimension.PROTOCOL, _PROTOCOL, _number, True, EXACT_SIZES),
     _Source(Dimension.INGRESS_INTERFACE, ("ingress_interface",), _number, True, CAPPED_SIZES),
     _Source(Dimension.EGRESS_INTERFACE, ("egress_interface",), _number, True, CAPPED_SIZES),
 )
-"""The first that has all columns of a question answers it."""
+"""The first that has all columns of a question answers it; else one of a plugin's columns."""
 
 
 def sums_by_columns(
@@ -84,9 +90,9 @@ def sums_by_columns(
 ) -> ColumnSums | None:
     """Return sums over the whole bins in a range; see `SumsByColumns`.
 
-    To be called inside a transaction; four queries.
+    To be called inside a transaction; at most five queries.
     """
-    source = next((one for one in _SOURCES if columns <= set(one.all_columns)), None)
+    source = _source(exact, columns)
     progress = read_progress(exact.database)
     # Without an end a rebuild is not finished; before it there are no flows.
     if source is None or not progress.oldest or progress.flows < progress.until:
@@ -95,19 +101,32 @@ def sums_by_columns(
     oldest = bin_start(Size.MONTH, progress.oldest)
     # The bin of the newest flow may still be filled.
     end = min(asked[1], progress.newest)
-    found = _whole_bins(max(asked[0], oldest), end, kept)
+    found = _whole_bins(max(asked[0], oldest, source.since), end, kept)
     if not found:
         return None
     rows = _rows(exact, source, found)
-    if any(name == BEYOND_NAME for _, name, *_ in rows) and source.columns:
+    is_cut = source.columns and any(name == BEYOND_NAME for _, name, *_ in rows)
+    if is_cut or not rows:
         return None
     sums = np.array([row[2:] for row in rows], np.int64).reshape(-1, 3).T
     total = exact.totals(Range(found, ALL_EXPORTERS, (0, 1)))
     if tuple(sums.sum(axis=1).tolist()) != tuple(total):
         return None
-    since = asked[0] if asked[0] <= oldest else found[0].since
+    since = asked[0] if max(asked[0], source.since) <= oldest else found[0].since
     values = _columns(exact, source, rows)
     return ColumnSums(since, found[-1].until, progress.oldest, values, *sums)
+
+
+def _source(exact: ExactQuestions, columns: Set[str]) -> _Source | None:
+    """Return what answers a question for these columns."""
+    for source in _SOURCES:
+        if columns <= set(source.all_columns):
+            return source
+    for part in read_plugin_sums(exact.database):
+        if columns <= set(part.columns):
+            numbers = pair_of_name if len(part.columns) == 2 else _number
+            return _Source(part.dimension, part.columns, numbers, False, CAPPED_SIZES, part.since)
+    return None
 
 
 def _whole_bins(since: int, until: int, kept: Mapping[Size, int]) -> list[Span]:

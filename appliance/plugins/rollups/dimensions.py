@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Dimension(IntEnum):
@@ -20,8 +21,29 @@ class Dimension(IntEnum):
 
 
 EXACT = (Dimension.TOTAL, Dimension.PROTOCOL, Dimension.APPLICATION)
+OF_PLUGINS = range(32, 128)
+"""Numbers for sums by columns of plugins; see `plugin_sums`."""
+
 CAPPED = (Dimension.INGRESS_INTERFACE, Dimension.EGRESS_INTERFACE, Dimension.AS_PAIR)
 """Exact as well, of hours, days and months; see `capped_sums`."""
+
+
+class SummedColumns(NamedTuple):
+    """Columns of the log that capped sums are by: one, or both sides of a flow.
+
+    Attributes
+    ----------
+    most
+        So many values or pairs have rows in a month.
+    since
+        From when on there are sums, the start of an hour; 0 for always.
+    """
+
+    dimension: int
+    columns: tuple[str, ...]
+    most: int
+    since: int = 0
+
 
 LARGEST_ONLY = (Dimension.SOURCE, Dimension.DESTINATION, Dimension.PORT)
 ALL_EXPORTERS = 0

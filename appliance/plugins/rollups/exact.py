@@ -141,7 +141,7 @@ def _with_all_exporters(groups: Groups) -> Groups:
 
 
 def bin_rows(
-    dimension: Dimension,
+    dimension: int,
     groups: Groups,
     name_of: Callable[[int], str],
     oldest_minute: int,

@@ -14,6 +14,9 @@ appliance_application
     Names that exporters gave their applications before names were kept by session.
 appliance_session_application
     Names that exporters gave their applications since, by session: see `application_names`.
+appliance_rollup_column
+    Which dimension sums by a column of a plugin have, and from when on they are whole: see
+    `plugin_sums`.
 appliance_known_exporter
     A copy of identifier and address of every exporter, should the appliance database be lost.
 appliance_event
@@ -28,6 +31,7 @@ from appliance.sql.table_names import (
     EVENT,
     KNOWN_EXPORTER,
     ROLLUP,
+    ROLLUP_COLUMN,
     ROLLUP_PROGRESS,
     SESSION_APPLICATION,
     WORK,
@@ -73,6 +77,11 @@ FLOW_MIGRATIONS: tuple[Migration, ...] = (
             exporter VARCHAR(45) NOT NULL, port INTEGER NOT NULL, domain BIGINT NOT NULL,
             application_id VARCHAR(20) NOT NULL, name VARCHAR(128) NOT NULL,
             PRIMARY KEY (exporter, port, domain, application_id)
+        ) WITHOUT ROWID""",
+    ),
+    (
+        f"""CREATE TABLE IF NOT EXISTS {ROLLUP_COLUMN} (
+            name VARCHAR(160) NOT NULL PRIMARY KEY, dimension INTEGER NOT NULL, since BIGINT
         ) WITHOUT ROWID""",
     ),
 )

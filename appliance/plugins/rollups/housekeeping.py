@@ -13,6 +13,7 @@ from appliance.plugins.rollups.bins import Size, bin_start
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS, DIRECTIONS, Dimension
 from appliance.plugins.rollups.forgetting import chunks, number_list
+from appliance.plugins.rollups.plugin_sums import plugin_dimensions
 from appliance.plugins.rollups.progress import read_progress
 from appliance.plugins.rollups.work import pending_work
 from appliance.sql import SQLITE
@@ -33,13 +34,14 @@ def expire(database: SqlDatabase, limits: StoreLimits, now: float) -> int:
     deleted = 0
     with database.transaction():
         rows = database.rows(f"SELECT id FROM {KNOWN_EXPORTER}")
+        of_plugins = plugin_dimensions(database)
     exporters = [ALL_EXPORTERS, *(int(row[0]) for row in rows)]
     for size in Size:
         oldest = int(now) - limits.retention_seconds(size)
         if oldest <= 0:
             continue
         with database.transaction(write=True):
-            for dimension in Dimension:
+            for dimension in (*Dimension, *of_plugins):
                 for part in chunks(exporters):
                     deleted += database.execute(
                         f"DELETE FROM {ROLLUP} WHERE dimension = ? AND size = ?"

@@ -30,7 +30,7 @@ from appliance.plugins.rollups.application_names import (
 from appliance.plugins.rollups.application_room import ApplicationRoom
 from appliance.plugins.rollups.bins import Size, bin_start
 from appliance.plugins.rollups.capped_sums import CappedSums
-from appliance.plugins.rollups.classify import FLOW_COLUMNS, Classifier
+from appliance.plugins.rollups.classify import Classifier, flow_columns
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS
 from appliance.plugins.rollups.exact import add_rows, exact_rows
@@ -180,6 +180,7 @@ class RollupLoader:
         self.forget()
         with self.database.transaction():
             self._applications.restore(names_in_database(self.database))
+        self._capped.begin()
         self._reopen(stored, now)
         self._progress = stored
         return stored
@@ -193,7 +194,7 @@ class RollupLoader:
         cursor = min(progress.open.values())
         while cursor < progress.flows:
             rows, after = read_piece(
-                self._reader, cursor, self.piece_rows, FLOW_COLUMNS, progress.flows
+                self._reader, cursor, self.piece_rows, flow_columns(), progress.flows
             )
             if rows:
                 piece = self._sum_up_stored(rows, cursor, after, now)
@@ -227,7 +228,7 @@ class RollupLoader:
     def _next_piece(self, progress: Progress, now: float) -> Piece | None:
         refilling = progress.flows < progress.until
         end = progress.until if refilling else None
-        rows, after = read_piece(self._reader, progress.flows, self.piece_rows, FLOW_COLUMNS, end)
+        rows, after = read_piece(self._reader, progress.flows, self.piece_rows, flow_columns(), end)
         if after == progress.flows:
             return None
         flows = self.classifier.flows(rows)
@@ -371,7 +372,7 @@ class RollupLoader:
     def _read_hour(self, hour: OpenHour, end: Cursor, now: float) -> None:
         """Read the next piece of an hour from the log once more."""
         rows, after = read_piece(
-            self._job_reader, hour.position, self.piece_rows, FLOW_COLUMNS, end
+            self._job_reader, hour.position, self.piece_rows, flow_columns(), end
         )
         # A cursor behind `end` says the same in other words.
         after = min(after, end)

@@ -161,7 +161,7 @@ class ExactQuestions:
     def read(
         self,
         select: str,
-        dimension: Dimension,
+        dimension: int,
         asked: Range,
         which: str = "exporter = ?",
         group: str = "",
@@ -180,7 +180,7 @@ class ExactQuestions:
     @staticmethod
     def statement(
         select: str,
-        dimension: Dimension,
+        dimension: int,
         asked: Range,
         which: str = "exporter = ?",
         group: str = "",

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from appliance.flowlog import Cursor, FlowLogReader
 from appliance.plugins.rollups.bins import Size, Span, bin_start
-from appliance.plugins.rollups.classify import FLOW_COLUMNS, Classifier
-from appliance.plugins.rollups.dimensions import CAPPED, EXACT, Dimension
+from appliance.plugins.rollups.classify import Classifier, flow_columns
+from appliance.plugins.rollups.dimensions import CAPPED, EXACT
 from appliance.plugins.rollups.flow_tables import ROLLUP_KEY
 from appliance.plugins.rollups.forgetting import number_list
+from appliance.plugins.rollups.plugin_sums import extend_plugin_sums, plugin_dimensions
 from appliance.plugins.rollups.progress import Progress, read_progress, write_progress
 from appliance.plugins.rollups.questions import SATURATED_SUMS
 from appliance.sql.database import SqlDatabase
@@ -73,6 +74,7 @@ def begin_rebuild(database: SqlDatabase, folder: Path, classifier: Classifier, n
             highest_exporter=before.highest_exporter,
         )
         write_progress(database, after)
+        extend_plugin_sums(database, floor)
         text = f"sums from {_utc(floor)} on are filled again from the flow log"
         note(database, now, text)
     return text
@@ -89,7 +91,7 @@ def _first_minute(folder: Path, classifier: Classifier) -> int | None:
         return None
     reader, cursor = FlowLogReader(folder), Cursor()
     while True:
-        rows, after = reader.follow_rows(cursor, _SEARCHED_ROWS, False, FLOW_COLUMNS)
+        rows, after = reader.follow_rows(cursor, _SEARCHED_ROWS, False, flow_columns())
         if after == cursor:
             return None
         flows = classifier.flows(rows)
@@ -120,7 +122,8 @@ def _drop(database: SqlDatabase, floor: int) -> None:
             f"DELETE FROM {ROLLUP} WHERE size = ? AND bin_start = ?", (int(size), start)
         )
         _sum_up(database, size, Span(Size.QUARTER, start, floor), EXACT)
-        _sum_up(database, size, Span(Size.HOUR, start, floor), CAPPED)
+        capped = [*CAPPED, *plugin_dimensions(database)]
+        _sum_up(database, size, Span(Size.HOUR, start, floor), capped)
         database.execute(
             f"REPLACE INTO {WORK} (size, bin_start, first_segment, first_row, last_segment,"
             " last_row, done) VALUES (?, ?, 0, 0, 0, 0, 0)",
@@ -128,9 +131,7 @@ def _drop(database: SqlDatabase, floor: int) -> None:
         )
 
 
-def _sum_up(
-    database: SqlDatabase, size: Size, parts: Span, dimensions: Iterable[Dimension]
-) -> None:
+def _sum_up(database: SqlDatabase, size: Size, parts: Span, dimensions: Iterable[int]) -> None:
     """Make the bin of a size that begins where these smaller ones begin."""
     database.execute(
         f"INSERT INTO {ROLLUP} ({_KEY}, octets, packets, flows)"

@@ -19,6 +19,7 @@ from appliance.plugins.rollups.bins import Size
 from appliance.plugins.rollups.classify import Classifier
 from appliance.plugins.rollups.dimensions import Dimension
 from appliance.plugins.rollups.flow_tables import ROLLUP_KEY
+from appliance.plugins.rollups.plugin_sums import plugin_dimensions
 from appliance.plugins.rollups.rebuild import begin_rebuild, note
 from appliance.sql.database import SqlDatabase
 from appliance.sql.prefixing import name_in_file
@@ -27,6 +28,7 @@ from appliance.sql.table_names import (
     EVENT,
     KNOWN_EXPORTER,
     ROLLUP,
+    ROLLUP_COLUMN,
     ROLLUP_PROGRESS,
     SESSION_APPLICATION,
     WORK,
@@ -42,6 +44,7 @@ _TABLES = {
     SESSION_APPLICATION: ("exporter, port, domain, application_id, name", 5),
     WORK: ("size, bin_start, first_segment, first_row, last_segment, last_row, done", 7),
     EVENT: ("happened, content", 2),
+    ROLLUP_COLUMN: ("name, dimension, since", 3),
     ROLLUP_PROGRESS: ("id, content", 2),
 }
 
@@ -159,7 +162,9 @@ def _copy_rollup(database: SqlDatabase, damaged: sqlite3.Connection) -> int:
         f"{database.dialect.ignore} INTO {ROLLUP} ({_KEY}, octets, packets, flows) VALUES ({marks})"
     )
     source, copied = name_in_file(damaged, ROLLUP), 0
-    for dimension in Dimension:
+    with database.transaction():
+        dimensions = [*Dimension, *plugin_dimensions(database)]
+    for dimension in dimensions:
         for size in Size:
             for order in ("", " DESC"):
                 turned = ", ".join(f"{column}{order}" for column in ROLLUP_KEY)

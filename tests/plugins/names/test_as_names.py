@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from appliance import PluginHarness, ValueNames, ipfix_message
@@ -104,6 +107,73 @@ def test_table_when_a_name_would_control_the_terminal_then_escaped(
         "3",
         "100",
     ]
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_export_when_it_has_as_then_names_behind_the_numbers(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    path = tmp_path / f"flows.{form}"
+    run(
+        folder, capsys, "export", "--columns", "source_as,octets,destination_as", f"--output={path}"
+    )
+    if form == "parquet":
+        rows = pq.read_table(path).to_pylist()
+    elif form == "json":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+    else:
+        rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    names = {str(row["bgp_source_as_number"]): row.get("bgp_source_as_name") for row in rows}
+    assert names == {"3356": "Level 3", "64497": "" if form == "csv" else None}
+    assert {row["bgp_destination_as_name"] for row in rows} == {"Level 3", EVIL}
+    assert form == "json" or list(rows[0])[1::2] == [
+        "bgp_source_as_name",
+        "bgp_destination_as_number",
+    ]
+
+
+def test_export_when_there_is_no_database_then_no_names(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "appliance.yml").write_text(f"data_directory: {folder.parent / 'var'}\n")
+    assert run(folder, capsys, "export", "--columns", "source_as").splitlines()[0] == (
+        '"bgp_source_as_number"'
+    )
+    described = run(folder, capsys, "sql", "describe flows", "--format", "csv")
+    assert "bgp_source_as_number" in described
+    assert "_as_name" not in described
+
+
+def test_sql_when_it_asks_for_names_of_as_then_as_columns_of_its_views(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sql = (
+        "SELECT bgp_destination_as_name AS name, sum(octets)::INT AS octets FROM flows"
+        " WHERE bgp_source_as_name IS NULL GROUP BY ALL"
+    )
+    assert run(folder, capsys, "sql", sql, "--format", "json") == (
+        '{"name": "Level 3", "octets": 10}\n'
+    )
+    every = run(folder, capsys, "sql", "SELECT * FROM records", "--format", "json").splitlines()
+    assert {json.loads(line).get("bgp_source_as_name") for line in every} == {"Level 3", None}
+
+
+def test_names_when_many_flows_have_few_numbers_then_each_is_looked_up_once() -> None:
+    lookups: list[int] = []
+
+    class Counting(dict[int, str]):
+        def get(self, number: Any, default: Any = None) -> Any:
+            lookups.append(number)
+            return super().get(number, default)
+
+    names = ValueNames(("bgp_as_number",), lambda: Counting({5: "five"}))
+    set_value_names([Registered("mine", names)], PluginFailures())
+    try:
+        answer = with_number_names(pa.table({"bgp_as_number": [5, 7, None] * 1000}))
+    finally:
+        set_value_names((), PluginFailures())
+    assert answer.column("bgp_as_name").to_pylist() == ["five", None, None] * 1000
+    assert len(lookups) <= 3
 
 
 def test_explore_when_single_flows_are_asked_then_as_with_names(folder: Path) -> None:

@@ -13,6 +13,7 @@ from appliance.flowlog import FlowSearch
 from appliance.flows import FlowBatch
 from appliance.plugins import explore
 from appliance.plugins.rollups.column_sums import ColumnSums
+from appliance.query.dimensions import find_dimension
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question, TopAnswer
@@ -52,8 +53,9 @@ def fill(world: World, hours: int = HOURS) -> None:
 def ask(world: World, *dimensions: str, **fields: Any) -> tuple[TopAnswer, TopAnswer]:
     """Return the answers with a store's sums, and of the flows alone."""
     texts = fields.pop("where", ())
+    other = not any(find_dimension(name).has_both_sides for name in dimensions)
     question = Question(
-        dimensions, conditions=parse_conditions(texts), other=True, limit=5, **fields
+        dimensions, conditions=parse_conditions(texts), other=other, limit=5, **fields
     )
     search = FlowSearch(world.log)
     engine = QueryEngine(search, None, 10**6, lambda: world.store)

@@ -65,7 +65,7 @@ class TestHousekeeping:
         assert found["lag_seconds"] == 7
         assert found["rows"] > 0
         assert found["octets"] > 0
-        assert found["schema_version"] == 4
+        assert found["schema_version"] == 5
         assert found["bins_to_make"] == 3
         assert found["cursor"] == [1, 10]
         world.load()
