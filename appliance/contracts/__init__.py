@@ -74,6 +74,9 @@ from appliance.contracts.query_sources import (
     SourceColumn,
     SourceGroups,
     SourceRows,
+    SourceSums,
+    SumKey,
+    SumsQuestion,
 )
 from appliance.contracts.registered import (
     THE_CORE,
@@ -162,9 +165,12 @@ __all__ = [
     "SourceColumn",
     "SourceGroups",
     "SourceRows",
+    "SourceSums",
     "StoreFactory",
+    "SumKey",
     "SumsByColumns",
     "SumsByInterface",
+    "SumsQuestion",
     "TemplateFile",
     "TopAnswer",
     "Totp",

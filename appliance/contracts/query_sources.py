@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.contracts.queries import Direction, MeasureName
 from appliance.flows import AnyArray
 from appliance.settings.file import Settings
 
@@ -78,6 +79,64 @@ class SourceGroups:
     missing: tuple[str, ...] = ()
 
 
+SumKey = Literal["exporter", "protocol", "source", "destination", "service", "application", "bin"]
+"""What sums are by: the key's columns in the answer are those of the flow log, of `service` the
+columns `protocol_identifier` and `service_port`, of `application` those, the exporter's,
+`application_id` and `session` (0 without an application), of `bin` a column of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SumsQuestion:
+    """Which flows are summed up, and by what; as roll-ups do it, and scaled flow by flow.
+
+    Attributes
+    ----------
+    since, until
+        When they were received, seconds UTC, half open, whole minutes.
+    exporter
+        Its address (hi, lo); None: all.
+    direction
+        None: both. What an exporter did not tell is egress where the source is `inside` and the
+        destination is not, else ingress.
+    inside
+        Networks: mask and value of the high half of an address, then of the low half.
+    named_ports
+        Pairs of protocol and port: the service port is the lower one of those that are here, or
+        else the lower.
+    step
+        Length of a bin, seconds, a multiple of 60; the first begins at `since`.
+    order, limit
+        Only the largest by a measure.
+    """
+
+    keys: tuple[SumKey, ...]
+    since: int
+    until: int
+    exporter: tuple[int, int] | None = None
+    direction: Direction | None = None
+    inside: tuple[tuple[int, int, int, int], ...] = ()
+    named_ports: tuple[tuple[int, int], ...] = ()
+    step: int = 60
+    order: MeasureName = "octets"
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSums:
+    """Sums by keys.
+
+    Attributes
+    ----------
+    columns
+        Of the keys, by name; of `bin` its number from 0 on. Then `octets`, `packets`, `flows`.
+    missing
+        As of `SourceRows`.
+    """
+
+    columns: Mapping[str, SourceColumn]
+    missing: tuple[str, ...] = ()
+
+
 class QuerySource(Protocol):
     """Flows that are asked within limits; `control` cancels.
 
@@ -126,6 +185,10 @@ class QuerySource(Protocol):
 
         What does not answer is a StorageError here: an export has all flows or fails.
         """
+        ...
+
+    def sums(self, question: SumsQuestion, limits: QueryLimits) -> SourceSums:
+        """Return exact sums, for the routes that roll-ups answer of an own flow log."""
         ...
 
 

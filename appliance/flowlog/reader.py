@@ -164,6 +164,23 @@ class FlowLogReader:
 
         return self._retry(count)
 
+    def spans(self) -> list[Span]:
+        """Return how many flow records each segment has now, in order, from the files' ends."""
+
+        def read() -> list[Span]:
+            files = list_files(self.directory, options=False)[0]
+            return [
+                Span(segment, 0, n_rows) for file in files for segment, n_rows in self._ends(file)
+            ]
+
+        return self._retry(read) if self.directory.is_dir() else []
+
+    def _ends(self, file: LogFile) -> list[tuple[int, int]]:
+        try:
+            return self._source(file, False)[0]
+        except DamagedFile:
+            return []
+
     def _frames(self, file: LogFile, options: bool) -> list[Frame]:
         """Return the frames of a journal that count now."""
         if not options:

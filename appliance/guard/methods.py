@@ -30,6 +30,7 @@ from appliance.contracts import (
     SourceColumn,
     SourceGroups,
     SourceRows,
+    SourceSums,
     TopAnswer,
     User,
 )
@@ -190,6 +191,15 @@ def _source_groups(value: object) -> SourceGroups:
     return answer
 
 
+def _source_sums(value: object) -> SourceSums:
+    sums = of_type(value, SourceSums)
+    _source_columns(sums.columns)
+    for name in ("octets", "packets", "flows"):
+        of_type(sums.columns[name], SourceColumn)
+    all_exactly(of_type(sums.missing, tuple), str)
+    return sums
+
+
 QUERY_SOURCE = Contract(
     {
         "rows_between": whole,
@@ -197,6 +207,7 @@ QUERY_SOURCE = Contract(
         "top": _source_groups,
         "series": _source_rows,
         "flows": _source_rows,
+        "sums": _source_sums,
     },
     iterators={"stream": _source_rows},
 )

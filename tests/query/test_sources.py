@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from appliance.app import App, build_app
-from appliance.contracts import SourceColumn, SourceGroups, SourceRows
+from appliance.contracts import SourceColumn, SourceGroups, SourceRows, SourceSums, SumsQuestion
 from appliance.errors import InvalidQueryError, StartupError
+from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.questions import FlowQuestion
 from appliance.flows import V4_MAPPED
 from appliance.guard import PluginError
@@ -18,7 +19,7 @@ from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, build_plugin_manager
 from appliance.query.engine import engine_from_settings
 from appliance.query.question import Question
-from appliance.query.sources import set_query_sources
+from appliance.query.sources import query_source, set_query_sources
 from appliance.settings.file import SettingsFile
 
 
@@ -27,6 +28,7 @@ class Memory:
 
     groups: Any = SourceGroups({}, {"octets": 5.0}, missing=("shard 7",))
     rows: Any = SourceRows({})
+    summed: Any = SourceSums({})
 
     def rows_between(self, *_: object) -> int:
         return 3
@@ -45,6 +47,9 @@ class Memory:
 
     def stream(self, *_: object) -> Any:
         return iter([self.rows])
+
+    def sums(self, *_: object) -> Any:
+        return self.summed
 
 
 @pytest.fixture
@@ -128,3 +133,16 @@ def test_app_when_two_plugins_have_one_source_then_refused(source: Memory, tmp_p
     add_plugin(manager, Plugin(), "two")
     with pytest.raises(StartupError, match="query source memory: both one and two have it"):
         build_app(manager, SettingsFile(None, tmp_path, {}))
+
+
+def test_sums_when_a_source_returns_something_else_then_counted_and_named(
+    source: Memory, tmp_path: Path
+):
+    app = app_with(source, tmp_path)
+    asked = query_source(app.settings)
+    assert asked is not None
+    with pytest.raises(PluginError, match="site"):
+        asked.sums(SumsQuestion((), 0, 60), QueryLimits())
+    one = SourceColumn(np.array([7], np.uint64))
+    source.summed = SourceSums(dict.fromkeys(("octets", "packets", "flows"), one))
+    assert asked.sums(SumsQuestion((), 0, 60), QueryLimits()) is source.summed

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from appliance import (
     Check,
     LogLoader,
@@ -33,6 +35,7 @@ from appliance.plugins.clickhouse.configuration import (
 
 if TYPE_CHECKING:
     from appliance.plugins.clickhouse.cluster import Cluster
+    from appliance.plugins.clickhouse.writer import ClickHouseLoader
 
 FOLDER = "clickhouse"
 """In the data directory: what the writer keeps beside the flow log."""
@@ -55,6 +58,20 @@ def cluster_of(settings: Settings) -> Cluster:
     return Cluster(servers_of(settings), Layout(settings[DATABASE], settings[CLUSTER]))
 
 
+def loader_of(settings: Settings) -> ClickHouseLoader:
+    """Return what writes the flow log to the servers that are configured; nothing is opened."""
+    from appliance.flowlog import FLOW_LOG_FOLDER
+    from appliance.plugins.clickhouse.writer import ClickHouseLoader
+
+    return ClickHouseLoader(
+        cluster_of(settings),
+        collector_name(settings),
+        Path(settings["data_directory"]) / FLOW_LOG_FOLDER,
+        settings[DAYS],
+        settings[SUM_DAYS],
+    )
+
+
 @hookimpl
 def register_settings() -> list[Setting[Any]]:
     """Return the settings."""
@@ -64,20 +81,15 @@ def register_settings() -> list[Setting[Any]]:
 @hookimpl
 def register_loaders(settings: Settings) -> list[LogLoader]:
     """Return the writer, where there is a server."""
-    if not settings[ADDRESSES]:
-        return []
-    from appliance.flowlog import FLOW_LOG_FOLDER
-    from appliance.plugins.clickhouse.writer import ClickHouseLoader
+    return [loader_of(settings)] if settings[ADDRESSES] else []
 
-    return [
-        ClickHouseLoader(
-            cluster_of(settings),
-            collector_name(settings),
-            Path(settings["data_directory"]) / FLOW_LOG_FOLDER,
-            settings[DAYS],
-            settings[SUM_DAYS],
-        )
-    ]
+
+@hookimpl
+def register_commands() -> list[click.Command]:
+    """Add `appliance clickhouse`."""
+    from appliance.plugins.clickhouse.commands import clickhouse
+
+    return [clickhouse]
 
 
 @hookimpl

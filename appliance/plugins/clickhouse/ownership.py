@@ -11,6 +11,12 @@ from pathlib import Path
 from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.errors import StorageError
 
+_ID_FILE = "log-id"
+
+
+class WrittenByOther(StorageError):  # noqa: N818 - a state of the log, not of the program
+    """Another process writes this flow log, as a collector that runs does."""
+
 
 class Ownership:
     """The files in the data directory that say so.
@@ -34,8 +40,10 @@ class Ownership:
 
         Raises
         ------
+        WrittenByOther
+            Another process has it.
         StorageError
-            Another process has it, or the files cannot be written.
+            The files cannot be written.
         """
         if self._lock >= 0:
             return
@@ -49,7 +57,7 @@ class Ownership:
                 os.close(lock)
                 raise
         except BlockingIOError as error:
-            raise StorageError(
+            raise WrittenByOther(
                 "another process still writes this flow log to ClickHouse"
             ) from error
         except OSError as error:
@@ -62,12 +70,17 @@ class Ownership:
             os.close(self._lock)
             self._lock = -1
 
-    def _read_or_make_id(self) -> str:
-        path = self.folder / "log-id"
+    def read_id(self) -> str:
+        """Return what tells this flow log from others, without the lock; empty: not known yet."""
+        path = self.folder / _ID_FILE
         text = path.read_text(errors="replace").strip() if path.exists() else ""
-        if re.fullmatch(r"[0-9a-f]{16}", text):
+        return text if re.fullmatch(r"[0-9a-f]{16}", text) else ""
+
+    def _read_or_make_id(self) -> str:
+        text = self.read_id()
+        if text:
             return text
         made = secrets.token_hex(8)
-        with atomic_write(path, durable=True) as file:
+        with atomic_write(self.folder / _ID_FILE, durable=True) as file:
             file.write(f"{made}\n".encode())
         return made

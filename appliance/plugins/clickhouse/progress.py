@@ -77,7 +77,7 @@ def read_newest(cluster: Cluster, collector: str, *, surely: bool) -> StoredBatc
 
     def ask(node: Node) -> StoredBatch | None:
         if surely and cluster.layout.cluster:
-            _synchronise(cluster, node)
+            synchronise(cluster, node, BATCHES)
         columns = ", ".join(identifier(name) for name, _ in batch_columns())
         rows = node.server.rows(
             f"SELECT {columns}, toUInt32(now()) - toUInt32(written_at) FROM {BATCHES}"
@@ -144,10 +144,17 @@ def _stored(row: dict[str, object]) -> StoredBatch:
     return StoredBatch(batch, number("age"))
 
 
-def _synchronise(cluster: Cluster, node: Node) -> None:
-    table = f"{identifier(cluster.layout.database)}.{BATCHES}"
+def synchronise(cluster: Cluster, node: Node, table: str) -> None:
+    """Wait until a server has what other replicas of a table were told.
+
+    Raises
+    ------
+    Refused
+        It does not get it.
+    """
+    named = f"{identifier(cluster.layout.database)}.{identifier(table)}"
     try:
-        node.server.command(f"SYSTEM SYNC REPLICA {table}", SYNC_SECONDS)
+        node.server.command(f"SYSTEM SYNC REPLICA {named}", SYNC_SECONDS)
     except StorageError as error:
         raise Refused(
             f"{node.server} does not have all that other servers were told, and these are away:"

@@ -8,7 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from appliance.contracts import SourceColumn, SourceGroups, SourceRows
+from appliance.contracts import (
+    SourceColumn,
+    SourceGroups,
+    SourceRows,
+    SourceSums,
+    SumsQuestion,
+)
 from appliance.errors import StorageError
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.query_control import QueryControl
@@ -25,6 +31,7 @@ from appliance.plugins.clickhouse.schema import (
     column_type,
 )
 from appliance.plugins.clickhouse.statements import FlowTable, GroupStatements, identity
+from appliance.plugins.clickhouse.summing import SumStatement
 from appliance.query.question import SUMS, Question
 
 STREAM_ROWS = 131_072
@@ -155,6 +162,16 @@ class ClickHouseSource:
             yield SourceRows(named)
             if left is not None and left <= 0:
                 return
+
+    def sums(self, question: SumsQuestion, limits: QueryLimits) -> SourceSums:
+        """Return exact sums, from the table of sums where that has what is asked for."""
+        asking = Asking(self._servers, self._layout, limits)
+        with asking.missing_shards() as missing:
+            statement = SumStatement(question, asking.columns_of(FLOWS))
+            found = list(asking.columns(statement.sql()).values())
+        nothing = SourceColumn(np.empty(0, np.uint64))
+        columns = [_column(column) for column in found] or [nothing] * len(statement.names)
+        return SourceSums(dict(zip(statement.names, columns, strict=True)), tuple(missing))
 
 
 def _pieces(asking: Asking, table: FlowTable, question: FlowQuestion) -> Iterator[tuple[int, int]]:

@@ -25,7 +25,7 @@ from appliance.flowlog.names import list_files
 from appliance.plugins.clickhouse.blocks import Block, FlowPiece, flow_block, sum_block
 from appliance.plugins.clickhouse.cluster import Cluster
 from appliance.plugins.clickhouse.insertion import Insertion
-from appliance.plugins.clickhouse.ownership import Ownership
+from appliance.plugins.clickhouse.ownership import Ownership, WrittenByOther
 from appliance.plugins.clickhouse.progress import Batch, read_newest, write_newest
 from appliance.plugins.clickhouse.retention import drop_old_days
 from appliance.plugins.clickhouse.schema import DAY_SECONDS, FLOWS, SUMS
@@ -84,7 +84,7 @@ class ClickHouseLoader:
         self._kept_days = {FLOWS: days, SUMS: sum_days}
         folder = log_folder.parent / "clickhouse"
         self.ownership, self.status = Ownership(folder), WriterStatus(folder)
-        self._folder, self._reader = log_folder, FlowLogReader(log_folder)
+        self._folder, self.reader = log_folder, FlowLogReader(log_folder)
         self._pending: _Pending | None = None
         self._newest: Batch | None = None
         self._cursor: Cursor | None = None
@@ -104,6 +104,9 @@ class ClickHouseLoader:
             return report
         try:
             self._load(now, report)
+        except WrittenByOther:
+            # The other one tells how it gets on, in the same file.
+            raise
         except StorageError as error:
             self.status.failed(now, str(error))
             raise
@@ -124,6 +127,12 @@ class ClickHouseLoader:
         """Return the beginning of the newest batch: it may have to be read again."""
         return self._newest.first if self._newest is not None else self._cursor
 
+    def position(self) -> Cursor:
+        """Return the place in the log up to which all rows are surely in ClickHouse."""
+        if self._pending is not None:
+            return self._pending.batch.first
+        return self._cursor or Cursor()
+
     def close(self) -> None:
         """Let another process write this log."""
         self.ownership.release()
@@ -132,13 +141,18 @@ class ClickHouseLoader:
         """Drop days that are past their time; what fails is tried again next time."""
         try:
             return sum(
-                drop_old_days(self.cluster, table, int(now) // DAY_SECONDS - days)
-                for table, days in self._kept_days.items()
-                if days
+                drop_old_days(self.cluster, table, first)
+                for table, first in self.first_kept_days(now).items()
+                if first
             )
         except StorageError as error:
             log.warning("%s; old days are dropped later", error)
             return 0
+
+    def first_kept_days(self, now: float) -> dict[str, int]:
+        """Return the oldest day (since 1970, UTC) that each table keeps; 0: every day."""
+        today = int(now) // DAY_SECONDS
+        return {table: today - days if days else 0 for table, days in self._kept_days.items()}
 
     def _load(self, now: float, report: LoadReport) -> None:
         self.ownership.hold()
@@ -192,7 +206,7 @@ class ClickHouseLoader:
         """Return the next rows, at most a batch and of one day."""
         if not (self._folder / "flows").is_dir():
             return None
-        followed = self._reader.follow_spans(cursor, self.batch_rows)
+        followed = self.reader.follow_spans(cursor, self.batch_rows)
         piece = FlowPiece(followed.rows, followed.spans)
         if not piece.n_rows:
             self._cursor = followed.cursor
@@ -266,7 +280,7 @@ class ClickHouseLoader:
 
     def _read_again(self, batch: Batch) -> FlowPiece | None:
         """Return the rows of a batch; None where the log does not have all of them."""
-        followed = self._reader.follow_spans(batch.first, batch.rows)
+        followed = self.reader.follow_spans(batch.first, batch.rows)
         piece = FlowPiece(followed.rows, followed.spans)
         if piece.n_rows != batch.rows:
             return None

@@ -7,7 +7,7 @@ PAN-OS) have for the same services: one service has one name, IANA's.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import NamedTuple
 
@@ -47,6 +47,17 @@ class Services(NamedTuple):
         offsets = self.family.astype(np.int32) * PORTS
         found: NDArray[np.uint16] = self.place[offsets[protocols] + ports]
         return found
+
+    def port_service(self, protocol: int, port: int) -> str:
+        """Return the name of one port, empty for none."""
+        return self.names[int(self.place[int(self.family[protocol]) * PORTS + port])]
+
+    def named_ports(self) -> Iterator[tuple[int, int]]:
+        """Yield each protocol and port that has a name."""
+        for protocol in PROTOCOL_NUMBERS.values():
+            first = int(self.family[protocol]) * PORTS
+            for port in np.flatnonzero(self.place[first : first + PORTS]).tolist():
+                yield protocol, port
 
 
 def read_services() -> Services:

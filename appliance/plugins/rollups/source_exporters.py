@@ -1,0 +1,70 @@
+"""Exporters whose flows a query source has: each gets an identifier when it is first seen there, as
+the loader gives one to those that send to this collector."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from appliance.contracts import Measure, Selection
+from appliance.plugins.rollups.exporter_records import Exporters
+from appliance.plugins.rollups.source_questions import Address, SourceQuestions
+
+_LOOK_AGAIN_SECONDS = 30.0
+_OVERLAP_SECONDS = 3600
+"""A collector whose store was away may write what it received long before."""
+
+
+class SourceExporters:
+    """Makes identifiers for exporters that others receive from.
+
+    One that was forgotten gets a new one when it has sent again, as far as this process remembers.
+    """
+
+    def __init__(
+        self, questions: SourceQuestions, exporters: Exporters, clock: Callable[[], float]
+    ) -> None:
+        self._questions, self._exporters, self._clock = questions, exporters, clock
+        self._lock = threading.Lock()
+        self._look_at, self._looked_until = 0.0, 0
+        self._forgotten: dict[Address, int] = {}
+
+    def refresh(self) -> None:
+        """Look for exporters that are not known yet, at most every half a minute.
+
+        Raises
+        ------
+        StorageError
+            The source, or the appliance database, is away.
+        """
+        with self._lock:
+            if time.monotonic() < self._look_at:
+                return
+            now = self._clock()
+            self._look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+            since = max(self._looked_until - _OVERLAP_SECONDS, 0)
+            sums = self._questions.totals_by_address(Selection(since=since))
+            self._exporters.ids([a for a in sorted(sums) if self._has_sent_again(a)], now)
+            self._looked_until = int(now)
+
+    def identified(self, sums: Mapping[Address, Measure]) -> dict[int, Measure]:
+        """Return sums by identifier; those of unknown exporters are left out."""
+        numbers = self._exporters.ids(sums, self._clock(), make=False)
+        pairs = zip(numbers, sums.values(), strict=True)
+        return {number: measure for number, measure in sorted(pairs) if number and measure.flows}
+
+    def forget(self, address: Address) -> None:
+        """Give it no identifier before it sends again."""
+        with self._lock:
+            self._forgotten[address] = int(self._clock()) // 60 * 60 + 60
+        self._exporters.reset()
+
+    def _has_sent_again(self, address: Address) -> bool:
+        since = self._forgotten.get(address)
+        if since is None:
+            return True
+        if not self._questions.totals_by_address(Selection(since=since)).get(address):
+            return False
+        del self._forgotten[address]
+        return True

@@ -1,0 +1,214 @@
+"""Every documented route, answered from roll-ups of the own flow log and from ClickHouse alike."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from appliance.app import open_app
+from appliance.contracts import Selection
+from appliance.flows import V4_MAPPED
+from appliance.plugins import analytics, devices
+from appliance.plugins.rollups.application_names import ApplicationName, Changes, store_names
+from appliance.plugins.rollups.configuration import StoreLimits
+from appliance.plugins.rollups.store import SqlStore
+from appliance.query.sources import set_query_sources
+from tests.clickhouse_servers import ClickHouseCluster
+from tests.plugins.clickhouse import questions_world as world
+from tests.plugins.clickhouse.world import START, LogOfFlows, Place, load_all
+from tests.web.building import Client, web_of
+
+HOUR = 3600
+NOW = float(START + 3 * HOUR + 7)
+EXPORTERS = ("0.0.0.1", "0.0.0.2", "0.0.0.3")
+NETWORKS = [{"name": "inside", "prefixes": ["10.0.0.0/28", "2001:db8::/64"]}]
+UNEQUAL = {"ID", "device_id", "CreatedAt", "UpdatedAt"}
+"""Each appliance numbers exporters itself."""
+
+QUERIES = (
+    "",
+    f"from={START}&to={START + HOUR}",
+    f"from={START + 300}&to={START + HOUR + 960}&limit=3",
+    "last=2h",
+    f"device={EXPORTERS[1]}",
+    f"device={EXPORTERS[2]}&from={START + HOUR}",
+    "fill=true&last=3h",
+)
+INTERVALS = ("15m", "3h", "2d", "1M")
+APPLICATION = 1 << 57
+
+
+class Sides(NamedTuple):
+    """The same flows asked of both."""
+
+    local: Client
+    remote: Client
+    stores: tuple[SqlStore, SqlStore]
+
+
+def client_of(folder: Path, tree: dict[str, Any]) -> tuple[Client, SqlStore]:
+    folder.mkdir(exist_ok=True)
+    (folder / "appliance.yml").write_text(json.dumps({"data_directory": str(folder), **tree}))
+    settings = open_app(folder).settings
+    limits = StoreLimits(top=1000, top_per_exporter=1000, provisional_seconds=0)
+    store = SqlStore("sqlite:flows.sqlite", settings, limits, clock=lambda: NOW)
+    return Client(web_of(store, settings, now=NOW)), store  # type: ignore[arg-type]
+
+
+def load(store: SqlStore) -> None:
+    while store.load_once(NOW).busy:
+        pass
+
+
+def fill(place: Place, folder: Path) -> None:
+    """Write what is new in a flow log to ClickHouse."""
+    loader = place.loader(folder)
+    assert load_all(loader) > 0
+    loader.close()
+    place.wait_for_replicas()
+
+
+def source_settings(place: Place) -> dict[str, Any]:
+    target = {
+        "addresses": place.addresses,
+        "cluster": place.cluster,
+        "database": place.database,
+    }
+    return {"search": {"source": "clickhouse"}, "clickhouse": target}
+
+
+@pytest.fixture(params=["nothing inside", "networks inside"])
+def sides(request: pytest.FixtureRequest, place: Place, tmp_path: Path) -> Iterator[Sides]:
+    """An appliance with its own flow log, and one that has nothing but ClickHouse's address."""
+    networks = {"networks": NETWORKS} if request.param == "networks inside" else {}
+    local, store = client_of(tmp_path / "local", networks)
+    log = LogOfFlows(tmp_path / "local")
+    world.write_flows(log)
+    log.write(40, START + 1800, record_kind=np.zeros(40, np.uint8))
+    load(store)
+    log.writer.close(int(NOW * 1000))
+    fill(place, tmp_path / "local")
+    remote, other = client_of(tmp_path / "remote", {**networks, **source_settings(place)})
+    yield Sides(local, remote, (store, other))
+    set_query_sources({}, {"search.source": "log"})  # type: ignore[arg-type]
+    store.close()
+    other.close()
+
+
+def paths() -> list[str]:
+    """Return the paths of all documented routes that only ask, with their queries."""
+    found: list[str] = []
+    for route in (*analytics.register_routes(), *devices.register_routes()):
+        if route.method != "GET":
+            continue
+        intervals = INTERVALS if "<interval>" in route.path else ("",)
+        addresses = EXPORTERS[:2] if "<device>" in route.path else ("",)
+        for interval, address in itertools.product(intervals, addresses):
+            path = route.path.replace("<interval>", interval).replace("<device>", address)
+            queries = QUERIES if route.path.startswith(analytics.PREFIX) else ("",)
+            found += [f"{path}?{query}" for query in queries]
+    return found
+
+
+def plain(answer: Any) -> Any:
+    """Return an answer without what is of one appliance alone."""
+    if isinstance(answer, list):
+        of_devices = (
+            answer
+            and isinstance(answer[0], dict)
+            and not {"Device", "device"}.isdisjoint(answer[0])
+        )
+        rows = [plain(each) for each in answer]
+        return sorted(rows, key=str) if of_devices else rows
+    if isinstance(answer, dict):
+        return {name: plain(value) for name, value in answer.items() if name not in UNEQUAL}
+    return answer
+
+
+def test_routes_when_answered_by_clickhouse_then_as_by_the_own_flow_log(sides: Sides):
+    n_rows = 0
+    assert len(paths()) > 100
+    for path in paths():
+        mine, theirs = (client.get(path) for client in (sides.local, sides.remote))
+        assert mine.status == theirs.status == 200, (path, mine.body, theirs.body)
+        assert plain(theirs.json) == plain(mine.json), path
+        for header in ("x-figures", "x-range", "x-figures-pending"):
+            assert theirs.headers.get(header) == mine.headers.get(header), (path, header)
+        n_rows += len(mine.json)
+    assert n_rows > 1000
+
+
+@pytest.mark.parametrize("place", ["single"], indirect=True)
+@pytest.mark.parametrize("sides", ["nothing inside"], indirect=True)
+def test_tops_when_of_every_dimension_then_the_same_rows_and_rest(sides: Sides):
+    mine, theirs = sides.stores
+    for dimension in ("total", "protocol", "application", "source", "destination", "port"):
+        for by, limit in (("octets", None), ("packets", 4), ("flows", 1)):
+            wanted = mine.top(dimension, Selection(), by, limit)  # type: ignore[arg-type]
+            answer = theirs.top(dimension, Selection(), by, limit)  # type: ignore[arg-type]
+            assert wanted.rows
+            assert answer == wanted, (dimension, by)
+
+
+@pytest.mark.parametrize("place", ["single"], indirect=True)
+def test_applications_when_exporters_name_them_then_by_these_names(place: Place, tmp_path: Path):
+    names = [ApplicationName(EXPORTERS[0], 0, 0, APPLICATION, "Webex")]
+    names.append(ApplicationName(EXPORTERS[1], 0, 0, APPLICATION, "HTTPS"))
+    local, store = client_of(tmp_path / "local", {})
+    with store.flows.transaction(write=True):
+        store_names(store.flows, Changes(names, []))
+    log = LogOfFlows(tmp_path / "local")
+    log.write(300, application_id=np.full(300, APPLICATION, np.uint64))
+    load(store)
+    fill(place, tmp_path / "local")
+    remote, other = client_of(tmp_path / "local", source_settings(place))
+    path = "/api/v1/netflow/getMostActiveApps"
+    shown = {row["appname"] for row in remote.get(path).json}
+    assert {"Webex", "https"} <= shown
+    assert remote.get(path).json == local.get(path).json
+    set_query_sources({}, {"search.source": "log"})  # type: ignore[arg-type]
+    store.close()
+    other.close()
+
+
+@pytest.mark.parametrize("place", ["single"], indirect=True)
+@pytest.mark.parametrize("sides", ["nothing inside"], indirect=True)
+def test_exporter_when_forgotten_then_away_until_it_sends_again(
+    sides: Sides, place: Place, tmp_path: Path
+):
+    def addresses() -> list[str]:
+        sides.stores[1]._source_exporters._look_at = 0.0  # type: ignore[union-attr]
+        return [row["Device"] for row in sides.remote.get("/v1/api/device/get/all").json]
+
+    assert sorted(addresses()) == list(EXPORTERS)
+    gone = sides.remote("DELETE", f"/api/v1/exporters/{EXPORTERS[0]}", token="administrator")
+    assert gone.status == 200
+    assert sorted(addresses()) == list(EXPORTERS[1:])
+    assert sides.remote.get(f"/v1/api/device/get/by/{EXPORTERS[0]}").status == 404
+    log = LogOfFlows(tmp_path / "local")
+    low = np.full(5, V4_MAPPED | 1, np.uint64)
+    log.write(5, int(NOW) + 120, exporter_address_lo=low)
+    fill(place, tmp_path / "local")
+    assert sorted(addresses()) == list(EXPORTERS)
+
+
+@pytest.mark.parametrize("place", ["cluster"], indirect=True)
+@pytest.mark.parametrize("sides", ["nothing inside"], indirect=True)
+def test_routes_when_a_shard_is_away_then_503_and_exporters_are_listed(
+    sides: Sides, cluster: ClickHouseCluster, caplog: pytest.LogCaptureFixture
+):
+    sides.remote.get("/v1/api/device/get/all")
+    for node in cluster.shard(2):
+        node.kill()
+    answer = sides.remote.get("/api/v1/netflow/getTopApps")
+    assert answer.status == 503
+    assert "not available at the moment" in answer.json["message"]
+    assert "storage is not available: shard 2" in caplog.text
+    listed = sides.remote.get("/v1/api/device/get/all")
+    assert len(listed.json) == 3
