@@ -193,10 +193,23 @@ def test(settings: Settings, /, name: str, last: str) -> None:
 def message(settings: Settings) -> None:
     """Send a message to alerts.send_to, to see that it arrives."""
     from appliance.plugins.alerts.messages import apprise_sender
+    from appliance.plugins.alerts.trap_addresses import trap_receivers
+    from appliance.plugins.alerts.traps import Notice, engine_id, trap_sender
 
-    send = apprise_sender(settings[SEND_TO.name])
-    if send is None:
+    text = "A message to try alerts: all is well."
+    receivers = trap_receivers(settings[SEND_TO.name])
+    send, send_traps = apprise_sender(settings[SEND_TO.name]), trap_sender(receivers)
+    if send is None and send_traps is None:
         raise ApplianceError("alerts.send_to names nobody")
-    if not send("NetFlow appliance", "A message to try alerts: all is well."):
+    if send_traps is not None:
+        try:
+            send_traps([Notice(text, "info", False)])
+        except OSError as error:
+            raise ApplianceError(f"a trap could not be sent: {error}") from error
+        engine = f"; the engine of version 3 is 0x{engine_id().hex()}"
+        click.echo(f"traps sent{engine if any(r.user for r in receivers) else ''}", err=True)
+    if send is None:
+        return
+    if not send("NetFlow appliance", text):
         raise ApplianceError("it could not be sent to all of alerts.send_to")
     click.echo("sent", file=sys.stderr)
