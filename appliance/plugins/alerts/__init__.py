@@ -36,11 +36,15 @@ def register_loaders(settings: Settings) -> list[LogLoader]:
     """Return what looks at flows."""
     from appliance.plugins.alerts.evaluator import AlertLoader
     from appliance.plugins.alerts.messages import Messages, apprise_sender
+    from appliance.plugins.alerts.trap_addresses import trap_receivers
+    from appliance.plugins.alerts.traps import trap_sender
     from appliance.web.times import local_zone
 
-    sender = apprise_sender(settings[SEND_TO.name])
+    addresses, most = settings[SEND_TO.name], settings[MOST_AN_HOUR.name]
+    traps = trap_sender(trap_receivers(addresses))
     zone = local_zone(settings["timezone"])
-    return [AlertLoader(settings, Messages(sender, zone, settings[MOST_AN_HOUR.name]))]
+    sender = apprise_sender(addresses)
+    return [AlertLoader(settings, Messages(sender, zone, most, send_traps=traps))]
 
 
 @hookimpl

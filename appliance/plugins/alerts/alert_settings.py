@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance import Setting
+from appliance.plugins.alerts.trap_addresses import is_trap_address, trap_receiver
 from appliance.settings.raw_values import list_items, scalar_text
 from appliance.settings.types import Integer, UnfitSettingError
 
@@ -28,6 +29,8 @@ class MessageAddresses:
         for number, address in enumerate(addresses, 1):
             if "://" not in address:
                 raise UnfitSettingError(f"address {number}: expected {self.expected[10:]}")
+            if is_trap_address(address):
+                _check_trap(number, address)
         return addresses
 
     def mask(self, raw: object) -> object:
@@ -42,12 +45,20 @@ class MessageAddresses:
             return "***"
 
 
+def _check_trap(number: int, address: str) -> None:
+    try:
+        trap_receiver(address)
+    except ValueError as error:
+        raise UnfitSettingError(f"address {number}: {error}") from None
+
+
 SEND_TO = Setting(
     "alerts.send_to",
     MessageAddresses(),
     [],
     "Where messages of alerts go, in apprise's form: mailtos://user:password@example.com?to=noc@"
-    "example.com, slack://..., json://host/path. Every alert is in the console and the log anyway.",
+    "example.com, slack://..., json://host/path, rsyslog://host; snmp2c://community@host and snmp3://user:password@"
+    "host for traps. Every alert is in the console and the log anyway.",
 )
 MOST_AN_HOUR = Setting(
     "alerts.most_messages_an_hour",

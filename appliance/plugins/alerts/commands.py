@@ -23,7 +23,8 @@ from appliance.plugins.alerts.rules import (
 from appliance.plugins.alerts.store import alert_store
 
 if TYPE_CHECKING:
-    from appliance.plugins.alerts.store import Alert
+    from appliance.plugins.alerts.rules import Rule
+    from appliance.plugins.alerts.store import Alert, AlertStore
 
 _SHOWN = 30
 _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -86,13 +87,25 @@ def _time(seconds: float) -> str:
 @pass_settings
 def rules(settings: Settings, /, as_json: bool) -> None:
     """List the rules, those that come with the appliance too."""
-    found = alert_store(settings).rules()
+    store = alert_store(settings)
+    found = store.rules()
     if as_json:
         click.echo(json.dumps([rule.as_dict() for rule in found], indent=2))
         return
     width = max(len(rule.name) for rule in found)
     for rule in found:
-        click.echo(f"{'on ' if rule.is_on else 'off'}  {rule.name:<{width}}  {rule.sentence}")
+        problem = _problem(settings, store, rule)
+        rest = f"; {problem}" if problem else ""
+        click.echo(f"{'on ' if rule.is_on else 'off'}  {rule.name:<{width}}  {rule.sentence}{rest}")
+
+
+def _problem(settings: Settings, store: AlertStore, rule: Rule) -> str:
+    if not rule.needs_history:
+        return ""
+    from appliance.plugins.alerts.baseline_store import problem_of
+    from appliance.web.times import local_zone
+
+    return problem_of(rule, store, local_zone(settings["timezone"]), time.time())
 
 
 @alerts.command("set", params=[conf_path_option(hidden=True)])
@@ -104,6 +117,7 @@ def rules(settings: Settings, /, as_json: bool) -> None:
 @click.option("--condition", type=click.Choice(list(CONDITIONS)), help="When it is an alert.")
 @click.option("--limit", help="In the unit of the measure.")
 @click.option("--clear", help="It is over when beyond this again.")
+@click.option("--least", help="Of baselines: less than this, in the unit of the measure, is none.")
 @click.option("--hold", metavar="SECONDS", help="It must be so for so long.")
 @click.option("--severity", type=click.Choice(SEVERITIES), help="How bad that is.")
 @click.option("--quiet", metavar="HH:MM-HH:MM", help="No messages at this time of day.")
@@ -162,8 +176,10 @@ def test(settings: Settings, /, name: str, last: str) -> None:
     rule = alert_store(settings).rule(name)
     found = try_rule(rule, since_ms / 1000, min(until_ms / 1000, now), settings, now)
     for one in found.alerts:
-        said = sentence_of(rule, one.subject, one.peak)
+        said = sentence_of(rule, one.subject, one.peak, one.facts)
         click.echo(f"{_time(one.began)}  {_time(one.ended)}  {said}")
+    if found.problem:
+        click.echo(found.problem, err=True)
     started = max(found.complete_from, since_ms / 1000)
     times = "once" if len(found.alerts) == 1 else f"{len(found.alerts)} times"
     click.echo(
@@ -177,10 +193,23 @@ def test(settings: Settings, /, name: str, last: str) -> None:
 def message(settings: Settings) -> None:
     """Send a message to alerts.send_to, to see that it arrives."""
     from appliance.plugins.alerts.messages import apprise_sender
+    from appliance.plugins.alerts.trap_addresses import trap_receivers
+    from appliance.plugins.alerts.traps import Notice, engine_id, trap_sender
 
-    send = apprise_sender(settings[SEND_TO.name])
-    if send is None:
+    text = "A message to try alerts: all is well."
+    receivers = trap_receivers(settings[SEND_TO.name])
+    send, send_traps = apprise_sender(settings[SEND_TO.name]), trap_sender(receivers)
+    if send is None and send_traps is None:
         raise ApplianceError("alerts.send_to names nobody")
-    if not send("NetFlow appliance", "A message to try alerts: all is well."):
+    if send_traps is not None:
+        try:
+            send_traps([Notice(text, "info", False)])
+        except OSError as error:
+            raise ApplianceError(f"a trap could not be sent: {error}") from error
+        engine = f"; the engine of version 3 is 0x{engine_id().hex()}"
+        click.echo(f"traps sent{engine if any(r.user for r in receivers) else ''}", err=True)
+    if send is None:
+        return
+    if not send("NetFlow appliance", text):
         raise ApplianceError("it could not be sent to all of alerts.send_to")
     click.echo("sent", file=sys.stderr)

@@ -6,7 +6,7 @@ an hour ago helps nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from appliance.flowlog import FLOW_LOG_FOLDER, Cursor, FlowLogReader, batch_from
 from appliance.flowlog.names import list_files
 from appliance.flows import address_halves, address_text
 from appliance.interface_history import interface_history
+from appliance.plugins.alerts.baseline_keeper import BaselineKeeper
+from appliance.plugins.alerts.baseline_store import BaselineStore
+from appliance.plugins.alerts.comparing import History
 from appliance.plugins.alerts.filters import filter_of
 from appliance.plugins.alerts.health import HealthWindow
 from appliance.plugins.alerts.messages import Messages
@@ -29,6 +32,7 @@ from appliance.plugins.alerts.windows import GroupValues, Window, places_of, sca
 from appliance.query.language.masks import filter_mask, mask_columns
 from appliance.query.language.parsing import FilterError
 from appliance.query.language.tree import Filter
+from appliance.web.times import local_zone
 
 PIECE_ROWS, PIECES = 400_000, 4
 """So many rows are read at a time, and so often in one round; with more to read, it is behind."""
@@ -66,6 +70,8 @@ class _Watched:
         Groups that had flows, where what is missing counts.
     recent
         What was read last and fits, for evidence.
+    history
+        Of a rule that compares with the weeks before.
     """
 
     rule: Rule
@@ -75,6 +81,7 @@ class _Watched:
     since: float
     known: dict[tuple[int, ...], None] = field(default_factory=dict)
     recent: list[tuple[FlowBatch, NDArray[np.intp]]] = field(default_factory=list)
+    history: History | None = None
 
 
 class AlertLoader:
@@ -82,9 +89,13 @@ class AlertLoader:
 
     name = "alerts"
 
-    def __init__(self, settings: Settings, messages: Messages) -> None:
+    def __init__(
+        self, settings: Settings, messages: Messages, keeper: BaselineKeeper | None = None
+    ) -> None:
         self._settings, self._messages = settings, messages
         self.store = alert_store(settings)
+        zone = local_zone(settings["timezone"])
+        self._keeper = keeper or BaselineKeeper(settings, BaselineStore(self.store, zone))
         self._log = Path(settings["data_directory"]) / FLOW_LOG_FOLDER
         self._reader = FlowLogReader(self._log)
         self._cursor: Cursor | None = None
@@ -100,6 +111,8 @@ class AlertLoader:
         if self._cursor is None or not self._watched:
             self._cursor = self._end_of_log()
             return report
+        needy = [one.rule for one in self._watched.values() if one.history is not None]
+        self._keeper.keep_up(needy, now)
         for watched in self._watched.values():
             watched.recent.clear()
         newest = self._read_flows(now, report)
@@ -111,6 +124,7 @@ class AlertLoader:
 
     def finish(self, now: float) -> list[str]:
         """End what sends messages; alerts are kept as they begin."""
+        self._keeper.stop()
         self._messages.stop()
         return []
 
@@ -163,6 +177,8 @@ class AlertLoader:
         is_health = rule.measure in HEALTH_MEASURES
         window = HealthWindow(rule, self._settings) if is_health else Window(rule)
         watched = _Watched(rule, tree, window, tracker, now)
+        if rule.needs_history:
+            watched.history = History(rule, self._keeper.store)
         watched.known.update(dict.fromkeys(tracker.open_keys))
         return watched
 
@@ -198,7 +214,13 @@ class AlertLoader:
 
     def _evaluate(self, watched: _Watched, now: float) -> None:
         rule, found = watched.rule, watched.window.values(self._until)
-        if rule.condition == "below":
+        measured: Iterable[Measured]
+        if watched.history is not None:
+            # A window that began with the process has too little of what is compared.
+            is_whole = now >= watched.since + rule.window
+            open_keys = watched.tracker.open_keys
+            measured = watched.history.measured(found, open_keys, now, is_whole)
+        elif rule.condition == "below":
             if now < watched.since + rule.window:
                 return
             measured = self._with_missing(watched, found)

@@ -12,6 +12,8 @@ from datetime import datetime, tzinfo
 
 from appliance.plugins.alerts.rules import Rule
 from appliance.plugins.alerts.store import Alert
+from appliance.plugins.alerts.trap_addresses import is_trap_address
+from appliance.plugins.alerts.traps import Notice, SendTraps
 from appliance.ratelimit import RateLimited
 
 logger = RateLimited(logging.getLogger(__name__))
@@ -37,7 +39,7 @@ class Messages:
     Attributes
     ----------
     counts
-        `sent`, `failed`, `dropped` messages since the start.
+        `sent`, `failed`, `dropped` messages and `traps` since the start.
 
     Parameters
     ----------
@@ -45,6 +47,8 @@ class Messages:
         None: nobody is told but the log.
     zone
         Of quiet hours and of times in texts.
+    send_traps
+        Sends each alert on its own.
     """
 
     def __init__(
@@ -53,11 +57,12 @@ class Messages:
         zone: tzinfo,
         most_an_hour: int,
         pauses_seconds: Sequence[float] = PAUSES_SECONDS,
+        send_traps: SendTraps | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._send, self._zone, self._most = send, zone, most_an_hour
-        self._pauses = pauses_seconds
-        self._lines: queue.Queue[str | None] = queue.Queue(MOST_WAITING)
+        self._pauses, self._send_traps = pauses_seconds, send_traps
+        self._lines: queue.Queue[Notice | None] = queue.Queue(MOST_WAITING)
         self._sent_at: deque[float] = deque()
         self._unsaid = 0
         self._thread: threading.Thread | None = None
@@ -71,12 +76,13 @@ class Messages:
         )
         at = alert.began if alert.ended is None else alert.ended
         local = datetime.fromtimestamp(at, self._zone)
-        if self._send is None or rule.is_quiet(local):
+        if (self._send is None and self._send_traps is None) or rule.is_quiet(local):
             return
         word = "Over" if over else _WORDS[alert.severity]
         said = f"  {rule.text}" if rule.text and not over else ""
         try:
-            self._lines.put_nowait(f"{local:%H:%M:%S} {word}: {alert.sentence}{said}")
+            text = f"{local:%H:%M:%S} {word}: {alert.sentence}{said}"
+            self._lines.put_nowait(Notice(text, alert.severity, over))
         except queue.Full:
             self.counts["dropped"] += 1
             return
@@ -107,8 +113,8 @@ class Messages:
             if self._stopping.is_set() and self._lines.empty():
                 return
 
-    def _say(self, lines: Sequence[str]) -> None:
-        now = time.monotonic()
+    def _say(self, notices: Sequence[Notice]) -> None:
+        now, lines = time.monotonic(), [notice.text for notice in notices]
         while self._sent_at and self._sent_at[0] <= now - HOUR_SECONDS:
             self._sent_at.popleft()
         if len(self._sent_at) >= self._most:
@@ -116,6 +122,9 @@ class Messages:
             self.counts["dropped"] += 1
             return
         self._sent_at.append(now)
+        self._trap(notices)
+        if self._send is None:
+            return
         shown, more = lines[:MOST_LINES], len(lines) - MOST_LINES
         text = "\n".join(shown)
         if more > 0:
@@ -124,6 +133,18 @@ class Messages:
             text += f"\n{self._unsaid} earlier ones were not sent, for there were too many messages"
         if self._deliver(_title(lines), text):
             self._unsaid = 0
+
+    def _trap(self, notices: Sequence[Notice]) -> None:
+        """Send traps, once: nobody answers them."""
+        if self._send_traps is None:
+            return
+        try:
+            self._send_traps(notices[:MOST_LINES])
+            self.counts["traps"] += len(notices[:MOST_LINES])
+        # Whatever the library raises must not end the thread.
+        except Exception as error:
+            self.counts["failed"] += 1
+            logger.warning("traps of alerts could not be sent: %s", type(error).__name__)
 
     def _deliver(self, title: str, text: str) -> bool:
         if self._send is None:
@@ -150,6 +171,7 @@ def _title(lines: Sequence[str]) -> str:
 
 def apprise_sender(addresses: Sequence[str]) -> Send | None:
     """Return what sends to addresses as apprise has them; None without any."""
+    addresses = [address for address in addresses if not is_trap_address(address)]
     if not addresses:
         return None
 

@@ -8,9 +8,9 @@ const TONES = { info: "good", warning: "warn", critical: "bad" }
 const REFRESH_MS = 5000
 const ROWS = 50
 const GROUP_TITLES = { "": "everything together", ingress_interface: "interface, in", egress_interface: "interface, out", source_as: "source AS", destination_as: "destination AS", destination_port: "destination port" }
-const CONDITION_TITLES = { above: "at the limit or above", below: "below the limit", utilisation: "percent of the interface's speed, or more" }
+const CONDITION_TITLES = { above: "at the limit or above", below: "below the limit", utilisation: "percent of the interface's speed, or more", above_baseline: "deviations above the baseline, or more", below_baseline: "deviations below the baseline, or more", new: "at the limit or above, and new" }
 /** How the API's sentences name the fields. */
-const WORDS = { filter: /^(filter|line \d)/i, name: /^name/i, limit: /^limit/i, clear: /^clear/i, window: /^window/i, hold: /^hold/i, quiet: /^quiet/i, text: /^text/i }
+const WORDS = { filter: /^(filter|line \d)/i, name: /^name/i, limit: /^limit/i, clear: /^clear/i, least: /^least/i, window: /^window/i, hold: /^hold/i, quiet: /^quiet/i, text: /^text/i }
 
 export default function Alerts({ session }) {
   const mayChange = session.roles.includes("Administrator")
@@ -83,7 +83,7 @@ function Rules({ mayChange }) {
     { key: "is_on", title: "on", value: (rule) => (rule.is_on ? 0 : 1), show: (rule) => (mayChange
       ? html`<input type="checkbox" role="switch" checked=${rule.is_on} aria-label=${`${rule.name} is on`} onChange=${() => toggle(rule)} />` : rule.is_on ? "on" : "off") },
     { key: "name", title: "rule", show: (rule) => html`<b dir="auto">${rule.name}</b>` },
-    { key: "sentence", title: "says", className: "grow wrap" },
+    { key: "sentence", title: "says", className: "grow wrap", show: (rule) => (rule.problem ? html`${rule.sentence}<br /><span class="note">${rule.problem}</span>` : rule.sentence) },
     { key: "severity", title: "severity" },
     ...(mayChange ? [{ key: "actions", title: html`<span class="hidden">Actions</span>`, isFixed: true, show: actions }] : []),
   ]
@@ -104,7 +104,7 @@ function pathOf(name) {
 
 /** Whether series of the past tell what a rule measures. */
 function canBeTried(rule) {
-  return ["bps", "pps", "fps"].includes(rule.measure)
+  return ["bps", "pps", "fps", "share"].includes(rule.measure)
 }
 
 function Editor({ rule, words, close, reload }) {
@@ -113,7 +113,7 @@ function Editor({ rule, words, close, reload }) {
   const initial = {
     filter: "", name: rule.name ?? "", measure: rule.measure ?? "bps", by: rule.by ?? "", window: String(rule.window ?? 60), condition: rule.condition ?? "above",
     limit: rule.limit === undefined ? "" : String(rule.limit), clear: rule.clear === null || rule.clear === undefined ? "" : String(rule.clear),
-    hold: String(rule.hold ?? 0), severity: rule.severity ?? "warning", quiet: rule.quiet ?? "", text: rule.text ?? "",
+    least: String(rule.least ?? 0), hold: String(rule.hold ?? 0), severity: rule.severity ?? "warning", quiet: rule.quiet ?? "", text: rule.text ?? "",
   }
   const form = useForm(initial, async ({ name, ...values }) => {
     await send("PUT", pathOf(name), { ...values, filter, is_on: isNew || rule.is_on })
@@ -132,6 +132,7 @@ function Editor({ rule, words, close, reload }) {
       <${Field} title="Must last, in seconds" ...${form.field("hold")} inputmode="numeric" /></div>
     <div class="pair"><${Field} title="Over again at" ...${form.field("clear")} inputmode="decimal" placeholder="80 % of the limit" />
       ${choices("severity", words.severities.map((name) => [name, name]))}</div>
+    ${form.values.condition.endsWith("_baseline") ? html`<${Field} title="Only from so much on, in the unit of the measure" ...${form.field("least")} inputmode="decimal" />` : null}
     <div class="pair"><${Field} title="Quiet hours, no messages" ...${form.field("quiet")} placeholder="22:00-06:00" />
       <${Field} title="What to say beside" ...${form.field("text")} maxlength="500" dir="auto" /></div>
     ${form.problem ? html`<p class="problem" role="alert">${form.problem}</p>` : null}
@@ -146,10 +147,11 @@ function Trial({ rule, close }) {
   const columns = [
     { key: "began", title: "began", show: (row) => dateTime(row.began) },
     { key: "lasted", title: "lasted", isNumber: true, value: lasted, show: (row) => span(lasted(row)) },
-    { key: "subject", title: "what", className: "grow wrap", show: (row) => row.subject || "all together" },
+    { key: "subject", title: "what", className: "grow wrap", show: (row) => html`${row.subject || "all together"}${row.facts ? html`<br /><span class="note">${row.facts}</span>` : null}` },
     { key: "peak", title: "worst", isNumber: true, show: (row) => si(row.peak) },
   ]
   return html`<${Dialog} title=${`${rule.name}, in the past`} onClose=${close}><p class="note">${rule.sentence}</p>
+    ${answer.data?.problem ? html`<p class="note">${answer.data.problem}</p>` : null}
     <${Shown} answer=${answer} isEmpty=${(data) => !data.alerts.length} empty="It would have said nothing in this range">${(data) => html`
       <p>It would have been in alert <b>${data.alerts.length === 1 ? "once" : `${data.alerts.length} times`}</b> in the range of this page, by means of ${span(data.step_seconds)}.</p>
       <${Table} caption="Past alerts" columns=${columns} rows=${data.alerts} pageRows=${10} sort="-began" />`}<//>

@@ -42,6 +42,23 @@ READY_MADE = (
         measure="bps", by="source", window=30, limit=1_000_000_000, is_on=False,
     ),
     Rule(
+        "sudden new top talker",
+        measure="share", by="source", window=300, condition="new", limit=20, is_on=False,
+        text="A host that was never among the largest takes a large share.",
+    ),
+    Rule(
+        "unusually much",
+        measure="bps", by="exporter", window=300, condition="above_baseline", limit=6, hold=300,
+        least=1_000_000, text="More than at this hour of the week in the weeks before.",
+        is_on=False,
+    ),
+    Rule(
+        "unusually little",
+        measure="bps", by="exporter", window=300, condition="below_baseline", limit=6, hold=600,
+        least=1_000_000, text="Less than at this hour of the week in the weeks before.",
+        is_on=False,
+    ),
+    Rule(
         "bad addresses", filter="ip in @bad", measure="fps", by="source", window=60, limit=0.01,
         text="Somebody talks with an address in the list bad of search.lists.", is_on=False,
     ),

@@ -15,7 +15,7 @@ from appliance.plugins.alerts.rules import (
     Rule,
     RuleError,
 )
-from appliance.plugins.alerts.store import Alert, alert_store
+from appliance.plugins.alerts.store import Alert, AlertStore, alert_store
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
 from appliance.web.openapi import AnyKeys, OrNull, operation
@@ -32,7 +32,7 @@ DEFAULT_SECONDS = 7 * 86_400
 MOST_SECONDS = 93 * 86_400
 
 _RULE = {**Rule("SYN flood", limit=2000.5, clear=1.5).as_dict(), "sentence": "at least 2000"}
-_RULE |= {"clear": OrNull(1500.5), "ready_made": True}
+_RULE |= {"clear": OrNull(1500.5), "least": 0.5, "ready_made": True, "problem": ""}
 _ALERT = {
     "id": 7,
     "rule": "SYN flood",
@@ -61,12 +61,14 @@ _TEST = {
     "until": "2026-01-31T08:00:00Z",
     "complete_from": "2026-01-24T08:00:00Z",
     "step_seconds": 60,
+    "problem": "",
     "alerts": [
         {
             "subject": "192.0.2.10",
             "began": "2026-01-31T08:00:00Z",
             "ended": "2026-01-31T08:05:00Z",
             "peak": 5200.5,
+            "facts": "",
         }
     ],
 }
@@ -113,11 +115,16 @@ def acknowledge(
     return _alert(found, zone)
 
 
-def rules(settings: Settings) -> dict[str, Any]:
+def rules(settings: Settings, zone: tzinfo, now: float) -> dict[str, Any]:
     """Return every rule, and what rules can say."""
+    from appliance.plugins.alerts.baseline_store import problem_of
+
     store = alert_store(settings)
     return {
-        "rules": [_rule(rule, store.is_ready_made(rule.name)) for rule in store.rules()],
+        "rules": [
+            {**_rule(rule, store), "problem": problem_of(rule, store, zone, now)}
+            for rule in store.rules()
+        ],
         "measures": dict(UNITS),
         "groups": list(GROUPS),
         "conditions": dict(CONDITIONS),
@@ -125,8 +132,12 @@ def rules(settings: Settings) -> dict[str, Any]:
     }
 
 
-def put_rule(name: str, body: Body, settings: Settings, event: AuditEvent) -> dict[str, Any]:
+def put_rule(
+    name: str, body: Body, settings: Settings, zone: tzinfo, now: float, event: AuditEvent
+) -> dict[str, Any]:
     """Add a rule, or change what the body has of one."""
+    from appliance.plugins.alerts.baseline_store import problem_of
+
     values = body.values(_FIELDS, nullable=("clear", "filter", "quiet", "text"), flags=("is_on",))
     if several := [field for field, found in values.items() if len(found) != 1]:
         raise RequestError(400, f"{several[0]}: expected one value")
@@ -138,7 +149,7 @@ def put_rule(name: str, body: Body, settings: Settings, event: AuditEvent) -> di
         store.put_rule(rule)
     except RuleError as error:
         raise RequestError(400, str(error)) from None
-    return _rule(rule, store.is_ready_made(rule.name))
+    return {**_rule(rule, store), "problem": problem_of(rule, store, zone, now)}
 
 
 def delete_rule(name: str, settings: Settings, event: AuditEvent) -> dict[str, Any]:
@@ -174,6 +185,7 @@ def test_rule(name: str, query: Query, settings: Settings, zone: tzinfo) -> dict
         "until": rfc3339(end, zone),
         "complete_from": rfc3339(found.complete_from, zone),
         "step_seconds": found.step,
+        "problem": found.problem,
         "alerts": [
             {**one._asdict(), "began": rfc3339(one.began, zone), "ended": rfc3339(one.ended, zone)}
             for one in found.alerts
@@ -189,7 +201,8 @@ def _alert(alert: Alert, zone: tzinfo) -> dict[str, Any]:
     return {name: value for name, value in (alert._asdict() | times).items() if name != "keys"}
 
 
-def _rule(rule: Rule, is_ready_made: bool) -> dict[str, Any]:
+def _rule(rule: Rule, store: AlertStore) -> dict[str, Any]:
+    is_ready_made = store.is_ready_made(rule.name)
     return {**rule.as_dict(), "sentence": rule.sentence, "ready_made": is_ready_made}
 
 

@@ -59,10 +59,20 @@ CONDITIONS: Mapping[str, str] = {
     "above": "at the limit or above it",
     "below": "below the limit",
     "utilisation": "at the limit or above it, in percent of the interface's speed",
+    "above_baseline": "so many deviations above what is usual at this hour of the week",
+    "below_baseline": "so many deviations below what is usual at this hour of the week",
+    "new": "at the limit or above it, of one that was not among the largest before",
 }
+BASELINES = ("above_baseline", "below_baseline")
+NEEDS_HISTORY = (*BASELINES, "new")
+"""Conditions that compare with the four weeks before."""
+
 SEVERITIES = ("info", "warning", "critical")
 
 MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS = 5, 3600
+MIN_BASELINE_SECONDS = 60
+"""The shortest means that a baseline is made of."""
+
 MAX_FOR_SECONDS = 86_400
 MAX_NAME, MAX_TEXT, MAX_FILTER = 64, 500, 4096
 _HYSTERESIS = 0.8
@@ -92,7 +102,10 @@ class Rule:
     condition
         A key of `CONDITIONS`.
     limit
-        In the unit of the measure, or percent of the speed of the interface.
+        In the unit of the measure, or percent of the speed of the interface, or deviations from
+        the baseline.
+    least
+        Of conditions on the baseline: less than this, in the unit of the measure, is no matter.
     clear
         The alert is over when the measure is beyond this again; None: see `clear_at`.
     hold
@@ -113,6 +126,7 @@ class Rule:
     condition: str = "above"
     limit: float = 0.0
     clear: float | None = None
+    least: float = 0.0
     hold: int = 0
     severity: str = "warning"
     quiet: str = ""
@@ -144,6 +158,7 @@ class Rule:
                 raise RuleError("condition: utilisation is of bps, by an interface")
             if self.limit > 100:
                 raise RuleError("limit: utilisation is a percentage, 100 at most")
+        self._check_history()
         if self.condition == "below" and self.measure not in ("bps", "pps", "fps", "share"):
             raise RuleError(f"condition: {self.measure} is for above only")
         if self.measure in HEALTH_MEASURES and (self.by != "exporter" or self.filter):
@@ -155,6 +170,26 @@ class Rule:
         if not math.isfinite(self.clear) or self.clear < 0 or not is_sane:
             side = "at or above" if is_below else "from 0 to"
             raise RuleError(f"clear: expected a number {side} the limit")
+
+    def _check_history(self) -> None:
+        is_baseline = self.condition in BASELINES
+        if is_baseline and self.measure not in ("bps", "pps", "fps"):
+            raise RuleError("condition: a baseline is of bps, pps or fps")
+        if is_baseline and self.window < MIN_BASELINE_SECONDS:
+            raise RuleError(f"window: of a baseline {MIN_BASELINE_SECONDS} at least")
+        if self.condition == "new" and not self.by:
+            raise RuleError("by: new is one of many, such as a source")
+        if self.condition == "new" and self.measure not in ("bps", "pps", "fps", "share"):
+            raise RuleError("condition: new is of bps, pps, fps or share")
+        if not math.isfinite(self.least) or self.least < 0:
+            raise RuleError("least: expected a number from 0")
+        if self.least and not is_baseline:
+            raise RuleError("least: is for conditions on the baseline")
+
+    @property
+    def needs_history(self) -> bool:
+        """Whether it compares with the weeks before."""
+        return self.condition in NEEDS_HISTORY
 
     @property
     def clear_at(self) -> float:
@@ -191,7 +226,13 @@ class Rule:
         unit = "% of the speed" if self.condition == "utilisation" else UNITS[self.measure]
         side = "below" if self.condition == "below" else "at least"
         held = f" for {self.hold} s" if self.hold else ""
-        return f"{side} {short_number(self.limit)} {unit}{of}{by}, over {self.window} s{held}"
+        limit = f"{short_number(self.limit)} {unit}"
+        if self.condition in BASELINES:
+            direction = self.condition.removesuffix("_baseline")
+            limit = f"{short_number(self.limit)} deviations {direction} the baseline in {unit}"
+            held += f", from {short_number(self.least)} on" if self.least else ""
+        by += ", by one that is new" if self.condition == "new" else ""
+        return f"{side} {limit}{of}{by}, over {self.window} s{held}"
 
 
 def short_number(value: float) -> str:

@@ -22,6 +22,9 @@ from appliance.sqlite_file import SqliteFile
 
 FILE = "alerts.sqlite"
 MAX_RULES = 200
+MAX_WITH_HISTORY = 20
+"""Rules that are on and need hours kept."""
+
 MAX_ALERTS = 20_000
 MAX_COMMENT = 500
 
@@ -116,6 +119,10 @@ class AlertStore:
         RuleError
             There are too many.
         """
+        if rule.is_on and rule.needs_history:
+            others = [one for one in self.rules() if one.is_on and one.name != rule.name]
+            if sum(one.needs_history for one in others) >= MAX_WITH_HISTORY:
+                raise RuleError(f"{MAX_WITH_HISTORY} rules with history are on already")
         with self._writing() as connection:
             (count,) = connection.execute(
                 "SELECT count(*) FROM rule WHERE name <> ?", (rule.name,)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from appliance.flows import address_text
-from appliance.plugins.alerts.rules import GROUPS, UNITS, Rule, short_number
+from appliance.flows import address_halves, address_text
+from appliance.plugins.alerts.rules import BASELINES, GROUPS, UNITS, Rule, short_number
 from appliance.plugins.alerts.store import Alert, AlertStore
 
 MAX_OPEN = 100
@@ -24,10 +24,17 @@ Tell = Callable[[Rule, Alert], None]
 
 
 class Measured(NamedTuple):
-    """A group and its value, in the unit of the limit."""
+    """A group and its value, in the unit of the limit.
+
+    Attributes
+    ----------
+    facts
+        What it is compared with, of conditions that need history.
+    """
 
     keys: Sequence[int]
     value: float
+    facts: str = ""
 
 
 class _Open(NamedTuple):
@@ -96,7 +103,7 @@ class Tracker:
 
     def _begin(self, subject: str, one: Measured, now: float, evidence: Evidence) -> None:
         rule = self.rule
-        sentence = sentence_of(rule, subject, one.value)
+        sentence = sentence_of(rule, subject, one.value, one.facts)
         rows = evidence(one.keys)
         facts = (rule.name, subject, rule.severity, one.keys, now, None, one.value, sentence, rows)
         alert = Alert(0, *facts, None, None, None)
@@ -135,9 +142,26 @@ def subject_of(rule: Rule, keys: Sequence[int]) -> str:
     return "/".join(texts)
 
 
-def sentence_of(rule: Rule, subject: str, value: float) -> str:
+def keys_of(rule: Rule, subject: str) -> tuple[int, ...]:
+    """Return the numbers of a group from its text: what `subject_of` turns around."""
+    texts = iter(subject.split("/"))
+    keys: list[int] = []
+    for column in GROUPS[rule.by]:
+        if column.endswith("_hi"):
+            keys += address_halves(next(texts))
+        elif not column.endswith("_lo"):
+            keys.append(int(next(texts)))
+    return tuple(keys)
+
+
+def sentence_of(rule: Rule, subject: str, value: float, facts: str = "") -> str:
     """Return what is the matter."""
-    unit = "% of its speed" if rule.condition == "utilisation" else UNITS[rule.measure]
     whose = f"{rule.by.replace('_', ' ')} {subject}" if rule.by else "all together"
+    limit, number = short_number(rule.limit), short_number(value)
+    if rule.condition in BASELINES:
+        direction = rule.condition.removesuffix("_baseline")
+        return f"{rule.name}: {whose}: {facts}, {number} deviations {direction} (limit {limit})"
+    unit = "% of its speed" if rule.condition == "utilisation" else UNITS[rule.measure]
     side = "below" if rule.condition == "below" else "limit"
-    return f"{rule.name}: {whose}: {short_number(value)} {unit} ({side} {short_number(rule.limit)})"
+    told = f", {facts}" if facts else ""
+    return f"{rule.name}: {whose}: {number} {unit} ({side} {limit}){told}"

@@ -195,7 +195,7 @@ def test_addresses_when_shown_then_without_what_is_secret() -> None:
 
 def test_setting_when_written_as_in_the_manual_then_read(conf: Callable[[str], Path]) -> None:
     manual = (Path(appliance.__file__).parent / "manual" / "alerts.md").read_text()
-    (block,) = re.findall(r"^    alerts:\n(?:     .*\n)+", manual, re.MULTILINE)
+    block, _traps = re.findall(r"^    alerts:\n(?:     .*\n)+", manual, re.MULTILINE)
     found = open_app(conf(textwrap.dedent(block))).settings
     assert [one.partition(":")[0] for one in found[SEND_TO.name]] == ["mailtos", "json"]
     assert found["alerts.most_messages_an_hour"] == 60
