@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BOX_STAMP := $(VENV)/.box-installed
 FUZZ_STAMP := $(VENV)/.fuzz-installed
 MINUTES := 13
-PACKAGES := softflowd openvswitch-switch nfdump tcpdump mariadb-server openssl curl pmacct \
+PACKAGES := softflowd openvswitch-switch nfdump tshark tcpdump mariadb-server openssl curl pmacct \
 	ifupdown iproute2 snmpd isc-dhcp-client dnsmasq-base chromium fonts-dejavu-core nodejs \
 	clickhouse-server clickhouse-client zookeeper default-jre-headless
 
