@@ -205,7 +205,9 @@ def _row(key: str, octets: float, total: float, old: dict[str, float]) -> dict[s
 
 
 def _key(keys: Any) -> str:
-    return "/".join(str(v) for n, v in keys.items() if not n.endswith(_NAMES))
+    """Return what tells a group apart; a dash stands for what its flows do not have."""
+    values = [value for name, value in keys.items() if not name.endswith(_NAMES)]
+    return "/".join("-" if value is None else str(value) for value in values)
 
 
 def _name(keys: Any) -> str:

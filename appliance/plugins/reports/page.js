@@ -1,5 +1,5 @@
 /** What a day, week or month brought, and what would be billed. */
-import { html, Panel, percent, Shown, si, Table, TimeChart, useAnswer, useState } from "console"
+import { coloursOf, dateTime, html, Panel, percent, Shown, si, Table, TimeChart, useAnswer, useState } from "console"
 
 const KINDS = [["daily", "day"], ["weekly", "week"], ["monthly", "month"]]
 const UNITS = { octets: "B", packets: "", flows: "" }
@@ -31,7 +31,7 @@ function Report({ report }) {
   const values = report.series.bits_a_second
   const startsMs = values.map((_, place) => since + place * report.series.step_seconds * 1000)
   return html`<${Panel} title=${report.period} note=${notesOf(report)}>
-      <${TimeChart} startsMs=${startsMs} lines=${[{ label: "all", colour: "var(--accent)", values }]} unit="bit/s" summary=${`Traffic of ${report.period}`} />
+      <${TimeChart} startsMs=${startsMs} lines=${[{ label: "all", colour: coloursOf(["all"])[0], values }]} unit="bit/s" summary=${`Traffic of ${report.period}`} />
       <${Table} caption="Totals" columns=${TOTALS} rows=${report.totals} /><//>
     <${Panel} title="95th percentile" note="bins of five minutes, each direction alone, the larger is billed">
       ${report.billing.length ? html`<${Table} caption="95th percentile" columns=${BILLING} rows=${report.billing} sort="-billed" />` : html`<p class="note">No interface had flows, and reports.customers names nobody.</p>`}<//>
@@ -43,7 +43,7 @@ function Report({ report }) {
 
 function notesOf(report) {
   return [
-    report.complete_from > report.since ? `flows are stored from ${report.complete_from} on` : "",
+    report.complete_from > report.since ? `flows are stored from ${dateTime(report.complete_from)} on` : "",
     report.complete_until < report.until ? "it still goes on" : "",
     report.estimated ? "estimated from samples" : "",
   ].filter(Boolean).join("; ")
