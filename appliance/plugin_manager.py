@@ -30,6 +30,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.sflow",
     "appliance.plugins.names",
     "appliance.plugins.alerts",
+    "appliance.plugins.reports",
     "appliance.plugins.rollups",
     "appliance.plugins.clickhouse",
     "appliance.plugins.sql_accounts",

@@ -31,7 +31,17 @@ from appliance.contracts import (
 )
 from appliance.guard import PluginFailures
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins import alerts, analytics, auth, devices, explore, metrics, names, users
+from appliance.plugins import (
+    alerts,
+    analytics,
+    auth,
+    devices,
+    explore,
+    metrics,
+    names,
+    reports,
+    users,
+)
 from appliance.plugins.sql_accounts import account_store_from_url
 from appliance.settings.file import Settings, SettingsFile
 from appliance.web.application import build_web
@@ -261,6 +271,7 @@ def settings_of(folder: Path, tree: Mapping[str, object] | None = None) -> Setti
             *metrics.register_settings(),
             *names.register_settings(),
             *alerts.register_settings(),
+            *reports.register_settings(),
         ]
     )
 
@@ -273,6 +284,7 @@ def plugin_routes(settings: Settings) -> list[Route]:
         *metrics.register_routes(),
         *names.register_routes(settings),
         *alerts.register_routes(),
+        *reports.register_routes(),
         *auth.register_routes(),
         *users.register_routes(),
     ]
