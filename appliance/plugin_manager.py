@@ -29,6 +29,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.alerts",
     "appliance.plugins.rollups",
     "appliance.plugins.clickhouse",
+    "appliance.plugins.kafka",
     "appliance.plugins.sql_accounts",
     "appliance.plugins.pmacct",
     "appliance.plugins.auth",
