@@ -33,6 +33,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.reports",
     "appliance.plugins.rollups",
     "appliance.plugins.clickhouse",
+    "appliance.plugins.kafka",
     "appliance.plugins.sql_accounts",
     "appliance.plugins.pmacct",
     "appliance.plugins.auth",

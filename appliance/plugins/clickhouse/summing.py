@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from appliance.contracts import Direction, SumsQuestion
 from appliance.flows import COLLECTION_TIME, COLUMN
@@ -17,6 +18,16 @@ _KEYS_OF_SUMS = {"exporter", "protocol", "bin"}
 _EXPORTER = ("exporter_address_hi", "exporter_address_lo")
 _PORTS = ("source_transport_port", "destination_transport_port")
 _MEASURES = ("octets", "packets", "flows")
+
+
+def untold_sql(question: SumsQuestion) -> str | None:
+    """Return the SELECT of whether some flow's exporter did not tell its direction; None where that
+    does not matter, as `sums` are not asked or no address decides."""
+    of_sums = set(question.keys) <= _KEYS_OF_SUMS
+    if question.direction is None or not question.inside or not of_sums:
+        return None
+    every = SumStatement(replace(question, direction=None, keys=()), ())
+    return f"SELECT count() FROM {SUMS} WHERE {every.where()} AND flow_direction > 1"
 
 
 class SumStatement:
@@ -58,7 +69,7 @@ class SumStatement:
             limit = f" ORDER BY {', '.join(order)} LIMIT {question.limit}"
         table = SUMS if self.reads_sums else FLOWS
         selected = ", ".join([*keys, *sums])
-        return f"SELECT {selected} FROM {table} WHERE {self._where()}{grouped}{having}{limit}"
+        return f"SELECT {selected} FROM {table} WHERE {self.where()}{grouped}{having}{limit}"
 
     def _value(self, name: str) -> str:
         """Return a number of the flow log, the value for absent where there is none."""
@@ -130,7 +141,8 @@ class SumStatement:
         plain = f"least(toUInt64({count}), toUInt64({LARGEST_COUNT}))"
         return f"if({is_sane} AND {told} != 1, toUInt64({product}), {plain})"
 
-    def _where(self) -> str:
+    def where(self) -> str:
+        """Return the condition on rows."""
         question = self.question
         since, until = (min(moment, LAST_SECOND) for moment in (question.since, question.until))
         if self.reads_sums:

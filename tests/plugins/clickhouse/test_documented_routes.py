@@ -156,6 +156,29 @@ def test_tops_when_of_every_dimension_then_the_same_rows_and_rest(sides: Sides):
             assert answer == wanted, (dimension, by)
 
 
+@pytest.mark.parametrize("place", ["single", "cluster"], indirect=True)
+def test_directions_when_every_exporter_tells_them_then_sums_alone_are_asked(
+    place: Place, tmp_path: Path
+):
+    local, store = client_of(tmp_path / "local", {"networks": NETWORKS})
+    log = LogOfFlows(tmp_path / "local")
+    log.write(300, flow_direction=np.arange(300, dtype=np.uint8) % 2)
+    load(store)
+    fill(place, tmp_path / "local")
+    tree = {"networks": NETWORKS, **source_settings(place)}
+    remote, other = client_of(tmp_path / "remote", tree)
+    for server in range(len(place.addresses)):
+        local_flows = "flows_local" if place.cluster else "flows"
+        place.server(server).command(f"ALTER TABLE {local_flows} DROP PARTITION {START // 86400}")
+    for name in ("getIngressBytesPerHour", "getEgressProtocolDistribution"):
+        mine = local.get(f"/api/v1/netflow/{name}").json
+        assert mine
+        assert remote.get(f"/api/v1/netflow/{name}").json == mine
+    set_query_sources({}, {"search.source": "log"})  # type: ignore[arg-type]
+    store.close()
+    other.close()
+
+
 @pytest.mark.parametrize("place", ["single"], indirect=True)
 def test_applications_when_exporters_name_them_then_by_these_names(place: Place, tmp_path: Path):
     names = [ApplicationName(EXPORTERS[0], 0, 0, APPLICATION, "Webex")]
