@@ -32,7 +32,7 @@ PART_SECONDS = 2.0
 WRITTEN_NETWORKS = 4096
 TURNS = 3
 ROLLUPS_RATE = 100_000.0
-"""A loader that falls behind reads files that are sealed already, at a cost of another kind."""
+"""At which the loader keeps up: one that falls behind costs more, whatever it reads."""
 
 START_SECONDS = 0.5
 """So long is sent to find out what the start costs, which is left out."""
