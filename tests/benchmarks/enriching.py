@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmdb_writer import MMDBWriter
@@ -20,6 +20,7 @@ from appliance.traffic.generator import PROTOCOLS
 from tests.benchmarks.collectors import Appliance
 from tests.benchmarks.decode import decoding, received_blocks
 from tests.benchmarks.decode import measure as decoding_rate
+from tests.benchmarks.rollups import LoaderWatch
 from tests.benchmarks.whole import measure
 
 V4_RANGES = 500_000
@@ -29,8 +30,25 @@ COUNTRIES = 250
 SEED = 17
 PART_SECONDS = 2.0
 WRITTEN_NETWORKS = 4096
-TURNS = 2
+TURNS = 3
+ROLLUPS_RATE = 100_000.0
+"""At which the loader keeps up: one that falls behind costs more, whatever it reads."""
+
+START_SECONDS = 0.5
+"""So long is sent to find out what the start costs, which is left out."""
+
 GOAL = 0.1
+
+
+class Cost(NamedTuple):
+    """Of all processes together."""
+
+    cpu_seconds: float
+    flows: int
+
+    def ns_since(self, start: Cost) -> float:
+        """Return nanoseconds a flow, without what a start and its few flows cost."""
+        return (self.cpu_seconds - start.cpu_seconds) / (self.flows - start.flows) * 1e9
 
 
 class KeepingSink:
@@ -99,26 +117,41 @@ def enriching(folder: Path, protocol: str, rate: float, seconds: float) -> dict[
             "enriching_ns": cost_ns(enricher, decoded(name), PART_SECONDS),
         }
     report["random addresses"] = {"enriching_ns": cost_ns(enricher, [strangers()], PART_SECONDS)}
-    report["the whole way"] = whole_way(folder, protocol, rate, seconds)
+    ways = {"the whole way": False, "the whole way, with roll-ups": True}
+    for way, rollups in ways.items():
+        way_rate = min(rate, ROLLUPS_RATE) if rollups else rate
+        report[way] = whole_way(folder, protocol, way_rate, seconds, rollups=rollups)
     return report
 
 
-def whole_way(folder: Path, protocol: str, rate: float, seconds: float) -> dict[str, float]:
-    """Return nanoseconds a flow without databases, and how many more with: the best of turns."""
+def whole_way(
+    folder: Path, protocol: str, rate: float, seconds: float, *, rollups: bool
+) -> dict[str, float]:
+    """Return nanoseconds a flow without databases, and how many more with: the best of turns, which
+    alternate, so that a machine that is slower for a while is so for both.
+    """
     databases = written_database(folder / "addresses.mmdb")
-    best = {
-        name: min(
-            1e9 / measure(subject, protocol, rate, seconds / TURNS)["flows_per_cpu_second"]
-            for subject in subjects
-        )
-        for name, subjects in {
-            "without": [Appliance(folder / f"without{turn}") for turn in range(TURNS)],
-            "with": [
-                Appliance(folder / f"with{turn}", databases=databases) for turn in range(TURNS)
-            ],
-        }.items()
-    }
-    return {"before_ns": best["without"], "enriching_ns": best["with"] - best["without"]}
+    costs: dict[bool, list[float]] = {False: [], True: []}
+    starts: dict[bool, Cost] = {}
+    for turn in range(TURNS + 1):
+        for is_known, found in costs.items():
+            own = folder / f"{rollups:d}{is_known:d}{turn}"
+            known = databases if is_known else None
+            subject = Appliance(own, rollups=rollups, databases=known)
+            cost = way_cost(subject, protocol, rate, seconds / TURNS if turn else START_SECONDS)
+            if turn:
+                found.append(cost.ns_since(starts[is_known]))
+            else:
+                starts[is_known] = cost
+    before, after = (min(found) for found in costs.values())
+    return {"before_ns": before, "enriching_ns": after - before}
+
+
+def way_cost(subject: Appliance, protocol: str, rate: float, seconds: float) -> Cost:
+    """Return what it costs to store everything that is sent."""
+    settle = LoaderWatch(subject).settle if subject.rollups else lambda _sent: {}
+    found = measure(subject, protocol, rate, seconds, settle)
+    return Cost(found["cpu_seconds"], found["flows"])
 
 
 def written_database(path: Path) -> Path:
