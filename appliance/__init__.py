@@ -71,7 +71,7 @@ if TYPE_CHECKING:
         plain_headers,
     )
     from appliance.decoding.messages.block import DatagramBlock
-    from appliance.decoding.messages.faults import MalformedMessage
+    from appliance.decoding.messages.faults import Fault, MalformedMessage
     from appliance.decoding.messages.headers import Headers
     from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
     from appliance.errors import (
@@ -85,7 +85,17 @@ if TYPE_CHECKING:
     from appliance.flows import Column, FlowBatch, RecordKind, address_text
     from appliance.hookspecs import hookimpl
     from appliance.settings.file import EffectiveSetting, Setting, Settings
-    from appliance.settings.types import Boolean, Duration, FilePath, Integer, Number, Size, Text
+    from appliance.settings.types import (
+        Boolean,
+        Duration,
+        FilePath,
+        Integer,
+        NetworkList,
+        Number,
+        SettingType,
+        Size,
+        Text,
+    )
     from appliance.testing import PluginHarness, ipfix_message
 
 __version__ = "0.1.0"
@@ -107,7 +117,7 @@ _MODULES = {
         *("FixedProtocol", "decode_fixed", "headers_with_count", "plain_headers"),
     ),
     "decoding.messages.block": ("DatagramBlock",),
-    "decoding.messages.faults": ("MalformedMessage",),
+    "decoding.messages.faults": ("Fault", "MalformedMessage"),
     "decoding.messages.headers": ("Headers",),
     "decoding.results": ("DecodeOptions", "DecodeResult", "DecoderState"),
     "errors": (
@@ -117,7 +127,10 @@ _MODULES = {
     "flows": ("Column", "FlowBatch", "RecordKind", "address_text"),
     "hookspecs": ("hookimpl",),
     "settings.file": ("EffectiveSetting", "Setting", "Settings"),
-    "settings.types": ("Boolean", "Duration", "FilePath", "Integer", "Number", "Size", "Text"),
+    "settings.types": (
+        *("Boolean", "Duration", "FilePath", "Integer", "NetworkList", "Number", "SettingType"),
+        *("Size", "Text"),
+    ),
     "testing": ("PluginHarness", "ipfix_message"),
 }
 _MODULE = {name: module for module, names in _MODULES.items() for name in names}
@@ -150,6 +163,7 @@ __all__ = [
     "Engine",
     "Enricher",
     "ExporterRecord",
+    "Fault",
     "FeedBin",
     "FeedOrder",
     "FilePath",
@@ -169,6 +183,7 @@ __all__ = [
     "Measure",
     "MeasureName",
     "MetricsCollector",
+    "NetworkList",
     "Number",
     "Overrides",
     "OverridingFile",
@@ -185,6 +200,7 @@ __all__ = [
     "SavedTemplate",
     "Selection",
     "Setting",
+    "SettingType",
     "Settings",
     "SettingsError",
     "SignInWay",

@@ -26,6 +26,9 @@ from appliance.flowlog import (
 )
 from appliance.flows import address_halves
 from appliance.plugin_manager import build_plugin_manager
+from appliance.query.engine import QueryEngine
+from appliance.query.language.duckdb import parse_conditions
+from appliance.query.question import Question
 from appliance.settings.file import SettingsFile
 
 EXPORTER = "192.0.2.1"
@@ -71,6 +74,12 @@ class PluginHarness:
         question = FlowQuestion(columns=columns, order="time")
         rows = FlowSearch(self._folder).flows(question).to_pylist()
         return sorted((tuple(row[name] for name in columns) for row in rows), key=repr)
+
+    def top(self, dimension: str, *conditions: str) -> dict[object, int]:
+        """Return the octets of each value of a dimension, of the flows that satisfy conditions."""
+        question = Question((dimension,), conditions=parse_conditions(conditions))
+        rows = QueryEngine(FlowSearch(self._folder)).top(question).rows.to_pylist()
+        return {next(iter(row.values())): int(row["octets"]) for row in rows}
 
     def load(self) -> None:
         """Let the plugin's loaders, and those of ours, read what is new in the flow log."""

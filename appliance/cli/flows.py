@@ -81,7 +81,7 @@ def _common_options(command: Command) -> Command:
 @click.argument("conditions", nargs=-1, metavar="[CONDITION]...")
 @click.option("--limit", type=click.IntRange(1, MAX_ROWS), default=100, show_default=True)
 @click.option("--order", type=click.Choice(list(ORDERS)), default="newest", show_default=True)
-@click.option("--columns", metavar="NAME,...", help="What to show, or all.")
+@click.option("--columns", metavar="NAME,...", help="What to show; all: those of plugins, too.")
 @click.option("--wide", is_flag=True, help="All usual columns, times in full, as in a pipe.")
 @click.option("--options", "options_records", is_flag=True, help="Options records, not flows.")
 @search_options

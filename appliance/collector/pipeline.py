@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
 from appliance.collector.plausibility import with_implausible_marked
+from appliance.collector.senders import add_origin, sender_text, with_senders
 from appliance.decoding.costs import BlockTooCostly, Seconds
 from appliance.decoding.messages.block import DatagramBlock
 from appliance.decoding.messages.faults import Fault, MalformedMessage
 from appliance.decoding.messages.headers import versions
 from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeResult, Exporter
-from appliance.flows import COLLECTION_TIME, FlowBatch, RecordKind, constant
+from appliance.flows import COLLECTION_TIME, FlowBatch, RecordKind
 from appliance.guard import GuardedDecoder, GuardedEnricher, PluginError
 from appliance.guard.values import nothing
 from appliance.ratelimit import RateLimited
@@ -136,35 +137,45 @@ class Pipeline:
                 block = block.take(slice(half, None))
                 continue
             self.counts[f"datagrams_v{version}"] += len(block)
-            for result in results:
-                self._keep(result, decoder, now_ms)
+            for part, result in results:
+                self._keep(result, part, decoder, now_ms)
             return
 
     def _decode(
         self, decoder: GuardedDecoder, block: DatagramBlock, now_ms: int
-    ) -> Iterator[DecodeResult]:
-        """Decode a block; when that fails, one by one, so that only the culprit is lost."""
+    ) -> Iterator[tuple[DatagramBlock, DecodeResult]]:
+        """Decode a block; when that fails, its halves, so that only the culprit is lost.
+
+        Each result comes with the part of the block that it is of.
+        """
         try:
             result = decoder.decode(block, self.states, now_ms)
         except (PluginError, MalformedMessage) as error:
             if len(block) > 1:
-                for row in range(len(block)):
-                    yield from self._decode(decoder, block.take(slice(row, row + 1)), now_ms)
+                half = len(block) // 2
+                for rows in (slice(half), slice(half, None)):
+                    yield from self._decode(decoder, block.take(rows), now_ms)
             elif isinstance(error, MalformedMessage):
-                yield DecodeResult(faults=[Fault(0, error.reason, error.detail)])
+                yield block, DecodeResult(faults=[Fault(0, error.reason, error.detail)])
             else:
                 self.counts["datagrams_lost_to_failures"] += 1
             return
-        yield result
+        yield block, result
 
-    def _keep(self, result: DecodeResult, decoder: GuardedDecoder, now_ms: int) -> None:
-        """Commit a result and hand its batches on.
+    def _keep(
+        self, result: DecodeResult, block: DatagramBlock, decoder: GuardedDecoder, now_ms: int
+    ) -> None:
+        """Commit the result of a block and hand its batches on.
 
         In the decoder's guard: that all of it fits together is not checked before.
         """
         guard = decoder.guard
+
+        def commit() -> None:
+            self.states.commit(with_senders(result, block, decoder.version, self.states), now_ms)
+
         with contextlib.suppress(PluginError):
-            guard.call(lambda: self.states.commit(result, now_ms), nothing)
+            guard.call(commit, nothing)
         if self.states.appeared:
             self.appeared += [(exporter, decoder.version) for exporter in self.states.appeared]
             self.states.appeared.clear()
@@ -174,12 +185,11 @@ class Pipeline:
             except PluginError:
                 self.counts["records_lost_to_failures"] += batch.n_records
         for fault in result.faults:
-            self._log.info("malformed: %s: %s", fault.reason, fault.detail)
+            sender = sender_text(result.arrivals, fault.datagram)
+            self._log.info("malformed: %s: %s, from %s", fault.reason, fault.detail, sender)
 
     def _keep_batch(self, batch: FlowBatch, arrivals: Arrivals | None, now_ms: int) -> None:
-        if COLLECTION_TIME not in batch.columns:
-            # A decoder need not say when; without a time the rows would be of 1970.
-            batch.columns[COLLECTION_TIME] = constant(np.array([now_ms]), batch.n_records)
+        add_origin(batch, arrivals, now_ms)
         self._note_skew(batch, arrivals)
         self._note_durations(batch, arrivals)
         batch = self._plausible(batch, arrivals)

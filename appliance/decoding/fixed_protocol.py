@@ -22,6 +22,7 @@ from appliance.decoding.records.groups import Arrivals, RecordGroup, spread
 from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
 from appliance.decoding.sequences.session_domains import (
     Traffic,
+    count_datagrams,
     count_octets,
     find_restarts,
     find_scopes,
@@ -95,7 +96,9 @@ def decode_fixed(
     counts = room // protocol.plan.minimum_length
     traffic = Traffic(scopes, scope_of, headers)
     count_octets(result, traffic, block.lengths)
-    if (window := protocol.window_units) is not None:
+    if (window := protocol.window_units) is None:
+        result.sequences = count_datagrams(traffic, state)
+    else:
         result.restarted = list(find_restarts(traffic, state, window))
         result.sequences = next_sequences(traffic, counts, state, window)
     rows = np.flatnonzero(counts)

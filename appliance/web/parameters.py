@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from appliance.contracts import Dimension, Direction, ExporterRecord, FlowStore, Selection
 from appliance.errors import RequestError
+from appliance.settings.raw_values import unknown
 from appliance.web.times import parse_interval
 
 MAX_PARAMETERS = 100
@@ -99,6 +100,11 @@ class Query:
             self._values = parse_qs(text, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
         except ValueError:
             raise RequestError(400, f"More than {MAX_PARAMETERS} query parameters") from None
+
+    def refuse_others(self, names: Collection[str]) -> None:
+        """Raise RequestError (400) where there is a parameter that is none of these."""
+        for name in self._values.keys() - set(names):
+            raise RequestError(400, f"{name[:60]}: {unknown('parameter', name[:60], names)}")
 
     def text(self, name: str) -> str | None:
         """Return a parameter's value, None when it is not there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.decoding.messages.block import Datagram, DatagramBlock, block_of
+from appliance.decoding.messages.faults import MalformedMessage
+from appliance.decoding.results import DecodeResult
 from appliance.flows import FlowBatch
 from appliance.guard import GuardedDecoder, GuardedEnricher, PluginFailures
 from tests.decoding.building import (
@@ -24,6 +27,7 @@ from tests.decoding.building import (
     datagram,
     decoders,
     ipfix,
+    rows_of,
     template,
     v5,
     v5_record,
@@ -131,12 +135,60 @@ def test_decoder_when_it_raises_then_only_the_culprit_is_lost(
     taken(pipeline, five(1), bad, five(2, 1), five(3, 2), bad, five(4, 3))
     assert sink.octets == [1, 2, 3, 4]
     assert pipeline.counts["datagrams_lost_to_failures"] == 2
-    assert pipeline.decoders[5].guard.failures.report()["decoder"]["decoder"]["count"] == 3
+    assert pipeline.decoders[5].guard.failures.report()["decoder"]["decoder"]["count"] == 7
     (exporter,) = pipeline.states.exporters.values()
     assert exporter.counts["lost"] == 0
     failures = [r for r in caplog.records if r.levelno == logging.ERROR]
     assert len(failures) == 1
     assert failures[0].exc_info
+
+
+def test_decoder_when_one_of_many_makes_it_raise_then_few_calls_find_it(make: Make) -> None:
+    raising = Raising()
+    pipeline, sink = make(decoder=raising)
+    calls = []
+    real, raising.real = raising.real, SimpleNamespace()
+    raising.real.decode = lambda *given: calls.append(given) or real.decode(*given)
+    sent = [five(number, number) for number in range(200)]
+    sent[77] = datagram(v5(v5_record()) + b"boom")
+    taken(pipeline, *sent)
+    assert len(sink.octets) == 199
+    assert len(calls) <= 8
+
+
+class Plain:
+    """A decoder that tells nothing but columns: each datagram of 250 is one flow."""
+
+    name, version = "plain", 250
+
+    def decode(self, block: DatagramBlock, state: Any, now_ms: int) -> DecodeResult:
+        if (block.octets[:, 2] == 255).any():
+            raise MalformedMessage("odd", "a reason")
+        octets = block.octets[:, 2].astype(np.uint64)
+        rows = np.arange(len(block))
+        batch = FlowBatch(len(block), {"octet_delta_count": octets}, datagrams=rows)
+        return DecodeResult(batches=[batch])
+
+
+def test_decoder_when_it_tells_only_columns_then_sender_and_time_are_known(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    pipeline, sink = make(decoder=Plain())
+    senders = ("192.0.2.1", "192.0.2.2", "192.0.2.1")
+    octets = (7, 9, 255)
+    taken(
+        pipeline, *(datagram(bytes([0, 250, n]), e) for e, n in zip(senders, octets, strict=True))
+    )
+    rows = [row for batch in sink.batches for row in rows_of(batch)]
+    assert [row["exporter_address"] for row in rows] == ["192.0.2.1", "192.0.2.2"]
+    for name in ("collection_time", "flow_start", "flow_end"):
+        assert {row[f"{name}_milliseconds"] for row in rows} == {RECEIVED_MS}
+    first, _ = pipeline.states.exporters.values()
+    assert first.sessions[2000].counts["datagrams"] == 1
+    assert (first.counts["records"], first.counts["malformed"]) == (1, 1)
+    assert pipeline.counts["records_with_skewed_time"] == 0
+    assert "malformed: odd: a reason, from 192.0.2.1" in caplog.text
 
 
 def test_decoder_when_it_always_raises_then_the_others_go_on(make: Make) -> None:

@@ -311,7 +311,7 @@ class _Sink:
         self.found.batches.append(batch)
         (self.found.options if batch.options else self.found.rows).extend(rows_of(batch))
 
-    def info(self, _message: str, reason: str, detail: str) -> None:
+    def info(self, _message: str, reason: str, detail: str, _sender: str) -> None:
         self.found.faults.append((reason, detail))
 
     def warning(self, *_message: object) -> None:

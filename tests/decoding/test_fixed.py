@@ -48,7 +48,8 @@ def test_fixed_records_when_headers_tell_no_time_then_that_of_receipt_and_no_los
     assert batch.column("octet_delta_count").tolist() == [9]
     assert batch.column("exporter_address_lo").tolist() == [address_halves(EXPORTER)[1]]
     assert batch.column("export_protocol_version").tolist() == [250]
-    assert not result.sequences
+    [sequence] = result.sequences.values()
+    assert (sequence.datagrams, sequence.lost) == (1, 0)
 
 
 def test_sampling_when_the_settings_know_it_then_records_have_it() -> None:

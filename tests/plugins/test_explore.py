@@ -132,11 +132,16 @@ def test_series_when_no_step_is_given_then_one_that_fits(client: Any, flows: Pat
         ("top?order=noise", "Cannot order by 'noise'"),
         ("top?filter=what", "column 5: expected a value"),
         ("top?limit=0", "limit"),
+        ("top?grop=source", "grop: unknown parameter"),
+        ("series?orders=flows", "did you mean order?"),
+        ("flows?by=source", "by: unknown parameter"),
+        ("export?bogus=3", "bogus: unknown parameter"),
         ("top?last=0h", "last"),
         ("top?exact=perhaps", "exact"),
         ("series?step=1M", "step: expected"),
         ("series?step=1s&last=1d", "choose another step"),
-        ("series?measures=sources&order=sources", "Cannot order by 'sources'"),
+        ("series?order=sources", "Cannot order by 'sources'"),
+        ("series?measures=sources", "measures: unknown parameter"),
     ],
 )
 def test_question_when_wrong_then_400_with_one_sentence(

@@ -195,6 +195,22 @@ def next_sequences(
     return found
 
 
+def count_datagrams(traffic: Traffic, state: DecoderState) -> dict[SessionDomain, SequenceState]:
+    """Count the datagrams of every scope of a block whose protocol has no sequence numbers."""
+    order, _, last, counts = _runs(traffic)
+    headers, found = traffic.headers, {}
+    for row, number in zip(order[last].tolist(), counts.tolist(), strict=True):
+        scope = traffic.scopes[traffic.scope_of[row]]
+        before = state.sequence(scope)
+        found[scope] = replace(
+            before,
+            uptime_ms=int(headers.uptime_ms[row]),
+            export_ms=int(headers.export_ms[row]),
+            datagrams=before.datagrams + number,
+        )
+    return found
+
+
 class _Run:
     """The datagrams of a block sorted by scope, and where their numbers do not simply go on."""
 

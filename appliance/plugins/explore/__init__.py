@@ -6,7 +6,7 @@ from typing import Any
 
 from appliance import SIGNED_IN, Route, hookimpl
 from appliance.plugins.explore import completing, exact_answers, exporting, groups, listing
-from appliance.plugins.explore.parameters import TAG, from_body, get_schema, post_schema
+from appliance.plugins.explore.parameters import TAG, from_body, from_query, get_schema, post_schema
 from appliance.query.dimensions import dimensions
 from appliance.query.question import DISTINCT, MEANS, SUMS
 from appliance.web.openapi import AnyKeys, operation
@@ -44,10 +44,12 @@ def register_routes() -> list[Route]:
     next_words = ("What may come next in a filter", completing.EXAMPLE, completing.PARAMETERS)
     return [
         _route("GET", "fields", fields, get_schema("What flows can be grouped by", _FIELDS, ())),
-        _route("GET", "top", groups.top, _with_job(get_schema(*top))),
-        _route("GET", "series", groups.series, _with_job(get_schema(*series))),
-        _route("GET", "flows", listing.flows, get_schema(*single)),
-        _route("GET", "export", exporting.export, get_schema(*whole)),
+        _route("GET", "top", from_query(groups.top, top[2]), _with_job(get_schema(*top))),
+        _route(
+            "GET", "series", from_query(groups.series, series[2]), _with_job(get_schema(*series))
+        ),
+        _route("GET", "flows", from_query(listing.flows, single[2]), get_schema(*single)),
+        _route("GET", "export", from_query(exporting.export, whole[2]), get_schema(*whole)),
         _route("GET", "complete", completing.completion, get_schema(*next_words)),
         _route("POST", "top", from_body(groups.top, top[2]), _with_job(post_schema(*top))),
         _route(

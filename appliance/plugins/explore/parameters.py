@@ -91,6 +91,23 @@ OpenStore = Callable[[], FlowStore]
 Handler = Callable[[Settings, Query, Principal | None, tzinfo, OpenStore], object]
 
 
+def from_query(handler: Handler, names: Sequence[str]) -> Callable[..., object]:
+    """Return the handler of a GET that refuses parameters which it does not have."""
+
+    def asked(
+        settings: Settings,
+        query: Query,
+        principal: Principal | None,
+        zone: tzinfo,
+        open_store: OpenStore,
+    ) -> object:
+        query.refuse_others(names)
+        return handler(settings, query, principal, zone, open_store)
+
+    asked.__doc__ = handler.__doc__
+    return asked
+
+
 def from_body(handler: Handler, names: Sequence[str]) -> Callable[..., object]:
     """Return the handler of a POST that has the parameters of a GET in its body."""
     flags = [name for name in names if PARAMETERS[name][0]["type"] == "boolean"]

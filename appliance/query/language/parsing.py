@@ -35,7 +35,7 @@ _STRUCTURE = re.compile(
 _SIGNS = {"eq": "=", "==": "=", "ne": "!=", "lt": "<", "gt": ">", "le": "<=", "ge": ">="}
 _TERMINALS = {
     "FIELD": "a field", "VALUE": "a value", "OPERATOR": "a comparison", "_AND": "and",
-    "_OR": "or", "LPAR": "(", "RPAR": ")", "RSQB": "]", "COMMA": ",", "$END": "the end",
+    "_OR": "or", "LPAR": "(", "RPAR": ")", "RSQB": "]", "COMMA": "a comma", "$END": "the end",
 }  # fmt: skip
 
 

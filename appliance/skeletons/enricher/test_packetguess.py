@@ -17,6 +17,8 @@ def test_packetguess_when_a_flow_has_no_packets_then_they_are_filled_in(tmp_path
     harness.receive(ipfix_message([(1, 4)], struct.pack(">II", 1500, 80)))
     rows = harness.flows("octet_delta_count", "packet_delta_count", "packet_guess")
     assert rows == [(1500, 15, 1), (80, 1, 1)]
+    assert harness.top("packet_guess") == {1: 1580}
+    assert harness.top("packet_guess", "octets > 100") == {1: 1500}
 
 
 def test_packetguess_when_a_flow_has_packets_then_they_stay(tmp_path: Path) -> None:
