@@ -8,6 +8,7 @@ that was deleted or replaced is read through the connection that still has it op
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -37,6 +38,7 @@ from appliance.sql.table_names import (
 _BATCH = 5_000
 _KEY = ", ".join(ROLLUP_KEY)
 _HEADER_OCTETS, _PAGE_OCTETS = 100, 4096
+_OPEN_FILES = Path("/proc/self/fd")
 _PAGES_AT = slice(28, 32)
 _TABLES = {
     KNOWN_EXPORTER: ("id, address", 2),
@@ -99,11 +101,39 @@ def _delete(path: Path) -> None:
 def _salvage_rows(fresh: SqlDatabase, path: Path, orphan: sqlite3.Connection | None) -> int:
     """Copy what can be read, through the connection that has the file open if there is one."""
     if orphan is not None:
-        return _copy_tables(fresh, orphan)
+        # A file that came in its place may write into the log that the connection reads.
+        copied, is_whole = _copy_tables(fresh, orphan)
+        return copied if is_whole else copied + _copy_deleted(fresh, path)
     _mend_first_page(path, fresh)
     with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as damaged:
-        return _copy_tables(fresh, damaged)
+        return _copy_tables(fresh, damaged)[0]
     return 0
+
+
+def _copy_deleted(fresh: SqlDatabase, path: Path) -> int:
+    """Copy what a deleted file that is still open here had without its write-ahead log, where rows
+    are missing."""
+    deleted = f"{path.absolute()} (deleted)"
+    links = [link for link in _OPEN_FILES.glob("*") if _target(link) == deleted]
+    copy = Path(f"{path}.deleted")
+    for link in sorted(links, key=lambda link: link.stat().st_mtime_ns)[-1:]:
+        try:
+            # SQLite opens no file that has no name.
+            shutil.copyfile(link, copy)
+            with closing(sqlite3.connect(copy)) as connection:
+                return _copy_rollup(fresh, connection)[0]
+        except (OSError, sqlite3.Error):
+            return 0
+        finally:
+            _delete(copy)
+    return 0
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""  # closed meanwhile
 
 
 def _mend_first_page(path: Path, fresh: SqlDatabase) -> None:
@@ -136,10 +166,12 @@ def _has_tables(path: Path) -> bool:
         return False
 
 
-def _copy_tables(fresh: SqlDatabase, damaged: sqlite3.Connection) -> int:
+def _copy_tables(fresh: SqlDatabase, damaged: sqlite3.Connection) -> tuple[int, bool]:
+    """Copy what can be read; return how many rows that are, and whether sums could all be read."""
     damaged.text_factory = lambda octets: octets.decode(errors="replace")
     small = sum(_copy_table(fresh, damaged, table, *columns) for table, columns in _TABLES.items())
-    return small + _copy_rollup(fresh, damaged)
+    sums, is_whole = _copy_rollup(fresh, damaged)
+    return small + sums, is_whole
 
 
 def _copy_table(
@@ -155,13 +187,13 @@ def _copy_table(
     return len(rows)
 
 
-def _copy_rollup(database: SqlDatabase, damaged: sqlite3.Connection) -> int:
+def _copy_rollup(database: SqlDatabase, damaged: sqlite3.Connection) -> tuple[int, bool]:
     """Copy each part of the key from its start to the damage, and from its end back to it."""
     marks = ", ".join("?" * (len(ROLLUP_KEY) + 3))
     insert = (
         f"{database.dialect.ignore} INTO {ROLLUP} ({_KEY}, octets, packets, flows) VALUES ({marks})"
     )
-    source, copied = name_in_file(damaged, ROLLUP), 0
+    source, copied, is_whole = name_in_file(damaged, ROLLUP), 0, True
     with database.transaction():
         dimensions = [*Dimension, *plugin_dimensions(database)]
     for dimension in dimensions:
@@ -177,9 +209,10 @@ def _copy_rollup(database: SqlDatabase, damaged: sqlite3.Connection) -> int:
                 while batch := list(islice(rows, _BATCH)):
                     with database.transaction(write=True):
                         copied += database.executemany(insert, batch)
+                is_whole &= rows.whole
                 if rows.whole:
                     break
-    return copied
+    return copied, is_whole
 
 
 class _Readable:

@@ -180,7 +180,7 @@ def test_capture_when_dropped_then_explained_and_its_trouble_alone(console: Watc
     expect(explained).to_contain_text("datagram 1: ")
     expect(explained).to_contain_text("sourceIPv4Address")
     page.get_by_role("button", name="Only trouble").click()
-    expect(explained).to_contain_text("refused: no decoder takes version 7")
+    expect(explained).to_contain_text("refused: no decoder takes version 8")
     expect(explained).not_to_contain_text("sourceIPv4Address")
 
 

@@ -220,7 +220,7 @@ class World:
             if dimension in CAPPED or dimension in OF_PLUGINS:
                 assert all(part <= whole for part, whole in zip(found, total, strict=True))
             else:
-                assert found == total
+                assert found == total, (dimension, cell, found, total)
         minutes = {row[1:5] for row in sums if row[1] == 0}
         assert len([row for row in sums if row[1] == 0]) == 3 * len(minutes)
 
