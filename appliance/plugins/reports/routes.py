@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any
 
-from appliance import SIGNED_IN, RequestError, Route, Settings
+from appliance import SIGNED_IN, Principal, RequestError, Route, Settings
 from appliance.plugins.reports.periods import PeriodError, period_from_text
+from appliance.query.turns import QueryTurns
 from appliance.web.openapi import OrNull, operation
 from appliance.web.parameters import Query
+from appliance.web.turns import caller_turn
+
+TURNS = QueryTurns(most=2, most_of_user=1, what="reports")
+"""Of this process. A report asks some dozen questions about all flows of a period."""
 
 PATH = "/api/v1/reports/<kind>"
 _RATE = OrNull(1500000.5)
@@ -52,16 +57,31 @@ _EXAMPLE = {
 }
 
 
-def report(kind: str, query: Query, settings: Settings, zone: tzinfo, now: float) -> dict[str, Any]:
-    """Return the report on a day, week or month."""
+def report(
+    kind: str,
+    query: Query,
+    settings: Settings,
+    principal: Principal | None,
+    zone: tzinfo,
+    now: float,
+) -> dict[str, Any]:
+    """Return the report on a day, week or month.
+
+    Raises
+    ------
+    RequestError
+        404: no such report; 400: no such day; 429: the caller waits for one already.
+    """
     from appliance.plugins.reports.making import ReportMaker
 
+    query.refuse_others(("date",))
     try:
         period = period_from_text(kind, query.text("date") or "", now, zone)
     except PeriodError as error:
         status = 404 if "unknown report" in str(error) else 400
         raise RequestError(status, str(error)) from None
-    return ReportMaker(settings, zone, now).make(period)
+    with caller_turn(TURNS, principal):
+        return ReportMaker(settings, zone, now).make(period)
 
 
 def report_routes() -> list[Route]:

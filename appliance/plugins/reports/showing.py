@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from appliance.cli.tables import table_text
+from appliance.cli.tables import human_number, table_text
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -25,7 +25,7 @@ def report_text(report: dict[str, Any]) -> str:
     if report["estimated"]:
         parts.append("figures are estimated from samples\n")
     totals = [
-        (row["measure"], _short(row["value"]), _change(row["change_percent"]))
+        (row["measure"], human_number(row["value"]), _change(row["change_percent"]))
         for row in report["totals"]
     ]
     parts.append(_table(("total", "", "change"), totals))
@@ -51,7 +51,7 @@ def report_csv(report: dict[str, Any]) -> str:
 
 def _top_row(row: dict[str, Any]) -> tuple[str, ...]:
     share, change = f"{row['share_percent']:.1f} %", _change(row["change_percent"])
-    return row["key"], f"{_short(row['octets'])}B", share, change
+    return row["key"], human_number(row["octets"], "B"), share, change
 
 
 def _billing(rows: list[dict[str, Any]]) -> str:
@@ -73,15 +73,8 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return table_text(table, None)
 
 
-def _short(value: float) -> str:
-    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{value / factor:.3g} {prefix}"
-    return f"{value:.3g} "
-
-
 def _rate(value: float | None) -> str:
-    return "" if value is None else f"{_short(value)}bit/s"
+    return "" if value is None else human_number(value, "bit/s")
 
 
 def _change(value: float | None) -> str:

@@ -115,6 +115,7 @@ def test_report_when_there_are_no_flows_then_empty(client: Any) -> None:
     [
         ("yearly", 404, "unknown report, expected daily, weekly, monthly"),
         ("daily?date=x", 400, "expected a day such as 2026-01-31"),
+        ("daily?day=2026-01-31", 400, "day: unknown parameter"),
         ("daily?date=9000-01-01", 400, "expected a day that is not ahead"),
         ("daily?date=0001-01-01", 400, "expected a day"),
     ],
