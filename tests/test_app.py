@@ -310,5 +310,6 @@ def test_open_app_when_a_disabled_plugin_is_unknown_then_error_names_the_file(co
 
 
 def test_open_app_when_all_built_ins_are_disabled_then_no_decoder(conf):
-    app = open_app(conf("plugins:\n  disabled: [netflow_v5, netflow_v9, ipfix]\n"))
+    names = "netflow_v1, netflow_v5, netflow_v7, netflow_v9, ipfix, sflow"
+    app = open_app(conf(f"plugins:\n  disabled: [{names}]\n"))
     assert app.decoders == ()

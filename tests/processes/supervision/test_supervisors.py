@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +98,18 @@ def test_stop_when_the_process_does_not_obey_then_it_is_killed_and_has_not_crash
     assert not status.crashed
 
 
+def _command_lines_of_children() -> Iterator[list[str]]:
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has ended meanwhile
+            yield child.cmdline()
+
+
 def test_start_when_the_process_is_never_ready_then_it_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", NEVER_READY]
     supervisor = LocalSupervisor(tmp_path / "pid", command, ready_seconds=0.5)
     with pytest.raises(StartFailed, match="not ready"):
         supervisor.start()
-    children = psutil.Process().children()
-    assert not any(NEVER_READY in child.cmdline() for child in children)
+    assert not any(NEVER_READY in words for words in _command_lines_of_children())
 
 
 def test_start_when_there_is_no_such_program_then_says_so(tmp_path: Path) -> None:
