@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from appliance.app import open_app, plugin_findings, registered_loaders
+from appliance.app import open_app, plugin_findings, gather_loaders
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.contracts import FAIL
@@ -145,7 +145,7 @@ def test_settings_when_a_broker_is_named_then_flows_are_published_and_checked(
     tree = {"data_directory": str(tmp_path / "data"), "collector": {"name": "vienna"}}
     folder = conf(json.dumps({**tree, "kafka": {"servers": [broker.address]}}))
     LogOfFlows(tmp_path / "data").write(50)
-    (loader,) = (one for one in registered_loaders(open_app(folder)) if one.name == "Kafka")
+    (loader,) = (one for one in gather_loaders(open_app(folder)) if one.name == "Kafka")
     loader.load_once(START)
     assert sum(table.num_rows for table in broker.messages(50)) == 50
     run_command_line(group, ["-confPath", f"{folder}/", "check"])
@@ -164,7 +164,7 @@ def test_package_when_it_is_missing_then_said_and_nothing_is_lost(
     # Without the plugin that has it, there is no collector.name.
     app = open_app(conf(json.dumps({**tree, "plugins": {"disabled": ["clickhouse"]}})))
     LogOfFlows(tmp_path / "data").write(50)
-    (loader,) = (one for one in registered_loaders(app) if one.name == "Kafka")
+    (loader,) = (one for one in gather_loaders(app) if one.name == "Kafka")
     with pytest.raises(StorageError, match="the package confluent-kafka is missing"):
         loader.load_once(START)
     assert loader.cursor() == (0, 0)
