@@ -74,7 +74,7 @@ class RunningCollector:
         assert self.process is not None
         process, self.process = self.process, None
         process.send_signal(signal.SIGTERM)
-        return process.wait(30)
+        return process.wait(60)
 
     def kill(self) -> None:
         """Kill the command as it stands; what it started notices by itself."""
