@@ -1,6 +1,7 @@
 """Roll-ups of flows in SQLite or MySQL, with the exporters beside them: the default `FlowStore`.
 
-`store` is the whole; `loading` the way in, `questions` and `largest` the ways out.
+`store` is the whole; `loading` the way in, `questions` and `largest` the ways out. Where another
+database answers (`search.source`), `source_store` stands in its place.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 
 def open_store(url: str, settings: Settings) -> SqlStore:
     """Return the store at a URL; nothing is opened before it is used."""
+    from appliance.plugins.rollups.source_store import SourceStore
     from appliance.plugins.rollups.store import SqlStore
+    from appliance.query.sources import query_source
 
-    return SqlStore(url, settings)
+    source = query_source(settings)
+    return SqlStore(url, settings) if source is None else SourceStore(url, settings, source)
 
 
 @hookimpl

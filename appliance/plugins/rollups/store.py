@@ -21,8 +21,6 @@ from appliance.contracts import (
 from appliance.contracts import Dimension as DimensionName
 from appliance.errors import StorageError
 from appliance.flowlog import FLOW_LOG_FOLDER, QueryLimits
-from appliance.flows import address_halves
-from appliance.plugins.rollups.application_names import Applications, names_in_database
 from appliance.plugins.rollups.classify import Classifier, LocalNetworks
 from appliance.plugins.rollups.column_sums import sums_by_columns
 from appliance.plugins.rollups.configuration import StoreLimits, store_limits
@@ -38,9 +36,6 @@ from appliance.plugins.rollups.questions import EXACT_SIZES, ExactQuestions
 from appliance.plugins.rollups.rebuild import begin_rebuild, last_segment
 from appliance.plugins.rollups.salvage import salvage
 from appliance.plugins.rollups.services import read_services
-from appliance.plugins.rollups.source_exporters import SourceExporters
-from appliance.plugins.rollups.source_questions import SourceQuestions
-from appliance.query.sources import query_source
 from appliance.settings.file import Settings
 from appliance.settings.own_networks import inside_prefixes
 from appliance.sql.addresses import database_address
@@ -48,7 +43,6 @@ from appliance.sql.appliance_database import appliance_database
 from appliance.sql.database import DamagedDatabase, SqlDatabase
 from appliance.sql.migrations import migrate
 
-_NAMES_SECONDS = 60.0
 _REMEDY = "it is set aside, and filled again from what is readable of it and from the flow log"
 
 
@@ -87,39 +81,11 @@ class SqlStore:
             self.flows, self._exporters, self.log, self.classifier, self.limits
         )
         self._exact = ExactQuestions(self.flows, self.limits)
-        limits_of_search = QueryLimits(
+        self._search_limits = QueryLimits(
             settings["search.memory"], settings["search.threads"], settings["search.timeout"]
         )
-        log = LogQuestions(self.log, limits_of_search, self.classifier.local)
+        log = LogQuestions(self.log, self._search_limits, self.classifier.local)
         self._largest = LargestQuestions(self.flows, self.limits, self._exact, log)
-        self._applications: tuple[float, Applications] | None = None
-        self._source = self._source_questions(settings, limits_of_search)
-        self._source_exporters: SourceExporters | None = None
-        if self._source is not None:
-            self._source_exporters = SourceExporters(self._source, self._exporters, clock)
-
-    def _source_questions(self, settings: Settings, limits: QueryLimits) -> SourceQuestions | None:
-        """Return what answers in place of the roll-ups, where the settings choose a source."""
-        source = query_source(settings)
-        if source is None:
-            return None
-        return SourceQuestions(
-            source, limits, self.classifier, self._address_of, self._known_applications
-        )
-
-    def _address_of(self, exporter: int) -> tuple[int, int] | None:
-        texts = {record.id: record.address for record in self._exporters.all()}
-        return address_halves(texts[exporter]) if exporter in texts else None
-
-    def _known_applications(self) -> Applications:
-        """Return the names that exporters gave this collector, as of the last minute."""
-        known = self._applications
-        if known is None or time.monotonic() >= known[0] + _NAMES_SECONDS:
-            applications = Applications(self.classifier.services)
-            with self.flows.transaction():
-                applications.restore(names_in_database(self.flows))
-            known = self._applications = (time.monotonic(), applications)
-        return known[1]
 
     # Write side.
 
@@ -160,16 +126,11 @@ class SqlStore:
 
     def totals(self, selection: Selection) -> Measure:
         """Return the sums of everything selected; two queries."""
-        if self._source is not None:
-            return self._source.totals(selection)
         with self.flows.transaction():
             return self._exact.totals(self._exact.range(selection, self._clock()))
 
     def totals_by_exporter(self, selection: Selection) -> Mapping[int, Measure]:
         """Return the sums for each exporter that sent something in the range; two queries."""
-        if self._source is not None and self._source_exporters is not None:
-            self._source_exporters.refresh()
-            return self._source_exporters.identified(self._source.totals_by_address(selection))
         with self.flows.transaction():
             return self._exact.totals_by_exporter(self._exact.range(selection, self._clock()))
 
@@ -182,8 +143,6 @@ class SqlStore:
     ) -> TopAnswer:
         """Return the largest names of a dimension."""
         wanted = Dimension[dimension.upper()]
-        if self._source is not None:
-            return self._source.top(wanted, selection, by, limit)
         if wanted not in EXACT:
             return self._largest.top(wanted, selection, by, limit, self._clock())
         with self.flows.transaction():
@@ -192,15 +151,11 @@ class SqlStore:
 
     def series(self, boundaries: Sequence[int], selection: Selection) -> list[Measure]:
         """Return the sums between neighbouring boundaries; two queries."""
-        if self._source is not None:
-            return self._source.series(boundaries, selection)
         with self.flows.transaction():
             return self._exact.series(boundaries, selection, self._clock())
 
     def sums_by_columns(self, columns: Set[str], since: int, until: int) -> ColumnSums | None:
         """Return sums by columns of the flow log, over the whole bins in a range."""
-        if self._source is not None:
-            return None
         with self.flows.transaction():
             return sums_by_columns(self._exact, self.limits, columns, (since, until), self._clock())
 
@@ -213,8 +168,6 @@ class SqlStore:
         self, moment: int, dimension: DimensionName = "total", exporter: int | None = None
     ) -> tuple[int, int]:
         """Return start and end of the smallest bin that a range can begin or end with."""
-        if self._source is not None:
-            return moment // 60 * 60, moment // 60 * 60 + 60
         sizes = EXACT_SIZES if Dimension[dimension.upper()] in EXACT else NAMED_SIZES
         if dimension == "port" and exporter is not None:
             # The flow log, which has the minutes of one exporter, does not know services.
@@ -228,10 +181,6 @@ class SqlStore:
 
     def exporters(self) -> list[ExporterRecord]:
         """Return every exporter that ever sent a flow record, by identifier; one query."""
-        if self._source_exporters is not None:
-            # Where the source is away, those that are known are there all the same.
-            with contextlib.suppress(StorageError):
-                self._source_exporters.refresh()
         return self._exporters.all()
 
     def change_exporter(
@@ -242,10 +191,7 @@ class SqlStore:
 
     def forget_exporter(self, exporter: int) -> None:
         """Forget an exporter; the loader deletes what is stored of it."""
-        address = self._address_of(exporter) if self._source_exporters is not None else None
         self._exporters.delete(exporter, self._clock())
-        if self._source_exporters is not None and address is not None:
-            self._source_exporters.forget(address)
 
     def health(self) -> Mapping[str, Any]:
         """Return what an operator wants to know."""

@@ -17,8 +17,9 @@ from appliance.flows import V4_MAPPED
 from appliance.plugins import analytics, devices
 from appliance.plugins.rollups.application_names import ApplicationName, Changes, store_names
 from appliance.plugins.rollups.configuration import StoreLimits
+from appliance.plugins.rollups.source_store import SourceStore
 from appliance.plugins.rollups.store import SqlStore
-from appliance.query.sources import set_query_sources
+from appliance.query.sources import query_source, set_query_sources
 from tests.clickhouse_servers import ClickHouseCluster
 from tests.plugins.clickhouse import questions_world as world
 from tests.plugins.clickhouse.world import START, LogOfFlows, Place, load_all
@@ -57,7 +58,12 @@ def client_of(folder: Path, tree: dict[str, Any]) -> tuple[Client, SqlStore]:
     (folder / "appliance.yml").write_text(json.dumps({"data_directory": str(folder), **tree}))
     settings = open_app(folder).settings
     limits = StoreLimits(top=1000, top_per_exporter=1000, provisional_seconds=0)
-    store = SqlStore("sqlite:flows.sqlite", settings, limits, clock=lambda: NOW)
+    url, source = "sqlite:flows.sqlite", query_source(settings)
+    store = (
+        SqlStore(url, settings, limits, clock=lambda: NOW)
+        if source is None
+        else SourceStore(url, settings, source, limits, clock=lambda: NOW)
+    )
     return Client(web_of(store, settings, now=NOW)), store  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from appliance.app import open_app, plugin_findings, gather_loaders
+from appliance.app import gather_loaders, open_app, plugin_findings
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.contracts import FAIL
