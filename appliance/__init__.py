@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         ValueNames,
     )
     from appliance.decoding.fixed_protocol import (
+        FixedDecoder,
         FixedProtocol,
         decode_fixed,
         headers_with_count,
@@ -114,7 +115,7 @@ _MODULES = {
     "cli.options": ("pass_settings",),
     "collector.decode_options": ("decode_options",),
     "decoding.fixed_protocol": (
-        *("FixedProtocol", "decode_fixed", "headers_with_count", "plain_headers"),
+        *("FixedDecoder", "FixedProtocol", "decode_fixed", "headers_with_count", "plain_headers"),
     ),
     "decoding.messages.block": ("DatagramBlock",),
     "decoding.messages.faults": ("Fault", "MalformedMessage"),
@@ -168,6 +169,7 @@ __all__ = [
     "FeedOrder",
     "FilePath",
     "Finding",
+    "FixedDecoder",
     "FixedProtocol",
     "FlowBatch",
     "FlowFeed",

@@ -28,9 +28,11 @@ def with_senders(
 
     Without sequence numbers the senders of its records are counted as sessions without any.
     """
+    if result.arrivals is not None:
+        return result
     rows = [batch.datagrams for batch in result.batches if batch.datagrams is not None]
     named = np.concatenate([*rows, [fault.datagram for fault in result.faults]]).astype(np.int64)
-    if result.arrivals is not None or ((named < 0) | (named >= len(block))).any():
+    if ((named < 0) | (named >= len(block))).any():
         return result
     none = np.zeros(len(block), np.int64)
     headers = Headers(none, none, block.received_ms.copy(), none, block.lengths, none, [])

@@ -20,6 +20,7 @@ from appliance.decoding.messages.headers import Headers, read_header_octets
 from appliance.decoding.records.fixed_records import fixed_records
 from appliance.decoding.records.groups import Arrivals, RecordGroup, spread
 from appliance.decoding.results import DecodeOptions, DecodeResult, DecoderState
+from appliance.decoding.sampling.rates import fill_rates
 from appliance.decoding.sequences.session_domains import (
     Traffic,
     count_datagrams,
@@ -121,6 +122,30 @@ def decode_fixed(
     return result
 
 
+@dataclass(frozen=True)
+class FixedDecoder:
+    """Decodes the datagrams of one such protocol; see `decode_fixed`.
+
+    Attributes
+    ----------
+    name
+        For people.
+    """
+
+    protocol: FixedProtocol
+    options: DecodeOptions
+    name: str
+
+    @property
+    def version(self) -> int:
+        """The first two octets of a datagram."""
+        return self.protocol.version
+
+    def decode(self, block: DatagramBlock, state: DecoderState, now_ms: int) -> DecodeResult:
+        """Turn all flows of a block into one batch of columns."""
+        return decode_fixed(block, self.protocol, state, self.options)
+
+
 def plain_headers(block: DatagramBlock, header_octets: int) -> Headers:
     """Return headers of messages that tell nothing of themselves: sent when they were received."""
     _, faults, whole = read_header_octets(block, header_octets)
@@ -192,20 +217,3 @@ def _sampling(
     fill_rates(rates, (block.address_hi[rows], block.address_lo[rows]), options)
     known = spread(rates, group.counts, group.n_records) if rates.any() else None
     return known, carries_rate
-
-
-def fill_rates(
-    rates: Rates, senders: tuple[NDArray[np.uint64], NDArray[np.uint64]], options: DecodeOptions
-) -> None:
-    """Put what the settings say of an exporter where a rate is 0.
-
-    Parameters
-    ----------
-    senders
-        Halves of the address that each is from, shape (n,).
-    """
-    if options.rates or options.default_rate:
-        unknown = np.flatnonzero(rates == 0)
-        exporters = zip(*(half[unknown].tolist() for half in senders), strict=True)
-        default = options.default_rate
-        rates[unknown] = [options.rates.get(exporter, default) for exporter in exporters]

@@ -5,18 +5,13 @@ Octets 36, 37 and 41 to 47 of a record are padding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from appliance import (
-    DatagramBlock,
-    DecodeOptions,
     Decoder,
-    DecodeResult,
-    DecoderState,
+    FixedDecoder,
     FixedProtocol,
     Settings,
-    decode_fixed,
     decode_options,
     hookimpl,
 )
@@ -27,25 +22,10 @@ _LAYOUT = (
     (210, 2), (4, 1), (5, 1), (6, 1), (210, 7),
 )  # fmt: skip
 _HEADER = FixedHeader(1, 16, 48, 24)
-
-
 PROTOCOL = FixedProtocol(1, _HEADER.octets, _LAYOUT, partial(fixed_headers, layout=_HEADER))
-
-
-@dataclass(frozen=True)
-class NetflowV1Decoder:
-    """Decodes export datagrams of version 1."""
-
-    options: DecodeOptions
-    version: int = 1
-    name: str = "NetFlow v1"
-
-    def decode(self, block: DatagramBlock, state: DecoderState, now_ms: int) -> DecodeResult:
-        """Decode a block of version 1; see `appliance.decoding.fixed_protocol.decode_fixed`."""
-        return decode_fixed(block, PROTOCOL, state, self.options)
 
 
 @hookimpl
 def register_decoders(settings: Settings) -> list[Decoder]:
     """Register the decoder."""
-    return [NetflowV1Decoder(decode_options(settings))]
+    return [FixedDecoder(PROTOCOL, decode_options(settings), "NetFlow v1")]

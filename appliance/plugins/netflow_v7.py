@@ -7,18 +7,13 @@ are 0. The header has no engine and no sampling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from appliance import (
-    DatagramBlock,
-    DecodeOptions,
     Decoder,
-    DecodeResult,
-    DecoderState,
+    FixedDecoder,
     FixedProtocol,
     Settings,
-    decode_fixed,
     decode_options,
     hookimpl,
 )
@@ -29,25 +24,10 @@ _LAYOUT = (
     (210, 1), (6, 1), (4, 1), (5, 1), (16, 2), (17, 2), (9, 1), (13, 1), (210, 2), (210, 4),
 )  # fmt: skip
 _HEADER = FixedHeader(7, 24, 52, 28, sequence_offset=16)
-
-
 PROTOCOL = FixedProtocol(7, _HEADER.octets, _LAYOUT, partial(fixed_headers, layout=_HEADER), 3000)
-
-
-@dataclass(frozen=True)
-class NetflowV7Decoder:
-    """Decodes export datagrams of version 7."""
-
-    options: DecodeOptions
-    version: int = 7
-    name: str = "NetFlow v7"
-
-    def decode(self, block: DatagramBlock, state: DecoderState, now_ms: int) -> DecodeResult:
-        """Decode a block of version 7; see `appliance.decoding.fixed_protocol.decode_fixed`."""
-        return decode_fixed(block, PROTOCOL, state, self.options)
 
 
 @hookimpl
 def register_decoders(settings: Settings) -> list[Decoder]:
     """Register the decoder."""
-    return [NetflowV7Decoder(decode_options(settings))]
+    return [FixedDecoder(PROTOCOL, decode_options(settings), "NetFlow v7")]

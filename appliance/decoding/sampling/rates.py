@@ -266,3 +266,20 @@ def _from_exporters(
             found[i] = timelines.learning[scope.session].value(subject, moment) or 0.0
         rates = np.where(found[of_pair] > 0, found[of_pair], rates)
     return rates
+
+
+def fill_rates(
+    rates: Rates, senders: tuple[NDArray[np.uint64], NDArray[np.uint64]], options: DecodeOptions
+) -> None:
+    """Put what the settings say of an exporter where a rate is 0.
+
+    Parameters
+    ----------
+    senders
+        Halves of the address that each is from, shape (n,).
+    """
+    if options.rates or options.default_rate:
+        unknown = np.flatnonzero(rates == 0)
+        exporters = zip(*(half[unknown].tolist() for half in senders), strict=True)
+        default = options.default_rate
+        rates[unknown] = [options.rates.get(exporter, default) for exporter in exporters]

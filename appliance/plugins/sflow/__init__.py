@@ -27,10 +27,10 @@ from appliance import (
 )
 from appliance.decoding.columns.identity import first_known
 from appliance.decoding.columns.mapping import compact, flow_columns, header_columns
-from appliance.decoding.fixed_protocol import fill_rates
 from appliance.decoding.records.fixed_records import FixedRecords
 from appliance.decoding.records.groups import Arrivals, RecordGroup
 from appliance.decoding.results import ExporterTrust
+from appliance.decoding.sampling.rates import fill_rates
 from appliance.decoding.sequences.session_domains import (
     Traffic,
     count_octets,
