@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from appliance.snmp_users import AUTH_PROTOCOLS, MIN_KEY_LETTERS
+
 TRAP_SCHEMES = ("snmp2c", "snmp3")
 TRAP_PORT = 162
-AUTH_PROTOCOLS = ("md5", "sha", "sha224", "sha256", "sha384", "sha512")
 PRIVACY_PROTOCOLS = ("des", "aes", "aes192", "aes256")
-MIN_KEY_LETTERS = 8
-"""RFC 3414 section 11.2."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from appliance.plugins.alerts.trap_addresses import TrapReceiver
+from appliance.snmp_users import user_data
 
 SECONDS = 10.0
 _MESSAGE = "1.3.6.1.2.1.192.1.2.1"
@@ -109,27 +110,12 @@ def _auth_data(receiver: TrapReceiver) -> Any:
     if receiver.community:
         # Version 2c, which many receivers have only; 3 is there for those that have it.
         return hlapi.CommunityData(receiver.community, mpModel=1)  # noqa: S508
-    auth = {
-        "md5": hlapi.USM_AUTH_HMAC96_MD5,
-        "sha": hlapi.USM_AUTH_HMAC96_SHA,
-        "sha224": hlapi.USM_AUTH_HMAC128_SHA224,
-        "sha256": hlapi.USM_AUTH_HMAC192_SHA256,
-        "sha384": hlapi.USM_AUTH_HMAC256_SHA384,
-        "sha512": hlapi.USM_AUTH_HMAC384_SHA512,
-    }
-    privacy = {
-        "des": hlapi.USM_PRIV_CBC56_DES,
-        "aes": hlapi.USM_PRIV_CFB128_AES,
-        "aes192": hlapi.USM_PRIV_CFB192_AES_BLUMENTHAL,
-        "aes256": hlapi.USM_PRIV_CFB256_AES_BLUMENTHAL,
-    }
-    protocols: dict[str, Any] = {}
-    if receiver.auth_key:
-        protocols |= {"authKey": receiver.auth_key, "authProtocol": auth[receiver.auth_protocol]}
-    if receiver.privacy_key:
-        chosen = privacy[receiver.privacy_protocol]
-        protocols |= {"privKey": receiver.privacy_key, "privProtocol": chosen}
-    return hlapi.UsmUserData(receiver.user, securityEngineId=_octets(engine_id()), **protocols)
+    return user_data(
+        receiver.user,
+        (receiver.auth_protocol, receiver.auth_key),
+        (receiver.privacy_protocol, receiver.privacy_key),
+        securityEngineId=_octets(engine_id()),
+    )
 
 
 def _octets(value: bytes) -> Any:

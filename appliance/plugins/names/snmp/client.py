@@ -20,6 +20,7 @@ from pysnmp.hlapi.v3arch import asyncio as hlapi
 from appliance import ApplianceError
 from appliance.interface_history import DeviceReading, InterfaceReading
 from appliance.plugins.names.snmp.snmp_settings import V3, Agent, Credentials
+from appliance.snmp_users import user_data
 
 MAX_INTERFACES = 10_000
 MAX_TEXT = 256
@@ -43,23 +44,6 @@ _MAX_COUNTER = (1 << 64) - 1
 _MAX_GAUGE = (1 << 32) - 1
 """Of ifSpeed it says that the interface is faster than it can tell."""
 _MAX_INDEX = (1 << 31) - 1
-
-_AUTH_PROTOCOLS = {
-    "md5": hlapi.USM_AUTH_HMAC96_MD5,
-    "sha": hlapi.USM_AUTH_HMAC96_SHA,
-    "sha224": hlapi.USM_AUTH_HMAC128_SHA224,
-    "sha256": hlapi.USM_AUTH_HMAC192_SHA256,
-    "sha384": hlapi.USM_AUTH_HMAC256_SHA384,
-    "sha512": hlapi.USM_AUTH_HMAC384_SHA512,
-}
-_PRIVACY_PROTOCOLS = {
-    "des": hlapi.USM_PRIV_CBC56_DES,
-    "aes": hlapi.USM_PRIV_CFB128_AES,
-    "aes192": hlapi.USM_PRIV_CFB192_AES_BLUMENTHAL,
-    "aes256": hlapi.USM_PRIV_CFB256_AES_BLUMENTHAL,
-    "aes192c": hlapi.USM_PRIV_CFB192_AES,
-    "aes256c": hlapi.USM_PRIV_CFB256_AES,
-}
 
 
 class SnmpError(ApplianceError):
@@ -156,16 +140,10 @@ def _auth_data(credentials: Credentials) -> Any:
     if credentials.version != V3:
         # Version 2c, which many devices have only; 3 is there for those that have it.
         return hlapi.CommunityData(credentials.community, mpModel=1)  # noqa: S508
-    protocols = {}
-    if credentials.auth_key:
-        protocols["authProtocol"] = _AUTH_PROTOCOLS[credentials.auth_protocol]
-    if credentials.privacy_key:
-        protocols["privProtocol"] = _PRIVACY_PROTOCOLS[credentials.privacy_protocol]
-    return hlapi.UsmUserData(
+    return user_data(
         credentials.user,
-        authKey=credentials.auth_key or None,
-        privKey=credentials.privacy_key or None,
-        **protocols,
+        (credentials.auth_protocol, credentials.auth_key),
+        (credentials.privacy_protocol, credentials.privacy_key),
     )
 
 

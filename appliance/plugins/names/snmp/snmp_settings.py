@@ -20,12 +20,10 @@ from appliance.settings.types import (
     SettingType,
     Text,
 )
+from appliance.snmp_users import AUTH_PROTOCOLS, MIN_KEY_LETTERS, PRIVACY_PROTOCOLS
 
 V2C, V3 = "2c", "3"
 NOT_ASKED = "off"
-AUTH_PROTOCOLS = ("md5", "sha", "sha224", "sha256", "sha384", "sha512")
-PRIVACY_PROTOCOLS = ("des", "aes", "aes192", "aes256", "aes192c", "aes256c")
-MIN_KEY_LETTERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +89,9 @@ _CREDENTIAL_TYPES: Mapping[str, SettingType[str]] = {
     "version": Choice((V2C, V3)),
     "community": SecretText(),
     "user": Text(),
-    "auth_protocol": Choice(AUTH_PROTOCOLS),
+    "auth_protocol": Choice(tuple(AUTH_PROTOCOLS)),
     "auth_key": KeyText(),
-    "privacy_protocol": Choice(PRIVACY_PROTOCOLS),
+    "privacy_protocol": Choice(tuple(PRIVACY_PROTOCOLS)),
     "privacy_key": KeyText(),
 }
 SECRETS = ("community", "auth_key", "privacy_key")
