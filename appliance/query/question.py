@@ -242,3 +242,7 @@ class SeriesAnswer:
     complete_from_ms: int
     complete_until_ms: int
     provenance: Provenance = field(default_factory=Provenance)
+
+    def is_complete(self, start_ms: int) -> bool:
+        """Tell whether the bin that begins then has all its flows."""
+        return self.complete_from_ms <= start_ms <= self.complete_until_ms - self.step_ms

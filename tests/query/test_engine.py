@@ -13,7 +13,7 @@ from appliance.errors import InvalidQueryError
 from appliance.flowlog import FlowSearch
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
-from appliance.query.question import Question
+from appliance.query.question import Question, SeriesAnswer
 from tests.query.reference import Flow, batch_of, spread, sums, text
 
 START_MS = 1_700_000_000_000 // 60_000 * 60_000
@@ -114,6 +114,11 @@ def rising(n: int) -> list[Flow]:
     """Return a flow a minute, the first of 60 octets, each of 60 more."""
     starts = range(START_MS, START_MS + n * 60_000, 60_000)
     return [Flow(1, 2, 1, 1, 60 * k, at, at, at) for k, at in enumerate(starts, 1)]
+
+
+def test_bin_when_it_ends_later_than_all_flows_are_there_then_not_complete() -> None:
+    answer = SeriesAnswer((0, 60, 120), 60, (), 60, 150)
+    assert [answer.is_complete(start) for start in answer.starts_ms] == [False, True, False]
 
 
 def test_series_when_billed_then_statistics_are_those_of_its_bins(log: Any) -> None:

@@ -99,11 +99,7 @@ class BaselineKeeper:
         )  # fmt: skip
         answer = engine_from_settings(self._settings).series(question, int(now * 1000))
         rates = group_rates(answer, rate_factor(rule) / step)
-        starts = [
-            start
-            for start in answer.starts_ms
-            if answer.complete_from_ms <= start <= answer.complete_until_ms - answer.step_ms
-        ]
+        starts = [start for start in answer.starts_ms if answer.is_complete(start)]
         values = [[bins[start // 1000] for start in starts] for bins in rates.values()]
         array = np.array(values, np.float32).reshape(len(rates), len(starts))
         return KeptHour(hour, len(rates) >= limit, list(rates), array)

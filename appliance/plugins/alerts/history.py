@@ -149,7 +149,7 @@ def group_rates(answer: SeriesAnswer, scale: float) -> dict[str, dict[int, float
         keys = [str(v) for n, v in row.keys.items() if not n.endswith(("_name", "_description"))]
         bins = zip(answer.starts_ms, row.values, strict=True)
         rates["/".join(keys)] = {
-            start // 1000: value * scale for start, value in bins if _is_complete(answer, start)
+            start // 1000: value * scale for start, value in bins if answer.is_complete(start)
         }
     return rates
 
@@ -185,14 +185,10 @@ def runs(
         yield alert(began, max(bins) + step)
 
 
-def _is_complete(answer: SeriesAnswer, start_ms: int) -> bool:
-    return answer.complete_from_ms <= start_ms < answer.complete_until_ms
-
-
 def _add_part(
     series: PastSeries, answer: SeriesAnswer, rates: Mapping[str, dict[int, float]], is_cut: bool
 ) -> None:
-    starts = [start // 1000 for start in answer.starts_ms if _is_complete(answer, start)]
+    starts = [start // 1000 for start in answer.starts_ms if answer.is_complete(start)]
     series.starts += [start for start in starts if start > (series.starts or [-1])[-1]]
     series.cut |= set(starts) if is_cut else set()
     for subject, bins in rates.items():

@@ -21,7 +21,7 @@ from appliance.plugins.reports.billing import BIN_SECONDS, bill_of
 from appliance.plugins.reports.periods import Period, period_text
 from appliance.plugins.reports.report_settings import CUSTOMERS
 from appliance.query.address_lists import AddressLists
-from appliance.query.engine import QueryEngine, engine_from_settings
+from appliance.query.engine import QueryEngine, Range, engine_from_settings, whole_bins
 from appliance.query.language.duckdb import filter_conditions
 from appliance.query.language.parsing import parse_filter
 from appliance.query.names import LogNames
@@ -166,10 +166,8 @@ class ReportMaker:
 
     def complete_bins(self, period: Period) -> slice:
         """Return the bins that have all their flows."""
-        since = max(self._complete[0] - period.since, 0)
-        until = min(self._complete[1], period.until) - period.since
-        first = -(-since // BIN_SECONDS)
-        return slice(first, max(until // BIN_SECONDS, first))
+        answered = Range(**_milliseconds((period.since, period.until)))
+        return whole_bins(Range(**_milliseconds(self._complete)), answered, BIN_SECONDS * 1000)
 
 
 def change_percent(value: float, before: float) -> float | None:
