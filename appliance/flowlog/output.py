@@ -26,7 +26,7 @@ _CHUNK_ROWS = 10_000
 _MODE = 0o640
 """Of a new file: flows tell who talked to whom."""
 
-_FORMULA = "^[=+@\\t\\r-]"
+FORMULA_LETTERS = "=+@\t\r-"
 """What spreadsheets begin to calculate at (OWASP, CSV injection)."""
 
 
@@ -142,7 +142,7 @@ def _without_formulas(table: Any) -> Any:
         if not pa.types.is_string(field.type) or field.name.endswith("_address"):
             continue
         column = table.column(place)
-        is_formula = pc.fill_null(pc.match_substring_regex(column, _FORMULA), False)
+        is_formula = pc.fill_null(pc.match_substring_regex(column, f"^[{FORMULA_LETTERS}]"), False)
         if pc.any(is_formula).as_py():
             quoted = pc.binary_join_element_wise("'", column, "")
             column = pc.if_else(is_formula, quoted, column)

@@ -101,16 +101,10 @@ def test_open_vswitch_when_set_up_by_the_recipe_then_its_flows_are_stored(
     collector: RunningCollector, tmp_path: Path
 ) -> None:
     with open_vswitch(tmp_path) as ask:
-        ask("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "fail-mode=standalone")
-        for name in ("p1", "p2"):
-            ask("ovs-vsctl", *f"add-port br0 {name} -- set Interface {name} type=dummy".split())
         recipe = recipe_with("create NetFlow").replace(
             "192.0.2.10:2055", f"127.0.0.1:{collector.port}"
         )
-        ask(*shlex.split(recipe.replace("\\\n", " ")))
-        for _ in range(3):
-            ask("ovs-appctl", "netdev-dummy/receive", "p1", FRAME.hex())
-        ask("ovs-appctl", "time/warp", "20000", "500")
+        switch_frames(ask, recipe)
         collector.wait_for("datagrams", 1)
     assert collector.stop() == 0
     sums = totals(FlowSearch(collector.data / "flowlog"))
@@ -123,9 +117,6 @@ def test_open_vswitch_when_it_samples_by_the_recipe_then_each_packet_is_a_flow(
     collector: RunningCollector, tmp_path: Path
 ) -> None:
     with open_vswitch(tmp_path) as ask:
-        ask("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "fail-mode=standalone")
-        for name in ("p1", "p2"):
-            ask("ovs-vsctl", *f"add-port br0 {name} -- set Interface {name} type=dummy".split())
         ask("ovs-appctl", "netdev-dummy/ip4addr", "br0", "198.51.100.7/24")
         recipe = recipe_with("create sFlow")
         for old, new in (
@@ -134,10 +125,7 @@ def test_open_vswitch_when_it_samples_by_the_recipe_then_each_packet_is_a_flow(
             ("sampling=400", "sampling=1"),
         ):
             recipe = recipe.replace(old, new)
-        ask(*shlex.split(recipe.replace("\\\n", " ")))
-        for _ in range(3):
-            ask("ovs-appctl", "netdev-dummy/receive", "p1", FRAME.hex())
-        ask("ovs-appctl", "time/warp", "20000", "500")
+        switch_frames(ask, recipe)
         collector.wait_for("datagrams", 1)
     assert collector.stop() == 0
     search = FlowSearch(collector.data / "flowlog")
@@ -147,8 +135,8 @@ def test_open_vswitch_when_it_samples_by_the_recipe_then_each_packet_is_a_flow(
 
 @contextlib.contextmanager
 def open_vswitch(folder: Path) -> Iterator[Callable[..., None]]:
-    """Run a switch with ports of its own invention and a clock that can be moved; yield what asks
-    its programs."""
+    """Run a switch `br0` with two ports of its own invention and a clock that can be moved; yield
+    what asks its programs."""
     database, clients = folder / "conf.db", f"unix:{folder / 'db.sock'}"
     environment = os.environ | dict.fromkeys(("OVS_RUNDIR", "OVS_LOGDIR"), str(folder))
 
@@ -168,7 +156,18 @@ def open_vswitch(folder: Path) -> Iterator[Callable[..., None]]:
             pid_file = folder / f"{program}.pid"
             ask(program, *options, "--detach", "--no-chdir", f"--pidfile={pid_file}", "--log-file")
             running.callback(ask, "ovs-appctl", "-t", program, "exit")
+        ask("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "fail-mode=standalone")
+        for name in ("p1", "p2"):
+            ask("ovs-vsctl", *f"add-port br0 {name} -- set Interface {name} type=dummy".split())
         yield ask
+
+
+def switch_frames(ask: Callable[..., None], recipe: str) -> None:
+    """Set the switch up by a recipe, let it have three frames, and its clock go on."""
+    ask(*shlex.split(recipe.replace("\\\n", " ")))
+    for _ in range(3):
+        ask("ovs-appctl", "netdev-dummy/receive", "p1", FRAME.hex())
+    ask("ovs-appctl", "time/warp", "20000", "500")
 
 
 @contextlib.contextmanager

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from appliance.plugins.clickhouse.totals import DayComparison, LogTotals
     from appliance.plugins.clickhouse.writer import ClickHouseLoader
 
-_DAY_SECONDS = 86_400
 _PAUSE_SECONDS = 1.0
 
 
@@ -153,12 +152,13 @@ def _table(days: Sequence[DayComparison]) -> str:
     from rich.text import Text
 
     from appliance.cli.tables import table_text
+    from appliance.plugins.clickhouse.schema import DAY_SECONDS
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("day (UTC)", "flows", "octets", "in ClickHouse"):
         table.add_column(heading, justify="right" if heading in ("flows", "octets") else "left")
     for day in days:
-        date = datetime.fromtimestamp(day.day * _DAY_SECONDS, UTC)
+        date = datetime.fromtimestamp(day.day * DAY_SECONDS, UTC)
         cells = (f"{date:%Y-%m-%d}", f"{day.log.rows:,}", f"{day.log.octets:,}", _state(day))
         table.add_row(*map(Text, cells))
     return table_text(table, None)

@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from appliance.cli.tables import human_number, table_text
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+from appliance.flowlog.output import FORMULA_LETTERS
 
 
 def report_text(report: dict[str, Any]) -> str:
@@ -84,5 +83,5 @@ def _change(value: float | None) -> str:
 def _plain(value: Any) -> Any:
     """Return a value; a text that a spreadsheet would run with an apostrophe before it."""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        return f"'{value}" if value.startswith(tuple(FORMULA_LETTERS)) else value
     return "" if value is None else round(value)

@@ -20,6 +20,7 @@ from playwright.sync_api import expect
 
 import appliance
 from appliance import __version__
+from appliance.export_protocols import NAMES
 from tests.collector.running import free_port
 from tests.plugins.console.conftest import RunningSite, Watched
 from tests.plugins.console.sites import basic
@@ -487,6 +488,13 @@ def test_first_steps_when_softflowd_runs_as_the_recipe_says_then_its_flows_are_i
     finally:
         softflowd.terminate()
         softflowd.wait(10)
+
+
+def test_versions_when_compared_with_the_appliances_then_the_same_names():
+    labels = Path(appliance.__file__).parent / "plugins/console/static/labels.js"
+    [table] = re.findall(r"const VERSIONS = \{(.*)\}", labels.read_text(encoding="utf-8"))
+    names = {int(number): name for number, name in re.findall(r'(\d+): "([^"]*)"', table)}
+    assert names == NAMES
 
 
 def test_recipes_when_compared_with_the_manual_then_the_same_blocks():

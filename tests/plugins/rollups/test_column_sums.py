@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.cli.main import group
-from appliance.cli.options import run_command_line
 from appliance.flowlog import FlowSearch
 from appliance.flows import FlowBatch
 from appliance.plugins import explore
@@ -17,7 +15,7 @@ from appliance.query.dimensions import find_dimension
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question, TopAnswer
-from tests.plugins.rollups.world import HOUR, START, World
+from tests.plugins.rollups.world import HOUR, START, World, check_command_line
 from tests.web.building import Client, web_of
 
 HOURS = 28
@@ -240,13 +238,4 @@ def test_top_on_the_command_line_when_rollups_have_it_then_says_so(
     sqlite_world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill(sqlite_world, 3)
-    conf = sqlite_world.folder / "conf"
-    conf.mkdir()
-    (conf / "appliance.yml").write_text(
-        f"data_directory: ..\nflows:\n  database: {sqlite_world.url}\n"
-    )
-    command = ["--conf-path", f"{conf}/", "top", "ingress_interface", "--from", str(START)]
-    assert run_command_line(group, command) == 0
-    sums = capsys.readouterr().out.splitlines()
-    assert run_command_line(group, [*command, "--exact"]) == 0
-    assert sums == [*capsys.readouterr().out.splitlines(), "exact, from roll-ups"]
+    check_command_line(sqlite_world, "ingress_interface", capsys)

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from appliance import Column
-from appliance.cli.main import group
-from appliance.cli.options import run_command_line
 from appliance.flows import COLUMN, FlowBatch, set_plugin_columns
 from appliance.plugins import explore
 from appliance.plugins.names.columns import COLUMNS
@@ -18,7 +16,7 @@ from appliance.plugins.rollups.bins import Size
 from appliance.plugins.rollups.budget import most_rows
 from appliance.settings.own_networks import name_number
 from tests.plugins.rollups.test_column_sums import ask, assert_same
-from tests.plugins.rollups.world import HOUR, START, World
+from tests.plugins.rollups.world import HOUR, START, World, check_command_line
 from tests.web.building import Client, web_of
 
 COLOUR = Column("colour", np.dtype("u1"), sums_kept=3)
@@ -238,13 +236,4 @@ def test_top_by_country_on_the_command_line_when_rollups_have_it_then_says_so(
 ) -> None:
     load_plugin(sqlite_world, *COLUMNS)
     fill(sqlite_world, range(3))
-    conf = sqlite_world.folder / "conf"
-    conf.mkdir()
-    (conf / "appliance.yml").write_text(
-        f"data_directory: ..\nflows:\n  database: {sqlite_world.url}\n"
-    )
-    command = ["--conf-path", f"{conf}/", "top", "country", "--from", str(START)]
-    assert run_command_line(group, command) == 0
-    sums = capsys.readouterr().out.splitlines()
-    assert run_command_line(group, [*command, "--exact"]) == 0
-    assert sums == [*capsys.readouterr().out.splitlines(), "exact, from roll-ups"]
+    check_command_line(sqlite_world, "country", capsys)

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from appliance.cli.main import group
+from appliance.cli.options import run_command_line
 from appliance.contracts import Selection
 from appliance.flowlog import (
     Cursor,
@@ -251,3 +254,15 @@ class World:
 
     def top(self, dimension: Any, by: Any = "octets", **selection: Any) -> Any:
         return self.store.top(dimension, Selection(**selection), by)
+
+
+def check_command_line(world: World, dimension: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Assert that `top` shows the same from roll-ups as from every flow, and says so."""
+    conf = world.folder / "conf"
+    conf.mkdir()
+    (conf / "appliance.yml").write_text(f"data_directory: ..\nflows:\n  database: {world.url}\n")
+    command = ["--conf-path", f"{conf}/", "top", dimension, "--from", str(START)]
+    assert run_command_line(group, command) == 0
+    sums = capsys.readouterr().out.splitlines()
+    assert run_command_line(group, [*command, "--exact"]) == 0
+    assert sums == [*capsys.readouterr().out.splitlines(), "exact, from roll-ups"]
