@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,18 @@ def test_help_when_asked_then_lists_every_command_of_the_table(folder, capsys):
         if command.hidden:
             continue
         assert command.help in printed.out
+
+
+def test_help_of_every_command_when_asked_then_no_option_twice(conf, capsys):
+    folder = f"{conf('')}/"
+    assert run_command_line(group, ["--conf-path", folder, "--help"]) == 0
+    sections = capsys.readouterr().out.partition("Commands:")[2]
+    names = re.findall(r"^  ([a-z][a-z-]*) ", sections, re.MULTILINE)
+    assert {"top", "alerts", "report"} <= set(names)
+    for name in names:
+        # Of an option that is there twice click warns, which a person would see too.
+        assert run_command_line(group, ["--conf-path", folder, name, "--help"]) == 0
+        assert "Usage: " in capsys.readouterr().out
 
 
 def test_help_when_plugins_cannot_be_loaded_then_still_there_with_one_sentence(conf, capsys):

@@ -8,11 +8,11 @@ import time
 import click
 
 from appliance import Settings
-from appliance.cli.options import conf_path_option, pass_settings
+from appliance.cli.options import pass_settings
 from appliance.plugins.reports.periods import KINDS, period_from_text
 
 
-@click.command("report", params=[conf_path_option(hidden=True)])
+@click.command("report")
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @click.option("--date", "day", default="", metavar="DAY", help="A day in it, such as 2026-01-31.")
 @click.option(

@@ -24,7 +24,7 @@ def report_text(report: dict[str, Any]) -> str:
     if report["estimated"]:
         parts.append("figures are estimated from samples\n")
     totals = [
-        (row["measure"], human_number(row["value"]), _change(row["change_percent"]))
+        (row["measure"], human_number(row["value"]), _change(row["change_percent"], row["value"]))
         for row in report["totals"]
     ]
     parts.append(_table(("total", "", "change"), totals))
@@ -49,7 +49,7 @@ def report_csv(report: dict[str, Any]) -> str:
 
 
 def _top_row(row: dict[str, Any]) -> tuple[str, ...]:
-    share, change = f"{row['share_percent']:.1f} %", _change(row["change_percent"])
+    share, change = f"{row['share_percent']:.1f} %", _change(row["change_percent"], row["octets"])
     return row["key"], human_number(row["octets"], "B"), share, change
 
 
@@ -76,8 +76,10 @@ def _rate(value: float | None) -> str:
     return "" if value is None else human_number(value, "bit/s")
 
 
-def _change(value: float | None) -> str:
-    return "new" if value is None else f"{value:+.0f} %"
+def _change(percent: float | None, value: float) -> str:
+    if percent is not None:
+        return f"{percent:+.0f} %"
+    return "new" if value else ""
 
 
 def _plain(value: Any) -> Any:
