@@ -143,7 +143,7 @@ const TITLES = { measure: "Measure", by: "Of each", condition: "Alert when", sev
 
 function Trial({ rule, close }) {
   const range = useRange()
-  const answer = useAnswer(`${pathOf(rule.name)}/test`, range)
+  const answer = useAnswer(`${pathOf(rule.name)}/test`, range, { isLong: true })
   const columns = [
     { key: "began", title: "began", show: (row) => dateTime(row.began) },
     { key: "lasted", title: "lasted", isNumber: true, value: lasted, show: (row) => span(lasted(row)) },

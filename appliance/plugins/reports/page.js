@@ -4,7 +4,12 @@ import { coloursOf, dateTime, html, Panel, percent, Shown, si, Table, TimeChart,
 const KINDS = [["daily", "day"], ["weekly", "week"], ["monthly", "month"]]
 const UNITS = { octets: "B", packets: "", flows: "" }
 const rate = (key, title) => ({ key, title, isNumber: true, show: (row) => (row[key] === null ? "" : si(row[key], "bit/s")) })
-const change = { key: "change_percent", title: "change", isNumber: true, show: (row) => (row.change_percent === null ? html`<span class="note">new</span>` : `${row.change_percent > 0 ? "+" : ""}${Math.round(row.change_percent)} %`) }
+const change = { key: "change_percent", title: "change", isNumber: true, show: (row) => (row.change_percent === null ? newNote(row.value ?? row.octets) : `${row.change_percent > 0 ? "+" : ""}${Math.round(row.change_percent)} %`) }
+/** @param {number} value */
+function newNote(value) {
+  return value ? html`<span class="note">new</span>` : ""
+}
+
 const TOTALS = [
   { key: "measure", title: "total", className: "grow" },
   { key: "value", title: "in it", isNumber: true, show: (row) => si(row.value, UNITS[row.measure]) },
@@ -13,20 +18,24 @@ const TOTALS = [
 ]
 const BILLING = [
   { key: "name", title: "whose", className: "grow wrap", show: (row) => html`<b dir="auto">${row.name}</b> <span class="note" dir="auto">${row.description}</span>` },
-  { key: "kind", title: "kind" }, rate("ingress", "in"), rate("egress", "out"), rate("billed", "billed"), { key: "direction", title: "side" },
+  rate("billed", "billed"), { key: "direction", title: "side" }, rate("ingress", "in"), rate("egress", "out"), { key: "kind", title: "kind" },
 ]
 
 export default function Reports() {
   const [kind, setKind] = useState("daily")
   const [date, setDate] = useState("")
-  const answer = useAnswer(`/api/v1/reports/${kind}`, date ? { date } : {})
+  const answer = useAnswer(`/api/v1/reports/${kind}`, date ? { date } : {}, { isLong: true })
   return html`<div class="page-head"><h1>Reports</h1>
       <label>of the <select value=${kind} onChange=${(event) => setKind(event.target.value)}>${KINDS.map(([key, text]) => html`<option key=${key} value=${key}>${text}</option>`)}</select></label>
-      <label>with <input type="date" aria-label="A day in it" value=${date} onInput=${(event) => setDate(event.target.value)} /></label></div>
+      <label>with <input type="date" aria-label="A day in it" value=${date} onInput=${(event) => setDate(event.target.value)} /></label>
+      <button type="button" onClick=${answer.reload} disabled=${answer.isLoading}>Ask again</button></div>
     <${Shown} answer=${answer}>${(data) => html`<${Report} report=${data} />`}<//>`
 }
 
 function Report({ report }) {
+  if (!report.totals.some((row) => row.value)) {
+    return html`<${Panel} title=${report.period} note=${notesOf(report)}><p class="note">There are no flows in it. Choose another day above.</p><//>`
+  }
   const since = Date.parse(report.since)
   const values = report.series.bits_a_second
   const startsMs = values.map((_, place) => since + place * report.series.step_seconds * 1000)

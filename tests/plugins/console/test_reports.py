@@ -31,3 +31,21 @@ def test_report_when_opened_in_the_browser_then_totals_and_what_is_billed(consol
         page.screenshot(path=Path(folder) / "reports.png", full_page=True)
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_report_when_the_page_refreshes_then_asked_again_only_by_its_button(
+    console: Watched,
+) -> None:
+    page = console.open_settled("reports")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def n_reports() -> int:
+        return sum("/api/v1/reports/" in url for url in asked)
+
+    page.get_by_role("button", name="Ask again now").click()
+    page.wait_for_timeout(1000)  # nothing else is asked on this page that could be waited for
+    assert n_reports() == 0
+    with page.expect_response("**/api/v1/reports/*"):
+        page.get_by_role("button", name="Ask again", exact=True).click()
+    assert n_reports() == 1

@@ -155,9 +155,9 @@ export function send(method, path, json) {
  * until the next answer, so nothing flickers.
  * @param {string | null} path null asks nothing
  * @param {Record<string, any>} [params]
- * @param {{everyMs?: number}} [options]
+ * @param {{everyMs?: number, isLong?: boolean}} [options] isLong: asked again by `reload` only
  */
-export function useAnswer(path, params, { everyMs = 0 } = {}) {
+export function useAnswer(path, params, { everyMs = 0, isLong = false } = {}) {
   const question = path === null ? null : withQuery(path, params)
   const refresh = refreshes.use()
   const [again, setAgain] = useState(0)
@@ -166,7 +166,7 @@ export function useAnswer(path, params, { everyMs = 0 } = {}) {
   const timer = useRef(0)
   // What takes long is not asked for again by itself.
   const asked = useRef(refresh)
-  if (!state.job && !(state.isFromJob && state.question === question)) asked.current = refresh
+  if (!isLong && !state.job && !(state.isFromJob && state.question === question)) asked.current = refresh
   useEffect(() => {
     if (question === null) return undefined
     const controller = new AbortController()
