@@ -79,9 +79,11 @@ class Site:
         assert {line[0] for line in lines} == {"ok"}
 
     def wait_for_flows(self) -> None:
-        """Wait until ClickHouse has all flows that were sent."""
+        """Wait until ClickHouse has all flows that were sent, and their sums, which come after."""
         server = self.place.server()
         wait_until(lambda: server.rows("SELECT count() FROM flows") == [[self.flows]])
+        wait_until(lambda: server.rows("SELECT sum(rows) FROM sums") == [[self.flows]])
+        self.place.wait_for_replicas()
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
