@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -22,6 +23,7 @@ from appliance.contracts import (
     FAIL,
     AccountStore,
     BackupPart,
+    DatagramTap,
     FeedOrder,
     Finding,
     FlowFeed,
@@ -72,9 +74,11 @@ from appliance.registrations import (
     gather_columns,
     gather_commands,
     gather_engines,
+    gather_guarded,
     gather_query_sources,
     gather_settings,
     gather_stores,
+    gather_taps,
     gather_value_names,
     overriding_files,
     refuse_duplicates,
@@ -113,6 +117,8 @@ class App:
         By name, in their guards; the own receiver is not among them.
     template_files
         In which the collector keeps templates beside its own file; in their guards.
+    taps
+        What gets a copy of every datagram; in their guards.
     overridable
         The settings without what other files decide, and those files.
     failures
@@ -132,6 +138,7 @@ class App:
     stores: Mapping[str, StoreFactory] = field(default_factory=dict)
     engines: Mapping[str, GuardedEngine] = field(default_factory=dict)
     template_files: tuple[TemplateFile, ...] = ()
+    taps: tuple[DatagramTap, ...] = ()
     failures: PluginFailures = field(default_factory=PluginFailures)
 
     def guard(self, plugin: str, part: str) -> Guard:
@@ -167,15 +174,8 @@ class App:
 
     def collector_parts(self) -> CollectorParts:
         """Return what a collector is built of."""
-        return CollectorParts(
-            self.settings,
-            self.decoders,
-            self.enrichers,
-            self.failures,
-            self.tell,
-            self.engines,
-            self.template_files,
-        )
+        plugins = (self.decoders, self.enrichers, self.failures, self.tell)
+        return CollectorParts(self.settings, *plugins, self.engines, self.template_files, self.taps)
 
     def open_feed(self, order: FeedOrder) -> FlowFeed:
         """Open a feed of tables that somebody else fills.
@@ -298,10 +298,11 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     refuse_duplicates("decoder for version", decoders, lambda decoder: str(decoder.version))
     refuse_duplicates("route", routes, lambda route: f"{route.method} {route.path}")
     pages: list[Registered[Page]] = collect(manager, "register_pages", facts)
-    refuse_duplicates("page", pages, lambda page: page.path)
     ways: list[Registered[SignInWay]] = collect(manager, "register_sign_in_ways", facts)
+    refuse_duplicates("page", pages, lambda page: page.path)
     refuse_duplicates("way to sign in", ways, lambda way: way.name)
     set_value_names(gather_value_names(manager, settings), failures)
+    guarded = partial(gather_guarded, manager, settings, failures)
     set_query_sources(gather_query_sources(manager, settings, failures), settings)
     return App(
         settings,
@@ -313,15 +314,10 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         pages=tuple(entry.value for entry in pages),
         sign_in_ways=tuple(entry.value for entry in ways),
         commands=gather_commands(manager),
-        metrics=tuple(
-            guard_object(Guard(e.plugin, "metrics", failures), e.value, METRICS)
-            for e in collect(manager, "register_metrics", facts)
-        ),
+        metrics=guarded("register_metrics", ("metrics", METRICS)),
         stores=gather_stores(manager, settings, failures),
-        template_files=tuple(
-            guard_object(Guard(e.plugin, "templates", failures), e.value, TEMPLATE_FILE)
-            for e in collect(manager, "register_template_files", facts)
-        ),
+        template_files=guarded("register_template_files", ("templates", TEMPLATE_FILE)),
+        taps=gather_taps(manager, settings, failures),
         engines=gather_engines(manager, settings, failures),
         failures=failures,
     )

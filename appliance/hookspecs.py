@@ -22,6 +22,7 @@ from appliance.contracts import (
     AccountStore,
     BackupPart,
     Check,
+    DatagramTap,
     Decoder,
     Engine,
     Enricher,
@@ -90,6 +91,18 @@ def register_decoders(settings: Settings) -> list[Decoder]:
 
     Called once, in the main thread, before the collector opens its sockets. Two decoders for one
     version stop the start. The collector's thread later calls `decode` for each block of datagrams.
+    """
+
+
+@hookspec
+def register_datagram_taps(settings: Settings) -> list[DatagramTap]:
+    """Return what gets every block of datagrams as received, such as copies for other collectors.
+
+    Called once, in the main thread of each process; open nothing yet. Two taps with one name stop
+    the start. In the collector `start` is
+    then called once its sockets are bound, and `take` with each block, in the collector's thread:
+    it must not wait, and copies what it keeps. Where an engine or a feed fills the flow log no
+    datagram comes by.
     """
 
 

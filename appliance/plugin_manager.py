@@ -34,6 +34,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.rollups",
     "appliance.plugins.clickhouse",
     "appliance.plugins.kafka",
+    "appliance.plugins.replicate",
     "appliance.plugins.sql_accounts",
     "appliance.plugins.pmacct",
     "appliance.plugins.auth",

@@ -15,6 +15,7 @@ import pluggy
 from appliance.cli import CORE_COMMANDS
 from appliance.contracts import (
     THE_CORE,
+    DatagramTap,
     Engine,
     FlowStore,
     OverridingFile,
@@ -26,7 +27,8 @@ from appliance.contracts import (
 from appliance.errors import ApplianceError, SettingsError, StartupError
 from appliance.flows import Column
 from appliance.guard import Guard, GuardedEngine, GuardedObject, PluginFailures, guard_object
-from appliance.guard.methods import OVERRIDES, QUERY_SOURCE, STORE
+from appliance.guard.guards import Contract
+from appliance.guard.methods import DATAGRAM_TAP, OVERRIDES, QUERY_SOURCE, STORE
 from appliance.guard.registration import REGISTERED
 from appliance.query.dimensions import taken_names
 from appliance.settings.file import BUILT_IN, CORE_SETTINGS, Setting, Settings
@@ -249,6 +251,36 @@ def gather_engines(
         problem = f"expected {' or '.join(known)}, found {engine}: no plugin has that engine"
         raise SettingsError(problem, file=settings.file, key="collector.engine")
     return {e.value.name: GuardedEngine(e.plugin, e.value, failures) for e in entries}
+
+
+def gather_taps(
+    manager: pluggy.PluginManager, settings: Settings, failures: PluginFailures
+) -> tuple[DatagramTap, ...]:
+    """Return what gets copies of datagrams, in guards.
+
+    Raises
+    ------
+    StartupError
+        Two plugins have one name.
+    """
+    entries = collect(manager, "register_datagram_taps", {"settings": settings})
+    refuse_duplicates("tap", entries, lambda tap: tap.name)
+    return tuple(
+        guard_object(Guard(e.plugin, "tap", failures), e.value, DATAGRAM_TAP) for e in entries
+    )
+
+
+def gather_guarded(
+    manager: pluggy.PluginManager,
+    settings: Settings,
+    failures: PluginFailures,
+    hook: str,
+    guarded: tuple[str, Contract],
+) -> tuple[Any, ...]:
+    """Return what plugins register with a hook, each in the guard of this part and contract."""
+    part, contract = guarded
+    entries = collect(manager, hook, {"settings": settings})
+    return tuple(guard_object(Guard(e.plugin, part, failures), e.value, contract) for e in entries)
 
 
 def _guarded_factory(guard: Guard, factory: StoreFactory) -> StoreFactory:

@@ -184,6 +184,7 @@ def test_hook_names_when_asked_then_all_of_the_design():
         "register_columns",
         "settings_overrides",
         "register_decoders",
+        "register_datagram_taps",
         "register_enrichers",
         "register_stores",
         "register_query_sources",

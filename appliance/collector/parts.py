@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from appliance.contracts import TemplateFile
+from appliance.contracts import DatagramTap, TemplateFile
 from appliance.guard import GuardedDecoder, GuardedEngine, GuardedEnricher, PluginFailures
 from appliance.settings.file import Settings
 
@@ -31,6 +31,8 @@ class CollectorParts:
         By name: what can receive in place of our own receiver.
     template_files
         In which the collector keeps templates beside its own file.
+    taps
+        What gets a copy of every datagram.
     """
 
     settings: Settings
@@ -40,3 +42,4 @@ class CollectorParts:
     announce: Announce
     engines: Mapping[str, GuardedEngine] = field(default_factory=dict)
     template_files: Sequence[TemplateFile] = ()
+    taps: Sequence[DatagramTap] = ()

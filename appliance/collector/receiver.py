@@ -20,6 +20,7 @@ from ipaddress import IPv4Network, IPv6Network
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.collector.exporter_networks import ExporterNetworks
 from appliance.collector.read_ahead import NEEDED_BELOW_OCTETS, FetchedDatagrams, ReadAhead
 from appliance.collector.recvmmsg import SLOT_OCTETS, STRIDE, has_recvmmsg, wide_rows
 from appliance.collector.sockets import (
@@ -31,7 +32,6 @@ from appliance.collector.sockets import (
     refuse_everything,
 )
 from appliance.decoding.messages.block import DatagramBlock
-from appliance.flows import V4_MAPPED
 from appliance.settings.types import ListenAddress
 
 DROPS_INTERVAL_SECONDS = 1.0
@@ -42,8 +42,6 @@ DRAIN_SECONDS = 5.0
 
 GATHER_OCTETS_PER_SECOND = 500_000_000
 """Arrival (as the kernel books it) that must not fill the buffer while gathering."""
-
-_LOW_HALF = 0xFFFF_FFFF_FFFF_FFFF
 
 
 @dataclass(slots=True)
@@ -112,7 +110,7 @@ class Receiver:
         """
         self._listen = tuple(dict.fromkeys(listen))
         self._asked_octets = receive_buffer_octets
-        self._networks = _network_masks(allowed)
+        self._networks = ExporterNetworks(allowed)
         self._gather_seconds = gather_seconds
         self._plain_loop = plain_loop or not has_recvmmsg()
         self._block_datagrams = block_datagrams
@@ -270,7 +268,7 @@ class Receiver:
         slots = self._fetched.slots
         rows: slice | NDArray[np.intp] = slice(n)
         if self._networks:
-            allowed = self._allowed_rows(n)
+            allowed = self._networks.contain(slots.address_hi[:n], slots.address_lo[:n])
             if not allowed.all():
                 rows = np.flatnonzero(allowed)
                 self.counters.refused_datagrams += n - len(rows)
@@ -293,14 +291,6 @@ class Receiver:
             self._wide = np.frombuffer(room, np.uint8)
         return wide_rows(self._fetched.slots, np.arange(self._block_datagrams)[rows], self._wide)
 
-    def _allowed_rows(self, n: int) -> NDArray[np.bool_]:
-        slots = self._fetched.slots
-        hi, lo = slots.address_hi[:n], slots.address_lo[:n]
-        allowed = np.zeros(n, np.bool_)
-        for mask_hi, mask_lo, net_hi, net_lo in self._networks:
-            allowed |= ((hi & mask_hi) == net_hi) & ((lo & mask_lo) == net_lo)
-        return allowed
-
     def _check_drops(self) -> None:
         now = time.monotonic()
         if now >= self._next_drops_check:
@@ -314,23 +304,3 @@ class Receiver:
             figure = kernel_drops(sock)
             self.counters.kernel_drops += (figure - self._kernel_figures[at]) % (1 << 32)
             self._kernel_figures[at] = figure
-
-
-def _network_masks(
-    networks: Sequence[IPv4Network | IPv6Network],
-) -> list[tuple[np.uint64, np.uint64, np.uint64, np.uint64]]:
-    """Return mask and network of each, as halves of 128-bit addresses."""
-    halves = []
-    for network in networks:
-        mask, base = int(network.netmask), int(network.network_address)
-        if network.version == 4:
-            mask, base = mask | ((1 << 128) - (1 << 32)), base | V4_MAPPED
-        halves.append(
-            (
-                np.uint64(mask >> 64),
-                np.uint64(mask & _LOW_HALF),
-                np.uint64(base >> 64),
-                np.uint64(base & _LOW_HALF),
-            )
-        )
-    return halves

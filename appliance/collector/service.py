@@ -35,6 +35,7 @@ from appliance.collector.status import (
     collector_status,
     write_status,
 )
+from appliance.collector.taps import DatagramTaps
 from appliance.contracts import TemplateFile
 from appliance.errors import StorageError
 from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
@@ -128,6 +129,7 @@ class Collector:
             gather_seconds=GATHER_SECONDS,
             block_datagrams=RECEIVE_BLOCK_DATAGRAMS,
         )
+        self.taps = DatagramTaps(parts.taps)
         self._template_files = parts.template_files
         self._before: Mapping[str, int] = {}
         self._stopping = False
@@ -152,8 +154,10 @@ class Collector:
             raise StorageError(f"data directory {self.paths.data}: {error.strerror}") from error
         self.receiver.start()
         try:
+            self.taps.start(self.receiver.addresses)
             saved = self.writer.start()
         except BaseException:
+            self.taps.stop()
             self.receiver.stop()
             raise
         self._load_states(now_ms)
@@ -190,6 +194,7 @@ class Collector:
         block = self.receiver.receive(0.0 if waits else timeout_seconds)
         now_ms = self._now_ms()
         if block is not None:
+            self.taps.take(block)
             self.pipeline.take(block, now_ms)
         if waits:
             self.pipeline.take_waiting(now_ms, time.monotonic() + _WAITING_SECONDS)
@@ -266,6 +271,7 @@ class Collector:
     def _finish(self) -> None:
         now_ms = self._now_ms()
         self._flush(now_ms)
+        self.taps.stop()
         self.writer.close(now_ms)
         self._save_states()
         self._write_status(now_ms)

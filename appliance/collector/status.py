@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from appliance.collector.pending_sets import MissingTemplate
     from appliance.collector.pipeline import Pipeline
     from appliance.collector.receiver import Receiver
+    from appliance.collector.taps import DatagramTaps
     from appliance.collector.totals_check import TotalsCheck
     from appliance.decoding.templates.timeline import SessionDomain
     from appliance.flowlog import FlowLogWriter
@@ -39,6 +40,9 @@ POLLER_STATUS_FILE = "poller.json"
 
 PLUGIN_FAILURES = "plugin_failures"
 """By plugin and part; in the loader's file too."""
+
+TAPS = "taps"
+"""By name of a tap and what it counts apart."""
 
 MAX_EXPORTERS_SHOWN = 1024
 MAX_SESSIONS_SHOWN = 64
@@ -57,6 +61,7 @@ class StatusSource(Protocol):
     states: ExporterStates
     writer: FlowLogWriter
     share: FairShare
+    taps: DatagramTaps
     failures: PluginFailures
     started_ms: int
 
@@ -111,6 +116,7 @@ def collector_status(collector: StatusSource, now_ms: int) -> dict[str, Any]:
                 for exporter, note in collector.share.throttled.items()
             },
         },
+        TAPS: collector.taps.figures(),
         "exporters": exporter_facts(states, now_ms),
     }
 

@@ -27,6 +27,7 @@ from appliance.contracts.checks import (
     Check,
     Finding,
 )
+from appliance.contracts.datagram_taps import DatagramTap
 from appliance.contracts.decoders import (
     Decoder,
 )
@@ -128,6 +129,7 @@ __all__ = [
     "Check",
     "ColumnSums",
     "Daemon",
+    "DatagramTap",
     "Decoder",
     "Dimension",
     "Direction",

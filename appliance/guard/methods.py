@@ -267,6 +267,20 @@ TEMPLATE_FILE = Contract(
 )
 """`appliance.contracts.TemplateFile`."""
 
+
+def _tap_figures(value: object) -> dict[str, dict[str, int]]:
+    return {
+        of_type(of, str): {of_type(w, str): whole(n) for w, n in mapping(counts).items()}
+        for of, counts in mapping(value).items()
+    }
+
+
+DATAGRAM_TAP = Contract(
+    {"start": _texts, "take": nothing, "figures": _tap_figures, "stop": nothing},
+    attributes={"name": instance(str)},
+)
+"""`appliance.contracts.DatagramTap`."""
+
 DAEMON = Contract({"start": nothing, "check": nothing, "stop": nothing})
 """`appliance.contracts.Daemon`."""
 

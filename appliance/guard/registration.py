@@ -12,7 +12,7 @@ import numpy as np
 
 from appliance.contracts import Page, Route, SignInWay, ValueNames
 from appliance.flows import OCTETS_PREFIX, Column
-from appliance.guard.methods import OVERRIDES, POLLER, TEMPLATE_FILE
+from appliance.guard.methods import DATAGRAM_TAP, OVERRIDES, POLLER, TEMPLATE_FILE
 from appliance.guard.values import all_exactly, mapping, of_type, whole
 from appliance.settings.types import Setting
 
@@ -157,6 +157,10 @@ def _template_file(value: object) -> None:
     TEMPLATE_FILE.check(value)
 
 
+def _datagram_tap(value: object) -> None:
+    DATAGRAM_TAP.check(value)
+
+
 def _command(value: object) -> None:
     of_type(of_type(value, click.Command).name, str)
 
@@ -189,6 +193,7 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "settings_overrides": _overriding_file,
     "register_columns": _column,
     "register_decoders": _decoder,
+    "register_datagram_taps": _datagram_tap,
     "register_enrichers": _function,
     "register_engines": _engine,
     "register_template_files": _template_file,

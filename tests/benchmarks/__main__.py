@@ -25,6 +25,7 @@ from tests.benchmarks.fresh import fresh
 from tests.benchmarks.highest import highest
 from tests.benchmarks.parquet import parquet
 from tests.benchmarks.pmacct import pmacct
+from tests.benchmarks.replicate import replicate
 from tests.benchmarks.rollups import rollups
 from tests.benchmarks.snmp import snmp
 from tests.benchmarks.tables import (
@@ -37,6 +38,7 @@ from tests.benchmarks.tables import (
     print_explore,
     print_fresh,
     print_pmacct,
+    print_replicate,
     print_rollups,
     print_snmp,
     whole_table,
@@ -60,6 +62,7 @@ PARTS = (
     "snmp",
     "alerts",
     "clickhouse",
+    "replicate",
 )
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
@@ -97,7 +100,7 @@ def main(
     the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
     from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
     the code, questions of the query engine, the console in a browser, a round
-    of SNMP, and the flow log into ClickHouse.
+    of SNMP, the flow log into ClickHouse, and copies of datagrams.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -136,6 +139,10 @@ def main(
             "snmp": (lambda: snmp(folder / "snmp"), print_snmp),
             "alerts": (lambda: alerting(folder / "alerts", min(rate, 200_000.0)), print_alerting),
             "clickhouse": (lambda: clickhouse(folder / "clickhouse", flows), print_clickhouse),
+            "replicate": (
+                lambda: replicate(folder / "replicate", protocol, rate, seconds),
+                print_replicate,
+            ),
         }
         for chosen in parts:
             run, show = runs[chosen]

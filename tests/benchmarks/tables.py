@@ -237,3 +237,20 @@ def print_clickhouse(console: Console, report: dict[str, Any]) -> None:
         seconds = (figures["answer_seconds"][question] for figures in report.values())
         answers.add_row(question, *(f"{each:.2f}" for each in seconds))
     console.print(answers)
+
+
+def print_replicate(console: Console, report: dict[str, Any]) -> None:
+    """Print what copies of datagrams cost, and how many are lacking."""
+    table = Table(
+        "copies", "datagrams a second", "CPU us a datagram", "flows lost", "copies lacking"
+    )
+    for name, figures in report.items():
+        has_copies = "copies" in name or "-R" in name
+        table.add_row(
+            name,
+            f"{figures['datagrams_per_second']:,.0f}",
+            f"{figures['us_per_datagram']:.1f}",
+            f"{figures['lost_flows']:,}",
+            f"{figures['copies_lacking']:,}" if has_copies else "-",
+        )
+    console.print(table)

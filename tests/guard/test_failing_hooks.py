@@ -36,6 +36,7 @@ AT_START = {
     "register_columns",
     "settings_overrides",
     "register_decoders",
+    "register_datagram_taps",
     "register_enrichers",
     "register_stores",
     "register_query_sources",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 from appliance.collector.parts import CollectorParts
 from appliance.collector.service import Collector
+from appliance.collector.status import read_status
 from appliance.contracts import LoadReport, SavedTemplate
+from appliance.decoding.messages.block import DatagramBlock
 from appliance.decoding.templates.template import FieldSpecifier, Template
 from appliance.flowlog import Cursor
 from appliance.guard import (
@@ -22,6 +25,7 @@ from appliance.guard.methods import (
     ACCOUNTS,
     BACKUP,
     DAEMON,
+    DATAGRAM_TAP,
     FEED,
     LOADER,
     METRICS,
@@ -32,6 +36,7 @@ from appliance.guard.methods import (
 )
 from appliance.processes.loader import StoreFiller
 from appliance.settings.file import SettingsFile
+from appliance.settings.types import ListenAddress
 from tests.guard.failing import RAISERS, guard_of, returning
 
 
@@ -209,3 +214,57 @@ def test_template_file_when_it_fails_endlessly_then_the_next_is_read_and_written
     collector.run()
     assert failures.report()["site"]["templates"]["count"] >= 1
     assert [saved[:3] for saved in good.written] == [A_TEMPLATE[:3]]
+
+
+class Tap:
+    """Gets datagrams, and does one thing with each block; the word says when."""
+
+    name = "tap"
+
+    def __init__(self, function: Callable[..., Any] | None = None, when: str = "") -> None:
+        self._function, self._when = function, when
+        self.datagrams = 0
+
+    def _act(self, word: str, value: Any) -> Any:
+        return self._function() if self._function and word == self._when else value
+
+    def start(self, listen: Sequence[ListenAddress]) -> Any:
+        return self._act("start", [])
+
+    def take(self, block: DatagramBlock) -> Any:
+        self.datagrams += len(block)
+        return self._act("take", None)
+
+    def figures(self) -> Any:
+        return self._act("figures", {"all": {"datagrams": self.datagrams}})
+
+    def stop(self) -> Any:
+        return self._act("stop", None)
+
+
+@pytest.mark.parametrize("when", ["start", "take", "figures", "stop"])
+@pytest.mark.parametrize("function", RAISERS)
+def test_tap_when_it_fails_endlessly_then_the_next_gets_every_datagram(
+    function: Callable[..., Any], when: str, tmp_path: Path
+) -> None:
+    failures, good = PluginFailures(), Tap()
+    good.name = "good"
+    taps = [
+        guard_object(guard_of("tap", failures), each, DATAGRAM_TAP)
+        for each in (Tap(function, when), good)
+    ]
+    tree = {"data_directory": str(tmp_path), "collector": {"listen": "127.0.0.1:0"}}
+    settings = SettingsFile(None, tmp_path, tree).settings()
+    collector = Collector(
+        CollectorParts(settings, (), (), failures, lambda *_, **__: None, taps=taps)
+    )
+    collector.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as exporter:
+        for _ in range(3):
+            exporter.sendto(b"\0\x63", collector.receiver.addresses[0])
+    collector.stop()
+    collector.run()
+    assert good.datagrams == 3
+    assert failures.report()["site"]["tap"]["count"] >= 1
+    shown = (read_status(collector.paths.status) or {})["taps"]
+    assert shown["good"] == {"all": {"datagrams": 3}}
