@@ -35,6 +35,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.clickhouse",
     "appliance.plugins.kafka",
     "appliance.plugins.replicate",
+    "appliance.plugins.stream",
     "appliance.plugins.sql_accounts",
     "appliance.plugins.pmacct",
     "appliance.plugins.auth",

@@ -28,6 +28,7 @@ from tests.benchmarks.pmacct import pmacct
 from tests.benchmarks.replicate import replicate
 from tests.benchmarks.rollups import rollups
 from tests.benchmarks.snmp import snmp
+from tests.benchmarks.streaming import streaming
 from tests.benchmarks.tables import (
     WHOLE_ROWS,
     print_alerting,
@@ -41,6 +42,7 @@ from tests.benchmarks.tables import (
     print_replicate,
     print_rollups,
     print_snmp,
+    print_streaming,
     whole_table,
 )
 from tests.benchmarks.walk import walk
@@ -63,6 +65,7 @@ PARTS = (
     "alerts",
     "clickhouse",
     "replicate",
+    "streaming",
 )
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
@@ -100,7 +103,7 @@ def main(
     the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
     from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
     the code, questions of the query engine, the console in a browser, a round
-    of SNMP, the flow log into ClickHouse, and copies of datagrams.
+    of SNMP, the flow log into ClickHouse, copies of datagrams, and flows as lines.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -143,6 +146,7 @@ def main(
                 lambda: replicate(folder / "replicate", protocol, rate, seconds),
                 print_replicate,
             ),
+            "streaming": (lambda: streaming(folder / "streaming", protocol), print_streaming),
         }
         for chosen in parts:
             run, show = runs[chosen]

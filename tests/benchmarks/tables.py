@@ -254,3 +254,12 @@ def print_replicate(console: Console, report: dict[str, Any]) -> None:
             f"{figures['copies_lacking']:,}" if has_copies else "-",
         )
     console.print(table)
+
+
+def print_streaming(console: Console, report: dict[str, Any]) -> None:
+    """Print how fast flows go out as lines."""
+    table = Table("flows as lines", "flows a second", "CPU us a flow")
+    for name, figures in report.items():
+        rate, cost = figures["flows_per_second"], figures["us_per_flow"]
+        table.add_row(name, f"{rate:,.0f}", f"{cost:.2f}")
+    console.print(table)

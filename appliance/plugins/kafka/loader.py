@@ -3,19 +3,16 @@ acknowledged all before it. While they are away the flow log is what waits."""
 
 from __future__ import annotations
 
-import fcntl
-import json
 import logging
-import os
 import socket
 import time
 from pathlib import Path
 from typing import Any
 
-from appliance.atomic_files import PRIVATE, atomic_write
 from appliance.contracts import LoadReport
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor, FlowLogReader
+from appliance.flowlog.kept_place import KeptPlace
 from appliance.plugins.kafka.messages import messages_of
 
 log = logging.getLogger(__name__)
@@ -26,8 +23,6 @@ BATCH_ROWS = 50_000
 
 _ACKNOWLEDGE_SECONDS = 20.0
 _LAST_BATCHES = 8
-_FILE = "position.json"
-_LONGEST_FILE = 4096
 _PRODUCER = {
     "acks": "all",
     "enable.idempotence": True,
@@ -56,11 +51,10 @@ class KafkaLoader:
         self, client: dict[str, Any], topic: str, log_folder: Path, folder: Path, collector: str
     ) -> None:
         self._client, self._topic = client, topic
-        self._reader, self._folder = FlowLogReader(log_folder), folder
+        self._reader = FlowLogReader(log_folder)
+        self.place = KeptPlace(folder, self._reader, {"topic": topic}, self.name)
         self._key = collector or socket.gethostname()
         self._producer: Any = None
-        self._cursor: Cursor | None = None
-        self._lock = -1
 
     def load_once(self, now: float) -> LoadReport:
         """Publish the next rows, and wait until brokers have them.
@@ -71,15 +65,15 @@ class KafkaLoader:
             No broker takes them; nothing is lost.
         """
         report = LoadReport()
-        cursor = self._hold(report)
+        cursor = self.place.hold(report)
         if not self._reader.directory.is_dir():
             return report
         followed = self._reader.follow_spans(cursor, BATCH_ROWS)
         if followed.rows:
             self._publish(list(messages_of(followed)))
-        if followed.cursor != cursor:
-            self._keep(followed.cursor)
         report.rows = sum(rows.n_rows for rows in followed.rows)
+        if followed.cursor != cursor:
+            self.place.keep(followed.cursor, report.rows)
         report.busy = report.rows >= BATCH_ROWS
         return report
 
@@ -92,7 +86,7 @@ class KafkaLoader:
 
     def cursor(self) -> Cursor | None:
         """Return the place behind all that brokers have acknowledged."""
-        return self._cursor
+        return self.place.cursor
 
     def expire(self, now: float) -> int:
         """Delete nothing: how long a topic is kept, brokers say."""
@@ -100,9 +94,8 @@ class KafkaLoader:
 
     def close(self) -> None:
         """Let another process publish this log."""
-        if self._lock >= 0:
-            os.close(self._lock)
-        self._lock, self._cursor, self._producer = -1, None, None
+        self.place.close()
+        self._producer = None
 
     def _publish(self, messages: list[bytes]) -> None:
         errors: list[str] = []
@@ -153,50 +146,3 @@ class KafkaLoader:
             except KafkaException as error:
                 raise StorageError(f"Kafka: {error.args[0].str()}") from error
         return self._producer
-
-    def _hold(self, report: LoadReport) -> Cursor:
-        """Take the lock and read the place, unless this process has both."""
-        if self._cursor is not None:
-            return self._cursor
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if self._lock < 0:
-                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-                lock = os.open(self._folder / "lock", flags, PRIVATE)
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BaseException:
-                    os.close(lock)
-                    raise
-                self._lock = lock
-            self._cursor = self._stored(report)
-        except BlockingIOError as error:
-            raise StorageError("another process publishes this flow log to Kafka") from error
-        except OSError as error:
-            raise StorageError(f"{self._folder} cannot be read: {error.strerror}") from error
-        return self._cursor
-
-    def _stored(self, report: LoadReport) -> Cursor:
-        """Return the place in the file; the beginning where it is of another topic or log."""
-        try:
-            with (self._folder / _FILE).open("rb") as file:
-                content = json.loads(file.read(_LONGEST_FILE))
-            place = Cursor(int(content["segment"]), int(content["row"]))
-            topic = content["topic"]
-        except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
-            return Cursor()
-        newest = max((span.segment for span in self._reader.spans()), default=0)
-        if topic != self._topic or place.segment > newest + 1:
-            report.warnings.append("Kafka: another topic or flow log: going on at its beginning")
-            return Cursor()
-        return place
-
-    def _keep(self, cursor: Cursor) -> None:
-        content = {"topic": self._topic, "segment": cursor.segment, "row": cursor.row}
-        try:
-            with atomic_write(self._folder / _FILE, durable=True) as file:
-                file.write(json.dumps(content).encode())
-        except OSError as error:
-            self._cursor = None
-            raise StorageError(f"{self._folder} cannot be written: {error.strerror}") from error
-        self._cursor = cursor

@@ -99,7 +99,7 @@ def test_loader_when_it_is_killed_before_it_knows_then_rows_come_again_and_none_
         loader = loader_of(broker, tmp_path)
         loader.load_once(START)
         with monkeypatch.context() as patch:
-            patch.setattr(loader, "_keep", kill)
+            patch.setattr(loader.place, "keep", kill)
             with pytest.raises(Killed):
                 loader.load_once(START)
         loader.close()
