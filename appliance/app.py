@@ -47,6 +47,7 @@ from appliance.guard import (
     GuardedDecoder,
     GuardedEngine,
     GuardedEnricher,
+    GuardedRedactor,
     PluginError,
     PluginFailures,
     guard_object,
@@ -107,7 +108,7 @@ class App:
         Every effective setting.
     plugins
         The manager with all loaded plugins.
-    decoders, enrichers, routes, pages, sign_in_ways, metrics
+    decoders, enrichers, redactors, routes, pages, sign_in_ways, metrics
         What plugins registered, built-ins first, then by plugin name; no two decoders have one
         version, no two routes one method and path, no two pages one path, no two ways one name. All
         but routes, pages and ways stand in their guards.
@@ -130,6 +131,7 @@ class App:
     overridable: OverridableSettings
     decoders: tuple[GuardedDecoder, ...] = ()
     enrichers: tuple[GuardedEnricher, ...] = ()
+    redactors: tuple[GuardedRedactor, ...] = ()
     routes: tuple[Registered[Route], ...] = ()
     pages: tuple[Page, ...] = ()
     sign_in_ways: tuple[SignInWay, ...] = ()
@@ -175,7 +177,8 @@ class App:
     def collector_parts(self) -> CollectorParts:
         """Return what a collector is built of."""
         plugins = (self.decoders, self.enrichers, self.failures, self.tell)
-        return CollectorParts(self.settings, *plugins, self.engines, self.template_files, self.taps)
+        more = (self.engines, self.template_files, self.taps, self.redactors)
+        return CollectorParts(self.settings, *plugins, *more)
 
     def open_feed(self, order: FeedOrder) -> FlowFeed:
         """Open a feed of tables that somebody else fills.
@@ -294,6 +297,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     facts = {"settings": settings}
     decoders = collect(manager, "register_decoders", facts)
     enrichers = collect(manager, "register_enrichers", facts)
+    redactors = collect(manager, "register_redactors", facts)
     routes: list[Registered[Route]] = collect(manager, "register_routes", facts)
     refuse_duplicates("decoder for version", decoders, lambda decoder: str(decoder.version))
     refuse_duplicates("route", routes, lambda route: f"{route.method} {route.path}")
@@ -310,6 +314,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         overridable,
         decoders=tuple(GuardedDecoder(e.plugin, e.value, failures) for e in decoders),
         enrichers=tuple(GuardedEnricher(e.plugin, e.value, failures) for e in enrichers),
+        redactors=tuple(GuardedRedactor(e.plugin, e.value, failures) for e in redactors),
         routes=tuple(routes),
         pages=tuple(entry.value for entry in pages),
         sign_in_ways=tuple(entry.value for entry in ways),

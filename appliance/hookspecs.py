@@ -35,6 +35,7 @@ from appliance.contracts import (
     Poller,
     Principal,
     QuerySourceFactory,
+    Redactor,
     Route,
     SignInWay,
     StoreFactory,
@@ -113,6 +114,17 @@ def register_enrichers(settings: Settings) -> list[Enricher]:
     Called once, in the main thread, before the collector opens its sockets. Each enricher later
     receives one `FlowBatch` at a time in the collector's thread and must not block; one that raises
     is counted, and the batch goes on without it.
+    """
+
+
+@hookspec
+def register_redactors(settings: Settings) -> list[Redactor]:
+    """Return callables that take out of batches what must not be kept, such as addresses.
+
+    Called once, in the main thread, before the collector opens its sockets. Each redactor later
+    receives one `FlowBatch` at a time in the collector's thread, after all enrichers and before
+    anything is written, options records and what a feed brings too; it must not block. Unlike with
+    an enricher, a batch on which one fails is not kept: its records are counted as lost.
     """
 
 

@@ -36,6 +36,7 @@ BUILT_IN_PLUGINS: tuple[str, ...] = (
     "appliance.plugins.kafka",
     "appliance.plugins.replicate",
     "appliance.plugins.stream",
+    "appliance.plugins.anonymise",
     "appliance.plugins.sql_accounts",
     "appliance.plugins.pmacct",
     "appliance.plugins.auth",

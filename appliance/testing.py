@@ -63,7 +63,9 @@ class PluginHarness:
         writer = FlowLogWriter(self._folder, FlowLogLimits(minimum_free_octets=0))
         writer.start()
         states = ExporterStates(ExporterLimits())
-        pipeline = Pipeline(self.app.decoders, states, writer, self.app.enrichers)
+        pipeline = Pipeline(
+            self.app.decoders, states, writer, (*self.app.enrichers, *self.app.redactors)
+        )
         pipeline.take(block_of([Datagram(each, *sender) for each in payloads]), now_ms)
         writer.flush({}, now_ms)
         writer.close(now_ms)

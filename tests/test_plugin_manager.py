@@ -186,6 +186,7 @@ def test_hook_names_when_asked_then_all_of_the_design():
         "register_decoders",
         "register_datagram_taps",
         "register_enrichers",
+        "register_redactors",
         "register_stores",
         "register_query_sources",
         "register_loaders",

@@ -59,6 +59,7 @@ OTHER_TEXT = {
     "collector:": "settings, read by a test here",
     "alerts:": "settings of a plugin, read by a test of it: tests/plugins/alerts/test_messages.py",
     "networks:": "settings of a plugin, read by a test of it: tests/plugins/names/test_networks.py",
+    "anonymise:": "settings of a plugin, read by a test of it: tests/plugins/anonymise",
     "stream:": "settings of a plugin, read by a test of it: tests/plugins/stream",
     "replicate:": "settings of a plugin, read by a test of it: tests/plugins/replicate",
     "reports:": "settings of a plugin, read by a test of it: tests/plugins/reports/test_reports.py",

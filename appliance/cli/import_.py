@@ -42,7 +42,7 @@ def command(app: App, files: tuple[Path, ...], ports: tuple[int, ...]) -> None:
         app.decoders,
         states,
         writer,
-        app.enrichers,
+        (*app.enrichers, *app.redactors),
         fastest_bits_per_second=app.settings["collector.fastest_interface"],
     )
     writer.start()

@@ -177,7 +177,7 @@ class FeedCollector:
         """Take over what is complete, and what came late; return how long to wait for more."""
         try:
             for found in self.feed.bins(self._position, self._clock()):
-                self._take(found)
+                self._take(self._redacted(found))
                 if self._stopping.is_set():
                     break
             self._look_again()
@@ -209,7 +209,7 @@ class FeedCollector:
                 continue
             after = replace(taken, looks=taken.looks + 1)
             found = self.feed.bin(position)
-            late = self._late(found, taken) if found is not None else []
+            late = self._late(self._redacted(found), taken) if found is not None else []
             after.rows += sum(batch.n_records for batch in late)
             self.n_late += sum(batch.n_records for batch in late)
             rest = {**self._taken, position: after}
@@ -239,10 +239,25 @@ class FeedCollector:
             raise StorageError("the flow log cannot be written")
         self._position, self._taken = position, taken
 
+    def _redacted(self, found: FeedBin) -> FeedBin:
+        """Return a bin without what must not be kept.
+
+        Raises
+        ------
+        PluginError
+            A redactor failed: the table keeps the bin until it does not.
+        """
+        return replace(found, batches=[self._redact(batch) for batch in found.batches])
+
+    def _redact(self, batch: FlowBatch) -> FlowBatch:
+        for redactor in self.parts.redactors:
+            batch = redactor(batch)
+        return batch
+
     def _take_names(self) -> None:
         names = self.feed.names(self._clock())
         if names is not None:
-            self.writer.append(names)
+            self.writer.append(self._redact(names))
             self.writer.flush({}, self._now_ms())
 
     def _state(self, position: str, taken: dict[str, TakenBin]) -> dict[str, Any]:

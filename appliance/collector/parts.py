@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from appliance.contracts import DatagramTap, TemplateFile
-from appliance.guard import GuardedDecoder, GuardedEngine, GuardedEnricher, PluginFailures
+from appliance.guard import (
+    GuardedDecoder,
+    GuardedEngine,
+    GuardedEnricher,
+    GuardedRedactor,
+    PluginFailures,
+)
 from appliance.settings.file import Settings
 
 
@@ -33,6 +39,8 @@ class CollectorParts:
         In which the collector keeps templates beside its own file.
     taps
         What gets a copy of every datagram.
+    redactors
+        What every batch goes through last, before it is written.
     """
 
     settings: Settings
@@ -43,3 +51,4 @@ class CollectorParts:
     engines: Mapping[str, GuardedEngine] = field(default_factory=dict)
     template_files: Sequence[TemplateFile] = ()
     taps: Sequence[DatagramTap] = ()
+    redactors: Sequence[GuardedRedactor] = ()

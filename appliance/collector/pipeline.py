@@ -30,7 +30,7 @@ from appliance.decoding.messages.headers import versions
 from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeResult, Exporter
 from appliance.flows import COLLECTION_TIME, FlowBatch, RecordKind
-from appliance.guard import GuardedDecoder, GuardedEnricher, PluginError
+from appliance.guard import GuardedDecoder, GuardedEnricher, GuardedRedactor, PluginError
 from appliance.guard.values import nothing
 from appliance.ratelimit import RateLimited
 
@@ -68,6 +68,8 @@ class Pipeline:
 
     Attributes
     ----------
+    enrichers
+        What each batch goes through, redactors last: a batch that one of these fails on is lost.
     share
         Whose datagrams wait when a block costs too much; None: nobody else's are held up, so all
         are decoded in their order.
@@ -80,7 +82,7 @@ class Pipeline:
         decoders: Sequence[GuardedDecoder],
         states: ExporterStates,
         sink: BatchSink,
-        enrichers: Sequence[GuardedEnricher] = (),
+        enrichers: Sequence[GuardedEnricher | GuardedRedactor] = (),
         share: FairShare | None = None,
         fastest_bits_per_second: float = FASTEST_BITS_PER_SECOND,
     ) -> None:

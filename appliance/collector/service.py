@@ -118,7 +118,7 @@ class Collector:
             parts.decoders,
             self.states,
             self.writer,
-            parts.enrichers,
+            (*parts.enrichers, *parts.redactors),
             share=self.share,
             fastest_bits_per_second=settings["collector.fastest_interface"],
         )

@@ -79,6 +79,7 @@ from appliance.contracts.query_sources import (
     SumKey,
     SumsQuestion,
 )
+from appliance.contracts.redactors import Redactor
 from appliance.contracts.registered import (
     THE_CORE,
     Registered,
@@ -158,6 +159,7 @@ __all__ = [
     "Problem",
     "QuerySource",
     "QuerySourceFactory",
+    "Redactor",
     "Registered",
     "Route",
     "SavedTemplate",

@@ -6,7 +6,7 @@ the object that stands in a plugin's place; `batches` checks what decoders and e
 hooks return at start.
 """
 
-from appliance.guard.batches import GuardedDecoder, GuardedEnricher
+from appliance.guard.batches import GuardedDecoder, GuardedEnricher, GuardedRedactor
 from appliance.guard.engines import GuardedEngine
 from appliance.guard.failures import PluginError, PluginFailures
 from appliance.guard.guards import Guard, GuardedObject, guard_object
@@ -17,6 +17,7 @@ __all__ = [
     "GuardedEngine",
     "GuardedEnricher",
     "GuardedObject",
+    "GuardedRedactor",
     "PluginError",
     "PluginFailures",
     "guard_object",

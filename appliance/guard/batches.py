@@ -10,7 +10,7 @@ from itertools import chain
 
 import numpy as np
 
-from appliance.contracts import Decoder, Enricher
+from appliance.contracts import Decoder, Enricher, Redactor
 from appliance.decoding.costs import BlockTooCostly
 from appliance.decoding.export_totals import ExportTotals, TotalsReport
 from appliance.decoding.messages.block import DatagramBlock
@@ -75,6 +75,26 @@ class GuardedEnricher:
             )
         except PluginError:
             return batch
+
+
+class GuardedRedactor:
+    """Stands for a plugin's redactor."""
+
+    def __init__(self, plugin: str, redactor: Redactor, failures: PluginFailures) -> None:
+        self.guard = Guard(plugin, "redactor", failures)
+        self._redactor = redactor
+
+    def __call__(self, batch: FlowBatch) -> FlowBatch:
+        """Return the batch without what must not be kept.
+
+        Raises
+        ------
+        PluginError
+            The redactor failed, so that nothing of the batch may be kept; already counted.
+        """
+        return self.guard.call(
+            lambda: self._redactor(_read_only(batch)), lambda value: _check_redacted(batch, value)
+        )
 
 
 def checked_result(value: object) -> DecodeResult:
@@ -230,14 +250,19 @@ def _lock(column: AnyArray) -> AnyArray:
     return view
 
 
-def _check_enriched(before: FlowBatch, value: object) -> FlowBatch:
-    if value is None:
-        return before
+def _check_redacted(before: FlowBatch, value: object) -> FlowBatch:
     after = checked_batch(value)
     if after.n_records != before.n_records or after.options != before.options:
         raise ValueError(f"expected the {before.n_records} records given, found {after.n_records}")
+    after.datagrams, after.origin = before.datagrams, before.origin
+    return after
+
+
+def _check_enriched(before: FlowBatch, value: object) -> FlowBatch:
+    if value is None:
+        return before
+    after = _check_redacted(before, value)
     missing = (before.columns.keys() - after.columns) | (before.octets.keys() - after.octets)
     if missing:
         raise ValueError(f"left out {', '.join(sorted(missing))}")
-    after.datagrams, after.origin = before.datagrams, before.origin
     return after

@@ -195,6 +195,7 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_decoders": _decoder,
     "register_datagram_taps": _datagram_tap,
     "register_enrichers": _function,
+    "register_redactors": _function,
     "register_engines": _engine,
     "register_template_files": _template_file,
     "register_stores": _store,

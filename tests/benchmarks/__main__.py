@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.alerting import alerting
+from tests.benchmarks.anonymising import anonymising
 from tests.benchmarks.api import api
 from tests.benchmarks.clickhouse import clickhouse
 from tests.benchmarks.console import console
@@ -32,6 +33,7 @@ from tests.benchmarks.streaming import streaming
 from tests.benchmarks.tables import (
     WHOLE_ROWS,
     print_alerting,
+    print_anonymising,
     print_api,
     print_clickhouse,
     print_console,
@@ -66,6 +68,7 @@ PARTS = (
     "clickhouse",
     "replicate",
     "streaming",
+    "anonymising",
 )
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
@@ -103,7 +106,8 @@ def main(
     the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
     from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
     the code, questions of the query engine, the console in a browser, a round
-    of SNMP, the flow log into ClickHouse, copies of datagrams, and flows as lines.
+    of SNMP, the flow log into ClickHouse, copies of datagrams, flows as
+    lines, and addresses replaced.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -147,6 +151,7 @@ def main(
                 print_replicate,
             ),
             "streaming": (lambda: streaming(folder / "streaming", protocol), print_streaming),
+            "anonymising": (anonymising, print_anonymising),
         }
         for chosen in parts:
             run, show = runs[chosen]

@@ -263,3 +263,12 @@ def print_streaming(console: Console, report: dict[str, Any]) -> None:
         rate, cost = figures["flows_per_second"], figures["us_per_flow"]
         table.add_row(name, f"{rate:,.0f}", f"{cost:.2f}")
     console.print(table)
+
+
+def print_anonymising(console: Console, report: dict[str, Any]) -> None:
+    """Print what replacing all addresses of a flow costs."""
+    table = Table("addresses replaced", "decoding, ns a flow", "replacing, ns a flow")
+    for name, figures in report.items():
+        before = f"{figures['before_ns']:.0f}" if "before_ns" in figures else "-"
+        table.add_row(name, before, f"{figures['anonymising_ns']:.0f}")
+    console.print(table)

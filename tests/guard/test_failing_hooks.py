@@ -38,6 +38,7 @@ AT_START = {
     "register_decoders",
     "register_datagram_taps",
     "register_enrichers",
+    "register_redactors",
     "register_stores",
     "register_query_sources",
     "register_engines",
