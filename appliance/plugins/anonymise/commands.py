@@ -35,7 +35,10 @@ def key(file: Path) -> None:
 @click.option("--back", is_flag=True, help="ADDRESS is one of the flow log: print the real one.")
 @pass_settings
 def address(settings: Settings, /, addresses: tuple[str, ...], back: bool) -> None:
-    """Print which address stands for each ADDRESS in flows, such as to search for a host."""
+    """Print which address stands for each ADDRESS.
+
+    That is what flows have in its place, such as to search for a host. Needs the key.
+    """
     from appliance.plugins.anonymise.address_map import address_map_of
     from appliance.plugins.anonymise.single_addresses import original_of, replaced_of
 

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from appliance.flowlog import FlowLogReader
+from appliance.flows import address_halves
 from appliance.plugins.anonymise.key_files import write_new_key
 from tests.collector.running import RunningCollector
 from tests.decoding.building import a_set, ipfix, template
@@ -52,12 +54,13 @@ def messages() -> tuple[bytes, bytes]:
 
 
 def forms(text: str) -> set[bytes]:
-    """Return how an address may stand in a file: octets in either order, text, halves."""
-    octets = octets_of(text)
+    """Return how an address may stand in a file: octets in either order, text, halves, numbers."""
+    octets, (hi, lo) = octets_of(text), address_halves(text)
     found = {octets, octets[::-1], text.encode()}
     if len(octets) == 16:
         found |= {octets[:8][::-1] + octets[8:][::-1], octets[:8], octets[:8][::-1]}
-    return found
+    # A value that all rows of a journal have stands there once, as JSON.
+    return found | {str(hi if hi else lo).encode()}
 
 
 SECRETS = {
@@ -77,12 +80,15 @@ def found_on_disk(folder: Path) -> set[str]:
             if path.is_file():
                 found |= secrets_in(path.read_bytes())
                 if path.suffix == ".parquet":
-                    found |= secrets_in(decompressed(path))
+                    table = parquet.read_table(path).unify_dictionaries().combine_chunks()
+                    found |= secrets_in(decompressed(table))
+    for options in (False, True):
+        for rows in FlowLogReader(folder / "flowlog").snapshot(options).rows:
+            found |= secrets_in(decompressed(rows.table()))
     return found
 
 
-def decompressed(path: Path) -> bytes:
-    table = parquet.read_table(path).unify_dictionaries().combine_chunks()
+def decompressed(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -103,7 +109,7 @@ def send_all(running: RunningCollector) -> None:
         running.wait_for("datagrams", 1)
         exporter.sendto(known, running.target)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while running.status()["counts"].get("records", 0) < N_RECORDS + N_RECORDS // 4:
+    while running.status()["log"]["records_written"] < N_RECORDS + N_RECORDS // 4:
         assert time.monotonic() < deadline, running.status()["counts"]
         threading.Event().wait(0.05)
     assert not running.status()["plugin_failures"]

@@ -164,6 +164,22 @@ def test_target_when_it_reads_slowly_then_it_is_waited_for_without_sending_twice
     loader.close()
 
 
+def test_target_when_it_has_not_acknowledged_yet_then_the_place_stays(
+    servers: Callable[..., LineServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader_module, "SLICE_SECONDS", 0.2)
+    server, log = servers(), LogOfFlows(tmp_path)
+    # All of it fits into the sender's buffer, not all into the receiver's.
+    log.write(300)
+    loader = loader_of(tmp_path, to_tcp(server), history=True)
+    server.hears.clear()
+    assert loader.load_once(START).rows == 0
+    assert loader.cursor() == (0, 0)
+    server.hears.set()
+    assert send_all(loader) == 300
+    loader.close()
+
+
 def test_target_when_it_takes_nothing_at_all_then_given_up_and_said(
     servers: Callable[..., LineServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
