@@ -99,6 +99,7 @@ def _route(value: object) -> None:
         raise TypeError(f"{route.path}: expected a function, found {type(route.handler).__name__}")
     if route.role is not None:
         of_type(route.role, str)
+    of_type(route.open_to_bound_users, bool)
     if route.schema is not None:
         schema = mapping(route.schema)
         json.dumps(schema)

@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import Any
 
+from appliance.accounts.filters import check_account_filter
 from appliance.contracts import (
     AccountStore,
     Decoder,
@@ -98,6 +100,13 @@ def _query(call: Call) -> Query:
     return Query(str(call.environ.get("QUERY_STRING", "")), services.clock(), services.zone)
 
 
+def _check_filter(call: Call) -> Callable[[str], str]:
+    services = call.services
+    return partial(
+        check_account_filter, settings=services.settings, open_store=services.stores.store
+    )
+
+
 PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "settings": lambda call: call.services.settings,
     "store": lambda call: call.services.stores.store(),
@@ -119,6 +128,7 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "collector": lambda call: call.services.collector,
     "preflight": lambda call: call.services.preflight,
     "decoders": lambda call: call.services.decoders,
+    "check_filter": _check_filter,
 }
 """By argument name: `store` is a `FlowStore` (503 where it cannot be opened), `open_store` what
 returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`,
@@ -128,7 +138,8 @@ those beside a password,
 `plugins` name, origin and hooks of each, `failures` the
 `PluginFailures` of this process,
 `event` what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,
-`preflight` what looks whether it can start, `decoders` those of all plugins."""
+`preflight` what looks whether it can start, `decoders` those of all plugins, `check_filter` what
+returns a filter as an account that is bound to it keeps it, or raises QueryError."""
 
 
 def path_parts(path: str) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ NO_TOKEN = "No valid token provided"  # noqa: S105 - a message of the API, no se
 NOT_AVAILABLE = "The database is not available at the moment, try again later"
 MUST_CHANGE = "password_change_required"
 NOT_ADMINISTRATOR = "Administrative privileges required"
+BOUND = "bound_to_filter"
+CLOSED_TO_BOUND = "Your account is bound to a filter, and this cannot be limited to it"
 
 _SOON = {"Retry-After": "1"}
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: _SOON, 503: _SOON}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from appliance import Answer, Principal, RequestError, Settings
 from appliance.flowlog.query_control import QueryControl
 from appliance.plugins.explore.caller_turns import job_turn_of, turn_of
-from appliance.query.jobs import CANCELLED, FAILED, STATES, Job, Jobs
+from appliance.query.jobs import CANCELLED, FAILED, STATES, Job, Jobs, Owner
 from appliance.web.errors import sentence
 from appliance.web.openapi import AnyKeys, OrNull
 from appliance.web.turns import caller_name
@@ -75,13 +75,15 @@ def answer_or_job(
     if not (question.needs_all_flows and engine.reads_many(question)):
         with turn_of(principal):
             return ask(engine)
+    owner = _owner(principal)
+    JOBS.end_outdated(owner)
     control = QueryControl()
     spill = _SPILL.folder(settings["data_directory"])
     limits = replace(engine.search.limits, seconds=JOB_SECONDS, spill=spill)
     patient = engine.with_limits(limits, control)
     with ExitStack() as stack:
         stack.enter_context(job_turn_of(principal))
-        job = JOBS.start(caller_name(principal), control, lambda: ask(patient), stack.pop_all())
+        job = JOBS.start(owner, control, lambda: ask(patient), stack.pop_all())
     return Answer(_job_json(job), 202, headers={"Location": f"{PATH}/{job.id}"})
 
 
@@ -98,10 +100,14 @@ def drop_job(identifier: str, principal: Principal | None) -> dict[str, Any]:
 
 
 def _own_job(identifier: str, principal: Principal | None) -> Job:
-    job = JOBS.job(caller_name(principal), identifier)
+    job = JOBS.job(_owner(principal), identifier)
     if job is None:
         raise RequestError(404, "There is no such job, or it ended some time ago")
     return job
+
+
+def _owner(principal: Principal | None) -> Owner:
+    return Owner(caller_name(principal), None if principal is None else principal.filter)
 
 
 def _job_json(job: Job) -> dict[str, Any]:
