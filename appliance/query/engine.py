@@ -200,9 +200,10 @@ class QueryEngine:
         """Return a page of single flows, newest first; see `flow_page`."""
         question = self._bounded(question)
         page = flow_page(self.search, question, after)
-        return page._replace(
-            rows=with_names(self.search, page.rows, _page_span(question, after, page))
-        )
+        # Flows without their exporters have no names that another exporter may have said.
+        is_hidden = bool(self.within) and needs_exporters(page.rows.schema.names)
+        span_ms, exporters = _page_span(question, after, page), () if is_hidden else None
+        return page._replace(rows=with_names(self.search, page.rows, span_ms, exporters))
 
     def export(self, question: FlowQuestion, form: str) -> FlowExport:
         """Return the flows of a question as a file, however long it takes to read."""

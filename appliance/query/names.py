@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from appliance.flowlog.option_names import EXPORTER, INTERFACES, VRFS, NameKind
+from appliance.flowlog.option_names import APPLICATIONS, EXPORTER, INTERFACES, VRFS, NameKind
 from appliance.flowlog.questions import FlowQuestion, Statement
 from appliance.flows import COLUMN
 from appliance.interface_history import history_beside
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MAX_NAMES = 10_000
 _NO_EXPORTER = "::"
 _NO_NUMBER = (_NO_EXPORTER, 1)
-_NO_APPLICATION = 2**64 - 1
 """What no flow has: the unspecified address sends nothing (RFC 4291 section 2.5.2)."""
 
 
@@ -132,9 +131,11 @@ class HiddenNames(LogNames):
     ) -> None:
         super().__init__(search, exporters)
 
-    def applications(self, name: str) -> Sequence[int]:
-        """Return the application IDs of a name."""
-        return super().applications(name) or [_NO_APPLICATION]
+    def applications_at(self, name: str) -> Sequence[tuple[str, int]]:
+        """Return the applications of a name, each at the exporter that calls it so: one of the
+        same ID that another exporter calls so is hidden as the name is.
+        """
+        return self._numbers(APPLICATIONS, name) or [_NO_NUMBER]
 
     def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
         """Return the interfaces of a name: address of the exporter and ifIndex."""
@@ -151,6 +152,11 @@ class HiddenNames(LogNames):
     def number_of_word(self, column: str, word: str) -> int | None:
         """Return the number of a word; of a name that no plugin knows one that stands for none."""
         number = super().number_of_word(column, word)
-        if number is None and COLUMN[column].has_names and not word.isdecimal():
-            return int(np.iinfo(COLUMN[column].dtype).max)
+        known = COLUMN.get(column)
+        if number is None and known is not None and known.has_names and not _is_number(word):
+            return int(np.iinfo(known.dtype).max)
         return number
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdecimal()

@@ -20,6 +20,11 @@ class FilterNames(Protocol):
     def applications(self, name: str) -> Sequence[int]:
         """Return the application IDs (engine in the top octet, RFC 6759) of a name."""
 
+    def applications_at(self, name: str) -> Sequence[tuple[str, int]] | None:
+        """Return the applications of a name, each with the address of the exporter that calls it
+        so; None: `applications` says them, whichever exporter does.
+        """
+
     def exporters(self, name: str) -> Sequence[str]:
         """Return the addresses of exporters of a name."""
 
@@ -49,6 +54,10 @@ class NoNames:
     def applications(self, name: str) -> Sequence[int]:
         """Return nothing."""
         return ()
+
+    def applications_at(self, name: str) -> Sequence[tuple[str, int]] | None:
+        """Return that exporters do not count."""
+        return None
 
     def exporters(self, name: str) -> Sequence[str]:
         """Return nothing."""

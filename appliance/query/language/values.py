@@ -177,11 +177,17 @@ def _comparison_with_names(
 
 
 def _members(field: Field, text: str, names: FilterNames) -> list[Filter]:
+    pairs: Sequence[tuple[str, int]] | None
     if field.columns == ("application_id",):
+        pairs = names.applications_at(text)
+    elif field.columns[0].endswith("_vrf_id"):
+        pairs = names.vrfs(text)
+    else:
+        pairs = names.interfaces(text)
+    if pairs is None:
         return [InRanges(field.columns, ((key, key),)) for key in names.applications(text)]
     filters: list[Filter] = []
-    numbers = names.vrfs if field.columns[0].endswith("_vrf_id") else names.interfaces
-    for exporter, index in numbers(text):
+    for exporter, index in pairs:
         if network := address_range(exporter):
             at = InNetworks(("exporter_address",), (network,))
             filters.append(And((at, InRanges(field.columns, ((index, index),)))))
