@@ -41,6 +41,11 @@ from tests.web.two_tenants import (
 )
 
 EXPLORE = "/api/v1/explore"
+ANALYTICS = (
+    *("getIngressTopTalkers", "getEgressTopTalkers", "getIngressBytesPerHour"),
+    *("getEgressBytesPerHour", "getProtocolDistribution", "getIngressProtocolDistribution"),
+    "getEgressProtocolDistribution",
+)
 ANSWERS_ABOUT_FLOWS = {
     *((method, f"{EXPLORE}/{name}") for method in ("GET", "POST") for name in
       ("top", "series", "flows", "export")),
@@ -48,6 +53,7 @@ ANSWERS_ABOUT_FLOWS = {
     ("GET", f"{EXPLORE}/jobs/<identifier>"),
     ("DELETE", f"{EXPLORE}/jobs/<identifier>"),
     ("GET", "/api/v1/reports/<kind>"),
+    *(("GET", f"/api/v1/netflow/{name}") for name in ANALYTICS),
 }  # fmt: skip
 TELLS_NOTHING_OF_FLOWS = {
     ("GET", f"{EXPLORE}/fields"),
@@ -183,6 +189,28 @@ def test_flows_when_paged_by_a_bound_user_then_every_own_flow_and_no_other(tenan
     # A cursor of somebody else's page leads to the own flows only.
     everybody = tenants.get(f"{EXPLORE}/flows", tenants.appliance.admin, limit=1).json["next"]
     assert not marks(tenants.get(f"{EXPLORE}/flows", after=everybody))
+
+
+@pytest.mark.parametrize("name", ANALYTICS)
+def test_analytics_when_asked_by_a_bound_user_then_as_roll_ups_answer_of_the_own_flows(
+    tenants: Tenants, name: str
+):
+    path = f"/api/v1/netflow/{name}"
+    for query in ({}, {"last": "24h"}, {"limit": 2}, {"from": tenants.now_ms // 1000 - 7200}):
+        reply = tenants.get(path, **query)
+        assert reply.status == 200
+        assert not marks(reply)
+        octets = [v for row in reply.json for k, v in row.items() if k.startswith("Total")]
+        assert 0 < sum(octets) <= N_FLOWS * (OCTETS + 1)
+        # Whoever is bound to all that there is gets what roll-ups answer everybody.
+        everything = tenants.get(path, tenants.everything, **query)
+        everybody = tenants.get(path, tenants.appliance.token, **query)
+        assert everything.json == everybody.json
+        assert everything.headers.get("x-range") == everybody.headers.get("x-range")
+        assert everything.headers["x-figures"] == "exact"
+    assert tenants.get(path, device="1").status == 403
+    assert tenants.get(path, device="192.0.2.77").status == 403
+    assert tenants.get(path, last="0h").status == 400
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
@@ -409,6 +437,22 @@ def test_token_when_its_owner_is_bound_then_bound_too(tenants: Tenants):
     made.store.change_user(number, change, time.time())
     assert tenants.get(f"{EXPLORE}/top", program).json["total"]["flows"] == N_FLOWS
     assert tenants.get("/api/v1/health", program).status == 403
+
+
+def test_token_when_made_for_a_bound_user_then_bound_as_the_user(tenants: Tenants):
+    made = tenants.appliance
+    tenant = made.store.user_named("tenant")
+    assert tenant is not None
+    body = {"name": "of-tenant", "role": USER, "userId": tenant.id}
+    program = made("POST", "/token", body)
+    assert (program.status, program.json["userId"]) == (201, tenant.id)
+    token = program.json["token"]
+    assert tenants.get(f"{EXPLORE}/top", token).json["total"]["flows"] == N_FLOWS
+    assert tenants.get("/api/v1/account", token).json["filter"] == FILTER
+    assert tenants.get("/api/v1/account/sessions", token).status == 403
+    wrong = made("POST", "/token", body | {"name": "other", "role": ADMINISTRATOR})
+    assert (wrong.status, "does not have role" in wrong.json["message"]) == (400, True)
+    assert made("POST", "/token", body | {"name": "other", "userId": 999}).status == 404
 
 
 def test_views_when_shared_by_others_then_not_told_to_a_bound_user(tenants: Tenants):

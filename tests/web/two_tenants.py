@@ -45,6 +45,8 @@ class Tenants:
     ----------
     bound
         A token of the user `tenant`, who is bound to `FILTER`.
+    everything
+        One of a user who is bound to a filter that all flows satisfy.
     now_ms
         Flows were received in the minutes before.
     """
@@ -52,6 +54,7 @@ class Tenants:
     appliance: Appliance
     bound: str
     now_ms: int
+    everything: str = ""
 
     def get(self, path: str, token: str = "", **query: Any) -> Reply:
         target = f"{path}?{urlencode(query)}" if query else path
@@ -91,6 +94,7 @@ def made_tenants(folder: Path) -> Tenants:
         store.change_exporter(record.id, name=NAMES["exporter"][index])
     tenants = Tenants(made, "", now_ms)
     tenants.bound = tenants.add_bound("tenant", FILTER)
+    tenants.everything = tenants.add_bound("everything", "ip version 4")
     return tenants
 
 
@@ -122,6 +126,8 @@ def _flows(tenant: int, peer: str, now_ms: int) -> FlowBatch:
         ingress_interface=tenant,
         egress_interface=10 + tenant,
         ingress_vrf_id=20 + tenant,
+        # Of every second the exporter does not tell it, so that addresses do.
+        flow_direction=[0, 255] * (N_FLOWS // 2),
         # Both tenants use it; each exporter calls it by another name.
         application_id=WEB,
     )

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 
 import click
 
-from appliance import AccountStore, ApplianceError, FlowStore, Settings
-from appliance.accounts.commands import OpenAccounts, accounts_of, act_recorded, pass_accounts
+from appliance import ApplianceError, FlowStore, Settings
+from appliance.accounts.commands import (
+    OpenAccounts,
+    accounts_of,
+    act_recorded,
+    pass_accounts,
+    user_of_name,
+)
 from appliance.accounts.filters import check_account_filter
 from appliance.accounts.rules import RULES, problems_of
 from appliance.cli.options import conf_path_option, pass_part, pass_settings
-from appliance.contracts import User, UserChange
+from appliance.contracts import UserChange
 from appliance.plugins.users.users import values_to_store
 
 _password_option = click.option(
@@ -111,7 +117,7 @@ def passwd(
 ) -> None:
     """Change a password; every token of the user ends at once."""
     with accounts_of(open_accounts) as accounts:
-        user = _find_user(accounts, username)
+        user = user_of_name(accounts, username)
         change = UserChange(values_to_store({"password": _password(password_stdin)}, settings))
         with act_recorded(accounts, "user passwd") as note:
             note(username)
@@ -125,7 +131,7 @@ def passwd(
 def disable_totp(open_accounts: OpenAccounts, username: str) -> None:
     """Turn the second factor of a user off, whose device is lost."""
     with accounts_of(open_accounts) as accounts:
-        user = _find_user(accounts, username)
+        user = user_of_name(accounts, username)
         with act_recorded(accounts, "user disable-totp") as note:
             note(username)
             if not accounts.disable_totp(user.id):
@@ -143,12 +149,12 @@ def role(
 ) -> None:
     """Give roles to a user, or take them away; prints those that the user has then."""
     with accounts_of(open_accounts) as accounts:
-        user = _find_user(accounts, username)
+        user = user_of_name(accounts, username)
         if added or deleted:
             with act_recorded(accounts, "user role") as note:
                 note(", ".join([username, *(f"+{r}" for r in added), *(f"-{r}" for r in deleted)]))
                 accounts.change_user(user.id, UserChange({}, added, deleted), time.time())
-        click.echo(", ".join(_find_user(accounts, username).roles) or "no role")
+        click.echo(", ".join(user_of_name(accounts, username).roles) or "no role")
 
 
 @user_group.command("filter", params=[conf_path_option(hidden=True)])
@@ -174,12 +180,12 @@ def filter_(
         raise ApplianceError("expected either a filter or --remove, not both")
     kept = check.checked(bound_to) if bound_to is not None else "" if remove else None
     with accounts_of(open_accounts) as accounts:
-        user = _find_user(accounts, username)
+        user = user_of_name(accounts, username)
         if kept is not None:
             with act_recorded(accounts, "user filter") as note:
                 note(f"{username}, bound to {kept or 'no filter'}")
                 accounts.change_user(user.id, UserChange({}, filter=kept), time.time())
-        click.echo(_find_user(accounts, username).filter or "bound to no filter")
+        click.echo(user_of_name(accounts, username).filter or "bound to no filter")
 
 
 @user_group.command("delete", params=[conf_path_option(hidden=True)])
@@ -189,20 +195,13 @@ def filter_(
 def delete(open_accounts: OpenAccounts, username: str, yes: bool) -> None:
     """Delete a user with roles and tokens."""
     with accounts_of(open_accounts) as accounts:
-        user = _find_user(accounts, username)
+        user = user_of_name(accounts, username)
         if not yes:
             click.confirm(f"Delete {username}?", abort=True)
         with act_recorded(accounts, "user delete") as note:
             note(username)
             accounts.delete_user(user.id)
     click.echo(f"{username} is deleted")
-
-
-def _find_user(accounts: AccountStore, username: str) -> User:
-    user = accounts.user_named(username)
-    if user is None:
-        raise ApplianceError(f"no user is named {username}")
-    return user
 
 
 def _password(from_stdin: bool) -> str:
