@@ -24,6 +24,7 @@ from appliance.contracts import (
     UserChange,
     Why,
 )
+from appliance.errors import QueryError, StorageError
 from appliance.web.application import all_routes, build_web
 from appliance.web.caller_filter import UNUSABLE
 from appliance.web.errors import BOUND, CLOSED_TO_BOUND
@@ -328,6 +329,26 @@ def test_job_when_of_somebody_else_or_of_another_filter_then_there_is_none(
     assert states(own, token) == 404
     store.change_user(user.id, UserChange({}, filter=FILTER), time.time())
     assert states(own, token) == 404
+
+
+@pytest.mark.parametrize("error", [QueryError, StorageError])
+def test_answer_when_the_database_says_why_it_failed_then_a_bound_user_is_not_told(
+    tenants: Tenants, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+):
+    def fail(*_: object) -> None:
+        raise error("cannot cast 10.2.0.1 of secret.parquet")
+
+    monkeypatch.setattr("appliance.flowlog.search.FlowSearch.run", fail)
+    for path in (f"{EXPLORE}/top", f"{EXPLORE}/flows", "/api/v1/netflow/getProtocolDistribution"):
+        reply = tenants.get(path)
+        assert reply.status in (400, 503)
+        assert not marks(reply)
+    monkeypatch.setattr("appliance.query.engine.QueryEngine.reads_many", lambda *_: True)
+    job = tenants.get(f"{EXPLORE}/top", exact="true").json
+    while job["state"] == "running":
+        job = tenants.get(f"{EXPLORE}/jobs/{job['id']}").json
+    assert job["state"] == "failed"
+    assert "secret" not in job["message"]
 
 
 def test_filter_when_changed_then_counts_at_once_for_sessions_and_tokens(tenants: Tenants):
