@@ -88,6 +88,9 @@ def routes(tenants: Tenants) -> list[Route]:
 def test_routes_when_listed_then_only_the_proven_ones_are_open_to_bound_users(tenants: Tenants):
     table = routes(tenants)
     assert {(r.method, r.path) for r in table if r.open_to_bound_users} == OPEN
+    described = tenants.get("/api/openapi.json").json["paths"]
+    assert described[f"{EXPLORE}/top"]["post"]["x-open-to-bound-users"] is True
+    assert described["/api/v1/health"]["get"]["x-open-to-bound-users"] is False
 
 
 def test_route_when_called_by_a_bound_user_then_closed_unless_it_is_open(tenants: Tenants):
