@@ -4,6 +4,9 @@
 set -eu
 
 cd "$(dirname "$0")/.."
+# One time for both, should somebody commit meanwhile.
+: "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct)}"
+export SOURCE_DATE_EPOCH
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 for number in 1 2; do
