@@ -97,6 +97,7 @@ def test_settings_when_installed_then_they_are_accepted_and_fit_units_and_script
     assert [str(at) for at in settings["web.listen"]] == ["0.0.0.0:8443"]
 
 
+@pytest.mark.skipif(not shutil.which("dpkg"), reason="needs Debian's dpkg")
 def test_version_when_not_final_then_debian_sorts_it_before(debian, tmp_path):
     def version(upstream: str) -> str:
         wheel = tmp_path / f"netflow_appliance-{upstream}-py3-none-any.whl"

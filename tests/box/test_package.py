@@ -81,7 +81,7 @@ def n_flows(machine) -> int:
 
 def test_package_when_installed_then_it_runs_and_says_where_and_how_to_sign_in(installed):
     box, printed = installed
-    assert re.search(r"browser: +https://[0-9.]+:8443/console/\n", printed)
+    assert re.search(r"browser +https://[0-9.]+:8443/console/\n", printed)
     assert f"sudo cat {PASSWORD_FILE}" in printed
     assert states(box.machine, "is-active") == ["active"] * len(UNITS), printed
     assert states(box.machine, "is-enabled") == ["enabled"] * len(UNITS)
