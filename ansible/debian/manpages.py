@@ -131,6 +131,8 @@ def paragraphs(text: str) -> list[str]:
 def escaped(text: str) -> str:
     """Return a line of text as roff reads it: hyphens that can be copied, no request by chance."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "\\(ga")
+    # A list of choices may be longer than a line, which may end after each bar.
+    text = text.replace("|", "|\\:")
     return f"\\&{text}" if text.startswith((".", "'")) else text
 
 
