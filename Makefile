@@ -31,7 +31,7 @@ ARCHITECTURE := x86_64
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help run demo test lint lint-console screenshots format bench soak fuzz lock vendor clean packages bundle ansible \
-	appliance named-host test-vm test-vagrant
+	appliance named-host test-vm test-vagrant deb deb-check test-deb
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +49,9 @@ help:
 	@echo 'make vendor  take the libraries of the console from npm again'
 	@echo 'make screenshots   the pictures of README and manual, from the demo; needs Chromium'
 	@echo 'make bundle  what a box installs, as one file in dist/'
+	@echo 'make deb     a Debian package for the release and processor of this machine, in dist/'
+	@echo 'make deb-check   makes it twice and compares; lintian too, where it is installed'
+	@echo 'make test-deb    installs, upgrades and purges it in a container of Debian 12'
 	@echo 'make appliance HOST=ADDRESS   turn a bare Debian 12 into an appliance'
 	@echo 'make test-vm, test-vagrant    the tests of a whole box in a virtual machine'
 	@echo 'make clean   remove $(VENV) and caches; the data in var/ stays'
@@ -77,6 +80,15 @@ test-vagrant: packages $(STAMP) $(BOX_STAMP)
 
 bundle: $(STAMP)
 	@$(BIN)/python ansible/bundle.py dist --architecture $(ARCHITECTURE)
+
+deb: $(STAMP)
+	@cd ansible && ../$(BIN)/python -m debian ../dist
+
+deb-check: $(STAMP)
+	@ansible/debian/check.sh $(abspath $(BIN))/python
+
+test-deb: packages $(STAMP)
+	@$(BIN)/python -m pytest -n 0 -rA tests/box/test_package.py
 
 vendor:
 	@appliance/plugins/console/vendoring/vendor.sh

@@ -43,11 +43,11 @@ def main() -> None:
     print(bundle)
 
 
-def fill(wheels: Path, source: Path, architecture: str) -> None:
+def fill(wheels: Path, source: Path, architecture: str, python: str = PYTHON) -> None:
     """Build the project's wheel, fetch the others, and check each against the lock file."""
     lock = (source / "requirements.lock").read_text()
     own = built(wheels, source)
-    fetch(own, wheels, lock, architecture)
+    fetch(own, wheels, lock, architecture, python)
     known = set(_HASH.findall(lock)) | {digest(own)}
     found = sorted(wheels.glob("*.whl"))
     strange = [wheel.name for wheel in found if digest(wheel) not in known]
@@ -80,13 +80,13 @@ def built(wheels: Path, source: Path) -> Path:
     return next(wheels.glob(f"{WHEEL}-*.whl"))
 
 
-def fetch(own: Path, wheels: Path, lock: str, architecture: str) -> None:
+def fetch(own: Path, wheels: Path, lock: str, architecture: str, python: str) -> None:
     """Download what the project's wheel requires, in the locked versions."""
     platforms = [f"--platform={platform}_{architecture}" for platform in PLATFORMS]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write("\n".join(_PINNED.findall(lock)))
         constraints.flush()
-        options = ["--dest", wheels, "--only-binary=:all:", f"--python-version={PYTHON}"]
+        options = ["--dest", wheels, "--only-binary=:all:", f"--python-version={python}"]
         pip("download", *options, *platforms, "--constraint", constraints.name, own)
 
 

@@ -43,6 +43,7 @@ ELSEWHERE = {
     "appliance run --pmacct 'mysql://reader:password@127.0.0.1/pmacct' --table acct": (
         "plugins/pmacct/engine/test_feed.py"
     ),
+    "apt install ./netflow-appliance_*.deb": "box/test_package.py",
     "make test": "conftest.py",
     "make test-vm": "box/virtual.py",
     "make lint": "test_contract.py",

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from appliance import __version__
 from appliance.cli import CORE_COMMANDS
 from appliance.cli.options import Invocation, conf_path_option, run_command_line
+from appliance.cli.version import verbose_option, version_option
 from appliance.errors import ApplianceError
 
 if TYPE_CHECKING:
@@ -80,14 +80,15 @@ class CommandLine(click.Group):
 
 @click.command(
     cls=CommandLine,
-    params=[conf_path_option()],
+    params=[conf_path_option(), version_option(), verbose_option()],
     context_settings={"help_option_names": ["-h", "--help"], "obj": None},
     epilog="First steps: `appliance check`, then `appliance run`.",
 )
-@click.version_option(__version__, prog_name="netflow-appliance")
 @click.pass_context
-def group(ctx: click.Context) -> None:
+def group(ctx: click.Context, verbose: bool) -> None:
     """Receive NetFlow, IPFIX and sFlow, keep the flows and answer questions about them."""
+    if verbose:
+        raise click.UsageError("--verbose goes with --version only", ctx)
     ctx.ensure_object(Invocation)
 
 

@@ -24,7 +24,9 @@ from tests.box.tree import SOURCES, bare_archive, unpack
 from tests.box.virtual import TapNetworks, VirtualMachine
 
 FOLDER = Path(__file__).parent
+# The package has a machine of its own, and is done with it before the other one is started.
 ORDER = (
+    "package",
     *("playbook", "protections", "web", "flows", "collector", "supervision", "network", "reboot"),
     *("upgrade", "backup", "power_off", "rebuilt", "vagrant"),
 )
@@ -36,13 +38,14 @@ TEST_SECONDS = 7200 if IN_VIRTUAL_MACHINE else 1200
 VAGRANT_SECONDS = 4 * 3600
 
 
-def missing() -> str:
-    """Return why a box cannot be made here; empty when it can."""
+def missing(*, ansible: bool = True) -> str:
+    """Return why a box cannot be made here, with Ansible or without; empty when it can."""
     if os.geteuid() != 0:
         return "a box is made by root only: run the tests as root, as in `sudo make test`"
     needed = (*PROGRAMS, "qemu-system-x86_64", "qemu-img") if IN_VIRTUAL_MACHINE else PROGRAMS
     absent = [name for name in needed if shutil.which(name) is None]
-    absent += [name for name in ("ansible-playbook", "ansible-lint") if not program(name)]
+    if ansible:
+        absent += [name for name in ("ansible-playbook", "ansible-lint") if not program(name)]
     if absent:
         return f"not installed: {', '.join(absent)} (`make test` does that on Debian)"
     if not SOURCES.is_file():
@@ -52,7 +55,7 @@ def missing() -> str:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of this folder and put them in order."""
-    reason = missing()
+    reason, reason_of_package = missing(), missing(ansible=False)
     ours = [item for item in items if item.path.parent == FOLDER]
     for item in ours:
         is_vagrant = item.get_closest_marker("vagrant") is not None
@@ -61,8 +64,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not is_vagrant:
             item.add_marker(pytest.mark.box)
         item.add_marker(pytest.mark.timeout(VAGRANT_SECONDS if is_vagrant else TEST_SECONDS))
-        if reason:
-            item.add_marker(pytest.mark.skip(reason=reason))
+        is_package = item.path.stem == "test_package"
+        if why := reason_of_package if is_package else reason:
+            item.add_marker(pytest.mark.skip(reason=why))
     places = [place for place, item in enumerate(items) if item.path.parent == FOLDER]
     ordered = sorted(ours, key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
     for place, item in zip(places, ordered, strict=True):
