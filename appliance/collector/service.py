@@ -7,6 +7,7 @@ longer (sealing, merging, SQL) is the loader's, another process.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -35,6 +36,9 @@ from appliance.collector.status import (
     collector_status,
     write_status,
 )
+from appliance.collector.tcp.feed import ConnectionFeed, stream_settings
+from appliance.collector.tcp.inbox import Inbox
+from appliance.collector.tcp.listener import StreamListener
 from appliance.contracts import TemplateFile
 from appliance.errors import StorageError
 from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
@@ -128,6 +132,7 @@ class Collector:
             gather_seconds=GATHER_SECONDS,
             block_datagrams=RECEIVE_BLOCK_DATAGRAMS,
         )
+        self.connections = self._connection_feed(parts)
         self._template_files = parts.template_files
         self._before: Mapping[str, int] = {}
         self._stopping = False
@@ -135,6 +140,13 @@ class Collector:
         self._saved_news = 0
         self._save_seconds = _SAVE_SECONDS
         self._next = dict.fromkeys(("flush", "status", "expire", "save"), 0.0)
+
+    def _connection_feed(self, parts: CollectorParts) -> ConnectionFeed:
+        inbox = Inbox()
+        listener = StreamListener(
+            stream_settings(parts.settings, parts.decoders), inbox, self.receiver.wake
+        )
+        return ConnectionFeed(listener, inbox, self.pipeline, self.states, self.share)
 
     def start(self) -> None:
         """Take the data directory over and open the sockets.
@@ -150,23 +162,30 @@ class Collector:
             self.paths.data.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"data directory {self.paths.data}: {error.strerror}") from error
-        self.receiver.start()
-        try:
+        with contextlib.ExitStack() as undo:
+            self.receiver.start()
+            undo.callback(self.receiver.stop)
+            self.connections.start()
+            undo.callback(self.connections.stop)
             saved = self.writer.start()
-        except BaseException:
-            self.receiver.stop()
-            raise
+            undo.pop_all()
         self._load_states(now_ms)
         self._before = restore_sequences(self.states, saved, now_ms)
         self._saved_news = self.states.news
-        for warning in self.receiver.warnings:
+        for warning in (*self.receiver.warnings, *self.connections.listener.acceptor.warnings):
             log.warning("%s", warning)
         self._write_status(now_ms)
         self._announce("collector_started", listen=tuple(self.receiver.addresses))
 
     def announcements(self) -> list[str]:
         """Return what to tell people once it has started."""
-        return [f"receiving on UDP {address}" for address in self.receiver.addresses]
+        return [
+            *(f"receiving on UDP {address}" for address in self.receiver.addresses),
+            *(
+                f"receiving on {transport.name} {address}"
+                for transport, address in self.connections.listener.acceptor.addresses
+            ),
+        ]
 
     def run(self) -> None:
         """Work until `stop` is called; then empty the kernel's buffers and close everything."""
@@ -175,6 +194,7 @@ class Collector:
         self.receiver.stop_receiving()
         while self._step(0.0):
             pass
+        self.connections.finish(self._now_ms())
         self.pipeline.take_waiting(self._now_ms(), time.monotonic() + _LAST_SECONDS)
         self.share.drop_all()
         self._finish()
@@ -191,9 +211,10 @@ class Collector:
         now_ms = self._now_ms()
         if block is not None:
             self.pipeline.take(block, now_ms)
+        has_messages = self.connections.take(now_ms)
         if waits:
             self.pipeline.take_waiting(now_ms, time.monotonic() + _WAITING_SECONDS)
-        if block is not None or waits:
+        if block is not None or has_messages or waits:
             for exporter, version in self.pipeline.appeared:
                 self._announce(
                     "exporter_appeared", address=address_text(*exporter), version=version
@@ -269,6 +290,7 @@ class Collector:
         self.writer.close(now_ms)
         self._save_states()
         self._write_status(now_ms)
+        self.connections.stop()
         self.receiver.stop()
         self._announce("collector_stopped")
 

@@ -29,6 +29,7 @@ from appliance.contracts.checks import (
 )
 from appliance.contracts.decoders import (
     Decoder,
+    StreamFraming,
 )
 from appliance.contracts.engines import (
     Daemon,
@@ -167,6 +168,7 @@ __all__ = [
     "SourceRows",
     "SourceSums",
     "StoreFactory",
+    "StreamFraming",
     "SumKey",
     "SumsByColumns",
     "SumsByInterface",

@@ -33,6 +33,10 @@ class Arrivals:
     export_ms: Int
     uptime_ms: Int
 
+    def session(self, row: int) -> tuple[int, int, int]:
+        """Return the session that a message came in."""
+        return int(self.address_hi[row]), int(self.address_lo[row]), int(self.port[row])
+
     @property
     def transport_port(self) -> NDArray[np.uint16]:
         """The exporter's port, without what else is in the number of a connection."""
