@@ -128,7 +128,6 @@ def _write_answer(rows: list[ExporterRow], form: str, output: Path | None) -> No
             ("port", pa.uint16()),
             ("state", pa.string()),
             ("protocol", pa.string()),
-            ("transport", pa.string()),
             ("last_seen_ms", pa.timestamp("ms")),
             ("flows_per_second", pa.float64()),
             ("lost_percent", pa.float64()),
@@ -137,6 +136,7 @@ def _write_answer(rows: list[ExporterRow], form: str, output: Path | None) -> No
             ("sampling", pa.float64()),
             ("sampling_source", pa.string()),
             ("named", pa.string()),
+            ("transport", pa.string()),
         ]
     )
     shown = [asdict(row) | {"named": " ".join(row.named) or None} for row in rows]

@@ -109,7 +109,7 @@ def test_check_when_port_is_busy_then_exit_1_and_what_to_do(conf, capsys, busy_p
 
 
 def test_port_when_our_collector_has_it_then_ok(busy_port, monkeypatch):
-    monkeypatch.setattr(environment, "_user_of", lambda port: ("appliance (process 1)", True))
+    monkeypatch.setattr(environment, "_user_of", lambda port, kind: ("appliance (process 1)", True))
     busy = environment._check_port(ListenAddress("127.0.0.1", busy_port))
     assert (busy.status, busy.text) == (
         OK,
@@ -124,7 +124,7 @@ def test_port_when_address_is_foreign_then_says_so():
 
 
 def test_port_when_not_allowed_then_says_so(monkeypatch):
-    def refuse(address):
+    def refuse(address, kind):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(environment, "bound_socket", refuse)

@@ -9,7 +9,7 @@ import { Table } from "../../parts/table.js"
 import { Confirm } from "../../parts/dialog.js"
 import { Field, notify } from "../../parts/form.js"
 import { Snmp } from "./snmp.js"
-import { samplingText, StateLight, STATES, sum } from "../../parts/exporter.js"
+import { protocolOf, samplingText, StateLight, STATES, sum } from "../../parts/exporter.js"
 
 const EVERY_MS = 5000
 const TOTALS = { flow_records: "flow records", messages: "messages", octets: "octets" }
@@ -70,7 +70,7 @@ function clockText(seconds) {
 function Sessions({ sessions }) {
   const columns = [
     { key: "port", title: "port", show: (row) => row.port ?? "only one" },
-    { key: "protocol", title: "protocol" },
+    { key: "protocol", title: "protocol", value: protocolOf, show: protocolOf },
     { key: "state", title: "state", show: (row) => html`<${Light} tone=${STATES[row.state]?.[0] ?? "off"}>${STATES[row.state]?.[1] ?? row.state}<//>` },
     { key: "flows_per_second", title: "flows/s", isNumber: true, show: (row) => si(row.flows_per_second) },
     { key: "lost_percent", title: "lost", isNumber: true, show: (row) => percent((row.lost_percent ?? 0) / 100) },
