@@ -36,7 +36,7 @@ def command(
     explained: bool,
     ports: tuple[int, ...],
 ) -> None:
-    """Print the records of a capture (pcap or pcapng, gzip or not).
+    """Print the records of a capture (pcap or pcapng) or of a file of IPFIX messages, gzip or not.
 
     Datagrams go through the same decoders as in the collector, in the order of the file, beginning
     with no templates known. Fields have IANA's names; facts of the message begin with an
@@ -53,4 +53,6 @@ def command(
         elif result is not None:
             for record in inspect_records(result, states):
                 click.echo(json.dumps(record, ensure_ascii=False))
+    for warning in reader.warnings:
+        click.echo(f"appliance: {warning}", err=True)
     click.echo(totals.summary(reader.skipped), err=True)

@@ -59,7 +59,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 ) -> int:
     """Send captures to a collector.
 
-    Takes a file (pcap or pcapng, gzip or not) or a folder of them.
+    Takes a file (pcap, pcapng, or IPFIX messages as in RFC 5655; gzip or not) or a folder of them.
 
     Without --rate or --speed it is sent as fast as possible, which can be faster than a collector
     reads. Each exporter of the capture gets a socket of its own; its address cannot be kept, so a

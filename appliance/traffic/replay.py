@@ -21,7 +21,10 @@ from appliance.traffic.source_sockets import SourceSockets
 EXPORT_PORTS = frozenset((2055, 4739, 6343, 9995, 9996))
 """Where exporters commonly send to: NetFlow, IPFIX, sFlow."""
 
-CAPTURE_SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp")
+CAPTURE_SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp", ".ipfix")
+TOO_LONG = "too long for UDP"
+LONGEST_OCTETS = 65_507
+"""Of a datagram over IPv4; a message of a file may be longer."""
 
 BATCH_DATAGRAMS = 256
 LONGEST_SLEEP_SECONDS = 0.2
@@ -171,6 +174,9 @@ class Replay:
         batch: list[Datagram] = []
         clock.next_file()
         for captured in reader:
+            if len(captured.datagram.payload) > LONGEST_OCTETS:
+                reader.skipped[TOO_LONG] += 1
+                continue
             early = clock.seconds_until(captured)
             if batch and (early > EARLY_SECONDS or len(batch) >= BATCH_DATAGRAMS):
                 yield batch

@@ -102,7 +102,7 @@ def test_replay_when_nobody_listens_then_says_so_and_fails(capsys, receiver, cap
             b"text",
             [],
             1,
-            "{0}: expected a pcap or pcapng file, found other octets (after 0 packets)",
+            "{0}: expected a pcap, pcapng or IPFIX file, found other octets (after 0 packets)",
         ),
         (None, [], 2, "invalid value for 'FILE|DIR': Path '{0}' does not exist"),
         (

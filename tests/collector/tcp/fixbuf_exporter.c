@@ -1,10 +1,11 @@
 /* An IPFIX exporter by libfixbuf, the library of YAF and SiLK, for the tests of connections.
  *
- * fixbuf_exporter HOST PORT N [CA CERTIFICATE KEY]: sends N flows over TCP, or over TLS with the files.
+ * fixbuf_exporter HOST PORT N sends N flows over TCP; fixbuf_exporter file PATH N writes them to a file.
  */
 #include <fixbuf/public.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct flow {
     uint64_t start_ms, end_ms, octets, packets;
@@ -29,12 +30,6 @@ static void check(gboolean done, GError *error) {
 int main(int argc, char **argv) {
     GError *error = NULL;
     fbConnSpec_t target = {.transport = FB_TCP, .host = argv[1], .svc = argv[2]};
-    if (argc > 4) {
-        target.transport = FB_TLS_TCP;
-        target.ssl_ca_file = argv[4];
-        target.ssl_cert_file = argv[5];
-        target.ssl_key_file = argv[6];
-    }
     fbInfoModel_t *model = fbInfoModelAlloc();
     fbSession_t *session = fbSessionAlloc(model);
     fbTemplate_t *inside = fbTemplateAlloc(model), *outside = fbTemplateAlloc(model);
@@ -42,7 +37,9 @@ int main(int argc, char **argv) {
     check(fbTemplateAppendSpecArray(outside, fields, 0, &error), error);
     uint16_t number = fbSessionAddTemplate(session, TRUE, 1000, inside, &error);
     check(number && fbSessionAddTemplate(session, FALSE, 1000, outside, &error), error);
-    fBuf_t *buffer = fBufAllocForExport(session, fbExporterAllocNet(&target));
+    fbExporter_t *exporter = strcmp(argv[1], "file") ? fbExporterAllocNet(&target)
+                                                      : fbExporterAllocFile(argv[2]);
+    fBuf_t *buffer = fBufAllocForExport(session, exporter);
     check(fbSessionExportTemplates(session, &error), error);
     check(fBufSetInternalTemplate(buffer, 1000, &error), error);
     check(fBufSetExportTemplate(buffer, 1000, &error), error);
