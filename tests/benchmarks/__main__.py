@@ -17,6 +17,7 @@ from rich.table import Table
 from tests.benchmarks.alerting import alerting
 from tests.benchmarks.api import api
 from tests.benchmarks.clickhouse import clickhouse
+from tests.benchmarks.connections import connections
 from tests.benchmarks.console import console
 from tests.benchmarks.decode import decode
 from tests.benchmarks.enriching import enriching
@@ -60,6 +61,7 @@ PARTS = (
     "snmp",
     "alerts",
     "clickhouse",
+    "connections",
 )
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
@@ -97,7 +99,7 @@ def main(
     the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
     from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
     the code, questions of the query engine, the console in a browser, a round
-    of SNMP, and the flow log into ClickHouse.
+    of SNMP, the flow log into ClickHouse, and TCP next to UDP.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -136,6 +138,10 @@ def main(
             "snmp": (lambda: snmp(folder / "snmp"), print_snmp),
             "alerts": (lambda: alerting(folder / "alerts", min(rate, 200_000.0)), print_alerting),
             "clickhouse": (lambda: clickhouse(folder / "clickhouse", flows), print_clickhouse),
+            "connections": (
+                lambda: connections(folder / "connections", rate, seconds),
+                _print_connections,
+            ),
         }
         for chosen in parts:
             run, show = runs[chosen]
@@ -169,6 +175,12 @@ def _print_whole(console: Console, report: dict[str, Any]) -> None:
             f" (goal 0.5, better 1.0); octets a flow: {report['ratio_octets_per_flow']:.2f} times"
             " (goal at most 0.6)"
         )
+
+
+def _print_connections(console: Console, report: dict[str, Any]) -> None:
+    console.print(whole_table("IPFIX, whole way", report, WHOLE_ROWS))
+    ratio = report["ratio_flows_per_cpu_second"]
+    console.print(f"flows a CPU second: over TCP {ratio:.2f} times those over UDP")
 
 
 def _print_highest(console: Console, report: dict[str, Any]) -> None:

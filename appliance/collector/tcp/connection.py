@@ -60,8 +60,8 @@ class Connection:
         Whether it is not read now, because the collector is behind with its exporter.
     expects_write
         Whether the handshake waits until octets can be sent.
-    n_messages
-        Whole messages so far.
+    n_messages, octets_read
+        Whole messages, and octets, so far.
     silent_since
         When octets last came, on the monotonic clock.
     """
@@ -78,7 +78,7 @@ class Connection:
         self.transport = Transport.TLS if isinstance(sock, ssl.SSLSocket) else Transport.TCP
         self.is_open = self.transport == Transport.TCP
         self.is_paused = False
-        self.n_messages = 0
+        self.n_messages = self.octets_read = 0
         self._begun = False
         self.expects_write = False
         self.silent_since = self._since = now
@@ -120,6 +120,7 @@ class Connection:
             octets = b""  # RFC 7011 asks for no closure alert: what came is whole or it is not.
         if not octets:
             return Wants.END, [], self._cut()
+        self.octets_read += len(octets)
         messages, broken = self._splitter.messages(octets)
         self._note(now, n_messages=len(messages))
         return Wants.NOTHING, messages, broken

@@ -103,7 +103,8 @@ class Inbox:
 
     def put(self, exporter: Exporter, messages: Sequence[Message]) -> None:
         """Add what an exporter sent."""
-        cost = sum(message.cost for message in messages)
+        octets = sum(len(message.octets) for message in messages if message.octets)
+        cost = octets + _OVERHEAD_OCTETS * len(messages)
         with self._lock:
             queue = self._queues.setdefault(exporter, _Queue())
             queue.messages.extend(messages)

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 WAKE_OCTETS = EXPORTER_OCTETS // 2
 """With so much in the inbox the collector is woken; else it looks several times a second."""
 
+GATHER_SECONDS, GATHER_OCTETS = 0.01, 65_536
+"""So long the thread waits after a turn in which it read less; a send buffer holds far more."""
+
 DRAIN_SECONDS = 1.0
 """So long a stop takes what exporters have sent already."""
 
@@ -67,6 +70,7 @@ class StreamListener:
         self._drain_until: float | None = None
         self._stopping = self._read_something = False
         self._look_at = 0.0
+        self._octets_read = 0
         self._thread = threading.Thread(target=self._run, name="connections", daemon=True)
         self.counts: Counter[str] = Counter()
 
@@ -137,6 +141,7 @@ class StreamListener:
 
     def _run(self) -> None:
         while not self._stopping:
+            drain_until = self._drain_until
             try:
                 self._turn()
             # One connection must not end the others' service; this would be a bug of ours.
@@ -144,13 +149,12 @@ class StreamListener:
                 self.counts["failures"] += 1
                 self._log.exception("connections: a turn failed")
                 time.sleep(_PAUSE_SECONDS)
-            if self._is_drained():
+            # Only a whole turn after the order shows that nothing is left.
+            if drain_until is not None and self._is_drained(drain_until):
                 return
 
-    def _is_drained(self) -> bool:
-        if self._drain_until is None:
-            return False
-        return time.monotonic() >= self._drain_until or not self._read_something
+    def _is_drained(self, until: float) -> bool:
+        return time.monotonic() >= until or not self._read_something
 
     def _turn(self) -> None:
         """Look once at everything that has something to do."""
@@ -175,8 +179,15 @@ class StreamListener:
         self._close_chosen()
         self._resume()
         self._look()
+        self._gather()
         if self._inbox.octets >= WAKE_OCTETS:
             self._wake_collector()
+
+    def _gather(self) -> None:
+        """Let little come together: a turn for each few octets would cost more than they do."""
+        octets, self._octets_read = self._octets_read, 0
+        if 0 < octets < GATHER_OCTETS and self._drain_until is None:
+            time.sleep(GATHER_SECONDS)
 
     def _admit(self, accepted: Accepted) -> None:
         now, peer = time.monotonic(), accepted.peer
@@ -227,7 +238,9 @@ class StreamListener:
 
     def _read(self, connection: Connection, now: float) -> bool:
         """Read once; return whether there may be more."""
+        before = connection.octets_read
         wants, messages, broken = connection.read(now)
+        n_octets = connection.octets_read - before
         if messages:
             received_ms = time.time_ns() // 1_000_000
             self._inbox.put(
@@ -237,6 +250,7 @@ class StreamListener:
             self.counts["messages"] += len(messages)
             self.counts["octets"] += sum(map(len, messages))
             self._read_something = True
+        self._octets_read += n_octets
         if broken is not None:
             self._close(connection, broken.reason, str(broken))
             return False

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from appliance.contracts import StreamFraming
 
-_VERSION_OCTETS = 2
+_WORD_OCTETS = 2
+_word_at = struct.Struct("!H").unpack_from
 
 
 class BrokenStream(Exception):  # noqa: N818 - a finding about a peer, no failure of ours
@@ -48,39 +49,31 @@ class MessageSplitter:
 
     def messages(self, octets: bytes) -> tuple[list[bytes], BrokenStream | None]:
         """Return the messages that octets complete, and what ends the stream behind them."""
-        buffer = self._octets
+        buffer, framings = self._octets, self._framings
         buffer += octets
         complete: list[bytes] = []
         at, end = 0, len(buffer)
         broken = None
-        while at < end:
-            try:
-                length = self._length(at)
-            except BrokenStream as error:
-                broken = error
+        while end - at >= _WORD_OCTETS:
+            (version,) = _word_at(buffer, at)
+            framing = framings.get(version)
+            if framing is None:
+                broken = BrokenStream("unknown_version", f"version {version} is not sent so")
                 break
-            if length is None or length > end - at:
+            if end - at < framing.length_offset + _WORD_OCTETS:
+                break
+            (length,) = _word_at(buffer, at + framing.length_offset)
+            if length < framing.header_octets:
+                broken = _too_short(length, framing)
+                break
+            if length > end - at:
                 break
             complete.append(bytes(buffer[at : at + length]))
             at += length
         del buffer[:at]
         return complete, broken
 
-    def _length(self, at: int) -> int | None:
-        """Return the octets of the message at a place; None: they are not told yet."""
-        n_octets = len(self._octets) - at
-        if n_octets < _VERSION_OCTETS:
-            return None
-        (version,) = struct.unpack_from("!H", self._octets, at)
-        framing = self._framings.get(version)
-        if framing is None:
-            raise BrokenStream("unknown_version", f"version {version} is not sent so")
-        if n_octets < framing.length_offset + 2:
-            return None
-        (length,) = struct.unpack_from("!H", self._octets, at + framing.length_offset)
-        if length < framing.header_octets:
-            raise BrokenStream(
-                "message_length",
-                f"message length {length}, its header has {framing.header_octets} octets",
-            )
-        return int(length)
+
+def _too_short(length: int, framing: StreamFraming) -> BrokenStream:
+    detail = f"message length {length}, its header has {framing.header_octets} octets"
+    return BrokenStream("message_length", detail)
