@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.collector.exporter_state import ExporterLimits
@@ -187,6 +187,7 @@ SETS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from(SETS), min_size=1, max_size=4), min_size=1, max_size=12))
 def test_messages_when_decoded_as_a_block_then_as_one_by_one(messages: list[list[bytes]]):
     given_messages = [message(*sets) for sets in messages]

@@ -78,7 +78,7 @@ def test_file_when_something_else_follows_then_one_sentence_with_the_place(tmp_p
         read(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(max_size=100), min_size=1, max_size=6), st.binary(max_size=40))
 def test_file_when_of_any_octets_then_its_whole_messages_or_one_sentence(
     tmp_path: Path, bodies: list[bytes], rest: bytes

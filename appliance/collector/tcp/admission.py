@@ -9,9 +9,10 @@ forgotten when it started anew.
 from __future__ import annotations
 
 import ipaddress
+import resource
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 
 from appliance.collector.tcp.connection import Connection
@@ -19,6 +20,9 @@ from appliance.decoding.results import Exporter
 
 FORGOTTEN_SECONDS = 60.0
 """An exporter's own connection gives way after so much silence."""
+
+OTHER_DESCRIPTORS = 256
+"""Files and sockets of the collector beside connections: the flow log must never lack one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,29 @@ class ConnectionLimits:
     connections: int = 512
     per_exporter: int = 16
     idle_seconds: float = 0.0
+
+
+def with_descriptors(limits: ConnectionLimits) -> tuple[ConnectionLimits, str]:
+    """Let this process have as many files open as connections need, beside those of its own.
+
+    Returns
+    -------
+    tuple of ConnectionLimits and str
+        As many connections as the system allows, and a sentence about fewer, or "".
+    """
+    wanted = limits.connections + OTHER_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return limits, ""
+    possible = max(soft - OTHER_DESCRIPTORS, 1)
+    warning = (
+        f"collector.max_connections: {possible} in place of {limits.connections}, for the limit on"
+        f" open files is {soft}; raise LimitNOFILE of the unit"
+    )
+    return replace(limits, connections=possible), warning
 
 
 class Admission:

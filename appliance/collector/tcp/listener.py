@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from appliance.collector.tcp.acceptor import Accepted, Acceptor, StreamSettings
-from appliance.collector.tcp.admission import Admission
+from appliance.collector.tcp.admission import Admission, with_descriptors
 from appliance.collector.tcp.connection import Connection, Wants
 from appliance.collector.tcp.inbox import EXPORTER_OCTETS, Inbox, Message
 from appliance.ratelimit import RateLimited
@@ -94,6 +94,9 @@ class StreamListener:
         StartupError
             An address or the certificate cannot be used; nothing stays open.
         """
+        limits, warning = with_descriptors(self._settings.limits)
+        self._admission = Admission(limits, self._settings.allowed)
+        self.acceptor.warnings += [warning] if warning else []
         with contextlib.ExitStack() as undo:
             self._epoll = undo.enter_context(select.epoll())
             self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)

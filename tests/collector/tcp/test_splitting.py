@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.collector.tcp.splitting import MessageSplitter
@@ -28,6 +28,7 @@ def split(*pieces: bytes) -> tuple[list[bytes], str]:
     return messages, f"{splitter.pending_octets} left" if splitter.pending_octets else ""
 
 
+@settings(deadline=None)
 @given(BODIES, st.lists(st.integers(1, 400), max_size=30))
 def test_messages_when_cut_anywhere_then_all_whole(bodies: list[bytes], lengths: list[int]):
     messages = [ipfix(body) for body in bodies]
@@ -58,6 +59,7 @@ def test_stream_when_of_something_else_then_ends_at_once(version: int):
     assert split(struct.pack(">H", version)) == ([], "unknown_version")
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_stream_when_of_any_octets_then_bounded_and_never_an_error(pieces: list[bytes]):
     splitter = MessageSplitter(FRAMINGS)

@@ -22,7 +22,7 @@ export function One({ exporter, isAdministrator, reload }) {
       <${StateLight} exporter=${exporter} /><div class="tools row">
       <${Link} class="button" to=${address("explore", { filter: `exporter ${exporter.address}`, by: "interface" })}>Explore its traffic<//></div></div>
     <${Shown} answer=${health} lines=${9}>${(data) => html`<${Health} health=${data} exporter=${exporter} />
-      <${Panel} title="Sessions" note="one for each port that it sends from"><${Sessions} sessions=${data.sessions} /><//>
+      <${Panel} title="Sessions" note="one for each port that it sends from, and each connection"><${Sessions} sessions=${data.sessions} /><//>
       <div class="grid two">
         <${Panel} title="Templates" note="announced last"><${Templates} health=${data} /><//>
         ${data.totals.length ? html`<${Panel} title="By its own count" note="since the collector first heard it"><${Totals} totals=${data.totals} /><//>` : null}
@@ -79,7 +79,7 @@ function Sessions({ sessions }) {
     { key: "sampling", title: "sampling", value: (row) => row.sampling ?? row.last_rate ?? 0, show: (row) => sessionSampling(row) },
     { key: "clock_skew_seconds", title: "clock", isNumber: true, show: (row) => clockText(row.clock_skew_seconds) },
   ]
-  return html`<${Table} caption="Sessions" columns=${columns} rows=${sessions} keyOf=${(row) => row.port} />`
+  return html`<${Table} caption="Sessions" columns=${columns} rows=${sessions} keyOf=${(row) => `${row.transport}${row.port}`} />`
 }
 
 function sessionSampling(session) {
