@@ -10,7 +10,6 @@ JSON: `ready` once the datagrams are built, then, after a line on standard input
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -93,29 +92,6 @@ def _view(octets: NDArray[np.uint8], dtype: Any, offset: int, columns: int) -> N
     return np.ndarray(shape, dtype, octets, offset, strides)
 
 
-class StreamSockets:
-    """Connections in the place of `SourceSockets`."""
-
-    def __init__(self, target: ListenAddress) -> None:
-        self._target = target
-        self._sockets: dict[object, socket.socket] = {}
-
-    def __enter__(self) -> StreamSockets:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for sock in self._sockets.values():
-            sock.close()
-
-    def send(self, session: object, octets: NDArray[np.uint8], lengths: NDArray[np.int64]) -> None:
-        """Send messages one behind the other."""
-        sock = self._sockets.get(session)
-        if sock is None:
-            sock = self._sockets[session] = socket.create_connection(self._target)
-        whole = np.arange(octets.shape[1]) < lengths[:, None]
-        sock.sendall(octets[whole].tobytes())
-
-
 class Load:
     """Everything that is sent in one pass, and what has been sent."""
 
@@ -139,9 +115,7 @@ class Load:
         self.latest_seconds = 0.0
         self._told_at = -REFRESH_SECONDS
 
-    def send(
-        self, sockets: SourceSockets | StreamSockets, rate: float | None, seconds: float
-    ) -> float:
+    def send(self, sockets: SourceSockets, rate: float | None, seconds: float) -> float:
         """Send for so long; return how long it took."""
         start, sent, turn = time.monotonic(), 0, 0
         while (elapsed := time.monotonic() - start) < seconds:
@@ -160,7 +134,7 @@ class Load:
             turn = (turn + 1) % self.most_turns
         return elapsed
 
-    def _announce(self, sockets: SourceSockets | StreamSockets, elapsed: float) -> None:
+    def _announce(self, sockets: SourceSockets, elapsed: float) -> None:
         if elapsed - self._told_at < REFRESH_SECONDS:
             return
         self._told_at = elapsed
@@ -219,7 +193,7 @@ def main(
     sys.stdin.readline()
     cpu = time.process_time()
     address = ListenAddress(host, int(port))
-    with StreamSockets(address) if tcp else SourceSockets(address) as sockets:
+    with SourceSockets(address, over_tcp=tcp) as sockets:
         took = load.send(sockets, rate, seconds)
     report = asdict(load.sums) | {
         "seconds": took,
