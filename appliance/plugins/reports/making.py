@@ -38,11 +38,20 @@ _NAMES = ("_name", "_description")
 
 
 class ReportMaker:
-    """Asks for one period."""
+    """Asks for one period.
 
-    def __init__(self, settings: Settings, zone: tzinfo, now: float) -> None:
+    Parameters
+    ----------
+    engine
+        What is asked; None: all flows that the settings have. One that is bound to a part of them
+        is asked for no customers, who are others.
+    """
+
+    def __init__(
+        self, settings: Settings, zone: tzinfo, now: float, engine: QueryEngine | None = None
+    ) -> None:
         self._settings, self._zone, self._now = settings, zone, now
-        self._engine: QueryEngine = engine_from_settings(settings)
+        self._engine: QueryEngine = engine or engine_from_settings(settings)
         self._is_sampled = False
         self._complete = (0, 0)
 
@@ -116,7 +125,8 @@ class ReportMaker:
         yield from sorted(rows, key=lambda row: -(row["billed"] or 0))
 
     def _customers(self, period: Period) -> Iterator[dict[str, Any]]:
-        for name, customer in self._settings[CUSTOMERS.name].items():
+        customers = {} if self._engine.within else self._settings[CUSTOMERS.name]
+        for name, customer in customers.items():
             into, out = (
                 {name: self._bins(period, (), self._conditions(text))[0].get("")}
                 for text in customer

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import tzinfo
 from typing import Any
 
-from appliance import SIGNED_IN, Principal, RequestError, Route, Settings
+from appliance import SIGNED_IN, FlowStore, Principal, RequestError, Route, Settings
 from appliance.plugins.reports.periods import PeriodError, period_from_text
 from appliance.query.turns import QueryTurns
+from appliance.web.caller_filter import bound_engine
 from appliance.web.openapi import OrNull, operation
 from appliance.web.parameters import Query
 from appliance.web.turns import caller_turn
@@ -63,7 +65,7 @@ def report(
     settings: Settings,
     principal: Principal | None,
     zone: tzinfo,
-    now: float,
+    open_store: Callable[[], FlowStore],
 ) -> dict[str, Any]:
     """Return the report on a day, week or month.
 
@@ -73,15 +75,19 @@ def report(
         404: no such report; 400: no such day; 429: the caller waits for one already.
     """
     from appliance.plugins.reports.making import ReportMaker
+    from appliance.query.engine import engine_from_settings
 
     query.refuse_others(("date",))
     try:
-        period = period_from_text(kind, query.text("date") or "", now, zone)
+        period = period_from_text(kind, query.text("date") or "", query.now, zone)
     except PeriodError as error:
         status = 404 if "unknown report" in str(error) else 400
         raise RequestError(status, str(error)) from None
     with caller_turn(TURNS, principal):
-        return ReportMaker(settings, zone, now).make(period)
+        engine = bound_engine(
+            engine_from_settings(settings), principal, settings, lambda: open_store().exporters()
+        )
+        return ReportMaker(settings, zone, query.now, engine).make(period)
 
 
 def report_routes() -> list[Route]:
@@ -94,4 +100,4 @@ def report_routes() -> list[Route]:
         "description": "A day in it, such as 2026-01-31.",
     }
     schema = {**operation(summary, _EXAMPLE, tag="Reports"), "parameters": [date]}
-    return [Route("GET", PATH, report, role=SIGNED_IN, schema=schema)]
+    return [Route("GET", PATH, report, role=SIGNED_IN, schema=schema, open_to_bound_users=True)]
