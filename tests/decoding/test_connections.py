@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
+from appliance.collector.sequences import sequence_changes
 from appliance.decoding.messages.block import Datagram
 from appliance.decoding.messages.session_numbers import (
     Transport,
@@ -19,7 +20,17 @@ from appliance.decoding.messages.session_numbers import (
     transport_of,
 )
 from appliance.flows import address_halves
-from tests.decoding.building import BASIC, EXPORTER, a_set, basic, datagram, decode, ipfix, template
+from tests.decoding.building import (
+    BASIC,
+    EXPORTER,
+    RECEIVED_MS,
+    a_set,
+    basic,
+    datagram,
+    decode,
+    ipfix,
+    template,
+)
 
 PORT = 50_000
 FIRST = connection_number(1, Transport.TCP, PORT)
@@ -199,3 +210,22 @@ def test_messages_when_decoded_as_a_block_then_as_one_by_one(messages: list[list
         return
     assert sorted(map(str, block.rows)) == sorted(map(str, single.rows))
     assert block.faults == single.faults
+
+
+def test_template_when_told_by_datagrams_long_ago_then_a_connection_does_not_borrow_it():
+    states = new_states()
+    decode(datagram(ipfix(TEMPLATE, DATA), port=PORT), states=states)
+    later = Datagram(ipfix(DATA), *address_halves(EXPORTER), FIRST, RECEIVED_MS + 86_400_000)
+    assert not decode(later, states=states).rows
+    # Another port, which is silent as long, borrows it: only the connection is left out.
+    other = Datagram(ipfix(DATA), *address_halves(EXPORTER), PORT + 1, RECEIVED_MS + 86_400_000)
+    assert len(decode(other, states=states).rows) == 1
+
+
+def test_sequence_numbers_when_of_a_connection_then_not_kept_for_the_next_start():
+    states = new_states()
+    decode(message(TEMPLATE, DATA), datagram(ipfix(TEMPLATE, DATA), port=PORT), states=states)
+    (key,) = sequence_changes(states)
+    assert f" {PORT} " in key
+    states.end_session((*address_halves(EXPORTER), FIRST))
+    assert not sequence_changes(states)
