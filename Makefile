@@ -8,7 +8,8 @@ FUZZ_STAMP := $(VENV)/.fuzz-installed
 MINUTES := 13
 PACKAGES := softflowd openvswitch-switch nfdump tshark tcpdump mariadb-server openssl curl pmacct \
 	ifupdown iproute2 snmpd isc-dhcp-client dnsmasq-base chromium fonts-dejavu-core nodejs \
-	clickhouse-server clickhouse-client zookeeper default-jre-headless
+	clickhouse-server clickhouse-client zookeeper default-jre-headless gcc pkg-config \
+	libfixbuf-dev libfixbuf-tools
 
 # A whole box is made by root only, in tests/box; nobody else needs these.
 BOX_PACKAGES := mmdebstrap systemd-container slirp4netns openssh-client

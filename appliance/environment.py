@@ -21,7 +21,9 @@ from pathlib import Path
 
 from appliance.collector.service import CollectorPaths
 from appliance.contracts import FAIL, HINT, OK, Finding
+from appliance.errors import ApplianceError
 from appliance.flowlog.expiry_clock import LEAP_FILE, read_leap
+from appliance.settings.core import BUILT_IN
 from appliance.settings.file import Settings
 from appliance.settings.types import ListenAddress
 
@@ -46,6 +48,7 @@ def check_environment(settings: Settings) -> list[Finding]:
         *_check_clock_leap(settings),
         _check_ipv6(listen),
         *(_check_port(address) for address in listen),
+        *check_connections(settings),
         _check_receive_buffer(settings["collector.receive_buffer"]),
     ]
 
@@ -132,18 +135,44 @@ def _check_ipv6(listen: tuple[ListenAddress, ...]) -> Finding:
     return Finding(HINT, "ipv6", "off on this machine: only IPv4 exporters are heard")
 
 
-def _check_port(address: ListenAddress) -> Finding:
-    what = f"port {address.port}"
+def check_connections(settings: Settings) -> Iterator[Finding]:
+    """Look at what exporters' connections need."""
+    listen = (*settings["collector.listen_tcp"], *settings["collector.listen_tls"])
+    if listen and settings["collector.engine"] != BUILT_IN:
+        advice = "unset listen_tcp and listen_tls, or set collector.engine to builtin"
+        engine = settings["collector.engine"]
+        yield Finding(HINT, "connections", f"{engine} receives, and takes none: {advice}")
+        return
+    for address in listen:
+        yield _check_port(address, socket.SOCK_STREAM)
+    if settings["collector.listen_tls"]:
+        yield _check_certificate(settings)
+
+
+def _check_certificate(settings: Settings) -> Finding:
+    from appliance.collector.tcp.tls import tls_context, tls_files_of
+
     try:
-        with bound_socket(address):
+        files = tls_files_of(settings)
+        tls_context(files)
+    except ApplianceError as error:
+        return Finding(FAIL, "exporters' tls", str(error))
+    asks = "exporters show one" if files.client_ca else "exporters need none"
+    return Finding(OK, "exporters' tls", f"{files.certificate}; {asks}")
+
+
+def _check_port(address: ListenAddress, kind: socket.SocketKind = socket.SOCK_DGRAM) -> Finding:
+    what = f"port {address.port}" if kind == socket.SOCK_DGRAM else f"tcp port {address.port}"
+    try:
+        with bound_socket(address, kind):
             return Finding(OK, what, f"{address} is free")
     except OSError as error:
-        return _explain(address, what, error)
+        return _explain(address, kind, what, error)
 
 
-def _explain(address: ListenAddress, what: str, error: OSError) -> Finding:
+def _explain(address: ListenAddress, kind: socket.SocketKind, what: str, error: OSError) -> Finding:
     if error.errno == errno.EADDRINUSE:
-        user, ours = _user_of(address.port)
+        user, ours = _user_of(address.port, kind)
         if ours:
             return Finding(OK, what, f"{address} is used by the running collector, {user}")
         advice = "stop it or change collector.listen"
@@ -157,12 +186,12 @@ def _explain(address: ListenAddress, what: str, error: OSError) -> Finding:
     return Finding(FAIL, what, f"{address}: {(error.strerror or str(error)).lower()}")
 
 
-def _user_of(port: int) -> tuple[str, bool]:
-    """Name the program that has a UDP port, and tell whether it is a collector of ours."""
+def _user_of(port: int, kind: socket.SocketKind) -> tuple[str, bool]:
+    """Name the program that has a port, and tell whether it is a collector of ours."""
     import psutil
 
     with contextlib.suppress(psutil.Error):
-        for connection in psutil.net_connections("udp"):
+        for connection in psutil.net_connections("udp" if kind == socket.SOCK_DGRAM else "tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:
                 process = psutil.Process(connection.pid)
                 # An engine's program is a child of the collector.
@@ -208,8 +237,10 @@ def has_ipv6() -> bool:
     return True
 
 
-def bound_socket(address: ListenAddress) -> socket.socket:
-    """Bind a UDP socket as the collector does: `[::]` takes IPv4 too, and is IPv4 without IPv6.
+def bound_socket(
+    address: ListenAddress, kind: socket.SocketKind = socket.SOCK_DGRAM
+) -> socket.socket:
+    """Bind a socket as the collector does: `[::]` takes IPv4 too, and is IPv4 without IPv6.
 
     Raises
     ------
@@ -220,8 +251,10 @@ def bound_socket(address: ListenAddress) -> socket.socket:
     host = address.host
     if host == "::" and not has_ipv6():
         family, host = socket.AF_INET, "0.0.0.0"  # noqa: S104 - all addresses is what was asked for
-    probe = socket.socket(family, socket.SOCK_DGRAM)
+    probe = socket.socket(family, kind)
     try:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         probe.bind((host, address.port))

@@ -29,7 +29,7 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
         "series": CoreCommand("appliance.cli.series", "Draw traffic over time."),
         "flows": CoreCommand("appliance.cli.flows", "Search single flows."),
         "export": CoreCommand(
-            "appliance.cli.export", "Write any number of flows as CSV, JSON or Parquet."
+            "appliance.cli.export", "Write any number of flows as CSV, JSON, Parquet or IPFIX."
         ),
         "sql": CoreCommand("appliance.cli.sql", "Ask the flow log in SQL."),
         "exporters": CoreCommand(
@@ -40,9 +40,11 @@ CORE_COMMANDS: Mapping[str, CoreCommand] = MappingProxyType(
         "plugins": CoreCommand("appliance.cli.plugins", "List plugins and their hooks."),
         "decode": CoreCommand(
             "appliance.cli.decode",
-            "Print the records of a capture (pcap or pcapng, gzip or not).",
+            "Print the records of a capture or of a file of IPFIX messages.",
         ),
-        "import": CoreCommand("appliance.cli.import_", "Write capture files to the flow log."),
+        "import": CoreCommand(
+            "appliance.cli.import_", "Write captures, or files of IPFIX messages, to the flow log."
+        ),
         "replay": CoreCommand("appliance.cli.replay", "Send captures to a collector."),
         "generate": CoreCommand(
             "appliance.cli.generate", "Send the flows of invented exporters to a collector."

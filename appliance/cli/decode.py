@@ -36,11 +36,12 @@ def command(
     explained: bool,
     ports: tuple[int, ...],
 ) -> None:
-    """Print the records of a capture (pcap or pcapng, gzip or not).
+    """Print the records of a capture or of a file of IPFIX messages.
 
-    Datagrams go through the same decoders as in the collector, in the order of the file, beginning
-    with no templates known. Fields have IANA's names; facts of the message begin with an
-    underscore. A summary of what could not be decoded goes to standard error.
+    Captures are pcap or pcapng; all may be gzip'ed. Datagrams go through the same decoders as in
+    the collector, in the order of the file, beginning with no templates known. Fields have IANA's
+    names; facts of the message begin with an underscore. A summary of what could not be decoded
+    goes to standard error.
     """
     reader = CaptureReader(file, set(ports) or None)
     totals, states = CaptureTotals(), ExporterStates(ExporterLimits())
@@ -53,4 +54,6 @@ def command(
         elif result is not None:
             for record in inspect_records(result, states):
                 click.echo(json.dumps(record, ensure_ascii=False))
+    for warning in reader.warnings:
+        click.echo(f"appliance: {warning}", err=True)
     click.echo(totals.summary(reader.skipped), err=True)

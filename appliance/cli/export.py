@@ -1,4 +1,4 @@
-"""`appliance export`: any number of flows as CSV, JSON lines or Parquet."""
+"""`appliance export`: any number of flows as CSV, JSON lines, Parquet or IPFIX."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ if TYPE_CHECKING:
 @export_options
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
-    """Write any number of flows as CSV, JSON or Parquet.
+    """Write any number of flows as CSV, JSON, Parquet or IPFIX.
 
     Writes all flows that satisfy every CONDITION, oldest first, such as: appliance export
     --last 30d exporter=192.0.2.1 --output flows.parquet
 
     Any number of flows takes the same little memory. A file is there when it is whole; names,
-    times and addresses are written as `appliance flows` shows them.
+    times and addresses are written as `appliance flows` shows them. ipfix is a file of messages
+    (RFC 5655) with numbers; columns that IPFIX has no element for are refused.
     """
     load_plugin_columns(ctx, given["directory"])
     form = given["form"] or form_of_file(given["output"])

@@ -79,7 +79,10 @@ def _lines(health: ExporterHealth) -> Iterator[Line]:
     )
     for session in health.sessions:
         if session.port is not None:
-            yield f"port {session.port}", f"{session.protocol}, {session.state}"
+            over = f" over {session.transport.upper()}" if session.transport != "udp" else ""
+            yield f"port {session.port}", f"{session.protocol}{over}, {session.state}"
+        elif session.transport != "udp":
+            yield "connection", f"{session.protocol} over {session.transport.upper()}"
         yield from _session_lines(session)
     for missing in health.missing_templates:
         age = age_text(health.time - missing["since"])

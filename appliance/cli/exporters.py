@@ -33,7 +33,8 @@ _SOURCES = {
     "collector.default_sampling_rate": "default",
 }
 _EPILOG = """A line is a sender: an address, or address and port where several exporters share one.
-STATE: active; waiting for a template; silent for five minutes; unheard since the collector's start.
+STATE: active; waiting for a template; silent for five minutes; ended, of a connection; unheard
+since the collector's start. PROTO: with /tcp or /tls where that carries it.
 TMPL: templates. WAIT: sets of flows that wait for one. SAMPLING: one packet of so many; told by
 the exporter, set in the settings, or assumed."""
 
@@ -135,6 +136,7 @@ def _write_answer(rows: list[ExporterRow], form: str, output: Path | None) -> No
             ("sampling", pa.float64()),
             ("sampling_source", pa.string()),
             ("named", pa.string()),
+            ("transport", pa.string()),
         ]
     )
     shown = [asdict(row) | {"named": " ".join(row.named) or None} for row in rows]
@@ -168,7 +170,7 @@ def _cells(row: ExporterRow, now: float) -> tuple[str, ...]:
     return (
         _name(row),
         row.state,
-        row.protocol,
+        row.protocol if row.transport == "udp" else f"{row.protocol}/{row.transport}",
         seen,
         "" if row.flows_per_second is None else f"{row.flows_per_second:,.1f}",
         "" if row.lost_percent is None else f"{row.lost_percent:.1f}%",

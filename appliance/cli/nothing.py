@@ -45,10 +45,16 @@ def _reasons(status: dict[str, Any], now: float) -> Iterator[str]:
 
 def _of_receiving(status: dict[str, Any]) -> Iterator[str]:
     datagrams, refused = number(status, "datagrams"), number(status, "refused_datagrams")
-    listen = status.get("listen")
-    if not datagrams and not refused and not status.get("feed"):
+    connections = mapping(status.get("connections"))
+    by_connection = mapping(connections.get("counts"))
+    received = datagrams + refused + number(by_connection, "messages")
+    if not received and not status.get("feed"):
+        listen, streams = status.get("listen"), connections.get("listen")
         where = ", ".join(map(str, listen)) if isinstance(listen, list) else "its addresses"
-        yield f"nothing was received on UDP {where} since the collector started"
+        also = "".join(f", {one}" for one in streams) if isinstance(streams, list) else ""
+        yield f"nothing was received on UDP {where}{also} since the collector started"
+    if strangers := number(by_connection, "refused_not_allowed"):
+        yield f"{_many(strangers, 'connection')} came from elsewhere than allowed_exporters"
     if refused:
         yield f"{_many(refused, 'datagram')} came from elsewhere than collector.allowed_exporters"
     unsupported = number(mapping(status.get("counts")), "datagrams_unsupported_version")

@@ -20,7 +20,14 @@ from appliance.errors import CaptureError
 from appliance.flows import address_text
 from appliance.settings.types import ListenAddress
 from appliance.traffic.captures import CaptureReader
-from appliance.traffic.replay import EXPORT_PORTS, Pace, Replay, ReplayReport, capture_files
+from appliance.traffic.replay import (
+    EXPORT_PORTS,
+    Pace,
+    Replay,
+    ReplayReport,
+    StreamReplay,
+    capture_files,
+)
 
 _USUAL_PORTS = ", ".join(str(port) for port in sorted(EXPORT_PORTS))
 
@@ -43,6 +50,7 @@ _USUAL_PORTS = ", ".join(str(port) for port in sorted(EXPORT_PORTS))
     help=f"Only datagrams to this port in the capture; may be repeated. [default: {_USUAL_PORTS}]",
 )
 @click.option("--all-ports", is_flag=True, help="Every UDP datagram.")
+@click.option("--tcp", "over_tcp", is_flag=True, help="Over TCP; IPFIX messages only.")
 @click.option("--list", "as_list", is_flag=True, help="Send nothing, list who sends what.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -54,12 +62,13 @@ def command(  # noqa: PLR0913 - one parameter for each option
     loop: int,
     ports: tuple[int, ...],
     all_ports: bool,
+    over_tcp: bool,
     as_list: bool,
     as_json: bool,
 ) -> int:
     """Send captures to a collector.
 
-    Takes a file (pcap or pcapng, gzip or not) or a folder of them.
+    Takes a file (pcap, pcapng, or IPFIX messages as in RFC 5655; gzip or not) or a folder of them.
 
     Without --rate or --speed it is sent as fast as possible, which can be faster than a collector
     reads. Each exporter of the capture gets a socket of its own; its address cannot be kept, so a
@@ -72,7 +81,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if as_list:
         _print_list(files, wanted)
         return 0
-    replay = Replay(files, target, pace=Pace(rate, speed), ports=wanted, loops=loop)
+    kind = StreamReplay if over_tcp else Replay
+    replay = kind(files, target, pace=Pace(rate, speed), ports=wanted, loops=loop)
     try:
         with stopping(replay.stop):
             _run(replay, sum(file.stat().st_size for file in files) * loop)

@@ -53,6 +53,8 @@ class SessionHealth:
         The longest duration that is usual among its flow records; None before 100 of them.
     octets
         Of its messages.
+    transport
+        `udp`, `tcp` or `tls`.
     """
 
     port: int | None
@@ -78,6 +80,7 @@ class SessionHealth:
     active_timeout_seconds: float | None
     octets: int
     speaks_for: tuple[str, ...]
+    transport: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +177,8 @@ def _sessions(
 ) -> Iterator[SessionHealth]:
     sessions = mapping(facts.get("sessions"))
     for row in rows:
-        port = str(row.port) if row.port is not None else next(iter(sessions), "")
         # An exporter without sessions is known from sequence numbers only, which are its own.
-        yield _session(row, mapping(sessions.get(port)) or facts, status)
+        yield _session(row, mapping(sessions.get(row.session)) or facts, status)
 
 
 def _session(row: ExporterRow, facts: Json, status: Mapping[str, Any]) -> SessionHealth:
@@ -205,6 +207,7 @@ def _session(row: ExporterRow, facts: Json, status: Mapping[str, Any]) -> Sessio
         active_timeout_seconds=_seconds(number(facts, "longest_usual_ms")),
         octets=int(number(facts, "message_octets")),
         speaks_for=row.named,
+        transport=row.transport,
     )
 
 

@@ -32,7 +32,12 @@ def exporter_hints(health: ExporterHealth) -> list[str]:
 
 
 def _silence(health: ExporterHealth) -> Iterator[str]:
-    if all(session.state == "silent" for session in health.sessions):
+    if health.sessions and all(session.state == "ended" for session in health.sessions):
+        yield (
+            "It has closed its connection, or was gone: does it try again? The collector's log says"
+            " why a connection was closed from here."
+        )
+    elif all(session.state == "silent" for session in health.sessions):
         yield (
             "Nothing has come for five minutes: is the exporter up, does it still route to this"
             " address, does a firewall drop UDP?"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from appliance.collector.sessions import SILENCE_MS
@@ -26,6 +26,8 @@ STALE_SECONDS = 10.0
 
 Json = dict[str, Any]
 _TELLS_IN_HEADERS = 5
+_LARGEST_PORT = 0xFFFF
+TRANSPORTS = ("udp", "tcp", "tls")
 _COUNTS_MESSAGES = 9
 """NetFlow v9 numbers its messages, the others their records."""
 
@@ -39,8 +41,8 @@ class ExporterRow:
     port
         None for the only session of an address.
     state
-        `active`; `waiting`: data wait for their template; `silent` for five minutes; `unheard`:
-        known from before the collector's start only.
+        `active`; `waiting`: data wait for their template; `ended`: a connection that is over;
+        `silent` for five minutes; `unheard`: known from before the collector's start only.
     last_seen_ms
         Milliseconds UTC; None for never.
     flows_per_second, lost_percent
@@ -51,6 +53,10 @@ class ExporterRow:
         Data Sets that wait for their template.
     sampling
         One packet of so many; None where it differs from record to record.
+    transport
+        `udp`, `tcp` or `tls`.
+    session
+        Its key in the figures; "" for one of before the collector's start.
     named
         The exporters that it says it speaks for.
     """
@@ -69,6 +75,8 @@ class ExporterRow:
     named: tuple[str, ...] = ()
     lost: int = 0
     received: int = 0
+    transport: str = "udp"
+    session: str = ""
 
 
 def exporter_rows(status: Mapping[str, Any], settings: Settings) -> list[ExporterRow]:
@@ -95,9 +103,11 @@ def _rows(
     if not sessions:
         # Known from its sequence numbers only, which are older than this collector.
         yield _row((address, None), {**facts, "datagrams": 0}, status, settings)
-    for port, session in sessions.items():
-        shown = int(port) if len(sessions) > 1 and port.isdecimal() else None
-        yield _row((address, shown), mapping(session), status, settings)
+    for key, session in sessions.items():
+        port = number(mapping(session), "port") or (int(key) if key.isdecimal() else 0)
+        shown = int(port) if len(sessions) > 1 and 0 < port <= _LARGEST_PORT else None
+        row = _row((address, shown), mapping(session), status, settings)
+        yield replace(row, session=key)
 
 
 def _row(
@@ -111,6 +121,8 @@ def _row(
     state = "waiting" if waiting else "active"
     if number(status, "time_ms") - last_seen_ms >= SILENCE_MS:
         state = "silent"
+    if facts.get("is_over") is True:
+        state = "ended"
     if not datagrams:
         state = "unheard"
     sampling = exporter_sampling(of[0], facts, settings)
@@ -129,6 +141,7 @@ def _row(
         tuple(filter(_is_address, named)) if isinstance(named, list) else (),
         lost=int(lost),
         received=int(received),
+        transport=transport if (transport := facts.get("transport")) in TRANSPORTS else "udp",
     )
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from appliance.collector.pending_sets import PendingSets
 from appliance.collector.sessions import MAX_OFFERS, Offer, SessionState, borrow_value
 from appliance.collector.totals_check import TotalsCheck
+from appliance.decoding.messages.session_numbers import is_connection
 from appliance.decoding.results import Element
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.sequences.sequence_state import SequenceState
@@ -93,6 +94,8 @@ class ExporterState:
         By domain, version and identifier: the templates of all sessions, the newest last.
     announced
         By port: which templates that session announced.
+    of_kind
+        The numbers of a scope's templates (False) and options templates (True).
     pending
         Data Sets that wait for their template.
     totals
@@ -114,6 +117,7 @@ class ExporterState:
     )
     tellers: dict[tuple[Family, int], OrderedDict[int, KnownTemplate]] = field(default_factory=dict)
     announced: dict[int, set[tuple[Family, int]]] = field(default_factory=dict)
+    of_kind: dict[tuple[SessionDomain, bool], set[int]] = field(default_factory=dict)
     template_fields: int = 0
     sequences: OrderedDict[SessionDomain, SequenceState] = field(default_factory=OrderedDict)
     pending: PendingSets = field(default_factory=PendingSets)
@@ -130,7 +134,12 @@ class ExporterState:
     @property
     def newest(self) -> Iterator[KnownTemplate]:
         """The newest template of each domain, version and identifier, of whatever session."""
-        return (next(reversed(known.values())) for known in self.tellers.values())
+        newest_first = (reversed(known.values()) for known in self.tellers.values())
+        lasting = (
+            next((known for known in of_key if not known.scope.is_connection), None)
+            for of_key in newest_first
+        )
+        return (known for known in lasting if known is not None)
 
     def sampling(self, *ports: int) -> Sampling:
         """Return what some sessions told in whatever protocol; of no port: all of them."""
@@ -145,7 +154,9 @@ class ExporterState:
         """Return what other sessions lend to one; `known`: port and value, the newest first."""
         hi, lo, borrower = of
         offers = []
-        for port, value in islice(known, MAX_OFFERS):
+        # What a connection told is its own.
+        datagram_senders = ((port, value) for port, value in known if not is_connection(port))
+        for port, value in islice(datagram_senders, MAX_OFFERS):
             if port == borrower:
                 continue
             session = self.sessions.get(port, _NEVER_HEARD)

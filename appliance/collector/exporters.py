@@ -7,53 +7,44 @@ grow has a limit in `ExporterLimits` and a counter for what happens there.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.collector.exporter_places import ExporterPlaces
 from appliance.collector.exporter_state import ExporterLimits, ExporterState, KnownTemplate
+from appliance.collector.exporter_templates import ExporterTemplates
 from appliance.collector.flow_durations import FlowDurations
 from appliance.collector.pending_sets import waiting_octets
 from appliance.collector.sessions import SessionState
 from appliance.collector.totals_check import TotalsCheck
 from appliance.decoding.export_totals import is_counted_by
+from appliance.decoding.messages.session_numbers import is_connection
 from appliance.decoding.results import DecodeResult, Element, Exporter, NameFact, WaitingSet
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.sequences.sequence_state import SequenceState
-from appliance.decoding.templates.template import Template, unknown_elements
-from appliance.decoding.templates.timeline import Senders, Session, SessionDomain, TemplateChange
+from appliance.decoding.templates.template import Template
+from appliance.decoding.templates.timeline import Senders, Session, SessionDomain
 
 _NOTHING_KNOWN = Sampling()
 _NOT_SEEN = SequenceState()
 _COUNTED = ("lost", "datagrams", "restarts", "late")
 
-_UNHEARD = ExporterState()
 MAX_ELEMENTS = 1024
 """Unknown elements that are counted by name; more are counted together."""
 
-_OCTETS_PER_FIELD, _OCTETS_PER_TEMPLATE = 100, 600
 _OCTETS_PER_SCOPE, _OCTETS_PER_SUBJECT, _OCTETS_PER_NAME = 600, 200, 300
 _OCTETS_PER_SESSION, _OCTETS_PER_TOTALS = 1700, 700
-
-MAX_UNKNOWN_SHOWN = 16
-"""Unknown elements of a template that the health of its exporter names."""
 
 MAX_TOTALS = 16
 """Scopes of an exporter whose own totals are compared; the one silent for longest gives way."""
 
 
-class ExporterStates(ExporterPlaces):
-    """All exporters; implements `appliance.decoding.results.DecoderState`.
-
-    Attributes
-    ----------
-    news
-        Grows with everything that is worth saving: templates, sampling, names.
-    """
+class ExporterStates(ExporterTemplates):
+    """All exporters; implements `appliance.decoding.results.DecoderState`."""
 
     def __init__(
         self, limits: ExporterLimits, is_named: Callable[[Exporter], bool] = lambda _: False
@@ -61,14 +52,8 @@ class ExporterStates(ExporterPlaces):
         """Know nobody yet; see `ExporterPlaces`."""
         super().__init__(limits, is_named)
         self.unknown_elements: Counter[Element] = Counter()
-        self.news = 0
 
     # What decoders ask.
-
-    def own_template(self, scope: SessionDomain, template_id: int) -> Template | None:
-        """Return the template that this session announced."""
-        known = self._state(scope.exporter).templates.get((scope, template_id))
-        return None if known is None else known.template
 
     def borrow_template(
         self, scope: SessionDomain, template_id: int, senders: Senders
@@ -76,7 +61,7 @@ class ExporterStates(ExporterPlaces):
         """Return the template of this domain and identifier that another session lends."""
         state = self._state(scope.exporter)
         known = state.tellers.get((scope.family, template_id))
-        if not known:
+        if not known or scope.is_connection:
             return None
         newest_first = ((port, known[port].template) for port in reversed(known))
         return state.lend(newest_first, scope.session, senders)
@@ -89,7 +74,7 @@ class ExporterStates(ExporterPlaces):
     def borrow_sampling(self, session: Session, version: int, senders: Senders) -> Sampling:
         """Return what the options records of another session told, where it lends that."""
         state = self._state(session[:2])
-        if not state.sampling_of:
+        if not state.sampling_of or is_connection(session[2]):
             return _NOTHING_KNOWN
         newest_first = (
             (port, state.sampling_of[of_version, port])
@@ -105,9 +90,6 @@ class ExporterStates(ExporterPlaces):
     def waiting(self, scope: SessionDomain, template_id: int) -> Sequence[WaitingSet]:
         """Return the Data Sets of a scope that wait for a template."""
         return self._state(scope.exporter).pending.waiting(scope, template_id)
-
-    def _state(self, exporter: Exporter) -> ExporterState:
-        return self.exporters.get(exporter, _UNHEARD)
 
     # What the collector commits.
 
@@ -125,7 +107,10 @@ class ExporterStates(ExporterPlaces):
             self._take_out(given_up)
             self.counts["waiting_sets_given_up"] += len(given_up)
         for change in result.templates:
-            self.learn_template(change, now_ms)
+            if change.is_withdrawal:
+                self.withdraw_template(change)
+            else:
+                self.learn_template(change, now_ms)
         for (session, version), sampling in result.sampling.items():
             self.learn_sampling(session, version, sampling, now_ms)
         for waiting in result.waiting:
@@ -204,7 +189,8 @@ class ExporterStates(ExporterPlaces):
             self._take_out(too_old)
             self.counts["waiting_sets_expired"] += len(too_old)
             if self.limits.template_ms:
-                self._expire_templates(exporter, now_ms - self.limits.template_ms)
+                is_old = partial(_is_older, before_ms=now_ms - self.limits.template_ms)
+                self.counts["templates_expired"] += self.forget_templates(exporter, is_old)
 
     def scopes(self) -> Iterator[tuple[SessionDomain, SequenceState]]:
         """Yield every scope with its sequence numbers."""
@@ -244,49 +230,25 @@ class ExporterStates(ExporterPlaces):
             self.counts["scopes_forgotten"] += 1
         return changes
 
-    def learn_template(self, change: TemplateChange, now_ms: int) -> None:
-        """Remember a template, in the place of the one that its session had under this number."""
-        scope, template = change.scope, change.template
-        state = self.open(scope.exporter, now_ms)
-        key = (scope, template.template_id)
-        before = state.templates.get(key)
-        if before is not None and before.template == template:
-            template, unknown = before.template, before.unknown_elements
-        else:
-            unknown = unknown_elements(template.fields)[:MAX_UNKNOWN_SHOWN]
-            self.counts["templates_new" if before is None else "templates_changed"] += 1
-            self.news += 1
-        if before is not None:
-            self._forget_template(state, key)
-        known = KnownTemplate(scope, template, now_ms, unknown)
-        state.templates[key] = known
-        state.tellers.setdefault((scope.family, key[1]), OrderedDict())[scope.port] = known
-        state.announced.setdefault(scope.port, set()).add((scope.family, key[1]))
-        state.template_fields += len(template.fields)
-        self.grow(state, _template_octets(template))
-        while len(state.templates) > self.limits.templates or (
-            state.template_fields > self.limits.template_fields and len(state.templates) > 1
-        ):
-            self._forget_template(state, next(iter(state.templates)))
-            self.counts["templates_forgotten"] += 1
-
-    def _forget_template(self, state: ExporterState, key: tuple[SessionDomain, int]) -> None:
-        known = state.templates.pop(key)
-        state.template_fields -= len(known.template.fields)
-        self.grow(state, -_template_octets(known.template))
-        of_family = key[0].family, key[1]
-        del state.tellers[of_family][key[0].port]
-        state.announced[key[0].port].discard(of_family)
-        if not state.announced[key[0].port]:
-            del state.announced[key[0].port]
-        if not state.tellers[of_family]:
-            del state.tellers[of_family]
-
-    def _expire_templates(self, state: ExporterState, before_ms: int) -> None:
-        old = [key for key, known in state.templates.items() if known.announced_ms < before_ms]
-        for key in old:
-            self._forget_template(state, key)
-            self.counts["templates_expired"] += 1
+    def end_session(self, session: Session) -> None:
+        """Forget what a connection told, as it is over; its figures stay (RFC 7011 section 8)."""
+        state = self.exporters.get(session[:2])
+        if state is None:
+            return
+        number = session[2]
+        self.forget_templates(state, lambda known: known.scope.port == number)
+        self._forget_sampling(state, number)
+        for scope in [scope for scope in state.sequences if scope.port == number]:
+            del state.sequences[scope]
+            self.grow(state, -_OCTETS_PER_SCOPE)
+            self.forget_scopes([scope])
+        for scope in [scope for scope in state.totals if scope.port == number]:
+            del state.totals[scope]
+            self.grow(state, -_OCTETS_PER_TOTALS)
+        known = state.sessions.get(number)
+        if known is not None:
+            known.is_over = True
+            self._forget_names(state, known)
 
     def learn_sampling(
         self, session: Session, version: int, sampling: Sampling, now_ms: int
@@ -297,7 +259,7 @@ class ExporterStates(ExporterPlaces):
         before = state.sampling_of.pop(key, _NOTHING_KNOWN)
         self._count_subjects(state, len(sampling.told) - len(before.told))
         state.sampling_of[key] = sampling
-        self.news += 1
+        self.news += not is_connection(session[2])
         while state.n_subjects > self.limits.subjects and len(state.sessions) > 1:
             self._forget_session(state)
 
@@ -314,7 +276,7 @@ class ExporterStates(ExporterPlaces):
             self.grow(state, _name_octets(names) - (_name_octets(before) if before else 0))
             state.n_names += before is None
             known[key] = names
-            self.news += 1
+            self.news += not is_connection(fact.session[2])
 
     def open_session(self, session: Session, first_ms: int, last_ms: int) -> SessionState:
         """Return a session; one that is new was heard at these times."""
@@ -339,11 +301,19 @@ class ExporterStates(ExporterPlaces):
     def _forget_session(self, state: ExporterState) -> None:
         """Let the session unheard of for the longest time go; templates have their own limit."""
         port, gone = state.sessions.popitem(last=False)
+        self._forget_sampling(state, port)
+        self._forget_names(state, gone)
+        self.grow(state, -_OCTETS_PER_SESSION)
+        self.counts["sessions_forgotten"] += 1
+
+    def _forget_sampling(self, state: ExporterState, port: int) -> None:
         for key in [key for key in state.sampling_of if key[1] == port]:
             self._count_subjects(state, -len(state.sampling_of.pop(key).told))
-        state.n_names -= len(gone.names)
-        self.grow(state, -_OCTETS_PER_SESSION - sum(map(_name_octets, gone.names.values())))
-        self.counts["sessions_forgotten"] += 1
+
+    def _forget_names(self, state: ExporterState, session: SessionState) -> None:
+        state.n_names -= len(session.names)
+        self.grow(state, -sum(map(_name_octets, session.names.values())))
+        session.names.clear()
 
     def _count_subjects(self, state: ExporterState, number: int) -> None:
         state.n_subjects += number
@@ -368,8 +338,9 @@ class ExporterStates(ExporterPlaces):
                 self.grow(state, -waiting_octets(waiting))
 
 
-def _template_octets(template: Template) -> int:
-    return _OCTETS_PER_TEMPLATE + _OCTETS_PER_FIELD * len(template.fields)
+def _is_older(known: KnownTemplate, before_ms: int) -> bool:
+    # RFC 7011 section 8.1: over a connection a template is not repeated; it lasts as long as that.
+    return known.announced_ms < before_ms and not known.scope.is_connection
 
 
 def _name_octets(names: tuple[str, str]) -> int:

@@ -141,13 +141,22 @@ class FairShare:
         """Whether any datagram waits."""
         return bool(self._known.queues or self._newcomers.queues)
 
+    def is_queued(self, exporter: Exporter) -> bool:
+        """Tell whether datagrams of an exporter wait."""
+        return exporter in self._known.queues or exporter in self._newcomers.queues
+
+    def is_behind(self, exporter: Exporter) -> bool:
+        """Tell whether more of an exporter would have to wait, and might find no room."""
+        room = self._room(exporter)
+        return exporter in room.queues or room.octets_left(exporter) < QUEUE_OCTETS
+
     def admit(self, block: DatagramBlock) -> DatagramBlock:
         """Return the datagrams of a block that need not wait behind others of their exporter."""
         if not self.waits:
             return block
         now = np.ones(len(block), np.bool_)
         for exporter, rows in _by_exporter(block):
-            if self._is_queued(exporter):
+            if self.is_queued(exporter):
                 now[rows] = False
                 self._put(block, exporter, rows, None)
         return block.take(np.flatnonzero(now))
@@ -200,9 +209,6 @@ class FairShare:
             for exporter, queue in room.queues.items():
                 self._note(exporter, 0, dropped=len(queue.datagrams))
         self._known, self._newcomers = _Room(), _Room()
-
-    def _is_queued(self, exporter: Exporter) -> bool:
-        return exporter in self._known.queues or exporter in self._newcomers.queues
 
     def _room(self, exporter: Exporter) -> _Room:
         """Return where an exporter waits; a newcomer that became known meanwhile stays there."""

@@ -29,6 +29,8 @@ from appliance.decoding.messages.faults import Fault, MalformedMessage
 from appliance.decoding.messages.headers import versions
 from appliance.decoding.records.groups import Arrivals
 from appliance.decoding.results import DecodeResult, Exporter
+from appliance.decoding.templates.announcements import TEMPLATE_REDEFINED
+from appliance.decoding.templates.timeline import Session
 from appliance.flows import COLLECTION_TIME, FlowBatch, RecordKind
 from appliance.guard import GuardedDecoder, GuardedEnricher, GuardedRedactor, PluginError
 from appliance.guard.values import nothing
@@ -73,6 +75,8 @@ class Pipeline:
     share
         Whose datagrams wait when a block costs too much; None: nobody else's are held up, so all
         are decoded in their order.
+    not_understood
+        Connections of which nothing can be understood any more, for the caller to close and clear.
     counts
         Datagrams by version, those of versions without a decoder, those lost to failing plugins.
     """
@@ -90,6 +94,7 @@ class Pipeline:
         self.states, self.sink, self.enrichers = states, sink, enrichers
         self.counts: Counter[str] = Counter()
         self.appeared: list[tuple[Exporter, int]] = []
+        self.not_understood: list[Session] = []
         self.share, self.fastest_bits_per_second = share, fastest_bits_per_second
         self._log = RateLimited(log)
         self._duration_turn = 0
@@ -189,6 +194,11 @@ class Pipeline:
         for fault in result.faults:
             sender = sender_text(result.arrivals, fault.datagram)
             self._log.info("malformed: %s: %s, from %s", fault.reason, fault.detail, sender)
+            if fault.reason == TEMPLATE_REDEFINED and result.arrivals is not None:
+                session = result.arrivals.session(fault.datagram)
+                # What it told before does not count any more, also for what waits of it.
+                self.states.end_session(session)
+                self.not_understood.append(session)
 
     def _keep_batch(self, batch: FlowBatch, arrivals: Arrivals | None, now_ms: int) -> None:
         add_origin(batch, arrivals, now_ms)

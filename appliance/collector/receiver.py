@@ -27,6 +27,7 @@ from appliance.collector.sockets import (
     address_of,
     buffer_warning,
     enlarge_buffer,
+    has_v4_twin,
     kernel_drops,
     open_socket,
     refuse_everything,
@@ -138,7 +139,8 @@ class Receiver:
         sockets = []
         with contextlib.ExitStack() as undo:
             for address in self._listen:
-                sock, warning = open_socket(address, v6_only=self._has_v4_twin(address))
+                v6_only = has_v4_twin(address, self._listen)
+                sock, warning = open_socket(address, v6_only=v6_only)
                 sockets.append(undo.enter_context(sock))
                 self.warnings += [warning] if warning else []
             self._undo = undo.pop_all()
@@ -152,11 +154,6 @@ class Receiver:
         safe_seconds = self.granted_buffer_octets / GATHER_OCTETS_PER_SECOND
         self._gather_seconds = min(self._gather_seconds, safe_seconds)
         self._prepare()
-
-    def _has_v4_twin(self, address: ListenAddress) -> bool:
-        return ":" in address.host and any(
-            other.port == address.port and ":" not in other.host for other in self._listen
-        )
 
     def _prepare(self) -> None:
         self._fetched = self._memory()
@@ -247,7 +244,8 @@ class Receiver:
         ready = {number for number, _ in self._poll.poll(left_ms)}
         if self._wake_out.fileno() in ready:
             self._clear_wake()
-            return False
+            ready.discard(self._wake_out.fileno())
+        # However often somebody wakes this thread, datagrams have their turn.
         return bool(ready)
 
     def _clear_wake(self) -> None:

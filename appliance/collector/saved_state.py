@@ -16,6 +16,7 @@ from appliance.atomic_files import atomic_write
 from appliance.collector.exporter_state import ExporterState, KnownTemplate
 from appliance.collector.exporters import ExporterStates
 from appliance.contracts import SavedTemplate, TemplateFile
+from appliance.decoding.messages.session_numbers import is_connection
 from appliance.decoding.results import NameFact
 from appliance.decoding.sampling.knowledge import (
     ANY_DOMAIN,
@@ -126,8 +127,15 @@ def _exporters(states: ExporterStates) -> Iterator[dict[str, Any]]:
         yield {
             **({"newcomer": True} if state.newcomer else {}),
             "address": address_text(*exporter),
-            "templates": [_template(known) for known in state.templates.values()],
-            "sessions": [_session(state, port) for port in state.sessions],
+            # What a connection told ends with it, and it ends with this process.
+            "templates": [
+                _template(known)
+                for known in state.templates.values()
+                if not known.scope.is_connection
+            ],
+            "sessions": [
+                _session(state, port) for port in state.sessions if not is_connection(port)
+            ],
         }
 
 

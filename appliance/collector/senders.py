@@ -15,7 +15,7 @@ _EXPORTER = {"exporter_address_hi", "exporter_address_lo"}
 _OF_ARRIVALS = {
     "exporter_address_hi": "address_hi",
     "exporter_address_lo": "address_lo",
-    "exporter_transport_port": "port",
+    "exporter_transport_port": "transport_port",
     COLLECTION_TIME: "received_ms",
 }
 _TIMES = ("flow_start_milliseconds", "flow_end_milliseconds")

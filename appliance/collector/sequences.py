@@ -22,8 +22,13 @@ _LARGEST = 1 << 62
 
 
 def sequence_changes(states: ExporterStates) -> dict[str, Any]:
-    """Return the scopes that changed since the last call, as keys and values for the journal."""
-    changed, forgotten = states.take_changes()
+    """Return the scopes that changed since the last call, as keys and values for the journal.
+
+    A connection ends with this process, and its numbers with it: there is nothing to restore.
+    """
+    changed, forgotten = (
+        [scope for scope in scopes if not scope.is_connection] for scopes in states.take_changes()
+    )
     changes: dict[str, Any] = dict.fromkeys(map(_key, forgotten))
     for scope in changed:
         state = states.sequence(scope)

@@ -7,6 +7,7 @@ longer (sealing, merging, SQL) is the loader's, another process.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -36,6 +37,9 @@ from appliance.collector.status import (
     write_status,
 )
 from appliance.collector.taps import DatagramTaps
+from appliance.collector.tcp.feed import ConnectionFeed, stream_settings
+from appliance.collector.tcp.inbox import Inbox
+from appliance.collector.tcp.listener import StreamListener
 from appliance.contracts import TemplateFile
 from appliance.errors import StorageError
 from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
@@ -130,6 +134,7 @@ class Collector:
             block_datagrams=RECEIVE_BLOCK_DATAGRAMS,
         )
         self.taps = DatagramTaps(parts.taps)
+        self.connections = self._connection_feed(parts)
         self._template_files = parts.template_files
         self._before: Mapping[str, int] = {}
         self._stopping = False
@@ -137,6 +142,13 @@ class Collector:
         self._saved_news = 0
         self._save_seconds = _SAVE_SECONDS
         self._next = dict.fromkeys(("flush", "status", "expire", "save"), 0.0)
+
+    def _connection_feed(self, parts: CollectorParts) -> ConnectionFeed:
+        inbox = Inbox()
+        listener = StreamListener(
+            stream_settings(parts.settings, parts.decoders), inbox, self.receiver.wake
+        )
+        return ConnectionFeed(listener, inbox, self.pipeline, self.states, self.share)
 
     def start(self) -> None:
         """Take the data directory over and open the sockets.
@@ -152,25 +164,32 @@ class Collector:
             self.paths.data.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"data directory {self.paths.data}: {error.strerror}") from error
-        self.receiver.start()
-        try:
+        with contextlib.ExitStack() as undo:
+            self.receiver.start()
+            undo.callback(self.receiver.stop)
+            undo.callback(self.taps.stop)
             self.taps.start(self.receiver.addresses)
+            self.connections.start()
+            undo.callback(self.connections.stop)
             saved = self.writer.start()
-        except BaseException:
-            self.taps.stop()
-            self.receiver.stop()
-            raise
+            undo.pop_all()
         self._load_states(now_ms)
         self._before = restore_sequences(self.states, saved, now_ms)
         self._saved_news = self.states.news
-        for warning in self.receiver.warnings:
+        for warning in (*self.receiver.warnings, *self.connections.listener.acceptor.warnings):
             log.warning("%s", warning)
         self._write_status(now_ms)
         self._announce("collector_started", listen=tuple(self.receiver.addresses))
 
     def announcements(self) -> list[str]:
         """Return what to tell people once it has started."""
-        return [f"receiving on UDP {address}" for address in self.receiver.addresses]
+        return [
+            *(f"receiving on UDP {address}" for address in self.receiver.addresses),
+            *(
+                f"receiving on {transport.name} {address}"
+                for transport, address in self.connections.listener.acceptor.addresses
+            ),
+        ]
 
     def run(self) -> None:
         """Work until `stop` is called; then empty the kernel's buffers and close everything."""
@@ -179,6 +198,7 @@ class Collector:
         self.receiver.stop_receiving()
         while self._step(0.0):
             pass
+        self.connections.finish(self._now_ms())
         self.pipeline.take_waiting(self._now_ms(), time.monotonic() + _LAST_SECONDS)
         self.share.drop_all()
         self._finish()
@@ -196,9 +216,10 @@ class Collector:
         if block is not None:
             self.taps.take(block)
             self.pipeline.take(block, now_ms)
+        has_messages = self.connections.take(now_ms)
         if waits:
             self.pipeline.take_waiting(now_ms, time.monotonic() + _WAITING_SECONDS)
-        if block is not None or waits:
+        if block is not None or has_messages or waits:
             for exporter, version in self.pipeline.appeared:
                 self._announce(
                     "exporter_appeared", address=address_text(*exporter), version=version
@@ -275,6 +296,7 @@ class Collector:
         self.writer.close(now_ms)
         self._save_states()
         self._write_status(now_ms)
+        self.connections.stop()
         self.receiver.stop()
         self._announce("collector_stopped")
 

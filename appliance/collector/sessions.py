@@ -57,6 +57,8 @@ class SessionState:
         Of one of its last flows; 0: not known.
     durations
         How long its flows last; None before the first.
+    is_over
+        Whether it was a connection that has ended.
     restored_ms
         When it was read from a file; silence before that is not known.
     flows_per_second
@@ -72,6 +74,7 @@ class SessionState:
     clock_skew_ms: int = 0
     sampling_rate: float = 0.0
     durations: FlowDurations | None = None
+    is_over: bool = False
     restored_ms: int = 0
     flows_per_second: float = 0.0
     _rated_ms: int = 0

@@ -1,4 +1,4 @@
-"""Opening the receiver's UDP sockets, and the questions that only the kernel answers about them.
+"""Opening the sockets that exporters send to, and what only the kernel can answer about them.
 
 Each failure to bind becomes one sentence that names the address and what to do. Socket options that
 Python's `socket` does not name are Linux's, from asm-generic/socket.h.
@@ -11,6 +11,7 @@ import ctypes
 import errno
 import socket
 import struct
+from collections.abc import Sequence
 
 from appliance.errors import StartupError
 from appliance.settings.types import ListenAddress
@@ -27,13 +28,20 @@ _LARGEST_REQUEST = 2**30
 """The kernel doubles the request in a signed 32-bit number."""
 
 
-def open_socket(address: ListenAddress, *, v6_only: bool = False) -> tuple[socket.socket, str]:
-    """Bind a UDP socket.
+def open_socket(
+    address: ListenAddress,
+    *,
+    v6_only: bool = False,
+    kind: socket.SocketKind = socket.SOCK_DGRAM,
+) -> tuple[socket.socket, str]:
+    """Bind a socket; it does not listen yet.
 
     Parameters
     ----------
     v6_only
         Keep IPv4 away from `::`, because another socket listens there.
+    kind
+        SOCK_DGRAM for UDP, SOCK_STREAM for TCP.
 
     Returns
     -------
@@ -46,26 +54,36 @@ def open_socket(address: ListenAddress, *, v6_only: bool = False) -> tuple[socke
         The address is taken, foreign, forbidden or unknown.
     """
     try:
-        return _bind(address, v6_only=v6_only), ""
+        return _bind(address, v6_only=v6_only, kind=kind), ""
     except OSError as error:
         if address.host != "::" or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-            raise StartupError(f"cannot listen on {address}: {_reason(error, address)}") from error
+            reason = _reason(error, address, kind)
+            raise StartupError(f"cannot listen on {address}: {reason}") from error
     instead = ListenAddress("0.0.0.0", address.port)  # noqa: S104 - all addresses are asked for
     warning = f"this machine has no IPv6: listening on {instead} instead of {address}"
     try:
-        return _bind(instead, v6_only=False), warning
+        return _bind(instead, v6_only=False, kind=kind), warning
     except OSError as error:
-        raise StartupError(f"cannot listen on {instead}: {_reason(error, instead)}") from error
+        reason = _reason(error, instead, kind)
+        raise StartupError(f"cannot listen on {instead}: {reason}") from error
 
 
-def _bind(address: ListenAddress, *, v6_only: bool) -> socket.socket:
-    found = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+def has_v4_twin(address: ListenAddress, listen: Sequence[ListenAddress]) -> bool:
+    """Tell whether an IPv4 address is listened on at the port of an IPv6 one."""
+    return ":" in address.host and any(
+        other.port == address.port and ":" not in other.host for other in listen
     )
-    family, kind, protocol, _, target = found[0]
+
+
+def _bind(address: ListenAddress, *, v6_only: bool, kind: socket.SocketKind) -> socket.socket:
+    infos = socket.getaddrinfo(address.host, address.port, type=kind, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, target = infos[0]
     with contextlib.ExitStack() as undo:
         sock = undo.enter_context(socket.socket(family, kind, protocol))
         sock.setblocking(False)
+        if kind == socket.SOCK_STREAM:
+            # Connections that a former collector closed must not keep the port.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(v6_only))
         sock.bind(target)
@@ -73,13 +91,15 @@ def _bind(address: ListenAddress, *, v6_only: bool) -> socket.socket:
     return sock
 
 
-def _reason(error: OSError, address: ListenAddress) -> str:
+def _reason(error: OSError, address: ListenAddress, kind: socket.SocketKind) -> str:
     if isinstance(error, socket.gaierror):
         return "the host name is not known; give an address of this machine"
     match error.errno:
         case errno.EADDRINUSE:
+            letter = "t" if kind == socket.SOCK_STREAM else "u"
             return (
-                f"another program uses the port (`ss -lunp sport = :{address.port}` shows which); "
+                f"another program uses the port (`ss -l{letter}np sport = :{address.port}` shows "
+                "which); "
                 "stop it or choose another port"
             )
         case errno.EADDRNOTAVAIL:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from appliance.atomic_files import atomic_write
 from appliance.decoding.inspection import field_name
+from appliance.decoding.messages.session_numbers import port_of, transport_of
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.templates.template import FieldSpecifier
 from appliance.flows import address_text
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from appliance.collector.pipeline import Pipeline
     from appliance.collector.receiver import Receiver
     from appliance.collector.taps import DatagramTaps
+    from appliance.collector.tcp.feed import ConnectionFeed
     from appliance.collector.totals_check import TotalsCheck
     from appliance.decoding.templates.timeline import SessionDomain
     from appliance.flowlog import FlowLogWriter
@@ -57,6 +59,7 @@ class StatusSource(Protocol):
     """The parts of a collector that the figures come from."""
 
     receiver: Receiver
+    connections: ConnectionFeed
     pipeline: Pipeline
     states: ExporterStates
     writer: FlowLogWriter
@@ -88,7 +91,8 @@ def collector_status(collector: StatusSource, now_ms: int) -> dict[str, Any]:
         "pid": os.getpid(),
         "listen": [str(address) for address in receiver.addresses],
         "receive_buffer_octets": receiver.granted_buffer_octets,
-        "warnings": receiver.warnings,
+        "warnings": [*receiver.warnings, *collector.connections.listener.acceptor.warnings],
+        "connections": collector.connections.figures(),
         "datagrams": figures.datagrams,
         "octets": figures.octets,
         "refused_datagrams": figures.refused_datagrams,
@@ -210,7 +214,7 @@ def _totals(teller: SessionDomain, check: TotalsCheck) -> dict[str, Any]:
 
 
 def _scope(scope: SessionDomain) -> dict[str, int]:
-    return {"port": scope.port, "domain": scope.domain}
+    return {"port": port_of(scope.port), "domain": scope.domain}
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:
@@ -222,7 +226,7 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
 
 
 def _sessions(state: ExporterState, now_ms: int) -> dict[str, Any]:
-    """Collect the figures of the sessions that no later one has followed, by port."""
+    """Collect the figures of the sessions that no later one has followed, by their numbers."""
     waiting = state.pending.n_waiting()
     announced: dict[int, list[int]] = {}
     for known in state.templates.values():
@@ -231,6 +235,9 @@ def _sessions(state: ExporterState, now_ms: int) -> dict[str, Any]:
     lasting = [(p, s) for p, s in state.sessions.items() if s.last_ms >= newest_ms]
     return {
         str(port): {
+            "port": port_of(port),
+            "transport": transport_of(port).name.lower(),
+            "is_over": session.is_over,
             "version": session.version,
             "first_seen_ms": session.first_ms,
             "last_seen_ms": session.last_ms,

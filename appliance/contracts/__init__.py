@@ -30,6 +30,7 @@ from appliance.contracts.checks import (
 from appliance.contracts.datagram_taps import DatagramTap
 from appliance.contracts.decoders import (
     Decoder,
+    StreamFraming,
 )
 from appliance.contracts.engines import (
     Daemon,
@@ -171,6 +172,7 @@ __all__ = [
     "SourceRows",
     "SourceSums",
     "StoreFactory",
+    "StreamFraming",
     "SumKey",
     "SumsByColumns",
     "SumsByInterface",

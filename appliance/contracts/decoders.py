@@ -6,14 +6,34 @@ The types around it are defined where decoding needs them: `DecoderState`, `Deco
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.decoding.messages.block import DatagramBlock
 from appliance.decoding.results import DecodeResult, DecoderState
 
 
+@dataclass(frozen=True, slots=True)
+class StreamFraming:
+    """Where a message says how long it is, so that messages can follow each other in a connection.
+
+    Attributes
+    ----------
+    length_offset
+        Where the 16 bits begin that give the octets of the whole message, header included.
+    header_octets
+        The shortest message.
+    """
+
+    length_offset: int
+    header_octets: int
+
+
 class Decoder(Protocol):
     """Turns datagrams of one protocol version into columns.
+
+    One of a protocol that also comes over connections has an attribute `framing`, a
+    `StreamFraming`; its messages then come in blocks like datagrams.
 
     Attributes
     ----------

@@ -348,6 +348,10 @@ def _keep_unknown(work: Work, assignment: Assignment) -> None:
         scope = work.scopes[work.scope_of[row]]
         work.unit_counts[row] = UNCOUNTABLE
         work.result.counts["sets_without_template"] += 1
+        if scope.is_connection:
+            # Messages come in their order: a template that follows is of other data.
+            work.result.counts["sets_without_template_on_connections"] += 1
+            continue
         if work.timelines.has_restart_between(scope, position, len(sets.set_id)):
             work.result.counts.update(("waiting_sets_kept", "waiting_sets_given_up"))
             continue

@@ -1,9 +1,10 @@
-"""Any number of flows as CSV, JSON lines or Parquet, piece by piece: memory does not grow with
-their number."""
+"""Any number of flows as CSV, JSON lines, Parquet or IPFIX, piece by piece: memory does not grow
+with their number."""
 
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from appliance.flowlog.message_export import MessageWriter, fields_of
 from appliance.flowlog.number_names import with_number_names
 from appliance.flowlog.output import csv_octets, json_octets
-from appliance.flowlog.questions import LOG_ORDER, FlowQuestion
+from appliance.flowlog.questions import LOG_ORDER, FlowQuestion, shown_columns
 
 if TYPE_CHECKING:
     from appliance.flowlog.search import FlowSearch
@@ -33,6 +35,11 @@ class FlowExport:
     form
         A key of `appliance.flowlog.forms.CONTENT_TYPES`.
 
+    Raises
+    ------
+    InvalidQueryError
+        The form has no place for a column.
+
     Attributes
     ----------
     n_rows
@@ -40,6 +47,8 @@ class FlowExport:
     """
 
     def __init__(self, search: FlowSearch, question: FlowQuestion, form: str) -> None:
+        if form == "ipfix":
+            fields_of(question.columns or shown_columns(False, ()))
         self.n_rows = 0
         self._search, self._question, self._form = search, question, form
 
@@ -66,14 +75,20 @@ class FlowExport:
             The log cannot be read.
         """
         tables = self._tables()
-        yield from _parquet(tables) if self._form == "parquet" else _text(tables, self._form)
+        if self._form == "parquet":
+            yield from _parquet(tables)
+        elif self._form == "ipfix":
+            yield from _messages(tables)
+        else:
+            yield from _text(tables, self._form)
 
     def _tables(self) -> Iterator[Any]:
         """Yield the flows as tables, the first without rows, and count them."""
         question = replace(self._question, order=LOG_ORDER)
         for batch in self._search.stream_flows(question):
             self.n_rows += batch.num_rows
-            yield with_number_names(pa.Table.from_batches([batch]))
+            table = pa.Table.from_batches([batch])
+            yield table if self._form == "ipfix" else with_number_names(table)
 
 
 def _text(tables: Iterator[Any], form: str) -> Iterator[bytes]:
@@ -85,6 +100,12 @@ def _text(tables: Iterator[Any], form: str) -> Iterator[bytes]:
         for start in range(0, table.num_rows, TEXT_ROWS):
             rows = table.slice(start, TEXT_ROWS)
             yield csv_octets(rows, has_heading=False) if form == "csv" else json_octets(rows)
+
+
+def _messages(tables: Iterator[Any]) -> Iterator[bytes]:
+    writer = MessageWriter(next(tables).column_names, int(time.time()))
+    for table in tables:
+        yield from writer.messages(table)
 
 
 def _parquet(tables: Iterator[Any]) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "json": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
+    "ipfix": "application/ipfix",
 }
 """By form, as IANA registers them; JSON lines, an object on each, have none there."""
 

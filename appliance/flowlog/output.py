@@ -57,9 +57,9 @@ def write_answer(table: Any, form: str, path: Path | None) -> None:
 
 
 def refuse_terminal(form: str, path: Path | None) -> None:
-    """Raise an InvalidQueryError where Parquet would go to a terminal."""
-    if form == "parquet" and path is None and sys.stdout.isatty():
-        raise InvalidQueryError("parquet is not for a terminal: give --output FILE")
+    """Raise an InvalidQueryError where what no terminal shows would go to one."""
+    if form in ("parquet", "ipfix") and path is None and sys.stdout.isatty():
+        raise InvalidQueryError(f"{form} is not for a terminal: give --output FILE")
 
 
 def write_text(text: str, path: Path | None) -> None:

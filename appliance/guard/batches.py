@@ -10,7 +10,7 @@ from itertools import chain
 
 import numpy as np
 
-from appliance.contracts import Decoder, Enricher, Redactor
+from appliance.contracts import Decoder, Enricher, Redactor, StreamFraming
 from appliance.decoding.costs import BlockTooCostly
 from appliance.decoding.export_totals import ExportTotals, TotalsReport
 from appliance.decoding.messages.block import DatagramBlock
@@ -41,6 +41,7 @@ class GuardedDecoder:
 
     def __init__(self, plugin: str, decoder: Decoder, failures: PluginFailures) -> None:
         self.version, self.name = decoder.version, decoder.name
+        self.framing: StreamFraming | None = getattr(decoder, "framing", None)
         self.guard = Guard(plugin, "decoder", failures)
         self.decoder = decoder
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from appliance.contracts import Page, Route, SignInWay, ValueNames
+from appliance.contracts import Page, Route, SignInWay, StreamFraming, ValueNames
 from appliance.flows import OCTETS_PREFIX, Column
 from appliance.guard.methods import DATAGRAM_TAP, OVERRIDES, POLLER, TEMPLATE_FILE
 from appliance.guard.values import all_exactly, mapping, of_type, whole
@@ -73,6 +73,17 @@ def _decoder(value: object) -> None:
         raise ValueError(f"expected a version of 16 bits, found {version}")
     of_type(_attribute(value, "name"), str)
     _method(value, "decode")
+    framing = getattr(value, "framing", None)
+    if framing is not None:
+        _framing(of_type(framing, StreamFraming))
+
+
+def _framing(framing: StreamFraming) -> None:
+    offset, header = whole(framing.length_offset), whole(framing.header_octets)
+    if not 2 <= offset <= header - 2 <= 1024:
+        raise ValueError(
+            f"expected a length behind the version and within the header, found {framing}"
+        )
 
 
 def _function(value: object) -> None:

@@ -10,6 +10,7 @@ from appliance import (
     DecodeResult,
     DecoderState,
     Settings,
+    StreamFraming,
     decode_options,
     hookimpl,
 )
@@ -29,6 +30,9 @@ PROTOCOL = TemplatedProtocol(
     window_units=3000,
 )
 
+FRAMING = StreamFraming(length_offset=2, header_octets=IPFIX_HEADER)
+"""RFC 7011 section 3.1: the length of a message follows its version."""
+
 
 @dataclass(frozen=True)
 class IpfixDecoder:
@@ -37,6 +41,7 @@ class IpfixDecoder:
     options: DecodeOptions
     version: int = 10
     name: str = "IPFIX"
+    framing: StreamFraming = FRAMING
 
     def decode(self, block: DatagramBlock, state: DecoderState, now_ms: int) -> DecodeResult:
         """Decode a block of version 10; see `appliance.decoding.templated.decode_templated`."""

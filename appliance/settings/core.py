@@ -11,6 +11,7 @@ from typing import Any
 from appliance.database_urls import DatabaseUrl
 from appliance.log_handlers import FACILITIES
 from appliance.query.named_files import NamedFiles
+from appliance.settings.connections import CONNECTION_SETTINGS
 from appliance.settings.kept_values import HeaderColumnList, RawElementList
 from appliance.settings.own_networks import LocalNetworks
 from appliance.settings.server_addresses import ServerAddressList
@@ -118,6 +119,7 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         "Only datagrams from these addresses are decoded, others are counted and dropped."
         " Empty allows all.",
     ),
+    *CONNECTION_SETTINGS,
     Setting(
         "collector.trust_exporter_address",
         Choice(("options", "records", "off")),

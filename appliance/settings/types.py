@@ -274,6 +274,17 @@ class AddressList:
 
 
 @dataclass(frozen=True, slots=True)
+class OptionalAddressList:
+    """Addresses with ports, or none."""
+
+    expected: str = "a list of addresses such as 0.0.0.0:4739 or [::]:4740, or []"
+
+    def parse(self, raw: object, folder: Path) -> tuple[ListenAddress, ...]:
+        """Return the addresses, no two equal."""
+        return AddressList().parse(raw, folder) if list_items(raw) else ()
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkList:
     """Addresses and networks."""
 

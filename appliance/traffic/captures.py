@@ -1,5 +1,5 @@
 """Capture files (pcap and pcapng, also gzip'ed) into UDP datagrams, for decode, import, replay
-and tests.
+and tests. Files of IPFIX messages count as well, a message for a datagram (`message_files`).
 
 Our own reader: dpkt leaves link types and fragments to its user, scapy builds an object tree for
 each packet. Files are untrusted and read as a stream: memory is bounded by one packet and the
@@ -19,11 +19,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from appliance.decoding.messages.block import Datagram
 from appliance.errors import CaptureError
+from appliance.traffic.message_files import LOOPBACK, NoMessage, begins_message, messages_of
 from appliance.traffic.packets import FRAGMENTS, OTHER_PORT, PacketParser, Skipped
 
 CAPTURE_BLOCK_DATAGRAMS = 1024
@@ -55,6 +57,9 @@ _INTERFACE_DESCRIPTION = 1
 _PACKET = 2
 _SIMPLE_PACKET = 3
 _ENHANCED_PACKET = 6
+_MESSAGE = -1
+"""In the place of a link type: no packet but a message of a file of messages."""
+
 _OPTION_TSRESOL = 9
 _OPTION_TSOFFSET = 14
 
@@ -100,15 +105,23 @@ class CaptureReader:
         Sentences about what the file lacks.
     """
 
-    def __init__(self, path: Path | str, ports: Collection[int] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        ports: Collection[int] | None = None,
+        sender: tuple[int, int] = LOOPBACK,
+    ) -> None:
         """Store what to read.
 
         Parameters
         ----------
         ports
             Destination ports that are wanted; None takes all of UDP.
+        sender
+            Whose the messages of a file of messages are: halves of an address.
         """
         self.path = Path(path)
+        self._sender = sender
         self._ports = None if ports is None else frozenset(ports)
         self._file: io.BufferedReader | None = None
         self._octets_read = 0
@@ -148,6 +161,9 @@ class CaptureReader:
         return self._octets_read
 
     def _datagram_of(self, parser: PacketParser, packet: _Packet) -> CapturedDatagram | None:
+        if packet.link_type == _MESSAGE:
+            datagram = Datagram(packet.octets, *self._sender, 0, packet.time_ms)
+            return CapturedDatagram(datagram, 0, 0, 0)
         found = parser.udp_datagram(packet.link_type, packet.octets)
         if found is None:
             return None
@@ -170,7 +186,7 @@ class CaptureReader:
                 self.warnings.append(
                     f"{self.path}: the file ends early, after {self.packets} whole packets"
                 )
-            except _Damaged as damage:
+            except (_Damaged, NoMessage) as damage:
                 problem = f"{damage} (after {self.packets} packets)"
                 raise CaptureError(self.path, problem) from None
             except (OSError, zlib.error) as error:
@@ -224,7 +240,11 @@ def _packets_of(stream: _Stream) -> Iterator[_Packet]:
         return _pcap(stream, *_PCAP_MAGIC[magic])
     if magic == _PCAPNG_MAGIC:
         return _Pcapng(stream).packets()
-    raise _Damaged("expected a pcap or pcapng file, found other octets" if magic else "empty file")
+    if begins_message(magic):
+        found = messages_of(partial(_exactly, stream), magic, stream.read)
+        return (_Packet(_MESSAGE, *message) for message in found)
+    expected = "expected a pcap, pcapng or IPFIX file, found other octets"
+    raise _Damaged(expected if magic else "empty file")
 
 
 def _pcap(stream: _Stream, order: str, units_per_ms: int) -> Iterator[_Packet]:

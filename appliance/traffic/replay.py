@@ -6,6 +6,7 @@ addresses cannot be kept, because only the machine that has an address may send 
 
 from __future__ import annotations
 
+import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,7 +22,13 @@ from appliance.traffic.source_sockets import SourceSockets
 EXPORT_PORTS = frozenset((2055, 4739, 6343, 9995, 9996))
 """Where exporters commonly send to: NetFlow, IPFIX, sFlow."""
 
-CAPTURE_SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp")
+CAPTURE_SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp", ".ipfix")
+TOO_LONG = "too long for UDP"
+LONGEST_OCTETS = 65_507
+"""Of a datagram over IPv4; a message of a file may be longer."""
+
+NO_MESSAGE = "no IPFIX message"
+IPFIX_VERSION, LONGEST_MESSAGE_OCTETS = 10, 65_535
 
 BATCH_DATAGRAMS = 256
 LONGEST_SLEEP_SECONDS = 0.2
@@ -104,7 +111,11 @@ class Replay:
     ----------
     report
         What was sent so far; true after each batch.
+    over_tcp
+        Whether it goes over connections.
     """
+
+    over_tcp = False
 
     def __init__(
         self,
@@ -142,7 +153,7 @@ class Replay:
         """
         start = time.monotonic()
         clock, report = _Clock(self._pace), self.report
-        with SourceSockets(self._target) as sockets:
+        with SourceSockets(self._target, over_tcp=self.over_tcp) as sockets:
             for reader in self._readers():
                 read_before = report.file_octets
                 for batch in self._batches(reader, clock):
@@ -159,6 +170,10 @@ class Replay:
                 report.warnings += reader.warnings
         return report
 
+    def _obstacle(self, payload: bytes) -> str:
+        """Return why something is not sent; "" when it is."""
+        return TOO_LONG if len(payload) > LONGEST_OCTETS else ""
+
     def _readers(self) -> Iterator[CaptureReader]:
         for _ in range(self._loops):
             for file in self._files:
@@ -171,6 +186,9 @@ class Replay:
         batch: list[Datagram] = []
         clock.next_file()
         for captured in reader:
+            if reason := self._obstacle(captured.datagram.payload):
+                reader.skipped[reason] += 1
+                continue
             early = clock.seconds_until(captured)
             if batch and (early > EARLY_SECONDS or len(batch) >= BATCH_DATAGRAMS):
                 yield batch
@@ -185,6 +203,17 @@ class Replay:
             batch.append(captured.datagram)
         if batch:
             yield batch
+
+
+class StreamReplay(Replay):
+    """A replay over TCP, a connection for each session; takes IPFIX messages only."""
+
+    over_tcp = True
+
+    def _obstacle(self, payload: bytes) -> str:
+        # RFC 7011 section 3.1: version and length begin a message.
+        is_whole = payload[:4] == struct.pack("!HH", IPFIX_VERSION, len(payload) & 0xFFFF)
+        return "" if is_whole and len(payload) <= LONGEST_MESSAGE_OCTETS else NO_MESSAGE
 
 
 class _Clock:

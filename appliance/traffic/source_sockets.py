@@ -1,4 +1,4 @@
-"""UDP sockets that stand for exporters when flows are replayed or invented.
+"""Sockets that stand for exporters when flows are replayed or invented: of UDP, or of TCP.
 
 Each exporter gets a socket, and with it a source port, of its own, so that a collector can tell
 them apart. A collector on the loopback network also sees each under an address of its own.
@@ -37,8 +37,33 @@ class TargetError(ApplianceError):
         super().__init__(f"cannot send to {target}: {problem}")
 
 
+class StreamSender:
+    """Sends messages one behind the other over a connection, as `DatagramSender` does datagrams."""
+
+    refused = 0
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def send(self, octets: NDArray[np.uint8], lengths: NDArray[np.int64]) -> None:
+        """Send the first `lengths[i]` octets of each row, in order; waits for a busy collector.
+
+        Raises
+        ------
+        OSError
+            The connection is broken.
+        """
+        whole = np.arange(octets.shape[1]) < lengths[:, None]
+        self._sock.sendall(octets[whole].tobytes())
+
+
 class SourceSockets:
     """One connected socket for each exporter, opened when it first sends.
+
+    Parameters
+    ----------
+    over_tcp
+        Whether each is a connection.
 
     Attributes
     ----------
@@ -46,9 +71,10 @@ class SourceSockets:
         How often an exporter sent through the socket of another one, for want of sockets.
     """
 
-    def __init__(self, target: ListenAddress) -> None:
+    def __init__(self, target: ListenAddress, *, over_tcp: bool = False) -> None:
         self._target = target
-        self._senders: dict[Session, DatagramSender] = {}
+        self._kind = socket.SOCK_STREAM if over_tcp else socket.SOCK_DGRAM
+        self._senders: dict[Session, DatagramSender | StreamSender] = {}
         self._numbers: dict[Hashable, int] = {}
         self._sockets = contextlib.ExitStack()
         self.shared = 0
@@ -80,7 +106,7 @@ class SourceSockets:
         except OSError as error:
             raise TargetError(self._target, str(error.strerror).lower()) from error
 
-    def _sender(self, session: Session) -> DatagramSender:
+    def _sender(self, session: Session) -> DatagramSender | StreamSender:
         sender = self._senders.get(session)
         if sender is not None:
             return sender
@@ -88,14 +114,16 @@ class SourceSockets:
             self.shared += 1
             return list(self._senders.values())[hash(session) % MAX_SOURCE_SOCKETS]
         number = self._numbers.setdefault(session[0], len(self._numbers))
-        sock = self._sockets.enter_context(_connect(self._target, number))
-        return self._senders.setdefault(session, DatagramSender(sock))
+        sock = self._sockets.enter_context(_connect(self._target, number, self._kind))
+        is_stream = self._kind == socket.SOCK_STREAM
+        sender = StreamSender(sock) if is_stream else DatagramSender(sock)
+        return self._senders.setdefault(session, sender)
 
 
-def _connect(target: ListenAddress, number: int) -> socket.socket:
+def _connect(target: ListenAddress, number: int, kind: socket.SocketKind) -> socket.socket:
     """Open the socket of exporter `number`; on 127.0.0.0/8 it has its own address."""
-    found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
-    family, kind, protocol, _, address = found[0]
+    infos = socket.getaddrinfo(target.host, target.port, type=kind)
+    family, kind, protocol, _, address = infos[0]
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_OCTETS)

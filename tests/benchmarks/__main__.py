@@ -18,6 +18,7 @@ from tests.benchmarks.alerting import alerting
 from tests.benchmarks.anonymising import anonymising
 from tests.benchmarks.api import api
 from tests.benchmarks.clickhouse import clickhouse
+from tests.benchmarks.connections import connections
 from tests.benchmarks.console import console
 from tests.benchmarks.decode import decode
 from tests.benchmarks.enriching import enriching
@@ -69,6 +70,7 @@ PARTS = (
     "replicate",
     "streaming",
     "anonymising",
+    "connections",
 )
 PMACCT_ROWS = 300_000
 DECODE_GOALS = {"v5": 10e6, "v9": 4e6, "ipfix": 4e6}
@@ -107,7 +109,7 @@ def main(
     from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
     the code, questions of the query engine, the console in a browser, a round
     of SNMP, the flow log into ClickHouse, copies of datagrams, flows as
-    lines, and addresses replaced.
+    lines, addresses replaced, and TCP next to UDP.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -152,6 +154,10 @@ def main(
             ),
             "streaming": (lambda: streaming(folder / "streaming", protocol), print_streaming),
             "anonymising": (anonymising, print_anonymising),
+            "connections": (
+                lambda: connections(folder / "connections", rate, seconds),
+                _print_connections,
+            ),
         }
         for chosen in parts:
             run, show = runs[chosen]
@@ -185,6 +191,12 @@ def _print_whole(console: Console, report: dict[str, Any]) -> None:
             f" (goal 0.5, better 1.0); octets a flow: {report['ratio_octets_per_flow']:.2f} times"
             " (goal at most 0.6)"
         )
+
+
+def _print_connections(console: Console, report: dict[str, Any]) -> None:
+    console.print(whole_table("IPFIX, whole way", report, WHOLE_ROWS))
+    ratio = report["ratio_flows_per_cpu_second"]
+    console.print(f"flows a CPU second: over TCP {ratio:.2f} times those over UDP")
 
 
 def _print_highest(console: Console, report: dict[str, Any]) -> None:

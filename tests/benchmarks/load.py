@@ -176,14 +176,24 @@ class Load:
 @click.option("--seconds", type=float, default=10.0)
 @click.option("--protocol", "protocols", default="v9")
 @click.option("--exporters", type=int, default=3)
-def main(target: str, rate: float | None, seconds: float, protocols: str, exporters: int) -> None:
+@click.option("--tcp", is_flag=True, help="Over connections, one for each exporter.")
+def main(
+    *,
+    target: str,
+    rate: float | None,
+    seconds: float,
+    protocols: str,
+    exporters: int,
+    tcp: bool,
+) -> None:
     """Build, wait for a line on standard input, send, and print the sums."""
     load = Load(protocols.split(","), exporters)
     host, _, port = target.rpartition(":")
     print(json.dumps({"ready": True}), flush=True)
     sys.stdin.readline()
     cpu = time.process_time()
-    with SourceSockets(ListenAddress(host, int(port))) as sockets:
+    address = ListenAddress(host, int(port))
+    with SourceSockets(address, over_tcp=tcp) as sockets:
         took = load.send(sockets, rate, seconds)
     report = asdict(load.sums) | {
         "seconds": took,

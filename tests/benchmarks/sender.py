@@ -28,11 +28,14 @@ class Sender:
 
 
 @contextmanager
-def sender(port: int, protocol: str, rate: float | None, seconds: float) -> Iterator[Sender]:
+def sender(
+    port: int, protocol: str, rate: float | None, seconds: float, *, tcp: bool = False
+) -> Iterator[Sender]:
     """Build the datagrams; the body sends them."""
     command = [sys.executable, "-m", "tests.benchmarks.load", "--to", f"127.0.0.1:{port}"]
     command += ["--protocol", protocol, "--seconds", str(seconds)]
     command += [] if rate is None else ["--rate", str(rate)]
+    command += ["--tcp"] if tcp else []
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
     )

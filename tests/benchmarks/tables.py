@@ -39,7 +39,7 @@ def whole_table(
     title: str, report: dict[str, Any], rows: tuple[tuple[str, str, str], ...]
 ) -> Table:
     """Put both collectors side by side."""
-    subjects = [name for name in ("appliance", "nfcapd") if name in report]
+    subjects = [name for name in ("appliance", "nfcapd", "udp", "tcp") if name in report]
     table = Table(title, *subjects)
     for text, key, layout in rows:
         values = (report[subject].get(key) for subject in subjects)

@@ -32,6 +32,7 @@ def measure(
     rate: float,
     seconds: float,
     settle: Callable[[dict[str, Any]], dict[str, Any]] = lambda _sent: {},
+    tcp_port: int | None = None,
 ) -> dict[str, Any]:
     """Send at a rate for so long; return flows sent and stored, processor, disk and memory.
 
@@ -39,10 +40,12 @@ def measure(
     ----------
     settle
         Called with what was sent before the collector is stopped; returns further figures.
+    tcp_port
+        Where it is sent over TCP; None: over UDP.
     """
     subject.start()
     with (
-        sender(subject.port, protocol, rate, seconds) as ready,
+        sender(tcp_port or subject.port, protocol, rate, seconds, tcp=bool(tcp_port)) as ready,
         sampled_memory(subject.pid) as memory,
     ):
         sent = ready.send()

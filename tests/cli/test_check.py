@@ -16,6 +16,7 @@ from appliance.flowlog.expiry_clock import ExpiryClock
 from appliance.plugin_manager import BUILT_IN_PLUGINS
 from appliance.settings.file import read_settings_file
 from appliance.settings.types import ListenAddress
+from tests.collector.tcp.listening import Authority
 
 BUILT_INS = ", ".join(name.rpartition(".")[2] for name in BUILT_IN_PLUGINS)
 NO_PLUGINS = f"plugins: {{disabled: [{BUILT_INS}]}}\n"
@@ -109,7 +110,7 @@ def test_check_when_port_is_busy_then_exit_1_and_what_to_do(conf, capsys, busy_p
 
 
 def test_port_when_our_collector_has_it_then_ok(busy_port, monkeypatch):
-    monkeypatch.setattr(environment, "_user_of", lambda port: ("appliance (process 1)", True))
+    monkeypatch.setattr(environment, "_user_of", lambda port, kind: ("appliance (process 1)", True))
     busy = environment._check_port(ListenAddress("127.0.0.1", busy_port))
     assert (busy.status, busy.text) == (
         OK,
@@ -124,7 +125,7 @@ def test_port_when_address_is_foreign_then_says_so():
 
 
 def test_port_when_not_allowed_then_says_so(monkeypatch):
-    def refuse(address):
+    def refuse(address, kind):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(environment, "bound_socket", refuse)
@@ -265,3 +266,58 @@ def test_check_when_no_interface_is_named_then_no_line_of_one(conf, capsys):
     _, printed = check(capsys, conf(ANY_PORT))
     assert re.search(r"^ok    python ", printed, re.MULTILINE)
     assert not re.search(r"^\w+ +interface ", printed, re.MULTILINE)
+
+
+def test_connections_when_asked_for_then_their_ports_are_looked_at(found):
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        (busy,) = found("tcp port", f'collector.listen_tcp: ["127.0.0.1:{port}"]\n')
+    assert busy.status == FAIL
+    assert f"port {port} is used by" in busy.text
+    (free,) = found("tcp port", 'collector.listen_tcp: ["127.0.0.1:0"]\n')
+    assert free.status == OK
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        ("", "collector.tls_certificate: collector.listen_tls needs a file (PEM)"),
+        (
+            "collector.tls_certificate: /nowhere.pem\ncollector.tls_key: /nowhere.key\n",
+            "no such file or directory",
+        ),
+    ],
+)
+def test_connections_when_tls_lacks_its_files_then_fail_in_one_sentence(
+    found, files: str, text: str
+):
+    (finding,) = found("exporters' tls", f'collector.listen_tls: ["127.0.0.1:0"]\n{files}')
+    assert finding.status == FAIL
+    assert text in finding.text
+
+
+def test_connections_when_tls_has_its_files_then_ok_and_whether_exporters_show_theirs(
+    found, tmp_path
+):
+    authority = Authority(tmp_path)
+    certificate, key = authority.pair("collector")
+    text = (
+        'collector.listen_tls: ["127.0.0.1:0"]\n'
+        f"collector.tls_certificate: {certificate}\ncollector.tls_key: {key}\n"
+    )
+    (finding,) = found("exporters' tls", text)
+    assert (finding.status, finding.text) == (OK, f"{certificate}; exporters need none")
+    (finding,) = found(
+        "exporters' tls", f"{text}collector.tls_client_ca: {authority.certificate}\n"
+    )
+    assert finding.text.endswith("exporters show one")
+
+
+def test_connections_when_another_program_receives_then_a_hint_that_it_takes_none(found):
+    (finding,) = found(
+        "connections", 'collector.engine: nfacctd\ncollector.listen_tcp: ["127.0.0.1:0"]\n'
+    )
+    assert finding.status == HINT
+    assert finding.text.startswith("nfacctd receives, and takes none")

@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from appliance.cli.main import group
+from appliance.cli.options import run_command_line
 from tests.cli.test_flows import directory, run
 
 __all__ = ["directory"]
@@ -65,6 +67,29 @@ def test_export_when_wrong_then_one_sentence(
 ) -> None:
     assert run("export", "--directory", directory, *arguments) == code
     assert said in capsys.readouterr().err
+
+
+def test_export_when_the_name_says_ipfix_then_import_reads_what_it_wrote(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.ipfix"
+    assert run("export", "--directory", directory, "--output", file) == 0
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "appliance.yml").write_text("data_directory: ../data\n")
+    n = int(capsys.readouterr().err.split(" flows, ")[0])
+    assert n > 10
+    command = ["-confPath", f"{tmp_path}/conf/", "import", str(file)]
+    assert run_command_line(group, command) == 0
+    assert f"{n} records" in capsys.readouterr().out
+
+
+def test_export_when_ipfix_has_no_element_for_a_column_then_one_sentence(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--columns", "octets,reverse", "--output", tmp_path / "a.ipfix")
+    assert run("export", "--directory", directory, *words) == 2
+    assert "ipfix has no element for reverse" in capsys.readouterr().err
+    assert not (tmp_path / "a.ipfix").exists()
 
 
 def test_export_when_nothing_matches_then_a_file_without_flows(

@@ -9,6 +9,8 @@ from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.collector.receiver import Receiver
 from appliance.settings.types import ListenAddress
+from tests.collector.tcp.listening import listening
+from tests.decoding.building import BASIC, a_set, basic, ipfix, template
 from tests.traffic.building import ethernet, ipv4, pcap, udp
 
 
@@ -102,7 +104,7 @@ def test_replay_when_nobody_listens_then_says_so_and_fails(capsys, receiver, cap
             b"text",
             [],
             1,
-            "{0}: expected a pcap or pcapng file, found other octets (after 0 packets)",
+            "{0}: expected a pcap, pcapng or IPFIX file, found other octets (after 0 packets)",
         ),
         (None, [], 2, "invalid value for 'FILE|DIR': Path '{0}' does not exist"),
         (
@@ -138,3 +140,36 @@ def test_replay_when_a_file_ends_early_then_sends_the_rest_with_a_warning(
     assert code == 0
     assert "ends early" in err
     assert len(arrived(receiver)) == 4
+
+
+def test_replay_when_over_tcp_then_the_ipfix_messages_by_connections(capsys, tmp_path):
+    messages = [ipfix(a_set(2, template(256, *BASIC))), ipfix(a_set(256, basic()))]
+    path = tmp_path / "flows.pcap"
+    sent = [ipv4(udp(octets, 1, 4739), "192.0.2.2") for octets in (*messages, b"\0\5 v5")]
+    path.write_bytes(pcap(*map(ethernet, sent)))
+    with listening() as collector:
+        target = ":".join(map(str, collector.target))
+        code, out, err = replay(capsys, path, "--tcp", "--to", target)
+        collector.wait_for_rows(1)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1] == "not sent: 1 no IPFIX message"
+    assert collector.rows[0]["exporter_address"] == "127.0.0.2"
+
+
+def test_replay_when_nobody_accepts_connections_then_one_sentence(capsys, tmp_path):
+    path = tmp_path / "flows.ipfix"
+    path.write_bytes(ipfix())
+    code, _, err = replay(capsys, path, "--all-ports", "--tcp", "--to", "127.0.0.1:1")
+    assert code == 1
+    assert "cannot send to 127.0.0.1:1: connection refused" in err
+
+
+def test_replay_when_a_message_of_a_file_is_too_long_for_udp_then_left_out_and_said(
+    capsys, receiver, tmp_path
+):
+    path = tmp_path / "flows.ipfix"
+    path.write_bytes(ipfix(bytes(65_519)) + ipfix(b"short"))
+    code, out, _ = replay(capsys, path, "--to", receiver.addresses[0])
+    assert code == 0
+    assert out.splitlines()[1] == "not sent: 1 too long for UDP"
+    assert arrived(receiver) == [ipfix(b"short")]

@@ -22,13 +22,16 @@ from appliance.backups.archive import BackupError, pack, unpack
 from appliance.collector.exporters import ExporterLimits, ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.saved_state import load_states, save_states
+from appliance.collector.tcp.splitting import MessageSplitter
 from appliance.contracts import Decoder
 from appliance.decoding.messages.block import Datagram, block_of
+from appliance.decoding.messages.session_numbers import Transport, connection_number
 from appliance.errors import ApplianceError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter, journal
 from appliance.flowlog.conditions import where_branches
 from appliance.flows import FlowBatch
 from appliance.plugins.auth.tokens import claims_of
+from appliance.plugins.ipfix import FRAMING
 from appliance.plugins.pmacct.configuration.config import read_config
 from appliance.plugins.pmacct.configuration.primitives import read_primitives
 from appliance.plugins.pmacct.engine.templates_file import read_templates
@@ -140,6 +143,30 @@ def _datagram_seeds() -> list[bytes]:
 
 
 # Files.
+
+
+@cache
+def streams() -> list[bytes]:
+    """Return the IPFIX messages of captures, one behind the other: streams, or files."""
+    paths = [path for path in CAPTURES if path.name.startswith("ipfix")]
+    return [b"".join(one.datagram.payload for one in CaptureReader(path)) for path in paths]
+
+
+def split_stream(octets: bytes) -> None:
+    """Take octets as those of a connection, in three parts, and decode what is whole."""
+    splitter, states = MessageSplitter({10: FRAMING}), ExporterStates(ExporterLimits())
+    number = connection_number(1, Transport.TCP, 50_000)
+    third = len(octets) // 3
+    for part in (octets[:third], octets[third : 2 * third], octets[2 * third :]):
+        messages, broken = splitter.messages(part)
+        assert splitter.pending_octets <= 65_535 + len(part)
+        if messages:
+            datagrams = (Datagram(message, 0, 1, number, RECEIVED_MS) for message in messages)
+            decode(*datagrams, states=states)
+        if broken is not None:
+            break
+    states.end_session((0, 1, number))
+    assert not any(state.templates for state in states.exporters.values())
 
 
 def read_capture(octets: bytes) -> None:
@@ -313,7 +340,10 @@ def _texts(*names: str) -> Callable[[], list[bytes]]:
 
 TARGETS = {
     "datagrams": Target(read_datagrams, _datagram_seeds, MAX_DATAGRAMS_OCTETS),
-    "capture": Target(read_capture, lambda: [path.read_bytes() for path in CAPTURES[:40]]),
+    "capture": Target(
+        read_capture, lambda: [path.read_bytes() for path in CAPTURES[:40]] + streams()
+    ),
+    "connection": Target(split_stream, streams),
     "saved_states": Target(read_saved_states, _saved_states),
     "templates_file": Target(
         read_templates_file, lambda: [b'{"ver": 9, "len": 8, "tpl": [{"type": 8, "len": 4}]}\n']

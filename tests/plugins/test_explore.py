@@ -25,6 +25,8 @@ from appliance.plugins.explore import caller_turns
 from appliance.query.engine import QueryEngine
 from appliance.query.jobs import STATES
 from appliance.query.turns import QueryTurns
+from appliance.traffic.captures import CaptureReader
+from tests.decoding.building import decode
 from tests.query.reference import Flow, batch_of
 from tests.web.building import NOW, Client, settings_of, web_of
 
@@ -307,6 +309,18 @@ def test_export_when_as_parquet_then_a_file_with_times_and_a_name(client: Any, f
     assert reply.headers["content-disposition"] == f'attachment; filename="{name}"'
 
 
+def test_export_when_as_ipfix_then_messages_that_decoders_read(
+    client: Any, flows: Path, tmp_path: Path
+) -> None:
+    reply = client.get(f"{BASE}/export?from=1623750000&to=1623760000&format=ipfix")
+    assert reply.headers["content-type"] == "application/ipfix"
+    path = tmp_path / "flows.ipfix"
+    path.write_bytes(reply.body)
+    decoded = decode(*(found.datagram.payload for found in CaptureReader(path)))
+    assert len(decoded.rows) == 120
+    assert sum(row["octet_delta_count"] for row in decoded.rows) == 180_000
+
+
 def test_export_when_there_are_no_flows_then_the_heading(client: Any, flows: Path) -> None:
     for query in ("last=1h&filter=port%201", "from=1000&to=2000"):
         reply = client.get(f"{BASE}/export?{query}&columns=source_address")
@@ -323,8 +337,9 @@ def test_export_when_a_file_is_damaged_then_the_rest(client: Any, flows: Path) -
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("format=xml", "format: expected csv, json, parquet, found 'xml'"),
+        ("format=xml", "format: expected csv, json, parquet, ipfix, found 'xml'"),
         ("columns=colour", "unknown column 'colour'"),
+        ("format=ipfix&columns=reverse", "ipfix has no element for reverse"),
         ("filter=port", "expected"),
         ("last=0h", "last"),
     ],

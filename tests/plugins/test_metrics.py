@@ -40,6 +40,11 @@ STATUS = {
     },
     "counts": {"records": 30_000, "unknown_template": 6},
     "unknown_elements": {"9:12345": 8},
+    "connections": {
+        "present": 7,
+        "messages_dropped": 9,
+        "counts": {"messages": 40, "closed_unknown_version": 11},
+    },
     "exporters": {
         "192.0.2.1": {
             "last_seen_ms": int(NOW * 1000) - 500,
@@ -99,6 +104,9 @@ def test_metrics_when_the_collector_runs_then_its_figures(client, running):
         "appliance_records_written_total": 30_000,
         "appliance_log_write_errors_total": 0,
         'appliance_events_total{event="unknown_template"}': 6,
+        "appliance_connections": 7,
+        "appliance_connection_messages_dropped_total": 9,
+        'appliance_connection_events_total{event="closed_unknown_version"}': 11,
         'appliance_unknown_elements_total{element="9:12345"}': 8,
         'appliance_exporter_templates{exporter="192.0.2.1"}': 12,
         'appliance_exporter_clock_skew_seconds{exporter="192.0.2.1"}': -1.5,

@@ -173,7 +173,10 @@ def test_read_when_gzip_ends_early_then_warning(read: Read) -> None:
     ("octets", "problem"),
     [
         (b"", "empty file"),
-        (b"GIF89a and so on", "expected a pcap or pcapng file, found other octets"),
+        (
+            b"GIF89a and so on",
+            "expected a pcap, pcapng or IPFIX file, found other octets",
+        ),
         (pcap() + struct.pack("<IIII", 0, 0, 1 << 30, 0), "packet of 1073741824 octets, at most"),
         (section() + enhanced(FRAME, 1), "packet of interface 0, 0 are described"),
         (section() + struct.pack("<II", 5, 13) + bytes(20), "block of 13 octets, expected a mult"),

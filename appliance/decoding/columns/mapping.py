@@ -190,7 +190,7 @@ def _origin(group: RecordGroup) -> Columns:
         "collection_time_milliseconds": group.per_record("received_ms"),
         "exporter_address_hi": hi,
         "exporter_address_lo": lo,
-        "exporter_transport_port": group.per_record("port"),
+        "exporter_transport_port": group.per_record("transport_port"),
         "observation_domain_id": group.per_record("domain").astype(np.uint32, copy=False),
         "export_protocol_version": version,
         **({} if group.sampling is None else {"sampling_rate": group.sampling}),

@@ -26,7 +26,8 @@ class DatagramBlock:
     address_hi, address_lo
         uint64, shape (n,): the exporter's address, IPv4 as ::ffff:a.b.c.d.
     port
-        uint16, shape (n,): the exporter's UDP port.
+        uint16 or uint64, shape (n,): the exporter's UDP port, or the number of its connection
+        (`session_numbers`).
     received_ms
         int64, shape (n,): time of receipt, milliseconds UTC.
     """
@@ -35,7 +36,7 @@ class DatagramBlock:
     lengths: NDArray[np.int64]
     address_hi: NDArray[np.uint64]
     address_lo: NDArray[np.uint64]
-    port: NDArray[np.uint16]
+    port: NDArray[np.uint16] | NDArray[np.uint64]
     received_ms: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -84,6 +85,11 @@ def block_of(datagrams: Sequence[Datagram]) -> DatagramBlock:
         lengths,
         np.fromiter((d.address_hi for d in datagrams), np.uint64, n),
         np.fromiter((d.address_lo for d in datagrams), np.uint64, n),
-        np.fromiter((d.port for d in datagrams), np.uint16, n),
+        _sessions(datagrams),
         np.fromiter((d.received_ms for d in datagrams), np.int64, n),
     )
+
+
+def _sessions(datagrams: Sequence[Datagram]) -> NDArray[np.uint16] | NDArray[np.uint64]:
+    sessions = np.fromiter((d.port for d in datagrams), np.uint64, len(datagrams))
+    return sessions if sessions.max(initial=0) > 0xFFFF else sessions.astype(np.uint16)

@@ -26,12 +26,23 @@ class Arrivals:
 
     address_hi: NDArray[np.uint64]
     address_lo: NDArray[np.uint64]
-    port: NDArray[np.uint16]
+    port: NDArray[np.uint16] | NDArray[np.uint64]
     received_ms: Int
     domain: Int
     sequence: Int
     export_ms: Int
     uptime_ms: Int
+
+    def session(self, row: int) -> tuple[int, int, int]:
+        """Return the session that a message came in."""
+        return int(self.address_hi[row]), int(self.address_lo[row]), int(self.port[row])
+
+    @property
+    def transport_port(self) -> NDArray[np.uint16]:
+        """The exporter's port, without what else is in the number of a connection."""
+        if self.port.dtype == np.uint16:
+            return self.port.astype(np.uint16, copy=False)
+        return (self.port & np.uint64(0xFFFF)).astype(np.uint16)
 
     @classmethod
     def of(cls, block: DatagramBlock, headers: Headers) -> Arrivals:

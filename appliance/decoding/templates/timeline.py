@@ -4,7 +4,8 @@ A block is decoded at once, but a template may be announced, or changed, in its 
 (observation domain of a session, template identifier) gets a timeline of layouts over the
 positions of the block's Sets; Data Sets find their layout in it by position. Documents: RFC 3954
 section 9, RFC 7011 section 8; decisions on both: a Data Set that came before its template waits for
-it; a session that told no template borrows one only where the lookup lends it.
+it; a session that told no template borrows one only where the lookup lends it. Over a connection
+messages come in their order, so there nothing waits or is borrowed, and templates are withdrawn.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.decoding.messages.headers import Sets
-from appliance.decoding.templates.template import Template
+from appliance.decoding.messages.session_numbers import is_connection
+from appliance.decoding.templates.template import FIRST_DATA_SET_ID, Template
 
 Int = NDArray[np.int64]
 
 
 class SessionDomain(NamedTuple):
-    """An observation domain of one session: exporter address, its port, domain, and protocol.
+    """An observation domain of one session: exporter address, its port or the number of its
+    connection (`session_numbers`), domain, and protocol.
 
     What v9 and IPFIX say from one port under one number has nothing to do with each other.
     """
@@ -41,6 +44,11 @@ class SessionDomain(NamedTuple):
         return self.address_hi, self.address_lo
 
     @property
+    def is_connection(self) -> bool:
+        """Whether its messages come over a connection, in their order and without loss."""
+        return is_connection(self.port)
+
+    @property
     def session(self) -> Session:
         """The session: what one port of the exporter says is of one process, or one device."""
         return self.address_hi, self.address_lo, self.port
@@ -52,7 +60,7 @@ class SessionDomain(NamedTuple):
 
 
 Session = tuple[int, int, int]
-"""Exporter address as halves, and its port."""
+"""Exporter address as halves, and its port or the number of its connection."""
 
 Family = tuple[int, int, int, int]
 
@@ -66,10 +74,12 @@ class Senders(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TemplateChange:
-    """A template that was announced: new, refreshed or with another layout.
+    """A template that was announced: new, refreshed or with another layout; or withdrawn.
 
     Attributes
     ----------
+    template
+        Without fields: it is withdrawn (see `withdrawal_of`).
     position
         Index of the Set that announced it, among the block's Sets.
     """
@@ -77,6 +87,29 @@ class TemplateChange:
     scope: SessionDomain
     template: Template
     position: int
+
+    @property
+    def is_withdrawal(self) -> bool:
+        """Whether the template is no longer to be used."""
+        return not self.template.fields
+
+    @property
+    def withdraws_all(self) -> bool:
+        """Whether it ends all templates, or all options templates, of its scope."""
+        return self.is_withdrawal and self.template.template_id < FIRST_DATA_SET_ID
+
+
+def withdrawal_of(
+    scope: SessionDomain, template_id: int, position: int, *, options: bool
+) -> TemplateChange:
+    """Return the change that ends a template.
+
+    Parameters
+    ----------
+    template_id
+        That of a template Set: all templates of that kind (RFC 7011 section 8.1).
+    """
+    return TemplateChange(scope, Template(template_id, (), options=options), position)
 
 
 class TemplateLookup(Protocol):
@@ -173,6 +206,8 @@ class Announcements:
 
 
 _NONE = Announcements()
+_KINDS = (False, True)
+_THE_END = 1 << 62
 
 
 @dataclass
@@ -187,6 +222,9 @@ class Timelines:
         Scopes and identifiers for which another session lends its template.
     restarts
         Positions at which scopes restarted, ascending.
+    withdrawn
+        Positions at which all templates of a scope (False), or all options templates (True), were
+        withdrawn, ascending.
     """
 
     lookup: TemplateLookup
@@ -194,14 +232,22 @@ class Timelines:
     of_scope: dict[tuple[SessionDomain, int], Announcements] = field(default_factory=dict)
     borrowed: set[tuple[SessionDomain, int]] = field(default_factory=set)
     restarts: Mapping[SessionDomain, Sequence[int]] = field(default_factory=dict)
+    withdrawn: dict[tuple[SessionDomain, bool], list[int]] = field(default_factory=dict)
 
     def add(self, change: TemplateChange) -> None:
         """Note an announcement; they come in the order of their positions."""
+        if change.withdraws_all:
+            of_kind = change.scope, change.template.options
+            self.withdrawn.setdefault(of_kind, []).append(change.position)
+            return
         key = change.scope, change.template.template_id
         self.of_scope.setdefault(key, Announcements()).add(change)
 
     def take_back(self, change: TemplateChange) -> None:
         """Forget the newest announcement of its key: its message is dropped."""
+        if change.withdraws_all:
+            self.withdrawn[change.scope, change.template.options].pop()
+            return
         key = change.scope, change.template.template_id
         self.of_scope[key].drop_last()
         if not self.of_scope[key].changes:
@@ -224,10 +270,43 @@ class Timelines:
         change = own.before(position)
         if change is None:
             known = self.layout_before(scope, template_id)
+            if scope.is_connection:
+                return None if known is None else self._unless_withdrawn(scope, known, position)
             if known is not None or not own.changes:
                 return known
             change = own.changes[0]
-        return Layout(change.template, change.position, borrowed=False)
+        if change.is_withdrawal:
+            return None
+        layout = Layout(change.template, change.position, borrowed=False)
+        return self._unless_withdrawn(scope, layout, position)
+
+    def _unless_withdrawn(
+        self, scope: SessionDomain, layout: Layout, position: int
+    ) -> Layout | None:
+        at = self.withdrawn.get((scope, layout.template.options), ())
+        after = bisect_right(at, layout.since)
+        return None if after < len(at) and at[after] <= position else layout
+
+    def latest(self, scope: SessionDomain, template_id: int) -> Template | None:
+        """Return the template of a connection as the announcements so far have left it."""
+        layout = self.layout(scope, template_id, _THE_END)
+        return None if layout is None else layout.template
+
+    def parts(self, scope: SessionDomain, template_id: int, positions: Int) -> Int:
+        """Number positions so that between equal numbers the layout of a key does not change."""
+        own = self.of_scope.get((scope, template_id), _NONE)
+        parts = own.number_before(positions)
+        for options in _KINDS:
+            at = self.withdrawn.get((scope, options))
+            if at:
+                parts = parts + np.searchsorted(np.array(at, np.int64), positions, "right")
+        return parts
+
+    def changes_within(self, scope: SessionDomain, template_id: int) -> bool:
+        """Tell whether the block says anything of a key."""
+        if (scope, template_id) in self.of_scope:
+            return True
+        return bool(self.withdrawn) and any((scope, kind) in self.withdrawn for kind in _KINDS)
 
     def has_restart_between(self, scope: SessionDomain, first: int, last: int) -> bool:
         """Tell whether the exporter restarted after position `first` and up to `last`."""
@@ -257,7 +336,7 @@ def assign_templates(
     data = np.flatnonzero((sets.set_id >= 256) & (set_scope >= 0))
     for key, of_key in rows_by_key(set_scope[data] << 16 | sets.set_id[data]):
         scope, template_id, rows = scopes[key >> 16], key & 0xFFFF, data[of_key]
-        if (scope, template_id) in timelines.of_scope:
+        if timelines.changes_within(scope, template_id):
             _spread(result, rows, timelines, scope, template_id)
             continue
         known = timelines.layout_before(scope, template_id)
@@ -288,8 +367,7 @@ def _spread(
 ) -> None:
     """Give the Sets of a key, of which there are announcements, the layouts of their positions."""
     # Sets between the same announcements have the same layout.
-    epochs = timelines.of_scope[scope, template_id].number_before(rows)
-    for _, of_epoch in rows_by_key(epochs):
+    for _, of_epoch in rows_by_key(timelines.parts(scope, template_id, rows)):
         part = rows[of_epoch]
         layout = timelines.layout(scope, template_id, int(part[0]))
         if layout is None:

@@ -40,6 +40,7 @@ EXAMPLE = {
                     "port": OrNull(50_000),
                     "state": "active",
                     "protocol": "v9",
+                    "transport": "udp",
                     "flows_per_second": OrNull(1.5),
                     "lost_percent": OrNull(1.5),
                     "templates": 4,
@@ -90,6 +91,7 @@ HEALTH_EXAMPLE = {
             "active_timeout_seconds": OrNull(1.5),
             "octets": 1_400_000,
             "speaks_for": ["192.0.2.2"],
+            "transport": "udp",
         }
     ],
     "known_templates": [{**_SCOPE, "options": False, "fields": 18, "age_seconds": 1.5}],
@@ -167,6 +169,7 @@ def _session(row: ExporterRow) -> dict[str, Any]:
         "port": row.port,
         "state": row.state,
         "protocol": row.protocol,
+        "transport": row.transport,
         "flows_per_second": row.flows_per_second,
         "lost_percent": row.lost_percent,
         "templates": row.templates,

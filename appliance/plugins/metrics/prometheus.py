@@ -21,6 +21,7 @@ from appliance.plugins.metrics.figures import (
     StatusFile,
     disk_figures,
     is_disk_full,
+    mapping_at,
     number_at,
     numbers_of,
     plugin_figures,
@@ -46,6 +47,14 @@ METRICS: Mapping[str, Metric] = {
     ),
     "appliance_lost_records": Metric(
         "counter", "Losses on the way, by the exporters' sequence numbers.", ("lost",)
+    ),
+    "appliance_connections": Metric(
+        "gauge", "Exporters' connections, of TCP and TLS.", ("connections", "present")
+    ),
+    "appliance_connection_messages_dropped": Metric(
+        "counter",
+        "Messages of connections for which there was no time when the collector stopped.",
+        ("connections", "messages_dropped"),
     ),
     "appliance_kernel_drops": Metric(
         "counter", "Datagrams that the kernel dropped, the buffer being full.", ("kernel_drops",)
@@ -132,6 +141,12 @@ def _counted_metrics(status: Json) -> Iterator[Any]:
     counts = [((str(what),), number) for what, number in numbers_of(status, "counts")]
     help_text = "What decoding met, by kind."
     yield family("appliance_events", Metric("counter", help_text), counts, ["event"])
+    events = [
+        ((str(what),), number)
+        for what, number in numbers_of(mapping_at(status, ("connections",)), "counts")
+    ]
+    help_text = "Messages and octets of connections, and what became of these, by kind."
+    yield family("appliance_connection_events", Metric("counter", help_text), events, ["event"])
     unknown = [((str(name),), number) for name, number in numbers_of(status, "unknown_elements")]
     help_text = "Records with elements that are not known, by element."
     metric = Metric("counter", help_text, ())

@@ -130,7 +130,8 @@ def copied(block: DatagramBlock, rows: NDArray[np.intp] | slice) -> Piece:
         lengths,
         block.address_hi[rows].copy(),
         block.address_lo[rows].copy(),
-        block.port[rows].copy(),
+        # Taps see what came as datagrams: these have ports, not numbers of connections.
+        block.port[rows].astype(np.uint16),
     )
 
 

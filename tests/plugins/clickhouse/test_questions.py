@@ -11,12 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from appliance.collector.tcp.splitting import MessageSplitter
 from appliance.errors import InvalidQueryError, QueryCancelledError, QueryError
 from appliance.flowlog.exports import FlowExport
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.pages import flow_page
 from appliance.flowlog.query_control import QueryControl
 from appliance.flowlog.questions import FlowQuestion
+from appliance.plugins.ipfix import FRAMING
 from appliance.query.dimensions import DIMENSIONS
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import filter_conditions, parse_conditions
@@ -30,6 +32,7 @@ from appliance.query.language.tree import (
     Or,
 )
 from appliance.query.question import DISTINCT, MEANS, SUMS
+from tests.decoding.building import decode
 from tests.plugins.clickhouse import questions_world as world
 from tests.plugins.clickhouse.questions_world import SINCE_MS, UNTIL_MS, question, top_answer
 from tests.plugins.clickhouse.world import LogOfFlows, Place
@@ -235,14 +238,18 @@ class TestFlows:
         assert pages[0] == pages[1]
         assert len(pages[0]) > 2 * 137
 
-    @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+    @pytest.mark.parametrize("form", ["csv", "json", "parquet", "ipfix"])
     def test_export_when_read_then_the_same_flows(self, both: Both, form: str):
         asked = FlowQuestion(SINCE_MS, UNTIL_MS, parse_conditions(["proto < 100"]), limit=None)
         exports = []
         for engine in (both.local, both.remote):
             export = FlowExport(engine.search, asked, form)
             octets = b"".join(export.pieces())
-            exports.append(octets if form == "parquet" else sorted(octets.splitlines()))
+            if form == "ipfix":
+                messages, _ = MessageSplitter({10: FRAMING}).messages(octets)
+                exports.append(sorted(map(str, decode(*messages).rows)))
+            else:
+                exports.append(octets if form == "parquet" else sorted(octets.splitlines()))
             assert export.n_rows > 100
         if form != "parquet":
             assert exports[0] == exports[1]

@@ -192,7 +192,7 @@ function SankeyOf({ asked, measure }) {
     <${Provenance} answer=${data} />`}<//>`
 }
 
-const EXPORTS = { csv: "CSV", json: "JSON lines", parquet: "Parquet" }
+const EXPORTS = { csv: "CSV", json: "JSON lines", parquet: "Parquet", ipfix: "IPFIX" }
 
 function Behind({ question }) {
   const [isOpen, setOpen] = useState(question.showsFlows)

@@ -7,7 +7,7 @@ import { binary, percent, si, whole } from "../units.js"
 import { Panel, Shown } from "../parts/state.js"
 import { Table } from "../parts/table.js"
 import { CapturePanel } from "../parts/capture.js"
-import { lostPercent, samplingText, StateLight, stateOf, sum } from "../parts/exporter.js"
+import { lostPercent, protocolOf, samplingText, StateLight, stateOf, sum } from "../parts/exporter.js"
 import { One } from "./exporters/one.js"
 
 const EVERY_MS = 5000
@@ -48,5 +48,5 @@ function List({ exporters }) {
 }
 
 function protocolsOf(exporter) {
-  return [...new Set(exporter.sessions.map((one) => one.protocol).filter(Boolean))].join(", ")
+  return [...new Set(exporter.sessions.filter((one) => one.protocol).map(protocolOf))].join(", ")
 }

@@ -7,13 +7,14 @@ export const STATES = {
   active: ["good", "active"],
   waiting: ["warn", "waits for a template"],
   silent: ["bad", "silent"],
+  ended: ["off", "connection ended"],
   unheard: ["off", "not heard since the start"],
 }
 
 /** @param {any} exporter */
 export function stateOf(exporter) {
   const states = exporter.sessions.map((session) => session.state)
-  return ["waiting", "active", "silent", "unheard"].find((state) => states.includes(state)) ?? "unheard"
+  return ["waiting", "active", "silent", "ended", "unheard"].find((state) => states.includes(state)) ?? "unheard"
 }
 
 export function StateLight({ exporter }) {
@@ -22,6 +23,9 @@ export function StateLight({ exporter }) {
   if (tone === "good" && lost > 1) return html`<${Light} tone="warn">loses flows<//>`
   return html`<${Light} tone=${tone}>${text}<//>`
 }
+
+/** Over what a session comes, where that is no datagrams: IPFIX/tls. @param {any} session */
+export const protocolOf = (session) => (session.transport === "udp" ? session.protocol : `${session.protocol}/${session.transport}`)
 
 export function lostPercent(exporter) {
   return Math.max(0, ...exporter.sessions.map((session) => session.lost_percent ?? 0))

@@ -9,7 +9,7 @@ import { Table } from "../../parts/table.js"
 import { Confirm } from "../../parts/dialog.js"
 import { Field, notify } from "../../parts/form.js"
 import { Snmp } from "./snmp.js"
-import { samplingText, StateLight, STATES, sum } from "../../parts/exporter.js"
+import { protocolOf, samplingText, StateLight, STATES, sum } from "../../parts/exporter.js"
 
 const EVERY_MS = 5000
 const TOTALS = { flow_records: "flow records", messages: "messages", octets: "octets" }
@@ -22,7 +22,7 @@ export function One({ exporter, isAdministrator, reload }) {
       <${StateLight} exporter=${exporter} /><div class="tools row">
       <${Link} class="button" to=${address("explore", { filter: `exporter ${exporter.address}`, by: "interface" })}>Explore its traffic<//></div></div>
     <${Shown} answer=${health} lines=${9}>${(data) => html`<${Health} health=${data} exporter=${exporter} />
-      <${Panel} title="Sessions" note="one for each port that it sends from"><${Sessions} sessions=${data.sessions} /><//>
+      <${Panel} title="Sessions" note="one for each port that it sends from, and each connection"><${Sessions} sessions=${data.sessions} /><//>
       <div class="grid two">
         <${Panel} title="Templates" note="announced last"><${Templates} health=${data} /><//>
         ${data.totals.length ? html`<${Panel} title="By its own count" note="since the collector first heard it"><${Totals} totals=${data.totals} /><//>` : null}
@@ -70,7 +70,7 @@ function clockText(seconds) {
 function Sessions({ sessions }) {
   const columns = [
     { key: "port", title: "port", show: (row) => row.port ?? "only one" },
-    { key: "protocol", title: "protocol" },
+    { key: "protocol", title: "protocol", value: protocolOf, show: protocolOf },
     { key: "state", title: "state", show: (row) => html`<${Light} tone=${STATES[row.state]?.[0] ?? "off"}>${STATES[row.state]?.[1] ?? row.state}<//>` },
     { key: "flows_per_second", title: "flows/s", isNumber: true, show: (row) => si(row.flows_per_second) },
     { key: "lost_percent", title: "lost", isNumber: true, show: (row) => percent((row.lost_percent ?? 0) / 100) },
@@ -79,7 +79,7 @@ function Sessions({ sessions }) {
     { key: "sampling", title: "sampling", value: (row) => row.sampling ?? row.last_rate ?? 0, show: (row) => sessionSampling(row) },
     { key: "clock_skew_seconds", title: "clock", isNumber: true, show: (row) => clockText(row.clock_skew_seconds) },
   ]
-  return html`<${Table} caption="Sessions" columns=${columns} rows=${sessions} keyOf=${(row) => row.port} />`
+  return html`<${Table} caption="Sessions" columns=${columns} rows=${sessions} keyOf=${(row) => `${row.transport}${row.port}`} />`
 }
 
 function sessionSampling(session) {
