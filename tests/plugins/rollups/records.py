@@ -6,7 +6,7 @@ from typing import Any
 
 from appliance.flows import FlowBatch, address_text
 from appliance.plugins.rollups.classify import FLOW_COLUMNS
-from appliance.plugins.rollups.services import read_services
+from appliance.services import read_services
 from appliance.protocols import PROTOCOL_NAMES
 
 SERVICES = read_services()
