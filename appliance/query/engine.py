@@ -158,7 +158,7 @@ class QueryEngine:
             table, provenance = self._ask(whole, series_statement, received)
         bins = table.column("bin").to_numpy() - first
         values, variances = (table.column(n).to_numpy() for n in ("value", "variance"))
-        complete = Range(self._stored_from_ms(), min(now_ms - WAY_MS, whole.until_ms))
+        complete = Range(self.stored_from_ms(), min(now_ms - WAY_MS, whole.until_ms))
         counted = whole_bins(complete, whole, step)
         rows = []
         names = [item.name for item in question_items(question)]
@@ -177,19 +177,25 @@ class QueryEngine:
             replace(provenance, seconds=time.monotonic() - began, dedupe=question.dedupe),
         )
 
-    def _top(self, question: Question) -> tuple[Any, Provenance]:
-        if isinstance(self.search, SourceSearch):
-            return self.search.top(question)
-        answer = self._sums and self._sums.answer(question, top_statement(question))
-        return answer or self._ask(question, top_statement, question)
+    def stored_from_ms(self) -> int:
+        """Return since when flows are stored, in the log or in samples, milliseconds UTC.
 
-    def _stored_from_ms(self) -> int:
-        """Return since when flows are stored, in the log or in samples."""
+        Raises
+        ------
+        StorageError
+            The log cannot be read.
+        """
         oldest_ms = self.search.oldest_ms()
         if isinstance(self.search, SourceSearch):
             return oldest_ms
         files = [] if self.samples is None else list_samples(self.samples)
         return min([oldest_ms, *(file.from_ms for file in files if file.to_ms <= oldest_ms)])
+
+    def _top(self, question: Question) -> tuple[Any, Provenance]:
+        if isinstance(self.search, SourceSearch):
+            return self.search.top(question)
+        answer = self._sums and self._sums.answer(question, top_statement(question))
+        return answer or self._ask(question, top_statement, question)
 
     def _with_names(self, groups: Sequence[Group], table: Any, question: Question) -> list[Group]:
         """Return groups whose keys have names beside their numbers."""

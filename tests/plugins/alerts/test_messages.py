@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email
 import json
 import re
 import textwrap
@@ -11,13 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
-from email import policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 
 import appliance
 from appliance.app import open_app
@@ -29,7 +26,7 @@ from appliance.plugins.alerts.messages import Messages, apprise_sender
 from appliance.plugins.alerts.rules import Rule
 from appliance.plugins.alerts.store import Alert
 from appliance.settings.types import sample_setting
-from tests.benchmarks.served import free_tcp_port
+from tests.mail_servers import mail_server
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 """Apprise's on Python 3.11 and 3.12."""
@@ -43,25 +40,6 @@ def alert(number: int = 1, ended: float | None = None) -> Alert:
     sentence = f"SYN <flood>: destination 192.0.2.{number}: 5k flows a second (limit 10)"
     facts = (RULE.name, "", "critical", (), NOON, ended, 1.0, sentence, ())
     return Alert(number, *facts, None, None, None)
-
-
-@contextmanager
-def mail_server() -> Iterator[tuple[int, list[Any]]]:
-    """Run a server for mail; yield its port, and what it has received."""
-    received: list[Any] = []
-
-    class Handler:
-        async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
-            received.append(email.message_from_bytes(envelope.content, policy=policy.default))
-            return "250 OK"
-
-    port = free_tcp_port()
-    controller = Controller(Handler(), hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
-        yield port, received
-    finally:
-        controller.stop()
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def test_report_when_asked_for_then_totals_tops_and_what_is_billed(client: Any) 
     assert octets["change_percent"] == pytest.approx(100 * 44 / 288)
     [source] = report["tops"][0]["rows"]
     assert (source["key"], source["share_percent"]) == ("10.0.0.1", 100)
-    assert report["tops"][2]["rows"][0]["key"] == "6/-"
+    assert report["tops"][2]["rows"][0]["key"] == "tcp"
     billing = {row["name"]: row for row in report["billing"]}
     # 15 bins of 3 Mbit/s: 14 of 288 are left out, the next one is billed.
     inside = billing["10.0.0.254/7"]
