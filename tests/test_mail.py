@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import smtplib
 import ssl
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import appliance
 from appliance.app import open_app
 from appliance.errors import SettingsError
 from appliance.mail import (
@@ -160,6 +162,14 @@ def test_setting_when_it_is_no_account_then_refused_without_it(
     with pytest.raises(SettingsError, match=r"mail.server.*mailtos://user:password") as problem:
         open_app(conf("mail.server: 'smtp://hush@example.com'\n"))
     assert "hush" not in str(problem.value)
+
+
+def test_setting_when_written_as_in_the_manual_then_understood(tmp_path: Path) -> None:
+    manual = (Path(appliance.__file__).parent / "manual" / "reports.md").read_text()
+    [address] = re.findall(r'^    mail:\n      server: "(.*)"$', manual, re.MULTILINE)
+    server = account(tmp_path, address)
+    assert (server.host, server.port, server.security) == ("mail.example.com", 587, "starttls")
+    assert (server.user, server.sender) == ("netflow", "netflow@example.com")
 
 
 def test_setting_when_shown_then_without_password() -> None:

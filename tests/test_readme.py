@@ -59,6 +59,7 @@ OTHER_TEXT = {
     "collector:": "settings, read by a test here",
     "alerts:": "settings of a plugin, read by a test of it: tests/plugins/alerts/test_messages.py",
     "networks:": "settings of a plugin, read by a test of it: tests/plugins/names/test_networks.py",
+    "mail:": "a setting, read by a test of it: tests/test_mail.py",
     "reports:": "settings of a plugin, read by a test of it: tests/plugins/reports/test_reports.py",
     "snmp:": "settings of a plugin, read by a test of it: tests/plugins/names/test_snmp.py",
     "[project.entry-points": "the entry point of a plugin: test_examples.py",

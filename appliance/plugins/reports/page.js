@@ -134,7 +134,7 @@ function Editor({ report, words, close, reload }) {
   const boxes = (title, all, on, set) => html`<fieldset class="field"><legend>${title}</legend>${all.map((one) => html`<label class="check" key=${one}>
     <input type="checkbox" checked=${on.includes(one)} onChange=${() => set(on.includes(one) ? on.filter((other) => other !== one) : [...on, one])} /> <span dir="auto">${one}</span></label>${" "}`)}</fieldset>`
   return html`<${Dialog} title=${isNew ? "Add a report" : `Edit ${report.name}`} onClose=${close}><form onSubmit=${form.submit} autocomplete="off">
-    ${isNew ? html`<${Field} title="Name" ...${form.field("name")} required maxlength="60" autofocus dir="auto" />` : null}
+    ${isNew ? html`<${Field} title="Name" ...${form.field("name")} required maxlength="60" pattern="[^\/]+" placeholder="letters, digits, blanks and -_.,:()&+" autofocus dir="auto" />` : null}
     <div class="pair"><${Field} title="Of each" ...${form.field("kind")} options=${KINDS} /><${Field} title="At the hour, 0 to 23" ...${form.field("hour")} required inputmode="numeric" /></div>
     <${Field} title="By mail to, with commas" ...${form.field("to")} placeholder="nobody: it is kept" />
     <div class="field"><b>Which flows</b><${FilterBox} value=${filter} onText=${setFilter} problem=${form.problems.filter} placeholder="all flows, or such as dst port 443" /></div>
