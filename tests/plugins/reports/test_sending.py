@@ -216,8 +216,9 @@ def test_report_when_the_process_dies_before_it_is_noted_then_the_same_message_i
 def test_report_when_the_next_one_is_due_then_the_old_one_is_given_up(world: World) -> None:
     world.put(kind="daily")
     world.data_answer = "451 later"
+    world.now = MONDAY + 20 * HOUR
     world.work(MONDAY + 30 * HOUR - 1)
-    assert world.delivery().since == MONDAY - DAY
+    assert (world.delivery().since, world.delivery().state) == (MONDAY - DAY, WAITING)
     world.data_answer = "250 OK"
     world.work(MONDAY + 31 * HOUR)
     assert [mail["Subject"].split(", ")[1] for mail in world.received] == ["2026-02-02"]
