@@ -82,15 +82,27 @@ def command(
     supervisor = LocalSupervisor(
         pid_file_path(app.settings), collect_command(app.settings, os.environ)
     )
-    with _stop_signals() as stopping, _collector(supervisor):
+    configuration = configuration_arguments(app.settings)
+    children = [Child("API", [*configuration, "serve", "--until-parent-ends"])]
+    with _stop_signals() as stopping, ExitStack() as started:
+        # Both load the same modules: together they are up in half the time.
+        _start_child(children[0], started)
+        started.enter_context(_collector(supervisor))
         status = read_status(CollectorPaths(app.settings["data_directory"]).status) or {}
         for line in (*_welcome(app, status, demo), *web_host_warning(web_host)):
             click.echo(line)
-        children = _children(app, status, demo)
+        if demo and status.get("listen"):
+            children.append(_demo_exporters(configuration, status))
+            _start_child(children[-1], started)
         _look_after(supervisor, children, stopping)
     click.echo("stopped; everything received is in the flow log")
     for child in children:
         child.raise_failure()
+
+
+def _start_child(child: Child, started: ExitStack) -> None:
+    child.start()
+    started.callback(child.stop)
 
 
 @contextmanager
@@ -149,26 +161,17 @@ def _look_after(
 ) -> None:
     """Keep collector and children running until the end, or until a child cannot be started."""
     restart_policy = RestartPolicy(supervisor)
-    with ExitStack() as started:
+    while not stopping.wait(_WATCH_SECONDS):
+        restart_policy.look(time.monotonic())
         for child in children:
-            child.start()
-            started.callback(child.stop)
-        while not stopping.wait(_WATCH_SECONDS):
-            restart_policy.look(time.monotonic())
-            for child in children:
-                child.watch()
-            if any(child.has_failed for child in children):
-                break
+            child.watch()
+        if any(child.has_failed for child in children):
+            break
 
 
-def _children(app: App, status: dict[str, Any], demo: bool) -> list[Child]:
-    configuration = configuration_arguments(app.settings)
-    children = [Child("API", [*configuration, "serve", "--until-parent-ends"])]
-    if demo and status.get("listen"):
-        target = f"127.0.0.1:{_ports(status)[0]}"
-        arguments = [*configuration, "demo-exporters", "--to", target]
-        children.append(Child("demo exporters", arguments))
-    return children
+def _demo_exporters(configuration: Sequence[str], status: dict[str, Any]) -> Child:
+    target = f"127.0.0.1:{_ports(status)[0]}"
+    return Child("demo exporters", [*configuration, "demo-exporters", "--to", target])
 
 
 def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:

@@ -14,13 +14,13 @@ from __future__ import annotations
 import json
 import os
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+from zlib_ng import zlib_ng
 
 from appliance.errors import StorageError
 from appliance.flowlog.schema import Rows, arrow_type
@@ -130,7 +130,7 @@ class _Sink:
     def write(self, octets: Any) -> None:
         view = memoryview(octets)
         write_all(self.descriptor, view)
-        self.checksum = zlib.crc32(view, self.checksum)
+        self.checksum = zlib_ng.crc32(view, self.checksum)
 
     def flush(self) -> None: ...
 
@@ -157,7 +157,7 @@ def write_rows(descriptor: int, rows: Rows) -> int:
     start = os.lseek(descriptor, 0, os.SEEK_CUR)
     os.lseek(descriptor, ALIGNMENT, os.SEEK_CUR)
     bare = _HEADER.pack(_MAGIC, ROWS, rows.n_rows, length, 0)
-    sink = _Sink(descriptor, zlib.crc32(bare))
+    sink = _Sink(descriptor, zlib_ng.crc32(bare))
     _write_stream(pa.PythonFile(sink, mode="w"), batch)
     _write_all_at(descriptor, _whole_header(ROWS, rows.n_rows, length, sink.checksum), start)
     padding = -length % ALIGNMENT
@@ -181,7 +181,7 @@ def write_commit(descriptor: int, commit: dict[str, Any]) -> int:
 
 def _header(kind: int, rows: int, length: int, checked: bytes = b"") -> bytes:
     bare = _HEADER.pack(_MAGIC, kind, rows, length, 0)
-    return _whole_header(kind, rows, length, zlib.crc32(checked, zlib.crc32(bare)))
+    return _whole_header(kind, rows, length, zlib_ng.crc32(checked, zlib_ng.crc32(bare)))
 
 
 def _whole_header(kind: int, rows: int, length: int, checksum: int) -> bytes:
@@ -239,8 +239,8 @@ def _frames(file: Any, offset: int, size: int) -> Iterator[tuple[int, Frame, byt
         if length + -length % ALIGNMENT > size - start or length > MAX_COMMIT_OCTETS << 8:
             return
         payload = file.read(length) if kind == COMMIT and length <= MAX_COMMIT_OCTETS else b""
-        header = zlib.crc32(_HEADER.pack(magic, kind, rows, length, 0))
-        if kind != ROWS and zlib.crc32(payload, header) != checksum:
+        header = zlib_ng.crc32(_HEADER.pack(magic, kind, rows, length, 0))
+        if kind != ROWS and zlib_ng.crc32(payload, header) != checksum:
             return
         yield kind, Frame(start, length, rows, header, checksum if kind == ROWS else None), payload
         offset = start + length + -length % ALIGNMENT
@@ -313,7 +313,7 @@ def _read_frame(mapped: Any, frame: Frame) -> Rows:
     payload = mapped.read_buffer(frame.length)
     if payload.size != frame.length:
         raise ValueError(f"frame of {frame.length} octets, {payload.size} left")
-    if frame.checksum is not None and zlib.crc32(payload, frame.header) != frame.checksum:
+    if frame.checksum is not None and zlib_ng.crc32(payload, frame.header) != frame.checksum:
         raise ValueError("the checksum of a frame is wrong")
     with pa.ipc.open_stream(pa.BufferReader(payload)) as stream:
         metadata = stream.schema.metadata or {}

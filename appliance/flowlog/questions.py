@@ -92,12 +92,35 @@ class FlowQuestion:
         return condition_columns(self.conditions)
 
 
+class OnePass(NamedTuple):
+    """What reads the log once for both sides of a condition, and the WHERE of what matches.
+
+    Attributes
+    ----------
+    columns
+        Those of the WHERE.
+    """
+
+    sql: str
+    where: str
+    parameters: dict[str, Any]
+    columns: frozenset[str]
+
+
 class Statement(NamedTuple):
-    """SQL over `log`, its named parameters, and the columns of the log that it reads."""
+    """SQL over `log`, its named parameters, and the columns of the log that it reads.
+
+    Attributes
+    ----------
+    one_pass
+        The same in one pass, where the SQL reads the log once for each side of a condition: that is
+        the faster way as long as few records match, as the rest of their columns is skipped.
+    """
 
     sql: str
     parameters: dict[str, Any]
     columns: frozenset[str]
+    one_pass: OnePass | None = None
 
 
 def flows_statement(question: FlowQuestion, octets: Iterable[str] = ()) -> Statement:

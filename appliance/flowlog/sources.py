@@ -14,14 +14,27 @@ import pyarrow as pa
 
 from appliance.flowlog.names import LogFile
 from appliance.flowlog.parquet import ParquetFile
-from appliance.flowlog.questions import Statement
-from appliance.flowlog.samples.files import SampleFile, SamplePiece
+from appliance.flowlog.questions import OnePass, Statement
+from appliance.flowlog.samples.drawing import OCTETS_A_FLOW
+from appliance.flowlog.samples.files import PRIORITY, THRESHOLD, WEIGHT, SampleFile, SamplePiece
 from appliance.flowlog.schema import Rows, arrow_type, family_schema
 from appliance.flows import COLLECTION_TIME
 
 PINNED_FILES = 256
 """So many of the newest files are held open while a question runs; older ones are not merged any
 more."""
+
+FREQUENT = 1 / 1000
+"""From such a share of matching records on one pass is faster: 2048 are skipped together."""
+
+TRIED_ROWS = 50_000
+
+_SIZED_BY = ("octet_delta_count", "delta_flow_count", "sampling_rate")
+_SIZE = (
+    "(coalesce(octet_delta_count, 0) * rate(sampling_rate)"
+    f" + {OCTETS_A_FLOW} * greatest(coalesce(delta_flow_count, 1), 1))"
+)
+"""The size of a flow, as samples are drawn by it."""
 
 DESCRIPTORS = Path("/proc/self/fd")
 
@@ -44,11 +57,15 @@ def sample_select(connection: Any, path: str, piece: SamplePiece, columns: list[
     """Return the SELECT over what is read of one sample."""
     source = Source([path], [])
     sealed = sealed_columns(connection, source)
-    selected = [
-        name if name in sealed else f"NULL::{_sql_type(name)} AS {name}" for name in columns
-    ]
     time = f"{COLLECTION_TIME} >= {piece.from_ms} AND {COLLECTION_TIME} < {piece.to_ms}"
-    return f"SELECT {', '.join(selected)} FROM {_sealed_sql(source)} WHERE {time}"
+    if piece.thinning == 1:
+        return f"SELECT {_selected(sealed, columns)} FROM {_sealed_sql(source)} WHERE {time}"
+    sized = sorted({*columns, *_SIZED_BY})
+    every = f"SELECT {_selected(sealed, sized)}, {PRIORITY}, {THRESHOLD} FROM {_sealed_sql(source)}"
+    threshold = f"{THRESHOLD} * {piece.thinning!r}"
+    weight = f"greatest(1.0, {threshold} / {_SIZE}) AS {WEIGHT}"
+    chosen = ", ".join(weight if name == WEIGHT else name for name in columns)
+    return f"SELECT {chosen} FROM ({every} WHERE {time} AND {PRIORITY} > {threshold})"
 
 
 def pin_files(files: Sequence[LogFile | SampleFile], held: ExitStack) -> list[str]:
@@ -80,8 +97,27 @@ def statement_relation(connection: Any, source: Source, statement: Statement, op
     columns = sorted(statement.columns)
     sealed = sealed_columns(connection, source)
     relation = source_select(connection, source, sealed, columns, options)
-    sql = f"WITH log AS NOT MATERIALIZED ({relation}) {statement.sql}"
-    return connection.sql(sql, params=statement.parameters)
+    sql = statement.sql
+    if statement.one_pass and _matches_many(connection, source, statement.one_pass):
+        sql = statement.one_pass.sql
+    return connection.sql(
+        f"WITH log AS NOT MATERIALIZED ({relation}) {sql}", params=statement.parameters
+    )
+
+
+def _matches_many(connection: Any, source: Source, one_pass: OnePass) -> bool:
+    """Tell whether many records match, by the first rows of the newest sealed file."""
+    if not source.paths:
+        return True
+    newest = source._replace(paths=source.paths[-1:])
+    columns = _selected(sealed_columns(connection, newest), sorted(one_pass.columns))
+    sql = (
+        f"SELECT count(*) FILTER (WHERE {one_pass.where}), count(*)"
+        f" FROM (SELECT {columns} FROM {_sealed_sql(newest)} LIMIT {TRIED_ROWS})"
+    )
+    connection.execute(sql, one_pass.parameters)
+    [(matching, tried)] = connection.fetchall()
+    return bool(matching > tried * FREQUENT)
 
 
 def source_select(
@@ -102,11 +138,15 @@ def source_select(
     newest = f"SELECT {', '.join(columns)} FROM {journal_rows}"
     if not source.paths:
         return newest
-    selected = [
-        name if name in sealed else f"NULL::{_sql_type(name)} AS {name}" for name in columns
-    ]
-    sealed_rows = f"SELECT {', '.join(selected)} FROM {_sealed_sql(source)}"
+    sealed_rows = f"SELECT {_selected(sealed, columns)} FROM {_sealed_sql(source)}"
     return f"{sealed_rows} UNION ALL {newest}" if source.rows else sealed_rows
+
+
+def _selected(sealed: set[str], columns: Sequence[str]) -> str:
+    """Return the select list of columns, null where no sealed file has them."""
+    return ", ".join(
+        name if name in sealed else f"NULL::{_sql_type(name)} AS {name}" for name in columns
+    )
 
 
 def _sql_type(name: str) -> str:

@@ -20,7 +20,7 @@ from appliance.flowlog.questions import LAST_MS, Statement
 from appliance.flowlog.samples.files import SamplePiece, list_samples, read_description
 from appliance.flowlog.search import FlowSearch, TimeRange
 from appliance.flows import AnyArray
-from appliance.query.planner import sample_pieces
+from appliance.query.planner import sample_pieces, thinned
 from appliance.query.question import (
     DISTINCT,
     SAMPLED_ROWS,
@@ -223,8 +223,9 @@ class QueryEngine:
         if not pieces:
             table = self.search.run(statement(question), received, False)
             return table, Provenance("exact", rows, rows, left_out=tuple(self.search.damaged))
-        table = self.search.run_over(statement(question, sampled=True), pieces)
         described = [read_description(piece.file.path) for piece in pieces]
+        pieces = thinned(pieces, [one.threshold for one in described])
+        table = self.search.run_over(statement(question, sampled=True), pieces)
         return table, Provenance(
             "sampled",
             sum(one.n_rows for one in described),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from appliance.flowlog.samples.files import DAY_MS, LEVELS, Level, SampleFile, SamplePiece
 
@@ -35,6 +36,32 @@ def sample_pieces(files: Sequence[SampleFile], since_ms: int, until_ms: int) -> 
         pieces.append(SamplePiece(file, time_ms, end_ms))
         time_ms = end_ms
     return pieces
+
+
+def thinned(pieces: Sequence[SamplePiece], thresholds: Sequence[float]) -> list[SamplePiece]:
+    """Return pieces of which none is read more densely than the coarsest one.
+
+    The error of an answer is that of its least dense part: rows that others have beyond that cost
+    time and tell little. What was drawn of everything, and has no threshold, stays whole.
+
+    Parameters
+    ----------
+    thresholds
+        The largest of each piece.
+    """
+    coarsest = max((LEVELS.index(piece.file.level) for piece in pieces), default=0)
+    least = min(
+        (
+            threshold
+            for piece, threshold in zip(pieces, thresholds, strict=True)
+            if LEVELS.index(piece.file.level) == coarsest
+        ),
+        default=0.0,
+    )
+    return [
+        replace(piece, thinning=max(least / threshold, 1.0)) if threshold else piece
+        for piece, threshold in zip(pieces, thresholds, strict=True)
+    ]
 
 
 def _coarsest(length_ms: int) -> Level:

@@ -9,12 +9,12 @@ of x**2 * s * (s - 1), or of (x * s)**2 * (s - 1) / s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from appliance.errors import InvalidQueryError
 from appliance.flowlog.conditions import Condition, condition_columns, where_branches
-from appliance.flowlog.questions import LAST_MS, Statement
+from appliance.flowlog.questions import LAST_MS, OnePass, Statement
 from appliance.flowlog.samples.files import WEIGHT
 from appliance.flows import COLLECTION_TIME, UNKNOWN_PROTOCOL
 from appliance.query.deduplication import dedupe_columns, dedupe_conditions, deduplicate
@@ -67,8 +67,16 @@ def top_statement(question: Question, *, sampled: bool = False) -> Statement:
     sampled
         `log` is a sample.
     """
+    if sampled:
+        return _top_statement(question, 1, sampled)
+    return _with_one_pass(question, lambda most: _top_statement(question, most, sampled))
+
+
+def _top_statement(question: Question, most: int, sampled: bool) -> Statement:
     items = question_items(question)
-    flows, reads, parameters = _flows(question, items, _measure_columns(question), sampled=sampled)
+    flows, reads, parameters = _flows(
+        question, items, _measure_columns(question), most=most, sampled=sampled
+    )
     summed = summed_names(sampled)
     keys = [key for item in items for key in item.keys]
     parameters["row_limit"] = question.limit
@@ -97,6 +105,21 @@ def top_statement(question: Question, *, sampled: bool = False) -> Statement:
         SELECT * REPLACE ({counters}) FROM ({" UNION ALL BY NAME ".join(parts)})
         ORDER BY part, place"""
     return Statement(sql, parameters, reads)
+
+
+def _with_one_pass(question: Question, statement_of: Callable[[int], Statement]) -> Statement:
+    """Return what reads the log once for each side of a condition, and what reads it once.
+
+    Of samples, which have no Bloom filters, one pass is always the faster way.
+    """
+    conditions = _conditions(question)
+    if len(where_branches(conditions)) == 1:
+        return statement_of(1)
+    [(where, parameters)] = where_branches(conditions, most=1)
+    one_pass = OnePass(
+        statement_of(1).sql, where, parameters, frozenset(condition_columns(conditions))
+    )
+    return statement_of(2)._replace(one_pass=one_pass)
 
 
 def summed_names(sampled: bool) -> tuple[str, ...]:
@@ -140,11 +163,17 @@ def series_statement(question: Question, *, sampled: bool = False) -> Statement:
     The octets of a flow are spread evenly from its start to its end; one without times, or whose
     end is before its start, counts when it was received.
     """
+    if sampled:
+        return _series_statement(question, 1, sampled)
+    return _with_one_pass(question, lambda most: _series_statement(question, most, sampled))
+
+
+def _series_statement(question: Question, most: int, sampled: bool) -> Statement:
     if question.step_ms is None:
         raise ValueError("a series has a step")
     items = question_items(question)
     flows, reads, parameters = _flows(
-        question, items, {START, END}, late_ms=LATE_MS, sampled=sampled
+        question, items, {START, END}, most=most, late_ms=LATE_MS, sampled=sampled
     )
     keys = [key for item in items for key in item.keys]
     listed = "".join(f"{key}, " for key in keys)
@@ -267,8 +296,9 @@ def _flows(
     question: Question,
     items: Sequence[Item],
     extra: Iterable[str],
-    late_ms: int = 0,
     *,
+    most: int,
+    late_ms: int = 0,
     sampled: bool = False,
 ) -> tuple[str, frozenset[str], dict[str, Any]]:
     """Return the relation of flows with keys and scaled counters, what it reads, its parameters.
@@ -277,6 +307,8 @@ def _flows(
     ----------
     extra
         Further columns that it has.
+    most
+        So many times the log is read; see `where_branches`.
     late_ms
         So long after the range flows are received that lie in it.
     """
@@ -291,7 +323,7 @@ def _flows(
         )
         parameters |= {"since_ms": question.since_ms, "until_ms": question.until_ms + late_ms}
     branches = []
-    for condition, values in where_branches(_conditions(question)):
+    for condition, values in where_branches(_conditions(question), most=most):
         branches.append(f"SELECT {columns} FROM log WHERE {time}{condition}")
         parameters |= values
     flows = (

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import InvalidQueryError
-from appliance.flowlog import FlowSearch
+from appliance.flowlog import FlowSearch, sources
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question, SeriesAnswer
@@ -204,6 +204,64 @@ def test_top_when_nothing_matches_then_zero(log: Any) -> None:
     assert (answer.rows.num_rows, answer.total["octets"]) == (0, 0)
     question = Question((), (), "octets", nobody, START_MS, START_MS + 60_000, 60_000)
     assert engine.series(question, START_MS).rows == []
+
+
+@pytest.mark.parametrize("frequent", [0.0, 2.0], ids=["one pass", "two branches"])
+@pytest.mark.parametrize("condition", ["host=10.0.0.1", "port=53"])
+def test_top_when_either_side_may_match_then_the_same_in_one_pass_and_in_two(
+    log: Any, monkeypatch: pytest.MonkeyPatch, condition: str, frequent: float
+) -> None:
+    monkeypatch.setattr("appliance.flowlog.sources.FREQUENT", frequent)
+    ports = [(53, 53), (53, 443), (443, 53), (443, 443)]
+    flows = [
+        Flow(source, destination, *both, 10 + n, 0, START_MS, START_MS, 1.0, 1)
+        for n, (source, destination) in enumerate([(1, 2), (2, 1), (1, 1), (2, 3)])
+        for both in ports
+    ]
+    log.write([batch_of(flows)])
+    log.maintain()
+    question = Question(("source",), conditions=parse_conditions((condition,)))
+    answer = QueryEngine(FlowSearch(log.directory)).top(question)
+    matching = [
+        flow
+        for flow in flows
+        if (
+            1 in (flow.source, flow.destination)
+            if "host" in condition
+            else 53 in (flow.source_port, flow.destination_port)
+        )
+    ]
+    assert answer.total["flows"] == len(matching) == 12
+    assert answer.total["octets"] == sum(flow.octets for flow in matching)
+    series = QueryEngine(FlowSearch(log.directory)).series(
+        Question(
+            conditions=question.conditions,
+            since_ms=START_MS,
+            until_ms=START_MS + 60_000,
+            step_ms=60_000,
+        ),
+        START_MS + 120_000,
+    )
+    assert sum(sum(row.values) for row in series.rows) == answer.total["octets"]
+
+
+def test_top_when_a_host_is_in_many_records_then_the_log_is_read_once(
+    log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common, rare = (Flow(host, 3, 1, 2, 10, 0, START_MS, START_MS) for host in (1, 2))
+    log.write([batch_of([*[common] * 5000, rare])])
+    log.maintain()
+    decisions = []
+    decide = sources._matches_many
+    monkeypatch.setattr(
+        sources, "_matches_many", lambda *given: decisions.append(decide(*given)) or decisions[-1]
+    )
+    engine = QueryEngine(FlowSearch(log.directory))
+    for host, n_flows in ((1, 5000), (2, 1), (77, 0)):
+        conditions = parse_conditions((f"host=10.0.0.{host}",))
+        answer = engine.top(Question(("source",), conditions=conditions))
+        assert answer.total["flows"] == n_flows
+    assert decisions == [True, False, False]
 
 
 @pytest.mark.parametrize("dimension", ["tcp_flags", "dscp", "packet_size", "duration", "hour"])

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from appliance.cli.top_tables import top_table
 from appliance.flowlog import FlowSearch
-from appliance.flowlog.samples.files import DAY_MS, HOUR_MS, SampleFile, period_end
+from appliance.flowlog.samples.files import (
+    DAY_MS,
+    HOUR_MS,
+    SampleFile,
+    SamplePiece,
+    period_end,
+    read_description,
+)
 from appliance.flowlog.samples.keeper import SampleKeeper, SampleLimits
 from appliance.flows import V4_MAPPED
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
-from appliance.query.planner import sample_pieces
+from appliance.query.planner import sample_pieces, thinned
 from appliance.query.question import Question
 
 START_MS = 4_102_444_800_000
@@ -151,6 +160,37 @@ def test_pieces_when_levels_overlap_then_each_moment_is_read_once() -> None:
     assert {piece.file.level for piece in short} == {"hour"}
 
 
+def test_pieces_when_hours_are_denser_than_days_then_thinned_to_these() -> None:
+    days = [SamplePiece(_file("day", START_MS + n * DAY_MS), 0, 1) for n in range(2)]
+    hours = [SamplePiece(_file("hour", START_MS + n * HOUR_MS), 0, 1) for n in range(3)]
+    pieces = thinned([*days, *hours], [600.0, 500.0, 100.0, 0.0, 900.0])
+    # What was kept whole, or is thinner already, stays as it is.
+    assert [piece.thinning for piece in pieces] == [1, 1, 5, 1, 1]
+    assert [p.thinning for p in thinned(hours, [100.0, 200.0, 400.0])] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("thinning", [1 + 1e-12, 2.0, 10.0])
+def test_top_when_samples_are_thinned_then_estimates_stay_true(
+    sampled: QueryEngine, thinning: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = Question(("source",), limit=50, **RANGE)
+    whole, exact = sampled.top(question), sampled.top(replace(question, exact=True))
+    monkeypatch.setattr(
+        "appliance.query.engine.thinned",
+        lambda pieces, _: [replace(piece, thinning=thinning) for piece in pieces],
+    )
+    estimated = sampled.top(question)
+    n_rows = estimated.total["sampled_rows"]
+    if thinning < 2:
+        assert estimated.total == pytest.approx(whole.total)
+    else:
+        assert n_rows < whole.total["sampled_rows"] / (thinning / 2)
+    for measure in ("octets", "packets", "flows"):
+        distance = abs(estimated.total[measure] - exact.total[measure])
+        assert distance <= 4 * estimated.total[f"{measure}_error"]
+        assert estimated.total[f"{measure}_error"] > 0
+
+
 def test_pieces_when_hours_are_gone_then_a_day_serves_in_part() -> None:
     files = [_file("day", START_MS), _file("hour", START_MS + DAY_MS + HOUR_MS)]
     pieces = sample_pieces(files, START_MS + HOUR_MS, START_MS + 2 * DAY_MS)
@@ -158,3 +198,12 @@ def test_pieces_when_hours_are_gone_then_a_day_serves_in_part() -> None:
         ("day", START_MS + HOUR_MS, START_MS + DAY_MS),
         ("hour", START_MS + DAY_MS + HOUR_MS, START_MS + DAY_MS + 2 * HOUR_MS),
     ]
+
+
+def test_description_when_rows_were_left_out_then_tells_the_largest_threshold(
+    sampled: QueryEngine,
+) -> None:
+    assert sampled.samples is not None
+    path = next(sampled.samples.glob("hour.*.parquet"))
+    stored = pq.read_table(path).column("sample_threshold").to_numpy()
+    assert read_description(path).threshold == stored.max() > 0

