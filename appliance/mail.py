@@ -106,7 +106,9 @@ def mail_server(settings: Settings) -> MailServer:
 
     account = Apprise.instantiate(address)
     sender = str(account.from_addr[1]) if isinstance(account, NotifyEmail) else ""
-    if not isinstance(account, NotifyEmail) or not is_mail_address(sender):
+    # In the header From a letter beyond ASCII would need a server with SMTPUTF8 (RFC 6531).
+    is_usable = is_mail_address(sender) and sender.isascii()
+    if not isinstance(account, NotifyEmail) or not is_usable:
         raise MailError(f"{MAIL_SERVER} is not understood, expected {EXPECTED}")
     return MailServer(
         account.smtp_host,

@@ -154,6 +154,8 @@ def test_server_when_not_set_or_not_understood_then_what_is_expected(tmp_path: P
     with pytest.raises(MailError, match=r"mail.server is not understood") as problem:
         account(tmp_path, "mailtos://user:hush@?from=nonsense")
     assert "hush" not in str(problem.value)
+    with pytest.raises(MailError, match=r"mail.server is not understood"):
+        account(tmp_path, "mailto://127.0.0.1?from=jörg@example.com")
 
 
 def test_setting_when_it_is_no_account_then_refused_without_it(

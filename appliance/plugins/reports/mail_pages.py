@@ -130,7 +130,8 @@ def _traffic(report: dict[str, Any], has_picture: bool) -> str:
 def _top(top: dict[str, Any], is_compared: bool) -> str:
     largest = max(row["octets"] for row in top["rows"]) or 1
     rows = "".join(_top_row(row, largest, is_compared) for row in top["rows"])
-    title = f"Largest by {top['by'].replace('_', ' ')}"
+    words = ["AS" if word == "as" else word for word in top["by"].split("_")]
+    title = f"Largest by {' '.join(words)}"
     return f"{_title(title)}{_data_table(title)}{rows}</table>"
 
 

@@ -19,7 +19,7 @@ from appliance.plugins.reports.contents import TRAFFIC
 from appliance.plugins.reports.mail_pages import PICTURE, mail_page
 from appliance.plugins.reports.showing import report_csv, report_text, tops_csv, traffic_csv
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
+_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 class Envelope(NamedTuple):

@@ -100,6 +100,13 @@ def test_mail_when_read_as_text_then_every_letter_is_there() -> None:
     assert "\x1b" not in text
 
 
+def test_files_when_names_have_other_letters_then_named_by_them_and_nothing_unsafe() -> None:
+    mail = report_mail(report(name="für (A&B): x"), ENVELOPE, UTC)
+    again = message_from_bytes(message_octets(mail), policy=policy.default)
+    names = [str(one.get_filename()) for one in again.iter_attachments()]
+    assert names[0] == "Wien-für-A-B-x-2026-01-31-traffic.csv"
+
+
 def test_page_when_very_much_is_billed_then_some_and_how_many_more() -> None:
     [row] = report()["billing"]
     billing = [{**row, "name": f"10.0.0.254/{n}"} for n in range(MAX_BILLED + 7)]
