@@ -134,6 +134,7 @@ class ReportSender:
             if not delivery.pending:
                 self.store.update(delivery._replace(state=DONE, problem=""))
                 return
+            self._note_try(delivery, now)
             refusals = self._send(content, report, delivery.pending, now)
         # Whatever a question or a mail server's answer raises: this report is tried again later,
         # and the others go on.
@@ -158,6 +159,12 @@ class ReportSender:
         envelope = Envelope(server.sender, to, site_name(self._settings), now)
         return send_message(server, report_mail(content, envelope, report.zone_of(self._zone)), to)
 
+    def _note_try(self, delivery: Delivery, now: float) -> None:
+        """Keep that a mail is about to be sent: on a full disk none goes out again and again."""
+        tries = delivery.tries + 1
+        text = "its last try was not noted to its end"
+        self.store.update(delivery._replace(tries=tries, next_at=now + _pause(tries), problem=text))
+
     def _note_sent(self, delivery: Delivery, refusals: Mapping[str, Refusal], now: float) -> None:
         """Keep who has it, who is tried again, and who was refused for good."""
         again = tuple(who for who, refusal in refusals.items() if not refusal.is_permanent)
@@ -178,7 +185,7 @@ class ReportSender:
     def _put_off(self, delivery: Delivery, problem: str, now: float, **counts: int) -> None:
         """Try again after a pause, or give up."""
         tries = delivery.tries + 1
-        pause = PAUSES_SECONDS[min(tries, len(PAUSES_SECONDS)) - 1]
+        pause = _pause(tries)
         is_over = now + pause > delivery.begun + PATIENCE_SECONDS
         state = GIVEN_UP if is_over else WAITING
         rest = "given up" if is_over else f"tried again in {pause / 60:.0f} minutes"
@@ -200,6 +207,10 @@ class ReportSender:
             yield True
         finally:
             os.close(descriptor)
+
+
+def _pause(tries: int) -> float:
+    return PAUSES_SECONDS[min(tries, len(PAUSES_SECONDS)) - 1]
 
 
 def made_report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -9,12 +10,14 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from appliance.errors import StorageError
 from appliance.flowlog import FLOW_LOG_FOLDER
 from appliance.plugins.reports import sending
 from appliance.plugins.reports.report_loader import ReportLoader
@@ -137,13 +140,15 @@ def test_report_when_the_server_is_away_then_tried_again_with_growing_pauses(
 ) -> None:
     world.put()
     world.data_answer = "451 4.3.0 try later"
-    tries: list[float] = []
-    while world.now < SIX + 2 * DAY:
-        world.work(world.now + 60, 60)
-        delivery = world.store.deliveries().get("NOC")
-        if delivery is not None and delivery.tries > len(tries):
-            tries.append(world.now)
-            assert "says 451 4.3.0 try later" in delivery.problem
+    tries = [SIX]
+    world.work(SIX)
+    while (delivery := world.delivery()).state == WAITING:
+        assert "says 451 4.3.0 try later" in delivery.problem
+        # Not before its time.
+        world.now = delivery.next_at - 1
+        assert world.sender.work_once() is False
+        tries.append(delivery.next_at)
+        world.work(delivery.next_at)
     pauses = [round((b - a) / 60) for a, b in itertools.pairwise(tries)]
     assert pauses[:4] == [1, 5, 15, 60]
     assert set(pauses[4:]) == {60}
@@ -199,9 +204,12 @@ def test_report_when_the_process_dies_before_it_is_noted_then_the_same_message_i
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.put()
+    update = type(world.store).update
 
-    def die(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
+    def die(store: Any, delivery: Any, **counts: int) -> None:
+        if counts:
+            raise KeyboardInterrupt
+        update(store, delivery)
 
     with monkeypatch.context() as patch:
         patch.setattr(type(world.store), "update", die)
@@ -210,6 +218,34 @@ def test_report_when_the_process_dies_before_it_is_noted_then_the_same_message_i
     world.sender = world.new_sender()
     world.work(SIX + HOUR)
     assert len(world.received) == 2
+    assert len({mail["Message-ID"] for mail in world.received}) == 1
+
+
+def test_report_when_nothing_can_be_noted_then_no_mail_again_and_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put()
+    update = type(world.store).update
+
+    def work(fails: Callable[[Mapping[str, int]], bool], until: float) -> None:
+        def full(store: Any, delivery: Any, **counts: int) -> None:
+            if fails(counts):
+                raise StorageError("database or disk is full")
+            update(store, delivery, **counts)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(world.store), "update", full)
+            while world.now < until:
+                world.now += 60
+                with contextlib.suppress(StorageError):
+                    world.sender.work_once()
+
+    # The disk is full all the time: nothing is sent. Then it is full after each mail.
+    world.now = SIX - 60
+    work(lambda counts: True, SIX + HOUR / 6)
+    assert world.received == []
+    work(bool, SIX + 2 * HOUR)
+    assert 1 <= len(world.received) <= 5
     assert len({mail["Message-ID"] for mail in world.received}) == 1
 
 
