@@ -9,7 +9,7 @@ import click
 import pytest
 
 from appliance.app import build_app, open_app
-from appliance.contracts import FeedOrder, Principal, Registered, Route, ValueNames
+from appliance.contracts import FeedOrder, Page, Principal, Registered, Route, ValueNames
 from appliance.errors import SettingsError, StartupError, StorageError
 from appliance.guard.methods import checked_principal
 from appliance.hookspecs import hookimpl
@@ -179,6 +179,18 @@ def test_app_when_a_hook_returns_something_else_then_error():
         app_of(a=plugin(register_routes={}))
     with pytest.raises(StartupError, match="register_stores: expected a dictionary, found list"):
         app_of(a=plugin(register_stores=[]))
+
+
+@pytest.mark.parametrize(
+    ("hook", "registered"),
+    [
+        ("register_routes", Route("GET", "/x", dict, open_to_bound_users="no")),  # type: ignore[arg-type]
+        ("register_pages", Page("X", "x", "", open_to_bound_users=1)),  # type: ignore[arg-type]
+    ],
+)
+def test_app_when_open_to_bound_users_is_no_boolean_then_refused(hook, registered):
+    with pytest.raises(StartupError, match=f"plugin site: {hook}: expected bool, found "):
+        app_of(site=plugin(**{hook: [registered]}))
 
 
 def test_app_when_a_hook_raises_then_error_names_plugin_and_hook():

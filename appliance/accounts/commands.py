@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Concatenate
 
 from appliance.cli.options import P, R, pass_part
-from appliance.contracts import AccountStore, AuditEntry
+from appliance.contracts import AccountStore, AuditEntry, User
 from appliance.errors import ApplianceError
 
 OpenAccounts = Callable[[], AccountStore]
@@ -36,6 +36,20 @@ def accounts_of(open_accounts: OpenAccounts) -> Iterator[AccountStore]:
         yield store
     finally:
         store.close()
+
+
+def user_of_name(accounts: AccountStore, username: str) -> User:
+    """Return the user of a name.
+
+    Raises
+    ------
+    ApplianceError
+        There is none.
+    """
+    user = accounts.user_named(username)
+    if user is None:
+        raise ApplianceError(f"no user is named {username}")
+    return user
 
 
 @contextmanager

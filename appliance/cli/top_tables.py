@@ -130,7 +130,9 @@ def _method(provenance: Provenance) -> list[str]:
         return ["exact, from roll-ups"]
     if provenance.method != "sampled":
         return []
-    scanned, whole = (human_number(n) for n in (provenance.rows_scanned, provenance.rows_in_range))
+    scanned, whole = (
+        human_number(n) for n in (provenance.rows_scanned or 0, provenance.rows_in_range or 0)
+    )
     return [
         f"estimated from {scanned} of {whole} flows, ± is one standard error"
         " (--exact reads them all)",

@@ -30,6 +30,8 @@ class User:
         Changes with the password; a token that names another one is void.
     must_change_password
         The password was printed or told; before another one is set nothing else is answered.
+    filter
+        What every answer is limited to, in the language of filters; None: nothing is hidden.
     roles
         In the order in which they were given.
     """
@@ -42,6 +44,7 @@ class User:
     lastname: str | None = None
     email: str | None = None
     must_change_password: bool = False
+    filter: str | None = None
     roles: tuple[str, ...] = ()
 
 
@@ -55,6 +58,8 @@ class ApiToken:
         None: never.
     owner
         The user who made it and whose deletion ends it; None: the command line did.
+    filter
+        What the owner is bound to now, and so is the token; None: nothing.
     """
 
     id: int
@@ -63,6 +68,7 @@ class ApiToken:
     created: float
     expires: float | None = None
     owner: int | None = None
+    filter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,7 @@ class Why(Enum):
     NO_ROLE = "No role found with name - {role}"
     HAS_ROLE = "User - {user} already has role - {role}"
     HAS_NOT_ROLE = "User - {user} does not have role {role}"
+    BOUND_ADMINISTRATOR = "User - {user} is bound to a filter, which no Administrator may be"
     LAST_ADMINISTRATOR = "User - {user} is the last Administrator"
     TOKEN_NAME_TAKEN = "A token with that name already exists"  # noqa: S105 - a sentence
     TOTP_IS_ON = "TOTP is on already: disable it first"
@@ -138,12 +145,15 @@ class UserChange:
         ends every session of the user.
     must_change_password
         Whether a new password is to be changed at the first sign-in with it.
+    filter
+        What the user is bound to from now on; empty: to nothing any more; None: as before.
     """
 
     values: Mapping[str, str | None]
     add_roles: tuple[str, ...] = ()
     delete_roles: tuple[str, ...] = ()
     must_change_password: bool = False
+    filter: str | None = None
 
 
 class AccountStore(Protocol):
@@ -173,7 +183,7 @@ class AccountStore(Protocol):
         Raises
         ------
         AccountError
-            The name is taken, or a role does not exist.
+            The name is taken, a role does not exist, or a bound user would be an administrator.
         """
         ...
 

@@ -23,6 +23,8 @@ class Page:
     role
         Who sees its link: `SIGNED_IN`, `USER` or `ADMINISTRATOR`. What it shows comes from routes,
         which have roles of their own.
+    open_to_bound_users
+        Users who are bound to a filter see its link, too: the routes that it asks answer them.
     order
         Place among the links; the console's own have 10, 20, ... 110.
     """
@@ -32,3 +34,4 @@ class Page:
     script: str
     role: str = SIGNED_IN
     order: int = 120
+    open_to_bound_users: bool = False

@@ -44,6 +44,10 @@ class Route:
         own for what the handler refuses; None is the form of all others.
     before_password_change
         It answers also a user who must change the password first.
+    open_to_bound_users
+        It answers a user who is bound to a filter, too: its handler limits what it tells to
+        `Principal.filter`, or it tells nothing of flows, exporters and other users. A route that
+        does not say so is closed to them.
     whole_list
         Without the query parameter `limit` it answers a list of any length; few are made at a time.
     """
@@ -60,6 +64,7 @@ class Route:
     error_body: Callable[[str], Mapping[str, object]] | None = None
     whole_list: bool = False
     before_password_change: bool = False
+    open_to_bound_users: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,9 @@ class Principal:
         Identifier of the user's session.
     must_change_password
         Only routes with `before_password_change` answer.
+    filter
+        What every answer is limited to, in the language of filters; None: to nothing. Only routes
+        with `open_to_bound_users` answer a caller who has one.
     """
 
     name: str
@@ -106,3 +114,4 @@ class Principal:
     account: int | None = None
     session: str | None = None
     must_change_password: bool = False
+    filter: str | None = None

@@ -15,7 +15,7 @@ is the same exporter before a restart. Sessions side by side, as behind one NAT,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, cast
@@ -86,7 +86,18 @@ _Row = Mapping[str, Any]
 _Names = Mapping[Hashable, Sequence[_Row]]
 
 
-def with_names(search: FlowSearch, answer: Any, span_ms: tuple[int, int]) -> Any:
+def needs_exporters(columns: Sequence[str]) -> bool:
+    """Tell whether columns of an answer have numbers that any exporter of the log may name."""
+    has_exporter = "exporter_address" in columns
+    return not has_exporter and any(name in APPLICATIONS.answers for name in columns)
+
+
+def with_names(
+    search: FlowSearch,
+    answer: Any,
+    span_ms: tuple[int, int],
+    exporters: Collection[str] | None = None,
+) -> Any:
     """Return an answer of `top` with the names of its applications, interfaces, VRFs or AS.
 
     Parameters
@@ -95,6 +106,9 @@ def with_names(search: FlowSearch, answer: Any, span_ms: tuple[int, int]) -> Any
         Asked once more for each kind that the answer has; what it leaves out as damaged is added.
     span_ms
         The range of the answer, milliseconds UTC: an ifIndex may have been another interface's.
+    exporters
+        Addresses of those whose names count; None: all. Of an answer with exporters in its rows
+        each row has the names of its own anyway.
 
     Returns
     -------
@@ -114,7 +128,8 @@ def with_names(search: FlowSearch, answer: Any, span_ms: tuple[int, int]) -> Any
         if not numbers:
             continue
         by_exporter = kind.of_exporter or "exporter_address" in answer.schema.names
-        names = _names(search, kind, answer.select(numbers), by_exporter)
+        said = _sessions(search, kind, answer.select(numbers), exporters)
+        names = _names(said, by_exporter)
         if kind is INTERFACES:
             names = _with_history(search, names, _keys(answer, numbers, by_exporter), span_ms)
         for index, number in enumerate(numbers):
@@ -163,8 +178,10 @@ def _with_history(
     return merged
 
 
-def _names(search: FlowSearch, kind: NameKind, numbers: Any, by_exporter: bool) -> _Names:
-    """Return the sessions that name a number, the newest first, by the number or exporter too."""
+def _sessions(
+    search: FlowSearch, kind: NameKind, numbers: Any, exporters: Collection[str] | None
+) -> Mapping[tuple[str, int], list[_Row]]:
+    """Return the sessions that name a number, by exporter and number."""
     keys = {key for column in numbers.columns for key in column.to_pylist() if key}
     newest = ", ".join(
         f"arg_max(nullif({name}, ''), {COLLECTION_TIME}) AS {name}" for name in kind.names
@@ -177,7 +194,13 @@ def _names(search: FlowSearch, kind: NameKind, numbers: Any, by_exporter: bool) 
     columns = frozenset({*EXPORTER, *_SESSION, *kind.numbers, *kind.names, COLLECTION_TIME})
     sessions: dict[tuple[str, int], list[_Row]] = defaultdict(list)
     for row in _options(search, Statement(sql, {"keys": sorted(keys)}, columns)):
-        sessions[row["exporter"], row["number"]].append(row)
+        if exporters is None or row["exporter"] in exporters:
+            sessions[row["exporter"], row["number"]].append(row)
+    return sessions
+
+
+def _names(sessions: Mapping[tuple[str, int], list[_Row]], by_exporter: bool) -> _Names:
+    """Return the sessions that name a number, the newest first, by the number or exporter too."""
     names: dict[Hashable, list[_Row]] = defaultdict(list)
     for key, rows in sessions.items():
         names[key if by_exporter else key[1]] += _without_ended(rows)

@@ -106,12 +106,14 @@ def checked_principal(value: object) -> Principal:
     Raises
     ------
     TypeError
-        It is no principal, or its name or roles are none.
+        It is no principal, or its name, roles or filter are none.
     """
     principal = of_type(value, Principal)
     of_type(principal.name, str)
     all_exactly(of_type(principal.roles, frozenset), str)
     of_type(principal.from_cookie, bool)
+    if principal.filter is not None:
+        of_type(principal.filter, str)
     return principal
 
 

@@ -99,6 +99,7 @@ def _route(value: object) -> None:
         raise TypeError(f"{route.path}: expected a function, found {type(route.handler).__name__}")
     if route.role is not None:
         of_type(route.role, str)
+    of_type(route.open_to_bound_users, bool)
     if route.schema is not None:
         schema = mapping(route.schema)
         json.dumps(schema)
@@ -111,6 +112,7 @@ def _page(value: object) -> None:
     for text in (page.title, page.path, page.script, page.role):
         of_type(text, str)
     whole(page.order)
+    of_type(page.open_to_bound_users, bool)
     if not _PAGE_PATH.fullmatch(page.path):
         raise ValueError(f"expected a path of small letters, digits and -, found {page.path!r}")
 

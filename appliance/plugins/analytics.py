@@ -7,6 +7,7 @@ range, a device and a limit. Headers say how sure the figures are, and of which 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from types import MappingProxyType
@@ -167,6 +168,10 @@ def with_headers(rows: Rows, selection: Selection, top: TopAnswer | None = None)
     return Answer(rows, headers=headers)
 
 
+_WITHIN_FILTERS = re.compile("TopTalkers|ProtocolDistribution|BytesPerHour")
+"""Routes that bound users are answered: of their flows, what the store is asked can be said."""
+
+
 def _route(
     name: str, handler: Callable[..., Any], summary: str, row: Mapping[str, object], *extra: str
 ) -> Route:
@@ -174,7 +179,9 @@ def _route(
     example: object = [AnyKeys(row)] if is_columns else AnswerExample([Whole(row)], headers=HEADERS)
     query = () if is_columns else (*RANGE, "limit", *extra)
     schema = operation(summary, example, query=query, tag=TAG)
-    return Route("GET", PREFIX + name, handler, role=SIGNED_IN, schema=schema)
+    is_open = _WITHIN_FILTERS.search(name) is not None
+    path = PREFIX + name
+    return Route("GET", path, handler, role=SIGNED_IN, schema=schema, open_to_bound_users=is_open)
 
 
 def _talker_routes() -> list[Route]:

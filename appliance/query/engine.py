@@ -7,22 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from appliance.flowlog import FLOW_LOG_FOLDER, SAMPLES_FOLDER
+from appliance.flowlog.conditions import Condition
 from appliance.flowlog.limits import QueryLimits
-from appliance.flowlog.option_names import with_names
+from appliance.flowlog.option_names import needs_exporters, with_names
+from appliance.flowlog.pages import FlowPage, PageCursor, flow_page
 from appliance.flowlog.query_control import QueryControl
-from appliance.flowlog.questions import LAST_MS, Statement
+from appliance.flowlog.questions import LAST_MS, FlowQuestion, Statement
 from appliance.flowlog.samples.files import SamplePiece, list_samples, read_description
 from appliance.flowlog.search import FlowSearch, TimeRange
 from appliance.flows import AnyArray
 from appliance.query.planner import sample_pieces, thinned
 from appliance.query.question import (
     DISTINCT,
+    MAX_GROUPS,
     SAMPLED_ROWS,
     SUMS,
     Provenance,
@@ -37,7 +40,12 @@ from appliance.query.statements import LATE_MS, question_items, series_statement
 from appliance.query.store_sums import OpenStore, StoreSums
 from appliance.settings.file import Settings
 
+if TYPE_CHECKING:
+    from appliance.flowlog.exports import FlowExport
+
+AnyQuestion = TypeVar("AnyQuestion", Question, FlowQuestion)
 PERCENTILE = 0.95
+_FILE_LEFT_OUT, _MISSING = "a file that could not be read", "a part of the database"
 _OF_SAMPLES = (*(f"{name}_error" for name in SUMS), SAMPLED_ROWS)
 WAY_MS = 15_000
 """How long a flow is under way from the exporter into answers, at most, on a quiet appliance."""
@@ -72,6 +80,8 @@ class QueryEngine:
         Questions over more records than this are answered from samples, where there are some.
     open_store
         Opens the store whose sums answer questions that need nothing else; None: there is none.
+    within
+        Conditions of every flow that any answer is about, whatever a question says.
     """
 
     def __init__(
@@ -80,14 +90,22 @@ class QueryEngine:
         samples: Path | None = None,
         exact_rows: int = 0,
         open_store: OpenStore | None = None,
+        within: Sequence[Condition] = (),
     ) -> None:
         self.search, self.samples, self.exact_rows = search, samples, exact_rows
+        self.within = tuple(within)
         self._sums = open_store and StoreSums(search, open_store, exact_rows)
 
     def with_limits(self, limits: QueryLimits, control: QueryControl) -> QueryEngine:
         """Return an engine over the same flows whose questions have other limits and a control."""
         search = self.search.with_limits(limits, control)
-        return QueryEngine(search, self.samples, self.exact_rows)
+        return QueryEngine(search, self.samples, self.exact_rows, within=self.within)
+
+    def bound_to(self, within: Sequence[Condition]) -> QueryEngine:
+        """Return an engine that answers about those flows only that satisfy these, too."""
+        bound = QueryEngine(self.search, self.samples, self.exact_rows, within=within)
+        bound._sums = self._sums
+        return bound
 
     def reads_many(self, question: Question) -> bool:
         """Tell whether an exact answer reads more records than are read for one as a rule.
@@ -110,6 +128,7 @@ class QueryEngine:
             The log cannot be read.
         """
         began = time.monotonic()
+        question = self._bounded(question)
         table, provenance = self._top(question)
         parts = table.column("part").to_numpy()
         is_sampled = provenance.method == "sampled"
@@ -123,10 +142,10 @@ class QueryEngine:
         for place, name in enumerate(keys):
             rows = rows.add_column(place, name, table.column(name).slice(0, rows.num_rows))
         return TopAnswer(
-            with_names(self.search, rows, (question.since_ms, question.until_ms)),
+            self._with_names(rows, question),
             other[0] if other else None,
             {name: value or 0 for name, value in total[0].items()},
-            replace(provenance, seconds=time.monotonic() - began, dedupe=question.dedupe),
+            self._shown(provenance, began, question),
         )
 
     def series(self, question: Question, now_ms: int) -> SeriesAnswer:
@@ -150,7 +169,7 @@ class QueryEngine:
             raise ValueError("a series has a step")
         began, step = time.monotonic(), question.step_ms
         first, last = question.since_ms // step, (question.until_ms - 1) // step
-        whole = replace(question, since_ms=first * step, until_ms=(last + 1) * step)
+        whole = replace(self._bounded(question), since_ms=first * step, until_ms=(last + 1) * step)
         received = Range(whole.since_ms, whole.until_ms + LATE_MS)
         if isinstance(self.search, SourceSearch):
             table, provenance = self.search.series(whole, *received)
@@ -162,7 +181,7 @@ class QueryEngine:
         counted = whole_bins(complete, whole, step)
         rows = []
         names = [item.name for item in question_items(question)]
-        for keys, is_other, start, end in self._with_names(_groups(table, names), table, whole):
+        for keys, is_other, start, end in self._named_groups(_groups(table, names), table, whole):
             filled, error = np.zeros(last - first + 1), np.zeros(last - first + 1)
             filled[bins[start:end]] = values[start:end]
             error[bins[start:end]] = np.sqrt(variances[start:end])
@@ -174,11 +193,60 @@ class QueryEngine:
             rows,
             min(max(complete.since_ms, whole.since_ms), whole.until_ms),
             complete.until_ms,
-            replace(provenance, seconds=time.monotonic() - began, dedupe=question.dedupe),
+            self._shown(provenance, began, question),
         )
+
+    def page(self, question: FlowQuestion, after: PageCursor | None) -> FlowPage:
+        """Return a page of single flows, newest first; see `flow_page`."""
+        question = self._bounded(question)
+        page = flow_page(self.search, question, after)
+        # Flows without their exporters have no names that another exporter may have said.
+        is_hidden = bool(self.within) and needs_exporters(page.rows.schema.names)
+        span_ms, exporters = _page_span(question, after, page), () if is_hidden else None
+        return page._replace(rows=with_names(self.search, page.rows, span_ms, exporters))
+
+    def export(self, question: FlowQuestion, form: str) -> FlowExport:
+        """Return the flows of a question as a file, however long it takes to read."""
+        from appliance.flowlog.exports import FlowExport
+
+        return FlowExport(self.search.without_deadline(), self._bounded(question), form)
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return what the last answer had to leave out, a sentence each."""
+        return self._anonymous(self.search.damaged, _FILE_LEFT_OUT)
+
+    def missing(self) -> tuple[str, ...]:
+        """Return what did not answer so far, a name each."""
+        return self._anonymous(self.search.missing, _MISSING)
+
+    def _bounded(self, question: AnyQuestion) -> AnyQuestion:
+        return replace(question, conditions=(*self.within, *question.conditions))
+
+    def _shown(self, provenance: Provenance, began: float, question: Question) -> Provenance:
+        shown = replace(provenance, seconds=time.monotonic() - began, dedupe=question.dedupe)
+        if not self.within:
+            return shown
+        return replace(
+            shown,
+            rows_scanned=None,
+            rows_in_range=None,
+            left_out=self._anonymous(shown.left_out, _FILE_LEFT_OUT),
+            missing=self._anonymous(shown.missing, _MISSING),
+        )
+
+    def _anonymous(self, texts: Sequence[str], instead: str) -> tuple[str, ...]:
+        """Return texts about the whole log as everybody may read them: one for all."""
+        return tuple(texts) if not self.within else (instead,) if texts else ()
+
+    def _top(self, question: Question) -> tuple[Any, Provenance]:
+        if isinstance(self.search, SourceSearch):
+            return self.search.top(question)
+        answer = self._sums and self._sums.answer(question, top_statement(question))
+        return answer or self._ask(question, top_statement, question)
 
     def stored_from_ms(self) -> int:
         """Return since when flows are stored, in the log or in samples, milliseconds UTC.
+
 
         Raises
         ------
@@ -191,20 +259,27 @@ class QueryEngine:
         files = [] if self.samples is None else list_samples(self.samples)
         return min([oldest_ms, *(file.from_ms for file in files if file.to_ms <= oldest_ms)])
 
-    def _top(self, question: Question) -> tuple[Any, Provenance]:
-        if isinstance(self.search, SourceSearch):
-            return self.search.top(question)
-        answer = self._sums and self._sums.answer(question, top_statement(question))
-        return answer or self._ask(question, top_statement, question)
+    def _with_names(self, rows: Any, question: Question) -> Any:
+        """Return rows of an answer with names; within a part of the flows those only that the
+        exporters of these flows said.
+        """
+        exporters = None
+        if self.within and needs_exporters(rows.schema.names):
+            by_exporter = replace(
+                question, dimensions=("exporter",), measures=(), order="octets", other=False,
+                limit=MAX_GROUPS, step_ms=None, dedupe=None,
+            )  # fmt: skip
+            table, _ = self._top(by_exporter)
+            exporters = frozenset(table.column("exporter_address").to_pylist())
+        return with_names(self.search, rows, (question.since_ms, question.until_ms), exporters)
 
-    def _with_names(self, groups: Sequence[Group], table: Any, question: Question) -> list[Group]:
+    def _named_groups(self, groups: Sequence[Group], table: Any, question: Question) -> list[Group]:
         """Return groups whose keys have names beside their numbers."""
         names = [item.name for item in question_items(question)]
-        span_ms = (question.since_ms, question.until_ms)
         own = [group for group in groups if not group.is_other]
         starts = pa.array([group.start for group in own], pa.int64())
         keys = table.select(names).take(starts)
-        named = with_names(self.search, keys, span_ms).to_pylist() if names else [{} for _ in own]
+        named = self._with_names(keys, question).to_pylist() if names else [{} for _ in own]
         rest = [group for group in groups if group.is_other]
         return [
             *(group._replace(keys=keys) for group, keys in zip(own, named, strict=True)),
@@ -264,6 +339,12 @@ def engine_from_settings(settings: Settings, open_store: OpenStore | None = None
     data = Path(settings["data_directory"])
     search = search_of(data / FLOW_LOG_FOLDER, limits, settings, may_be_missing=True)
     return QueryEngine(search, data / SAMPLES_FOLDER, settings["search.exact_rows"], open_store)
+
+
+def _page_span(question: FlowQuestion, after: PageCursor | None, page: FlowPage) -> tuple[int, int]:
+    """Return the times between which the flows of a page were received, milliseconds UTC."""
+    since_ms = question.since_ms if page.cursor is None else page.cursor.time_ms
+    return since_ms, question.until_ms if after is None else after.time_ms + 1
 
 
 def _with_errors(table: Any, is_sampled: bool) -> Any:

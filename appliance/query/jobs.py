@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 from appliance.errors import ApplianceError, QueryCancelledError
 from appliance.flowlog.query_control import QueryControl
@@ -30,6 +31,21 @@ _CANCEL_SECONDS = 5.0
 _CANCEL_PAUSE_SECONDS = 0.05
 
 
+class Owner(NamedTuple):
+    """Whose a job is.
+
+    Attributes
+    ----------
+    name
+        Of the user.
+    filter
+        What the user was bound to when the question was asked; None: to nothing.
+    """
+
+    name: str
+    filter: str | None = None
+
+
 class Job:
     """A question that is answered, or was.
 
@@ -38,7 +54,7 @@ class Job:
     id
         Hard to guess.
     owner
-        The name of the user who asked.
+        Who asked, and within which filter: another one of the same user is another owner.
     answer
         What `ask` returned, when it is done.
     problem
@@ -47,7 +63,7 @@ class Job:
         When, `time.monotonic()`; None while it runs.
     """
 
-    def __init__(self, owner: str, control: QueryControl) -> None:
+    def __init__(self, owner: Owner, control: QueryControl) -> None:
         self.id, self.owner = secrets.token_urlsafe(12), owner
         self.state = RUNNING
         self.answer: object = None
@@ -112,7 +128,7 @@ class Jobs:
 
     def start(
         self,
-        owner: str,
+        owner: Owner,
         control: QueryControl,
         ask: Callable[[], object],
         turn: AbstractContextManager[object],
@@ -133,8 +149,9 @@ class Jobs:
         job.start(ask, turn)
         return job
 
-    def job(self, owner: str, identifier: str) -> Job | None:
+    def job(self, owner: Owner, identifier: str) -> Job | None:
         """Return a job of a user; None where there is none any more."""
+        self.end_outdated(owner)
         with self._lock:
             self._forget_old(owner, MOST_KEPT)
             job = self._jobs.get(identifier)
@@ -153,7 +170,15 @@ class Jobs:
         for job in jobs:
             job.cancel()
 
-    def _forget_old(self, owner: str, most: int) -> None:
+    def end_outdated(self, owner: Owner) -> None:
+        """Stop and forget what a user asked within another filter: nobody may have the answer."""
+        with self._lock:
+            jobs = [job for job in self._jobs.values() if job.owner.name == owner.name]
+        for job in jobs:
+            if job.owner.filter != owner.filter:
+                self.drop(job)
+
+    def _forget_old(self, owner: Owner, most: int) -> None:
         before = time.monotonic() - KEEP_SECONDS
         ended = [job for job in self._jobs.values() if job.ended is not None]
         own = [job for job in ended if job.owner == owner]

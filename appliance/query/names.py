@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from appliance.flowlog.option_names import EXPORTER, INTERFACES, VRFS, NameKind
+import numpy as np
+
+from appliance.flowlog.option_names import APPLICATIONS, EXPORTER, INTERFACES, VRFS, NameKind
 from appliance.flowlog.questions import FlowQuestion, Statement
+from appliance.flows import COLUMN
 from appliance.interface_history import history_beside
 from appliance.query.address_lists import AddressLists, AddressRange
 from appliance.query.language.names import NoNames
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from appliance.flowlog.search import FlowSearch
 
 MAX_NAMES = 10_000
+_NO_EXPORTER = "::"
+_NO_NUMBER = (_NO_EXPORTER, 1)
+"""What no flow has: the unspecified address sends nothing (RFC 4291 section 2.5.2)."""
 
 
 class LogNames(NoNames):
@@ -111,3 +117,46 @@ class LogNames(NoNames):
         table = self._search.run(statement, FlowQuestion(options=True), True)
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows
+
+
+class HiddenNames(LogNames):
+    """Looks names up without telling which there are: one that nobody has is of nothing.
+
+    For callers who may see a part of the flows only. A name of what is hidden from them, and one
+    that does not exist, both match none of what they see. They have no lists.
+    """
+
+    def __init__(
+        self, search: FlowSearch, exporters: Callable[[], Iterable[ExporterRecord]] = tuple
+    ) -> None:
+        super().__init__(search, exporters)
+
+    def applications_at(self, name: str) -> Sequence[tuple[str, int]]:
+        """Return the applications of a name, each at the exporter that calls it so: one of the
+        same ID that another exporter calls so is hidden as the name is.
+        """
+        return self._numbers(APPLICATIONS, name) or [_NO_NUMBER]
+
+    def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
+        """Return the interfaces of a name: address of the exporter and ifIndex."""
+        return super().interfaces(name) or [_NO_NUMBER]
+
+    def vrfs(self, name: str) -> Sequence[tuple[str, int]]:
+        """Return the VRFs of a name: address of the exporter and VRF ID."""
+        return super().vrfs(name) or [_NO_NUMBER]
+
+    def exporters(self, name: str) -> Sequence[str]:
+        """Return the addresses of exporters of a name."""
+        return super().exporters(name) or [_NO_EXPORTER]
+
+    def number_of_word(self, column: str, word: str) -> int | None:
+        """Return the number of a word; of a name that no plugin knows one that stands for none."""
+        number = super().number_of_word(column, word)
+        known = COLUMN.get(column)
+        if number is None and known is not None and known.has_names and not _is_number(word):
+            return int(np.iinfo(known.dtype).max)
+        return number
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdecimal()

@@ -135,7 +135,8 @@ class Provenance:
         "exact": every flow in the range was read; "rollups": from sums of whole bins, exact as
         well; "sampled": estimated from some flows, with errors.
     rows_scanned, rows_in_range
-        Records that were read, and that there are or were; both are more than matched.
+        Records that were read, and that there are or were; both are more than matched. None where
+        that would tell of flows that the caller may not see.
     seconds
         How long it took.
     left_out
@@ -147,8 +148,8 @@ class Provenance:
     """
 
     method: Method = "exact"
-    rows_scanned: int = 0
-    rows_in_range: int = 0
+    rows_scanned: int | None = 0
+    rows_in_range: int | None = 0
     seconds: float = 0.0
     left_out: tuple[str, ...] = ()
     dedupe: str | None = None

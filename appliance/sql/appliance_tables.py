@@ -15,6 +15,8 @@ appliance_session
     Sign-ins of users whose newest token may still be good.
 appliance_password_due
     Users who must change their password before anything else.
+appliance_account_filter
+    What users see at most, a filter each; who has none sees everything.
 appliance_identity
     Which user somebody is whom another provider signs in, by a digest.
 """
@@ -24,6 +26,7 @@ from __future__ import annotations
 from appliance.sql.migrations import Migration
 from appliance.sql.table_names import (
     ACCOUNT,
+    ACCOUNT_FILTER,
     ACCOUNT_ROLE,
     API_TOKEN,
     AUDIT,
@@ -113,6 +116,11 @@ APPLIANCE_MIGRATIONS: tuple[Migration, ...] = (
     (
         f"""CREATE TABLE IF NOT EXISTS {IDENTITY} (
             digest VARCHAR(64) NOT NULL PRIMARY KEY, account INTEGER NOT NULL
+        )""",
+    ),
+    (
+        f"""CREATE TABLE IF NOT EXISTS {ACCOUNT_FILTER} (
+            account INTEGER NOT NULL PRIMARY KEY, bound_to VARCHAR(4096) NOT NULL
         )""",
     ),
 )

@@ -34,6 +34,7 @@ SESSION = "appliance_session"
 IDENTITY = "appliance_identity"
 PASSWORD_DUE = "appliance_password_due"  # noqa: S105 - the name of a table
 RECOVERY_CODE = "appliance_recovery_code"
+ACCOUNT_FILTER = "appliance_account_filter"
 
 # A database with tables that others name: how far each is, and rows on their way into one.
 TABLE_PROGRESS = "appliance_progress"
@@ -44,6 +45,6 @@ MIGRATION_TABLES = (
     *(SESSION_APPLICATION, ROLLUP_COLUMN),
     *(EXPORTER, FORGOTTEN_EXPORTER, ACCOUNT, ROLE, ACCOUNT_ROLE, API_TOKEN),
     *(SIGN_IN_ATTEMPTS, SIGN_IN_CLIENT, AUDIT, TOTP, RECOVERY_CODE, SESSION, IDENTITY),
-    PASSWORD_DUE,
+    *(PASSWORD_DUE, ACCOUNT_FILTER),
 )
 """The tables that the migrations make."""

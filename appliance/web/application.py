@@ -22,7 +22,7 @@ from appliance.web.audit import AuditEvent, Trail
 from appliance.web.calls import PROVIDERS, Call, Services, provided_arguments
 from appliance.web.cors import Cors
 from appliance.web.docs_page import docs_page
-from appliance.web.errors import ROUTE, error_answer, error_body
+from appliance.web.errors import ROUTE, error_answer, error_body, error_for
 from appliance.web.guard import admit
 from appliance.web.large_answers import ListTurns
 from appliance.web.manual_page import manual_routes
@@ -152,7 +152,7 @@ def _wrap(
                 return begin_stream(returned, guard)
         # Whatever a request meets becomes an answer.
         except Exception as error:
-            return error_answer(error, log, form)
+            return error_answer(error_for(event.principal, error), log, form)
 
     def wrapped(**parts: str) -> Any:
         environ: _Environ = bottle.request.environ

@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import Any
 
+from appliance.accounts.filters import check_account_filter
 from appliance.contracts import (
     AccountStore,
     Decoder,
@@ -28,6 +30,8 @@ from appliance.processes.supervision import Supervisor
 from appliance.settings.file import Settings
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
+from appliance.web.bound_store import bound_store
+from appliance.web.caller_filter import bound_engine
 from appliance.web.guard import PrincipalFrom
 from appliance.web.parameters import Query
 from appliance.web.store_access import StoreAccess
@@ -98,9 +102,29 @@ def _query(call: Call) -> Query:
     return Query(str(call.environ.get("QUERY_STRING", "")), services.clock(), services.zone)
 
 
+def _store(call: Call) -> FlowStore:
+    principal, services = call.principal, call.services
+    if principal is None or principal.filter is None:
+        return services.stores.store()
+    from appliance.query.engine import engine_from_settings
+
+    engine = engine_from_settings(services.settings)
+    bound = bound_engine(
+        engine, principal, services.settings, lambda: services.stores.store().exporters()
+    )
+    return bound_store(bound, principal, services.settings)
+
+
+def _check_filter(call: Call) -> Callable[[str], str]:
+    services = call.services
+    return partial(
+        check_account_filter, settings=services.settings, open_store=services.stores.store
+    )
+
+
 PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "settings": lambda call: call.services.settings,
-    "store": lambda call: call.services.stores.store(),
+    "store": _store,
     "open_store": lambda call: call.services.stores.store,
     "metrics": lambda call: call.services.metrics,
     "plugins": lambda call: call.services.plugins,
@@ -119,16 +143,19 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "collector": lambda call: call.services.collector,
     "preflight": lambda call: call.services.preflight,
     "decoders": lambda call: call.services.decoders,
+    "check_filter": _check_filter,
 }
-"""By argument name: `store` is a `FlowStore` (503 where it cannot be opened), `open_store` what
-returns it, `now` seconds UTC, `zone` the zone of answers, `query` a `Query`, `body` a `Body`,
+"""By argument name: `store` is a `FlowStore` (503 where it cannot be opened; for a caller who is
+bound to a filter a `BoundStore`), `open_store` what returns the whole one, `now` seconds UTC,
+`zone` the zone of answers, `query` a `Query`, `body` a `Body`,
 `accounts` an `AccountStore` (503 where it cannot be opened), `open_accounts` what returns it,
 `metrics` the Prometheus collectors of plugins, `pages` those of the console, `sign_in_ways`
 those beside a password,
 `plugins` name, origin and hooks of each, `failures` the
 `PluginFailures` of this process,
 `event` what the audit trail will say, `environ` the WSGI environment, `collector` a `Supervisor`,
-`preflight` what looks whether it can start, `decoders` those of all plugins."""
+`preflight` what looks whether it can start, `decoders` those of all plugins, `check_filter` what
+returns a filter as an account that is bound to it keeps it, or raises QueryError."""
 
 
 def path_parts(path: str) -> tuple[str, ...]:

@@ -9,7 +9,13 @@ from typing import Any
 from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN, Principal, Route
 from appliance.errors import RequestError
 from appliance.web.clients import client_address
-from appliance.web.errors import MUST_CHANGE, NO_TOKEN, NOT_ADMINISTRATOR
+from appliance.web.errors import (
+    BOUND,
+    CLOSED_TO_BOUND,
+    MUST_CHANGE,
+    NO_TOKEN,
+    NOT_ADMINISTRATOR,
+)
 
 NEED_AUTH = "appliance.need_auth"
 """Key of the WSGI environment, set by the listener: False where `needAuth` is."""
@@ -42,9 +48,10 @@ def admit(
     Raises
     ------
     RequestError
-        401: nobody is signed in; 403: the caller's roles do not suffice, or a cookie came from
-        another site or is all that a changing GET has, or the password must be changed first; 405:
-        HEAD would change something.
+        401: nobody is signed in; 403: the caller's roles do not suffice, or the caller is bound to
+        a filter and the route is not open to such, or a cookie came from another site or is all
+        that a changing GET has, or the password must be changed first; 405: HEAD would change
+        something.
     """
     if route.changes and environ.get("REQUEST_METHOD") == "HEAD":
         raise RequestError(405, "Method not allowed")
@@ -62,6 +69,8 @@ def admit(
         administrative = route.role == ADMINISTRATOR
         message = NOT_ADMINISTRATOR if administrative else f"The role {route.role} is required"
         raise RequestError(403, message)
+    if principal.filter is not None and not route.open_to_bound_users:
+        raise RequestError(403, CLOSED_TO_BOUND, code=BOUND)
     if principal.from_cookie and changes_something(route):
         refuse_cross_site(environ)
         if route.method == "GET" and not _tells_site(environ):

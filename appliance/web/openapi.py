@@ -265,6 +265,7 @@ def _describe(route: Route) -> dict[str, Any]:
         "security": _security(route),
         "x-required-role": route.role,
         "x-changes": changes_something(route),
+        "x-open-to-bound-users": route.role == PUBLIC or route.open_to_bound_users,
     }
     if route.method not in _METHODS_WITH_BODY:
         described.pop("requestBody", None)

@@ -16,7 +16,7 @@ from appliance.flowlog.query_control import QueryControl
 from appliance.flowlog.search import FlowSearch
 from appliance.query import jobs as module
 from appliance.query.engine import QueryEngine
-from appliance.query.jobs import MOST_KEPT, Job, Jobs
+from appliance.query.jobs import MOST_KEPT, Job, Jobs, Owner
 from appliance.query.question import Question
 from tests.benchmarks.history import HOUR, History, Traffic
 
@@ -60,7 +60,7 @@ def test_job_when_it_runs_then_its_progress_only_rises_and_its_answer_is_that_of
 ) -> None:
     control, question = QueryControl(), Question(("pair",), exact=True)
     asked = engine(log, control, threads=1)
-    job = Jobs().start("somebody", control, lambda: asked.top(question), nullcontext())
+    job = Jobs().start(Owner("somebody"), control, lambda: asked.top(question), nullcontext())
     seen = []
     while job.ended is None:
         seen.append(job.progress)
@@ -93,13 +93,13 @@ def test_job_when_cancelled_then_ends_at_once_and_leaves_its_turn(log: Path) -> 
         while True:
             asked.top(question)
 
-    job = jobs.start("somebody", control, ask, turn)
+    job = jobs.start(Owner("somebody"), control, ask, turn)
     while job.progress == 0:
         time.sleep(0.001)
     jobs.drop(job)
     assert (job.state, job.answer) == ("cancelled", None)
     assert left.is_set()
-    assert jobs.job("somebody", job.id) is None
+    assert jobs.job(Owner("somebody"), job.id) is None
 
 
 def test_question_when_cancelled_before_it_begins_then_is_not_asked(log: Path) -> None:
@@ -114,30 +114,30 @@ def test_job_when_it_fails_then_says_why(error: Exception) -> None:
     def ask() -> None:
         raise error
 
-    job = waited(Jobs().start("somebody", QueryControl(), ask, nullcontext()))
+    job = waited(Jobs().start(Owner("somebody"), QueryControl(), ask, nullcontext()))
     assert (job.state, job.problem) == ("failed", error)
 
 
 def test_job_when_there_is_a_mistake_in_it_then_failed() -> None:
-    job = waited(Jobs().start("somebody", QueryControl(), lambda: 1 // 0, nullcontext()))
+    job = waited(Jobs().start(Owner("somebody"), QueryControl(), lambda: 1 // 0, nullcontext()))
     assert (job.state, job.problem) == ("failed", None)
 
 
 def test_jobs_when_many_then_the_newest_of_each_owner_are_kept() -> None:
     jobs = Jobs()
     made = [
-        waited(jobs.start("somebody", QueryControl(), lambda: 1, nullcontext()))
+        waited(jobs.start(Owner("somebody"), QueryControl(), lambda: 1, nullcontext()))
         for _ in range(MOST_KEPT + 2)
     ]
-    other = waited(jobs.start("other", QueryControl(), lambda: 1, nullcontext()))
-    kept = [job for job in made if jobs.job("somebody", job.id)]
+    other = waited(jobs.start(Owner("other"), QueryControl(), lambda: 1, nullcontext()))
+    kept = [job for job in made if jobs.job(Owner("somebody"), job.id)]
     assert kept == made[2:]
-    assert jobs.job("somebody", other.id) is None
-    assert jobs.job("other", other.id) is other
+    assert jobs.job(Owner("somebody"), other.id) is None
+    assert jobs.job(Owner("other"), other.id) is other
 
 
 def test_jobs_when_an_answer_is_not_fetched_then_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
     jobs = Jobs()
-    job = waited(jobs.start("somebody", QueryControl(), lambda: 1, nullcontext()))
-    assert jobs.job("somebody", job.id) is None
+    job = waited(jobs.start(Owner("somebody"), QueryControl(), lambda: 1, nullcontext()))
+    assert jobs.job(Owner("somebody"), job.id) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from appliance.contracts import SourceColumn, SourceGroups, SourceRows, SourceSu
 from appliance.errors import InvalidQueryError, StartupError
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.questions import FlowQuestion
-from appliance.flows import V4_MAPPED
+from appliance.flows import COLLECTION_TIME, V4_MAPPED
 from appliance.guard import PluginError
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, build_plugin_manager
 from appliance.query.engine import engine_from_settings
+from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question
 from appliance.query.sources import query_source, set_query_sources
 from appliance.settings.file import SettingsFile
@@ -146,3 +148,30 @@ def test_sums_when_a_source_returns_something_else_then_counted_and_named(
     one = SourceColumn(np.array([7], np.uint64))
     source.summed = SourceSums(dict.fromkeys(("octets", "packets", "flows"), one))
     assert asked.sums(SumsQuestion((), 0, 60), QueryLimits()) is source.summed
+
+
+def test_source_when_the_engine_is_bound_then_asked_within_the_filter_and_not_named(
+    source: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[Any] = []
+
+    def heard(name: str) -> None:
+        answer = getattr(source, name)
+        monkeypatch.setattr(source, name, lambda q, *more: asked.append(q) or answer(q, *more))
+
+    source.groups = replace(source.groups, missing=("shard 7",))
+    source.rows = SourceRows({COLLECTION_TIME: SourceColumn(np.zeros(0, np.int64))})
+    for name in ("top", "flows", "stream"):
+        heard(name)
+    within = parse_conditions(["ip 10.1.0.0/16"])
+    engine = engine_from_settings(app_with(source, tmp_path).settings).bound_to(within)
+    answer = engine.top(Question())
+    question = FlowQuestion(columns=(COLLECTION_TIME,))
+    engine.page(question, None)
+    assert list(engine.export(question, "json").pieces()) == []
+    assert len(asked) >= 4
+    assert all(one.conditions == within for one in asked)
+    assert (answer.provenance.missing, engine.missing()) == (
+        ("a part of the database",),
+        ("a part of the database",),
+    )

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN, USER, Route
+from appliance.contracts import ADMINISTRATOR, PUBLIC, SIGNED_IN, USER, Principal, Route
 from appliance.errors import RequestError
+from appliance.web.errors import BOUND
 from appliance.web.guard import NEED_AUTH, admit, is_cross_site, is_from_loopback
 from tests.web.building import TOKENS, principal_from
 
@@ -127,3 +128,16 @@ def test_cookie_when_the_request_is_cross_site_then_nothing_is_changed(headers, 
             assert admitted(given, "cookie", **environ)
         assert admitted(given, "administrator", **environ)
     assert admitted(route(USER), "cookie", **environ)
+
+
+@pytest.mark.parametrize("role", [SIGNED_IN, USER, ADMINISTRATOR])
+def test_guard_when_the_caller_is_bound_to_a_filter_then_only_what_is_open_to_such(role):
+    roles = frozenset({USER, ADMINISTRATOR})
+    for text in ("ip 192.0.2.0/24", ""):
+        bound = Principal("customer", roles, filter=text)
+        with pytest.raises(RequestError) as caught:
+            admit(route(role), {}, lambda environ, bound=bound: bound)
+        assert (caught.value.status, caught.value.code) == (403, BOUND)
+        opened = route(role, open_to_bound_users=True)
+        assert admit(opened, {}, lambda environ, bound=bound: bound) is bound
+    assert admitted(route(PUBLIC, open_to_bound_users=True)) is None

@@ -16,6 +16,7 @@ from appliance import (
     Settings,
     SignInWay,
 )
+from appliance.accounts.filters import EXAMPLE
 from appliance.accounts.passwords import hash_password
 from appliance.accounts.rules import password_problems
 from appliance.contracts import UserChange
@@ -27,7 +28,9 @@ from appliance.web.session_tokens import answer_with_token, new_session_token
 
 
 def who_am_i(principal: Principal, accounts: AccountStore) -> dict[str, Any]:
-    """Return the caller's name and roles; `userId` is null for a token of a program."""
+    """Return the caller's name and roles, and the filter that the caller is bound to; `userId` is
+    null for a token of a program.
+    """
     totp = accounts.totp(principal.account) if principal.account is not None else None
     return {
         "username": principal.name,
@@ -35,6 +38,7 @@ def who_am_i(principal: Principal, accounts: AccountStore) -> dict[str, Any]:
         "roles": sorted(principal.roles),
         "must_change_password": principal.must_change_password,
         "totp": totp is not None and totp.is_on,
+        "filter": principal.filter,
     }
 
 
@@ -85,6 +89,7 @@ def routes(checks: PasswordChecks) -> list[Route]:
             "roles": ["Administrator"],
             "must_change_password": False,
             "totp": False,
+            "filter": OrNull(EXAMPLE),
         }
     )
     passwords = {"password": "th!s1s@paSw0RD", "newPassword": "An0ther@paSw0RD"}
@@ -97,6 +102,7 @@ def routes(checks: PasswordChecks) -> list[Route]:
             role=SIGNED_IN,
             schema=operation("Who one is", me, tag=TAG),
             before_password_change=True,
+            open_to_bound_users=True,
         ),
         Route(
             "GET",
@@ -121,5 +127,6 @@ def routes(checks: PasswordChecks) -> list[Route]:
                 tag=TAG,
             ),
             before_password_change=True,
+            open_to_bound_users=True,
         ),
     ]

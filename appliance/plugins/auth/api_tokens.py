@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from appliance import ADMINISTRATOR, USER, AccountStore, Answer, Principal, RequestError, Route
-from appliance.contracts import AccountError, ApiToken
+from appliance.contracts import AccountError, ApiToken, Problem, User, Why
+from appliance.plugins.auth.own_account import user_of_path
 from appliance.plugins.auth.tokens import ROLES, new_api_token
 from appliance.settings.raw_values import parse_duration
 from appliance.web.audit import AuditEvent
@@ -39,8 +41,8 @@ def list_tokens(accounts: AccountStore) -> dict[str, Any]:
 def create_token(
     body: Body, accounts: AccountStore, principal: Principal, event: AuditEvent, now: float
 ) -> Answer:
-    """Make an API token; the answer is the only one that ever shows it."""
-    given = body.single(("name", "role", "lifetime"))
+    """Make an API token, one's own or a user's; the answer is the only one that ever shows it."""
+    given = body.single(("name", "role", "lifetime", "userId"))
     lifetime = lifetime_of(given["lifetime"]) if given.get("lifetime") else None
     wanted = ApiToken(
         0,
@@ -52,6 +54,10 @@ def create_token(
     )
     if wanted.role not in ROLES:
         raise RequestError(400, f"role: expected one of {', '.join(ROLES)}")
+    if "userId" in given:
+        owner = user_of_path(given["userId"], accounts)
+        wanted = token_of_user(wanted, owner)
+        event.note(f"for user {owner.username}")
     made, token = store_token(accounts, wanted)
     event.note(f"token {made.name} of role {made.role}")
     return Answer({"message": "Token created!", "token": token, **_token_json(made)}, 201)
@@ -87,8 +93,21 @@ def store_token(accounts: AccountStore, wanted: ApiToken) -> tuple[ApiToken, str
         number = accounts.create_token(wanted, digest)
     except AccountError as error:
         raise RequestError(409, str(error)) from None
-    made = ApiToken(number, wanted.name, wanted.role, wanted.created, wanted.expires, wanted.owner)
-    return made, token
+    return replace(wanted, id=number), token
+
+
+def token_of_user(wanted: ApiToken, owner: User) -> ApiToken:
+    """Return a token as a user's own: it ends with the user, and is bound to the user's filter.
+
+    Raises
+    ------
+    RequestError
+        400: the user does not have its role, and is no administrator, who may do all.
+    """
+    if not {wanted.role, ADMINISTRATOR} & set(owner.roles):
+        problem = Problem(Why.HAS_NOT_ROLE, owner.username, wanted.role)
+        raise RequestError(400, str(problem))
+    return replace(wanted, owner=owner.id)
 
 
 def token_name(name: str) -> str:
@@ -129,7 +148,8 @@ def moment(seconds: float) -> str:
 def routes() -> list[Route]:
     """Return the routes of API tokens."""
     made = Whole({"message": "Token created!", "token": "nfa_...", **_EXAMPLE})
-    asked = BodyExample({"name": "grafana", "role": "User", "lifetime": "365d"}, ("name",))
+    wanted = {"name": "grafana", "role": "User", "lifetime": "365d", "userId": 1}
+    asked = BodyExample(wanted, ("name",))
     gone = {"message": "Successfully deleted!"}
     table = (
         ("GET", "", list_tokens, operation("All API tokens", Whole(tokens=[_EXAMPLE]), tag=TAG)),

@@ -8,11 +8,23 @@ import time
 import click
 
 from appliance import USER, AccountStore, ApplianceError, Settings
-from appliance.accounts.commands import OpenAccounts, accounts_of, act_recorded, pass_accounts
+from appliance.accounts.commands import (
+    OpenAccounts,
+    accounts_of,
+    act_recorded,
+    pass_accounts,
+    user_of_name,
+)
 from appliance.accounts.secret import check_was_started, rotate_secret, secret_or_new, secret_path
 from appliance.cli.options import command_hint, conf_path_option, pass_settings
 from appliance.contracts import ApiToken
-from appliance.plugins.auth.api_tokens import LONGEST_SECONDS, moment, store_token, token_name
+from appliance.plugins.auth.api_tokens import (
+    LONGEST_SECONDS,
+    moment,
+    store_token,
+    token_name,
+    token_of_user,
+)
 from appliance.plugins.auth.tokens import ROLES, role_token
 from appliance.settings.raw_values import parse_duration
 
@@ -47,6 +59,12 @@ def token_group() -> None:
     help="Such as 8h or 365d; never, for a token that only `appliance token revoke` ends.",
 )
 @click.option("--name", help="Keep the token in the database under this name, to be revoked.")
+@click.option(
+    "--user",
+    "username",
+    metavar="NAME",
+    help="Whose it is: it ends with the user, and is bound to the user's filter.",
+)
 @pass_accounts
 @pass_settings
 def create(
@@ -55,16 +73,18 @@ def create(
     role: str,
     lifetime: float | None,
     name: str | None,
+    username: str | None,
 ) -> None:
     """Print a new token.
 
-    It is sent as `x-apiauth: Bearer TOKEN`. Without a name and for up to a day it is signed and
-    kept nowhere; `appliance secret rotate` voids every such token. All others are kept in the
+    It is sent as `x-apiauth: Bearer TOKEN`. Without name and user, for up to a day, it is signed
+    and kept nowhere; `appliance secret rotate` voids every such token. All others are kept in the
     database: `appliance token list` shows them, `appliance token revoke` ends one.
     """
     now = time.time()
     check_was_started(settings)
-    if name is None and lifetime is not None and lifetime <= LONGEST_SIGNED_SECONDS:
+    is_short = lifetime is not None and lifetime <= LONGEST_SIGNED_SECONDS
+    if name is None and username is None and lifetime is not None and is_short:
         secret = secret_or_new(secret_path(settings))
         click.echo(role_token(secret, role, lifetime, now))
         return
@@ -73,6 +93,9 @@ def create(
     wanted = ApiToken(0, checked, role, now, expires)
     with accounts_of(open_accounts) as accounts, act_recorded(accounts, "token create") as note:
         note(f"token {checked} of role {role}")
+        if username is not None:
+            note(f"for user {username}")
+            wanted = token_of_user(wanted, user_of_name(accounts, username))
         made, token = store_token(accounts, wanted)
     click.echo(token)
     hint = command_hint(f"token revoke {made.id}")

@@ -159,7 +159,14 @@ def routes(checks: PasswordChecks) -> list[Route]:
     )
     return [
         *(
-            Route(method, TOTP_PATH, handler, role=SIGNED_IN, schema=schema)
+            Route(
+                method,
+                TOTP_PATH,
+                handler,
+                role=SIGNED_IN,
+                schema=schema,
+                open_to_bound_users=True,
+            )
             for method, handler, schema in own
         ),
         *(

@@ -88,6 +88,7 @@ def routes() -> list[Route]:
             handler,
             role=SIGNED_IN if base == PATH else ADMINISTRATOR,
             schema=schema,
+            open_to_bound_users=base == PATH,
         )
         for method, base, leaf, handler, schema in table
     ]

@@ -126,6 +126,7 @@ def _person(
         user.id,
         session.id,
         user.must_change_password,
+        user.filter,
     )
 
 
@@ -142,4 +143,5 @@ def _program(token: str, accounts: AccountStore, from_cookie: bool) -> Principal
     found = accounts.token_of(digest_of(token))
     if found is None or (found.expires is not None and found.expires <= time.time()):
         return None
-    return Principal(f"token {found.name}", frozenset({found.role}), from_cookie)
+    name, roles = f"token {found.name}", frozenset({found.role})
+    return Principal(name, roles, from_cookie, filter=found.filter)

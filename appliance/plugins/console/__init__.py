@@ -59,9 +59,11 @@ def start(principal: Principal | None, pages: tuple[Page, ...], zone: tzinfo) ->
     from appliance import __version__
 
     roles = sorted(principal.roles) if principal else []
+    is_bound = principal is not None and principal.filter is not None
     return {
         "name": principal.name if principal else "",
         "account": principal.account if principal else None,
+        "filter": principal.filter if principal else None,
         "roles": roles,
         "hostname": socket.gethostname(),
         "version": __version__,
@@ -75,6 +77,7 @@ def start(principal: Principal | None, pages: tuple[Page, ...], zone: tzinfo) ->
             }
             for page in sorted(pages, key=lambda page: (page.order, page.title))
             if page.role == SIGNED_IN or {page.role, ADMINISTRATOR} & set(roles)
+            if not is_bound or page.open_to_bound_users
         ],
     }
 
@@ -92,6 +95,7 @@ def register_routes() -> list[Route]:
     example = {
         "name": "admin",
         "account": OrNull(1),
+        "filter": OrNull("ip in [192.0.2.0/24, 2001:db8:17::/48]"),
         "roles": ["Administrator"],
         "hostname": "netflow",
         "version": "0.1.0",
@@ -118,6 +122,7 @@ def register_routes() -> list[Route]:
             start,
             role=SIGNED_IN,
             schema=operation("Who is signed in, and which pages there are", example, tag=TAG),
+            open_to_bound_users=True,
         ),
         *view_routes(),
     ]

@@ -89,11 +89,14 @@ def views_folder(settings: Settings) -> Path:
 
 
 def list_views(settings: Settings, principal: Principal) -> dict[str, Any]:
-    """Return one's own views and the shared ones, by name."""
+    """Return one's own views and the shared ones, by name; to a user who is bound to a filter none
+    of others, whose filters tell of what is hidden.
+    """
+    is_bound = principal.filter is not None
     views = [
         _view_for(view, principal)
         for view in Views(views_folder(settings)).load()
-        if view["is_shared"] or view["owner"] == principal.name
+        if view["owner"] == principal.name or (view["is_shared"] and not is_bound)
     ]
     return {"views": sorted(views, key=lambda view: str(view["name"]).casefold())}
 
@@ -102,12 +105,15 @@ def add_view(settings: Settings, principal: Principal, body: Body) -> dict[str, 
     """Keep a view; one of the same owner and name is replaced."""
     given = body.single(("name", "query", "shared"))
     name = _text(given, "name", MAX_NAME, 1)
+    is_shared = given.get("shared") == "yes"
+    if is_shared and principal.filter is not None:
+        raise RequestError(403, "Your account is bound to a filter, and shares no views")
     view = {
         "id": secrets.token_hex(8),
         "name": name,
         "query": _text(given, "query", MAX_QUERY),
         "owner": principal.name,
-        "is_shared": given.get("shared") == "yes",
+        "is_shared": is_shared,
     }
     with _lock:
         store = Views(views_folder(settings))
@@ -146,7 +152,7 @@ def view_routes() -> list[Route]:
         ),
     )
     return [
-        Route(method, path, handler, role=SIGNED_IN, schema=schema)
+        Route(method, path, handler, role=SIGNED_IN, schema=schema, open_to_bound_users=True)
         for method, path, handler, schema in table
     ]
 

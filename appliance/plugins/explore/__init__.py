@@ -64,6 +64,7 @@ def register_routes() -> list[Route]:
                 handler,
                 role=SIGNED_IN,
                 schema=operation(summary, exact_answers.EXAMPLE, tag=TAG),
+                open_to_bound_users=True,
             )
             for method, handler, summary in (
                 ("GET", exact_answers.job_state, "How far an exact answer is, or the answer"),
@@ -81,6 +82,16 @@ def _with_job(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _route(method: str, name: str, handler: Any, schema: dict[str, Any]) -> Route:
-    """Return a route that changes nothing, whatever its method."""
+    """Return a route that changes nothing, whatever its method, and answers within the caller's
+    filter.
+    """
     path = f"{PREFIX}/{name}"
-    return Route(method, path, handler, role=SIGNED_IN, schema=schema, only_reads=True)
+    return Route(
+        method,
+        path,
+        handler,
+        role=SIGNED_IN,
+        schema=schema,
+        only_reads=True,
+        open_to_bound_users=True,
+    )

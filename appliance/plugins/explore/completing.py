@@ -8,17 +8,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from appliance import RequestError, Settings
+from appliance import Principal, RequestError, Settings
 from appliance.collector.exporter_rows import exporter_rows
 from appliance.collector.status import STATUS_FILE, read_status
 from appliance.contracts import Selection
 from appliance.errors import ApplianceError, StorageError
 from appliance.interface_history import interface_history
-from appliance.plugins.explore.groups import configured_engine
 from appliance.plugins.explore.parameters import OpenStore
 from appliance.web.parameters import Query
+
+if TYPE_CHECKING:
+    from appliance.query.names import LogNames
 
 MAX_TEXT = 4000
 DAY_SECONDS = 86_400
@@ -81,8 +83,12 @@ _kept: dict[tuple[str, str], KeptNames] = {}
 """By data directory and kind. Of this process, which has one web server."""
 
 
-def completion(settings: Settings, query: Query, open_store: OpenStore) -> dict[str, Any]:
-    """Return what may take the place of the word at the cursor."""
+def completion(
+    settings: Settings, query: Query, open_store: OpenStore, principal: Principal | None
+) -> dict[str, Any]:
+    """Return what may take the place of the word at the cursor; to a caller who is bound to a
+    filter without names from the data and the settings.
+    """
     from appliance.query.language.completion import complete
 
     text = query.verbatim("text") or ""
@@ -91,22 +97,27 @@ def completion(settings: Settings, query: Query, open_store: OpenStore) -> dict[
     place = query.text("cursor") or str(len(text))
     if not (place.isascii() and place.isdecimal() and len(place) < 6):
         raise RequestError(400, "cursor: expected a whole number")
-    values: Mapping[str, Callable[[], Pairs]] = {
+    is_bound = principal is not None and principal.filter is not None
+    values = {} if is_bound else _values(settings, open_store, query.now)
+    answer = complete(text, int(place), values, tells_names=not is_bound)
+    return {
+        "from": answer.start,
+        "to": answer.end,
+        "suggestions": [one._asdict() for one in answer.suggestions],
+    }
+
+
+def _values(
+    settings: Settings, open_store: OpenStore, now: float
+) -> Mapping[str, Callable[[], Pairs]]:
+    return {
         "exporter": lambda: _exporters(settings, open_store),
-        "application": _kept_names(
-            "application", settings, lambda: _applications(open_store, query.now)
-        ),
+        "application": _kept_names("application", settings, lambda: _applications(open_store, now)),
         "interface": _kept_names("interface", settings, lambda: _interfaces(settings)),
         "vrf": _kept_names("vrf", settings, lambda: _vrfs(settings)),
         "list": lambda: (
             (f"@{name}", path.name) for name, path in settings["search.lists"].items()
         ),
-    }
-    answer = complete(text, int(place), values)
-    return {
-        "from": answer.start,
-        "to": answer.end,
-        "suggestions": [one._asdict() for one in answer.suggestions],
     }
 
 
@@ -150,15 +161,18 @@ def _applications(open_store: OpenStore, now: float) -> Iterator[tuple[str, str]
 
 
 def _interfaces(settings: Settings) -> Iterator[tuple[str, str]]:
-    from appliance.query.names import LogNames
-
-    return _texts(LogNames(configured_engine(settings).search).interface_names())
+    return _texts(_log_names(settings).interface_names())
 
 
 def _vrfs(settings: Settings) -> Iterator[tuple[str, str]]:
+    return _texts(_log_names(settings).vrf_names())
+
+
+def _log_names(settings: Settings) -> LogNames:
+    from appliance.query.engine import engine_from_settings
     from appliance.query.names import LogNames
 
-    return _texts(LogNames(configured_engine(settings).search).vrf_names())
+    return LogNames(engine_from_settings(settings).search)
 
 
 def _texts(names: Iterable[tuple[str, str, int]]) -> Iterator[tuple[str, str]]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from appliance import Answer, Principal, RequestError, Settings
 from appliance.flowlog.query_control import QueryControl
 from appliance.plugins.explore.caller_turns import job_turn_of, turn_of
-from appliance.query.jobs import CANCELLED, FAILED, STATES, Job, Jobs
-from appliance.web.errors import sentence
+from appliance.query.jobs import CANCELLED, FAILED, STATES, Job, Jobs, Owner
+from appliance.web.errors import sentence_for
 from appliance.web.openapi import AnyKeys, OrNull
 from appliance.web.turns import caller_name
 
@@ -75,49 +75,57 @@ def answer_or_job(
     if not (question.needs_all_flows and engine.reads_many(question)):
         with turn_of(principal):
             return ask(engine)
+    owner = _owner(principal)
+    JOBS.end_outdated(owner)
     control = QueryControl()
     spill = _SPILL.folder(settings["data_directory"])
     limits = replace(engine.search.limits, seconds=JOB_SECONDS, spill=spill)
     patient = engine.with_limits(limits, control)
     with ExitStack() as stack:
         stack.enter_context(job_turn_of(principal))
-        job = JOBS.start(caller_name(principal), control, lambda: ask(patient), stack.pop_all())
-    return Answer(_job_json(job), 202, headers={"Location": f"{PATH}/{job.id}"})
+        job = JOBS.start(owner, control, lambda: ask(patient), stack.pop_all())
+    return Answer(_job_json(job, principal), 202, headers={"Location": f"{PATH}/{job.id}"})
 
 
 def job_state(identifier: str, principal: Principal | None) -> dict[str, Any]:
     """Return how far an answer is, and the answer when it is there."""
-    return _job_json(_own_job(identifier, principal))
+    return _job_json(_own_job(identifier, principal), principal)
 
 
 def drop_job(identifier: str, principal: Principal | None) -> dict[str, Any]:
     """Cancel an answer that is being made, and forget it."""
     job = _own_job(identifier, principal)
     JOBS.drop(job)
-    return _job_json(job)
+    return _job_json(job, principal)
 
 
 def _own_job(identifier: str, principal: Principal | None) -> Job:
-    job = JOBS.job(caller_name(principal), identifier)
+    job = JOBS.job(_owner(principal), identifier)
     if job is None:
         raise RequestError(404, "There is no such job, or it ended some time ago")
     return job
 
 
-def _job_json(job: Job) -> dict[str, Any]:
+def _owner(principal: Principal | None) -> Owner:
+    return Owner(caller_name(principal), None if principal is None else principal.filter)
+
+
+def _job_json(job: Job, principal: Principal | None) -> dict[str, Any]:
     return {
         "id": job.id,
         "state": job.state,
         "progress": round(job.progress, 4),
         "seconds": round(job.seconds, 3),
-        "message": _message(job),
+        "message": _message(job, principal),
         "answer": job.answer,
     }
 
 
-def _message(job: Job) -> str | None:
+def _message(job: Job, principal: Principal | None) -> str | None:
     if job.state == CANCELLED:
         return "The question was cancelled"
     if job.state == FAILED:
-        return "Internal server error" if job.problem is None else sentence(str(job.problem))
+        if job.problem is None:
+            return "Internal server error"
+        return sentence_for(principal, job.problem)
     return None

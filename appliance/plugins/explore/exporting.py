@@ -11,11 +11,10 @@ from appliance import Answer, Principal, RequestError, Settings
 from appliance.flowlog.forms import CONTENT_TYPES
 from appliance.flowlog.questions import FlowQuestion, columns_of_names
 from appliance.plugins.explore.caller_turns import export_turn_of
-from appliance.plugins.explore.groups import configured_engine
 from appliance.plugins.explore.parameters import (
     RANGE,
     OpenStore,
-    filter_conditions,
+    engine_and_conditions,
     listed_names,
     question_range,
 )
@@ -43,22 +42,20 @@ def export(
     RequestError
         400: there is no such form.
     """
-    from appliance.flowlog.exports import FlowExport
-
     form = query.text("format") or "csv"
     if form not in CONTENT_TYPES:
         raise RequestError(400, f"format: expected {', '.join(CONTENT_TYPES)}, found {form!r}")
     since, until = question_range(query)
-    search = configured_engine(settings).search.without_deadline()
+    engine, conditions = engine_and_conditions(query, settings, principal, open_store)
     question = FlowQuestion(
         since * 1000,
         until * 1000,
-        filter_conditions(query, search, settings, open_store),
+        conditions,
         limit=None,
         columns=columns_of_names(listed_names(query, "columns")),
     )
     return Answer(
-        _pieces(FlowExport(search, question, form), principal),
+        _pieces(engine.export(question, form), principal),
         content_type=CONTENT_TYPES[form],
         headers={"Content-Disposition": f'attachment; filename="{_file_name(since, until, form)}"'},
     )

@@ -10,7 +10,7 @@ from appliance.plugins.explore.exact_answers import answer_or_job
 from appliance.plugins.explore.parameters import (
     MOST_ROWS,
     OpenStore,
-    filter_conditions,
+    engine_and_conditions,
     listed_names,
     question_range,
     question_step_ms,
@@ -32,8 +32,8 @@ SERIES_PARAMETERS = (*SHARED, "step")
 
 _PROVENANCE = {
     "method": "exact",
-    "rows_scanned": 120_000,
-    "rows_in_range": 120_000,
+    "rows_scanned": OrNull(120_000),
+    "rows_in_range": OrNull(120_000),
     "seconds": 0.12,
     "left_out": ["file is damaged"],
     "partial": False,
@@ -77,10 +77,12 @@ def top(
 ) -> Any:
     """Return the largest groups of flows."""
     span = question_range(query)
-    engine = configured_engine(settings, open_store)
+    engine, conditions = engine_and_conditions(
+        query, settings, principal, open_store, reads_sums=True
+    )
     question = _question(
         query,
-        filter_conditions(query, engine.search, settings, open_store),
+        conditions,
         span,
         measures=listed_names(query, "measures"),
         limit=query.limit(DEFAULT_LIMIT, MOST_ROWS),
@@ -109,8 +111,7 @@ def series(
     """Return traffic over time of the largest groups, and of the rest together."""
     span = question_range(query)
     limit = min(query.limit(DEFAULT_LIMIT, MOST_ROWS) or DEFAULT_LIMIT, MAX_SERIES)
-    engine = configured_engine(settings)
-    conditions = filter_conditions(query, engine.search, settings, open_store)
+    engine, conditions = engine_and_conditions(query, settings, principal, open_store)
     step_ms = question_step_ms(query, span)
     question = _question(query, conditions, span, step_ms=step_ms, limit=limit)
 
@@ -126,13 +127,6 @@ def series(
         }
 
     return answer_or_job(engine, question, ask, principal, settings)
-
-
-def configured_engine(settings: Settings, open_store: OpenStore | None = None) -> QueryEngine:
-    """Return the engine over the flow log of the settings, and over a store's sums if given one."""
-    from appliance.query.engine import engine_from_settings
-
-    return engine_from_settings(settings, open_store)
 
 
 def _question(

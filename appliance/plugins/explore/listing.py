@@ -10,12 +10,11 @@ from appliance import Principal, RequestError, Settings
 from appliance.flowlog.questions import DEFAULT_COLUMNS, FlowQuestion
 from appliance.flows import plugin_columns
 from appliance.plugins.explore.caller_turns import turn_of
-from appliance.plugins.explore.groups import configured_engine
 from appliance.plugins.explore.parameters import (
     MOST_ROWS,
     RANGE,
     OpenStore,
-    filter_conditions,
+    engine_and_conditions,
     question_range,
 )
 from appliance.web.openapi import AnyKeys, OrNull
@@ -23,7 +22,7 @@ from appliance.web.parameters import Query
 from appliance.web.times import rfc3339
 
 if TYPE_CHECKING:
-    from appliance.flowlog.pages import FlowPage, PageCursor
+    from appliance.flowlog.pages import PageCursor
 
 PARAMETERS = ("filter", *RANGE, "limit", "after")
 DEFAULT_PAGE = 50
@@ -56,34 +55,24 @@ def flows(
     RequestError
         400: the cursor is none of ours.
     """
-    from appliance.flowlog.option_names import with_names
-    from appliance.flowlog.pages import flow_page
-
     span, after = question_range(query), _cursor(query.text("after"))
-    search = configured_engine(settings).search
+    engine, conditions = engine_and_conditions(query, settings, principal, open_store)
     question = FlowQuestion(
         span[0] * 1000,
         span[1] * 1000,
-        filter_conditions(query, search, settings, open_store),
+        conditions,
         query.limit(DEFAULT_PAGE, MOST_ROWS),
         columns=(*COLUMNS, *(column.name for column in plugin_columns())),
     )
     with turn_of(principal):
-        page = flow_page(search, question, after)
-        rows = with_names(search, page.rows, _page_span(question, after, page)).to_pylist()
+        page = engine.page(question, after)
     return {
-        "flows": [_flow(row, zone) for row in rows],
+        "flows": [_flow(row, zone) for row in page.rows.to_pylist()],
         "next": None if page.cursor is None else _cursor_text(page.cursor),
-        "left_out": list(search.damaged),
-        "partial": bool(search.missing),
-        "missing": list(search.missing),
+        "left_out": list(engine.left_out()),
+        "partial": bool(engine.missing()),
+        "missing": list(engine.missing()),
     }
-
-
-def _page_span(question: FlowQuestion, after: PageCursor | None, page: FlowPage) -> tuple[int, int]:
-    """Return the times between which the flows of a page were received, milliseconds UTC."""
-    since_ms = question.since_ms if page.cursor is None else page.cursor.time_ms
-    return since_ms, question.until_ms if after is None else after.time_ms + 1
 
 
 def _cursor(text: str | None) -> PageCursor | None:

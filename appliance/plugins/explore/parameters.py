@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from appliance import Principal, RequestError, Settings
-from appliance.contracts import FlowStore
+from appliance.contracts import ExporterRecord, FlowStore
 from appliance.flowlog.forms import CONTENT_TYPES
 from appliance.query.deduplication import RULES
 from appliance.query.question import DISTINCT, MAX_BINS, MAX_DIMENSIONS, MEANS, SUMS
 from appliance.query.steps import fitting_step_ms
 from appliance.web.bodies import FORM, JSON, Body
+from appliance.web.caller_filter import bound_engine, caller_names
 from appliance.web.openapi import operation
 from appliance.web.parameters import Query
 from appliance.web.times import parse_interval
 
 if TYPE_CHECKING:
     from appliance.flowlog.conditions import Condition
-    from appliance.flowlog.search import FlowSearch
+    from appliance.query.engine import QueryEngine
 
 TAG = "Explore"
 DEFAULT_SPAN_SECONDS = 3600
@@ -201,14 +202,33 @@ def question_step_ms(query: Query, span: tuple[int, int]) -> int:
     return interval.seconds * 1000
 
 
-def filter_conditions(
-    query: Query, search: FlowSearch, settings: Settings, open_store: OpenStore
-) -> tuple[Condition, ...]:
-    """Return the conditions of the parameter `filter`."""
-    from appliance.query.address_lists import AddressLists
-    from appliance.query.language.duckdb import parse_conditions
-    from appliance.query.names import LogNames
+def engine_and_conditions(
+    query: Query,
+    settings: Settings,
+    principal: Principal | None,
+    open_store: OpenStore,
+    *,
+    reads_sums: bool = False,
+) -> tuple[QueryEngine, tuple[Condition, ...]]:
+    """Return the engine that answers the caller, and the conditions of the parameter `filter`.
 
-    lists = AddressLists(settings["search.lists"])
-    names = LogNames(search, lambda: open_store().exporters(), lists)
-    return parse_conditions([query.text("filter") or ""], names)
+    Parameters
+    ----------
+    reads_sums
+        The engine answers from sums of the store, too, where these are exact.
+
+    Raises
+    ------
+    RequestError
+        403: what the caller is bound to is not understood.
+    """
+    from appliance.query.engine import engine_from_settings
+    from appliance.query.language.duckdb import parse_conditions
+
+    def exporters() -> Sequence[ExporterRecord]:
+        return open_store().exporters()
+
+    engine = engine_from_settings(settings, open_store if reads_sums else None)
+    bound = bound_engine(engine, principal, settings, exporters)
+    names = caller_names(engine.search, principal, settings, exporters)
+    return bound, parse_conditions([query.text("filter") or ""], names)

@@ -57,7 +57,7 @@ def register_routes() -> list[Route]:
 def register_pages() -> list[Page]:
     """Return the page Reports of the console."""
     script = files(__package__).joinpath("page.js").read_text(encoding="utf-8")
-    return [Page("Reports", "reports", script, order=57)]
+    return [Page("Reports", "reports", script, order=57, open_to_bound_users=True)]
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from datetime import tzinfo
 from email.message import EmailMessage
 from typing import Any
 
-from appliance import ApplianceError, FlowStore, Settings
+from appliance import ApplianceError, Settings
 from appliance.errors import QueryError
 from appliance.mail import (
     MAIL_SERVER,
@@ -24,10 +24,11 @@ from appliance.plugins.reports.periods import period_from_text
 from appliance.plugins.reports.report_settings import CUSTOMERS
 from appliance.plugins.reports.report_store import report_store
 from appliance.plugins.reports.sending import site_name
+from appliance.query.engine import QueryEngine
 from appliance.web.times import local_zone
 
-Source = tuple[Callable[[], FlowStore], tzinfo, float]
-"""What returns the store of flows, the zone of days, and what time it is, seconds UTC."""
+Source = tuple[QueryEngine, tzinfo, float]
+"""What is asked, the zone of days, and what time it is, seconds UTC."""
 
 _NOBODY = "nobody@example.com"
 
@@ -42,9 +43,9 @@ def kind_report(settings: Settings, kind: str, day: str, source: Source) -> dict
     QueryError, StorageError
         See `ReportMaker.make`.
     """
-    open_store, zone, now = source
+    engine, zone, now = source
     period = period_from_text(kind, day, now, zone)
-    return ReportMaker(settings, zone, now, open_store=open_store).make(period)
+    return ReportMaker(settings, zone, now, engine).make(period)
 
 
 def named_report(
@@ -66,13 +67,13 @@ def named_report(
     QueryError, StorageError
         See `ReportMaker.make`.
     """
-    open_store, default, now = source
+    engine, default, now = source
     zone = report.zone_of(default)
     period = period_from_text(report.kind, day, now, zone)
     content = None if anew else report_store(settings).kept(report.name, period.since)
     if content is not None:
         return content
-    return ReportMaker(settings, zone, now, report.contents, open_store).make(period)
+    return ReportMaker(settings, zone, now, engine, report.contents).make(period)
 
 
 def check_report(report: NamedReport, settings: Settings) -> None:

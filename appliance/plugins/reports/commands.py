@@ -85,12 +85,13 @@ def show(app: App, /, which: str, day: str, form: str, anew: bool) -> None:
 def _content(app: App, which: str, day: str, *, anew: bool = False) -> dict[str, Any]:
     """Return a report of a kind or of a name."""
     from appliance.plugins.reports.asking import kind_report, named_report
+    from appliance.query.engine import engine_from_settings
     from appliance.web.store_access import StoreAccess
     from appliance.web.times import local_zone
 
     zone, access = local_zone(app.settings["timezone"]), StoreAccess(app.open_store)
     try:
-        source = (access.store, zone, time.time())
+        source = (engine_from_settings(app.settings, access.store), zone, time.time())
         if which in KINDS:
             return kind_report(app.settings, which, day, source)
         return named_report(app.settings, _named(app.settings, which), day, source, anew=anew)

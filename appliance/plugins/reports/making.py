@@ -33,7 +33,6 @@ from appliance.query.language.duckdb import filter_conditions
 from appliance.query.language.parsing import parse_filter
 from appliance.query.names import LogNames
 from appliance.query.question import MAX_SERIES, SUMS, Question
-from appliance.query.store_sums import OpenStore
 from appliance.services import Services, read_services, service_text
 from appliance.web.times import rfc3339
 
@@ -52,10 +51,11 @@ class ReportMaker:
 
     Parameters
     ----------
+    engine
+        What is asked; None: the flow log of the settings. One that is bound to a part of the flows
+        is asked for no customers, who are others.
     contents
         Of which flows, and what about them.
-    open_store
-        Opens the store whose sums answer exactly what they can; None: the flow log answers all.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class ReportMaker:
         settings: Settings,
         zone: tzinfo,
         now: float,
+        engine: QueryEngine | None = None,
         contents: Contents = EVERYTHING,
-        open_store: OpenStore | None = None,
     ) -> None:
         self._settings, self._zone, self._now = settings, zone, now
         self._contents = contents
-        self._engine: QueryEngine = engine_from_settings(settings, open_store)
+        self._engine: QueryEngine = engine or engine_from_settings(settings)
         self._only: tuple[Condition, ...] = ()
         self._services: Services | None = None
         self._is_sampled = self._is_compared = False
@@ -196,7 +196,7 @@ class ReportMaker:
             yield _bill("customer", name, (sides[0], sides[1]), period, self) | {"description": ""}
 
     def _customers_shown(self) -> Sequence[tuple[str, Customer]]:
-        if CUSTOMERS_SECTION not in self._contents.sections:
+        if self._engine.within or CUSTOMERS_SECTION not in self._contents.sections:
             return []
         known, names = self._settings[CUSTOMERS.name], self._contents.customers
         # One that left the settings is left out: the others are billed all the same.

@@ -116,6 +116,7 @@ def named(
         404: no such report; 400: no such day; 429: the caller waits for one already.
     """
     from appliance.plugins.reports.asking import named_report
+    from appliance.query.engine import engine_from_settings
 
     query.refuse_others(("date",))
     try:
@@ -124,7 +125,7 @@ def named(
         raise RequestError(404, str(error)) from None
     with caller_turn(TURNS, principal):
         try:
-            source = (open_store, zone, query.now)
+            source = (engine_from_settings(settings, open_store), zone, query.now)
             return named_report(settings, report, query.text("date") or "", source)
         except PeriodError as error:
             raise RequestError(400, str(error)) from None

@@ -35,7 +35,8 @@ const NAMED = "named/"
 export default function Reports({ session }) {
   const [which, setWhich] = useState("daily")
   const [date, setDate] = useState("")
-  const named = useAnswer(PATH, {})
+  // Named reports are about all flows: they are closed to who sees a part of them.
+  const named = useAnswer(session.filter ? null : PATH, {})
   const answer = useAnswer(`${PATH}/${which}`, date ? { date } : {}, { isLong: true })
   const show = (name, day = "") => {
     setWhich(`${NAMED}${encodeURIComponent(name)}`)
@@ -48,8 +49,7 @@ export default function Reports({ session }) {
       <label>with <input type="date" aria-label="A day in it" value=${date} onInput=${(event) => setDate(event.target.value)} /></label>
       <button type="button" onClick=${answer.reload} disabled=${answer.isLoading}>Ask again</button></div>
     <${Shown} answer=${answer}>${(data) => html`<${Report} report=${data} />`}<//>
-    <${Regular} named=${named} mayChange=${session.roles.includes("Administrator")} show=${show} />
-    <${Kept} show=${show} />`
+    ${session.filter ? null : html`<${Regular} named=${named} mayChange=${session.roles.includes("Administrator")} show=${show} /><${Kept} show=${show} />`}`
 }
 
 /** @param {string} name */

@@ -10,6 +10,7 @@ from appliance import SIGNED_IN, FlowStore, Principal, RequestError, Route, Sett
 from appliance.plugins.reports.contents import DEFAULT_SECTIONS
 from appliance.plugins.reports.periods import KINDS, PeriodError
 from appliance.query.turns import QueryTurns
+from appliance.web.caller_filter import bound_engine
 from appliance.web.openapi import OrNull, operation
 from appliance.web.parameters import Query
 from appliance.web.turns import caller_turn
@@ -91,15 +92,16 @@ def report(
         404: no such report; 400: no such day; 429: the caller waits for one already.
     """
     from appliance.plugins.reports.asking import kind_report
+    from appliance.query.engine import engine_from_settings
 
     query.refuse_others(("date",))
     if kind not in KINDS:
         raise RequestError(404, f"unknown report, expected {', '.join(KINDS)}")
     with caller_turn(TURNS, principal):
+        whole = engine_from_settings(settings, open_store)
+        engine = bound_engine(whole, principal, settings, lambda: open_store().exporters())
         try:
-            return kind_report(
-                settings, kind, query.text("date") or "", (open_store, zone, query.now)
-            )
+            return kind_report(settings, kind, query.text("date") or "", (engine, zone, query.now))
         except PeriodError as error:
             raise RequestError(400, str(error)) from None
 
@@ -108,4 +110,4 @@ def report_routes() -> list[Route]:
     """Return the route."""
     summary = "A report: daily, weekly or monthly; of the last one without a date"
     schema = {**operation(summary, EXAMPLE, tag=TAG), "parameters": [DATE]}
-    return [Route("GET", PATH, report, role=SIGNED_IN, schema=schema)]
+    return [Route("GET", PATH, report, role=SIGNED_IN, schema=schema, open_to_bound_users=True)]

@@ -32,6 +32,7 @@ from appliance.plugins.reports.report_store import (
     ReportStore,
     report_store,
 )
+from appliance.query.engine import engine_from_settings
 from appliance.ratelimit import RateLimited
 from appliance.web.store_access import StoreAccess
 from appliance.web.times import local_zone
@@ -224,7 +225,8 @@ def made_report(
     access = StoreAccess(source[0])
     try:
         zone = report.zone_of(source[1])
-        maker = ReportMaker(settings, zone, now, report.contents, access.store)
+        engine = engine_from_settings(settings, access.store)
+        maker = ReportMaker(settings, zone, now, engine, report.contents)
         return maker.make(delivery.period)
     finally:
         access.close()

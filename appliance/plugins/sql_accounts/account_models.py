@@ -164,6 +164,18 @@ class Identity(peewee.Model):
         table_name = table_names.IDENTITY
 
 
+class AccountFilter(peewee.Model):
+    """What a user sees at most."""
+
+    account = peewee.IntegerField(primary_key=True)
+    bound_to = peewee.CharField(4096)
+
+    class Meta:
+        """Which table."""
+
+        table_name = table_names.ACCOUNT_FILTER
+
+
 class Session(peewee.Model):
     """A sign-in of a user."""
 
@@ -197,6 +209,7 @@ class Models:
     session: Any
     identity: Any
     password_due: Any
+    account_filter: Any
 
 
 def models_of(connection: Any) -> Models:
@@ -205,7 +218,7 @@ def models_of(connection: Any) -> Models:
         *(_bind(model, connection) for model in (Account, Role, AccountRole)),
         *(_bind(model, connection) for model in (Token, Attempts, SignInClient, Audit)),
         *(_bind(model, connection) for model in (Totp, RecoveryCode, Session)),
-        *(_bind(model, connection) for model in (Identity, PasswordDue)),
+        *(_bind(model, connection) for model in (Identity, PasswordDue, AccountFilter)),
     )
 
 

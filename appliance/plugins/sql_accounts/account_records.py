@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import peewee
+
 from appliance.contracts import AccountError, ApiToken, AuditEntry, Problem, Why
 from appliance.plugins.sql_accounts.account_writer import AccountWriter
 
@@ -40,20 +42,19 @@ class AccountRecords(AccountWriter):
     def tokens(self) -> list[ApiToken]:
         """Return all API tokens by identifier."""
         with self.database.transaction():
-            return [_token(row) for row in self.models.token.select().order_by("id")]
+            return [_token(row) for row in self._tokens().order_by(self.models.token.id)]
 
     def token_of(self, digest: str) -> ApiToken | None:
         """Return the API token with this digest; one query."""
-        kept = self.models.token
         with self.database.transaction():
-            rows = list(kept.select().where(kept.digest == digest))
+            rows = list(self._tokens().where(self.models.token.digest == digest))
         return _token(rows[0]) if rows else None
 
     def delete_token(self, token_id: int) -> ApiToken:
         """End an API token."""
         kept = self.models.token
         with self.writing():
-            rows = list(kept.select().where(kept.id == token_id))
+            rows = list(self._tokens().where(kept.id == token_id))
             if not rows:
                 raise AccountError(Problem(Why.NO_TOKEN))
             kept.delete().where(kept.id == token_id).execute()
@@ -150,6 +151,12 @@ class AccountRecords(AccountWriter):
         """Close the connection of this thread."""
         self.database.close()
 
+    def _tokens(self) -> Any:
+        """Return the query of tokens, each with what its owner is bound to."""
+        kept, bound = self.models.token, self.models.account_filter
+        query = kept.select(kept, bound.bound_to)
+        return query.join(bound, peewee.JOIN.LEFT_OUTER, on=(bound.account == kept.owner)).objects()
+
     def _attempts(self, names: Iterable[str], now: float, forget_seconds: float) -> dict[str, Any]:
         attempts = self.models.attempts
         query = attempts.select().where(attempts.name.in_(list(names)))
@@ -178,5 +185,5 @@ def _wait_left(attempts: Mapping[str, Any], now: float) -> float:
 
 
 def _token(row: object) -> ApiToken:
-    fields = ("id", "name", "role", "created", "expires", "owner")
+    fields = ("id", "name", "role", "created", "expires", "owner", "bound_to")
     return ApiToken(*(getattr(row, name) for name in fields))

@@ -61,7 +61,7 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
     def create_user(self, change: UserChange, now: float) -> int:
         """Make a user and return the identifier."""
         with self.writing():
-            _refuse([*self._name_problems(change, 0), *self._unknown(change.add_roles)])
+            _refuse(self._problems_of_new(change))
             return self._create(change, now)
 
     def user_with_identity(self, digest: str) -> User | None:
@@ -74,7 +74,7 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
     def create_user_with_identity(self, digest: str, change: UserChange, now: float) -> int:
         """Make a user for somebody whom another provider signs in."""
         with self.writing():
-            _refuse([*self._name_problems(change, 0), *self._unknown(change.add_roles)])
+            _refuse(self._problems_of_new(change))
             user_id = self._create(change, now)
             self.models.identity.replace(digest=digest, account=user_id).execute()
             return user_id
@@ -102,6 +102,7 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
             self._add_roles(user_id, change.add_roles)
             for role in change.delete_roles:
                 self._delete_role(user_id, role)
+            self._set_filter(user_id, change.filter)
 
     def replace_hash(self, user_id: int, old: str, new: str) -> None:
         """Store another hash of the same password, unless it was changed meanwhile."""
@@ -120,7 +121,7 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
             models.token.delete().where(models.token.owner == user_id).execute()
             models.account_role.delete().where(models.account_role.account == user_id).execute()
             codes, identities = models.recovery_code, models.identity
-            others = (codes, identities, models.password_due)
+            others = (codes, identities, models.password_due, models.account_filter)
             for owned in (models.client, models.totp, models.session, *others):
                 owned.delete().where(owned.account == user_id).execute()
             models.account.delete().where(models.account.id == user_id).execute()
@@ -140,17 +141,21 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
         return self._with_roles(whose).order_by(given.id)
 
     def _user_columns(self) -> tuple[Any, ...]:
-        """Return what a `User` is made of; the last is null where the password may stay."""
-        account = self.models.account
-        return (*(getattr(account, name) for name in _FIELDS), self.models.password_due.account)
+        """Return what a `User` is made of; behind the account's own columns one that is null where
+        the password may stay, and one that is null where there is no filter.
+        """
+        account, bound = self.models.account, self.models.account_filter
+        own = (getattr(account, name) for name in _FIELDS)
+        return (*own, self.models.password_due.account, bound.bound_to)
 
     def _with_roles(self, query: Any) -> Any:
         account, given = self.models.account, self.models.account_role
-        due = self.models.password_due
+        due, bound = self.models.password_due, self.models.account_filter
         outer = peewee.JOIN.LEFT_OUTER
-        return query.join(due, outer, on=(due.account == account.id)).join(
-            given, outer, on=(given.account == account.id)
+        with_facts = query.join(due, outer, on=(due.account == account.id)).join(
+            bound, outer, on=(bound.account == account.id)
         )
+        return with_facts.join(given, outer, on=(given.account == account.id))
 
     def _user(self, condition: Any) -> User | None:
         found = _users(self._select().where(condition).tuples())
@@ -182,6 +187,13 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
         known = self._roles()
         return [Problem(Why.NO_ROLE, role=role) for role in roles if role not in known]
 
+    def _problems_of_new(self, change: UserChange) -> list[Problem]:
+        problems = [*self._name_problems(change, 0), *self._unknown(change.add_roles)]
+        if change.filter and ADMINISTRATOR in change.add_roles:
+            name = change.values.get("username") or ""
+            problems.append(Problem(Why.BOUND_ADMINISTRATOR, name))
+        return problems
+
     def _problems(self, user: User, change: UserChange) -> list[Problem]:
         name, add, delete = user.username, change.add_roles, change.delete_roles
         problems = [*self._name_problems(change, user.id), *self._unknown((*add, *delete))]
@@ -192,6 +204,9 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
             for role in delete
             if role not in user.roles and role not in unknown
         ]
+        roles = {*user.roles, *add} - {*delete}
+        if (user.filter if change.filter is None else change.filter) and ADMINISTRATOR in roles:
+            problems.append(Problem(Why.BOUND_ADMINISTRATOR, name))
         if ADMINISTRATOR in delete and self._administrators() == [user.id]:
             problems.append(Problem(Why.LAST_ADMINISTRATOR, name))
         return problems
@@ -202,6 +217,7 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
         user_id = int(self.models.account.insert(**values).execute())
         self._set_password_due(user_id, change.must_change_password)
         self._add_roles(user_id, change.add_roles)
+        self._set_filter(user_id, change.filter)
         return user_id
 
     def _set_password_due(self, user_id: int, is_due: bool) -> None:
@@ -209,6 +225,15 @@ class SqlAccounts(AccountRecords, SecondFactors, Sessions):
         due.delete().where(due.account == user_id).execute()
         if is_due:
             due.insert(account=user_id).execute()
+
+    def _set_filter(self, user_id: int, text: str | None) -> None:
+        """Bind a user to a filter; empty: to none any more; None: as before."""
+        bound = self.models.account_filter
+        if text is None:
+            return
+        bound.delete().where(bound.account == user_id).execute()
+        if text:
+            bound.insert(account=user_id, bound_to=text).execute()
 
     def _add_roles(self, user_id: int, roles: Iterable[str]) -> None:
         for role in dict.fromkeys(roles):

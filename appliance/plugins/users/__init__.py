@@ -18,6 +18,11 @@ def register_commands() -> list[click.Command]:
 @hookimpl
 def register_routes() -> list[Route]:
     """Return the routes of users, roles and the audit trail."""
-    from appliance.plugins.users import audit_trail, roles, users
+    from appliance.plugins.users import account_filters, audit_trail, roles, users
 
-    return [*users.routes(), *roles.routes(), *audit_trail.routes()]
+    return [
+        *users.routes(),
+        *roles.routes(),
+        *account_filters.routes(),
+        *audit_trail.routes(),
+    ]

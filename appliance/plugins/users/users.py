@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from appliance import ADMINISTRATOR, AccountStore, Answer, RequestError, Route, Settings
+from appliance import (
+    ADMINISTRATOR,
+    AccountStore,
+    Answer,
+    RequestError,
+    Route,
+    Settings,
+)
+from appliance.accounts.filters import EXAMPLE, CheckFilter
 from appliance.accounts.passwords import hash_password
 from appliance.accounts.rules import OPTIONAL, RULES, problems_of
 from appliance.contracts import AccountError, UserChange
+from appliance.errors import QueryError
 from appliance.plugins.users.answers import (
     NO_USER,
     PATH,
@@ -23,6 +32,7 @@ from appliance.web.bodies import Body
 from appliance.web.openapi import AnswerExample, BodyExample, OrNull, Whole, operation
 
 TAG = "Users"
+FILTER = "filter"
 ROLE_FIELDS = ("addRole", "deleteRole")
 
 
@@ -61,14 +71,26 @@ def one_user(user_id: str, accounts: AccountStore) -> Answer | dict[str, Any]:
     }
 
 
-def add_user(body: Body, accounts: AccountStore, settings: Settings, now: float) -> Answer:
-    """Make a user."""
-    values = body.single(tuple(RULES), OPTIONAL)
+def add_user(
+    body: Body,
+    accounts: AccountStore,
+    settings: Settings,
+    now: float,
+    check_filter: CheckFilter,
+) -> Answer:
+    """Make a user, bound to a filter from the start where one is given."""
+    values = body.single((*RULES, FILTER), (*OPTIONAL, FILTER))
+    bound_to = values.pop(FILTER, "").strip()
     missing = [f"No {name} provided" for name in ("username", "password") if not values.get(name)]
     given = {name: value for name, value in values.items() if value}
     if problems := [*missing, *problems_of(given)]:
         return errors(problems)
-    change = UserChange(values_to_store(given, settings))
+    try:
+        if bound_to:
+            bound_to = check_filter(bound_to)
+    except QueryError as error:
+        return errors([f"filter: {error}"])
+    change = UserChange(values_to_store(given, settings), filter=bound_to or None)
     try:
         accounts.create_user(change, now)
     except AccountError as error:
@@ -198,7 +220,7 @@ _VALUES = {
     "lastname": OrNull("user"),
     "email": OrNull("firstisBest@destne.com"),
 }
-_NEW = BodyExample(_VALUES, required=("username", "password"))
+_NEW = BodyExample({**_VALUES, FILTER: OrNull(EXAMPLE)}, required=("username", "password"))
 _CHANGE = {**_VALUES, "addRole": ["Administrator"], "deleteRole": ["User"]}
 _UNREADABLE = (400, 413, 415, 503)
 _CREATED = AnswerExample(Whole(message="User created!"), 201, refuses=(*_UNREADABLE, 409))

@@ -97,7 +97,9 @@ class _Place(NamedTuple):
     terminals: frozenset[str]
 
 
-def complete(text: str, cursor: int, values: Values | None = None) -> Completion:
+def complete(
+    text: str, cursor: int, values: Values | None = None, *, tells_names: bool = True
+) -> Completion:
     """Return what may come next.
 
     Parameters
@@ -106,6 +108,8 @@ def complete(text: str, cursor: int, values: Values | None = None) -> Completion
         Place in `text`, from 0; what is behind it is left alone.
     values
         Where values of fields come from; none from the data are offered without.
+    tells_names
+        Offer names that plugins know, such as those of networks.
     """
     cursor = max(0, min(cursor, len(text)))
     before = text[:cursor]
@@ -113,7 +117,7 @@ def complete(text: str, cursor: int, values: Values | None = None) -> Completion
     if start is None:
         return Completion(cursor, cursor, ())
     begun, before = before[start:].lower().lstrip('"'), before[:start]
-    offers = [*_directed_fields(before), *_offers(_place(before), begun, values or {})]
+    offers = [*_directed_fields(before), *_offers(_place(before), begun, values or {}, tells_names)]
     fitting = [one for one in dict.fromkeys(offers) if _fits(one, begun)]
     fitting.sort(key=lambda one: (one.kind == "word", not _starts(one, begun)))
     n_words = sum(one.kind == "word" for one in fitting)
@@ -161,7 +165,7 @@ def _directed_fields(before: str) -> Iterator[Suggestion]:
             yield Suggestion(name, "field", FIELD_NOTES.get(f"{short.get(side, side)} {name}", ""))
 
 
-def _offers(place: _Place, begun: str, values: Values) -> Iterator[Suggestion]:
+def _offers(place: _Place, begun: str, values: Values, tells_names: bool) -> Iterator[Suggestion]:
     terminals = place.terminals
     if "FIELD" in terminals:
         yield from (Suggestion(name, "field", note) for name, note in FIELD_NOTES.items())
@@ -172,7 +176,7 @@ def _offers(place: _Place, begun: str, values: Values) -> Iterator[Suggestion]:
         signs = [Suggestion(sign, "word") for sign in (">", "<", ">=", "<=", "=")]
         if "OPERATOR" in terminals and field.columns[0] in _COMPARED:
             yield from signs
-        yield from _values(field, values)
+        yield from _values(field, values, tells_names)
         if "OPERATOR" in terminals:
             yield Suggestion("in", "word", "a list follows")
             if place.tokens[-1].lower() == "ip":
@@ -203,7 +207,7 @@ def _field(tokens: Sequence[Token]) -> Field | None:
     return find_field(side, " ".join(tokens[place].lower().split()))
 
 
-def _values(field: Field, values: Values) -> Iterator[Suggestion]:
+def _values(field: Field, values: Values, tells_names: bool) -> Iterator[Suggestion]:
     column = field.columns[0]
     kinds = {
         "application_id": "application",
@@ -216,7 +220,7 @@ def _values(field: Field, values: Values) -> Iterator[Suggestion]:
     fixed: Mapping[str, str] = {
         "tcp_control_bits": {name: _FLAG_NOTES[name] for name in FLAGS if name in _FLAG_NOTES},
         "ip version": {"4": "", "6": ""},
-    }.get(column) or dict(_words(column))
+    }.get(column) or dict(_words(column) if tells_names or column in WORDS else ())
     usual = sorted(fixed.items(), key=lambda item: item[0] not in _USUAL)
     yield from (Suggestion(text, "value", note) for text, note in usual)
     for kind in (kinds.get(column), "list" if column in ADDRESSES else None):

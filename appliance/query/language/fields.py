@@ -153,6 +153,14 @@ def words_of(column: str) -> Mapping[str, int]:
     return WORDS.get(column, {})
 
 
+def find_word(text: str, words: Mapping[str, int]) -> int | None:
+    """Return the number of a word; upper and lower case are the same where that is one word."""
+    if text in words:
+        return words[text]
+    same = {number for word, number in words.items() if word.casefold() == text.casefold()}
+    return same.pop() if len(same) == 1 else None
+
+
 def field_names() -> list[str]:
     """Return the names of all fields, without columns; sorted."""
     return sorted({*_FIELDS, *ALIASES, *EITHER_SIDE, *column_pairs()})

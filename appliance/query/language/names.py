@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from appliance.query.language.fields import find_word, words_of
+
 
 class FilterNames(Protocol):
     """Looks up names; each method returns nothing, or None, for a name that it does not know."""
@@ -18,6 +20,11 @@ class FilterNames(Protocol):
     def applications(self, name: str) -> Sequence[int]:
         """Return the application IDs (engine in the top octet, RFC 6759) of a name."""
 
+    def applications_at(self, name: str) -> Sequence[tuple[str, int]] | None:
+        """Return the applications of a name, each with the address of the exporter that calls it
+        so; None: `applications` says them, whichever exporter does.
+        """
+
     def exporters(self, name: str) -> Sequence[str]:
         """Return the addresses of exporters of a name."""
 
@@ -29,9 +36,12 @@ class FilterNames(Protocol):
     def lists(self) -> Sequence[str]:
         """Return the names of all lists, without @."""
 
+    def number_of_word(self, column: str, word: str) -> int | None:
+        """Return the number of a column that a word or name stands for; None: it is none."""
+
 
 class NoNames:
-    """Knows no names: only numbers and addresses are understood."""
+    """Knows no names from the log: only numbers, addresses and words of columns are understood."""
 
     def interfaces(self, name: str) -> Sequence[tuple[str, int]]:
         """Return nothing."""
@@ -45,6 +55,10 @@ class NoNames:
         """Return nothing."""
         return ()
 
+    def applications_at(self, name: str) -> Sequence[tuple[str, int]] | None:
+        """Return that exporters do not count."""
+        return None
+
     def exporters(self, name: str) -> Sequence[str]:
         """Return nothing."""
         return ()
@@ -56,3 +70,7 @@ class NoNames:
     def lists(self) -> Sequence[str]:
         """Return nothing."""
         return ()
+
+    def number_of_word(self, column: str, word: str) -> int | None:
+        """Return the number that a word stands for, or a name that a plugin knows."""
+        return find_word(word, words_of(column))

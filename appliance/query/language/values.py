@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -80,12 +80,14 @@ def make_comparison(field: Field, sign: str, texts: Sequence[str], names: Filter
         return HasText(field.columns, tuple(texts), part=sign == "~")
     _require(sign != "~", "=, !=, <, <=, > or >=: ~ looks for a part of a text, this is a number")
     if column == "tcp_control_bits" and not sign:
-        return HasBits(field.columns, tuple(_flags(field, text, n) for n, text in enumerate(texts)))
+        return HasBits(
+            field.columns, tuple(_flags(field, text, n, names) for n, text in enumerate(texts))
+        )
     if named := _comparison_with_names(field, sign, texts, names):
         return named
     return InRanges(
         field.columns,
-        tuple(_range(field, sign or "=", text, place) for place, text in enumerate(texts)),
+        tuple(_range(field, sign or "=", text, place, names) for place, text in enumerate(texts)),
     )
 
 
@@ -137,8 +139,8 @@ def _exporters(field: Field, text: str, place: int, names: FilterNames) -> Seque
     return ranges
 
 
-def _flags(field: Field, text: str, place: int) -> int:
-    low, high = _range(field, "=", text, place)
+def _flags(field: Field, text: str, place: int, names: FilterNames) -> int:
+    low, high = _range(field, "=", text, place, names)
     if low is None or low != high:
         raise ValueMismatchError("letters of UAPRSFEC or a number", place)
     return int(low)
@@ -161,7 +163,8 @@ def _comparison_with_names(
     choices: list[Filter] = []
     for place, text in enumerate(texts):
         if text[:1].isdigit() and (text[-1:].isdigit() or text.startswith("0x")):
-            choices.append(InRanges(field.columns, (_range(field, sign or "=", text, place),)))
+            one = _range(field, sign or "=", text, place, names)
+            choices.append(InRanges(field.columns, (one,)))
             continue
         members = _members(field, text, names)
         if not members or sign not in ("", "="):
@@ -174,27 +177,35 @@ def _comparison_with_names(
 
 
 def _members(field: Field, text: str, names: FilterNames) -> list[Filter]:
+    pairs: Sequence[tuple[str, int]] | None
     if field.columns == ("application_id",):
+        pairs = names.applications_at(text)
+    elif field.columns[0].endswith("_vrf_id"):
+        pairs = names.vrfs(text)
+    else:
+        pairs = names.interfaces(text)
+    if pairs is None:
         return [InRanges(field.columns, ((key, key),)) for key in names.applications(text)]
     filters: list[Filter] = []
-    numbers = names.vrfs if field.columns[0].endswith("_vrf_id") else names.interfaces
-    for exporter, index in numbers(text):
+    for exporter, index in pairs:
         if network := address_range(exporter):
             at = InNetworks(("exporter_address",), (network,))
             filters.append(And((at, InRanges(field.columns, ((index, index),)))))
     return filters
 
 
-def _range(field: Field, sign: str, text: str, place: int) -> Range:
+def _range(field: Field, sign: str, text: str, place: int, names: FilterNames) -> Range:
     column = field.columns[0]
-    may_be_range = sign == "=" and text[:1].isdigit() and text not in words_of(column)
+    may_be_range = sign == "=" and text[:1].isdigit()
     match = _RANGE.fullmatch(text) if may_be_range else None
+    if match and names.number_of_word(column, text) is not None:
+        match = None
     if match and not column.endswith("mac_address"):
-        low, high = (_number(field, part, place) for part in match.groups())
+        low, high = (_number(field, part, place, names) for part in match.groups())
         if low > high:
             raise ValueMismatchError("a range from the lower to the higher", place)
         return _shift(field, low, high)
-    number = _number(field, text, place)
+    number = _number(field, text, place, names)
     exact = column not in RATES and COLUMN[column].dtype.kind == "f"
     below, above = (
         (float(np.nextafter(number, -math.inf)), float(np.nextafter(number, math.inf)))
@@ -215,10 +226,9 @@ def _shift(field: Field, low: Number | None, high: Number | None) -> Range:
     return first, None if high is None else ((int(high) + 1) << field.shift) - 1
 
 
-def _number(field: Field, text: str, place: int) -> Number:
+def _number(field: Field, text: str, place: int, names: FilterNames) -> Number:
     column = field.columns[0]
-    words = words_of(column)
-    if (number_of_word := find_word(text, words)) is not None:
+    if (number_of_word := names.number_of_word(column, text)) is not None:
         return number_of_word
     try:
         number = _read_number(column, text) if text.isascii() else None
@@ -227,19 +237,11 @@ def _number(field: Field, text: str, place: int) -> Number:
     except (ValueError, OverflowError):
         number = None
     if number is None:
-        raise ValueMismatchError(field.noun, place, tuple(words))
+        raise ValueMismatchError(field.noun, place, tuple(words_of(column)))
     lowest, highest = _limits(column)
     if not lowest <= number <= highest >> field.shift:
         raise ValueMismatchError(f"{field.noun} in the range of {column}", place)
     return number
-
-
-def find_word(text: str, words: Mapping[str, int]) -> int | None:
-    """Return the number of a word; upper and lower case are the same where that is one word."""
-    if text in words:
-        return words[text]
-    same = {number for word, number in words.items() if word.casefold() == text.casefold()}
-    return same.pop() if len(same) == 1 else None
 
 
 def _limits(column: str) -> tuple[int, int]:

@@ -33,6 +33,7 @@ def test_account_when_asked_then_name_roles_and_what_is_on(appliance):
         "roles": [USER],
         "must_change_password": False,
         "totp": False,
+        "filter": None,
     }
     program = appliance("POST", "/token", "name=grafana").json["token"]
     shown = appliance.client.get(ACCOUNT, program).json

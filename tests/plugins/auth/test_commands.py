@@ -8,7 +8,7 @@ from appliance.accounts.secret import secret_or_new
 from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.contracts import ADMINISTRATOR, USER, Principal
+from appliance.contracts import ADMINISTRATOR, USER, Principal, UserChange
 
 
 @pytest.fixture
@@ -110,3 +110,21 @@ def test_token_create_when_an_option_is_wrong_then_one_sentence(run, options, co
     assert (found, printed) == (code, "")
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_token_create_when_of_a_user_then_bound_and_ended_with_the_user(run):
+    with accounts_of(open_app(run.folder).open_accounts) as store:
+        values = {"username": "ann", "password_hash": "x"}
+        number = store.create_user(UserChange(values, (USER,), filter="port 1"), 1.0)
+    code, token, _ = run("token", "create", "--user", "ann")
+    assert code == 0
+    bound = principal(run, token)
+    assert bound is not None
+    assert (bound.roles, bound.filter) == (frozenset({USER}), "port 1")
+    code, _, error = run("token", "create", "--user", "ann", "--role", ADMINISTRATOR)
+    assert (code, "ann does not have role Administrator" in error) == (1, True)
+    code, _, error = run("token", "create", "--user", "bob")
+    assert (code, "no user is named bob" in error) == (1, True)
+    with accounts_of(open_app(run.folder).open_accounts) as store:
+        store.delete_user(number)
+    assert principal(run, token) is None

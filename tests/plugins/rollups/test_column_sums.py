@@ -239,3 +239,35 @@ def test_top_on_the_command_line_when_rollups_have_it_then_says_so(
 ) -> None:
     fill(sqlite_world, 3)
     check_command_line(sqlite_world, "ingress_interface", capsys)
+
+
+@pytest.mark.parametrize(
+    ("within", "method"),
+    [
+        ("exporter 192.0.2.1 and in if 3", "rollups"),
+        ("not in if 3", "rollups"),
+        ("not out if 501000", "exact"),
+        ("as 64501", "exact"),
+        ("src ip 198.51.100.0/29", "exact"),
+        ("in if 3 and bytes > 1k", "exact"),
+        ("in if 3 and duration >= 0s", "exact"),
+    ],
+)
+def test_top_when_bound_to_a_filter_then_from_sums_only_where_these_can_say_it(
+    sqlite_world: World, within: str, method: str
+) -> None:
+    fill(sqlite_world, 5)
+    conditions = parse_conditions([within])
+    with_sums = QueryEngine(
+        FlowSearch(sqlite_world.log), None, 10**6, lambda: sqlite_world.store
+    ).bound_to(conditions)
+    flows = QueryEngine(FlowSearch(sqlite_world.log))
+    for own in ("", "exporter 192.0.2.1", "any or in if 4"):
+        question = Question(("ingress_interface",), conditions=parse_conditions([own]), other=True)
+        both = parse_conditions([within, own])
+        first = with_sums.top(question)
+        second = flows.top(Question(("ingress_interface",), conditions=both, other=True))
+        assert first.provenance.method == method
+        assert first.provenance.rows_scanned is None
+        assert first.rows.to_pylist() == second.rows.to_pylist()
+        assert (first.other, first.total) == (second.other, second.total)

@@ -391,3 +391,56 @@ def test_totp_when_the_user_is_deleted_then_gone(accounts: SqlAccounts):
     accounts.delete_user(number)
     assert accounts.totp(number) is None
     assert not accounts.use_recovery_code(number, "a")
+
+
+def test_filter_when_set_then_the_user_s_sessions_and_tokens_have_it_until_it_goes(
+    accounts: SqlAccounts,
+):
+    ann = accounts.create_user(
+        UserChange({"username": "ann", "password_hash": "x"}, (USER,), filter="ip 10.0.0.0/8"), 1.0
+    )
+    bob = add(accounts, "bob", USER)
+    accounts.create_session(Session("aa", ann, 10.0, 10.0, 1210.0, "192.0.2.1", "curl"))
+    accounts.create_token(ApiToken(0, "of ann", USER, 1.0, None, ann), "a" * 64)
+    accounts.create_token(ApiToken(0, "nobody's", USER, 1.0), "b" * 64)
+
+    def bound() -> list[str | None]:
+        kept, token = accounts.session_with_user("aa"), accounts.token_of("a" * 64)
+        assert kept is not None
+        assert token is not None
+        return [*(user.filter for user in accounts.users()), kept[1].filter, token.filter]
+
+    assert bound() == ["ip 10.0.0.0/8", None, "ip 10.0.0.0/8", "ip 10.0.0.0/8"]
+    accounts.change_user(ann, change(email="a@b.de"), 2.0)
+    assert bound()[0] == "ip 10.0.0.0/8"
+    longest = "ip 10.0.0.0/8 " + "#" * 4082
+    accounts.change_user(ann, UserChange({}, filter=longest), 3.0)
+    assert bound() == [longest, None, longest, longest]
+    nobodys = accounts.token_of("b" * 64)
+    assert nobodys is not None
+    assert (nobodys.filter, [token.filter for token in accounts.tokens()]) == (
+        None,
+        [longest, None],
+    )
+    accounts.change_user(ann, UserChange({}, filter=""), 4.0)
+    assert bound() == [None, None, None, None]
+    accounts.change_user(bob, UserChange({}, filter="port 1"), 5.0)
+    accounts.delete_user(bob)
+    rows = list(accounts.models.account_filter.select().tuples())
+    assert rows == []
+
+
+def test_administrator_when_bound_then_refused_whichever_comes_first(accounts: SqlAccounts):
+    root, ann = add(accounts, "root", ADMINISTRATOR), add(accounts, "ann", ADMINISTRATOR)
+    bind = UserChange({}, filter="port 1")
+    assert refused(accounts.change_user, ann, bind, 1.0) == [Why.BOUND_ADMINISTRATOR]
+    accounts.change_user(ann, UserChange({}, (USER,), (ADMINISTRATOR,), filter="port 1"), 2.0)
+    promote = UserChange({}, (ADMINISTRATOR,))
+    assert refused(accounts.change_user, ann, promote, 3.0) == [Why.BOUND_ADMINISTRATOR]
+    made = UserChange({"username": "x", "password_hash": "x"}, (ADMINISTRATOR,), filter="port 1")
+    assert refused(accounts.create_user, made, 4.0) == [Why.BOUND_ADMINISTRATOR]
+    by_provider = ("digest", made, 4.0)
+    assert refused(accounts.create_user_with_identity, *by_provider) == [Why.BOUND_ADMINISTRATOR]
+    accounts.change_user(ann, UserChange({}, (ADMINISTRATOR,), filter=""), 5.0)
+    assert [user.filter for user in accounts.users()] == [None, None]
+    assert accounts.user(root) is not None

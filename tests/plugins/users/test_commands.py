@@ -125,3 +125,40 @@ def test_disable_totp_when_the_device_is_lost_then_off_and_recorded(run):
         assert store.audit(1)[0].action == "appliance user disable-totp"
     code, _, error = run("user", "disable-totp", "ann")
     assert (code, "ann has no second factor" in error) == (1, True)
+
+
+def test_filter_when_set_by_command_then_printed_listed_and_recorded(run):
+    add(run, "ann", "--role", USER, "--filter", " ip 192.0.2.0/24 ")
+    add(run, "root", "--role", ADMINISTRATOR)
+    assert run("user", "filter", "ann") == (0, "ip 192.0.2.0/24\n", "")
+    assert "1  ann  User  bound to: ip 192.0.2.0/24\n" in run("user", "list")[1]
+    wanted = "exporter 192.0.2.1 and if in [3, 7]"
+    assert run("user", "filter", "ann", wanted)[1] == f"{wanted}\n"
+    assert run("user", "filter", "ann", "--remove")[1] == "bound to no filter\n"
+    assert run("user", "filter", "root")[1] == "bound to no filter\n"
+    with accounts(run) as store:
+        trail = [
+            (e.detail, e.status) for e in store.audit(9) if e.action == "appliance user filter"
+        ]
+    assert trail == [("ann, bound to no filter", 200), (f"ann, bound to {wanted}", 200)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("ann", "ipp 192.0.2.0/24"), "did you mean ip?"),
+        (("ann", "any"), "expected a filter that leaves flows out"),
+        (("ann", "ip in @nothere"), "none is in the settings"),
+        (("ann", "port 1", "--remove"), "either a filter or --remove"),
+        (("nobody", "port 1"), "no user is named nobody"),
+        (("root", "port 1"), "which no Administrator may be"),
+    ],
+)
+def test_filter_when_it_cannot_be_set_by_command_then_one_sentence(run, words, said):
+    add(run, "ann", "--role", USER)
+    add(run, "root", "--role", ADMINISTRATOR)
+    code, out, error = run("user", "filter", *words)
+    assert (code != 0, out, said in error) == (True, "", True), error
+    assert len(error.splitlines()) == 1
+    with accounts(run) as store:
+        assert [user.filter for user in store.users()] == [None, None]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from appliance.flows import V4_MAPPED, address_halves
 from appliance.query.language.duckdb import filter_conditions
+from appliance.query.language.names import NoNames
 from appliance.query.language.parsing import FilterError, parse_filter
 from appliance.query.language.tree import Always, And, HasBits, InRanges, Not, Or
 from tests.asking import filter_sql
@@ -22,7 +23,7 @@ TIMES = 5
 PORTS = ("source_transport_port", "destination_transport_port")
 
 
-class Names:
+class Names(NoNames):
     """Names of one network."""
 
     def interfaces(self, name: str) -> list[tuple[str, int]]:

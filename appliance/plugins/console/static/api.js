@@ -7,6 +7,12 @@ export const isAway = new Shared(false)
 /** Whether the session has ended; the page stays as it is below the sign-in. */
 export const isSignedOut = new Shared(false)
 
+/** The filter that the user is bound to; empty: none. */
+export const boundTo = new Shared("")
+
+/** What answers nobody who is bound, as it cannot be limited to a filter. */
+const CLOSED = /^\/api\/v1\/(exporters|health|interfaces|names)(\/|$)/
+
 /** Grows when everything on the page should be asked again. */
 export const refreshes = new Shared(0)
 
@@ -152,13 +158,14 @@ export function send(method, path, json) {
 
 /**
  * Ask, and ask again when the question changes or the page is refreshed. What was answered stays
- * until the next answer, so nothing flickers.
+ * until the next answer, so nothing flickers. What is closed to a bound user is not asked for.
  * @param {string | null} path null asks nothing
  * @param {Record<string, any>} [params]
  * @param {{everyMs?: number, isLong?: boolean}} [options] isLong: asked again by `reload` only
  */
 export function useAnswer(path, params, { everyMs = 0, isLong = false } = {}) {
-  const question = path === null ? null : withQuery(path, params)
+  const isClosed = boundTo.use() !== "" && path !== null && CLOSED.test(path)
+  const question = path === null || isClosed ? null : withQuery(path, params)
   const refresh = refreshes.use()
   const [again, setAgain] = useState(0)
   const [state, setState] = useState({ question: "", data: null, error: null, isLoading: true, job: null, isFromJob: false })

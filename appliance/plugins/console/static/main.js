@@ -1,6 +1,6 @@
 /** The console: who is signed in, which page, the frame around it. */
 import { html, render, useEffect, useState } from "./base.js"
-import { get, isAway, isSignedOut, refreshes, signOut } from "./api.js"
+import { boundTo, get, isAway, isSignedOut, refreshes, signOut } from "./api.js"
 import { address, go, Link, route } from "./router.js"
 import { boxZone } from "./times.js"
 import { theme } from "./parts/chart.js"
@@ -19,6 +19,7 @@ import { SignIn } from "./pages/signin.js"
  * @property {boolean} [hasRange]
  * @property {boolean} [isAdministrative]
  * @property {boolean} [isHidden] not among the links
+ * @property {boolean} [isOfAll] tells of more than a bound user may see
  * @property {() => Promise<{default: any}>} load
  */
 
@@ -28,13 +29,13 @@ const PAGES = [
   { path: "explore", title: "Explore", key: "e", hasRange: true, load: () => import("./pages/explore.js") },
   { path: "hosts", title: "Hosts", key: "h", hasRange: true, load: () => import("./pages/hosts.js") },
   { path: "interfaces", title: "Interfaces", key: "i", hasRange: true, load: () => import("./pages/interfaces.js") },
-  { path: "exporters", title: "Exporters", key: "x", load: () => import("./pages/exporters.js") },
+  { path: "exporters", title: "Exporters", key: "x", isOfAll: true, load: () => import("./pages/exporters.js") },
   { path: "collector", title: "Collector", key: "c", isAdministrative: true, load: () => import("./pages/collector.js") },
   { path: "device", title: "Device", key: "d", isAdministrative: true, load: () => import("./pages/device.js") },
   { path: "users", title: "Users", key: "u", isAdministrative: true, load: () => import("./pages/users.js") },
   { path: "account", title: "Account", key: "a", isHidden: true, load: () => import("./pages/account.js") },
-  { path: "start", title: "First steps", key: "s", load: () => import("./pages/start.js") },
-  { path: "about", title: "About", key: "b", load: () => import("./pages/about.js") },
+  { path: "start", title: "First steps", key: "s", isOfAll: true, load: () => import("./pages/start.js") },
+  { path: "about", title: "About", key: "b", isOfAll: true, load: () => import("./pages/about.js") },
 ]
 
 function Console() {
@@ -49,6 +50,7 @@ function Console() {
     get("/api/v1/console").then(
       (found) => {
         boxZone.set(found.zone)
+        boundTo.set(found.filter ?? "")
         setSession(found)
         setProblem(null)
       },
@@ -96,6 +98,7 @@ function Frame({ session }) {
     <header class="top">
       <button type="button" class="menu" aria-expanded=${isOpen} aria-controls="links" aria-label="Menu" onClick=${() => setOpen(!isOpen)}>☰</button>
       <${Link} to=${address("")} class="brand"><span class="mark" aria-hidden="true"></span><span>${session.hostname}</span><//>
+      ${session.filter ? html`<p class="bound" title=${`Every answer is limited to: ${session.filter}`}>limited to: <code>${session.filter}</code></p>` : null}
       ${page?.hasRange ? html`<${RangePicker} />` : html`<span class="gap"></span>`}
     </header>
     <nav id="links" class=${isOpen ? "links is-open" : "links"} aria-label="Pages">
@@ -121,7 +124,7 @@ function Frame({ session }) {
 /** @returns {PageLink[]} */
 function pagesOf(session) {
   const isAdministrator = session.roles.includes("Administrator")
-  const own = PAGES.filter((page) => isAdministrator || !page.isAdministrative)
+  const own = PAGES.filter((page) => (isAdministrator || !page.isAdministrative) && !(page.isOfAll && session.filter))
   const others = session.pages.map(({ path, title, order, module }) => ({ path, title, order, hasRange: true, load: () => import(module) }))
   const ordered = own.map((page) => ({ ...page, order: 10 * (PAGES.indexOf(page) + 1) }))
   return [...ordered, ...others.filter((page) => !own.some((one) => one.path === page.path))].sort((a, b) => a.order - b.order)

@@ -28,6 +28,7 @@ function Who({ session, isAdministrator }) {
   const facts = [
     ["Name", session.name],
     ["Roles", session.roles.map((role) => html`<span class="tag" key=${role}>${role}</span> `)],
+    ["Limited to", session.filter && html`<code>${session.filter}</code>`],
     ["Person", [user?.firstname, user?.lastname].filter(Boolean).join(" ")],
     ["Email", user?.email],
   ].filter(([, value]) => value)

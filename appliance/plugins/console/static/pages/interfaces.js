@@ -1,6 +1,6 @@
 /** Every interface of every exporter that flows name: its rate in and out, how full it is, one page each. */
 import { html, useMemo, useState } from "../base.js"
-import { useAnswer } from "../api.js"
+import { boundTo, useAnswer } from "../api.js"
 import { address, go, Link, route, useRange } from "../router.js"
 import { MEASURES, percent, si } from "../units.js"
 import { chartOf } from "../series.js"
@@ -48,8 +48,9 @@ function List() {
   const incoming = useAnswer("/api/v1/explore/top", { ...range, by: "ingress_interface", limit: MOST })
   const outgoing = useAnswer("/api/v1/explore/top", { ...range, by: "egress_interface", limit: MOST })
   const speeds = useAnswer("/api/v1/interfaces/speeds", {})
+  const hasSpeeds = boundTo.use() === ""
   const rows = useMemo(() => {
-    if (!incoming.data || !outgoing.data || !(speeds.data || speeds.error)) return null
+    if (!incoming.data || !outgoing.data || (hasSpeeds && !(speeds.data || speeds.error))) return null
     const length = (Date.parse(incoming.data.until) - Date.parse(incoming.data.since)) / 1000
     return joinedRows(incoming.data, outgoing.data, length, speeds.data)
   }, [incoming.data, outgoing.data, speeds.data, speeds.error])
@@ -79,13 +80,14 @@ function List() {
 
 function One({ exporter, number, mayName }) {
   const range = useRange()
+  const isBound = boundTo.use() !== ""
   const own = `exporter ${exporter}`
   const filters = { in: `${own} and in if ${number}`, out: `${own} and out if ${number}` }
   const named = useAnswer("/api/v1/explore/top", { ...range, by: "interface", filter: `${own} and if ${number}`, limit: 20 })
   const month = useAnswer("/api/v1/explore/series", { ...monthOf(range), filter: filters.in, step: "1h", limit: 1 })
   const facts = named.data?.rows.find((row) => String(row.interface) === number)
   const name = facts?.interface_name || `if ${number}`
-  return html`<div class="page-head"><h1 dir="auto">${name}</h1><span class="note" dir="auto">${[facts?.interface_description, `ifIndex ${number} of`].filter(Boolean).join(" · ")} <${Link} to=${address(`exporters/${exporter}`)}>${exporter}<//></span>
+  return html`<div class="page-head"><h1 dir="auto">${name}</h1><span class="note" dir="auto">${[facts?.interface_description, `ifIndex ${number} of`].filter(Boolean).join(" · ")} ${isBound ? exporter : html`<${Link} to=${address(`exporters/${exporter}`)}>${exporter}<//>`}</span>
       <div class="tools row">${mayName ? html`<${Rename} exporter=${exporter} number=${number} name=${facts?.interface_name ?? ""} onDone=${named.reload} />` : null}
       <${Link} class="button" to=${address("explore", { filter: `${own} and if ${number}`, by: "conversation" })}>Explore<//></div></div>
     <${Traffic} note="in above, out below" filters=${[filters.in, filters.out]} empty="Nothing went through it in this range">${(data) => html`

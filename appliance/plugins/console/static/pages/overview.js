@@ -1,6 +1,6 @@
 /** The first page: what goes through the network now, in both directions. */
 import { html, rememberedText } from "../base.js"
-import { useAnswer } from "../api.js"
+import { boundTo, useAnswer } from "../api.js"
 import { address, go, Link } from "../router.js"
 import { percent, si } from "../units.js"
 import { age } from "../times.js"
@@ -17,6 +17,7 @@ const IN = "direction=ingress"
 const OUT = "direction=egress"
 
 export default function Overview() {
+  const isBound = boundTo.use() !== ""
   return html`<h1 class="hidden">Overview</h1><${Health} /><${Both} />
     <div class="grid two">
       <${Tops} title="Top talkers in" by="source" filter=${IN} />
@@ -24,7 +25,7 @@ export default function Overview() {
       <${Tops} title="Applications" by="application" />
       <${Tops} title="Protocols" by="protocol" />
       <${Tops} title="Busiest interfaces" by="interface" />
-      <${Exporters} />
+      ${isBound ? html`<${Tops} title="Exporters" by="exporter" />` : html`<${Exporters} />`}
       <${Tops} title="Source AS" by="source_as" isOptional=${true} />
     </div>`
 }

@@ -1,10 +1,11 @@
 /** Who may sign in, which programs have a token, and who changed what. */
 import { html, useState } from "../base.js"
-import { get, send, useAnswer, withQuery } from "../api.js"
+import { ApiError, get, send, useAnswer, withQuery } from "../api.js"
 import { dateTime } from "../times.js"
 import { Failure, Light, Panel, Shown } from "../parts/state.js"
 import { Table } from "../parts/table.js"
 import { Confirm, Dialog } from "../parts/dialog.js"
+import { FilterBox } from "../parts/filter.js"
 import { Field, notify, useForm } from "../parts/form.js"
 import { Sessions } from "../parts/sessions.js"
 import { Tokens } from "../parts/tokens.js"
@@ -12,21 +13,27 @@ import { Tokens } from "../parts/tokens.js"
 const PATH = "/api/v1/admin/user"
 const ACCOUNT_PATH = "/api/v1/admin/account"
 const AUDIT_PATH = "/api/v1/admin/audit"
+const FILTERS_PATH = `${ACCOUNT_PATH}/filters`
 const AUDIT_ROWS = 25
 /** How the API's sentences name their fields. */
 const WORDS = { password: /password/i, username: /user ?name/i, firstname: /first name/i, lastname: /last name/i, email: /email/i }
+const BOTH = "An Administrator sees everything: take the role away, or the filter"
 
 export default function Users({ session }) {
   const users = useAnswer(PATH)
+  const filters = useAnswer(FILTERS_PATH)
+  const boundOf = new Map(filters.data?.filters.map((one) => [one.userId, one]))
+  const reload = () => { users.reload(); filters.reload() }
   const [form, setForm] = useState(/** @type {any} */ (null))
   const [opened, setOpened] = useState(/** @type {any} */ (null))
   const [leaving, setLeaving] = useState(/** @type {any} */ (null))
   const columns = [
     { key: "username", title: "name", show: (user) => html`<b>${user.username}</b>${user.userId === session.account ? html` <span class="tag">you</span>` : null}` },
     { key: "role", title: "roles", value: (user) => user.role.join(", "), show: (user) => user.role.length ? user.role.map((role) => html`<span class="tag" key=${role}>${role}</span> `) : html`<span class="note">none: cannot use anything</span>` },
+    { key: "filter", title: "limited to", className: "wrap grown", value: (user) => boundOf.get(user.userId)?.filter ?? "", show: (user) => html`<${Bound} bound=${boundOf.get(user.userId)} />` },
     { key: "full", title: "person", className: "grow", value: personOf, show: (user) => html`<span dir="auto">${personOf(user) || "–"}</span>` },
     { key: "email", title: "email", show: (user) => user.email ?? "–" },
-    { key: "edit", title: html`<span class="hidden">Actions</span>`, isFixed: true, show: (user) => html`<button type="button" class="quiet" aria-label=${`Edit ${user.username}`} onClick=${() => setForm(user)}>Edit</button>
+    { key: "edit", title: html`<span class="hidden">Actions</span>`, isFixed: true, show: (user) => html`<button type="button" class="quiet" aria-label=${`Edit ${user.username}`} onClick=${() => setForm({ ...user, filter: boundOf.get(user.userId)?.filter ?? "" })} disabled=${!filters.data}>Edit</button>
       <button type="button" class="quiet" aria-label=${`Sign-in of ${user.username}`} onClick=${() => setOpened(user)}>Sign-in</button>
       ${user.userId === session.account ? null : html`<button type="button" class="quiet" aria-label=${`Delete ${user.username}`} onClick=${() => setLeaving(user)}>Delete</button>`}` },
   ]
@@ -36,11 +43,17 @@ export default function Users({ session }) {
       <${Table} caption="Users" columns=${columns} rows=${data.users} keyOf=${(user) => user.userId} sort="username" />`}<//><//>
     <${Tokens} users=${users.data?.users ?? []} />
     <${Audit} />
-    ${form ? html`<${UserDialog} key=${form.userId ?? "new"} user=${form} isOwn=${form.userId === session.account} close=${close} reload=${users.reload} />` : null}
+    ${form ? html`<${UserDialog} key=${form.userId ?? "new"} user=${form} isOwn=${form.userId === session.account} close=${close} reload=${reload} />` : null}
     ${opened ? html`<${SignInDialog} user=${opened} close=${() => setOpened(null)} />` : null}
     ${leaving ? html`<${Confirm} title=${`Delete ${leaving.username}?`} action="Delete" onClose=${() => setLeaving(null)}
       act=${async () => { await send("DELETE", `${PATH}/${leaving.userId}`); notify(`${leaving.username} is deleted`); users.reload() }}>
       <p>The account, its roles and its tokens go at once. What it did stays in the audit trail.</p><//>` : null}`
+}
+
+/** What a user is limited to, and what is wrong with it. */
+function Bound({ bound }) {
+  if (!bound) return html`<span class="note">–</span>`
+  return html`<code>${bound.filter}</code>${bound.problem ? html` <${Light} tone="bad">sees nothing: ${bound.problem}<//>` : null}`
 }
 
 /** How somebody signs in, and where they are. @param {{user: any, close: () => void}} props */
@@ -71,8 +84,10 @@ const ROLES = ["User", "Administrator"]
 function UserDialog({ user, isOwn, close, reload }) {
   const isNew = user.userId === undefined
   const [roles, setRoles] = useState(/** @type {string[]} */ (user.role ?? ["User"]))
-  const initial = Object.fromEntries(Object.keys(WORDS).map((name) => [name, name === "password" ? "" : (user[name] ?? "")]))
+  const names = [...Object.keys(WORDS), "filter"]
+  const initial = Object.fromEntries(names.map((name) => [name, name === "password" ? "" : (user[name] ?? "")]))
   const form = useForm(initial, async (values) => {
+    if (values.filter.trim() && roles.includes("Administrator")) throw new ApiError(409, `filter: ${BOTH}`, { message: `filter: ${BOTH}` })
     if (isNew) await addUser(values, roles)
     else await changeUser(user, initial, values, roles)
     notify(isNew ? `${values.username} is added` : `${values.username} is saved`)
@@ -86,6 +101,8 @@ function UserDialog({ user, isOwn, close, reload }) {
       placeholder=${isNew ? "" : "unchanged"} help="Ten characters or more, of three kinds: small and capital letters, digits, others" />
     <fieldset><legend>Roles</legend>${ROLES.map((role) => html`<label class="check" key=${role}><input type="checkbox" checked=${roles.includes(role)}
       disabled=${isOwn && role === "Administrator"} onChange=${() => toggle(role)} /> ${role} <span class="note">${role === "User" ? "sees traffic, exporters and health" : "also changes everything"}</span></label>`)}</fieldset>
+    <div class="field"><b>Limited to</b><${FilterBox} value=${initial.filter} onText=${form.field("filter").onInput} problem=${form.problems.filter} placeholder="everything, or such as ip 192.0.2.0/24" />
+      <p class="note">Sees nothing but flows that satisfy this filter, from the next request on.</p></div>
     <div class="pair"><${Field} title="First name" ...${form.field("firstname")} dir="auto" /><${Field} title="Last name" ...${form.field("lastname")} dir="auto" /></div>
     <${Field} title="Email" type="email" ...${form.field("email")} />
     ${form.problem ? html`<p class="problem" role="alert">${form.problem}</p>` : null}
@@ -102,7 +119,18 @@ async function addUser(values, roles) {
   if (missing.length || surplus.length) await send("PUT", `${PATH}/${made.userId}`, { addRole: missing, deleteRole: surplus })
 }
 
-async function changeUser(user, initial, values, roles) {
+async function changeUser(user, initial, { filter, ...values }, roles) {
+  const path = `${ACCOUNT_PATH}/${user.userId}/filter`
+  // A filter goes before the user becomes an administrator, and comes after the user was one.
+  if (initial.filter && !filter.trim()) await send("DELETE", path)
+  const wasAdministrator = user.role.includes("Administrator")
+  const bind = async () => filter.trim() && filter.trim() !== initial.filter && send("PUT", path, { filter })
+  if (!wasAdministrator) await bind()
+  await changeValues(user, initial, values, roles)
+  if (wasAdministrator) await bind()
+}
+
+async function changeValues(user, initial, values, roles) {
   const changes = /** @type {Record<string, any>} */ (Object.fromEntries(Object.entries(values).filter(([name, value]) => value !== initial[name])))
   const added = roles.filter((role) => !user.role.includes(role))
   const deleted = user.role.filter((role) => !roles.includes(role))

@@ -1,5 +1,5 @@
 /** Fields of forms: label, help, error beside the field. */
-import { html, Shared, useId, useState } from "../base.js"
+import { html, Shared, useId, useRef, useState } from "../base.js"
 
 /**
  * @param {{title: string, help?: any, problem?: string, options?: [string, string][], value?: any,
@@ -27,7 +27,14 @@ export function Field({ title, help, problem, onInput, options, ...more }) {
  * @param {Record<string, RegExp>} [words] by which a sentence names its field
  */
 export function useForm(initial, act, words) {
-  const [values, setValues] = useState(initial)
+  const [values, setShown] = useState(initial)
+  // What was typed last counts, even where it is sent before it is drawn.
+  const latest = useRef(initial)
+  /** @param {Record<string, string>} next */
+  const setValues = (next) => {
+    latest.current = next
+    setShown(next)
+  }
   const [problems, setProblems] = useState(/** @type {Record<string, string>} */ ({}))
   const [isBusy, setBusy] = useState(false)
   const submit = async (event) => {
@@ -35,7 +42,7 @@ export function useForm(initial, act, words) {
     setBusy(true)
     setProblems({})
     try {
-      await act(values)
+      await act(latest.current)
     } catch (error) {
       setProblems(problemsByField(error, Object.keys(initial), words))
     }
@@ -43,7 +50,7 @@ export function useForm(initial, act, words) {
   }
   const field = (name) => ({
     value: values[name] ?? "", problem: problems[name],
-    onInput: (value) => setValues((old) => ({ ...old, [name]: value })),
+    onInput: (value) => setValues({ ...latest.current, [name]: value }),
   })
   return { values, setValues, field, submit, isBusy, problems, problem: problems[""] }
 }

@@ -70,11 +70,13 @@ export function Provenance({ answer, onExact }) {
   if (!answer) return null
   const seconds = answer.seconds < 0.1 ? "<0.1" : answer.seconds.toFixed(1)
   const rows = (answer.rows_scanned ?? 0).toLocaleString("en").replaceAll(",", "\u202f")
+  // Whoever sees a part of the flows is not told how many there are.
+  const source = answer.rows_scanned === null ? "" : ` from ${rows} flows`
   const all = (answer.rows_in_range ?? 0).toLocaleString("en").replaceAll(",", "\u202f")
   return html`<p class="provenance">
     ${answer.method !== "sampled"
-      ? html`<${Light} tone=${answer.partial ? "bad" : "good"}>${answer.partial ? "partial" : "exact"}<//> from ${answer.method === "rollups" ? "sums in the database" : `${rows} flows`} in ${seconds} s`
-      : html`<${Light} tone="warn">estimated<//> from ${rows} of ${all} flows in ${seconds} s
+      ? html`<${Light} tone=${answer.partial ? "bad" : "good"}>${answer.partial ? "partial" : "exact"}<//>${answer.method === "rollups" ? " from sums in the database" : source} in ${seconds} s`
+      : html`<${Light} tone="warn">estimated<//>${source && ` from ${rows} of ${all} flows`} in ${seconds} s
         ${onExact && html` <button type="button" class="quiet" onClick=${onExact}>make it exact</button>`}`}
     ${answer.dedupe ? html` · ${answer.dedupe.text}` : null}
     ${answer.partial ? html` · without ${answer.missing.join(", ")}` : null}

@@ -1,6 +1,6 @@
 /** Questions with a name: one's own, and those that everybody sees. */
 import { html, useState } from "../../base.js"
-import { send, useAnswer } from "../../api.js"
+import { boundTo, send, useAnswer } from "../../api.js"
 import { go } from "../../router.js"
 import { Dialog } from "../../parts/dialog.js"
 import { Field, notify } from "../../parts/form.js"
@@ -49,7 +49,7 @@ function Save({ views, reload, close }) {
   const own = views.filter((view) => view.is_own)
   return html`<${Dialog} title="Save this view" onClose=${close}><form onSubmit=${save}>
     <${Field} title="Name" value=${name} onInput=${setName} problem=${problem} maxlength="80" required autofocus />
-    <label class="check"><input type="checkbox" checked=${isShared} onChange=${(event) => setShared(event.target.checked)} />Everybody who signs in may see it</label>
+    ${boundTo.value ? null : html`<label class="check"><input type="checkbox" checked=${isShared} onChange=${(event) => setShared(event.target.checked)} />Everybody who signs in may see it</label>`}
     <div class="row"><button class="primary">Save</button><button type="button" onClick=${close}>Cancel</button></div>
     ${own.length ? html`<h3>Yours</h3><ul class="plain">${own.map((view) => html`<li key=${view.id} class="row"><span class="grow">${view.name}</span>
       <button type="button" aria-label=${`Delete ${view.name}`} onClick=${() => remove(view)}>Delete</button></li>`)}</ul>` : null}</form><//>`
