@@ -356,10 +356,11 @@ def gather_pollers(app: App) -> tuple[Poller, ...]:
 def _gather_when_used(app: App, hook: str, part: str, contract: Contract) -> list[Any]:
     """Return what plugins register for one process, in guards; without those that fail."""
     values: list[Any] = []
+    facts = {"settings": app.settings, "open_store": app.open_store}
     for impl in getattr(app.plugins.hook, hook).get_hookimpls():
         guard = app.guard(impl.plugin_name, part)
         try:
-            entries = entries_of(impl, hook, {"settings": app.settings})
+            entries = entries_of(impl, hook, facts)
         except StartupError as error:
             app.failures.add(impl.plugin_name, part, error)
             continue

@@ -28,6 +28,7 @@ from appliance.contracts import (
     Enricher,
     FeedOrder,
     FlowFeed,
+    FlowStore,
     LogLoader,
     MetricsCollector,
     OverridingFile,
@@ -148,12 +149,13 @@ def register_query_sources(settings: Settings) -> dict[str, QuerySourceFactory]:
 
 
 @hookspec
-def register_loaders(settings: Settings) -> list[LogLoader]:
+def register_loaders(settings: Settings, open_store: Callable[[], FlowStore]) -> list[LogLoader]:
     """Return what follows the flow log beside the store, each with its own place in it.
 
     Called once, in the loader process's main thread, before anything is loaded. `load_once` is then
     called about once a second, always in the same other thread; one that is away is tried again
-    after pauses that grow, and the flow log keeps what it has not read.
+    after pauses that grow, and the flow log keeps what it has not read. `open_store` opens the
+    store of flows once more, for what asks it questions; who calls it closes what it returns.
     """
 
 

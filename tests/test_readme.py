@@ -63,6 +63,7 @@ OTHER_TEXT = {
     "anonymise:": "settings of a plugin, read by a test of it: tests/plugins/anonymise",
     "stream:": "settings of a plugin, read by a test of it: tests/plugins/stream",
     "replicate:": "settings of a plugin, read by a test of it: tests/plugins/replicate",
+    "mail:": "a setting, read by a test of it: tests/test_mail.py",
     "reports:": "settings of a plugin, read by a test of it: tests/plugins/reports/test_reports.py",
     "snmp:": "settings of a plugin, read by a test of it: tests/plugins/names/test_snmp.py",
     "[project.entry-points": "the entry point of a plugin: test_examples.py",

@@ -177,7 +177,7 @@ class QueryEngine:
             table, provenance = self._ask(whole, series_statement, received)
         bins = table.column("bin").to_numpy() - first
         values, variances = (table.column(n).to_numpy() for n in ("value", "variance"))
-        complete = Range(self._stored_from_ms(), min(now_ms - WAY_MS, whole.until_ms))
+        complete = Range(self.stored_from_ms(), min(now_ms - WAY_MS, whole.until_ms))
         counted = whole_bins(complete, whole, step)
         rows = []
         names = [item.name for item in question_items(question)]
@@ -244,8 +244,15 @@ class QueryEngine:
         answer = self._sums and self._sums.answer(question, top_statement(question))
         return answer or self._ask(question, top_statement, question)
 
-    def _stored_from_ms(self) -> int:
-        """Return since when flows are stored, in the log or in samples."""
+    def stored_from_ms(self) -> int:
+        """Return since when flows are stored, in the log or in samples, milliseconds UTC.
+
+
+        Raises
+        ------
+        StorageError
+            The log cannot be read.
+        """
         oldest_ms = self.search.oldest_ms()
         if isinstance(self.search, SourceSearch):
             return oldest_ms

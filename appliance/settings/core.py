@@ -13,6 +13,7 @@ from appliance.log_handlers import FACILITIES
 from appliance.query.named_files import NamedFiles
 from appliance.settings.connections import CONNECTION_SETTINGS
 from appliance.settings.kept_values import HeaderColumnList, RawElementList
+from appliance.settings.mail_account import MailAccount
 from appliance.settings.own_networks import LocalNetworks
 from appliance.settings.server_addresses import ServerAddressList
 from appliance.settings.types import (
@@ -311,6 +312,14 @@ CORE_SETTINGS: tuple[Setting[Any], ...] = (
         "",
         "The zone of times in answers, and of the days, weeks and months that figures are grouped"
         " by, such as Europe/Vienna. Empty is the machine's own.",
+    ),
+    Setting(
+        "mail.server",
+        MailAccount(),
+        "",
+        "What sends mail with reports, in apprise's form: mailtos://user:password@mail.example.com"
+        "?from=netflow@example.com speaks STARTTLS at port 587, with mode=ssl TLS at 465, mailto://"
+        " no TLS. Empty: no such mail is sent.",
     ),
     Setting(
         "web.listen",

@@ -68,16 +68,20 @@ def exporters(folder) -> list[str]:
 @pytest.mark.parametrize(
     ("disabled", "flows", "names"),
     [
-        ("", "flows", ["interfaces", "snmp", "alerts", "database", "flows-database", "console"]),
-        ("", "appliance", ["interfaces", "snmp", "alerts", "database", "console"]),
+        (
+            "",
+            "flows",
+            ["interfaces", "snmp", "alerts", "reports", "database", "flows-database", "console"],
+        ),
+        ("", "appliance", ["interfaces", "snmp", "alerts", "reports", "database", "console"]),
         (
             "sql_accounts",
             "flows",
-            ["interfaces", "snmp", "alerts", "database", "flows-database", "console"],
+            ["interfaces", "snmp", "alerts", "reports", "database", "flows-database", "console"],
         ),
-        ("rollups", "flows", ["interfaces", "snmp", "alerts", "database", "console"]),
-        ("rollups, sql_accounts", "flows", ["interfaces", "snmp", "alerts", "console"]),
-        ("rollups, sql_accounts, console", "flows", ["interfaces", "snmp", "alerts"]),
+        ("rollups", "flows", ["interfaces", "snmp", "alerts", "reports", "database", "console"]),
+        ("rollups, sql_accounts", "flows", ["interfaces", "snmp", "alerts", "reports", "console"]),
+        ("rollups, sql_accounts, console", "flows", ["interfaces", "snmp", "alerts", "reports"]),
     ],
 )
 def test_backup_when_plugins_share_a_database_then_it_is_saved_once(conf, disabled, flows, names):
@@ -88,7 +92,14 @@ def test_backup_when_plugins_share_a_database_then_it_is_saved_once(conf, disabl
 
 def test_backup_when_flows_are_in_another_plugins_store_then_the_accounts_are_saved(conf):
     parts = gather_backups(open_app(conf("flows.database: 'plainstore:sums.json'\n")))
-    assert [part.name for part in parts] == ["interfaces", "snmp", "alerts", "database", "console"]
+    assert [part.name for part in parts] == [
+        "interfaces",
+        "snmp",
+        "alerts",
+        "reports",
+        "database",
+        "console",
+    ]
 
 
 def test_backup_when_restored_after_everything_is_gone_then_all_is_back(place, tmp_path, capsys):

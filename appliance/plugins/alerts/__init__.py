@@ -35,7 +35,7 @@ def register_settings() -> list[Setting[object]]:
 def register_loaders(settings: Settings) -> list[LogLoader]:
     """Return what looks at flows."""
     from appliance.plugins.alerts.evaluator import AlertLoader
-    from appliance.plugins.alerts.messages import Messages, apprise_sender
+    from appliance.plugins.alerts.messages import Messages, message_sender
     from appliance.plugins.alerts.trap_addresses import trap_receivers
     from appliance.plugins.alerts.traps import trap_sender
     from appliance.web.times import local_zone
@@ -43,7 +43,7 @@ def register_loaders(settings: Settings) -> list[LogLoader]:
     addresses, most = settings[SEND_TO.name], settings[MOST_AN_HOUR.name]
     traps = trap_sender(trap_receivers(addresses))
     zone = local_zone(settings["timezone"])
-    sender = apprise_sender(addresses)
+    sender = message_sender(addresses, settings)
     return [AlertLoader(settings, Messages(sender, zone, most, send_traps=traps))]
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance import Setting
+from appliance.mail import is_mail_address
+from appliance.plugins.alerts.account_mails import plain_recipient
 from appliance.plugins.alerts.trap_addresses import is_trap_address, trap_receiver
 from appliance.settings.raw_values import list_items, scalar_text
 from appliance.settings.types import Integer, UnfitSettingError
@@ -27,7 +29,11 @@ class MessageAddresses:
         """
         addresses = tuple(scalar_text(item).strip() for item in list_items(raw))
         for number, address in enumerate(addresses, 1):
-            if "://" not in address:
+            recipient = plain_recipient(address)
+            if recipient is not None:
+                if not is_mail_address(recipient):
+                    raise UnfitSettingError(f"address {number}: expected mailto:noc@example.com")
+            elif "://" not in address:
                 raise UnfitSettingError(f"address {number}: expected {self.expected[10:]}")
             if is_trap_address(address):
                 _check_trap(number, address)
@@ -38,9 +44,7 @@ class MessageAddresses:
         if not raw:
             return raw
         try:
-            return [
-                f"{scalar_text(item).partition('://')[0][:20]}://***" for item in list_items(raw)
-            ]
+            return [f"{scalar_text(item).partition(':')[0][:20]}://***" for item in list_items(raw)]
         except ValueError:
             return "***"
 
@@ -56,9 +60,10 @@ SEND_TO = Setting(
     "alerts.send_to",
     MessageAddresses(),
     [],
-    "Where messages of alerts go, in apprise's form: mailtos://user:password@example.com?to=noc@"
-    "example.com, slack://..., json://host/path, rsyslog://host; snmp2c://community@host and snmp3://user:password@"
-    "host for traps. Every alert is in the console and the log anyway.",
+    "Where messages of alerts go: mailto:noc@example.com by mail.server, or in apprise's form:"
+    " mailtos://user:password@example.com?to=noc@example.com, slack://..., json://host/path,"
+    " rsyslog://host; snmp2c://community@host and snmp3://user:password@host for traps. Every alert"
+    " is in the console and the log anyway.",
 )
 MOST_AN_HOUR = Setting(
     "alerts.most_messages_an_hour",

@@ -192,13 +192,13 @@ def test(settings: Settings, /, name: str, last: str) -> None:
 @pass_settings
 def message(settings: Settings) -> None:
     """Send a message to alerts.send_to, to see that it arrives."""
-    from appliance.plugins.alerts.messages import apprise_sender
+    from appliance.plugins.alerts.messages import message_sender
     from appliance.plugins.alerts.trap_addresses import trap_receivers
     from appliance.plugins.alerts.traps import Notice, engine_id, trap_sender
 
     text = "A message to try alerts: all is well."
     receivers = trap_receivers(settings[SEND_TO.name])
-    send, send_traps = apprise_sender(settings[SEND_TO.name]), trap_sender(receivers)
+    send, send_traps = message_sender(settings[SEND_TO.name], settings), trap_sender(receivers)
     if send is None and send_traps is None:
         raise ApplianceError("alerts.send_to names nobody")
     if send_traps is not None:

@@ -10,6 +10,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 
+from appliance import ApplianceError, Settings
+from appliance.plugins.alerts.account_mails import (
+    account_sender,
+    plain_recipient,
+    plain_recipients,
+)
 from appliance.plugins.alerts.rules import Rule
 from appliance.plugins.alerts.store import Alert
 from appliance.plugins.alerts.trap_addresses import is_trap_address
@@ -169,9 +175,47 @@ def _title(lines: Sequence[str]) -> str:
     return f"{first[:100]}{f' and {len(lines) - 1} more' if len(lines) > 1 else ''}"
 
 
+class SeveralSenders:
+    """Sends by several ways; with another try only by those that have not taken the message."""
+
+    def __init__(self, senders: Sequence[Send]) -> None:
+        self._senders = senders
+        self._message = ("", "")
+        self._done: set[int] = set()
+
+    def __call__(self, title: str, text: str) -> bool:
+        """Send to all; return whether all took it."""
+        if (title, text) != self._message:
+            self._message, self._done = (title, text), set()
+        for number, send in enumerate(self._senders):
+            try:
+                if number not in self._done and send(title, text):
+                    self._done.add(number)
+            except ApplianceError as error:
+                logger.warning("a message of alerts failed: %s", error)
+            # Whatever one way raises, the others are tried.
+            except Exception as error:
+                logger.warning("a message of alerts failed: %s", type(error).__name__)
+        if is_done := len(self._done) == len(self._senders):
+            # The same words again are another message.
+            self._message, self._done = ("", ""), set()
+        return is_done
+
+
+def message_sender(addresses: Sequence[str], settings: Settings) -> Send | None:
+    """Return what sends to all addresses but those of traps; None without any."""
+    by_account = account_sender(plain_recipients(addresses), settings)
+    senders = [one for one in (apprise_sender(addresses), by_account) if one is not None]
+    return SeveralSenders(senders) if senders else None
+
+
 def apprise_sender(addresses: Sequence[str]) -> Send | None:
     """Return what sends to addresses as apprise has them; None without any."""
-    addresses = [address for address in addresses if not is_trap_address(address)]
+    addresses = [
+        address
+        for address in addresses
+        if not is_trap_address(address) and plain_recipient(address) is None
+    ]
     if not addresses:
         return None
 

@@ -1,4 +1,4 @@
-"""Whose 95th percentile is in reports."""
+"""Whose 95th percentile is in reports, and how many of them are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from appliance import Setting
+from appliance import Integer, Setting
 from appliance.settings.raw_values import list_items, mapping_pairs, scalar_text
 from appliance.settings.types import UnfitSettingError
 
@@ -61,4 +61,10 @@ CUSTOMERS = Setting(
     "Whose 95th percentile is in reports: networks, or filters of what they receive (in) and send"
     " (out).",
 )
-REPORT_SETTINGS: list[Setting[object]] = [CUSTOMERS]
+KEPT = Setting(
+    "reports.kept",
+    Integer(1, 3660),
+    400,
+    "So many reports of each named one are kept, and can be shown when the flows are gone.",
+)
+REPORT_SETTINGS: list[Setting[object]] = [CUSTOMERS, KEPT]

@@ -1,4 +1,4 @@
-"""The route of reports, `/api/v1/reports/<kind>`."""
+"""The route of reports on a day, week or month, `/api/v1/reports/<kind>`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import tzinfo
 from typing import Any
 
 from appliance import SIGNED_IN, FlowStore, Principal, RequestError, Route, Settings
-from appliance.plugins.reports.periods import PeriodError, period_from_text
+from appliance.plugins.reports.contents import DEFAULT_SECTIONS
+from appliance.plugins.reports.periods import KINDS, PeriodError
 from appliance.query.turns import QueryTurns
 from appliance.web.caller_filter import bound_engine
 from appliance.web.openapi import OrNull, operation
@@ -18,8 +19,18 @@ TURNS = QueryTurns(most=2, most_of_user=1, what="reports")
 """Of this process. A report asks some dozen questions about all flows of a period."""
 
 PATH = "/api/v1/reports/<kind>"
+TAG = "Reports"
+DATE = {
+    "name": "date",
+    "in": "query",
+    "schema": {"type": "string", "format": "date"},
+    "description": "A day in it, such as 2026-01-31.",
+}
 _RATE = OrNull(1500000.5)
-_EXAMPLE = {
+EXAMPLE = {
+    "name": "",
+    "filter": "",
+    "sections": list(DEFAULT_SECTIONS),
     "kind": "monthly",
     "period": "2026-01",
     "since": "2026-01-01T00:00:00Z",
@@ -27,6 +38,7 @@ _EXAMPLE = {
     "complete_from": "2026-01-01T00:00:00Z",
     "complete_until": "2026-02-01T00:00:00Z",
     "estimated": False,
+    "compared": True,
     "totals": [
         {"measure": "octets", "value": 5.5, "before": 5.5, "change_percent": OrNull(12.5)},
     ],
@@ -43,7 +55,12 @@ _EXAMPLE = {
             ],
         }
     ],
-    "series": {"step_seconds": 28800, "bits_a_second": [1500000.5]},
+    "series": {
+        "step_seconds": 28800,
+        "bits_a_second": [1500000.5],
+        "mean": _RATE,
+        "maximum": _RATE,
+    },
     "billing": [
         {
             "kind": "interface",
@@ -74,30 +91,23 @@ def report(
     RequestError
         404: no such report; 400: no such day; 429: the caller waits for one already.
     """
-    from appliance.plugins.reports.making import ReportMaker
+    from appliance.plugins.reports.asking import kind_report
     from appliance.query.engine import engine_from_settings
 
     query.refuse_others(("date",))
-    try:
-        period = period_from_text(kind, query.text("date") or "", query.now, zone)
-    except PeriodError as error:
-        status = 404 if "unknown report" in str(error) else 400
-        raise RequestError(status, str(error)) from None
+    if kind not in KINDS:
+        raise RequestError(404, f"unknown report, expected {', '.join(KINDS)}")
     with caller_turn(TURNS, principal):
-        engine = bound_engine(
-            engine_from_settings(settings), principal, settings, lambda: open_store().exporters()
-        )
-        return ReportMaker(settings, zone, query.now, engine).make(period)
+        whole = engine_from_settings(settings, open_store)
+        engine = bound_engine(whole, principal, settings, lambda: open_store().exporters())
+        try:
+            return kind_report(settings, kind, query.text("date") or "", (engine, zone, query.now))
+        except PeriodError as error:
+            raise RequestError(400, str(error)) from None
 
 
 def report_routes() -> list[Route]:
     """Return the route."""
     summary = "A report: daily, weekly or monthly; of the last one without a date"
-    date = {
-        "name": "date",
-        "in": "query",
-        "schema": {"type": "string", "format": "date"},
-        "description": "A day in it, such as 2026-01-31.",
-    }
-    schema = {**operation(summary, _EXAMPLE, tag="Reports"), "parameters": [date]}
+    schema = {**operation(summary, EXAMPLE, tag=TAG), "parameters": [DATE]}
     return [Route("GET", PATH, report, role=SIGNED_IN, schema=schema, open_to_bound_users=True)]

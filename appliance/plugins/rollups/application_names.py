@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from appliance.plugins.rollups.flow_tables import NAME_CHARACTERS
-from appliance.plugins.rollups.services import Services
+from appliance.services import Services
 from appliance.sql.database import SqlDatabase
 from appliance.sql.table_names import APPLICATION, SESSION_APPLICATION
 

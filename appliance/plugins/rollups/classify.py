@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from appliance.flowlog import Rows, batch_from_rows
 from appliance.flows import COLUMN, V4_MAPPED, AnyArray, RecordKind, is_constant, summed_columns
 from appliance.plugins.rollups.bins import FIRST, LAST
-from appliance.plugins.rollups.services import Services, service_ports
+from appliance.services import Services, service_ports
 
 IntArray = NDArray[np.int64]
 WordArray = NDArray[np.uint64]

@@ -31,7 +31,7 @@ from appliance.plugins.rollups.application_names import UNKNOWN, Applications
 from appliance.plugins.rollups.classify import Classifier
 from appliance.plugins.rollups.dimensions import Dimension
 from appliance.plugins.rollups.questions import answer, sum_measures
-from appliance.plugins.rollups.services import port_name
+from appliance.services import port_name
 
 LATEST = (1 << 32) // 60 * 60
 """The end of a range that is open."""

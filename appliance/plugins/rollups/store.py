@@ -35,7 +35,7 @@ from appliance.plugins.rollups.log_names import LogQuestions
 from appliance.plugins.rollups.questions import EXACT_SIZES, ExactQuestions
 from appliance.plugins.rollups.rebuild import begin_rebuild, last_segment
 from appliance.plugins.rollups.salvage import salvage
-from appliance.plugins.rollups.services import read_services
+from appliance.services import read_services
 from appliance.settings.file import Settings
 from appliance.settings.own_networks import inside_prefixes
 from appliance.sql.addresses import database_address

@@ -29,7 +29,7 @@ from appliance.plugins.rollups.grouping import (
     add_sums,
     group_rows,
 )
-from appliance.plugins.rollups.services import port_name
+from appliance.services import port_name
 
 BY = (1, 2, 4)
 """Flags by octets, packets, flows."""

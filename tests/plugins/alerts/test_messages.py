@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email
 import json
 import re
 import textwrap
@@ -11,13 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
-from email import policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 
 import appliance
 from appliance.app import open_app
@@ -25,11 +22,12 @@ from appliance.errors import SettingsError
 from appliance.flows import set_plugin_columns
 from appliance.plugins.alerts import messages
 from appliance.plugins.alerts.alert_settings import SEND_TO
-from appliance.plugins.alerts.messages import Messages, apprise_sender
+from appliance.plugins.alerts.messages import Messages, apprise_sender, message_sender
 from appliance.plugins.alerts.rules import Rule
 from appliance.plugins.alerts.store import Alert
 from appliance.settings.types import sample_setting
-from tests.benchmarks.served import free_tcp_port
+from tests.mail_servers import mail_server
+from tests.web.building import settings_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 """Apprise's on Python 3.11 and 3.12."""
@@ -43,25 +41,6 @@ def alert(number: int = 1, ended: float | None = None) -> Alert:
     sentence = f"SYN <flood>: destination 192.0.2.{number}: 5k flows a second (limit 10)"
     facts = (RULE.name, "", "critical", (), NOON, ended, 1.0, sentence, ())
     return Alert(number, *facts, None, None, None)
-
-
-@contextmanager
-def mail_server() -> Iterator[tuple[int, list[Any]]]:
-    """Run a server for mail; yield its port, and what it has received."""
-    received: list[Any] = []
-
-    class Handler:
-        async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
-            received.append(email.message_from_bytes(envelope.content, policy=policy.default))
-            return "250 OK"
-
-    port = free_tcp_port()
-    controller = Controller(Handler(), hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
-        yield port, received
-    finally:
-        controller.stop()
 
 
 @contextmanager
@@ -122,6 +101,36 @@ def test_message_when_alerts_begin_together_then_one_mail_with_all_as_text() -> 
         assert f"12:00:00 CRITICAL: SYN <flood>: destination 192.0.2.{number}" in text
     assert "call & <b>run</b>" in text
     assert told.counts == {"sent": 1}
+
+
+def test_message_when_to_a_plain_address_then_by_the_account_of_the_appliance(
+    tmp_path: Path,
+) -> None:
+    with mail_server() as (port, received), web_server(500) as (web_port, posted):
+        account = f"mailto://127.0.0.1:{port}?from=box@example.com&mode=insecure"
+        settings = settings_of(tmp_path, {"mail": {"server": account}})
+        addresses = ["mailto:noc@example.com", f"json://127.0.0.1:{web_port}/hook"]
+        told = new(message_sender(addresses, settings))
+        told.tell(RULE, alert())
+        wait_for_counts(told)
+        told.stop()
+    # The other way failed at first, and the mail was not sent again.
+    [mail] = received
+    assert (mail["To"], mail["From"]) == ("noc@example.com", "box@example.com")
+    assert mail["Subject"].startswith("CRITICAL: SYN <flood>: destination 192.0.2.1")
+    assert "call & <b>run</b>" in mail.get_content()
+    assert (len(posted), told.counts) == (2, {"sent": 1})
+
+
+def test_message_when_mail_server_is_not_set_then_failed_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = new(message_sender(["mailto:noc@example.com"], settings_of(tmp_path)))
+    told.tell(RULE, alert())
+    wait_for_counts(told)
+    told.stop()
+    assert told.counts == {"failed": 1}
+    assert "mail.server is not set" in caplog.text
 
 
 def test_message_when_the_service_fails_then_tried_again() -> None:
@@ -202,8 +211,11 @@ def test_setting_when_written_as_in_the_manual_then_read(conf: Callable[[str], P
     set_plugin_columns(())
 
 
-def test_setting_when_it_is_no_address_then_refused_without_it(conf: Callable[[str], Path]) -> None:
-    folder = conf("alerts:\n  send_to: [noc-secret@example.com]\n")
+@pytest.mark.parametrize("address", ["noc-secret@example.com", "mailto:noc-secret"])
+def test_setting_when_it_is_no_address_then_refused_without_it(
+    conf: Callable[[str], Path], address: str
+) -> None:
+    folder = conf(f"alerts:\n  send_to: ['{address}']\n")
     with pytest.raises(SettingsError) as problem:
         open_app(folder)
     assert "address 1: expected a list of addresses" not in str(problem.value)

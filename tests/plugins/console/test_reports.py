@@ -41,11 +41,41 @@ def test_report_when_the_page_refreshes_then_asked_again_only_by_its_button(
     page.on("request", lambda request: asked.append(request.url))
 
     def n_reports() -> int:
-        return sum("/api/v1/reports/" in url for url in asked)
+        return sum("/api/v1/reports/daily" in url for url in asked)
 
     page.get_by_role("button", name="Ask again now").click()
     page.wait_for_timeout(1000)  # nothing else is asked on this page that could be waited for
     assert n_reports() == 0
-    with page.expect_response("**/api/v1/reports/*"):
+    with page.expect_response("**/api/v1/reports/daily"):
         page.get_by_role("button", name="Ask again", exact=True).click()
     assert n_reports() == 1
+
+
+def test_report_when_set_in_the_browser_then_listed_changed_and_deleted(console: Watched) -> None:
+    page = console.open_settled("reports")
+    page.get_by_role("button", name="Add a report").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("weekly <b> & more")
+    dialog.get_by_label("By mail to").fill("noc@example.com, ops@example.org")
+    dialog.get_by_label("traffic").uncheck()
+    dialog.get_by_label("More lists").fill("source/24")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_text("xpected up to 60 letters")).to_be_visible()
+    console.complaints.clear()  # the browser says that the answer was 400
+    dialog.get_by_label("Name").fill("weekly (NOC)")
+    violations = Axe().run(page).response["violations"]
+    assert not violations, [(one["id"], one["nodes"][0]["html"]) for one in violations]
+    dialog.get_by_role("button", name="Save").click()
+    table = page.get_by_role("table", name="Made regularly")
+    expect(table).to_contain_text("by mail to noc@example.com, ops@example.org")
+    report = page.request.get(f"{console.site.url}/api/v1/reports").json()["reports"][0]
+    assert report["sections"][-1] == "source/24"
+    assert "traffic" not in report["sections"]
+    page.get_by_role("switch", name="weekly (NOC) is on").uncheck()
+    expect(table).to_contain_text("off")
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.get_by_role("button", name="Delete weekly (NOC)").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("None yet: one is made when")).to_be_visible()

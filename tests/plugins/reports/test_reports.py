@@ -25,6 +25,7 @@ from appliance.plugins.reports.periods import PeriodError, period_from_text
 from appliance.plugins.reports.report_settings import CUSTOMERS, Customer
 from appliance.plugins.reports.showing import report_csv, report_text
 from tests.plugins.alerts.conftest import flows
+from tests.plugins.reports.conftest import World
 from tests.web.building import NOW, settings_of
 
 DAY, BIN = 86_400, 300
@@ -71,7 +72,7 @@ def test_report_when_asked_for_then_totals_tops_and_what_is_billed(client: Any) 
     assert octets["change_percent"] == pytest.approx(100 * 44 / 288)
     [source] = report["tops"][0]["rows"]
     assert (source["key"], source["share_percent"]) == ("10.0.0.1", 100)
-    assert report["tops"][2]["rows"][0]["key"] == "6/-"
+    assert report["tops"][2]["rows"][0]["key"] == "tcp"
     billing = {row["name"]: row for row in report["billing"]}
     # 15 bins of 3 Mbit/s: 14 of 288 are left out, the next one is billed.
     inside = billing["10.0.0.254/7"]
@@ -94,6 +95,20 @@ def test_report_when_of_a_month_then_parts_of_five_days_are_one(settings: Any) -
     assert inside["bins"] < 8928
     assert inside["billed"] in (1e6, 2e6, 3e6)
     assert "95th percentile" in text
+
+
+@pytest.mark.parametrize(("day", "is_whole"), [("2026-01-26", True), ("2026-01-19", False)])
+def test_report_when_the_period_before_is_not_whole_then_no_change(
+    world: World, day: str, is_whole: bool
+) -> None:
+    period = period_from_text("weekly", day, world.now, UTC)
+    report = ReportMaker(world.settings, UTC, world.now).make(period)
+    assert report["compared"] is is_whole
+    assert (report["totals"][0]["change_percent"] is not None) is is_whole
+    assert (report["tops"][0]["rows"][0]["change_percent"] is not None) is is_whole
+    text = report_text(report)
+    assert ("there is no whole week before to compare with" in text) is not is_whole
+    assert ("change" in text) is is_whole
 
 
 @pytest.mark.usefixtures("log")

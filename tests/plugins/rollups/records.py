@@ -6,8 +6,8 @@ from typing import Any
 
 from appliance.flows import FlowBatch, address_text
 from appliance.plugins.rollups.classify import FLOW_COLUMNS
-from appliance.plugins.rollups.services import read_services
 from appliance.protocols import PROTOCOL_NAMES
+from appliance.services import read_services
 
 SERVICES = read_services()
 

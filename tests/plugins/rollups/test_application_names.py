@@ -6,7 +6,7 @@ import pytest
 
 from appliance.plugins.rollups import application_names
 from appliance.plugins.rollups.application_names import ApplicationName, Applications, clean_name
-from appliance.plugins.rollups.services import read_services
+from appliance.services import read_services
 
 EXPORTER = "192.0.2.1"
 LISTED = {EXPORTER}

@@ -15,7 +15,7 @@ from appliance.contracts import Selection
 from appliance.database_urls import DatabaseUrl
 from appliance.errors import SettingsError, StorageError
 from appliance.plugin_manager import build_plugin_manager
-from appliance.plugins.rollups.services import port_name, read_services, service_ports
+from appliance.services import port_name, read_services, service_ports
 from appliance.settings.file import SettingsFile
 from appliance.sql.addresses import database_address
 from appliance.sql.database import SqlDatabase

@@ -68,7 +68,7 @@ def read_services() -> Services:
     place = np.zeros((len(PROTOCOL_NUMBERS) + 1) * PORTS, np.uint16)
     names = [""]
     known_as: dict[str, str] = {}
-    text = resources.files("appliance.plugins.rollups").joinpath("services.csv").read_text()
+    text = resources.files("appliance").joinpath("services.csv").read_text()
     for row in csv.DictReader(text.splitlines()):
         if row["name"] not in names:
             names.append(row["name"])
@@ -92,6 +92,16 @@ def service_ports(
         named = services.name_codes(protocols[unnamed], above) != 0
         lower[unnamed[named]] = above[named]
     return lower
+
+
+def service_text(services: Services, protocol: int | None, port: int | None) -> str:
+    """Return what people call a service: `https (tcp/443)`, `tcp/8291`, `icmp` without a port."""
+    if protocol is None:
+        return "-" if port is None else str(port)
+    if not port:
+        return PROTOCOL_NAMES.get(protocol, str(protocol))
+    name, key = services.port_service(protocol, port), port_name(protocol, port)
+    return f"{name} ({key})" if name else key
 
 
 def port_name(protocol: int, port: int) -> str:
