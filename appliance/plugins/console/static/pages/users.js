@@ -119,7 +119,9 @@ async function addUser(values, roles) {
   if (missing.length || surplus.length) await send("PUT", `${PATH}/${made.userId}`, { addRole: missing, deleteRole: surplus })
 }
 
-async function changeUser(user, initial, { filter, ...values }, roles) {
+/** @param {any} user @param {any} initial @param {any} form @param {string[]} roles */
+async function changeUser(user, initial, form, roles) {
+  const { filter, ...values } = form
   const path = `${ACCOUNT_PATH}/${user.userId}/filter`
   // A filter goes before the user becomes an administrator, and comes after the user was one.
   if (initial.filter && !filter.trim()) await send("DELETE", path)
