@@ -15,7 +15,6 @@ from typing import Any
 import pymysql
 
 from appliance.app import build_app
-from appliance.cli.import_ import _blocks
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.service import exporter_limits, flow_log_limits
@@ -25,6 +24,7 @@ from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.pmacct.configuration.reading import read_effective
 from appliance.plugins.pmacct.tables.loader import PmacctLoader
 from appliance.settings.file import SettingsFile
+from appliance.traffic.captures import CaptureReader, blocks_of
 from tests.plugins.pmacct.world import plain
 from tests.sql.mariadb import MariaDb
 
@@ -127,7 +127,7 @@ def fill_tables(folder: Path, config: Path, capture: Path) -> PmacctLoader:
     writer = FlowLogWriter(folder / "flowlog", limits, settings["collector.raw_elements"])
     pipeline = Pipeline(app.decoders, states, writer, app.enrichers)
     writer.start()
-    for datagrams in _blocks(capture, ()):
+    for datagrams in blocks_of(found.datagram for found in CaptureReader(capture)):
         now_ms = datagrams[-1].received_ms
         pipeline.take(block_of(datagrams), now_ms)
         writer.flush({}, now_ms)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli.import_ import _blocks
+from appliance.traffic.captures import CaptureReader, blocks_of
 from tests.collector.running import free_port
 from tests.plugins.pmacct.both import DATA, fill_tables
 from tests.plugins.pmacct.test_triggers import wait_for_programs
@@ -100,7 +100,7 @@ def daemon(folder: Path) -> Iterator[None]:
 
 def send_capture(port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for datagrams in _blocks(CAPTURE, ()):
+        for datagrams in blocks_of(found.datagram for found in CaptureReader(CAPTURE)):
             for datagram in datagrams:
                 sender.sendto(bytes(datagram.payload), ("127.0.0.1", port))
 
