@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from appliance import Settings
 from appliance.settings.file import Setting
-from appliance.settings.raw_values import list_items, mapping_pairs, scalar_text, unknown, within
+from appliance.settings.raw_values import scalar_text, within
+from appliance.settings.target_lists import parse_targets, target_values
 from appliance.settings.types import (
     Boolean,
     OptionalFilePath,
@@ -94,23 +94,11 @@ class StreamTargets:
         UnfitSettingError
             One is wrong, is there twice, or there are too many.
         """
-        items = [raw] if isinstance(raw, Mapping) else list_items(raw)
-        targets = tuple(_target(item, folder) for item in items)
-        if len(targets) > MAX_TARGETS:
-            raise UnfitSettingError(f"expected up to {MAX_TARGETS} targets, found {len(targets)}")
-        addresses = [target.to for target in targets]
-        for address in addresses:
-            if addresses.count(address) > 1:
-                raise UnfitSettingError(f"{address}: is there twice")
-        return targets
+        return parse_targets(raw, MAX_TARGETS, lambda item: _target(item, folder))
 
 
 def _target(item: object, folder: Path) -> StreamTarget:
-    values = dict(mapping_pairs(item)) if isinstance(item, Mapping) else {"to": item}
-    where = scalar_text(values.get("to", ""))[:200]
-    for key in values:
-        if key not in KEYS:
-            raise UnfitSettingError(f"{where}: {key}: {unknown('key', key, KEYS)}")
+    where, values = target_values(item, KEYS, 200)
     try:
         to = parse_stream_address(where, folder)
     except ValueError:
