@@ -85,7 +85,7 @@ def command(
     configuration = configuration_arguments(app.settings)
     children = [Child("API", [*configuration, "serve", "--until-parent-ends"])]
     with _stop_signals() as stopping, ExitStack() as started:
-        # Both load the same modules: together they are up in half the time.
+        # Both load the same modules, which is most of their start: neither waits for the other.
         _start_child(children[0], started)
         started.enter_context(_collector(supervisor))
         status = read_status(CollectorPaths(app.settings["data_directory"]).status) or {}

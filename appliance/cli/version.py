@@ -93,14 +93,14 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
     click.echo(f"{DISTRIBUTION}, version {__version__}")
     if ctx.params.get("verbose"):
         for name, text in _details(ctx):
-            click.echo(_wrapped(f"{name:<10} {text}"))
+            click.echo(_wrap(f"{name:<10} {text}"))
     ctx.exit()
 
 
-def _wrapped(line: str) -> str:
+def _wrap(line: str) -> str:
     """Break a line at spaces only, so that paths and digests can be copied."""
     return textwrap.fill(
-        line, 100, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False
+        line, 80, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False
     )
 
 

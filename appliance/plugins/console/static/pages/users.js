@@ -33,8 +33,8 @@ export default function Users({ session }) {
     { key: "filter", title: "limited to", className: "wrap grown", value: (user) => boundOf.get(user.userId)?.filter ?? "", show: (user) => html`<${Bound} bound=${boundOf.get(user.userId)} />` },
     { key: "full", title: "person", className: "grow", value: personOf, show: (user) => html`<span dir="auto">${personOf(user) || "–"}</span>` },
     { key: "email", title: "email", show: (user) => user.email ?? "–" },
-    { key: "edit", title: html`<span class="hidden">Actions</span>`, isFixed: true, show: (user) => html`<button type="button" class="quiet" aria-label=${`Edit ${user.username}`} onClick=${() => setForm({ ...user, filter: boundOf.get(user.userId)?.filter ?? "" })} disabled=${!filters.data}>Edit</button>
-      <button type="button" class="quiet" aria-label=${`Sign-in of ${user.username}`} onClick=${() => setOpened(user)}>Sign-in</button>
+    { key: "edit", title: html`<span class="hidden">Actions</span>`, isFixed: true, show: (user) => html`<button type="button" class="quiet" aria-label=${`Edit ${user.username}`} onClick=${() => setForm({ ...user, filter: boundOf.get(user.userId)?.filter ?? "" })} disabled=${!filters.data}>Edit</button>${" "}
+      <button type="button" class="quiet" aria-label=${`Sign-in of ${user.username}`} onClick=${() => setOpened(user)}>Sign-in</button>${" "}
       ${user.userId === session.account ? null : html`<button type="button" class="quiet" aria-label=${`Delete ${user.username}`} onClick=${() => setLeaving(user)}>Delete</button>`}` },
   ]
   const close = () => setForm(null)
