@@ -113,8 +113,8 @@ class Statement(NamedTuple):
     Attributes
     ----------
     one_pass
-        The same in one pass, where the SQL reads the log once for each side of a condition: that is
-        the faster way as long as few records match, as the rest of their columns is skipped.
+        The same with one pass, where the SQL has one for each side of a condition. Two passes are
+        faster as long as few records match, as the other columns of the rest are skipped.
     """
 
     sql: str

@@ -15,7 +15,7 @@ import pyarrow as pa
 from appliance.flowlog.names import LogFile
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.questions import OnePass, Statement
-from appliance.flowlog.samples.drawing import OCTETS_A_FLOW
+from appliance.flowlog.samples.drawing import SIZE_SQL, SIZED_BY
 from appliance.flowlog.samples.files import PRIORITY, THRESHOLD, WEIGHT, SampleFile, SamplePiece
 from appliance.flowlog.schema import Rows, arrow_type, family_schema
 from appliance.flows import COLLECTION_TIME
@@ -28,13 +28,6 @@ FREQUENT = 1 / 1000
 """From such a share of matching records on one pass is faster: 2048 are skipped together."""
 
 TRIED_ROWS = 50_000
-
-_SIZED_BY = ("octet_delta_count", "delta_flow_count", "sampling_rate")
-_SIZE = (
-    "(coalesce(octet_delta_count, 0) * rate(sampling_rate)"
-    f" + {OCTETS_A_FLOW} * greatest(coalesce(delta_flow_count, 1), 1))"
-)
-"""The size of a flow, as samples are drawn by it."""
 
 DESCRIPTORS = Path("/proc/self/fd")
 
@@ -59,11 +52,13 @@ def sample_select(connection: Any, path: str, piece: SamplePiece, columns: list[
     sealed = sealed_columns(connection, source)
     time = f"{COLLECTION_TIME} >= {piece.from_ms} AND {COLLECTION_TIME} < {piece.to_ms}"
     if piece.thinning == 1:
-        return f"SELECT {_selected(sealed, columns)} FROM {_sealed_sql(source)} WHERE {time}"
-    sized = sorted({*columns, *_SIZED_BY})
-    every = f"SELECT {_selected(sealed, sized)}, {PRIORITY}, {THRESHOLD} FROM {_sealed_sql(source)}"
+        return f"SELECT {_select_list(sealed, columns)} FROM {_sealed_sql(source)} WHERE {time}"
+    sized = sorted({*columns, *SIZED_BY})
+    every = (
+        f"SELECT {_select_list(sealed, sized)}, {PRIORITY}, {THRESHOLD} FROM {_sealed_sql(source)}"
+    )
     threshold = f"{THRESHOLD} * {piece.thinning!r}"
-    weight = f"greatest(1.0, {threshold} / {_SIZE}) AS {WEIGHT}"
+    weight = f"greatest(1.0, {threshold} / {SIZE_SQL}) AS {WEIGHT}"
     chosen = ", ".join(weight if name == WEIGHT else name for name in columns)
     return f"SELECT {chosen} FROM ({every} WHERE {time} AND {PRIORITY} > {threshold})"
 
@@ -110,7 +105,7 @@ def _matches_many(connection: Any, source: Source, one_pass: OnePass) -> bool:
     if not source.paths:
         return True
     newest = source._replace(paths=source.paths[-1:])
-    columns = _selected(sealed_columns(connection, newest), sorted(one_pass.columns))
+    columns = _select_list(sealed_columns(connection, newest), sorted(one_pass.columns))
     sql = (
         f"SELECT count(*) FILTER (WHERE {one_pass.where}), count(*)"
         f" FROM (SELECT {columns} FROM {_sealed_sql(newest)} LIMIT {TRIED_ROWS})"
@@ -138,11 +133,11 @@ def source_select(
     newest = f"SELECT {', '.join(columns)} FROM {journal_rows}"
     if not source.paths:
         return newest
-    sealed_rows = f"SELECT {_selected(sealed, columns)} FROM {_sealed_sql(source)}"
+    sealed_rows = f"SELECT {_select_list(sealed, columns)} FROM {_sealed_sql(source)}"
     return f"{sealed_rows} UNION ALL {newest}" if source.rows else sealed_rows
 
 
-def _selected(sealed: set[str], columns: Sequence[str]) -> str:
+def _select_list(sealed: set[str], columns: Sequence[str]) -> str:
     """Return the select list of columns, null where no sealed file has them."""
     return ", ".join(
         name if name in sealed else f"NULL::{_sql_type(name)} AS {name}" for name in columns

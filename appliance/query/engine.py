@@ -22,7 +22,7 @@ from appliance.flowlog.questions import LAST_MS, FlowQuestion, Statement
 from appliance.flowlog.samples.files import SamplePiece, list_samples, read_description
 from appliance.flowlog.search import FlowSearch, TimeRange
 from appliance.flows import AnyArray
-from appliance.query.planner import sample_pieces, thinned
+from appliance.query.planner import sample_pieces, thin_pieces
 from appliance.query.question import (
     DISTINCT,
     MAX_GROUPS,
@@ -128,7 +128,7 @@ class QueryEngine:
             The log cannot be read.
         """
         began = time.monotonic()
-        question = self._bounded(question)
+        question = self._within_bounds(question)
         table, provenance = self._top(question)
         parts = table.column("part").to_numpy()
         is_sampled = provenance.method == "sampled"
@@ -145,7 +145,7 @@ class QueryEngine:
             self._with_names(rows, question),
             other[0] if other else None,
             {name: value or 0 for name, value in total[0].items()},
-            self._shown(provenance, began, question),
+            self._public_provenance(provenance, began, question),
         )
 
     def series(self, question: Question, now_ms: int) -> SeriesAnswer:
@@ -169,7 +169,9 @@ class QueryEngine:
             raise ValueError("a series has a step")
         began, step = time.monotonic(), question.step_ms
         first, last = question.since_ms // step, (question.until_ms - 1) // step
-        whole = replace(self._bounded(question), since_ms=first * step, until_ms=(last + 1) * step)
+        whole = replace(
+            self._within_bounds(question), since_ms=first * step, until_ms=(last + 1) * step
+        )
         received = Range(whole.since_ms, whole.until_ms + LATE_MS)
         if isinstance(self.search, SourceSearch):
             table, provenance = self.search.series(whole, *received)
@@ -193,12 +195,12 @@ class QueryEngine:
             rows,
             min(max(complete.since_ms, whole.since_ms), whole.until_ms),
             complete.until_ms,
-            self._shown(provenance, began, question),
+            self._public_provenance(provenance, began, question),
         )
 
     def page(self, question: FlowQuestion, after: PageCursor | None) -> FlowPage:
         """Return a page of single flows, newest first; see `flow_page`."""
-        question = self._bounded(question)
+        question = self._within_bounds(question)
         page = flow_page(self.search, question, after)
         # Flows without their exporters have no names that another exporter may have said.
         is_hidden = bool(self.within) and needs_exporters(page.rows.schema.names)
@@ -209,7 +211,7 @@ class QueryEngine:
         """Return the flows of a question as a file, however long it takes to read."""
         from appliance.flowlog.exports import FlowExport
 
-        return FlowExport(self.search.without_deadline(), self._bounded(question), form)
+        return FlowExport(self.search.without_deadline(), self._within_bounds(question), form)
 
     def left_out(self) -> tuple[str, ...]:
         """Return what the last answer had to leave out, a sentence each."""
@@ -219,10 +221,12 @@ class QueryEngine:
         """Return what did not answer so far, a name each."""
         return self._anonymous(self.search.missing, _MISSING)
 
-    def _bounded(self, question: AnyQuestion) -> AnyQuestion:
+    def _within_bounds(self, question: AnyQuestion) -> AnyQuestion:
         return replace(question, conditions=(*self.within, *question.conditions))
 
-    def _shown(self, provenance: Provenance, began: float, question: Question) -> Provenance:
+    def _public_provenance(
+        self, provenance: Provenance, began: float, question: Question
+    ) -> Provenance:
         shown = replace(provenance, seconds=time.monotonic() - began, dedupe=question.dedupe)
         if not self.within:
             return shown
@@ -246,7 +250,6 @@ class QueryEngine:
 
     def stored_from_ms(self) -> int:
         """Return since when flows are stored, in the log or in samples, milliseconds UTC.
-
 
         Raises
         ------
@@ -299,7 +302,7 @@ class QueryEngine:
             table = self.search.run(statement(question), received, False)
             return table, Provenance("exact", rows, rows, left_out=tuple(self.search.damaged))
         described = [read_description(piece.file.path) for piece in pieces]
-        pieces = thinned(pieces, [one.threshold for one in described])
+        pieces = thin_pieces(pieces, [one.threshold for one in described])
         table = self.search.run_over(statement(question, sampled=True), pieces)
         return table, Provenance(
             "sampled",

@@ -38,7 +38,7 @@ def sample_pieces(files: Sequence[SampleFile], since_ms: int, until_ms: int) -> 
     return pieces
 
 
-def thinned(pieces: Sequence[SamplePiece], thresholds: Sequence[float]) -> list[SamplePiece]:
+def thin_pieces(pieces: Sequence[SamplePiece], thresholds: Sequence[float]) -> list[SamplePiece]:
     """Return pieces of which none is read more densely than the coarsest one.
 
     The error of an answer is that of its least dense part: rows that others have beyond that cost

@@ -25,7 +25,7 @@ from appliance.flowlog.samples.keeper import SampleKeeper, SampleLimits
 from appliance.flows import V4_MAPPED
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
-from appliance.query.planner import sample_pieces, thinned
+from appliance.query.planner import sample_pieces, thin_pieces
 from appliance.query.question import Question
 
 START_MS = 4_102_444_800_000
@@ -163,10 +163,10 @@ def test_pieces_when_levels_overlap_then_each_moment_is_read_once() -> None:
 def test_pieces_when_hours_are_denser_than_days_then_thinned_to_these() -> None:
     days = [SamplePiece(_file("day", START_MS + n * DAY_MS), 0, 1) for n in range(2)]
     hours = [SamplePiece(_file("hour", START_MS + n * HOUR_MS), 0, 1) for n in range(3)]
-    pieces = thinned([*days, *hours], [600.0, 500.0, 100.0, 0.0, 900.0])
+    pieces = thin_pieces([*days, *hours], [600.0, 500.0, 100.0, 0.0, 900.0])
     # What was kept whole, or is thinner already, stays as it is.
     assert [piece.thinning for piece in pieces] == [1, 1, 5, 1, 1]
-    assert [p.thinning for p in thinned(hours, [100.0, 200.0, 400.0])] == [1, 1, 1]
+    assert [p.thinning for p in thin_pieces(hours, [100.0, 200.0, 400.0])] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("thinning", [1 + 1e-12, 2.0, 10.0])
@@ -176,7 +176,7 @@ def test_top_when_samples_are_thinned_then_estimates_stay_true(
     question = Question(("source",), limit=50, **RANGE)
     whole, exact = sampled.top(question), sampled.top(replace(question, exact=True))
     monkeypatch.setattr(
-        "appliance.query.engine.thinned",
+        "appliance.query.engine.thin_pieces",
         lambda pieces, _: [replace(piece, thinning=thinning) for piece in pieces],
     )
     estimated = sampled.top(question)

@@ -24,6 +24,13 @@ from appliance.flows import AnyArray
 OCTETS_A_FLOW = 5000.0
 """What a flow is worth beside its octets, so that small flows and their number are seen as well."""
 
+SIZED_BY = ("octet_delta_count", "delta_flow_count", "sampling_rate")
+SIZE_SQL = (
+    "(coalesce(octet_delta_count, 0) * rate(sampling_rate)"
+    f" + {OCTETS_A_FLOW} * greatest(coalesce(delta_flow_count, 1), 1))"
+)
+"""The size of a flow in DuckDB, as `sizes` has it; `SIZED_BY` are the columns that it reads."""
+
 LEAST_SHARE = 2
 """Half of all rows are shared out among strata alike."""
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from appliance.flowlog.samples.drawing import (
+    SIZED_BY,
     SampleSize,
     Thresholds,
     sizes,
@@ -151,9 +152,7 @@ def _one_table(tables: Sequence[Any]) -> Any:
 
 def _sizes(rows: Rows) -> AnyArray:
     """Return the size of each row, or one where all are the same."""
-    octets, flows, rates = (
-        values_of(rows, name) for name in ("octet_delta_count", "delta_flow_count", "sampling_rate")
-    )
+    octets, flows, rates = (values_of(rows, name) for name in SIZED_BY)
     return sizes(octets, flows, rates)
 
 
