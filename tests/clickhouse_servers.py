@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ import pytest
 SERVER, ZOOKEEPER_JAR = Path("/usr/sbin/clickhouse-server"), Path("/usr/share/java/zookeeper.jar")
 JAVA = Path("/usr/bin/java")
 CLUSTER = "flows_cluster"
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 
 _CONFIG = """<yandex>
 <logger><level>warning</level><log>{folder}/server.log</log>
@@ -70,12 +71,19 @@ def require_clickhouse(zookeeper: bool = False) -> None:
 
 
 def free_ports(n: int) -> list[int]:
-    """Return ports that nobody has now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Return ports that nobody has now.
+
+    They lie below those that the kernel gives to connections, so that none takes the port of a
+    server while it is killed.
+    """
+    ports: list[int] = []
+    while len(ports) < n:
+        port = random.randrange(20000, 32768)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            if port not in ports:
+                ports.append(port)
+    return ports
 
 
 class ServerProcess:
@@ -154,10 +162,10 @@ class ClickHouseNode(ServerProcess):
         self.spawn()
         _wait_until(lambda: _answers(f"http://{self.address}/ping"), f"ClickHouse in {self.folder}")
 
-    def ask(self, sql: str) -> str:
-        """Return what it answers to a statement."""
+    def ask(self, sql: str, timeout: float = 60.0) -> str:
+        """Return what it answers to a statement, within so many seconds."""
         request = urllib.request.Request(f"http://{self.address}/", sql.encode(), method="POST")
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
             return str(answer.read().decode()).strip()
 
 
@@ -346,8 +354,9 @@ def _answers(url: str) -> bool:
 
 def _is_writable(node: ClickHouseNode) -> bool:
     try:
-        return node.ask("SELECT count() FROM system.replicas WHERE is_readonly") == "0" and bool(
-            node.ask("SELECT count() FROM system.zookeeper WHERE path = '/'")
+        # A server that was frozen may wait for a session of ZooKeeper that is gone.
+        return node.ask("SELECT count() FROM system.replicas WHERE is_readonly", 5) == "0" and bool(
+            node.ask("SELECT count() FROM system.zookeeper WHERE path = '/'", 5)
         )
     except OSError:
         return False

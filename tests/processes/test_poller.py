@@ -115,7 +115,7 @@ def test_collector_when_credentials_are_set_then_a_process_beside_it_asks_who_se
                 sender.sendto(v5(v5_record(), seconds=int(time.time())), running.target)
             history = InterfaceHistory(running.data / "interfaces.sqlite")
             deadline = time.monotonic() + 60
-            while not history.device_names():
+            while not (history.device_names() and (running.data / "poller.json").exists()):
                 assert time.monotonic() < deadline, running.output
                 threading.Event().wait(0.1)
             assert history.device_names() == {"127.0.0.1": "core1"}

@@ -123,7 +123,7 @@ function Editor({ rule, words, close, reload }) {
   }, WORDS)
   const choices = (name, options) => html`<${Field} title=${TITLES[name]} ...${form.field(name)} options=${options} />`
   return html`<${Dialog} title=${isNew ? "Add a rule" : `Edit ${rule.name}`} onClose=${close}><form onSubmit=${form.submit} autocomplete="off">
-    ${isNew ? html`<${Field} title="Name" ...${form.field("name")} required maxlength="64" pattern="[^\/]+" autofocus dir="auto" />` : null}
+    ${isNew ? html`<${Field} title="Name" ...${form.field("name")} required maxlength="64" pattern=${"[^\\/]+"} autofocus dir="auto" />` : null}
     <div class="field"><b>Which flows</b><${FilterBox} value=${filter} onText=${setFilter} problem=${form.problems.filter} placeholder="all flows, or such as dst port 443" /></div>
     <div class="pair">${choices("measure", Object.entries(words.measures))}${choices("by", words.groups.map((group) => [group, GROUP_TITLES[group] ?? group]))}</div>
     <div class="pair">${choices("condition", Object.keys(words.conditions).map((name) => [name, CONDITION_TITLES[name] ?? name]))}
