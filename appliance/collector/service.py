@@ -11,8 +11,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from appliance.collector.exporter_state import ExporterLimits
@@ -21,6 +19,7 @@ from appliance.collector.fair_share import FairShare
 from appliance.collector.memory import keep_freed_memory
 from appliance.collector.newcomers import exporters_in_settings
 from appliance.collector.parts import CollectorParts
+from appliance.collector.paths import CollectorPaths
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver
 from appliance.collector.saved_state import (
@@ -31,8 +30,6 @@ from appliance.collector.saved_state import (
 )
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import (
-    LOADER_STATUS_FILE,
-    STATUS_FILE,
     collector_status,
     write_status,
 )
@@ -42,7 +39,7 @@ from appliance.collector.tcp.inbox import Inbox
 from appliance.collector.tcp.listener import StreamListener
 from appliance.contracts import TemplateFile
 from appliance.errors import StorageError
-from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
+from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
 from appliance.processes.notification import ALIVE, notify
 from appliance.ratelimit import RateLimited
@@ -51,8 +48,6 @@ from appliance.settings.types import ListenAddress
 
 # Of the process, which has one collector.
 log = RateLimited(logging.getLogger(__name__))
-
-STATES_FILE = "exporters.json"
 
 GATHER_SECONDS = 0.1
 """Datagrams queue up this long, so that blocks are large; far less than the buffer holds."""
@@ -72,33 +67,6 @@ _EXPIRE_SECONDS = 10.0
 _SAVE_SECONDS = 1.0
 _SAVE_SHARE = 0.01
 """Saving templates and names may take this part of the time."""
-
-
-@dataclass(frozen=True, slots=True)
-class CollectorPaths:
-    """Where the collector keeps what it writes."""
-
-    data: Path
-
-    @property
-    def flow_log(self) -> Path:
-        """The folder of the flow log."""
-        return self.data / FLOW_LOG_FOLDER
-
-    @property
-    def states(self) -> Path:
-        """Templates, sampling and names."""
-        return self.data / STATES_FILE
-
-    @property
-    def status(self) -> Path:
-        """The figures that other processes read."""
-        return self.data / STATUS_FILE
-
-    @property
-    def loader_status(self) -> Path:
-        """Failures of plugins in the loader; there is no such file before the first."""
-        return self.data / LOADER_STATUS_FILE
 
 
 class Collector:
