@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
 from appliance.collector.exporter_state import ExporterLimits
@@ -27,6 +28,7 @@ from appliance.collector.saved_state import (
     load_templates,
     save_states,
     save_templates,
+    templates_of_others,
 )
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import (
@@ -37,7 +39,7 @@ from appliance.collector.taps import DatagramTaps
 from appliance.collector.tcp.feed import ConnectionFeed, stream_settings
 from appliance.collector.tcp.inbox import Inbox
 from appliance.collector.tcp.listener import StreamListener
-from appliance.contracts import TemplateFile
+from appliance.contracts import SavedTemplate, TemplateFile
 from appliance.errors import StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
@@ -104,6 +106,7 @@ class Collector:
         self.taps = DatagramTaps(parts.taps)
         self.connections = self._connection_feed(parts)
         self._template_files = parts.template_files
+        self._of_others: dict[str, list[SavedTemplate]] = {}
         self._before: Mapping[str, int] = {}
         self._stopping = False
         self.started_ms = 0
@@ -142,6 +145,7 @@ class Collector:
             saved = self.writer.start()
             undo.pop_all()
         self._load_states(now_ms)
+        self._hear_of_others()
         self._before = restore_sequences(self.states, saved, now_ms)
         self._saved_news = self.states.news
         for warning in (*self.receiver.warnings, *self.connections.listener.acceptor.warnings):
@@ -205,6 +209,7 @@ class Collector:
             notify(ALIVE)
         if self._is_time("expire", _EXPIRE_SECONDS):
             self.states.expire(now_ms)
+            self._hear_of_others()
         if self.states.news != self._saved_news and self._is_time("save", self._save_seconds):
             self._save_states()
 
@@ -241,6 +246,21 @@ class Collector:
             log.warning("%s: %d unreadable entries left out", self.paths.states, unreadable)
         for file in self._template_files:
             learn_templates(self.states, file, now_ms)
+
+    def _hear_of_others(self) -> None:
+        """Take over the templates that other collectors learned, where they are news."""
+        has_news = False
+        for file in self._template_files:
+            try:
+                saved = file.of_others()
+            except StorageError as error:
+                log.warning("%s", error)
+                continue
+            if saved is not None:
+                self._of_others[file.name], has_news = saved, True
+        if has_news:
+            all_saved = chain.from_iterable(self._of_others.values())
+            self.states.of_others = templates_of_others(all_saved)
 
     def _save_states(self) -> None:
         """Save what restarts need; the more there is, the more seldom."""
