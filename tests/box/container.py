@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.box.machine import Machine
+from tests.box.releases import chosen_release
 
 REBOOT_STATUS = 133
 """What systemd-nspawn ends with, with --keep-unit, when the system inside asks for a reboot."""
@@ -38,7 +39,7 @@ class Container(Machine):
         options += ["--hostname=appliance", "--register=no", "--keep-unit", "--console=pipe"]
         options += ["--boot", f"--network-namespace-path={self.networks.box_path}"]
         options += ["--capability=CAP_NET_ADMIN", "--resolv-conf=off", "--timezone=off"]
-        return ["sh", "-c", f'{enter} exec systemd-nspawn "$@"', "sh", *options]
+        return ["sh", "-c", f'{enter} exec env {_hierarchy()} systemd-nspawn "$@"', "sh", *options]
 
     def boots_again(self, status: int) -> bool:
         """Tell whether it ended only to boot again."""
@@ -71,6 +72,14 @@ class Container(Machine):
         with suppress(OSError, IndexError):
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             os.kill(int(children[0]), number)
+
+
+def _hierarchy() -> str:
+    """Return what makes systemd-nspawn show the container the unified hierarchy only, or nothing.
+
+    From Debian 13 on systemd starts with no other; this machine may still have the older ones.
+    """
+    return "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1" if int(chosen_release().number) >= 13 else ""
 
 
 def _cgroups(name: str) -> list[Path]:
