@@ -39,7 +39,8 @@ class Container(Machine):
         options += ["--hostname=appliance", "--register=no", "--keep-unit", "--console=pipe"]
         options += ["--boot", f"--network-namespace-path={self.networks.box_path}"]
         options += ["--capability=CAP_NET_ADMIN", "--resolv-conf=off", "--timezone=off"]
-        return ["sh", "-c", f'{enter} exec env {_hierarchy()} systemd-nspawn "$@"', "sh", *options]
+        start = ["env", *_variables(), "systemd-nspawn"]
+        return ["sh", "-c", f'{enter} exec "$@"', "sh", *start, *options]
 
     def boots_again(self, status: int) -> bool:
         """Tell whether it ended only to boot again."""
@@ -74,12 +75,16 @@ class Container(Machine):
             os.kill(int(children[0]), number)
 
 
-def _hierarchy() -> str:
-    """Return what makes systemd-nspawn show the container the unified hierarchy only, or nothing.
-
-    From Debian 13 on systemd starts with no other; this machine may still have the older ones.
-    """
-    return "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1" if int(chosen_release().number) >= 13 else ""
+def _variables() -> Sequence[str]:
+    """Return the variables that tell systemd-nspawn what the container's release needs."""
+    if int(chosen_release().number) < 13:
+        return ()
+    return (
+        # Its systemd starts with no other hierarchy; this machine may still have the older ones.
+        "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
+        # Its DHCP client gives up where it cannot write an interface's settings in /proc/sys/net.
+        "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network",
+    )
 
 
 def _cgroups(name: str) -> list[Path]:
