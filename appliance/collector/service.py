@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from appliance.collector.counter_handover import CounterHandover
+from appliance.collector.counter_table import CounterTable
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
@@ -126,6 +128,8 @@ class Collector:
             share=self.share,
             fastest_bits_per_second=settings["collector.fastest_interface"],
         )
+        self.handover = CounterHandover(CounterTable(self.states.is_known), parts.counter_sinks)
+        self.pipeline.counters = self.handover.table
         self.receiver = Receiver(
             listen or settings["collector.listen"],
             receive_buffer_octets=settings["collector.receive_buffer"],
@@ -173,6 +177,7 @@ class Collector:
             undo.callback(self.connections.stop)
             saved = self.writer.start()
             undo.pop_all()
+        self.handover.start()
         self._load_states(now_ms)
         self._before = restore_sequences(self.states, saved, now_ms)
         self._saved_news = self.states.news
@@ -232,6 +237,7 @@ class Collector:
         if self.writer.due(now_ms) or (self.states.changed and self._is_time("flush", 1.0)):
             self._flush(now_ms)
         self.writer.roll_if_due(now_ms)
+        self.handover.turn(now_ms)
         if self._is_time("status", _STATUS_SECONDS):
             self._write_status(now_ms)
             notify(ALIVE)
@@ -293,6 +299,7 @@ class Collector:
         now_ms = self._now_ms()
         self._flush(now_ms)
         self.taps.stop()
+        self.handover.stop(now_ms)
         self.writer.close(now_ms)
         self._save_states()
         self._write_status(now_ms)

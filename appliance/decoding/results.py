@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from appliance.decoding.export_totals import TotalsReport
+from appliance.decoding.interface_counters import InterfaceCounters
 from appliance.decoding.messages.faults import Fault
 from appliance.decoding.records.groups import Arrivals, RecordGroup
 from appliance.decoding.sampling.knowledge import Sampling
@@ -157,6 +158,8 @@ class DecodeResult:
         The sampling rate of a flow of each session, one of its last; 0: not known.
     totals
         What exporters say that they have sent.
+    interface_counters
+        What exporters send of their interfaces' own counters; None: nothing.
     faults
         What was wrong, by row of the block.
     counts
@@ -180,5 +183,6 @@ class DecodeResult:
     message_octets: Counter[SessionDomain] = field(default_factory=Counter)
     rates: dict[Session, float] = field(default_factory=dict)
     totals: list[TotalsReport] = field(default_factory=list)
+    interface_counters: InterfaceCounters | None = None
     counts: Counter[str] = field(default_factory=Counter)
     unknown_elements: Counter[Element] = field(default_factory=Counter)

@@ -5,7 +5,7 @@ both in whole blocks of datagrams, `samples` reads what a sample says, and this 
 of it that a NetFlow or IPFIX exporter could have sent, so that columns are filled as for those.
 
 Octets are those of the IP packet, as NetFlow counts them; where the header of a packet is not of
-IP, those of the frame. Samples of counters are counted and not kept.
+IP, those of the frame. Of counter samples `counters` takes the generic ones of interfaces.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ from appliance.decoding.sequences.session_domains import (
 )
 from appliance.export_protocols import SFLOW
 from appliance.flows import FlowBatch
+from appliance.plugins.sflow.counters import read_counters
 from appliance.plugins.sflow.datagrams import Datagrams, read_datagrams
 from appliance.plugins.sflow.records import packet_records
 from appliance.plugins.sflow.samples import COUNTER_FORMATS, FLOW_FORMATS, Samples, read_samples
-from appliance.plugins.sflow.walking import Int, walk
+from appliance.plugins.sflow.walking import Int, Pieces, walk
 
 WINDOW_DATAGRAMS = 100
 """How many datagrams one that was merely overtaken can be behind."""
@@ -70,7 +71,9 @@ class SflowDecoder:
         result.restarted = list(find_restarts(traffic, state, WINDOW_DATAGRAMS))
         one = np.ones(len(block), np.int64)
         result.sequences = next_sequences(traffic, one, state, WINDOW_DATAGRAMS)
-        samples = _flow_samples(datagrams, result)
+        pieces = walk(datagrams.words, datagrams.start, datagrams.end, datagrams.n_samples)
+        samples = _flow_samples(datagrams, pieces, result)
+        self._take_counters(datagrams, pieces, arrivals, result)
         for rows, records in packet_records(samples):
             group = self._group(samples, rows, records, arrivals, datagrams)
             of_header = header_columns(group, self.options.header_columns)
@@ -93,7 +96,7 @@ class SflowDecoder:
         arrival = samples.datagram[rows]
         sender = arrivals.address_hi[arrival], arrivals.address_lo[arrival]
         exporters = None
-        if self.options.trust_exporter_address is not ExporterTrust.OFF:
+        if self._trusts_agents:
             agents = datagrams.agents
             exporters = first_known((agents[0][arrival], agents[1][arrival]), sender)
         rates = samples.rate[rows].astype(np.float64)
@@ -109,18 +112,30 @@ class SflowDecoder:
             as_sent=False,
         )
 
+    def _take_counters(
+        self, datagrams: Datagrams, pieces: Pieces, arrivals: Arrivals, result: DecodeResult
+    ) -> None:
+        is_counter = np.isin(pieces.formats, COUNTER_FORMATS)
+        if not is_counter.any():
+            return
+        result.counts += Counter(sflow_counter_samples=int(np.count_nonzero(is_counter)))
+        exporters = arrivals.address_hi, arrivals.address_lo
+        if self._trusts_agents:
+            exporters = first_known(datagrams.agents, exporters)
+        read_counters(datagrams, pieces.take(is_counter), exporters, result)
 
-def _flow_samples(datagrams: Datagrams, result: DecodeResult) -> Samples:
-    """Find the flow samples of a block; count other samples and note what is damaged."""
-    found = walk(datagrams.words, datagrams.start, datagrams.end, datagrams.n_samples)
-    is_flow = np.isin(found.formats, FLOW_FORMATS)
-    is_counter = np.isin(found.formats, COUNTER_FORMATS)
-    samples, faults = read_samples(datagrams, found.take(is_flow))
-    result.faults += [*found.faults, *faults]
-    result.counts += Counter(
-        sflow_counter_samples=int(np.count_nonzero(is_counter)),
-        sflow_samples_of_unknown_format=int(np.count_nonzero(~is_flow & ~is_counter)),
-    )
+    @property
+    def _trusts_agents(self) -> bool:
+        return self.options.trust_exporter_address is not ExporterTrust.OFF
+
+
+def _flow_samples(datagrams: Datagrams, pieces: Pieces, result: DecodeResult) -> Samples:
+    """Find the flow samples of a block; count unknown ones and note what is damaged."""
+    is_flow = np.isin(pieces.formats, FLOW_FORMATS)
+    samples, faults = read_samples(datagrams, pieces.take(is_flow))
+    result.faults += [*pieces.faults, *faults]
+    is_unknown = ~np.isin(pieces.formats, (*FLOW_FORMATS, *COUNTER_FORMATS))
+    result.counts += Counter(sflow_samples_of_unknown_format=int(np.count_nonzero(is_unknown)))
     return samples
 
 

@@ -1,4 +1,4 @@
-/** How one exporter is asked by SNMP: as the settings say, by credentials of its own, or not. */
+/** How one exporter is asked by SNMP: as the settings say, by credentials of its own, or not; and what it sends without being asked. */
 import { html, useEffect, useState } from "../../base.js"
 import { send, useAnswer } from "../../api.js"
 import { dateTime } from "../../times.js"
@@ -16,6 +16,7 @@ export function Snmp({ exporter }) {
   const agent = useAnswer(path)
   return html`<${Panel} title="SNMP" note="names, speeds and counters of its interfaces"><${Shown} answer=${agent} lines=${3}>${(data) => html`
     <p class="note"><${Light} tone=${toneOf(data)}>${data.is_asked ? "asked" : "not asked"}<//> ${stateOf(data)}</p>
+    ${data.sent_counters ? html`<p class="note"><${Light} tone="good">${data.sent_counters.by}<//> counters of ${whole(data.sent_counters.interfaces)} interfaces, sent by itself, last kept ${dateTime(data.sent_counters.last_sent)}</p>` : null}
     <${Form} key=${JSON.stringify(data.values)} agent=${data} path=${path} reload=${agent.reload} />`}<//><//>`
 }
 
