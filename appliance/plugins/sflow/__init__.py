@@ -41,11 +41,11 @@ from appliance.decoding.sequences.session_domains import (
 )
 from appliance.export_protocols import SFLOW
 from appliance.flows import FlowBatch
-from appliance.plugins.sflow.counters import read_counters
+from appliance.plugins.sflow.counters import Halves, read_counters
 from appliance.plugins.sflow.datagrams import Datagrams, read_datagrams
 from appliance.plugins.sflow.records import packet_records
 from appliance.plugins.sflow.samples import COUNTER_FORMATS, FLOW_FORMATS, Samples, read_samples
-from appliance.plugins.sflow.walking import Int, Pieces, walk
+from appliance.plugins.sflow.walking import Int, walk
 
 WINDOW_DATAGRAMS = 100
 """How many datagrams one that was merely overtaken can be behind."""
@@ -72,8 +72,18 @@ class SflowDecoder:
         one = np.ones(len(block), np.int64)
         result.sequences = next_sequences(traffic, one, state, WINDOW_DATAGRAMS)
         pieces = walk(datagrams.words, datagrams.start, datagrams.end, datagrams.n_samples)
-        samples = _flow_samples(datagrams, pieces, result)
-        self._take_counters(datagrams, pieces, arrivals, result)
+        is_flow, is_counter = (
+            np.isin(pieces.formats, of) for of in (FLOW_FORMATS, COUNTER_FORMATS)
+        )
+        samples, faults = read_samples(datagrams, pieces.take(is_flow))
+        result.faults += [*pieces.faults, *faults]
+        result.counts += Counter(
+            sflow_counter_samples=int(np.count_nonzero(is_counter)),
+            sflow_samples_of_unknown_format=int(np.count_nonzero(~is_flow & ~is_counter)),
+        )
+        if is_counter.any():
+            exporters = self._exporters(datagrams, arrivals)
+            read_counters(datagrams, pieces.take(is_counter), exporters, result)
         for rows, records in packet_records(samples):
             group = self._group(samples, rows, records, arrivals, datagrams)
             of_header = header_columns(group, self.options.header_columns)
@@ -112,31 +122,14 @@ class SflowDecoder:
             as_sent=False,
         )
 
-    def _take_counters(
-        self, datagrams: Datagrams, pieces: Pieces, arrivals: Arrivals, result: DecodeResult
-    ) -> None:
-        is_counter = np.isin(pieces.formats, COUNTER_FORMATS)
-        if not is_counter.any():
-            return
-        result.counts += Counter(sflow_counter_samples=int(np.count_nonzero(is_counter)))
-        exporters = arrivals.address_hi, arrivals.address_lo
-        if self._trusts_agents:
-            exporters = first_known(datagrams.agents, exporters)
-        read_counters(datagrams, pieces.take(is_counter), exporters, result)
+    def _exporters(self, datagrams: Datagrams, arrivals: Arrivals) -> Halves:
+        """Return the address of the device that each datagram speaks of."""
+        senders = arrivals.address_hi, arrivals.address_lo
+        return first_known(datagrams.agents, senders) if self._trusts_agents else senders
 
     @property
     def _trusts_agents(self) -> bool:
         return self.options.trust_exporter_address is not ExporterTrust.OFF
-
-
-def _flow_samples(datagrams: Datagrams, pieces: Pieces, result: DecodeResult) -> Samples:
-    """Find the flow samples of a block; count unknown ones and note what is damaged."""
-    is_flow = np.isin(pieces.formats, FLOW_FORMATS)
-    samples, faults = read_samples(datagrams, pieces.take(is_flow))
-    result.faults += [*pieces.faults, *faults]
-    is_unknown = ~np.isin(pieces.formats, (*FLOW_FORMATS, *COUNTER_FORMATS))
-    result.counts += Counter(sflow_samples_of_unknown_format=int(np.count_nonzero(is_unknown)))
-    return samples
 
 
 @hookimpl
