@@ -101,7 +101,10 @@ class CounterHistory:
                 ],
             )
             connection.executemany(
-                "INSERT OR REPLACE INTO interface VALUES (?, ?, ?, ?, ?, ?)",
+                """INSERT INTO interface VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+                SET (time_ms, version, speed, is_up)
+                    = (excluded.time_ms, excluded.version, excluded.speed, excluded.is_up)
+                WHERE excluded.time_ms >= time_ms""",
                 [
                     (one.exporter, one.if_index, one.time_ms, one.version, one.speed, one.is_up)
                     for one in counters

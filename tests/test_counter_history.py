@@ -61,7 +61,7 @@ def test_counters_when_two_domains_count_an_interface_then_never_mixed(
 
 def test_interfaces_when_told_again_then_what_was_said_last(history: CounterHistory) -> None:
     history.record([sent(0), sent(0, 4, speed=0)])
-    history.record([sent(1, speed=10**10)])
+    history.record([sent(1, speed=10**10), sent(0, speed=5)])
     states = history.interfaces(SWITCH)
     assert states[3] == InterfaceState(START + STEP, 105, 10**10, is_up=True)
     assert states[3].source == "sFlow"

@@ -16,7 +16,7 @@ export function Snmp({ exporter }) {
   const agent = useAnswer(path)
   return html`<${Panel} title="SNMP" note="names, speeds and counters of its interfaces"><${Shown} answer=${agent} lines=${3}>${(data) => html`
     <p class="note"><${Light} tone=${toneOf(data)}>${data.is_asked ? "asked" : "not asked"}<//> ${stateOf(data)}</p>
-    ${data.sent_counters ? html`<p class="note"><${Light} tone="good">${data.sent_counters.by}<//> counters of ${whole(data.sent_counters.interfaces)} interfaces, sent by itself, last kept ${dateTime(data.sent_counters.last_sent)}</p>` : null}
+    ${data.sent_counters ? html`<p class="note"><${Light} tone="good">by ${data.sent_counters.by}<//> ${sentOf(data.sent_counters)}</p>` : null}
     <${Form} key=${JSON.stringify(data.values)} agent=${data} path=${path} reload=${agent.reload} />`}<//><//>`
 }
 
@@ -29,6 +29,10 @@ function stateOf(agent) {
   if (!agent.is_asked) return agent.is_own ? "as set here" : "the settings have no credentials, or it is not in snmp.networks"
   if (agent.last_read) return `answered ${dateTime(agent.last_read)}, ${whole(agent.interfaces)} interfaces`
   return agent.is_polled ? "every few minutes, and has not answered yet" : "from the next start of the collector on"
+}
+
+function sentOf({ interfaces, last_sent: last }) {
+  return `it sends counters of ${interfaces === 1 ? "an interface" : `${whole(interfaces)} interfaces`} itself, the last kept is of ${dateTime(last)}`
 }
 
 function wayOf(agent) {
