@@ -151,7 +151,7 @@ class DecodeResult:
     tallies
         Records by scope and a fixed word: `records`, `options_records`, `total_counters` (the
         exporter sends no deltas), `sampling_assumed` (its rate is not known), `sampling_in_records`
-        (they, or their headers, carry it).
+        (they, or their headers, carry it), `interface_counters` (readings of interfaces).
     message_octets
         Octets of the messages of each scope.
     rates

@@ -59,6 +59,7 @@ def test_counters_when_beside_packets_and_other_records_then_all_are_read() -> N
     assert len(found.rows) == 2
     assert found.counts["sflow_counter_samples"] == 2
     assert found.counts["sflow_counter_records_not_kept"] == 1
+    assert found.exporter().counts["interface_counters"] == 2
 
 
 def test_counters_when_the_agent_does_not_tell_then_none() -> None:

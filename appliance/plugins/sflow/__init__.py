@@ -11,6 +11,7 @@ IP, those of the frame. Of counter samples `counters` takes the generic ones of 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,7 @@ from appliance.decoding.sequences.session_domains import (
     next_sequences,
     tally,
 )
+from appliance.decoding.templates.timeline import SessionDomain
 from appliance.export_protocols import SFLOW
 from appliance.flows import FlowBatch
 from appliance.plugins.sflow.counters import Halves, read_counters
@@ -84,6 +86,7 @@ class SflowDecoder:
         if is_counter.any():
             exporters = self._exporters(datagrams, arrivals)
             read_counters(datagrams, pieces.take(is_counter), exporters, result)
+            _tally_counters(result, scope_of, scopes)
         for rows, records in packet_records(samples):
             group = self._group(samples, rows, records, arrivals, datagrams)
             of_header = header_columns(group, self.options.header_columns)
@@ -130,6 +133,17 @@ class SflowDecoder:
     @property
     def _trusts_agents(self) -> bool:
         return self.options.trust_exporter_address is not ExporterTrust.OFF
+
+
+def _tally_counters(result: DecodeResult, scope_of: Int, scopes: Sequence[SessionDomain]) -> None:
+    """Count the readings of interfaces of each scope."""
+    told = result.interface_counters
+    if told is None:
+        return
+    numbers = np.bincount(scope_of[told.datagram], minlength=len(scopes)).tolist()
+    for scope, number in zip(scopes, numbers, strict=True):
+        if number:
+            result.tallies[scope, "interface_counters"] += number
 
 
 @hookimpl
