@@ -65,8 +65,11 @@ class CounterHandover:
         """Hand on the rest, and wait for the thread a moment."""
         if self.table is None or not self._thread.is_alive():
             return
+        rest: list[ExportedCounters] = []
+        while due := self.table.due(now_ms):
+            rest += due
         with contextlib.suppress(queue.Full):
-            self._turns.put(_Turn(self.table.due(now_ms), now_ms / 1000), timeout=STOP_SECONDS)
+            self._turns.put(_Turn(rest, now_ms / 1000), timeout=STOP_SECONDS)
             self._turns.put(None, timeout=STOP_SECONDS)
             self._thread.join(STOP_SECONDS)
 

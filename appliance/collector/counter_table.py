@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from appliance.decoding.results import Exporter
 from appliance.flows import address_text
 
 MAX_INTERFACES = 32_768
-"""Interfaces of all exporters; more are refused. One takes about 500 octets."""
+"""Interfaces of all exporters; more are refused. One takes about 600 octets."""
 
 MAX_OF_SENDER = 8192
 """Of one sender, which may speak for many devices."""
@@ -35,7 +36,10 @@ SILENT_MS = 900_000
 OVERTAKEN_MS = 10_000
 """A datagram whose uptime is behind by less was overtaken; by more, the exporter started again."""
 
-MAX_DUE = 8192
+_LOOK_MS = 60_000
+"""Between two looks for those."""
+
+MAX_DUE = 4096
 """Readings that are handed on at a time, so that the collector's loop turns."""
 
 _COUNTS = (
@@ -84,7 +88,10 @@ class CounterTable:
         self.counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
         self._is_known = is_known
         self._held: dict[_Key, _Held] = {}
+        # In the order in which they became due; what is silent need not be looked at.
+        self._due: dict[_Key, None] = {}
         self._of_sender: Counter[Exporter] = Counter()
+        self._next_look_ms = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -102,6 +109,8 @@ class CounterTable:
                 self.counts["interface_counters_overtaken"] += 1
             else:
                 held.time_ms, held.facts = time_ms, facts
+                if time_ms // STEP_MS != held.step:
+                    self._due[key] = None
 
     def _begin(self, key: _Key, held: _Held) -> None:
         sender = held.sender
@@ -111,24 +120,29 @@ class CounterTable:
             self.counts["interface_counters_refused"] += 1
         else:
             self._held[key] = held
+            self._due[key] = None
             self._of_sender[sender] += 1
 
     def due(self, now_ms: int) -> list[ExportedCounters]:
         """Return readings that are to be kept, and forget interfaces that are silent."""
-        readings: list[ExportedCounters] = []
-        for key, held in list(self._held.items()):
-            if now_ms - held.time_ms > SILENT_MS:
-                self._forget(key)
-            elif held.time_ms // STEP_MS != held.step and len(readings) < MAX_DUE:
-                held.step = held.time_ms // STEP_MS
-                readings.append(_reading(key, held))
+        if now_ms >= self._next_look_ms:
+            self._next_look_ms = now_ms + _LOOK_MS
+            self._forget_silent(now_ms - SILENT_MS)
+        readings = []
+        for key in list(islice(self._due, MAX_DUE)):
+            del self._due[key]
+            held = self._held[key]
+            held.step = held.time_ms // STEP_MS
+            readings.append(_reading(key, held))
         return readings
 
-    def _forget(self, key: _Key) -> None:
-        sender = self._held.pop(key).sender
-        self._of_sender[sender] -= 1
-        if not self._of_sender[sender]:
-            del self._of_sender[sender]
+    def _forget_silent(self, since_ms: int) -> None:
+        for key in [key for key, held in self._held.items() if held.time_ms < since_ms]:
+            sender = self._held.pop(key).sender
+            self._due.pop(key, None)
+            self._of_sender[sender] -= 1
+            if not self._of_sender[sender]:
+                del self._of_sender[sender]
 
 
 def _latest(

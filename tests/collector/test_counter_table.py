@@ -155,6 +155,10 @@ def test_readings_when_many_are_due_then_the_rest_comes_next(
     held, send = table
     send(*(told(number) for number in (1, 2, 3)))
     assert [octets_due(held, 0) for _ in range(3)] == [[(1, 0), (2, 0)], [(3, 0)], []]
+    send(*(told(number, after_ms=STEP_MS) for number in (1, 2, 3)))
+    sink = Sink()
+    handed_over(held, sink).stop(START_MS + STEP_MS)
+    assert len(sink.kept) == 3
 
 
 class Sink:
