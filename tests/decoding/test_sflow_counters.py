@@ -75,6 +75,7 @@ def test_counters_when_the_agent_does_not_tell_then_none() -> None:
     [
         counter_sample(if_counters(0)),
         counter_sample(if_counters(0xFFFF_FFFF)),
+        counter_sample(if_counters(0x3FFF_FFFF)),
         # A service access point of Nokia's SR OS: VLAN 100 on the port of ifIndex 35684352.
         expanded_counter_sample(if_counters(100, if_type=1), source=35_684_352),
     ],

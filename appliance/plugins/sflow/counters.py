@@ -18,7 +18,7 @@ from appliance.decoding.messages.faults import Fault
 from appliance.decoding.results import DecodeResult
 from appliance.export_protocols import SFLOW
 from appliance.plugins.sflow.datagrams import Datagrams
-from appliance.plugins.sflow.samples import EXPANDED_COUNTERS, SOURCE_BITS
+from appliance.plugins.sflow.samples import EXPANDED_COUNTERS, OF_THE_DEVICE, SOURCE_BITS
 from appliance.plugins.sflow.walking import Int, Pieces, Words, walk
 
 _FIXED_WORDS, _EXPANDED_WORDS = 3, 4
@@ -32,6 +32,9 @@ _OTHER = 1
 
 _UNKNOWN = 0xFFFF_FFFF
 """Agents send all ones for what they cannot tell."""
+
+_NO_INTERFACE = (0, OF_THE_DEVICE, _UNKNOWN)
+"""In place of an ifIndex; pmacctd has none and sends the second."""
 
 _FASTEST = 1 << 63
 """Bits a second; what is said to be as fast is not known."""
@@ -108,7 +111,7 @@ def _names_interface(words: Words, start: Int, sources: Words) -> NDArray[np.boo
     """
     numbers = words[start + _IF_INDEX]
     is_of_port = (words[start + _TYPE] != _OTHER) | (numbers & _LOW_BITS == sources)
-    names_interface: NDArray[np.bool_] = (numbers > 0) & (numbers != _UNKNOWN) & is_of_port
+    names_interface: NDArray[np.bool_] = is_of_port & ~np.isin(numbers, _NO_INTERFACE)
     return names_interface
 
 

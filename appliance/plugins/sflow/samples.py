@@ -24,7 +24,8 @@ _FIXED_WORDS, _EXPANDED_WORDS = 8, 11
 SOURCE_BITS, _INTERFACE_BITS = 24, 30
 _UNKNOWN_INTERFACE = (1 << _INTERFACE_BITS) - 1
 _IF_INDEX, _DISCARDED = 0, 1
-_OF_THE_DEVICE = 0x3FFF_FFFF
+OF_THE_DEVICE = 0x3FFF_FFFF
+"""In place of an ifIndex: the device itself, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,5 +106,5 @@ def _interface(
     """
     kind = np.where(expanded, first, first >> _INTERFACE_BITS)
     value = np.where(expanded, second, first & _UNKNOWN_INTERFACE)
-    is_index = (kind == _IF_INDEX) & (value != _OF_THE_DEVICE) & (value < 1 << 32)
+    is_index = (kind == _IF_INDEX) & (value != OF_THE_DEVICE) & (value < 1 << 32)
     return np.where(is_index, value, 0), kind == _DISCARDED
