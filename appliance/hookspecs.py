@@ -22,6 +22,7 @@ from appliance.contracts import (
     AccountStore,
     BackupPart,
     Check,
+    CounterSink,
     DatagramTap,
     Decoder,
     Engine,
@@ -105,6 +106,16 @@ def register_datagram_taps(settings: Settings) -> list[DatagramTap]:
     then called once its sockets are bound, and `take` with each block, in the collector's thread:
     it must not wait, and copies what it keeps. Where an engine or a feed fills the flow log no
     datagram comes by.
+    """
+
+
+@hookspec
+def register_counter_sinks(settings: Settings) -> list[CounterSink]:
+    """Return what keeps counters of interfaces that exporters send, such as sFlow's.
+
+    Called once, in the main thread of each process; open nothing yet. In the collector `keep` is
+    then called every ten seconds, in a thread that all sinks share, also when nothing came; of each
+    interface and five minutes it gets the first reading. Without a sink none is collected.
     """
 
 

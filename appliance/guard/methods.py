@@ -288,6 +288,9 @@ DATAGRAM_TAP = Contract(
 )
 """`appliance.contracts.DatagramTap`."""
 
+COUNTER_SINK = Contract({"keep": nothing}, attributes={"name": instance(str)})
+"""`appliance.contracts.CounterSink`."""
+
 DAEMON = Contract({"start": nothing, "check": nothing, "stop": nothing})
 """`appliance.contracts.Daemon`."""
 
