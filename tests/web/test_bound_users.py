@@ -42,6 +42,7 @@ from tests.web.two_tenants import (
 )
 
 EXPLORE = "/api/v1/explore"
+OWN_ALERTS = "/api/v1/account/alerts"
 ANALYTICS = (
     *("getIngressTopTalkers", "getEgressTopTalkers", "getIngressBytesPerHour"),
     *("getEgressBytesPerHour", "getProtocolDistribution", "getIngressProtocolDistribution"),
@@ -55,6 +56,12 @@ ANSWERS_ABOUT_FLOWS = {
     ("DELETE", f"{EXPLORE}/jobs/<identifier>"),
     ("GET", "/api/v1/reports/<kind>"),
     *(("GET", f"/api/v1/netflow/{name}") for name in ANALYTICS),
+    # Tried in test_bound_alerts.py.
+    ("GET", OWN_ALERTS),
+    ("PUT", f"{OWN_ALERTS}/<number>"),
+    ("GET", f"{OWN_ALERTS}/rules"),
+    *((method, f"{OWN_ALERTS}/rules/<name>") for method in ("PUT", "DELETE")),
+    ("GET", f"{OWN_ALERTS}/rules/<name>/test"),
 }  # fmt: skip
 TELLS_NOTHING_OF_FLOWS = {
     ("GET", f"{EXPLORE}/fields"),
