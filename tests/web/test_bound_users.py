@@ -502,7 +502,7 @@ def test_console_when_asked_by_a_bound_user_then_tells_the_filter_and_the_pages_
 ):
     started = tenants.get("/api/v1/console").json
     assert started["filter"] == FILTER
-    assert [page["path"] for page in started["pages"]] == ["reports"]
+    assert [page["path"] for page in started["pages"]] == ["alerts", "reports"]
     everybody = tenants.get("/api/v1/console", tenants.appliance.token).json
     assert everybody["filter"] is None
     assert {"reports", "alerts"} <= {page["path"] for page in everybody["pages"]}

@@ -74,7 +74,7 @@ def register_routes() -> list[Route]:
 def register_pages() -> list[Page]:
     """Return the page Alerts of the console."""
     script = files(__package__).joinpath("page.js").read_text(encoding="utf-8")
-    return [Page("Alerts", "alerts", script, order=55)]
+    return [Page("Alerts", "alerts", script, order=55, open_to_bound_users=True)]
 
 
 @hookimpl

@@ -43,7 +43,7 @@ _USERS = {"users": [{"userId": 17, "username": "customer17", "rules": 2, "open":
 def users_with_alerts(
     settings: Settings, accounts: AccountStore, check_filter: CheckFilter
 ) -> dict[str, Any]:
-    """Return the users who have rules of their own, those who are gone too."""
+    """Return the users who may have rules of their own, and those who have left some."""
     return {
         "users": [
             {
@@ -53,7 +53,7 @@ def users_with_alerts(
                 "open": sum(owner.store.open_by_severity().values()),
                 "problem": owner_problem(owner, check_filter),
             }
-            for owner in rule_owners(settings, accounts.users())
+            for owner in rule_owners(settings, accounts.users(), with_bound=True)
         ]
     }
 
@@ -69,9 +69,11 @@ def owner_problem(owner: RuleOwner, check_filter: CheckFilter) -> str:
     return ""
 
 
-def alerts_of_user(user_id: str, query: Query, settings: Settings) -> dict[str, Any]:
+def alerts_of_user(
+    user_id: str, query: Query, settings: Settings, accounts: AccountStore
+) -> dict[str, Any]:
     """Return the alerts of a user, the newest first, those under earlier filters too."""
-    return alert_list(_store_of(user_id, settings), query)
+    return alert_list(_owner(user_id, settings, accounts).store, query)
 
 
 def acknowledge_of_user(
@@ -130,7 +132,7 @@ def test_rule_of_user(
 
 def user_alert_routes() -> list[Route]:
     """Return the routes."""
-    all_users = operation("Users who have rules of their own", _USERS, tag=TAG)
+    all_users = operation("Users who may have rules of their own", _USERS, tag=TAG)
     reading = (alerts_of_user, acknowledge_of_user, rules_of_user)
     changing = (put_rule_of_user, delete_rule_of_user, test_rule_of_user)
     return [

@@ -121,12 +121,23 @@ def accounts_with_rules(settings: Settings) -> list[int]:
     return sorted(int(file.stem) for file in files if file.stem.isdecimal())
 
 
-def rule_owners(settings: Settings, users: Sequence[User]) -> list[RuleOwner]:
-    """Return those who have rules, of the users that there are, and those who are gone."""
+def rule_owners(
+    settings: Settings, users: Sequence[User], *, with_bound: bool = False
+) -> list[RuleOwner]:
+    """Return those who have rules, of the users that there are, and those who are gone.
+
+    Parameters
+    ----------
+    with_bound
+        Also users who are bound to a filter and have no rules yet.
+    """
     known = {user.id: user for user in users}
+    accounts = {*accounts_with_rules(settings)}
+    if with_bound:
+        accounts |= {user.id for user in users if user.filter is not None}
     return [
         RuleOwner(account, known.get(account), user_store(settings, account, 0))
-        for account in accounts_with_rules(settings)
+        for account in sorted(accounts)
     ]
 
 
