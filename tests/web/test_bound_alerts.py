@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from appliance.contracts import USER, UserChange
 from appliance.plugins.alerts.alert_settings import USER_RULES
@@ -17,6 +19,7 @@ from appliance.plugins.alerts.user_rules import user_store
 from appliance.web.caller_filter import UNUSABLE
 from tests.web.appliance import JSON
 from tests.web.building import Reply
+from tests.web.test_bound_filters import SOUP, VALID
 from tests.web.two_tenants import FILTER, N_FLOWS, NAMES, OCTETS, Tenants, made_tenants, marks
 
 OWN = "/api/v1/account/alerts"
@@ -50,11 +53,11 @@ def account_of(tenants: Tenants, name: str) -> int:
 
 def begun(tenants: Tenants, name: str | None, sentence: str, text: str = FILTER) -> int:
     """Keep an alert of a user, or of the appliance, and return its number."""
-    settings = tenants.appliance.app.settings
+    configured = tenants.appliance.app.settings
     if name is None:
-        store = alert_store(settings)
+        store = alert_store(configured)
     else:
-        store = user_store(settings, account_of(tenants, name), 10, text)
+        store = user_store(configured, account_of(tenants, name), 10, text)
     evidence = ({"source": "10.2.0.1" if "secret" in sentence else "10.1.0.1"},)
     facts = ("r", "", "warning", (), time.time(), None, 1.0, sentence, evidence)
     return store.open_alert(Alert(0, *facts, None, None, None))
@@ -372,3 +375,21 @@ def test_tests_on_the_past_when_several_at_a_time_then_one_of_a_user(tenants: Te
     with TURNS.of("tenant"):
         assert call(tenants, "GET", f"{OWN}/rules/turn/test?last=1h").status == 429
     assert call(tenants, "GET", f"{OWN}/rules/turn/test?last=1h").status == 200
+
+
+@given(text=SOUP | st.text(max_size=40) | VALID, by=st.sampled_from(["", "source", "exporter"]))
+@settings(max_examples=60, deadline=None)
+def test_rule_when_its_filter_is_any_text_then_no_flow_outside(
+    tenants: Tenants, text: str, by: str
+) -> None:
+    for own in (text, f"{text}) or (any"):
+        reply = put(tenants, "any text", filter=own, by=by)
+        assert reply.status in (200, 400)
+        if reply.status == 400:
+            continue
+        tried = call(tenants, "GET", f"{OWN}/rules/any text/test?last=1h")
+        # The rule's sentence is not in the answer, so whatever is, is of flows.
+        assert not marks(tried)
+        peaks = [alert["peak"] for alert in tried.json["alerts"]]
+        assert all(peak <= N_FLOWS * OCTETS * 8 / 60 + 0.01 for peak in peaks)
+        assert len(peaks) <= 2 * N_FLOWS

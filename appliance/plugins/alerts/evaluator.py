@@ -104,7 +104,7 @@ class AlertLoader:
         self.store = alert_store(settings)
         self._zone = local_zone(settings["timezone"])
         self._keeper = keeper or BaselineKeeper()
-        own = RuleSet(None, None, "", self.store, VisibleFlows(settings), messages.tell)
+        own = RuleSet(None, None, None, "", self.store, VisibleFlows(settings), messages.tell)
         self._sets = RuleSets(own, users)
         self._log = Path(settings["data_directory"]) / FLOW_LOG_FOLDER
         self._reader = FlowLogReader(self._log)
@@ -219,8 +219,8 @@ class AlertLoader:
         reads = {*_COUNTERS, *_ENDS}
         for watched in self._watched.values():
             reads |= {*watched.window.reads, *GROUPS[watched.rule.by], *mask_columns(watched.tree)}
-            if (account := watched.whose.account) is not None:
-                reads |= mask_columns(self._sets.limit_of(account))
+            if watched.whose.limit is not None:
+                reads |= mask_columns(watched.whose.limit)
         columns, newest = sorted(reads), 0
         for _ in range(PIECES):
             found, self._cursor = self._reader.follow_rows(
@@ -240,11 +240,11 @@ class AlertLoader:
 
     def _add(self, batch: FlowBatch) -> int:
         # What a rule may not see never comes near it: neither its sums nor its evidence.
-        visible: dict[Account, FlowBatch] = {None: batch}
+        visible: dict[Account, FlowBatch] = {}
         for watched in self._watched.values():
             account = watched.whose.account
             if account not in visible:
-                visible[account] = _within(self._sets.limit_of(account), batch)
+                visible[account] = _within(watched.whose.limit, batch)
             seen = visible[account]
             if not seen.n_records:
                 continue
@@ -295,8 +295,10 @@ class AlertLoader:
             yield Measured(key, values.get(key, 0.0))
 
 
-def _within(limit: Filter, batch: FlowBatch) -> FlowBatch:
+def _within(limit: Filter | None, batch: FlowBatch) -> FlowBatch:
     """Return the flows of a batch that satisfy a limit."""
+    if limit is None:
+        return batch
     places = np.flatnonzero(filter_mask(limit, batch))
     columns = {name: values[places] for name, values in batch.columns.items()}
     return FlowBatch(len(places), columns)

@@ -37,24 +37,30 @@ from appliance.plugins.alerts.user_rules import (
 from appliance.plugins.alerts.visible_flows import VisibleFlows
 from appliance.query.language.tree import Filter
 
+AWAY_SECONDS = 60.0
+"""So long accounts that cannot be read are not asked again."""
+
 Account = int | None
 """The number of a user's account; None: the appliance."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Rules that see the same flows; equal while whose they are and the filter stay.
+    """Rules that see the same flows; equal while whose they are and what they see stay.
 
     Attributes
     ----------
-    name
-        Of the user; empty for the appliance.
     bound_to
         What the user is bound to.
+    limit
+        What that says now; None: nothing is hidden.
+    name
+        Of the user; empty for the appliance.
     """
 
     account: Account
     bound_to: str | None
+    limit: Filter | None
     name: str = field(compare=False)
     store: AlertStore = field(compare=False)
     flows: VisibleFlows = field(compare=False)
@@ -113,6 +119,7 @@ class RuleSets:
         self._own, self._users = own, users
         self._owners: dict[int, RuleOwner] = {}
         self._limits: dict[Account, tuple[str, Filter]] = {}
+        self._again_at = 0.0
 
     def read(
         self, now: float, is_all: bool, report: LoadReport
@@ -133,9 +140,13 @@ class RuleSets:
         self._owners = {}
         if self._users is None or not accounts_with_rules(self._users.settings):
             return sets
+        if now < self._again_at:
+            return sets
         try:
             owners = rule_owners(self._users.settings, self._users.users())
         except StorageError as error:
+            # A server that does not answer holds up whoever asks.
+            self._again_at = now + AWAY_SECONDS
             report.warnings.append(f"rules of users wait: {error}")
             return sets
         for owner in owners:
@@ -173,15 +184,15 @@ class RuleSets:
         self._owners[owner.account] = owner
         return [(own, rules)]
 
-    def limit_of(self, account: Account) -> Filter:
-        """Return what every flow satisfies that a user may see."""
-        return self._limits[account][1]
-
     def expire(self, now: float) -> int:
         """Delete the files of users who are gone for long; return how many."""
         if self._users is None or not accounts_with_rules(self._users.settings):
             return 0
-        return expire_gone(self._users.settings, self._users.users(), now)
+        try:
+            return expire_gone(self._users.settings, self._users.users(), now)
+        except StorageError:
+            # Who is gone is known again later; the appliance's alerts do not wait for that.
+            return 0
 
     def stop(self) -> None:
         """End what sends mails."""
@@ -204,14 +215,10 @@ class RuleSets:
         flows = VisibleFlows(users.settings, text, users.exporters)
         before = self._limits.get(owner.account)
         if is_all or before is None or before[0] != text:
-            limit = flows.limit()
-            if limit is None:
-                raise RuntimeError("a user who is bound has a limit")
-            self._limits[owner.account] = (text, limit)
+            self._limits[owner.account] = (text, _limit_of(flows))
         store = user_store(users.settings, owner.account, 0, text)
-        return RuleSet(
-            owner.account, text, owner.name, store, flows, partial(self._tell, owner.account)
-        )
+        limit, tell = self._limits[owner.account][1], partial(self._tell, owner.account)
+        return RuleSet(owner.account, text, limit, owner.name, store, flows, tell)
 
     def _tell(self, account: int, rule: Rule, alert: Alert) -> None:
         owner = self._owners.get(account)
@@ -221,3 +228,10 @@ class RuleSets:
 
 def _rules_on(store: AlertStore) -> list[Rule]:
     return [rule for rule in store.rules() if rule.is_on]
+
+
+def _limit_of(flows: VisibleFlows) -> Filter:
+    limit = flows.limit()
+    if limit is None:
+        raise RuntimeError("a user who is bound has a limit")
+    return limit

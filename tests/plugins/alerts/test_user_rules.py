@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from appliance.contracts import USER, AccountStore, User, UserChange
+from appliance.contracts import USER, AccountStore, ExporterRecord, User, UserChange
 from appliance.errors import StorageError
-from appliance.flows import V4_MAPPED
+from appliance.flows import V4_MAPPED, address_halves
+from appliance.plugins.alerts.baseline_keeper import BaselineKeeper, HistoryNeed
+from appliance.plugins.alerts.baseline_store import BaselineStore
+from appliance.plugins.alerts.baselines import baseline_key
 from appliance.plugins.alerts.evaluator import AlertLoader
 from appliance.plugins.alerts.rule_sets import UserParts
 from appliance.plugins.alerts.rules import Rule, RuleError
@@ -27,9 +31,11 @@ from appliance.plugins.alerts.user_rules import (
     check_limitable,
     user_store,
 )
+from appliance.plugins.alerts.visible_flows import VisibleFlows
 from appliance.plugins.sql_accounts import account_store_from_url
 from tests.mail_servers import mail_server
 from tests.plugins.alerts.conftest import START, Told, World, flows
+from tests.plugins.alerts.test_alerts import Listed
 from tests.plugins.alerts.test_messages import web_server
 from tests.web.building import FakeStore, settings_of
 
@@ -55,19 +61,22 @@ class Told2(UserMails):
 class Tenancy(World):
     """A log, and users who are bound to filters."""
 
-    def __init__(self, settings: Any) -> None:
-        self.away = False
+    def __init__(self, settings: Any, database: str = "sqlite:appliance.sqlite") -> None:
+        self.away, self.database = False, database
         self.mails = Told2(settings)
         super().__init__(settings)
 
     def new_loader(self) -> AlertLoader:
-        parts = UserParts(self.settings, FakeStore, self.open_accounts, self.mails)
+        exporter = ExporterRecord(2, "2001:db8::2", "core", "", 0.0, 0.0)
+        parts = UserParts(
+            self.settings, lambda: FakeStore([], [exporter]), self.open_accounts, self.mails
+        )
         return AlertLoader(self.settings, Told(self.told), users=parts)
 
     def open_accounts(self) -> AccountStore:
         if self.away:
             raise StorageError("the accounts are away")
-        store = account_store_from_url("sqlite:appliance.sqlite", self.settings)
+        store = account_store_from_url(self.database, self.settings)
         assert store is not None
         return store
 
@@ -94,9 +103,9 @@ class Tenancy(World):
         self.read_rules()
         return rule
 
-    def read_rules(self) -> None:
-        """Let as much time pass as until rules, accounts and filters are read again."""
-        self.step(seconds=61)
+    def read_rules(self, seconds: float = 61) -> None:
+        """Let as much time pass as until rules, accounts and names in filters are read again."""
+        self.step(seconds=seconds)
         self.step()
 
     def both(self, n: int = 100, seconds: int = 3) -> None:
@@ -117,6 +126,77 @@ def world(settings: Any) -> Iterator[Tenancy]:
     world = Tenancy(settings)
     yield world
     world.writer.close(int(world.now * 1000))
+
+
+def test_accounts_when_in_mariadb_then_the_filter_and_the_user_are_those_of_now(
+    settings: Any, mariadb: Any
+) -> None:
+    world = Tenancy(settings, mariadb.new_database())
+    account = world.add_user("customer")
+    world.rule_of(account)
+    world.both()
+    assert world.open_subjects(account, FILTER) == ["10.1.0.1"]
+    world.bind(account, "ip 10.2.0.0/16")
+    world.read_rules()
+    world.both()
+    assert world.open_subjects(account) == ["10.2.0.1"]
+    world.delete_user(account)
+    assert world.add_user("customer") != account
+    world.read_rules()
+    world.both()
+    assert world.open_subjects(account) == []
+    world.writer.close(int(world.now * 1000))
+
+
+def test_filter_when_it_names_an_exporter_as_people_do_then_by_the_store(world: Tenancy) -> None:
+    # The store calls 2001:db8::2 so.
+    account = world.add_user("customer", "exporter core")
+    world.rule_of(account)
+    high, low = address_halves("2001:db8::2")
+    core = {"exporter_address_hi": high, "exporter_address_lo": low}
+    for _ in range(3):
+        world.step(
+            flows(100, world.now, source_address_lo=INSIDE, **core),
+            flows(100, world.now, source_address_lo=OUTSIDE),
+        )
+    assert world.open_subjects(account) == ["10.1.0.1"]
+
+
+def test_list_in_the_filter_when_its_file_changes_then_windows_begin_anew(
+    settings: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "customer.txt"
+    file.write_text("10.2.0.0/16\n")
+    world = Tenancy(Listed(settings, {"customer": file}))
+    account = world.add_user("customer", "src ip in @customer")
+    world.rule_of(account, measure="sources", by="", window=3600, limit=2)
+    world.both()
+    file.write_text("10.1.0.0/16\n")
+    world.read_rules()
+    # What was seen before, and is hidden now, is not in the hour that the rule measures.
+    world.both()
+    assert world.store_of(account).alerts() == []
+    world.step(flows(1, world.now, source_address_lo=INSIDE + 1))
+    assert world.open_subjects(account) == [""]
+    world.writer.close(int(world.now * 1000))
+
+
+def test_baseline_when_of_a_users_rule_then_of_hours_within_the_filter(world: Tenancy) -> None:
+    hour = START // 3600 * 3600 - 7200
+    for minute in range(60):
+        at = hour + 60 * minute
+        for source in (INSIDE, OUTSIDE):
+            world.writer.append(flows(10, at, source_address_lo=source))
+    world.writer.flush({}, START * 1000)
+    rule = Rule("r", **{**BUSY, "window": 60, "condition": "above_baseline", "limit": 6.0})
+    keeper, kept = BaselineKeeper(), {}
+    for text in (FILTER, "ip 10.2.0.0/16"):
+        store = BaselineStore(world.store_of(7, text), UTC, text)
+        need = HistoryNeed(rule, VisibleFlows(world.settings, text), store)
+        kept[text] = (store.key(rule), list(keeper._answer(need, hour, START).subjects))
+    assert [subjects for _, subjects in kept.values()] == [["10.1.0.1"], ["10.2.0.1"]]
+    # Hours of another filter are not taken for those of this one.
+    assert len({key for key, _ in kept.values()} | {baseline_key(rule)}) == 3
 
 
 def test_rule_when_a_users_then_of_flows_within_the_filter_with_evidence_of_these(
@@ -197,7 +277,8 @@ def test_filter_when_changed_then_counts_without_editing_the_rule(world: Tenancy
     assert world.open_subjects(account) == ["10.1.0.1"]
     world.bind(account, "ip 10.2.0.0/16")
     said = list(world.mails.said)
-    world.read_rules()
+    # Long before names in filters are read again.
+    world.read_rules(6)
     # What was found under the other filter is over, nobody is told of it, and it is not shown.
     assert world.open_subjects(account) == []
     assert world.mails.said == said
@@ -355,8 +436,8 @@ def test_files_of_users_who_are_gone_when_old_then_deleted(world: Tenancy) -> No
     assert not world.store_of(gone).path.exists()
     assert world.store_of(there).path.exists()
     world.away = True
-    with pytest.raises(StorageError):
-        world.loader.expire(time.time())
+    assert world.loader.expire(time.time() + KEPT_SECONDS + 60) == 0
+    assert world.store_of(there).path.exists()
 
 
 def owner_of(settings: Any, email: str | None) -> Any:
