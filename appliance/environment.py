@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from appliance.collector.service import CollectorPaths
+from appliance.collector.paths import CollectorPaths
 from appliance.contracts import FAIL, HINT, OK, Finding
 from appliance.errors import ApplianceError
 from appliance.flowlog.expiry_clock import LEAP_FILE, read_leap

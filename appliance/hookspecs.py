@@ -189,8 +189,9 @@ def register_template_files(settings: Settings) -> list[TemplateFile]:
     """Return files in which templates are kept beside the collector's own, such as another's.
 
     Called once, in the main thread, before anything is received. The collector's thread reads each
-    at its start and writes it when there are new templates; one that fails is counted, and the
-    collector goes on. `appliance import` reads them as well.
+    at its start, writes it when there are new templates, and asks it every ten seconds for those of
+    other collectors; one that fails is counted, and the collector goes on. `appliance import` reads
+    them as well.
     """
 
 

@@ -53,7 +53,9 @@ def default_of(name: str, table=CORE_SETTINGS):
 
 
 def test_roles_when_listed_then_they_are_those_of_the_design():
-    assert [role.name for role in ROLES] == ["appliance", "base", "collector", "database", "web"]
+    assert [role.name for role in ROLES] == [
+        *("appliance", "base", "clickhouse", "collector", "database", "web"),
+    ]
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)

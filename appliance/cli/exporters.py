@@ -81,7 +81,7 @@ def forget(app: App, exporter: str) -> None:
 
 
 def _show(ctx: click.Context, form: str, output: Path | None) -> None:
-    from appliance.collector.service import CollectorPaths
+    from appliance.collector.paths import CollectorPaths
 
     settings = ctx.ensure_object(Invocation).app.settings
     path = CollectorPaths(settings["data_directory"]).status

@@ -9,13 +9,9 @@ import click
 from appliance.app import App
 from appliance.cli.options import pass_app, ports_option
 from appliance.collector.exporters import ExporterStates
+from appliance.collector.paths import CollectorPaths
 from appliance.collector.pipeline import Pipeline
-from appliance.collector.service import (
-    CollectorPaths,
-    exporter_limits,
-    flow_log_limits,
-    learn_templates,
-)
+from appliance.collector.service import exporter_limits, flow_log_limits, learn_templates
 from appliance.decoding.messages.block import block_of
 from appliance.flowlog import FlowLogWriter
 from appliance.flows import address_halves

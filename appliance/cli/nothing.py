@@ -21,7 +21,7 @@ def reasons_for_nothing(flow_log: Path) -> list[str]:
     flow_log
         The folder of the flow log; the collector's figures lie beside it.
     """
-    from appliance.collector.service import CollectorPaths
+    from appliance.collector.paths import CollectorPaths
 
     path = CollectorPaths(flow_log.parent).status
     status = read_status(path)

@@ -30,7 +30,7 @@ from appliance.cli.web_host import (
     web_host_warning,
     with_web_host,
 )
-from appliance.collector.service import CollectorPaths
+from appliance.collector.paths import CollectorPaths
 from appliance.collector.status import read_status
 from appliance.errors import StartupError
 from appliance.processes.children import Child

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from appliance.collector.exporter_places import ExporterPlaces
 from appliance.collector.exporter_state import ExporterLimits, ExporterState, KnownTemplate
 from appliance.decoding.results import Exporter
 from appliance.decoding.templates.template import Template, unknown_elements
-from appliance.decoding.templates.timeline import SessionDomain, TemplateChange
+from appliance.decoding.templates.timeline import Family, SessionDomain, TemplateChange
 
 MAX_UNKNOWN_SHOWN = 16
 """Unknown elements of a template that the health of its exporter names."""
@@ -25,6 +25,9 @@ class ExporterTemplates(ExporterPlaces):
     ----------
     news
         Grows with everything that is worth saving: templates, sampling, names.
+    of_others
+        Templates that other collectors learned, by family and identifier: for sessions that
+        announced none here.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class ExporterTemplates(ExporterPlaces):
         """Know nobody yet; see `ExporterPlaces`."""
         super().__init__(limits, is_named)
         self.news = 0
+        self.of_others: Mapping[tuple[Family, int], Template] = {}
 
     def own_template(self, scope: SessionDomain, template_id: int) -> Template | None:
         """Return the template that this session announced."""

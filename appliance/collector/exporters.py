@@ -58,11 +58,17 @@ class ExporterStates(ExporterTemplates):
     def borrow_template(
         self, scope: SessionDomain, template_id: int, senders: Senders
     ) -> Template | None:
-        """Return the template of this domain and identifier that another session lends."""
-        state = self._state(scope.exporter)
-        known = state.tellers.get((scope.family, template_id))
-        if not known or scope.is_connection:
+        """Return the template of this domain and identifier that another session lends.
+
+        Where no session told one here, another collector may have heard it.
+        """
+        if scope.is_connection:
             return None
+        key = scope.family, template_id
+        state = self._state(scope.exporter)
+        known = state.tellers.get(key)
+        if not known:
+            return self.of_others.get(key)
         newest_first = ((port, known[port].template) for port in reversed(known))
         return state.lend(newest_first, scope.session, senders)
 

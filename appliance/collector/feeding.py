@@ -18,7 +18,8 @@ from typing import Any
 
 from appliance.collector.late_rows import bin_columns, more_than, rows_of_bin
 from appliance.collector.parts import CollectorParts
-from appliance.collector.service import CollectorPaths, flow_log_limits
+from appliance.collector.paths import CollectorPaths
+from appliance.collector.service import flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, read_status, write_status
 from appliance.contracts import Daemon, FeedBin, FlowFeed
 from appliance.errors import ApplianceError, StorageError

@@ -11,8 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 from appliance.collector.exporter_state import ExporterLimits
@@ -21,6 +20,7 @@ from appliance.collector.fair_share import FairShare
 from appliance.collector.memory import keep_freed_memory
 from appliance.collector.newcomers import exporters_in_settings
 from appliance.collector.parts import CollectorParts
+from appliance.collector.paths import CollectorPaths
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver
 from appliance.collector.saved_state import (
@@ -28,11 +28,10 @@ from appliance.collector.saved_state import (
     load_templates,
     save_states,
     save_templates,
+    templates_of_others,
 )
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import (
-    LOADER_STATUS_FILE,
-    STATUS_FILE,
     collector_status,
     write_status,
 )
@@ -40,9 +39,9 @@ from appliance.collector.taps import DatagramTaps
 from appliance.collector.tcp.feed import ConnectionFeed, stream_settings
 from appliance.collector.tcp.inbox import Inbox
 from appliance.collector.tcp.listener import StreamListener
-from appliance.contracts import TemplateFile
+from appliance.contracts import SavedTemplate, TemplateFile
 from appliance.errors import StorageError
-from appliance.flowlog import FLOW_LOG_FOLDER, FlowLogLimits, FlowLogWriter
+from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
 from appliance.processes.notification import ALIVE, notify
 from appliance.ratelimit import RateLimited
@@ -51,8 +50,6 @@ from appliance.settings.types import ListenAddress
 
 # Of the process, which has one collector.
 log = RateLimited(logging.getLogger(__name__))
-
-STATES_FILE = "exporters.json"
 
 GATHER_SECONDS = 0.1
 """Datagrams queue up this long, so that blocks are large; far less than the buffer holds."""
@@ -72,33 +69,6 @@ _EXPIRE_SECONDS = 10.0
 _SAVE_SECONDS = 1.0
 _SAVE_SHARE = 0.01
 """Saving templates and names may take this part of the time."""
-
-
-@dataclass(frozen=True, slots=True)
-class CollectorPaths:
-    """Where the collector keeps what it writes."""
-
-    data: Path
-
-    @property
-    def flow_log(self) -> Path:
-        """The folder of the flow log."""
-        return self.data / FLOW_LOG_FOLDER
-
-    @property
-    def states(self) -> Path:
-        """Templates, sampling and names."""
-        return self.data / STATES_FILE
-
-    @property
-    def status(self) -> Path:
-        """The figures that other processes read."""
-        return self.data / STATUS_FILE
-
-    @property
-    def loader_status(self) -> Path:
-        """Failures of plugins in the loader; there is no such file before the first."""
-        return self.data / LOADER_STATUS_FILE
 
 
 class Collector:
@@ -136,6 +106,7 @@ class Collector:
         self.taps = DatagramTaps(parts.taps)
         self.connections = self._connection_feed(parts)
         self._template_files = parts.template_files
+        self._of_others: dict[str, list[SavedTemplate]] = {}
         self._before: Mapping[str, int] = {}
         self._stopping = False
         self.started_ms = 0
@@ -174,6 +145,7 @@ class Collector:
             saved = self.writer.start()
             undo.pop_all()
         self._load_states(now_ms)
+        self._hear_of_others()
         self._before = restore_sequences(self.states, saved, now_ms)
         self._saved_news = self.states.news
         for warning in (*self.receiver.warnings, *self.connections.listener.acceptor.warnings):
@@ -237,6 +209,7 @@ class Collector:
             notify(ALIVE)
         if self._is_time("expire", _EXPIRE_SECONDS):
             self.states.expire(now_ms)
+            self._hear_of_others()
         if self.states.news != self._saved_news and self._is_time("save", self._save_seconds):
             self._save_states()
 
@@ -273,6 +246,21 @@ class Collector:
             log.warning("%s: %d unreadable entries left out", self.paths.states, unreadable)
         for file in self._template_files:
             learn_templates(self.states, file, now_ms)
+
+    def _hear_of_others(self) -> None:
+        """Take over the templates that other collectors learned, where they are news."""
+        has_news = False
+        for file in self._template_files:
+            try:
+                saved = file.of_others()
+            except StorageError as error:
+                log.warning("%s", error)
+                continue
+            if saved is not None:
+                self._of_others[file.name], has_news = saved, True
+        if has_news:
+            all_saved = chain.from_iterable(self._of_others.values())
+            self.states.of_others = templates_of_others(all_saved)
 
     def _save_states(self) -> None:
         """Save what restarts need; the more there is, the more seldom."""

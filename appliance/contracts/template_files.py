@@ -59,3 +59,17 @@ class TemplateFile(Protocol):
             It cannot be written.
         """
         ...
+
+    def of_others(self) -> list[SavedTemplate] | None:
+        """Return what other collectors learned of exporters; None: nothing new since the last call.
+
+        Asked for every ten seconds. A session that announced none of its own borrows them, where
+        all that have one under its number agree. None, too, of a file that no other collector
+        writes.
+
+        Raises
+        ------
+        StorageError
+            They cannot be read; those of before stay.
+        """
+        ...

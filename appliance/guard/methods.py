@@ -258,16 +258,21 @@ FEED = Contract(
 def _templates_read(value: object) -> tuple[list[SavedTemplate], int]:
     if not isinstance(value, tuple) or len(value) != 2:
         raise TypeError(f"expected templates and a number, found {type(value).__name__}")
-    templates, unusable = list_of(SavedTemplate)(value[0]), whole(value[1])
+    return _templates(value[0]), whole(value[1])
+
+
+def _templates(value: object) -> list[SavedTemplate]:
+    templates = list_of(SavedTemplate)(value)
     for address, domain, version, template in templates:
         ip_address(of_type(address, str))
         all_exactly((domain, version), int)
         of_type(template, Template)
-    return templates, unusable
+    return templates
 
 
 TEMPLATE_FILE = Contract(
-    {"read": _templates_read, "write": nothing}, attributes={"name": instance(str)}
+    {"read": _templates_read, "write": nothing, "of_others": optional(_templates)},
+    attributes={"name": instance(str)},
 )
 """`appliance.contracts.TemplateFile`."""
 

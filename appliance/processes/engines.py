@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from appliance.collector.feeding import FeedCollector
 from appliance.collector.parts import CollectorParts
-from appliance.collector.service import Collector
 from appliance.contracts import FeedOrder, FlowFeed
 from appliance.errors import SettingsError
 from appliance.settings.types import ListenAddress
@@ -59,6 +57,10 @@ def filler_of(
     SettingsError
         The configuration does not fit the engine.
     """
+    # Each brings large modules that a process which has the other does without.
+    from appliance.collector.feeding import FeedCollector
+    from appliance.collector.service import Collector
+
     if order is not None:
         return FeedCollector(parts, open_feed(order))
     engine = parts.engines.get(parts.settings["collector.engine"])

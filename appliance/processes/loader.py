@@ -15,7 +15,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from appliance.collector.service import CollectorPaths, flow_log_limits
+from appliance.collector.paths import CollectorPaths
+from appliance.collector.service import flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, write_status
 from appliance.contracts import FlowStore, LogLoader
 from appliance.errors import StorageError

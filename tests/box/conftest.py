@@ -24,9 +24,9 @@ from tests.box.tree import SOURCES, bare_archive, unpack
 from tests.box.virtual import TapNetworks, VirtualMachine
 
 FOLDER = Path(__file__).parent
-# The package has a machine of its own, and is done with it before the other one is started.
+# The first two have machines of their own, and are done with them before the other one is started.
 ORDER = (
-    "package",
+    *("package", "clickhouse"),
     *("playbook", "protections", "web", "flows", "collector", "supervision", "network", "reboot"),
     *("upgrade", "backup", "power_off", "rebuilt", "vagrant"),
 )

@@ -44,6 +44,11 @@ def test_playbook_when_checked_on_a_bare_system_then_it_writes_nothing(deploymen
         ("base", {"base_rmem_max_octets": 4096}, "expected 67108864 or more, found 4096"),
         ("database", {"database_name": "a-b"}, "expected letters, digits and _"),
         ("database", {"database_engine": "x"}, "value of database_engine must be one of"),
+        (
+            "clickhouse",
+            {"database_engine": "clickhouse", "clickhouse_user": "default"},
+            "expected another name than default",
+        ),
         ("appliance", {"appliance_version": "9.9"}, "version 9.9 is not on the box"),
         ("web", {"web_certificate": "/x"}, "web_certificate and web_key are needed together"),
     ],

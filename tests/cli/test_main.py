@@ -81,6 +81,22 @@ def test_command_line_when_light_command_then_no_heavy_library(conf, arguments):
     assert ran.stdout.endswith("heavy: []\n")
 
 
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("appliance.cli.run", "[]"), ("appliance.collector.service", "['pyarrow']")],
+    ids=["run", "collector"],
+)
+def test_process_when_it_runs_for_days_then_no_library_that_it_does_not_need(module, heavy, conf):
+    """Each holds tens of megabytes for as long as the appliance runs."""
+    code = (
+        f"import sys, {module}; from appliance.app import open_app; from pathlib import Path;"
+        f"open_app(Path({str(conf(''))!r}));"
+        "print('heavy:', sorted({'pyarrow', 'duckdb'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.endswith(f"heavy: {heavy}\n")
+
+
 def test_version_when_asked_then_printed(capsys):
     assert run_command_line(group, ["--version"]) == 0
     assert __version__ in capsys.readouterr().out

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from appliance import FlowBatch, Settings
 from appliance.collector.exporter_rows import ExporterRow, exporter_rows
-from appliance.collector.service import CollectorPaths
+from appliance.collector.paths import CollectorPaths
 from appliance.collector.status import read_status
 from appliance.flows import address_halves
 from appliance.plugins.alerts.rules import Rule

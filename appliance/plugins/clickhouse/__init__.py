@@ -20,6 +20,7 @@ from appliance import (
     Setting,
     Settings,
     SettingsError,
+    TemplateFile,
     hookimpl,
 )
 from appliance.plugins.clickhouse.configuration import (
@@ -82,6 +83,16 @@ def register_settings() -> list[Setting[Any]]:
 def register_loaders(settings: Settings) -> list[LogLoader]:
     """Return the writer, where there is a server."""
     return [loader_of(settings)] if settings[ADDRESSES] else []
+
+
+@hookimpl
+def register_template_files(settings: Settings) -> list[TemplateFile]:
+    """Return the templates that collectors share by ClickHouse, where there is a server."""
+    if not settings[ADDRESSES]:
+        return []
+    from appliance.plugins.clickhouse.shared_templates import SharedTemplates
+
+    return [SharedTemplates(Path(settings["data_directory"]) / FOLDER)]
 
 
 @hookimpl

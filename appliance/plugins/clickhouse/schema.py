@@ -1,8 +1,9 @@
 """The tables in ClickHouse, as statements: for old and current servers, for one and for a cluster.
 
 `flows` has a row for each flow of the flow log, `sums` the sums of each minute, `batches` how far
-each collector is. In a cluster rows are in `flows_local` and `sums_local`, replicated in each
-shard, and `flows` and `sums` are over all shards; `batches` is the same on every server.
+each collector is, `templates` what it knows of its exporters, for others. In a cluster rows are in
+`flows_local` and `sums_local`, replicated in each shard, and `flows` and `sums` are over all
+shards; `batches` and `templates` are the same on every server.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from appliance.plugins.clickhouse.http import identifier, literal
 SHARDS, PARTS = "shards", "parts"
 """In a cluster: what `system.clusters` and `system.parts` say on one server of every shard."""
 
-FLOWS, SUMS, BATCHES = "flows", "sums", "batches"
+FLOWS, SUMS, BATCHES, TEMPLATES = "flows", "sums", "batches", "templates"
+EVERYWHERE = frozenset((BATCHES, TEMPLATES))
+"""In a cluster every server has the whole of these."""
+
 LOCAL = "_local"
 PERIOD_SECONDS = 300
 """Rows are in order of these periods, so that a question about an hour reads little else."""
@@ -66,6 +70,7 @@ _BATCH_COLUMNS = (
     ("day", "UInt32"),
     ("written_at", "DateTime"),
 )
+TEMPLATE_COLUMNS = (("collector", "String"), ("written_at", "DateTime"), ("body", "String"))
 _SEARCHED = ("source_address_lo", "destination_address_lo")
 
 
@@ -87,7 +92,7 @@ class Layout:
 
     def local(self, table: str) -> str:
         """Return the table that rows of one shard are inserted into."""
-        return table + LOCAL if self.cluster and table != BATCHES else table
+        return table + LOCAL if self.cluster and table not in EVERYWHERE else table
 
 
 def is_current(version: str) -> bool:
@@ -153,6 +158,14 @@ def create_statements(
         ),
         # Of each collector the newest batch is all that is asked for.
         *_table(layout, BATCHES, batch_columns(), "ReplacingMergeTree(batch)", "", ("collector",)),
+        *_table(
+            layout,
+            TEMPLATES,
+            TEMPLATE_COLUMNS,
+            "ReplacingMergeTree(written_at)",
+            "",
+            ("collector",),
+        ),
         *_system_tables(layout),
     ]
 
@@ -225,8 +238,10 @@ def _engine(layout: Layout, table: str, engine: str) -> str:
     if not layout.cluster:
         return engine
     kind, _, rest = engine.partition("(")
-    # One group of replicas for `batches`, whatever the shard: every server has the whole of it.
-    folder, replica = ("all", "{shard}-{replica}") if table == BATCHES else ("{shard}", "{replica}")
+    # One group of replicas, whatever the shard, for what every server has the whole of.
+    folder, replica = (
+        ("all", "{shard}-{replica}") if table in EVERYWHERE else ("{shard}", "{replica}")
+    )
     path = f"/clickhouse/tables/{folder}/{layout.database}/{table}"
     arguments = ", ".join(part for part in (f"'{path}'", f"'{replica}'", rest[:-1]) if part)
     return f"Replicated{kind}({arguments})"

@@ -30,6 +30,7 @@ from appliance.plugins.clickhouse.progress import Batch, read_newest, write_newe
 from appliance.plugins.clickhouse.retention import drop_old_days
 from appliance.plugins.clickhouse.schema import DAY_SECONDS, FLOWS, SUMS
 from appliance.plugins.clickhouse.status import WriterStatus
+from appliance.plugins.clickhouse.template_exchange import TemplateExchange
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class ClickHouseLoader:
         self._cursor: Cursor | None = None
         self._next_at = 0.0
         self._is_cut = False
+        self._exchange = TemplateExchange(cluster, collector, folder)
 
     def load_once(self, now: float) -> LoadReport:
         """Write the next batch, if there is one and it is time.
@@ -157,6 +159,7 @@ class ClickHouseLoader:
     def _load(self, now: float, report: LoadReport) -> None:
         self.ownership.hold()
         self.cluster.connect()
+        self._exchange.exchange(now)
         if self._cursor is None:
             self._resume(report)
         if self._pending is not None:

@@ -29,6 +29,9 @@ from appliance.sql.table_names import EXPORTER, FORGOTTEN_EXPORTER, KNOWN_EXPORT
 MOST_EXPORTERS = 65_536
 """For one more, others give way. Where none can, its flows count among those of all only."""
 
+_MOST_FORGOTTEN = 65_536
+"""So many of the highest numbers are kept with the moment at which they were forgotten."""
+
 _COLUMNS = "id, address, name, info, created, updated"
 
 
@@ -140,10 +143,19 @@ class Exporters:
             )
         return {int(number): str(address) for number, address in rows}
 
+    def forgotten(self) -> dict[tuple[int, int], float]:
+        """Return when each address (hi, lo) was forgotten last, in seconds."""
+        with self.appliance.transaction():
+            rows = self.appliance.rows(
+                f"SELECT address, MAX(forgotten) FROM {FORGOTTEN_EXPORTER} GROUP BY address"
+            )
+        return {address_halves(address): float(moment) for address, moment in rows}
+
     def finish_deletions(self, exporters: Mapping[int, str]) -> None:
         """Note that nothing is stored of them any more.
 
-        The row with the highest number stays: no number is used again.
+        The rows with the highest numbers stay: no number is used again, and an exporter of a query
+        source does not come back before it sends again.
         """
         with self.appliance.transaction(write=True):
             for part in chunks(exporters):
@@ -152,7 +164,8 @@ class Exporters:
                 )
             highest = self.appliance.rows(f"SELECT MAX(id) FROM {FORGOTTEN_EXPORTER}")[0][0]
             self.appliance.execute(
-                f"DELETE FROM {FORGOTTEN_EXPORTER} WHERE pending = 0 AND id < ?", (highest or 0,)
+                f"DELETE FROM {FORGOTTEN_EXPORTER} WHERE pending = 0 AND id <= ?",
+                ((highest or 0) - _MOST_FORGOTTEN,),
             )
         for number, text in exporters.items():
             self.addresses.pop(number, None)

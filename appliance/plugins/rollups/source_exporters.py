@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from appliance.contracts import Measure, Selection
+from appliance.plugins.rollups.dimensions import ALL_EXPORTERS
 from appliance.plugins.rollups.exporter_records import Exporters
 from appliance.plugins.rollups.source_questions import Address, SourceQuestions
 
@@ -19,7 +20,7 @@ _OVERLAP_SECONDS = 3600
 class SourceExporters:
     """Makes identifiers for exporters that others receive from.
 
-    One that was forgotten gets a new one when it has sent again, as far as this process remembers.
+    One that was forgotten gets a new one when it has sent again.
     """
 
     def __init__(
@@ -28,7 +29,6 @@ class SourceExporters:
         self._questions, self._exporters, self._clock = questions, exporters, clock
         self._lock = threading.Lock()
         self._look_at, self._looked_until = 0.0, 0
-        self._forgotten: dict[Address, int] = {}
 
     def refresh(self) -> None:
         """Look for exporters that are not known yet, at most every half a minute.
@@ -45,7 +45,13 @@ class SourceExporters:
             self._look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
             since = max(self._looked_until - _OVERLAP_SECONDS, 0)
             sums = self._questions.totals_by_address(Selection(since=since))
-            self._exporters.ids([a for a in sorted(sums) if self._has_sent_again(a)], now)
+            numbers = self._exporters.ids(sums, now, make=False)
+            identified = zip(sums, numbers, strict=True)
+            unknown = [address for address, number in identified if number == ALL_EXPORTERS]
+            if unknown:
+                forgotten = self._exporters.forgotten()
+                newcomers = [a for a in unknown if self._has_sent_since(a, forgotten.get(a))]
+                self._exporters.ids(sorted(newcomers), now)
             self._looked_until = int(now)
 
     def identified(self, sums: Mapping[Address, Measure]) -> dict[int, Measure]:
@@ -54,17 +60,8 @@ class SourceExporters:
         pairs = zip(numbers, sums.values(), strict=True)
         return {number: measure for number, measure in sorted(pairs) if number and measure.flows}
 
-    def forget(self, address: Address) -> None:
-        """Give it no identifier before it sends again."""
-        with self._lock:
-            self._forgotten[address] = int(self._clock()) // 60 * 60 + 60
-        self._exporters.reset()
-
-    def _has_sent_again(self, address: Address) -> bool:
-        since = self._forgotten.get(address)
-        if since is None:
+    def _has_sent_since(self, address: Address, moment: float | None) -> bool:
+        if moment is None:
             return True
-        if not self._questions.totals_by_address(Selection(since=since)).get(address):
-            return False
-        del self._forgotten[address]
-        return True
+        next_minute = int(moment) // 60 * 60 + 60
+        return address in self._questions.totals_by_address(Selection(since=next_minute))

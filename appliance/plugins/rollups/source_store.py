@@ -94,10 +94,8 @@ class SourceStore(SqlStore):
 
     def forget_exporter(self, exporter: int) -> None:
         """Forget an exporter until it sends again; the loader deletes what is stored of it."""
-        address = self._address_of(exporter)
         super().forget_exporter(exporter)
-        if address is not None:
-            self._source_exporters.forget(address)
+        self._exporters.reset()
 
     def _address_of(self, exporter: int) -> tuple[int, int] | None:
         texts = {record.id: record.address for record in self._exporters.all()}

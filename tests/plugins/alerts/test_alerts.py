@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.collector.service import CollectorPaths
+from appliance.collector.paths import CollectorPaths
 from appliance.collector.status import write_status
 from appliance.errors import StorageError
 from appliance.flows import V4_MAPPED

@@ -220,6 +220,11 @@ def test_exporter_when_forgotten_then_away_until_it_sends_again(
     assert gone.status == 200
     assert sorted(addresses()) == list(EXPORTERS[1:])
     assert sides.remote.get(f"/v1/api/device/get/by/{EXPORTERS[0]}").status == 404
+    load(sides.stores[1])
+    restarted, store = client_of(tmp_path / "remote", source_settings(place))
+    listed = restarted.get("/v1/api/device/get/all").json
+    assert sorted(row["Device"] for row in listed) == list(EXPORTERS[1:])
+    store.close()
     log = LogOfFlows(tmp_path / "local")
     low = np.full(5, V4_MAPPED | 1, np.uint64)
     log.write(5, int(NOW) + 120, exporter_address_lo=low)

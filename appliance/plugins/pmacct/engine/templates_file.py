@@ -70,6 +70,9 @@ class TemplatesFile:
         except OSError as error:
             raise StorageError(f"templates cannot be saved: {error}") from error
 
+    def of_others(self) -> None:
+        """Return nothing: nfacctd and this collector do not run at the same time."""
+
 
 def write_templates(path: Path, saved: Iterable[SavedTemplate]) -> None:
     """Write a file in place of the old one.

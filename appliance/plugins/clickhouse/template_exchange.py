@@ -1,0 +1,99 @@
+"""Passes templates between the collectors of one database; in the loader's process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from appliance.atomic_files import atomic_write
+from appliance.errors import StorageError
+from appliance.plugins.clickhouse.cluster import QUERY_SECONDS, Cluster
+from appliance.plugins.clickhouse.http import literal
+from appliance.plugins.clickhouse.native import NativeColumn, encode_block
+from appliance.plugins.clickhouse.progress import settings_of
+from appliance.plugins.clickhouse.schema import TEMPLATE_COLUMNS, TEMPLATES
+from appliance.plugins.clickhouse.shared_templates import (
+    MAX_COLLECTORS,
+    MAX_OCTETS,
+    OTHERS_FILE,
+    OWN_FILE,
+)
+from appliance.ratelimit import RateLimited
+
+log = RateLimited(logging.getLogger(__name__))
+
+EXCHANGE_SECONDS = 10.0
+REPEAT_SECONDS = 600.0
+"""So often a collector writes what it knows again where nothing is new, as a sign of life."""
+
+FORGET_SECONDS = 3600
+"""What a collector wrote longer ago is not borrowed: its exporters may mean something else now."""
+
+
+class TemplateExchange:
+    """Writes what this collector knows to ClickHouse, and gets what others wrote there.
+
+    Parameters
+    ----------
+    folder
+        With both files of `shared_templates`.
+    """
+
+    def __init__(self, cluster: Cluster, collector: str, folder: Path) -> None:
+        self._cluster, self._collector, self._folder = cluster, collector, folder
+        self._next_at = self._repeat_at = 0.0
+        self._written = ""
+        self._read: list[list[Any]] | None = None
+
+    def exchange(self, now: float) -> None:
+        """Pass templates on and get others', every ten seconds; what fails is tried again."""
+        if time.monotonic() < self._next_at:
+            return
+        self._next_at = time.monotonic() + EXCHANGE_SECONDS
+        try:
+            self._write_own(now)
+            self._read_others(now)
+        except (StorageError, OSError, ValueError) as error:
+            log.warning("templates are not shared with other collectors: %s", error)
+
+    def _write_own(self, now: float) -> None:
+        path = self._folder / OWN_FILE
+        body = path.read_text(encoding="utf-8") if path.exists() else "[]"
+        is_as_before = body == self._written and time.monotonic() < self._repeat_at
+        if is_as_before or len(body) > MAX_OCTETS:
+            return
+        values = {"collector": self._collector, "written_at": int(now), "body": body}
+        columns = [
+            NativeColumn(name, kind, np.array([values[name]], object if kind == "String" else None))
+            for name, kind in TEMPLATE_COLUMNS
+        ]
+        names, block = [name for name, _ in TEMPLATE_COLUMNS], encode_block(columns, 1)
+        self._cluster.any_node(
+            lambda node: node.server.insert(
+                TEMPLATES, names, block, QUERY_SECONDS, settings_of(node)
+            )
+        )
+        self._written, self._repeat_at = body, time.monotonic() + REPEAT_SECONDS
+
+    def _read_others(self, now: float) -> None:
+        """Write what others know into the collector's file, where that has changed."""
+        others = (
+            f"FROM {TEMPLATES} WHERE collector != {literal(self._collector)}"
+            f" AND toUInt32(written_at) >= {max(int(now) - FORGET_SECONDS, 0)}"
+            f" GROUP BY collector ORDER BY collector LIMIT {MAX_COLLECTORS}"
+        )
+        written = self._rows(f"SELECT collector, toUInt32(max(written_at)) {others}")
+        if written == self._read:
+            return
+        bodies = self._rows(f"SELECT collector, argMax(body, written_at) {others}")
+        with atomic_write(self._folder / OTHERS_FILE) as file:
+            file.write(json.dumps(dict(bodies)).encode())
+        self._read = written
+
+    def _rows(self, sql: str) -> list[list[Any]]:
+        return self._cluster.any_node(lambda node: node.server.rows(sql, QUERY_SECONDS))
