@@ -208,8 +208,8 @@ def test_rule_when_it_cannot_be_limited_then_refused_in_one_sentence(
 
 @pytest.mark.parametrize("key", ["user", "bound_to", "send_to", "owner", "mail_to", "account"])
 def test_rule_when_it_names_a_user_or_a_target_then_refused(tenants: Tenants, key: str) -> None:
-    reply = put(tenants, "strange", **{key: "json://203.0.113.77/hook"})
-    assert reply.status == 400
+    for body in ({key: "json://203.0.113.77/hook"}, {"name": "SYN flood"}):
+        assert call(tenants, "PUT", f"{OWN}/rules/strange", BUSY | body).status == 400
     assert "strange" not in names(call(tenants, "GET", f"{OWN}/rules"))
 
 
