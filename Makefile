@@ -11,8 +11,8 @@ PACKAGES := softflowd openvswitch-switch nfdump tshark tcpdump mariadb-server op
 	clickhouse-server clickhouse-client zookeeper default-jre-headless gcc pkg-config \
 	libfixbuf-dev libfixbuf-tools
 
-# A whole box is made by root only, in tests/box; nobody else needs these.
-BOX_PACKAGES := mmdebstrap systemd-container slirp4netns openssh-client
+# Boxes and images are made by root only, in tests/box and tests/image; nobody else needs these.
+BOX_PACKAGES := mmdebstrap systemd-container slirp4netns openssh-client podman
 ifeq ($(shell id -u),0)
 PACKAGES += $(BOX_PACKAGES)
 BOX_TOOLS := $(BOX_STAMP)
@@ -39,7 +39,7 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help run demo test lint lint-console screenshots format bench soak fuzz lock vendor clean packages bundle ansible \
-	appliance named-host test-box test-vm test-vagrant deb deb-check test-deb
+	appliance named-host test-box test-vm test-vagrant deb deb-check test-deb image release release-check
 .DEFAULT_GOAL := help
 
 help:
@@ -60,6 +60,9 @@ help:
 	@echo 'make deb     a Debian package for the release and processor of this machine, in dist/'
 	@echo 'make deb-check   makes it twice and compares; lintian too, where it is installed'
 	@echo 'make test-deb    installs, upgrades and purges it in a container of Debian 12'
+	@echo 'make image   a container image for docker and podman, in dist/; needs no registry'
+	@echo 'make release   all that people install, of this commit, with digests, in dist/'
+	@echo 'make release-check   makes it twice and compares'
 	@echo 'make appliance HOST=ADDRESS   turn a bare Debian 12 or 13 into an appliance'
 	@echo 'make test-box    the tests of a whole box in a container; as root'
 	@echo 'make test-vm, test-vagrant    the same in a virtual machine'
@@ -102,6 +105,15 @@ deb: $(STAMP)
 
 deb-check: $(STAMP)
 	@ansible/debian/check.sh $(abspath $(BIN))/python
+
+image: $(STAMP)
+	@cd ansible && ../$(BIN)/python -m image ../dist
+
+release: $(STAMP)
+	@cd ansible && ../$(BIN)/python -m release ../dist
+
+release-check: $(STAMP)
+	@ansible/release/check.sh $(abspath $(BIN))/python
 
 test-deb: packages $(STAMP)
 	@$(BIN)/python -m pytest -n 0 -rA tests/box/test_package.py
