@@ -24,12 +24,14 @@ if TYPE_CHECKING:
         Answer,
         BackupPart,
         Check,
+        CounterSink,
         Daemon,
         DatagramTap,
         Decoder,
         Dimension,
         Engine,
         Enricher,
+        ExportedCounters,
         ExporterRecord,
         FeedBin,
         FeedOrder,
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
         headers_with_count,
         plain_headers,
     )
+    from appliance.decoding.interface_counters import InterfaceCounters
     from appliance.decoding.messages.block import DatagramBlock
     from appliance.decoding.messages.faults import Fault, MalformedMessage
     from appliance.decoding.messages.headers import Headers
@@ -111,7 +114,7 @@ _MODULES = {
         *("LoadReport", "LogLoader", "Measure", "MetricsCollector", "Principal", "Route"),
         *("Selection", "StoreFactory", "TopAnswer", "Dimension", "ExporterRecord", "KeyedMeasure"),
         *("MeasureName", "FAIL", "HINT", "OK", "Check", "Finding", "Daemon", "Engine"),
-        *("DatagramTap", "Redactor"),
+        *("CounterSink", "DatagramTap", "ExportedCounters", "Redactor"),
         *("Overrides", "OverridingFile", "Page", "SavedTemplate", "TemplateFile"),
         *("Poller", "PollReport", "SignInWay", "ValueNames", "QuerySource", "QuerySourceFactory"),
         *("SourceColumn", "SourceGroups", "SourceRows", "SourceSums", "SumsQuestion"),
@@ -122,6 +125,7 @@ _MODULES = {
     "decoding.fixed_protocol": (
         *("FixedDecoder", "FixedProtocol", "decode_fixed", "headers_with_count", "plain_headers"),
     ),
+    "decoding.interface_counters": ("InterfaceCounters",),
     "decoding.messages.block": ("DatagramBlock",),
     "decoding.messages.faults": ("Fault", "MalformedMessage"),
     "decoding.messages.headers": ("Headers",),
@@ -156,6 +160,7 @@ __all__ = [
     "Boolean",
     "Check",
     "Column",
+    "CounterSink",
     "Cursor",
     "Daemon",
     "DatagramBlock",
@@ -169,6 +174,7 @@ __all__ = [
     "EffectiveSetting",
     "Engine",
     "Enricher",
+    "ExportedCounters",
     "ExporterRecord",
     "Fault",
     "FeedBin",
@@ -184,6 +190,7 @@ __all__ = [
     "FlowStore",
     "Headers",
     "Integer",
+    "InterfaceCounters",
     "KeyedMeasure",
     "LoadReport",
     "LogLoader",

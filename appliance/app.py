@@ -23,6 +23,7 @@ from appliance.contracts import (
     FAIL,
     AccountStore,
     BackupPart,
+    CounterSink,
     DatagramTap,
     FeedOrder,
     Finding,
@@ -56,6 +57,7 @@ from appliance.guard.guards import Contract
 from appliance.guard.methods import (
     ACCOUNTS,
     BACKUP,
+    COUNTER_SINK,
     FEED,
     LOADER,
     METRICS,
@@ -118,8 +120,8 @@ class App:
         By name, in their guards; the own receiver is not among them.
     template_files
         In which the collector keeps templates beside its own file; in their guards.
-    taps
-        What gets a copy of every datagram; in their guards.
+    taps, counter_sinks
+        What gets a copy of every datagram, what keeps interfaces' counters; in their guards.
     overridable
         The settings without what other files decide, and those files.
     failures
@@ -141,6 +143,7 @@ class App:
     engines: Mapping[str, GuardedEngine] = field(default_factory=dict)
     template_files: tuple[TemplateFile, ...] = ()
     taps: tuple[DatagramTap, ...] = ()
+    counter_sinks: tuple[CounterSink, ...] = ()
     failures: PluginFailures = field(default_factory=PluginFailures)
 
     def guard(self, plugin: str, part: str) -> Guard:
@@ -178,7 +181,7 @@ class App:
         """Return what a collector is built of."""
         plugins = (self.decoders, self.enrichers, self.failures, self.tell)
         more = (self.engines, self.template_files, self.taps, self.redactors)
-        return CollectorParts(self.settings, *plugins, *more)
+        return CollectorParts(self.settings, *plugins, *more, self.counter_sinks)
 
     def open_feed(self, order: FeedOrder) -> FlowFeed:
         """Open a feed of tables that somebody else fills.
@@ -245,18 +248,13 @@ class App:
     def _principal_from(
         self, environ: Mapping[str, Any], open_accounts: OpenAccounts
     ) -> Principal | None:
-        settings = self.settings
+        facts = {"environ": environ, "settings": self.settings}
         entry = self.first_result(
-            *("principal_from_request", "sign-in", checked_principal),
-            environ=environ,
-            settings=settings,
-            accounts=open_accounts,
+            "principal_from_request", "sign-in", checked_principal, **facts, accounts=open_accounts
         )
         if entry is None:
             return None
-        self.tell(
-            "request_authenticated", environ=environ, principal=entry.value, settings=settings
-        )
+        self.tell("request_authenticated", **facts, principal=entry.value)
         return entry.value
 
 
@@ -323,6 +321,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         stores=gather_stores(manager, settings, failures),
         template_files=guarded("register_template_files", ("templates", TEMPLATE_FILE)),
         taps=gather_taps(manager, settings, failures),
+        counter_sinks=guarded("register_counter_sinks", ("counters", COUNTER_SINK)),
         engines=gather_engines(manager, settings, failures),
         failures=failures,
     )
@@ -356,7 +355,11 @@ def gather_pollers(app: App) -> tuple[Poller, ...]:
 def _gather_when_used(app: App, hook: str, part: str, contract: Contract) -> list[Any]:
     """Return what plugins register for one process, in guards; without those that fail."""
     values: list[Any] = []
-    facts = {"settings": app.settings, "open_store": app.open_store}
+    facts = {
+        "settings": app.settings,
+        "open_store": app.open_store,
+        "open_accounts": app.open_accounts,
+    }
     for impl in getattr(app.plugins.hook, hook).get_hookimpls():
         guard = app.guard(impl.plugin_name, part)
         try:

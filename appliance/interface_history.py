@@ -16,6 +16,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from appliance.counter_history import FILE as COUNTERS_FILE
+from appliance.counter_history import CounterHistory, CounterReading, as_signed, as_unsigned
 from appliance.errors import StorageError
 from appliance.ratelimit import RateLimited
 from appliance.settings.file import Settings
@@ -29,8 +31,6 @@ FILE = "interfaces.sqlite"
 MAX_ROWS = 20_000
 """Names of one exporter, past ones included; beyond, the oldest past ones go."""
 
-_COUNTER_RANGE = 1 << 64
-_SIGNED = 1 << 63
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS device (exporter TEXT, valid_from INTEGER, valid_until INTEGER,
     name TEXT, description TEXT, PRIMARY KEY (exporter, valid_from)) WITHOUT ROWID;
@@ -121,15 +121,6 @@ class _Period(NamedTuple):
     speed: int
 
 
-class CounterReading(NamedTuple):
-    """Counters of an interface at one moment; `uptime_ms` tells restarts of the device."""
-
-    time_ms: int
-    uptime_ms: int
-    in_octets: int | None
-    out_octets: int | None
-
-
 class InterfaceHistory:
     """Reads and writes the file of one data directory; a file that is not there is empty."""
 
@@ -216,10 +207,15 @@ class InterfaceHistory:
         return [(str(name), str(exporter), int(number)) for name, exporter, number in rows]
 
     def interfaces_with_speed(self) -> list[InterfaceSpeed]:
-        """Return the interfaces whose speed is known now, in order of exporter and ifIndex."""
+        """Return the interfaces whose speed is known now, in order of exporter and ifIndex.
+
+        What was polled goes before what the exporter sends by itself.
+        """
         sql = """SELECT exporter, if_index, speed FROM interface
-            WHERE valid_until IS NULL AND speed > 0 ORDER BY 1, 2"""
-        return [InterfaceSpeed(str(row[0]), int(row[1]), row[2]) for row in self._rows(sql, {})]
+            WHERE valid_until IS NULL AND speed > 0"""
+        speeds = CounterHistory(self.path.with_name(COUNTERS_FILE)).speeds()
+        speeds |= {(str(row[0]), int(row[1])): int(row[2]) for row in self._rows(sql, {})}
+        return [InterfaceSpeed(*key, speed) for key, speed in sorted(speeds.items())]
 
     def device_names(self) -> dict[str, str]:
         """Return what devices call themselves now, by address of the exporter."""
@@ -253,7 +249,7 @@ class InterfaceHistory:
         readings: dict[int, list[CounterReading]] = defaultdict(list)
         facts = {"exporter": exporter, "since": since_ms, "until": until_ms}
         for if_index, time_ms, uptime_ms, received, sent in self._rows(sql, facts):
-            counters = (_as_unsigned(received), _as_unsigned(sent))
+            counters = (as_unsigned(received), as_unsigned(sent))
             readings[if_index].append(CounterReading(time_ms, uptime_ms, *counters))
         return readings
 
@@ -348,7 +344,7 @@ def _record_counters(connection: sqlite3.Connection, reading: DeviceReading) -> 
     connection.executemany(
         sql,
         [
-            (*key, one.if_index, _as_signed(one.in_octets), _as_signed(one.out_octets))
+            (*key, one.if_index, as_signed(one.in_octets), as_signed(one.out_octets))
             for one in reading.interfaces
         ],
     )
@@ -363,12 +359,3 @@ def _valid_periods(periods: Sequence[_Period], since: int, until: int) -> Sequen
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))
-
-
-def _as_signed(counter: int | None) -> int | None:
-    """Return a counter of 64 bits as SQLite has it, whose numbers are signed."""
-    return counter - _COUNTER_RANGE if counter is not None and counter >= _SIGNED else counter
-
-
-def _as_unsigned(value: object) -> int | None:
-    return value % _COUNTER_RANGE if isinstance(value, int) else None

@@ -62,7 +62,7 @@ def share(tmp_path_factory):
 
 
 def test_units_when_packed_then_all_that_the_playbook_writes_without_a_proxy(tree, debian):
-    units = tree / "lib/systemd/system"
+    units = tree / "usr/lib/systemd/system"
     values = debian.rendering.variables()
     assert sorted(path.name for path in units.iterdir()) == sorted(values["appliance_units"])
     for path in tree.rglob("*"):

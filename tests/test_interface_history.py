@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from appliance import interface_history
+from appliance.counter_history import CounterReading
 from appliance.errors import StorageError
 from appliance.interface_history import (
-    CounterReading,
     DeviceReading,
     InterfaceHistory,
     InterfaceNames,

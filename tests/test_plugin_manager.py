@@ -185,6 +185,7 @@ def test_hook_names_when_asked_then_all_of_the_design():
         "settings_overrides",
         "register_decoders",
         "register_datagram_taps",
+        "register_counter_sinks",
         "register_enrichers",
         "register_redactors",
         "register_stores",

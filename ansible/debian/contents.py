@@ -46,7 +46,7 @@ def write_system_files(tree: Path, values: Mapping[str, Any]) -> None:
     """Write what systemd, shells and administrators read; what Ansible writes too is its."""
     for unit in values["appliance_units"]:
         text = role_file("appliance", unit, values)
-        write(tree / "lib/systemd/system" / unit, text)
+        write(tree / "usr/lib/systemd/system" / unit, text)
     tmpfiles = role_file("appliance", "tmpfiles.conf", values)
     write(tree / f"usr/lib/tmpfiles.d/{NAME}.conf", tmpfiles)
     write(tree / f"usr/lib/sysctl.d/60-{NAME}.conf", role_file("base", "sysctl.conf", values))

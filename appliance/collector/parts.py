@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from appliance.contracts import DatagramTap, TemplateFile
+from appliance.contracts import CounterSink, DatagramTap, TemplateFile
 from appliance.guard import (
     GuardedDecoder,
     GuardedEngine,
@@ -41,6 +41,8 @@ class CollectorParts:
         What gets a copy of every datagram.
     redactors
         What every batch goes through last, before it is written.
+    counter_sinks
+        What keeps counters of interfaces that exporters send.
     """
 
     settings: Settings
@@ -52,3 +54,4 @@ class CollectorParts:
     template_files: Sequence[TemplateFile] = ()
     taps: Sequence[DatagramTap] = ()
     redactors: Sequence[GuardedRedactor] = ()
+    counter_sinks: Sequence[CounterSink] = ()

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.collector.counter_table import CounterTable
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
 from appliance.collector.plausibility import with_implausible_marked
@@ -75,6 +76,8 @@ class Pipeline:
     share
         Whose datagrams wait when a block costs too much; None: nobody else's are held up, so all
         are decoded in their order.
+    counters
+        Takes what exporters send of their interfaces' counters; None: nobody wants it.
     not_understood
         Connections of which nothing can be understood any more, for the caller to close and clear.
     counts
@@ -93,6 +96,7 @@ class Pipeline:
         self.decoders = {decoder.version: decoder for decoder in decoders}
         self.states, self.sink, self.enrichers = states, sink, enrichers
         self.counts: Counter[str] = Counter()
+        self.counters: CounterTable | None = None
         self.appeared: list[tuple[Exporter, int]] = []
         self.not_understood: list[Session] = []
         self.share, self.fastest_bits_per_second = share, fastest_bits_per_second
@@ -179,7 +183,11 @@ class Pipeline:
         guard = decoder.guard
 
         def commit() -> None:
-            self.states.commit(with_senders(result, block, decoder.version, self.states), now_ms)
+            complete = with_senders(result, block, decoder.version, self.states)
+            self.states.commit(complete, now_ms)
+            told, arrivals = complete.interface_counters, complete.arrivals
+            if self.counters is not None and told is not None and arrivals is not None:
+                self.counters.take(told, arrivals)
 
         with contextlib.suppress(PluginError):
             guard.call(commit, nothing)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
+from appliance.collector.counter_handover import CounterHandover
+from appliance.collector.counter_table import CounterTable
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
@@ -96,6 +98,8 @@ class Collector:
             share=self.share,
             fastest_bits_per_second=settings["collector.fastest_interface"],
         )
+        self.handover = CounterHandover(CounterTable(self.states.is_known), parts.counter_sinks)
+        self.pipeline.counters = self.handover.table
         self.receiver = Receiver(
             listen or settings["collector.listen"],
             receive_buffer_octets=settings["collector.receive_buffer"],
@@ -144,6 +148,7 @@ class Collector:
             undo.callback(self.connections.stop)
             saved = self.writer.start()
             undo.pop_all()
+        self.handover.start()
         self._load_states(now_ms)
         self._hear_of_others()
         self._before = restore_sequences(self.states, saved, now_ms)
@@ -204,6 +209,7 @@ class Collector:
         if self.writer.due(now_ms) or (self.states.changed and self._is_time("flush", 1.0)):
             self._flush(now_ms)
         self.writer.roll_if_due(now_ms)
+        self.handover.turn(now_ms)
         if self._is_time("status", _STATUS_SECONDS):
             self._write_status(now_ms)
             notify(ALIVE)
@@ -282,6 +288,7 @@ class Collector:
         self._flush(now_ms)
         self.taps.stop()
         self.writer.close(now_ms)
+        self.handover.stop(now_ms)
         self._save_states()
         self._write_status(now_ms)
         self.connections.stop()

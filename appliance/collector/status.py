@@ -22,6 +22,7 @@ from appliance.flows import address_text
 
 # Readers of the file, each command among them, do without what a collector is made of.
 if TYPE_CHECKING:
+    from appliance.collector.counter_handover import CounterHandover
     from appliance.collector.exporter_state import ExporterState, KnownTemplate
     from appliance.collector.exporters import ExporterStates
     from appliance.collector.fair_share import FairShare
@@ -65,6 +66,7 @@ class StatusSource(Protocol):
     writer: FlowLogWriter
     share: FairShare
     taps: DatagramTaps
+    handover: CounterHandover
     failures: PluginFailures
     started_ms: int
 
@@ -100,7 +102,10 @@ def collector_status(collector: StatusSource, now_ms: int) -> dict[str, Any]:
         "lost": sum(sequence.lost for _, sequence in states.scopes()),
         **collector.counters(),
         "log": writer.figures(),
-        "counts": dict(collector.pipeline.counts + states.counts),
+        "counts": {
+            **(collector.pipeline.counts + states.counts),
+            **collector.handover.figures(),
+        },
         PLUGIN_FAILURES: collector.failures.report(),
         "unknown_elements": {_element(e): number for e, number in elements},
         "newcomers": {

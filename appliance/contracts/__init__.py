@@ -27,6 +27,7 @@ from appliance.contracts.checks import (
     Check,
     Finding,
 )
+from appliance.contracts.counter_sinks import CounterSink, ExportedCounters
 from appliance.contracts.datagram_taps import DatagramTap
 from appliance.contracts.decoders import (
     Decoder,
@@ -130,6 +131,7 @@ __all__ = [
     "BackupPart",
     "Check",
     "ColumnSums",
+    "CounterSink",
     "Daemon",
     "DatagramTap",
     "Decoder",
@@ -137,6 +139,7 @@ __all__ = [
     "Direction",
     "Engine",
     "Enricher",
+    "ExportedCounters",
     "ExporterRecord",
     "FeedBin",
     "FeedOrder",

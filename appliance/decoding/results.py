@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from appliance.decoding.export_totals import TotalsReport
+from appliance.decoding.interface_counters import InterfaceCounters
 from appliance.decoding.messages.faults import Fault
 from appliance.decoding.records.groups import Arrivals, RecordGroup
 from appliance.decoding.sampling.knowledge import Sampling
@@ -150,13 +151,15 @@ class DecodeResult:
     tallies
         Records by scope and a fixed word: `records`, `options_records`, `total_counters` (the
         exporter sends no deltas), `sampling_assumed` (its rate is not known), `sampling_in_records`
-        (they, or their headers, carry it).
+        (they, or their headers, carry it), `interface_counters` (readings of interfaces).
     message_octets
         Octets of the messages of each scope.
     rates
         The sampling rate of a flow of each session, one of its last; 0: not known.
     totals
         What exporters say that they have sent.
+    interface_counters
+        What exporters send of their interfaces' own counters; None: nothing.
     faults
         What was wrong, by row of the block.
     counts
@@ -180,5 +183,6 @@ class DecodeResult:
     message_octets: Counter[SessionDomain] = field(default_factory=Counter)
     rates: dict[Session, float] = field(default_factory=dict)
     totals: list[TotalsReport] = field(default_factory=list)
+    interface_counters: InterfaceCounters | None = None
     counts: Counter[str] = field(default_factory=Counter)
     unknown_elements: Counter[Element] = field(default_factory=Counter)

@@ -13,6 +13,7 @@ import numpy as np
 from appliance.contracts import Decoder, Enricher, Redactor, StreamFraming
 from appliance.decoding.costs import BlockTooCostly
 from appliance.decoding.export_totals import ExportTotals, TotalsReport
+from appliance.decoding.interface_counters import InterfaceCounters
 from appliance.decoding.messages.block import DatagramBlock
 from appliance.decoding.messages.faults import Fault, MalformedMessage
 from appliance.decoding.records.groups import Arrivals
@@ -26,6 +27,11 @@ from appliance.guard.guards import Guard
 from appliance.guard.values import all_exactly, of_type, whole
 
 _PASSES = (BlockTooCostly, MalformedMessage)
+_COUNTER_DTYPES = {
+    **dict.fromkeys(("datagram", "if_index"), "int64"),
+    **dict.fromkeys(("exporter_hi", "exporter_lo", "speed", "in_octets", "out_octets"), "uint64"),
+    "state": "int8",
+}
 
 
 class GuardedDecoder:
@@ -114,6 +120,8 @@ def checked_result(value: object) -> DecodeResult:
         checked_batch(batch)
     _check_lists(result)
     _check_tables(result)
+    if result.interface_counters is not None:
+        _check_counters(of_type(result.interface_counters, InterfaceCounters), arrivals)
     if result.faults and arrivals is not None:
         rows = [fault.datagram for fault in result.faults]
         if min(rows) < 0 or max(rows) >= len(arrivals.address_hi):
@@ -181,6 +189,19 @@ def _check_figures(result: DecodeResult) -> None:
         all_exactly(of_type(report.scope, SessionDomain), int, "in a SessionDomain, ")
         all_exactly(report.before, int)
         all_exactly([n for n in of_type(report.totals, ExportTotals) if n is not None], int)
+
+
+def _check_counters(counters: InterfaceCounters, arrivals: Arrivals | None) -> None:
+    whole(counters.version)
+    n = len(of_type(counters.datagram, np.ndarray))
+    for name, dtype in _COUNTER_DTYPES.items():
+        values = getattr(counters, name)
+        _check_array(name, values, n)
+        if values.dtype != dtype:
+            raise TypeError(f"column {name}: expected dtype {dtype}, found {values.dtype}")
+    rows = counters.datagram
+    if n and (rows.min() < 0 or (arrivals is not None and rows.max() >= len(arrivals.address_hi))):
+        raise ValueError("counters of a datagram that is not in the block")
 
 
 def checked_batch(value: object) -> FlowBatch:

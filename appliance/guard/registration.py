@@ -12,7 +12,13 @@ import numpy as np
 
 from appliance.contracts import Page, Route, SignInWay, StreamFraming, ValueNames
 from appliance.flows import OCTETS_PREFIX, Column
-from appliance.guard.methods import DATAGRAM_TAP, OVERRIDES, POLLER, TEMPLATE_FILE
+from appliance.guard.methods import (
+    COUNTER_SINK,
+    DATAGRAM_TAP,
+    OVERRIDES,
+    POLLER,
+    TEMPLATE_FILE,
+)
 from appliance.guard.values import all_exactly, mapping, of_type, whole
 from appliance.settings.types import Setting
 
@@ -174,6 +180,10 @@ def _datagram_tap(value: object) -> None:
     DATAGRAM_TAP.check(value)
 
 
+def _counter_sink(value: object) -> None:
+    COUNTER_SINK.check(value)
+
+
 def _command(value: object) -> None:
     of_type(of_type(value, click.Command).name, str)
 
@@ -207,6 +217,7 @@ REGISTERED: Mapping[str, Callable[[object], None]] = {
     "register_columns": _column,
     "register_decoders": _decoder,
     "register_datagram_taps": _datagram_tap,
+    "register_counter_sinks": _counter_sink,
     "register_enrichers": _function,
     "register_redactors": _function,
     "register_engines": _engine,

@@ -17,6 +17,7 @@ from rich.table import Table
 from tests.benchmarks.alerting import alerting
 from tests.benchmarks.anonymising import anonymising
 from tests.benchmarks.api import api
+from tests.benchmarks.baselines import baselines
 from tests.benchmarks.clickhouse import clickhouse
 from tests.benchmarks.connections import connections
 from tests.benchmarks.console import console
@@ -36,6 +37,7 @@ from tests.benchmarks.tables import (
     print_alerting,
     print_anonymising,
     print_api,
+    print_baselines,
     print_clickhouse,
     print_console,
     print_enriching,
@@ -66,6 +68,7 @@ PARTS = (
     "console",
     "snmp",
     "alerts",
+    "baselines",
     "clickhouse",
     "replicate",
     "streaming",
@@ -108,8 +111,8 @@ def main(
     the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
     from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
     the code, questions of the query engine, the console in a browser, a round
-    of SNMP, the flow log into ClickHouse, copies of datagrams, flows as
-    lines, addresses replaced, and TCP next to UDP.
+    of SNMP, rules of alerts and those with baselines, the flow log into ClickHouse, copies of
+    datagrams, flows as lines, addresses replaced, and TCP next to UDP.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -147,6 +150,7 @@ def main(
             ),
             "snmp": (lambda: snmp(folder / "snmp"), print_snmp),
             "alerts": (lambda: alerting(folder / "alerts", min(rate, 200_000.0)), print_alerting),
+            "baselines": (lambda: baselines(folder / "baselines"), print_baselines),
             "clickhouse": (lambda: clickhouse(folder / "clickhouse", flows), print_clickhouse),
             "replicate": (
                 lambda: replicate(folder / "replicate", protocol, rate, seconds),

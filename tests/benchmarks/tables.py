@@ -206,6 +206,19 @@ def print_alerting(console: Console, report: dict[str, Any]) -> None:
     console.print(f"a flood beside it: {told}; goal {MESSAGE_SECONDS:.0f} s")
 
 
+def print_baselines(console: Console, report: dict[str, Any]) -> None:
+    """Print what rules that compare with the weeks before cost."""
+    n_rules, seconds = report["rules"], report["seconds"]
+    table = Table(f"{report['hour_flows']:,} flows an hour, {n_rules} rules", "CPU seconds")
+    each = report["question_cpu_seconds"]
+    table.add_row("an hour of one rule, asked for once", f"{each:.2f}")
+    table.add_row(f"an hour of {n_rules} rules", f"{each * n_rules:.1f}")
+    for name, used in report["looking_cpu_seconds"].items():
+        table.add_row(f"looking for {seconds} s, {name}", f"{used:.2f}")
+    console.print(table)
+    console.print(f"share of one processor for the hours: {report['core_share']:.2%}")
+
+
 def print_snmp(console: Console, report: dict[str, Any]) -> None:
     """Print the rounds of SNMP beside their goal."""
     table = Table("a round of SNMP", "exporters", "interfaces", "seconds", "CPU seconds", "MB")

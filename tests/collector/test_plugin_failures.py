@@ -237,6 +237,7 @@ def test_appliance_when_a_plugin_fails_everywhere_then_all_else_works(
         ("register_decoders", "42", "expected a list, found int"),
         ("register_decoders", "[42]", "int has no version"),
         ("register_datagram_taps", "[42]", "int has no method start"),
+        ("register_counter_sinks", "[42]", "int has no method keep"),
         ("register_enrichers", "[None]", "expected a function, found NoneType"),
         ("register_redactors", "[None]", "expected a function, found NoneType"),
         ("register_settings", "[None]", "expected Setting, found NoneType"),

@@ -18,6 +18,7 @@ import pytest
 from appliance.flowlog import FlowSearch
 from tests.asking import top, totals
 from tests.collector.running import RunningCollector, free_port
+from tests.decoding.building import decode
 from tests.nfcapd import nfcapd
 from tests.traffic.building import ethernet, ipv4, udp
 
@@ -131,6 +132,31 @@ def test_open_vswitch_when_it_samples_by_the_recipe_then_each_packet_is_a_flow(
     search = FlowSearch(collector.data / "flowlog")
     assert totals(search) == (3, 3, 3 * (len(FRAME) - 14))
     assert {row["exporter_address"] for row in top(search, "exporter")} == {"198.51.100.7"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not VSWITCH_SCHEMA.exists(), reason="needs Debian's openvswitch-switch")
+def test_open_vswitch_when_it_sends_counters_then_those_of_its_ports(tmp_path: Path) -> None:
+    with open_vswitch(tmp_path) as ask, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
+        here.bind(("127.0.0.1", 0))
+        here.settimeout(30)
+        ask("ovs-appctl", "netdev-dummy/ip4addr", "br0", "198.51.100.7/24")
+        for name, number in (("p1", 1001), ("p2", 1002)):
+            ask("ovs-vsctl", "set", "Interface", name, f"options:ifindex={number}")
+        recipe = recipe_with("create sFlow")
+        for old, new in (
+            ("192.0.2.10:2055", f"127.0.0.1:{here.getsockname()[1]}"),
+            ("agent=eth0", "agent=br0"),
+        ):
+            recipe = recipe.replace(old, new)
+        switch_frames(ask, recipe)
+        counted: dict[int, int | None] = {}
+        expected = {1001: 3 * len(FRAME), 1002: 0}
+        while not counted.items() >= expected.items():
+            ask("ovs-appctl", "time/warp", "30000", "500")
+            interfaces = decode(here.recv(65535)).interfaces
+            counted |= {one.if_index: one.in_octets for one in interfaces}
+        assert {one.exporter for one in interfaces} == {"198.51.100.7"}
 
 
 @contextlib.contextmanager

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from appliance.app import App, build_app
+from appliance.collector.counter_table import CounterTable
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.pipeline import Pipeline
+from appliance.contracts import ExportedCounters
 from appliance.decoding.messages.block import Datagram, block_of
 from appliance.decoding.results import DecodeOptions
 from appliance.flows import COLUMNS, FlowBatch, address_halves, address_text
@@ -225,6 +227,8 @@ class Decoded:
         value.
     faults
         (reason, detail) pairs.
+    interfaces
+        What exporters said of counters of their interfaces, the last of each.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -232,6 +236,7 @@ class Decoded:
     batches: list[FlowBatch] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    interfaces: list[ExportedCounters] = field(default_factory=list)
     states: ExporterStates = field(default_factory=lambda: ExporterStates(ExporterLimits()))
 
     @property
@@ -294,9 +299,11 @@ def decode(
     sink = _Sink(found)
     pipeline = Pipeline(list(decoders(options).values()), found.states, sink)
     pipeline._log = sink  # type: ignore[assignment]
+    pipeline.counters = table = CounterTable(lambda _: True)
     for part in [[one] for one in given] if one_by_one else [given]:
         pipeline.take(block_of(part), part[-1].received_ms)
     found.counts = pipeline.counts + found.states.counts
+    found.interfaces = table.due(given[-1].received_ms) if given else []
     assert not an_app().failures.total
     return found
 

@@ -86,5 +86,34 @@ def gateway(hop: str, own: int, source: int, *segments: Iterable[int]) -> bytes:
     return piece(1003, address(hop) + word(own, source, source, len(path)) + listed + word(0, 100))
 
 
-def counter_sample() -> bytes:
-    return piece(2, word(1, 3, 1) + piece(1, bytes(88)))
+def hyper(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+def if_counters(
+    if_index: int = 3,
+    octets: tuple[int, int] = (1_000_000, 2_000_000),
+    *,
+    speed: int = 10**9,
+    status: int = 0b11,
+    if_type: int = 6,
+) -> bytes:
+    """Generic counters of an interface: packets and errors are told as 7 each."""
+    received, sent = octets
+    body = word(if_index, if_type) + hyper(speed) + word(1, status)
+    return piece(1, body + hyper(received) + word(*[7] * 6) + hyper(sent) + word(*[7] * 6))
+
+
+def ethernet_counters() -> bytes:
+    return piece(2, word(*range(13)))
+
+
+def counter_sample(*records: bytes, source: int = 3, count: int | None = None) -> bytes:
+    listed = records or (if_counters(),)
+    n = len(listed) if count is None else count
+    return piece(2, word(1, source, n) + b"".join(listed))
+
+
+def expanded_counter_sample(*records: bytes, source: int = 3) -> bytes:
+    listed = records or (if_counters(),)
+    return piece(4, word(1, 0, source, len(listed)) + b"".join(listed))

@@ -286,6 +286,7 @@ def test_capture_of_pmacctd_when_decoded_then_the_packets_that_it_saw() -> None:
     found = decode(*sent)
     assert not found.faults
     assert found.counts["sflow_counter_samples"] == 1
+    assert found.counts["sflow_counters_without_interface"] == 1
     assert (len(found.rows), sum(row["octet_delta_count"] for row in found.rows)) == (599, 198_407)
 
 

@@ -183,5 +183,7 @@ def _of_sflow() -> Iterator[tuple[str, int, list[bytes]]]:
         ("empty records", [sflow.flow_sample(*[sflow.piece(1, b"")] * 8170)]),
         ("records", [sflow.flow_sample(*[header] * 1000)]),
         ("long paths", [sflow.flow_sample(header, path)] * 6),
+        ("counters", [sflow.counter_sample(sflow.if_counters(n + 1)) for n in range(550)]),
+        ("counters of one sample", [sflow.counter_sample(*[sflow.if_counters()] * 600)]),
     ):
         yield f"sFlow: {name}", 0, [sflow.sflow(*samples)]

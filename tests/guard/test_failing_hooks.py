@@ -37,6 +37,7 @@ AT_START = {
     "settings_overrides",
     "register_decoders",
     "register_datagram_taps",
+    "register_counter_sinks",
     "register_enrichers",
     "register_redactors",
     "register_stores",

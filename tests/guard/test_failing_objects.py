@@ -24,6 +24,7 @@ from appliance.guard import (
 from appliance.guard.methods import (
     ACCOUNTS,
     BACKUP,
+    COUNTER_SINK,
     DAEMON,
     DATAGRAM_TAP,
     FEED,
@@ -97,6 +98,7 @@ CONTRACTS = {
     "backup": BACKUP,
     "metrics": METRICS,
     "overrides": OVERRIDES,
+    "counters": COUNTER_SINK,
     "daemon": DAEMON,
     "templates": TEMPLATE_FILE,
 }

@@ -1,5 +1,5 @@
 """Names for numbers: AS and country of addresses, from databases that the operator supplies, and
-the operator's own networks; names of interfaces, by SNMP."""
+the operator's own networks; names and counters of interfaces, by SNMP or as exporters send them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from appliance import (
     BackupPart,
     Check,
     Column,
+    CounterSink,
     Enricher,
     Finding,
     Poller,
@@ -153,6 +154,14 @@ def register_pollers(settings: Settings) -> list[Poller]:
 
     is_wanted = snmp_settings.is_configured(settings) or any(own_agents(settings).raw().values())
     return [SnmpPoller(settings)] if is_wanted else []
+
+
+@hookimpl
+def register_counter_sinks(settings: Settings) -> list[CounterSink]:
+    """Return what keeps the counters of interfaces that exporters send."""
+    from appliance.plugins.names.counter_keeper import CounterKeeper
+
+    return [CounterKeeper(settings)]
 
 
 @hookimpl

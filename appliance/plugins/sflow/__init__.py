@@ -5,12 +5,13 @@ both in whole blocks of datagrams, `samples` reads what a sample says, and this 
 of it that a NetFlow or IPFIX exporter could have sent, so that columns are filled as for those.
 
 Octets are those of the IP packet, as NetFlow counts them; where the header of a packet is not of
-IP, those of the frame. Samples of counters are counted and not kept.
+IP, those of the frame. Of counter samples `counters` takes the generic ones of interfaces.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +40,10 @@ from appliance.decoding.sequences.session_domains import (
     next_sequences,
     tally,
 )
+from appliance.decoding.templates.timeline import SessionDomain
 from appliance.export_protocols import SFLOW
 from appliance.flows import FlowBatch
+from appliance.plugins.sflow.counters import Halves, read_counters
 from appliance.plugins.sflow.datagrams import Datagrams, read_datagrams
 from appliance.plugins.sflow.records import packet_records
 from appliance.plugins.sflow.samples import COUNTER_FORMATS, FLOW_FORMATS, Samples, read_samples
@@ -70,7 +73,20 @@ class SflowDecoder:
         result.restarted = list(find_restarts(traffic, state, WINDOW_DATAGRAMS))
         one = np.ones(len(block), np.int64)
         result.sequences = next_sequences(traffic, one, state, WINDOW_DATAGRAMS)
-        samples = _flow_samples(datagrams, result)
+        pieces = walk(datagrams.words, datagrams.start, datagrams.end, datagrams.n_samples)
+        is_flow, is_counter = (
+            np.isin(pieces.formats, of) for of in (FLOW_FORMATS, COUNTER_FORMATS)
+        )
+        samples, faults = read_samples(datagrams, pieces.take(is_flow))
+        result.faults += [*pieces.faults, *faults]
+        result.counts += Counter(
+            sflow_counter_samples=int(np.count_nonzero(is_counter)),
+            sflow_samples_of_unknown_format=int(np.count_nonzero(~is_flow & ~is_counter)),
+        )
+        if is_counter.any():
+            exporters = self._exporters(datagrams, arrivals)
+            read_counters(datagrams, pieces.take(is_counter), exporters, result)
+            _tally_counters(result, scope_of, scopes)
         for rows, records in packet_records(samples):
             group = self._group(samples, rows, records, arrivals, datagrams)
             of_header = header_columns(group, self.options.header_columns)
@@ -93,7 +109,7 @@ class SflowDecoder:
         arrival = samples.datagram[rows]
         sender = arrivals.address_hi[arrival], arrivals.address_lo[arrival]
         exporters = None
-        if self.options.trust_exporter_address is not ExporterTrust.OFF:
+        if self._trusts_agents:
             agents = datagrams.agents
             exporters = first_known((agents[0][arrival], agents[1][arrival]), sender)
         rates = samples.rate[rows].astype(np.float64)
@@ -109,19 +125,25 @@ class SflowDecoder:
             as_sent=False,
         )
 
+    def _exporters(self, datagrams: Datagrams, arrivals: Arrivals) -> Halves:
+        """Return the address of the device that each datagram speaks of."""
+        senders = arrivals.address_hi, arrivals.address_lo
+        return first_known(datagrams.agents, senders) if self._trusts_agents else senders
 
-def _flow_samples(datagrams: Datagrams, result: DecodeResult) -> Samples:
-    """Find the flow samples of a block; count other samples and note what is damaged."""
-    found = walk(datagrams.words, datagrams.start, datagrams.end, datagrams.n_samples)
-    is_flow = np.isin(found.formats, FLOW_FORMATS)
-    is_counter = np.isin(found.formats, COUNTER_FORMATS)
-    samples, faults = read_samples(datagrams, found.take(is_flow))
-    result.faults += [*found.faults, *faults]
-    result.counts += Counter(
-        sflow_counter_samples=int(np.count_nonzero(is_counter)),
-        sflow_samples_of_unknown_format=int(np.count_nonzero(~is_flow & ~is_counter)),
-    )
-    return samples
+    @property
+    def _trusts_agents(self) -> bool:
+        return self.options.trust_exporter_address is not ExporterTrust.OFF
+
+
+def _tally_counters(result: DecodeResult, scope_of: Int, scopes: Sequence[SessionDomain]) -> None:
+    """Count the readings of interfaces of each scope."""
+    told = result.interface_counters
+    if told is None:
+        return
+    numbers = np.bincount(scope_of[told.datagram], minlength=len(scopes)).tolist()
+    for scope, number in zip(scopes, numbers, strict=True):
+        if number:
+            result.tallies[scope, "interface_counters"] += number
 
 
 @hookimpl

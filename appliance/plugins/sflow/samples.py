@@ -16,15 +16,16 @@ from appliance.decoding.messages.faults import Fault
 from appliance.plugins.sflow.datagrams import Datagrams
 from appliance.plugins.sflow.walking import Int, Pieces, Words, walk
 
-_FLOW, _COUNTERS, _EXPANDED_FLOW, _EXPANDED_COUNTERS = 1, 2, 3, 4
+_FLOW, _COUNTERS, _EXPANDED_FLOW, EXPANDED_COUNTERS = 1, 2, 3, 4
 FLOW_FORMATS = (_FLOW, _EXPANDED_FLOW)
-COUNTER_FORMATS = (_COUNTERS, _EXPANDED_COUNTERS)
+COUNTER_FORMATS = (_COUNTERS, EXPANDED_COUNTERS)
 
 _FIXED_WORDS, _EXPANDED_WORDS = 8, 11
-_SOURCE_BITS, _INTERFACE_BITS = 24, 30
+SOURCE_BITS, _INTERFACE_BITS = 24, 30
 _UNKNOWN_INTERFACE = (1 << _INTERFACE_BITS) - 1
 _IF_INDEX, _DISCARDED = 0, 1
-_OF_THE_DEVICE = 0x3FFF_FFFF
+OF_THE_DEVICE = 0x3FFF_FFFF
+"""In place of an ifIndex: the device itself, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def read_samples(datagrams: Datagrams, pieces: Pieces) -> tuple[Samples, list[Fa
 
     ingress, _ = _interface(word(5, 6), word(5, 7), expanded)
     egress, is_dropped = _interface(word(6, 8), word(6, 9), expanded)
-    source = np.where(expanded, word(1, 2), word(1, 2) & (1 << _SOURCE_BITS) - 1)
+    source = np.where(expanded, word(1, 2), word(1, 2) & (1 << SOURCE_BITS) - 1)
     records = walk(words, start + fixed, start + pieces.length, word(7, 10))
     faults += [f._replace(datagram=int(pieces.owner[f.datagram])) for f in records.faults]
     offset = (start - datagrams.first[pieces.owner]) * 4
@@ -105,5 +106,5 @@ def _interface(
     """
     kind = np.where(expanded, first, first >> _INTERFACE_BITS)
     value = np.where(expanded, second, first & _UNKNOWN_INTERFACE)
-    is_index = (kind == _IF_INDEX) & (value != _OF_THE_DEVICE) & (value < 1 << 32)
+    is_index = (kind == _IF_INDEX) & (value != OF_THE_DEVICE) & (value < 1 << 32)
     return np.where(is_index, value, 0), kind == _DISCARDED

@@ -12,6 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from appliance.contracts import ExportedCounters
+from appliance.counter_history import FILE as COUNTERS_FILE
+from appliance.counter_history import CounterHistory
 from appliance.interface_history import FILE, DeviceReading, InterfaceHistory, InterfaceReading
 from tests.collector.test_exporter_health import CountingExporter
 from tests.decoding.building import BASIC, V9, a_set, template
@@ -157,6 +160,31 @@ def test_interface_when_named_then_called_so_and_counters_are_asked_for(console:
     page.get_by_label("Name", exact=True).fill("<b>floor</b> 1")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("<b>floor</b> 1")
+
+
+def test_interface_when_its_exporter_sends_counters_then_compared_with_them(
+    console: Watched,
+) -> None:
+    exporter, now_ms = "127.0.0.3", int(time.time() * 1000)
+    CounterHistory(console.site.running.data / COUNTERS_FILE).record(
+        [
+            ExportedCounters(
+                *(exporter, 1, 0, 105, now_ms - before, 10**9 - before, 10**9),
+                is_up=True,
+                in_octets=10**12 - 1000 * before,
+                out_octets=10**12 - 500 * before,
+            )
+            for before in range(0, 2 * 3_600_000, 300_000)
+        ]
+    )
+    page = console.open_settled(f"interfaces/{exporter}/1?last=1h")
+    panel = page.get_by_role("region", name="Beside its own counters")
+    expect(panel).to_contain_text("that the interface counts, by sFlow")
+    expect(panel).to_contain_text("up")
+    expect(panel).to_contain_text("1.00\u202fGbit/s")
+    page = console.open_settled(f"exporters/{exporter}")
+    panel = page.get_by_role("region", name="SNMP")
+    expect(panel).to_contain_text("by sFlow it sends counters of an interface itself")
 
 
 def test_interfaces_when_a_speed_is_known_then_how_full_each_is(console: Watched) -> None:

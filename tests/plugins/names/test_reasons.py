@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,17 @@ CASES = {
     "other_interface": replace(FACTS, flow_octets=30 * GIGABYTE, other_ratio=12.0),
     "unexplained": replace(FACTS, flow_octets=1.5 * GIGABYTE),
 }
+
+
+@pytest.mark.parametrize(
+    "sampled", [{"sampling_rate": 1000}, {"sampling_rate": None, "record_rate": 1000}]
+)
+def test_reason_when_sampled_then_chance_is_allowed_for_but_no_missing_flows(sampled: Any):
+    few = {"flow_packets": 400_000, "counter_octets": GIGABYTE / 2, **sampled}
+    assert likely_reason(replace(FACTS, **few, flow_octets=0.55 * GIGABYTE)).name == "agrees"
+    assert likely_reason(replace(FACTS, **few, flow_octets=0.7 * GIGABYTE)).name == "unexplained"
+    none = replace(CASES["not_configured"], flow_octets=0, flow_packets=0, **sampled)
+    assert likely_reason(none).name == "not_configured"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -12,16 +12,17 @@ import pytest
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.contracts import ExporterRecord
+from appliance.counter_history import CounterReading
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import COLUMN, FlowBatch
 from appliance.interface_history import (
-    CounterReading,
     DeviceReading,
     InterfaceHistory,
     InterfaceReading,
 )
 from appliance.plugins.names.snmp import truth
-from appliance.plugins.names.snmp.truth import STEP_MS, octets_by_bin, whole_bins
+from appliance.plugins.names.snmp.counter_bins import STEP_MS, octets_by_bin
+from appliance.plugins.names.snmp.truth import whole_bins
 from tests.web.building import NOW
 
 EXPORTER = "192.0.2.1"

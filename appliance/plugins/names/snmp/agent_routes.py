@@ -6,6 +6,7 @@ from datetime import tzinfo
 from typing import Any
 
 from appliance import ADMINISTRATOR, FlowStore, RequestError, Route, Settings
+from appliance.counter_history import counter_history
 from appliance.interface_history import interface_history
 from appliance.plugins.names.snmp.own_agents import own_agents, public_values
 from appliance.plugins.names.snmp.snmp_settings import (
@@ -37,6 +38,7 @@ _EXAMPLE = {
     },
     "last_read": OrNull("2026-01-31T08:00:00Z"),
     "interfaces": 24,
+    "sent_counters": OrNull({"by": "sFlow", "last_sent": "2026-01-31T08:00:00Z", "interfaces": 48}),
 }
 
 
@@ -110,6 +112,20 @@ def _answer(address: str, settings: Settings, zone: tzinfo) -> dict[str, Any]:
         "values": public_values(raw.get(address)),
         "last_read": None if last_ms is None else rfc3339(last_ms / 1000, zone),
         "interfaces": len(history.interfaces_of(address)),
+        "sent_counters": _sent_counters(address, settings, zone),
+    }
+
+
+def _sent_counters(address: str, settings: Settings, zone: tzinfo) -> dict[str, Any] | None:
+    """Return what an exporter sends of its interfaces' counters without being asked."""
+    interfaces = counter_history(settings).interfaces(address)
+    if not interfaces:
+        return None
+    newest = max(interfaces.values(), key=lambda state: state.time_ms)
+    return {
+        "by": newest.source,
+        "last_sent": rfc3339(newest.time_ms / 1000, zone),
+        "interfaces": len(interfaces),
     }
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "json")
 _EPILOG = """FLOWS and COUNTERS: octets by flows, and as the interface counts them itself, of those
-five minutes that have both. RATIO: flows to counters. WHY: the likely reason where they differ."""
+five minutes that have both. FROM: who told the counters, SNMP or the exporter by itself (sFlow).
+RATIO: flows to counters. WHY: the likely reason where they differ."""
 
 
 @click.command("interfaces", epilog=_EPILOG)
@@ -34,8 +35,9 @@ def interfaces(
 ) -> None:
     """Compare flows of interfaces with their counters.
 
-    Of one EXPORTER, or of all that SNMP has read.
+    Of one EXPORTER, or of all whose counters are known: SNMP has read them, or they come by sFlow.
     """
+    from appliance.counter_history import counter_history
     from appliance.flowlog.times import time_range
     from appliance.interface_history import interface_history
     from appliance.plugins.names.snmp.truth import exporter_truth, whole_bins
@@ -43,9 +45,13 @@ def interfaces(
     now = time.time()
     since_ms, _ = time_range(last, None, None, int(now * 1000))
     bins = whole_bins(since_ms // 1000, int(now), now)
-    exporters = [exporter] if exporter else interface_history(settings).exporters()
+    known = {*interface_history(settings).exporters(), *counter_history(settings).exporters()}
+    exporters = [exporter] if exporter else sorted(known)
     if not exporters:
-        raise ApplianceError("SNMP has read no exporter yet: snmp.community or snmp.user is needed")
+        raise ApplianceError(
+            "SNMP has read no exporter yet, and none sends counters by sFlow:"
+            " snmp.community or snmp.user is needed"
+        )
     if not len(bins.starts_ms):
         raise ApplianceError(f"--last {last} has no whole five minutes")
     answers = [exporter_truth(one, bins, settings) for one in exporters]
@@ -71,6 +77,7 @@ def _rows(truth: InterfaceTruth) -> Iterator[dict[str, Any]]:
             "direction": direction,
             "flow_octets": side.total_flow_octets,
             "counter_octets": side.total_counter_octets,
+            "counters_from": " ".join(side.sources),
             "ratio": side.ratio,
             "reason": side.reason.name,
             "text": side.reason.sentence,
@@ -90,7 +97,7 @@ def _table(truths: Sequence[InterfaceTruth], output: Path | None) -> str:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("exporter", "interface", "", "flows", "counters", "ratio", "why"):
+    for heading in ("exporter", "interface", "", "flows", "counters", "from", "ratio", "why"):
         is_number = heading in ("flows", "counters", "ratio")
         table.add_column(heading, justify="right" if is_number else "left")
     for truth in truths:
@@ -99,6 +106,7 @@ def _table(truths: Sequence[InterfaceTruth], output: Path | None) -> str:
                 *(truth.exporter, truth.name or f"if {truth.number}", direction),
                 human_number(side.total_flow_octets, "B"),
                 human_number(side.total_counter_octets, "B"),
+                ", ".join(side.sources),
                 "" if side.ratio is None else f"{side.ratio:.2f}",
                 side.reason.sentence,
             )

@@ -28,6 +28,7 @@ MAX_INDEX = (1 << 32) - 1
 _SIDE = {
     "flow_octets": 1.5,
     "counter_octets": 1.5,
+    "counters_from": ["sFlow"],
     "ratio": OrNull(0.98),
     "reason": "layer_2",
     "text": "counters are of layer 2: 18 octets of framing a packet",
@@ -46,6 +47,7 @@ _TRUTH = {
             "name": "Gi0/1",
             "description": "uplink Vienna",
             "speed": 1_000_000_000,
+            "is_up": OrNull(True),
             "in": _SIDE,
             "out": _SIDE,
         }
@@ -74,7 +76,7 @@ def name_interface(
 
 
 def interface_speeds(settings: Settings) -> dict[str, Any]:
-    """Return what SNMP says of the speed of interfaces, in bits a second."""
+    """Return how fast interfaces are by SNMP, or by what exporters send, in bits a second."""
     known = interface_history(settings).interfaces_with_speed()
     return {"interfaces": [interface._asdict() for interface in known]}
 
@@ -83,7 +85,8 @@ def interface_truth(
     device: str, store: FlowStore, query: Query, settings: Settings, zone: tzinfo
 ) -> dict[str, Any]:
     """Return octets by flows beside those that interfaces count, and why they differ."""
-    from appliance.plugins.names.snmp.truth import STEP_MS, exporter_truth, whole_bins
+    from appliance.plugins.names.snmp.counter_bins import STEP_MS
+    from appliance.plugins.names.snmp.truth import exporter_truth, whole_bins
     from appliance.query.question import MAX_BINS
 
     exporter = find_device(store.exporters(), device)
@@ -110,6 +113,7 @@ def _interface(truth: InterfaceTruth) -> dict[str, Any]:
         "name": truth.name,
         "description": truth.description,
         "speed": truth.speed,
+        "is_up": truth.is_up,
         **{name: _side(side) for name, side in truth.directions.items()},
     }
 
@@ -119,6 +123,7 @@ def _side(side: DirectionTruth) -> dict[str, Any]:
     return {
         "flow_octets": side.total_flow_octets,
         "counter_octets": side.total_counter_octets,
+        "counters_from": list(side.sources),
         "ratio": side.ratio,
         "reason": side.reason.name,
         "text": side.reason.sentence,

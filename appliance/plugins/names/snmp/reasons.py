@@ -28,6 +28,9 @@ _FAR = 5.0
 """So many times the counters are no fault of counting."""
 
 _STANDARD_ERRORS = 3.0
+_FULL_PACKET = 1500
+"""Octets: fewer packets cannot carry as much, but for jumbo frames."""
+
 _FRAMING_TOLERANCE_OCTETS = 1.0
 
 
@@ -53,6 +56,8 @@ class Facts:
         Of the exporter's records, by their sequence numbers.
     has_other_flows
         Whether the exporter sends flows of other interfaces.
+    record_rate
+        The sampling rate of one of its last flows, for where it differs; None: not known.
     """
 
     direction: str
@@ -64,6 +69,7 @@ class Facts:
     is_sampling_assumed: bool = False
     lost_share: float = 0.0
     has_other_flows: bool = True
+    record_rate: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -73,9 +79,11 @@ class Facts:
     @property
     def tolerance(self) -> float:
         """How far the ratio can be from what it should be by chance, sampling included."""
-        sampled = max(self.flow_packets / max(self.sampling_rate or 1, 1), 1)
-        noise = _STANDARD_ERRORS / sqrt(sampled) if (self.sampling_rate or 1) > 1 else 0.0
-        return _AGREES + noise
+        rate = max(self.sampling_rate or self.record_rate or 1, 1)
+        # Also of an interface without flows: so many would be sampled of what it counts.
+        packet_octets = self.flow_octets / self.flow_packets if self.flow_packets else _FULL_PACKET
+        packets = max(self.flow_packets, self.counter_octets / max(packet_octets, 1))
+        return _AGREES + (_STANDARD_ERRORS / sqrt(max(packets / rate, 1)) if rate > 1 else 0.0)
 
     @property
     def framing_octets(self) -> float:

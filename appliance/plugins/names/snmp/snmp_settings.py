@@ -207,7 +207,8 @@ COUNTERS_AGE = Setting(
     "snmp.counters_age",
     Duration(),
     "7d",
-    "How long counters of interfaces are kept; a day of 1000 interfaces takes about 15 MB.",
+    "How long counters of interfaces are kept, also those that exporters send by sFlow; a day of"
+    " 1000 interfaces takes about 15 MB.",
 )
 _HELP = {
     "version": "Version of SNMP: 2c with a community, or 3 with a user.",

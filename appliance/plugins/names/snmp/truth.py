@@ -1,40 +1,40 @@
 """Do the flows tell the truth? Octets by flows beside the counters of each interface.
 
-Both are put into bins of five minutes: a flow by the time that it lasted, as in every series, and
-what a counter grew by between two readings evenly over the time between them. A bin without
-readings that reach over all of it, as after a restart of the device, has no counters.
+Both are put into bins of five minutes: a flow by the time that it lasted, as in every series,
+counters by `counter_bins`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance import Settings
-from appliance.collector.exporter_rows import ASSUMED, exporter_rows
+from appliance.collector.exporter_rows import ASSUMED, exporter_rows, mapping
+from appliance.collector.exporter_rows import number as status_number
 from appliance.collector.status import STATUS_FILE, read_status
 from appliance.flowlog.conditions import Condition
-from appliance.interface_history import CounterReading, InterfaceNames, interface_history
+from appliance.interface_history import InterfaceNames, interface_history
+from appliance.plugins.names.snmp.counter_bins import (
+    STEP_MS,
+    ExporterCounters,
+    Floats,
+    counted_octets,
+    exporter_counters,
+)
 from appliance.plugins.names.snmp.reasons import MIN_OCTETS, Facts, Reason, likely_reason
 from appliance.query.engine import QueryEngine, engine_from_settings
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import MAX_SERIES, Method, Provenance, Question, SeriesAnswer
 
-STEP_MS = 300_000
-LONGEST_GAP_MS = 3_600_000
-"""Between two readings: beyond, nobody knows when in between the octets came."""
-
 DIRECTIONS = ("in", "out")
 NO_NAMES = InterfaceNames("", (), (), 0)
+NOT_READ = "no counters of this time: SNMP read none, and the exporter sent none"
 _DIMENSIONS = {"in": "ingress_interface", "out": "egress_interface"}
-_COUNTER_RANGE = 1 << 64
-
-Floats = NDArray[np.float64]
 
 
 class Range(NamedTuple):
@@ -61,6 +61,8 @@ class DirectionTruth:
         Over the bins with both.
     ratio
         Flows to counters; None where there is too little of either.
+    sources
+        Where its counters come from.
     """
 
     flow_octets: Floats
@@ -69,11 +71,18 @@ class DirectionTruth:
     total_counter_octets: float
     ratio: float | None
     reason: Reason
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class InterfaceTruth:
-    """One interface of an exporter, with its name in the range."""
+    """One interface of an exporter, with its name in the range.
+
+    Attributes
+    ----------
+    is_up
+        What the exporter itself said last; None where it does not.
+    """
 
     exporter: str
     number: int
@@ -81,6 +90,7 @@ class InterfaceTruth:
     description: str
     speed: int
     directions: Mapping[str, DirectionTruth]
+    is_up: bool | None = None
 
 
 class ExporterTruth(NamedTuple):
@@ -92,11 +102,18 @@ class ExporterTruth(NamedTuple):
 
 
 class ExporterFacts(NamedTuple):
-    """What the collector knows of an exporter: its sampling and its losses."""
+    """What the collector knows of an exporter: its sampling and its losses.
+
+    Attributes
+    ----------
+    record_rate
+        Of one of its last flows; None where that is not known.
+    """
 
     sampling_rate: float | None
     is_sampling_assumed: bool
     lost_share: float
+    record_rate: float | None = None
 
 
 class _Flows(NamedTuple):
@@ -119,11 +136,12 @@ class _Sums(NamedTuple):
     octets: Floats
     packets: Floats
     counters: Floats
+    sources: tuple[str, ...] = ()
 
     def totals(self) -> tuple[float, float, float]:
         """Return the sums over the bins that have counters."""
         known = ~np.isnan(self.counters)
-        octets, packets, counted = (float(values[known].sum()) for values in self)
+        octets, packets, counted = (float(values[known].sum()) for values in self[:3])
         return octets, packets, counted
 
 
@@ -150,29 +168,27 @@ def exporter_truth(
     QueryError, StorageError
         The flow log cannot be read.
     """
-    starts_ms = bins.starts_ms
-    history = interface_history(settings)
-    around = (bins.since_ms - LONGEST_GAP_MS, bins.until_ms + LONGEST_GAP_MS)
-    readings = history.counters(exporter, *around)
+    counters = exporter_counters(exporter, *bins, settings, number)
     engine = engine_from_settings(settings)
     flows = {name: _flows(engine, (exporter, number), bins, name) for name in DIRECTIONS}
     with_flows = {one for direction in flows.values() for one in direction.by_interface}
-    numbers = [number] if number is not None else _comparable({*readings, *with_flows}, flows)
-    names = history.interface_names([(exporter, one) for one in numbers], *bins)
+    numbers = [] if number is None else [number]
+    if number is None:
+        numbers = _comparable({*counters.readings, *with_flows}, flows)
+    keys = [(exporter, one) for one in numbers]
+    names = interface_history(settings).interface_names(keys, *bins)
     facts = exporter_facts(exporter, settings)
     truths = []
-    for one in numbers:
-        known = names.get((exporter, one), NO_NAMES)
-        sums = {
-            name: _sums(flows[name].by_interface.get(one), readings.get(one, ()), name, starts_ms)
-            for name in DIRECTIONS
-        }
+    for key in keys:
+        one = key[1]
+        sums = _sums_of(one, counters, flows, bins)
         has_other_flows = number is not None or bool(with_flows - {one})
+        sides = _compare(sums, facts, has_other_flows)
+        known, state = names.get(key, NO_NAMES), counters.state(one)
         truths.append(
             InterfaceTruth(
-                *(exporter, one, known.own or " / ".join(known.names)),
-                *(" / ".join(known.aliases), known.speed),
-                _compare(sums, facts, has_other_flows),
+                *(*key, known.own or " / ".join(known.names), " / ".join(known.aliases)),
+                *(known.speed or state.speed, sides, state.is_up),
             )
         )
     provenances = [flows[name].provenance for name in DIRECTIONS]
@@ -194,46 +210,15 @@ def exporter_facts(exporter: str, settings: Settings) -> ExporterFacts:
     lost = max((row.lost_percent or 0 for row in rows), default=0.0) / 100
     if not rows:
         return ExporterFacts(1, True, 0.0)
-    return ExporterFacts(rows[0].sampling, rows[0].sampling_source == ASSUMED, lost)
+    is_assumed = rows[0].sampling_source == ASSUMED
+    return ExporterFacts(rows[0].sampling, is_assumed, lost, _record_rate(exporter, status))
 
 
-def octets_by_bin(
-    readings: Sequence[CounterReading], direction: str, starts_ms: NDArray[np.int64]
-) -> Floats:
-    """Return what a counter grew by in each bin; NaN where readings do not say.
-
-    Parameters
-    ----------
-    readings
-        In the order of their times.
-    starts_ms
-        Of bins that follow each other.
-    """
-    octets, covered_ms = np.zeros(len(starts_ms)), np.zeros(len(starts_ms))
-    ends_ms = starts_ms + STEP_MS
-    for before, after in pairwise(readings):
-        growth = _growth(before, after, direction)
-        if growth is None:
-            continue
-        first = np.maximum(starts_ms, before.time_ms)
-        overlap_ms = np.maximum(np.minimum(ends_ms, after.time_ms) - first, 0)
-        octets += growth * overlap_ms / (after.time_ms - before.time_ms)
-        covered_ms += overlap_ms
-    return np.where(covered_ms >= STEP_MS, octets, np.nan)
-
-
-def _growth(before: CounterReading, after: CounterReading, direction: str) -> int | None:
-    """Return what a counter grew by; None where the device restarted, or it jumped back."""
-    old, new = (one.in_octets if direction == "in" else one.out_octets for one in (before, after))
-    gap_ms = after.time_ms - before.time_ms
-    if old is None or new is None or not 0 < gap_ms <= LONGEST_GAP_MS:
-        return None
-    if after.uptime_ms < before.uptime_ms:
-        return None
-    # RFC 2863 section 3.1.6: counters of 64 bits do not wrap within a lifetime; those that fall
-    # were set back.
-    growth = (new - old) % _COUNTER_RANGE
-    return growth if growth < _COUNTER_RANGE // 2 else None
+def _record_rate(exporter: str, status: Mapping[str, Any]) -> float | None:
+    """Return the sampling rate of one of the exporter's last flows; of several the largest."""
+    facts = mapping(mapping(status.get("exporters")).get(exporter))
+    sessions = map(mapping, mapping(facts.get("sessions")).values())
+    return max((status_number(session, "sampling_rate") for session in sessions), default=0) or None
 
 
 def _flows(
@@ -287,15 +272,19 @@ def _by_interface(answer: SeriesAnswer, dimension: str) -> dict[int, Floats]:
     }
 
 
-def _sums(
-    flows: tuple[Floats, Floats] | None,
-    readings: Sequence[CounterReading],
-    direction: str,
-    starts_ms: NDArray[np.int64],
-) -> _Sums:
-    counters = octets_by_bin(readings, direction, starts_ms)
-    octets, packets = flows or (np.zeros(len(starts_ms)), np.zeros(len(starts_ms)))
-    return _Sums(octets, packets, counters)
+def _sums_of(
+    if_index: int, counters: ExporterCounters, flows: Mapping[str, _Flows], bins: Range
+) -> dict[str, _Sums]:
+    """Return the sums of both directions of an interface."""
+    nothing = np.zeros(len(bins.starts_ms))
+    readings = counters.readings.get(if_index, ())
+    return {
+        name: _Sums(
+            *flows[name].by_interface.get(if_index, (nothing, nothing)),
+            *counted_octets(readings, name, bins.starts_ms),
+        )
+        for name in DIRECTIONS
+    }
 
 
 def _compare(
@@ -317,14 +306,16 @@ def _compare(
             sampling_rate=exporter.sampling_rate,
             is_sampling_assumed=exporter.is_sampling_assumed,
             lost_share=exporter.lost_share,
+            record_rate=exporter.record_rate,
             has_other_flows=has_other_flows,
         )
         reason = likely_reason(facts)
         if np.isnan(sums[name].counters).all():
-            reason = Reason("not_read", "no counters of this time: SNMP did not read any")
+            reason = Reason("not_read", NOT_READ)
         truths[name] = DirectionTruth(
             *(sums[name].octets, sums[name].counters, octets, counted),
             ratios[name],
             reason,
+            sums[name].sources,
         )
     return truths

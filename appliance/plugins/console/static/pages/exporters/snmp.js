@@ -1,4 +1,4 @@
-/** How one exporter is asked by SNMP: as the settings say, by credentials of its own, or not. */
+/** How one exporter is asked by SNMP: as the settings say, by credentials of its own, or not; and what it sends without being asked. */
 import { html, useEffect, useState } from "../../base.js"
 import { send, useAnswer } from "../../api.js"
 import { dateTime } from "../../times.js"
@@ -16,6 +16,7 @@ export function Snmp({ exporter }) {
   const agent = useAnswer(path)
   return html`<${Panel} title="SNMP" note="names, speeds and counters of its interfaces"><${Shown} answer=${agent} lines=${3}>${(data) => html`
     <p class="note"><${Light} tone=${toneOf(data)}>${data.is_asked ? "asked" : "not asked"}<//> ${stateOf(data)}</p>
+    ${data.sent_counters ? html`<p class="note"><${Light} tone="good">by ${data.sent_counters.by}<//> ${sentOf(data.sent_counters)}</p>` : null}
     <${Form} key=${JSON.stringify(data.values)} agent=${data} path=${path} reload=${agent.reload} />`}<//><//>`
 }
 
@@ -28,6 +29,10 @@ function stateOf(agent) {
   if (!agent.is_asked) return agent.is_own ? "as set here" : "the settings have no credentials, or it is not in snmp.networks"
   if (agent.last_read) return `answered ${dateTime(agent.last_read)}, ${whole(agent.interfaces)} interfaces`
   return agent.is_polled ? "every few minutes, and has not answered yet" : "from the next start of the collector on"
+}
+
+function sentOf({ interfaces, last_sent: last }) {
+  return `it sends counters of ${interfaces === 1 ? "an interface" : `${whole(interfaces)} interfaces`} itself, the last kept is of ${dateTime(last)}`
 }
 
 function wayOf(agent) {

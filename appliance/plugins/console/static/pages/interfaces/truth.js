@@ -22,11 +22,13 @@ export function Truth({ exporter, number, range }) {
   if (!data) return null
   const sides = found ? Object.keys(WORDS).map((key) => ({ key, ...found[key] })) : []
   if (!sides.some((side) => side.reason !== UNREAD)) {
-    return html`<${Panel} title="Beside its own counters"><p class="note">SNMP has read no counters of this time. Set <code>snmp.community</code>, or a user of version 3, in <code>conf/appliance.yml</code>;
+    return html`<${Panel} title="Beside its own counters"><p class="note">There are no counters of this time: SNMP read none, and the exporter sent none by sFlow. Set <code>snmp.community</code>, or a user of version 3, in <code>conf/appliance.yml</code>;
       counters of whole five minutes are compared. <a href="/manual/exporters">More in the manual</a>.</p><//>`
   }
-  return html`<${Panel} title="Beside its own counters" note="octets by flows, of those that the interface counts; whole five minutes">
+  const sources = [...new Set(sides.flatMap((side) => side.counters_from))].join(" and ")
+  return html`<${Panel} title="Beside its own counters" note=${`octets by flows, of those that the interface counts, by ${sources}; whole five minutes`}>
     <dl class="figures">${found.speed ? html`<${Figure} name="Speed" value=${si(found.speed, "bit/s")} />` : null}
+      ${found.is_up === null ? null : html`<${Figure} name="State" value=${found.is_up ? "up" : "down"} />`}
       ${sides.map((side) => html`<${Figure} key=${side.key} name=${`${WORDS[side.key]}, flows to counters`} value=${side.ratio === null ? "–" : percent(side.ratio)}
         note=${`${binary(side.flow_octets)} of ${binary(side.counter_octets)}`} />`)}</dl>
     <ul class="plain">${sides.map((side) => html`<li key=${side.key}><b>${WORDS[side.key]}</b> <${Light} tone=${side.reason === "agrees" ? "good" : "warn"}>${side.text}<//></li>`)}</ul><//>`
