@@ -51,7 +51,7 @@ def make_bundles(folder: Path, source: Path) -> list[Path]:
 
 def is_for_this_python(packed: Path) -> bool:
     """Tell whether package and image of this machine can be made of a bundle."""
-    return "-cp" not in packed.name or f"-{PYTHON.replace('python3.', 'cp3')}-" in packed.name
+    return f"-{PYTHON.replace('python3.', 'cp3')}-" in packed.name
 
 
 def run(*arguments: str | Path) -> None:

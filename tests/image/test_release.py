@@ -116,7 +116,6 @@ def test_version_when_released_then_the_programs(release):
 @pytest.mark.parametrize(
     ("name", "fits"),
     [
-        ("netflow-appliance-1.2.3-x86_64.tar", True),
         ("netflow-appliance-1.2.3-cp311-x86_64.tar", True),
         ("netflow-appliance-1.2.3-cp313-x86_64.tar", False),
     ],
