@@ -11,8 +11,8 @@ PACKAGES := softflowd openvswitch-switch nfdump tshark tcpdump mariadb-server op
 	clickhouse-server clickhouse-client zookeeper default-jre-headless gcc pkg-config \
 	libfixbuf-dev libfixbuf-tools
 
-# A whole box is made by root only, in tests/box; nobody else needs these.
-BOX_PACKAGES := mmdebstrap systemd-container slirp4netns openssh-client
+# Boxes and images are made by root only, in tests/box and tests/image; nobody else needs these.
+BOX_PACKAGES := mmdebstrap systemd-container slirp4netns openssh-client podman
 ifeq ($(shell id -u),0)
 PACKAGES += $(BOX_PACKAGES)
 BOX_TOOLS := $(BOX_STAMP)
@@ -28,11 +28,18 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 
 # Of the box, as `uname -m` says there: x86_64 or aarch64.
 ARCHITECTURE := x86_64
+# Of the box, as `python3 --version` says there; empty: those of Debian 12 and 13.
+BOX_PYTHONS :=
+
+# Which Debian tests/box makes boxes of; tests/box/releases.py has the names and the default.
+ifeq ($(origin RELEASE),command line)
+export APPLIANCE_RELEASE := $(RELEASE)
+endif
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help run demo test lint lint-console screenshots format bench soak fuzz lock vendor clean packages bundle ansible \
-	appliance named-host test-vm test-vagrant deb deb-check test-deb
+	appliance named-host test-box test-vm test-vagrant deb deb-check test-deb image release release-check
 .DEFAULT_GOAL := help
 
 help:
@@ -49,12 +56,17 @@ help:
 	@echo 'make lock    pin the newest allowed versions in requirements.lock'
 	@echo 'make vendor  take the libraries of the console from npm again'
 	@echo 'make screenshots   the pictures of README and manual, from the demo; needs Chromium'
-	@echo 'make bundle  what a box installs, as one file in dist/'
+	@echo 'make bundle  what a box installs, as one file for each Python of a box in dist/'
 	@echo 'make deb     a Debian package for the release and processor of this machine, in dist/'
 	@echo 'make deb-check   makes it twice and compares; lintian too, where it is installed'
 	@echo 'make test-deb    installs, upgrades and purges it in a container of Debian 12'
-	@echo 'make appliance HOST=ADDRESS   turn a bare Debian 12 into an appliance'
-	@echo 'make test-vm, test-vagrant    the tests of a whole box in a virtual machine'
+	@echo 'make image   a container image for docker and podman, in dist/; needs no registry'
+	@echo 'make release   all that people install, of this commit, with digests, in dist/'
+	@echo 'make release-check   makes it twice and compares'
+	@echo 'make appliance HOST=ADDRESS   turn a bare Debian 12 or 13 into an appliance'
+	@echo 'make test-box    the tests of a whole box in a container; as root'
+	@echo 'make test-vm, test-vagrant    the same in a virtual machine'
+	@echo '             RELEASE=trixie makes these four take Debian 13'
 	@echo 'make clean   remove $(VENV) and caches; the data in var/ stays'
 
 # For a browser on another machine: `make run HOST=0.0.0.0`, or one address of this machine.
@@ -73,6 +85,9 @@ demo: $(STAMP)
 test: packages $(STAMP) $(BOX_TOOLS)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --reruns 1 -rR
 
+test-box: packages $(STAMP) $(BOX_STAMP)
+	@$(BIN)/python -m pytest -n 0 -m box -rA tests/box
+
 test-vm: PACKAGES += $(BOX_PACKAGES) $(VM_PACKAGES)
 test-vm: packages $(STAMP) $(BOX_STAMP)
 	@APPLIANCE_BOX=vm $(BIN)/python -m pytest -m box -rA tests/box
@@ -82,13 +97,23 @@ test-vagrant: packages $(STAMP) $(BOX_STAMP)
 	@$(BIN)/python -m pytest -m vagrant -rA tests/box
 
 bundle: $(STAMP)
-	@$(BIN)/python ansible/bundle.py dist --architecture $(ARCHITECTURE)
+	@$(BIN)/python ansible/bundle.py dist --architecture $(ARCHITECTURE) \
+	  $(addprefix --python ,$(BOX_PYTHONS))
 
 deb: $(STAMP)
 	@cd ansible && ../$(BIN)/python -m debian ../dist
 
 deb-check: $(STAMP)
 	@ansible/debian/check.sh $(abspath $(BIN))/python
+
+image: $(STAMP)
+	@cd ansible && ../$(BIN)/python -m image ../dist
+
+release: $(STAMP)
+	@cd ansible && ../$(BIN)/python -m release ../dist
+
+release-check: $(STAMP)
+	@ansible/release/check.sh $(abspath $(BIN))/python
 
 test-deb: packages $(STAMP)
 	@$(BIN)/python -m pytest -n 0 -rA tests/box/test_package.py

@@ -1,8 +1,8 @@
-"""Makes the bundle that a box installs: a tar file with the project's wheel and all that it needs.
+"""Makes the bundles that boxes install: tar files with the project's wheel and all that it needs.
 
 The box needs no package index then. Every wheel is one of those whose hash requirements.lock has;
 `requirements.txt` beside them says so once more, for pip on the box. Run by `make bundle` in the
-virtual environment of the project; the wheels are for Debian 12's Python, whatever runs this.
+virtual environment of the project; there is a bundle for each Python of a box, whatever runs this.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTHON = "3.11"
+PYTHONS = ("3.11", "3.13")
+"""Those of Debian 12 and 13."""
+
 PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 BUILT_FROM = ("appliance", "pyproject.toml", "README.md", "LICENSE")
 WHEEL = "netflow_appliance"
@@ -31,19 +33,33 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
 def main() -> None:
-    """Read the command line and make the bundle."""
+    """Read the command line and make a bundle for each Python."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where the bundle goes")
+    parser.add_argument("folder", type=Path, help="where the bundles go")
     parser.add_argument("--source", type=Path, default=ROOT, help="the project's folder")
     parser.add_argument("--architecture", default="x86_64", help="of the box: x86_64 or aarch64")
+    parser.add_argument(
+        "--python",
+        action="append",
+        type=python_version,
+        metavar="3.N",
+        help=f"of the box; may be repeated (default: {' and '.join(PYTHONS)}, of Debian 12 and 13)",
+    )
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as wheels:
-        fill(Path(wheels), arguments.source, arguments.architecture)
-        bundle = packed(Path(wheels), arguments.folder, arguments.architecture)
-    print(bundle)
+    for python in arguments.python or PYTHONS:
+        with tempfile.TemporaryDirectory() as wheels:
+            fill(Path(wheels), arguments.source, arguments.architecture, python)
+            print(packed(Path(wheels), arguments.folder, arguments.architecture, python))
 
 
-def fill(wheels: Path, source: Path, architecture: str, python: str = PYTHON) -> None:
+def python_version(text: str) -> str:
+    """Return a version such as 3.13; anything else is refused by argparse."""
+    if not re.fullmatch(r"3\.[0-9]{1,2}", text):
+        raise argparse.ArgumentTypeError(f"expected a version such as {PYTHONS[-1]}, found {text}")
+    return text
+
+
+def fill(wheels: Path, source: Path, architecture: str, python: str) -> None:
     """Build the project's wheel, fetch the others, and check each against the lock file."""
     lock = (source / "requirements.lock").read_text()
     own = built(wheels, source)
@@ -57,12 +73,13 @@ def fill(wheels: Path, source: Path, architecture: str, python: str = PYTHON) ->
     (wheels / "requirements.txt").write_text("\n".join([*lines, ""]))
 
 
-def packed(wheels: Path, folder: Path, architecture: str) -> Path:
-    """Write the bundle, whose name tells the version; it appears when it is complete."""
+def packed(wheels: Path, folder: Path, architecture: str, python: str) -> Path:
+    """Write the bundle, whose name tells version and Python; it appears when it is complete."""
     own = next(wheels.glob(f"{WHEEL}-*.whl"))
     version = own.name.split("-")[1]
     folder.mkdir(parents=True, exist_ok=True)
-    bundle = folder / f"netflow-appliance-{version}-{architecture}.tar"
+    tag = f"cp{python.replace('.', '')}"
+    bundle = folder / f"netflow-appliance-{version}-{tag}-{architecture}.tar"
     beside = bundle.with_suffix(".partial")
     with tarfile.open(beside, "w") as archive:
         for file in sorted(wheels.iterdir()):

@@ -355,7 +355,11 @@ def gather_pollers(app: App) -> tuple[Poller, ...]:
 def _gather_when_used(app: App, hook: str, part: str, contract: Contract) -> list[Any]:
     """Return what plugins register for one process, in guards; without those that fail."""
     values: list[Any] = []
-    facts = {"settings": app.settings, "open_store": app.open_store}
+    facts = {
+        "settings": app.settings,
+        "open_store": app.open_store,
+        "open_accounts": app.open_accounts,
+    }
     for impl in getattr(app.plugins.hook, hook).get_hookimpls():
         guard = app.guard(impl.plugin_name, part)
         try:

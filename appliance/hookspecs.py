@@ -160,13 +160,18 @@ def register_query_sources(settings: Settings) -> dict[str, QuerySourceFactory]:
 
 
 @hookspec
-def register_loaders(settings: Settings, open_store: Callable[[], FlowStore]) -> list[LogLoader]:
+def register_loaders(
+    settings: Settings,
+    open_store: Callable[[], FlowStore],
+    open_accounts: Callable[[], AccountStore],
+) -> list[LogLoader]:
     """Return what follows the flow log beside the store, each with its own place in it.
 
     Called once, in the loader process's main thread, before anything is loaded. `load_once` is then
     called about once a second, always in the same other thread; one that is away is tried again
     after pauses that grow, and the flow log keeps what it has not read. `open_store` opens the
-    store of flows once more, for what asks it questions; who calls it closes what it returns.
+    store of flows once more, for what asks it questions, `open_accounts` the accounts; who calls
+    one closes what it returns.
     """
 
 

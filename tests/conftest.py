@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.quiet import TestLocks
 from tests.sql.mariadb import MariaDb, running_mariadb
@@ -20,6 +21,10 @@ DEFAULT_PORTS = (2055, 4739, 8443, 9999)
 
 LOCK_FOLDER = "APPLIANCE_TEST_LOCKS"
 """The environment variable that tells workers the folder of their locks."""
+
+# Times are not measured in tests: on a busy machine one example of many takes longer than 200 ms.
+settings.register_profile("appliance", deadline=None)
+settings.load_profile("appliance")
 
 
 def pytest_configure(config: pytest.Config) -> None:

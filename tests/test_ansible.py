@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -15,6 +17,8 @@ from appliance.privileged.client import HELPER_SOCKET
 from appliance.privileged.protocol import COLLECTOR_UNIT
 from appliance.settings.file import CORE_SETTINGS, SYSTEM_DATA_FOLDER, SYSTEM_FOLDER
 from appliance.web.api_server import API_SETTINGS
+from tests.box.releases import RELEASES, VARIABLE, UnknownRelease, chosen_release
+from tests.box.tree import sources_of
 
 ROOT = Path(__file__).parents[1]
 ROLES = sorted(path for path in (ROOT / "ansible" / "roles").iterdir() if path.is_dir())
@@ -109,11 +113,54 @@ def test_passwords_when_tasks_run_commands_then_none_has_one_as_an_argument():
     assert [command for command in without_files if "password" in command.lower()] == []
 
 
-@pytest.mark.slow
-def test_wheel_when_built_again_then_the_same_so_that_a_second_run_changes_nothing(tmp_path):
+@pytest.fixture(scope="module")
+def bundle():
+    """The module that makes bundles, which lies beside the playbook."""
     spec = importlib.util.spec_from_file_location("bundle", ROOT / "ansible" / "bundle.py")
-    bundle = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bundle)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_bundle_when_packed_then_its_name_says_version_python_and_processor(bundle, tmp_path):
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    (wheels / "netflow_appliance-1.2.3-py3-none-any.whl").write_bytes(b"")
+    packed = bundle.packed(wheels, tmp_path, "aarch64", "3.13")
+    assert packed.name == "netflow-appliance-1.2.3-cp313-aarch64.tar"
+
+
+@pytest.mark.parametrize("text", ["", "3", "3.13.1", "2.7", "cp313", "3.13 --no-deps"])
+def test_bundle_when_its_python_is_no_version_then_one_sentence(bundle, text):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"^expected a version such as 3\.13,"):
+        bundle.python_version(text)
+
+
+def test_releases_when_boxes_are_made_of_them_then_roles_and_bundles_name_them_too(bundle):
+    assert tuple(release.python for release in RELEASES.values()) == bundle.PYTHONS
+    for role in ROLES:
+        (platform,) = read(role, "meta/main.yml")["galaxy_info"]["platforms"]
+        assert platform == {"name": "Debian", "versions": list(RELEASES)}
+    refused = (ROOT / "ansible/roles/base/tasks/preflight.yml").read_text()
+    numbers = [release.number for release in RELEASES.values()]
+    assert f"distribution_major_version in {json.dumps(numbers)}" in refused
+
+
+def test_release_when_there_are_no_boxes_of_it_then_one_sentence_names_those_there_are(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "sid")
+    with pytest.raises(UnknownRelease) as raised:
+        chosen_release()
+    assert str(raised.value) == "APPLIANCE_RELEASE: expected bookworm or trixie, found sid"
+
+
+@pytest.mark.parametrize(("here", "there"), [("bookworm", "trixie"), ("trixie", "bookworm")])
+def test_sources_when_the_release_is_another_one_then_its_suites_and_the_same_server(here, there):
+    text = "URIs: http://mirror.example/debian\nSuites: {0} {0}-updates {0}-security\n"
+    assert sources_of(RELEASES[there], text.format(here)) == text.format(there)
+
+
+@pytest.mark.slow
+def test_wheel_when_built_again_then_the_same_so_a_second_run_changes_nothing(bundle, tmp_path):
     digests = set()
     for number in range(2):
         source, wheels = tmp_path / f"source{number}", tmp_path / f"wheels{number}"

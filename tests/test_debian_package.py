@@ -6,13 +6,16 @@ That it installs, upgrades and goes away: tests/box/test_package.py.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib
 import itertools
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -59,7 +62,7 @@ def share(tmp_path_factory):
 
 
 def test_units_when_packed_then_all_that_the_playbook_writes_without_a_proxy(tree, debian):
-    units = tree / "lib/systemd/system"
+    units = tree / "usr/lib/systemd/system"
     values = debian.rendering.variables()
     assert sorted(path.name for path in units.iterdir()) == sorted(values["appliance_units"])
     for path in tree.rglob("*"):
@@ -153,3 +156,45 @@ def test_bill_of_materials_when_made_then_each_library_with_version_licence_and_
         assert part["hashes"] == [{"alg": "SHA-256", "content": "0a" * 32}]
         (licence,) = part["licenses"]
         assert licence.get("expression") or licence["license"]["name"], name
+
+
+def test_bill_of_materials_when_made_of_a_bundle_then_libraries_and_those_of_the_console(
+    debian, tmp_path
+):
+    bill = importlib.import_module("debian.bill_of_materials")
+    vendored = (ROOT / "appliance/plugins/console/static/vendor/LICENSES.txt").read_text()
+    files = {"netflow_appliance-1.2.3": {bill.CONSOLE_LICENCES: vendored}, "Some.lib-2.0": {}}
+    for name, more in files.items():
+        project, _, version = name.partition("-")
+        facts = f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\nLicense: MIT\n"
+        with zipfile.ZipFile(tmp_path / f"{name}-py3-none-any.whl", "w") as archive:
+            for path, text in {f"{name}.dist-info/METADATA": facts, **more}.items():
+                archive.writestr(path, text)
+    made = json.loads(bill.bill_of_wheels(tmp_path))
+    assert made["metadata"]["component"]["version"] == "1.2.3"
+    library, *console = made["components"]
+    assert library["purl"] == "pkg:pypi/some-lib@2.0"
+    assert library["licenses"] == [{"license": {"name": "MIT"}}]
+    wheel = (tmp_path / "Some.lib-2.0-py3-none-any.whl").read_bytes()
+    assert library["hashes"][0]["content"] == hashlib.sha256(wheel).hexdigest()
+    locked = json.loads(
+        (ROOT / "appliance/plugins/console/vendoring/package-lock.json").read_text()
+    )["packages"]
+    versions = {part["name"]: part["version"] for part in console}
+    assert {"preact", "uplot"} <= set(versions)
+    for name, version in versions.items():
+        there = [facts["version"] for path, facts in locked.items() if path.endswith(f"/{name}")]
+        assert version in there, name
+
+
+def test_bill_of_materials_when_of_debian_then_names_of_licences_or_where_they_are(debian):
+    bill = importlib.import_module("debian.bill_of_materials")
+    status = (
+        "Package: libstdc++6\nVersion: 1:12.2-14+deb12u1\nArchitecture: amd64\n"
+        "Description: one\n two\n\nPackage: mawk\nArchitecture: amd64\nVersion: 1.3\n"
+    )
+    texts = {"libstdc++6": "Format: x\n\nFiles: *\nLicense: GPL-3+\n text\n\nLicense: GPL-3+\n"}
+    library, other = bill.debian_components(status, texts)
+    assert library["purl"] == "pkg:deb/debian/libstdc%2B%2B6@1%3A12.2-14%2Bdeb12u1?arch=amd64"
+    assert library["licenses"] == [{"license": {"name": "GPL-3+"}}]
+    assert other["licenses"] == [{"license": {"name": "/usr/share/doc/mawk/copyright"}}]

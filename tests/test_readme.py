@@ -44,6 +44,12 @@ ELSEWHERE = {
         "plugins/pmacct/engine/test_feed.py"
     ),
     "apt install ./netflow-appliance_*.deb": "box/test_package.py",
+    "podman pull docker-archive:$(echo dist/netflow-appliance_*.oci.tar)": "image/test_running.py",
+    "podman run --detach --name netflow --network host --read-only"
+    " --volume netflow:/var/lib/netflow-appliance localhost/netflow-appliance": (
+        "image/test_running.py"
+    ),
+    "podman logs netflow": "image/test_running.py",
     "make test": "conftest.py",
     "make test-vm": "box/virtual.py",
     "make lint": "test_contract.py",

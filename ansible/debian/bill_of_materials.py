@@ -1,46 +1,73 @@
-"""Lists what the package holds as CycloneDX 1.6: each library with version, licence and origin.
+"""Lists what is packed as CycloneDX 1.6: each library with version, licence, origin and digest.
 
-Runs in the environment that is packed. What a wheel has compiled into it (Arrow, DuckDB, OpenSSL)
-is a matter of its maker, and the console's libraries are listed beside them; neither is here.
+Libraries of Python are read from their wheels, those of the console from the list of licences in
+our own wheel, packages of Debian from dpkg's list. What a wheel has compiled into it (Arrow,
+DuckDB, OpenSSL) is a matter of its maker, and not here.
 """
 
 from __future__ import annotations
 
-import argparse
+import hashlib
 import json
 import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-from appliance import __version__
+from urllib.parse import quote
 
 NAME = "netflow-appliance"
-_LOCKED = re.compile(r"^([^=\s]+)==\S+ --hash=sha256:([0-9a-f]{64})$", re.MULTILINE)
+CONSOLE_LICENCES = "appliance/plugins/console/static/vendor/LICENSES.txt"
+Component = dict[str, Any]
+
+_VENDORED = re.compile(r"^(\S+) (\d\S*) \((\S+)\)$", re.MULTILINE)
+_LICENCE = re.compile(r"^License: *(\S.*)$", re.MULTILINE)
 
 
-def main() -> None:
-    """Write the list of the environment that runs this to the file that is named."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("requirements", type=Path, help="of the bundle, with each wheel's digest")
-    parser.add_argument("file", type=Path)
-    arguments = parser.parse_args()
-    locked = _LOCKED.findall(arguments.requirements.read_text())
-    digests = {plain(name): digest for name, digest in locked}
-    found = {plain(each.name): each for each in metadata.distributions()}
-    parts = [component(found[name], digests[name]) for name in sorted(found) if name != NAME]
+def bill_of_wheels(wheels: Path, more: Sequence[Component] = ()) -> str:
+    """Return the list of a filled bundle, with more components behind it, as JSON.
+
+    Parameters
+    ----------
+    wheels
+        The folder of the bundle: one wheel for each library, and our own.
+    """
+    parts, own, vendored = [], "", []
+    for wheel in sorted(wheels.glob("*.whl")):
+        distribution = distribution_in(wheel)
+        if plain(distribution.name) == NAME:
+            own, vendored = distribution.version, console_components(wheel)
+        else:
+            digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+            parts.append(component(distribution, digest))
     bill = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": {"component": {"type": "application", "name": NAME, "version": __version__}},
-        "components": parts,
+        "metadata": {
+            "component": {
+                "type": "application",
+                "name": NAME,
+                "version": own,
+                "licenses": [{"license": {"id": "Apache-2.0"}}],
+            }
+        },
+        "components": [*sorted(parts, key=lambda part: part["name"]), *vendored, *more],
     }
-    arguments.file.write_text(json.dumps(bill, indent=2, ensure_ascii=False) + "\n")
+    return json.dumps(bill, indent=2, ensure_ascii=False) + "\n"
 
 
-def component(distribution: metadata.Distribution, digest: str) -> dict[str, Any]:
-    """Describe one library; the digest is the SHA-256 of its wheel."""
+def distribution_in(wheel: Path) -> metadata.Distribution:
+    """Return what a wheel says of itself, without installing it."""
+    root = zipfile.Path(wheel)
+    folder = next(path for path in root.iterdir() if path.name.endswith(".dist-info"))
+    # The class asks for a path; it takes whatever has a path's methods.
+    return metadata.PathDistribution(folder)  # type: ignore[arg-type]
+
+
+def component(distribution: metadata.Distribution, digest: str) -> Component:
+    """Describe one library of Python; the digest is the SHA-256 of its wheel."""
     name, version = plain(distribution.name), distribution.version
     return {
         "type": "library",
@@ -65,10 +92,52 @@ def licences(distribution: metadata.Distribution) -> list[dict[str, Any]]:
     return [{"license": {"name": name}} for name in names or words or files]
 
 
+def console_components(own: Path) -> list[Component]:
+    """Describe the libraries of the console, which our wheel holds with their licences."""
+    with zipfile.ZipFile(own) as archive:
+        text = archive.read(CONSOLE_LICENCES).decode()
+    return [
+        {
+            "type": "library",
+            "name": name,
+            "version": version,
+            "purl": f"pkg:npm/{name}@{version}",
+            "licenses": [{"license": {"id": licence}}],
+        }
+        for name, version, licence in _VENDORED.findall(text)
+    ]
+
+
+def debian_components(status: str, copyrights: Mapping[str, str]) -> Iterator[Component]:
+    """Describe packages of Debian.
+
+    Parameters
+    ----------
+    status
+        dpkg's list of installed packages.
+    copyrights
+        By package, the text of its file of that name.
+    """
+    for paragraph in status.strip().split("\n\n"):
+        fields = dict(re.findall(r"^([A-Z][\w-]*): (.*)$", paragraph, re.MULTILINE))
+        name, version, machine = fields["Package"], fields["Version"], fields["Architecture"]
+        yield {
+            "type": "library",
+            "name": name,
+            "version": version,
+            "purl": f"pkg:deb/debian/{quote(name)}@{quote(version)}?arch={machine}",
+            "licenses": _debian_licences(name, copyrights.get(name, "")),
+        }
+
+
 def plain(name: str) -> str:
     """Return a name as PyPI compares it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-if __name__ == "__main__":
-    main()
+def _debian_licences(name: str, text: str) -> list[dict[str, Any]]:
+    """Return the short names in a copyright file that a program can read, else where it is."""
+    names: Iterable[str] = ()
+    if text.startswith("Format:"):
+        names = dict.fromkeys(line.strip() for line in _LICENCE.findall(text))
+    return [{"license": {"name": text}} for text in names or (f"/usr/share/doc/{name}/copyright",)]

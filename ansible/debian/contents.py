@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from debian.bill_of_materials import bill_of_wheels
 from debian.environment import PYTHON, make_environment, run, set_times
 from debian.packing import NAME, Package, checksums, installed_kib
 from debian.rendering import render, role_file, variables
@@ -36,8 +37,7 @@ def fill_tree(tree: Path, wheels: Path, source: Path, package: Package) -> None:
     link.symlink_to(PLACE)
     write_system_files(tree, values)
     write_documents(tree / "usr/share", made, source, package)
-    bill = tree / "usr/share/doc" / NAME / "sbom.cdx.json"
-    run_inside(made, "bill_of_materials.py", wheels / "requirements.txt", bill)
+    write(tree / "usr/share/doc" / NAME / "sbom.cdx.json", bill_of_wheels(wheels))
     write_control(tree, values, package)
     set_times(tree, package.epoch)
 
@@ -46,7 +46,7 @@ def write_system_files(tree: Path, values: Mapping[str, Any]) -> None:
     """Write what systemd, shells and administrators read; what Ansible writes too is its."""
     for unit in values["appliance_units"]:
         text = role_file("appliance", unit, values)
-        write(tree / "lib/systemd/system" / unit, text)
+        write(tree / "usr/lib/systemd/system" / unit, text)
     tmpfiles = role_file("appliance", "tmpfiles.conf", values)
     write(tree / f"usr/lib/tmpfiles.d/{NAME}.conf", tmpfiles)
     write(tree / f"usr/lib/sysctl.d/60-{NAME}.conf", role_file("base", "sysctl.conf", values))

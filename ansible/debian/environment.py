@@ -88,7 +88,9 @@ def _tidy_programs(made: Path, home: Path) -> None:
     (made / "pyvenv.cfg").write_text(settings)
     for name in ("include", "share"):
         shutil.rmtree(made / name, ignore_errors=True)
-    (made / "lib64").unlink(missing_ok=True)
+    # Python 3.13 makes the second, for those who keep an environment in a checkout.
+    for name in ("lib64", ".gitignore"):
+        (made / name).unlink(missing_ok=True)
 
 
 def _mend_record(record: Path) -> None:

@@ -39,6 +39,12 @@ def account_conditions(text: str, names: FilterNames) -> tuple[Condition, ...]:
         Names cannot be looked up.
     """
     from appliance.query.language.duckdb import filter_conditions
+
+    return filter_conditions(account_tree(text, names))
+
+
+def account_tree(text: str, names: FilterNames) -> Filter:
+    """Return a filter that an account is bound to as a tree; raise as `account_conditions`."""
     from appliance.query.language.parsing import parse_filter
 
     tree = parse_filter(text, names)
@@ -46,7 +52,7 @@ def account_conditions(text: str, names: FilterNames) -> tuple[Condition, ...]:
         raise InvalidQueryError(
             f"expected a filter that leaves flows out, such as {EXAMPLE}: every flow satisfies this"
         )
-    return filter_conditions(tree)
+    return tree
 
 
 def check_account_filter(text: str, settings: Settings, open_store: Callable[[], FlowStore]) -> str:

@@ -46,3 +46,18 @@ def command(
     make_pair(pair, [*usual_names(settings), *names], days, datetime.now(UTC))
     click.echo(f"certificate {pair.certificate}")
     click.echo(f"SHA-256     {fingerprint(pair.certificate)}")
+
+
+def _make_if_missing(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.invoke(command, if_missing=True)
+
+
+make_certificate_option = click.option(
+    "--make-certificate",
+    is_flag=True,
+    expose_value=False,
+    callback=_make_if_missing,
+    help="First make a certificate where there is none, as `appliance cert --if-missing` does.",
+)
+"""For commands that serve HTTPS in one step, such as in a container."""

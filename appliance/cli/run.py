@@ -15,6 +15,7 @@ import click
 
 from appliance import __version__
 from appliance.app import App
+from appliance.cli.cert import make_certificate_option
 from appliance.cli.collecting import (
     FEED_VARIABLE,
     TABLE_VARIABLE,
@@ -54,6 +55,7 @@ _FORMER_SECONDS = 20.0
 @click.option(
     "--demo", is_flag=True, help="Also start three invented exporters that send to it all day."
 )
+@make_certificate_option
 @feed_options
 @pass_app
 def command(

@@ -24,6 +24,9 @@ DISTRIBUTION = "netflow-appliance"
 PACKAGE_MARK = ".package"
 """File in the environment of the Debian package; it holds the package's name and version."""
 
+IMAGE_MARK = ".image"
+"""File in the environment of the container image; it holds the image's name and version."""
+
 BUNDLE_MARK = ".bundle"
 """File in an environment that Ansible made; it holds the SHA-256 of the bundle."""
 
@@ -61,6 +64,8 @@ def installation(prefix: Path) -> str:
     """
     if (mark := prefix / PACKAGE_MARK).is_file():
         return f"Debian package {mark.read_text().strip()}, {prefix}"
+    if (mark := prefix / IMAGE_MARK).is_file():
+        return f"container image {mark.read_text().strip()}, {prefix}"
     if (mark := prefix / BUNDLE_MARK).is_file():
         return f"bundle of Ansible with SHA-256 {mark.read_text().strip()}, {prefix}"
     if checkout := _checkout():

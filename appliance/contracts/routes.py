@@ -106,6 +106,8 @@ class Principal:
     filter
         What every answer is limited to, in the language of filters; None: to nothing. Only routes
         with `open_to_bound_users` answer a caller who has one.
+    owner
+        Of a program's token: identifier of the user whose it is; None: nobody's.
     """
 
     name: str
@@ -115,3 +117,4 @@ class Principal:
     session: str | None = None
     must_change_password: bool = False
     filter: str | None = None
+    owner: int | None = None

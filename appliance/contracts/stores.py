@@ -91,7 +91,7 @@ class FlowStore(FlowQueries, Protocol):
         ...
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection of this thread; those of others go on with theirs."""
         ...
 
 

@@ -106,7 +106,7 @@ def checked_principal(value: object) -> Principal:
     Raises
     ------
     TypeError
-        It is no principal, or its name, roles or filter are none.
+        It is no principal, or its name, roles, filter or owner are none.
     """
     principal = of_type(value, Principal)
     of_type(principal.name, str)
@@ -114,6 +114,8 @@ def checked_principal(value: object) -> Principal:
     of_type(principal.from_cookie, bool)
     if principal.filter is not None:
         of_type(principal.filter, str)
+    if principal.owner is not None:
+        of_type(principal.owner, int)
     return principal
 
 

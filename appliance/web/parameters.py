@@ -92,10 +92,12 @@ class Query:
     ----------
     now
         Seconds UTC: what `last` reaches back from.
+    zone
+        Of times without one, and of answers.
     """
 
     def __init__(self, text: str, now: float, zone: tzinfo) -> None:
-        self.now, self._zone = now, zone
+        self.now, self.zone = now, zone
         try:
             self._values = parse_qs(text, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
         except ValueError:
@@ -153,7 +155,7 @@ class Query:
             if interval is None or not interval.number:
                 expected = "a whole number from 1 on and one of s m h d w M y, such as 24h"
                 raise _unusable("last", expected, last)
-            since = interval.before(self.now if until is None else until, self._zone)
+            since = interval.before(self.now if until is None else until, self.zone)
         end = self.now if until is None else until
         if since is not None and since >= end:
             raise RequestError(400, "The range is empty: its start is not before its end")
@@ -209,7 +211,7 @@ class Query:
         # In a query string `+` means a space; people forget to write the zone's as %2B.
         lost = _LOST_PLUS.fullmatch(text)
         read = datetime.fromisoformat(f"{lost[1]}+{lost[2]}" if lost and ":" in lost[1] else text)
-        return (read if read.tzinfo else read.replace(tzinfo=self._zone)).timestamp()
+        return (read if read.tzinfo else read.replace(tzinfo=self.zone)).timestamp()
 
 
 def find_device(exporters: Sequence[ExporterRecord], device: str) -> ExporterRecord:

@@ -20,6 +20,7 @@ from tests.box.deployment import PASSWORD_FILE, Deployment, built_bundle, progra
 from tests.box.machine import Machine
 from tests.box.networks import Networks
 from tests.box.processes import IN_VIRTUAL_MACHINE, run
+from tests.box.releases import Release, UnknownRelease, chosen_release
 from tests.box.tree import SOURCES, bare_archive, unpack
 from tests.box.virtual import TapNetworks, VirtualMachine
 
@@ -49,12 +50,22 @@ def missing(*, ansible: bool = True) -> str:
     if absent:
         return f"not installed: {', '.join(absent)} (`make test` does that on Debian)"
     if not SOURCES.is_file():
-        return f"there is no {SOURCES}: expected Debian 12, whose packages the box is made of"
+        return f"there is no {SOURCES}: expected Debian, whose packages the box is made of"
     return ""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder and put them in order."""
+    """Mark the tests of this folder and put them in order.
+
+    Raises
+    ------
+    pytest.UsageError
+        The release of the boxes is none of those that become one.
+    """
+    try:
+        chosen_release()
+    except UnknownRelease as error:
+        raise pytest.UsageError(str(error)) from None
     reason, reason_of_package = missing(), missing(ansible=False)
     ours = [item for item in items if item.path.parent == FOLDER]
     for item in ours:
@@ -75,9 +86,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where boxes are made, and what they are made of."""
+    """Where boxes are made, and what they are made of; `cache` outlives the tests."""
 
     folder: Path
+    cache: Path
+    release: Release
     archive: Path
     networks: Networks
     key: Path
@@ -104,15 +117,17 @@ def workplace(
 ) -> Iterator[Workplace]:
     """The networks, a bare Debian and the bundle of this project."""
     folder = tmp_path_factory.mktemp("box")
-    cache = getattr(request.config, "cache", None)
-    more = virtual.PACKAGES if IN_VIRTUAL_MACHINE else ()
-    archive = bare_archive(Path(cache.mkdir("box")) if cache is not None else folder, more)
+    kept = getattr(request.config, "cache", None)
+    cache = Path(kept.mkdir("box")) if kept is not None else folder
+    release = chosen_release()
+    archive = bare_archive(cache, release, virtual.PACKAGES if IN_VIRTUAL_MACHINE else ())
     key = folder / "key"
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
     networks = (TapNetworks if IN_VIRTUAL_MACHINE else Networks)(folder)
     try:
         networks.start()
-        yield Workplace(folder, archive, networks, key, built_bundle(folder))
+        bundle = built_bundle(folder, release)
+        yield Workplace(folder, cache, release, archive, networks, key, bundle)
     finally:
         networks.stop()
         for console in folder.glob("*/console.log"):
@@ -121,7 +136,7 @@ def workplace(
 
 @pytest.fixture(scope="session")
 def machine(workplace: Workplace) -> Iterator[Machine]:
-    """A bare Debian 12 that is running."""
+    """A bare Debian that is running."""
     made = workplace.machine("appliance")
     try:
         made.start()

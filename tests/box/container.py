@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.box.machine import Machine
+from tests.box.releases import chosen_release
 
 REBOOT_STATUS = 133
 """What systemd-nspawn ends with, with --keep-unit, when the system inside asks for a reboot."""
@@ -38,7 +39,8 @@ class Container(Machine):
         options += ["--hostname=appliance", "--register=no", "--keep-unit", "--console=pipe"]
         options += ["--boot", f"--network-namespace-path={self.networks.box_path}"]
         options += ["--capability=CAP_NET_ADMIN", "--resolv-conf=off", "--timezone=off"]
-        return ["sh", "-c", f'{enter} exec systemd-nspawn "$@"', "sh", *options]
+        start = ["env", *_variables(), "systemd-nspawn"]
+        return ["sh", "-c", f'{enter} exec "$@"', "sh", *start, *options]
 
     def boots_again(self, status: int) -> bool:
         """Tell whether it ended only to boot again."""
@@ -71,6 +73,18 @@ class Container(Machine):
         with suppress(OSError, IndexError):
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             os.kill(int(children[0]), number)
+
+
+def _variables() -> Sequence[str]:
+    """Return the variables that tell systemd-nspawn what the container's release needs."""
+    if int(chosen_release().number) < 13:
+        return ()
+    return (
+        # Its systemd starts with no other hierarchy; this machine may still have the older ones.
+        "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
+        # Its DHCP client gives up where it cannot write an interface's settings in /proc/sys/net.
+        "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network",
+    )
 
 
 def _cgroups(name: str) -> list[Path]:

@@ -15,6 +15,7 @@ from typing import Any
 from tests.box.machine import Machine
 from tests.box.networks import MANAGEMENT_BOX
 from tests.box.processes import IN_VIRTUAL_MACHINE, attempt, run
+from tests.box.releases import Release
 from tests.box.tree import USER
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,8 +36,8 @@ def program(name: str) -> str:
     return str(beside) if beside.exists() else str(shutil.which(name) or "")
 
 
-def built_bundle(folder: Path, version: str = "") -> Path:
-    """Make a bundle of this project, or of a copy that says it is another version."""
+def built_bundle(folder: Path, release: Release, version: str = "") -> Path:
+    """Make a release's bundle of this project, or of a copy that says it is another version."""
     source = ROOT
     if version:
         source = copied_source(folder / f"source-{version}")
@@ -45,6 +46,7 @@ def built_bundle(folder: Path, version: str = "") -> Path:
             re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', init.read_text())
         )
     command = [sys.executable, ANSIBLE / "bundle.py", folder / "dist", "--source", source]
+    command += ["--python", release.python]
     return Path(run(command, PLAYBOOK_SECONDS).strip().splitlines()[-1])
 
 

@@ -22,6 +22,7 @@ iface eth1 inet dhcp
 \tmetric 50
 """
 FILE = "/etc/network/interfaces.d/eth1"
+DHCP_CLIENT_FOLDER = "/usr/lib/dhcpcd"
 VLAN_INTERFACES = """\
 # Tagged, on the same cable.
 auto eth1.9
@@ -123,6 +124,13 @@ def test_network_when_dhcp_then_static_then_dhcp_then_each_is_in_effect(box, lan
     assert change(box, token, state="dhcp")["message"] == "DHCP Network configured successfully!"
     eventually(lambda: address(box) == leased, "leased again", 60)
     eventually(lambda: state(box, token) == "confirmed", "confirmed", 60)
+    assert folders_of_dhcp_client(box) <= {DHCP_CLIENT_FOLDER}
+
+
+def folders_of_dhcp_client(box) -> set[str]:
+    """Return what the unprivileged processes of Debian 13's DHCP client see as the root folder."""
+    processes = "for pid in $(pgrep -u dhcpcd dhcpcd); do readlink /proc/$pid/root; done"
+    return set(box.machine.attempt(processes).stdout.split())
 
 
 def is_static(box, token: str):

@@ -9,8 +9,9 @@ import sys
 import pytest
 
 import appliance
-from tests.box.deployment import ANSIBLE, HTTPS, PASSWORD_FILE, PLAYBOOK_SECONDS, ROOT, Deployment
+from tests.box.deployment import HTTPS, PASSWORD_FILE, ROOT, Deployment
 from tests.box.networks import MANAGEMENT_BOX
+from tests.box.packaging import built_package
 from tests.box.processes import eventually, run
 
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -y"
@@ -26,11 +27,7 @@ UNITS = (
 @pytest.fixture(scope="module")
 def package(workplace):
     """The package as `make deb` makes it, but for the compression, which takes long."""
-    command = [sys.executable, "-m", "debian", workplace.folder / "deb", "--compression", "none"]
-    command += ["--bundle", workplace.bundle]
-    epoch = {"SOURCE_DATE_EPOCH": str(int((ROOT / "CHANGELOG.md").stat().st_mtime))}
-    run(command, PLAYBOOK_SECONDS, cwd=ANSIBLE, env=os.environ | epoch)
-    return next((workplace.folder / "deb").glob("*.deb"))
+    return built_package(workplace.folder, workplace.cache, workplace.release, workplace.bundle)
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,7 @@ def test_playbook_when_checked_on_a_bare_system_then_it_writes_nothing(deploymen
             "expected another name than default",
         ),
         ("appliance", {"appliance_version": "9.9"}, "version 9.9 is not on the box"),
+        ("appliance", {"appliance_bundle": "/x-1-cp39-x86_64.tar"}, "for the box's Python (cp3"),
         ("web", {"web_certificate": "/x"}, "web_certificate and web_key are needed together"),
     ],
 )
@@ -84,12 +85,15 @@ def test_database_when_made_then_its_user_may_use_both_databases_from_this_box_o
 def test_playbook_when_run_again_by_make_then_nothing_changes(box, workplace):
     checkout = copied_source(workplace.folder / "checkout", "Makefile", "ansible")
     (checkout / ".venv").symlink_to(sys.prefix)
-    for other in ("00.0.1-x86_64", "9.9-aarch64"):
-        older = checkout / "dist" / f"netflow-appliance-{other}.tar"
-        older.parent.mkdir(exist_ok=True)
-        older.write_bytes(b"an older version, though not by letters, and one for another machine")
+    python = workplace.release.python
+    tag = f"cp{python.replace('.', '')}"
+    # An older version, though not by letters, one for another machine, one for another Python.
+    for other in (f"00.0.1-{tag}-x86_64", f"9.9-{tag}-aarch64", "9.9-cp39-x86_64"):
+        unfit = checkout / "dist" / f"netflow-appliance-{other}.tar"
+        unfit.parent.mkdir(exist_ok=True)
+        unfit.write_bytes(b"not to be taken")
     installed = ["-o", ".venv/.installed", "-o", ".venv/.box-installed"]
-    named = [f"HOST={MANAGEMENT_BOX}", f"SSH_USER={USER}"]
+    named = [f"HOST={MANAGEMENT_BOX}", f"SSH_USER={USER}", f"BOX_PYTHONS={python}"]
     command = ["make", "-C", checkout, *installed, "appliance", *named]
     command += [f"ANSIBLE_OPTIONS=--private-key {box.machine.key}"]
     own = environment(workplace.folder) | within(workplace.networks, workplace.folder)

@@ -13,7 +13,7 @@ NEWER = f"{appliance.__version__}.post1"
 
 @pytest.fixture(scope="module")
 def newer_bundle(workplace):
-    return built_bundle(workplace.folder, NEWER)
+    return built_bundle(workplace.folder, workplace.release, NEWER)
 
 
 def facts(box):

@@ -17,6 +17,7 @@ import pytest
 from tests.box import virtual
 from tests.box.deployment import ADMINISTRATOR, PASSWORD_FILE, ROOT
 from tests.box.processes import attempt, eventually, run, started, stopped
+from tests.box.releases import chosen_release
 from tests.box.tree import bare_archive, unpack
 from tests.box.vagrant_box import make_box, public_key
 
@@ -86,7 +87,8 @@ def vagrant(tmp_path_factory, request):
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)} (`make test-vagrant` does that)")
     folder = tmp_path_factory.mktemp("vagrant")
-    archive = bare_archive(Path(request.config.cache.mkdir("box")), virtual.PACKAGES)
+    cache = Path(request.config.cache.mkdir("box"))
+    archive = bare_archive(cache, chosen_release(), virtual.PACKAGES)
     unpack(archive, folder / "root", "")
     box = make_box(folder / "root", folder)
     shutil.rmtree(folder / "root")

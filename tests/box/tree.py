@@ -1,25 +1,32 @@
-"""The bare Debian 12 that a box is made of: made once with mmdebstrap, kept as an archive.
+"""The bare Debian that a box is made of: made once with mmdebstrap, kept as an archive.
 
-The packages come from where this machine's own apt gets them. The archive is named by all that goes
-into it and by the week, so that it is made anew when one of them changes.
+The packages come from where this machine's own apt gets them, of the release that is asked for. The
+archive is named by all that goes into it and by the week, so that it is made anew when one of them
+changes.
 """
 
 from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.box.networks import MANAGEMENT_BOX, NAME_SERVER
 from tests.box.processes import run
+from tests.box.releases import RELEASES, Release
 
 SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 USER = "operator1"
 MAKE_SECONDS = 600
+KEPT_ARCHIVES = 2
+"""Of one release, beside a new one: boxes in virtual machines have packages of their own, and so
+has what makes the Debian package."""
+
 PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "udev", "ifupdown", "isc-dhcp-client", "iproute2"),
+    *("systemd", "systemd-sysv", "dbus", "udev", "ifupdown", "iproute2"),
     *("iputils-ping", "openssh-server", "python3", "python3-apt", "sudo", "ca-certificates"),
     *("netbase",),
 )
@@ -35,22 +42,33 @@ iface mgmt0 inet static
 """
 
 
-def bare_archive(cache: Path, more: Sequence[str] = ()) -> Path:
+def bare_archive(cache: Path, release: Release, more: Sequence[str] = ()) -> Path:
     """Return the archive of a bare Debian, with more packages; made if it is not in the cache."""
-    packages = ",".join((*PACKAGES, *more))
+    packages = ",".join((*PACKAGES, release.dhcp_client, *more))
     week = datetime.datetime.now(datetime.UTC).strftime("%G-%V")
-    parts = f"{week} {packages} {SOURCES.read_text()}"
-    archive = cache / f"debian-{hashlib.sha256(parts.encode()).hexdigest()[:16]}.tar"
+    sources = sources_of(release, SOURCES.read_text())
+    parts = f"{week} {packages} {sources}"
+    prefix = f"debian-{release.name}-"
+    archive = cache / f"{prefix}{hashlib.sha256(parts.encode()).hexdigest()[:16]}.tar"
     if archive.exists():
         return archive
-    for old in sorted(cache.glob("debian-*.tar"), key=lambda path: path.stat().st_mtime)[:-1]:
+    kept = sorted(cache.glob(f"{prefix}*.tar"), key=lambda path: path.stat().st_mtime)
+    for old in kept[:-KEPT_ARCHIVES]:
         old.unlink()
-    beside = archive.with_suffix(".partial.tar")
+    beside, file = archive.with_suffix(".partial.tar"), archive.with_suffix(".sources")
+    file.write_text(sources)
     options = ["--quiet", "--variant=minbase", "--skip=cleanup/apt/lists"]
-    run(
-        ["mmdebstrap", *options, f"--include={packages}", "bookworm", beside, SOURCES], MAKE_SECONDS
-    )
+    command = ["mmdebstrap", *options, f"--include={packages}", release.name, beside, file]
+    try:
+        run(command, MAKE_SECONDS)
+    finally:
+        file.unlink()
     return beside.rename(archive)
+
+
+def sources_of(release: Release, text: str) -> str:
+    """Return apt's sources of this machine as they are for a release: the suites are its own."""
+    return re.sub(rf"\b({'|'.join(RELEASES)})\b", release.name, text)
 
 
 def unpack(archive: Path, root: Path, public_key: str) -> None:

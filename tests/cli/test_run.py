@@ -176,3 +176,22 @@ def test_run_when_there_is_a_certificate_then_https_and_both_told(tmp_path: Path
     assert f"certificate SHA-256 {identity}" in text
     assert f"https://127.0.0.1:{running.api_port}/" in text
     assert text.count("password") == 1
+
+
+def test_run_when_it_is_to_make_a_certificate_then_https_at_once_and_never_another(
+    tmp_path: Path,
+) -> None:
+    running = RunningCollector(tmp_path, command="run")
+    running.words = ["run", "--make-certificate"]
+    pairs = []
+    try:
+        for _ in range(2):
+            running.start()
+            assert running.stop() == 0
+            pairs.append((running.data / "tls" / "certificate.pem").read_text())
+    finally:
+        running.close()
+    assert pairs[0] == pairs[1]
+    text = "\n".join(running.output)
+    assert text.count("certificate SHA-256 ") == 2
+    assert text.count(f"https://127.0.0.1:{running.api_port}/console/") == 2

@@ -65,6 +65,7 @@ def test_verbose_when_without_version_then_one_sentence(capsys):
     ("mark", "text", "said"),
     [
         (".package", "netflow-appliance 0.1.0-1~deb12", "Debian package netflow-appliance 0.1.0-1"),
+        (".image", "netflow-appliance 0.1.0", "container image netflow-appliance 0.1.0, "),
         (".bundle", "0123abcd", "bundle of Ansible with SHA-256 0123abcd"),
     ],
 )

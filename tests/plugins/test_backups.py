@@ -20,6 +20,8 @@ from appliance.app import gather_backups, open_app
 from appliance.backups.archive import BackupError, pack, unpack
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
+from appliance.plugins.alerts.rules import Rule
+from appliance.plugins.alerts.user_rules import accounts_with_rules, user_store
 from appliance.processes.supervision import PidFile
 from appliance.sql.addresses import database_address
 from appliance.sql.copies import MysqlDump
@@ -71,17 +73,51 @@ def exporters(folder) -> list[str]:
         (
             "",
             "flows",
-            ["interfaces", "snmp", "alerts", "reports", "database", "flows-database", "console"],
+            [
+                "interfaces",
+                "snmp",
+                "alerts",
+                "alerts-of-users",
+                "reports",
+                "database",
+                "flows-database",
+                "console",
+            ],
         ),
-        ("", "appliance", ["interfaces", "snmp", "alerts", "reports", "database", "console"]),
+        (
+            "",
+            "appliance",
+            ["interfaces", "snmp", "alerts", "alerts-of-users", "reports", "database", "console"],
+        ),
         (
             "sql_accounts",
             "flows",
-            ["interfaces", "snmp", "alerts", "reports", "database", "flows-database", "console"],
+            [
+                "interfaces",
+                "snmp",
+                "alerts",
+                "alerts-of-users",
+                "reports",
+                "database",
+                "flows-database",
+                "console",
+            ],
         ),
-        ("rollups", "flows", ["interfaces", "snmp", "alerts", "reports", "database", "console"]),
-        ("rollups, sql_accounts", "flows", ["interfaces", "snmp", "alerts", "reports", "console"]),
-        ("rollups, sql_accounts, console", "flows", ["interfaces", "snmp", "alerts", "reports"]),
+        (
+            "rollups",
+            "flows",
+            ["interfaces", "snmp", "alerts", "alerts-of-users", "reports", "database", "console"],
+        ),
+        (
+            "rollups, sql_accounts",
+            "flows",
+            ["interfaces", "snmp", "alerts", "alerts-of-users", "reports", "console"],
+        ),
+        (
+            "rollups, sql_accounts, console",
+            "flows",
+            ["interfaces", "snmp", "alerts", "alerts-of-users", "reports"],
+        ),
     ],
 )
 def test_backup_when_plugins_share_a_database_then_it_is_saved_once(conf, disabled, flows, names):
@@ -96,10 +132,29 @@ def test_backup_when_flows_are_in_another_plugins_store_then_the_accounts_are_sa
         "interfaces",
         "snmp",
         "alerts",
+        "alerts-of-users",
         "reports",
         "database",
         "console",
     ]
+
+
+def test_backup_when_users_have_rules_then_all_are_back_and_no_others(conf, tmp_path):
+    folder = conf(f"data_directory: {tmp_path}/data\n")
+    settings, file = open_app(folder).settings, tmp_path / "backup.tar.zst"
+
+    def names(account: int) -> list[str]:
+        return [r.name for r in user_store(settings, account, 10).rules() if not r.is_on]
+
+    for account in (7, 12):
+        user_store(settings, account, 10).put_rule(Rule(f"of {account}", limit=1, is_on=False))
+    assert appliance(folder, "backup", file) == 0
+    user_store(settings, 7, 10).delete_rule("of 7")
+    # The number of an account that was made since may become another user's.
+    user_store(settings, 13, 10).put_rule(Rule("of 13", limit=1, is_on=False))
+    assert appliance(folder, "restore", file) == 0
+    assert ["of 7" in names(7), "of 12" in names(12), "of 13" in names(13)] == [True, True, False]
+    assert accounts_with_rules(settings) == [7, 12]
 
 
 def test_backup_when_restored_after_everything_is_gone_then_all_is_back(place, tmp_path, capsys):

@@ -57,7 +57,9 @@ def test_database_when_of_an_older_version_then_upgraded_with_its_data(url, tmp_
 
 def test_database_when_upgraded_on_sqlite_then_a_copy_of_before_stays(tmp_path):
     older("sqlite:appliance.sqlite", tmp_path, 2)
-    SqlAccounts(appliance_database("sqlite:appliance.sqlite", tmp_path)).users()
+    accounts = SqlAccounts(appliance_database("sqlite:appliance.sqlite", tmp_path))
+    accounts.users()
+    accounts.close()
     copy = tmp_path / f"appliance.sqlite.before-{len(APPLIANCE_MIGRATIONS)}"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with sqlite3.connect(copy) as found:

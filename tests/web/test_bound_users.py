@@ -42,6 +42,7 @@ from tests.web.two_tenants import (
 )
 
 EXPLORE = "/api/v1/explore"
+OWN_ALERTS = "/api/v1/account/alerts"
 ANALYTICS = (
     *("getIngressTopTalkers", "getEgressTopTalkers", "getIngressBytesPerHour"),
     *("getEgressBytesPerHour", "getProtocolDistribution", "getIngressProtocolDistribution"),
@@ -55,6 +56,12 @@ ANSWERS_ABOUT_FLOWS = {
     ("DELETE", f"{EXPLORE}/jobs/<identifier>"),
     ("GET", "/api/v1/reports/<kind>"),
     *(("GET", f"/api/v1/netflow/{name}") for name in ANALYTICS),
+    # Tried in test_bound_alerts.py.
+    ("GET", OWN_ALERTS),
+    ("PUT", f"{OWN_ALERTS}/<number>"),
+    ("GET", f"{OWN_ALERTS}/rules"),
+    *((method, f"{OWN_ALERTS}/rules/<name>") for method in ("PUT", "DELETE")),
+    ("GET", f"{OWN_ALERTS}/rules/<name>/test"),
 }  # fmt: skip
 TELLS_NOTHING_OF_FLOWS = {
     ("GET", f"{EXPLORE}/fields"),
@@ -495,7 +502,7 @@ def test_console_when_asked_by_a_bound_user_then_tells_the_filter_and_the_pages_
 ):
     started = tenants.get("/api/v1/console").json
     assert started["filter"] == FILTER
-    assert [page["path"] for page in started["pages"]] == ["reports"]
+    assert [page["path"] for page in started["pages"]] == ["alerts", "reports"]
     everybody = tenants.get("/api/v1/console", tenants.appliance.token).json
     assert everybody["filter"] is None
     assert {"reports", "alerts"} <= {page["path"] for page in everybody["pages"]}

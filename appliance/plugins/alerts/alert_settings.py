@@ -71,4 +71,18 @@ MOST_AN_HOUR = Setting(
     60,
     "Further alerts are kept and counted, and the next message says how many there were.",
 )
-ALERT_SETTINGS: list[Setting[object]] = [SEND_TO, MOST_AN_HOUR]
+USER_RULES = Setting(
+    "alerts.most_rules_of_user",
+    Integer(0, 200),
+    10,
+    "So many rules a user who is bound to a filter can have; 0: none. Each is looked at as flows"
+    " come in.",
+)
+USER_MAILS = Setting(
+    "alerts.most_mails_of_user_an_hour",
+    Integer(0, 3600),
+    10,
+    "Of alerts of such rules, by mail.server to the email of the user's account, which only"
+    " administrators set; 0: none. They are never sent to alerts.send_to.",
+)
+ALERT_SETTINGS: list[Setting[object]] = [SEND_TO, MOST_AN_HOUR, USER_RULES, USER_MAILS]

@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
+from typing import NamedTuple
 
 import numpy as np
 
-from appliance import Settings, StorageError
+from appliance import StorageError
 from appliance.errors import QueryError
 from appliance.plugins.alerts.baseline_store import BaselineStore
 from appliance.plugins.alerts.baselines import (
@@ -24,14 +25,12 @@ from appliance.plugins.alerts.baselines import (
     WEEK_SECONDS,
     WEEKS,
     KeptHour,
-    baseline_key,
     hours_before,
     step_seconds,
 )
-from appliance.plugins.alerts.filters import filter_of
 from appliance.plugins.alerts.history import group_rates, rate_factor, series_order
 from appliance.plugins.alerts.rules import Rule
-from appliance.query.engine import engine_from_settings
+from appliance.plugins.alerts.visible_flows import VisibleFlows
 from appliance.query.language.duckdb import filter_conditions
 from appliance.query.question import Question
 from appliance.ratelimit import RateLimited
@@ -47,20 +46,27 @@ REST_SHARE, LEAST_REST_SECONDS = 4.0, 0.2
 IDLE_SECONDS = 5.0
 
 
-class BaselineKeeper:
-    """Fills the store of hours for the rules that need them."""
+class HistoryNeed(NamedTuple):
+    """A rule that needs hours, of which flows, and where they are kept."""
 
-    def __init__(self, settings: Settings, store: BaselineStore) -> None:
-        self._settings, self.store = settings, store
-        self._rules: Sequence[Rule] = ()
+    rule: Rule
+    flows: VisibleFlows
+    store: BaselineStore
+
+
+class BaselineKeeper:
+    """Fills stores of hours for the rules that need them."""
+
+    def __init__(self) -> None:
+        self._needs: Sequence[HistoryNeed] = ()
         self._now = 0.0
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
 
-    def keep_up(self, rules: Sequence[Rule], now: float) -> None:
-        """Say which rules need baselines; does not wait."""
-        self._rules, self._now = rules, now
-        if rules and self._thread is None:
+    def keep_up(self, needs: Sequence[HistoryNeed], now: float) -> None:
+        """Say which rules need baselines, the more important first; does not wait."""
+        self._needs, self._now = needs, now
+        if needs and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="baselines", daemon=True)
             self._thread.start()
 
@@ -78,26 +84,28 @@ class BaselineKeeper:
         QueryError, StorageError
             It cannot be answered.
         """
-        keys = {baseline_key(rule): rule for rule in self._rules}
-        known = {key: self.store.hours_of(key) for key in keys}
+        needs = {(one.store.path, one.store.key(one.rule)): one for one in self._needs}
+        known = {place: one.store.hours_of(place[1]) for place, one in needs.items()}
         for hours_of in (urgent_hours, later_hours):
-            for key, rule in keys.items():
-                for hour in hours_of(rule, now, self.store.zone):
-                    if hour not in known[key]:
-                        self.store.put(key, self._answer(rule, hour, now), keys)
+            for place, need in needs.items():
+                for hour in hours_of(need.rule, now, need.store.zone):
+                    if hour not in known[place]:
+                        keys = [key for path, key in needs if path == need.store.path]
+                        need.store.put(place[1], self._answer(need, hour, now), keys)
                         return True
         return False
 
-    def _answer(self, rule: Rule, hour: int, now: float) -> KeptHour:
+    def _answer(self, need: HistoryNeed, hour: int, now: float) -> KeptHour:
         """Return the largest groups of an hour."""
-        conditions = filter_conditions(filter_of(rule.filter, self._settings))
+        rule = need.rule
+        conditions = filter_conditions(need.flows.rule_filter(rule.filter))
         step = step_seconds(rule)
         limit = NEW_GROUPS if rule.condition == "new" else BASELINE_GROUPS
         question = Question(
             (rule.by,) if rule.by else (), (), series_order(rule), conditions,
             hour * 1000, (hour + HOUR_SECONDS) * 1000, step * 1000, limit,
         )  # fmt: skip
-        answer = engine_from_settings(self._settings).series(question, int(now * 1000))
+        answer = need.flows.engine().series(question, int(now * 1000))
         rates = group_rates(answer, rate_factor(rule) / step)
         starts = [start for start in answer.starts_ms if answer.is_complete(start)]
         values = [[bins[start // 1000] for start in starts] for bins in rates.values()]
@@ -110,7 +118,8 @@ class BaselineKeeper:
             began, was_asked = time.monotonic(), False
             try:
                 if self._now >= expired_at + HOUR_SECONDS:
-                    self.store.expire(self._now)
+                    for store in {one.store.path: one.store for one in self._needs}.values():
+                        store.expire(self._now)
                     expired_at = self._now
                 was_asked = self.ask_next(self._now)
             except (QueryError, StorageError) as error:

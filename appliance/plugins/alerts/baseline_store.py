@@ -68,11 +68,18 @@ class BaselineStore:
     ----------
     zone
         Of hours of the week.
+    bound_to
+        The filter that limits the hours, of a user's rules.
     """
 
-    def __init__(self, store: AlertStore, zone: tzinfo) -> None:
-        self.zone = zone
+    def __init__(self, store: AlertStore, zone: tzinfo, bound_to: str | None = None) -> None:
+        self.zone, self.bound_to = zone, bound_to
+        self.path = store.path
         self._file = SqliteFile(store.path, _SCHEMA)
+
+    def key(self, rule: Rule) -> str:
+        """Return the key of the hours of a rule."""
+        return baseline_key(rule, self.bound_to)
 
     def hours_of(self, key: str) -> set[int]:
         """Return the hours that were looked at, those without any flows too."""
@@ -122,7 +129,7 @@ class BaselineStore:
         sql = """SELECT hour, is_cut, n_bins, subjects, hour_values FROM baseline_hour
             WHERE key = ? AND hour BETWEEN ? AND ? AND n_bins > 0 ORDER BY hour"""
         wanted = frozenset(hours)
-        rows = self._rows(sql, [baseline_key(rule), min(hours), max(hours)])
+        rows = self._rows(sql, [self.key(rule), min(hours), max(hours)])
         return [_kept_hour(row) for row in rows if row[0] in wanted]
 
     def _rows(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
@@ -130,11 +137,9 @@ class BaselineStore:
         return self._file.rows(sql, parameters) if self._file.rows(exists) else []
 
 
-def problem_of(rule: Rule, store: AlertStore, zone: tzinfo, now: float) -> str:
+def problem_of(rule: Rule, hours: BaselineStore, now: float) -> str:
     """Return why a rule has no baseline yet; empty when it has one, needs none or is off."""
-    if not (rule.is_on and rule.needs_history):
-        return ""
-    return BaselineStore(store, zone).known(rule, now).problem
+    return hours.known(rule, now).problem if rule.is_on and rule.needs_history else ""
 
 
 def _problem(known: int, least: int, what: str) -> str:

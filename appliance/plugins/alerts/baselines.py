@@ -87,9 +87,16 @@ def step_seconds(rule: Rule) -> int:
     return next(step for step in STEPS_SECONDS if step >= rule.window)
 
 
-def baseline_key(rule: Rule) -> str:
-    """Return what rules have in common that can use the same hours."""
+def baseline_key(rule: Rule, bound_to: str | None = None) -> str:
+    """Return what rules have in common that can use the same hours.
+
+    Parameters
+    ----------
+    bound_to
+        The filter that limits the hours, of a user's rule.
+    """
     facts = [rule.filter, rule.measure, rule.by, step_seconds(rule), rule.condition == "new"]
+    facts += [] if bound_to is None else [bound_to]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 

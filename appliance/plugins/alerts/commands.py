@@ -14,38 +14,46 @@ import click
 from appliance import ApplianceError, Settings
 from appliance.cli.options import conf_path_option, pass_settings
 from appliance.plugins.alerts.alert_settings import SEND_TO
+from appliance.plugins.alerts.command_places import CommandPlaces, pass_places
 from appliance.plugins.alerts.rules import (
     CONDITIONS,
     GROUPS,
     SEVERITIES,
     UNITS,
 )
-from appliance.plugins.alerts.store import alert_store
 
 if TYPE_CHECKING:
+    from appliance.plugins.alerts.rule_places import RulePlace
     from appliance.plugins.alerts.rules import Rule
-    from appliance.plugins.alerts.store import Alert, AlertStore
+    from appliance.plugins.alerts.store import Alert
 
 _SHOWN = 30
 _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+_user_option = click.option(
+    "--user",
+    metavar="NAME",
+    help="Of this user, who is bound to a filter: the rule sees no flow outside.",
+)
 
 
 @click.group("alerts", invoke_without_command=True)
 @click.option("--all", "with_ended", is_flag=True, help="Those that are over, too.")
+@_user_option
 @_json_option
 @click.pass_context
-def alerts(context: click.Context, /, with_ended: bool, as_json: bool) -> None:
+def alerts(context: click.Context, /, with_ended: bool, user: str | None, as_json: bool) -> None:
     """Show what is the matter, and say when that is so.
 
-    Rules are looked at as flows come in; messages go to alerts.send_to.
+    Rules are looked at as flows come in; messages go to alerts.send_to. Those of users who are
+    bound to a filter see no flow outside, and are mailed to the user.
     """
     if context.invoked_subcommand is None:
-        context.invoke(_list, with_ended=with_ended, as_json=as_json)
+        context.invoke(_list, with_ended=with_ended, user=user, as_json=as_json)
 
 
-@pass_settings
-def _list(settings: Settings, /, with_ended: bool, as_json: bool) -> None:
-    store = alert_store(settings)
+@pass_places
+def _list(places: CommandPlaces, /, with_ended: bool, user: str | None, as_json: bool) -> None:
+    store = places.place(user).store
     found = store.alerts(only_open=not with_ended, limit=_SHOWN)
     if as_json:
         rows = [{**alert._asdict(), "keys": list(alert.keys)} for alert in found]
@@ -83,29 +91,37 @@ def _time(seconds: float) -> str:
 
 
 @alerts.command("rules", params=[conf_path_option(hidden=True)])
+@_user_option
 @_json_option
-@pass_settings
-def rules(settings: Settings, /, as_json: bool) -> None:
-    """List the rules, those that come with the appliance too."""
-    store = alert_store(settings)
-    found = store.rules()
+@pass_places
+def rules(places: CommandPlaces, /, user: str | None, as_json: bool) -> None:
+    """List the rules, those that come with the appliance too, and whose they are."""
+    rows = [("", "", rule, places.place(None)) for rule in places.place(None).store.rules()]
+    if user is not None:
+        rows = []
+    for owner, place in places.of_users(user):
+        own = [rule for rule in place.store.rules() if user or rule.is_on]
+        rows += [(owner.name, owner.problem, rule, place) for rule in own]
     if as_json:
-        click.echo(json.dumps([rule.as_dict() for rule in found], indent=2))
+        listed = [{**rule.as_dict(), "user": name or None} for name, _, rule, _ in rows]
+        click.echo(json.dumps(listed, indent=2))
         return
-    width = max(len(rule.name) for rule in found)
-    for rule in found:
-        problem = _problem(settings, store, rule)
+    names = [f"{name}: {rule.name}" if name else rule.name for name, _, rule, _ in rows]
+    width = max((len(name) for name in names), default=0)
+    for shown, (_, reason, rule, place) in zip(names, rows, strict=True):
+        problem = reason or _problem(place, rule)
         rest = f"; {problem}" if problem else ""
-        click.echo(f"{'on ' if rule.is_on else 'off'}  {rule.name:<{width}}  {rule.sentence}{rest}")
+        click.echo(f"{'on ' if rule.is_on else 'off'}  {shown:<{width}}  {rule.sentence}{rest}")
 
 
-def _problem(settings: Settings, store: AlertStore, rule: Rule) -> str:
+def _problem(place: RulePlace, rule: Rule) -> str:
     if not rule.needs_history:
         return ""
-    from appliance.plugins.alerts.baseline_store import problem_of
+    from appliance.plugins.alerts.baseline_store import BaselineStore, problem_of
     from appliance.web.times import local_zone
 
-    return problem_of(rule, store, local_zone(settings["timezone"]), time.time())
+    zone = local_zone(place.flows.settings["timezone"])
+    return problem_of(rule, BaselineStore(place.store, zone, place.flows.bound_to), time.time())
 
 
 @alerts.command("set", params=[conf_path_option(hidden=True)])
@@ -122,50 +138,53 @@ def _problem(settings: Settings, store: AlertStore, rule: Rule) -> str:
 @click.option("--severity", type=click.Choice(SEVERITIES), help="How bad that is.")
 @click.option("--quiet", metavar="HH:MM-HH:MM", help="No messages at this time of day.")
 @click.option("--text", help="What to say beside the facts.")
-@pass_settings
-def set_(settings: Settings, /, name: str, **options: str | None) -> None:
+@_user_option
+@pass_places
+def set_(places: CommandPlaces, /, name: str, user: str | None, **options: str | None) -> None:
     """Add the rule NAME, or change it, and switch it on."""
-    from appliance.plugins.alerts.filters import filter_of
-
-    store = alert_store(settings)
+    place = places.place(user, looks_at_flows=True)
     changes = {key: value for key, value in options.items() if value is not None}
-    rule = store.rule_with(name, {**changes, "is_on": True})
-    filter_of(rule.filter, settings)
-    store.put_rule(rule)
+    rule = place.store.rule_with(name, {**changes, "is_on": True})
+    place.check(rule)
+    place.store.put_rule(rule)
     click.echo(f"{rule.name} is on: {rule.sentence}")
 
 
 @alerts.command("on", params=[conf_path_option(hidden=True)])
 @click.argument("name")
-@pass_settings
-def on(settings: Settings, /, name: str) -> None:
+@_user_option
+@pass_places
+def on(places: CommandPlaces, /, name: str, user: str | None) -> None:
     """Switch the rule NAME on."""
-    rule = alert_store(settings).switch_rule(name, True)
+    rule = places.place(user, looks_at_flows=True).store.switch_rule(name, True)
     click.echo(f"{rule.name} is on: {rule.sentence}")
 
 
 @alerts.command("off", params=[conf_path_option(hidden=True)])
 @click.argument("name")
-@pass_settings
-def off(settings: Settings, /, name: str) -> None:
+@_user_option
+@pass_places
+def off(places: CommandPlaces, /, name: str, user: str | None) -> None:
     """Switch the rule NAME off; its open alerts end."""
-    click.echo(f"{alert_store(settings).switch_rule(name, False).name} is off")
+    click.echo(f"{places.place(user).store.switch_rule(name, False).name} is off")
 
 
 @alerts.command("delete", params=[conf_path_option(hidden=True)])
 @click.argument("name")
-@pass_settings
-def delete(settings: Settings, /, name: str) -> None:
+@_user_option
+@pass_places
+def delete(places: CommandPlaces, /, name: str, user: str | None) -> None:
     """Delete the rule NAME; one that came with the appliance is as it came, and off."""
-    alert_store(settings).delete_rule(name)
+    places.place(user).store.delete_rule(name)
     click.echo(f"{name} is deleted")
 
 
 @alerts.command("test", params=[conf_path_option(hidden=True)])
 @click.argument("name")
 @click.option("--last", default="7d", show_default=True, metavar="SPAN", help="Such as 1d or 30d.")
-@pass_settings
-def test(settings: Settings, /, name: str, last: str) -> None:
+@_user_option
+@pass_places
+def test(places: CommandPlaces, /, name: str, last: str, user: str | None) -> None:
     """Tell when the rule NAME would have been in alert."""
     from appliance.flowlog.times import time_range
     from appliance.plugins.alerts.history import try_rule
@@ -173,8 +192,9 @@ def test(settings: Settings, /, name: str, last: str) -> None:
 
     now = time.time()
     since_ms, until_ms = time_range(last, None, None, int(now * 1000))
-    rule = alert_store(settings).rule(name)
-    found = try_rule(rule, since_ms / 1000, min(until_ms / 1000, now), settings, now)
+    place = places.place(user, looks_at_flows=True)
+    rule = place.store.rule(name)
+    found = try_rule(rule, since_ms / 1000, min(until_ms / 1000, now), place.flows, now)
     for one in found.alerts:
         said = sentence_of(rule, one.subject, one.peak, one.facts)
         click.echo(f"{_time(one.began)}  {_time(one.ended)}  {said}")

@@ -19,15 +19,16 @@ from appliance.flowlog import FLOW_LOG_FOLDER, Cursor, FlowLogReader, batch_from
 from appliance.flowlog.names import list_files
 from appliance.flows import address_halves, address_text
 from appliance.interface_history import interface_history
-from appliance.plugins.alerts.baseline_keeper import BaselineKeeper
+from appliance.plugins.alerts.baseline_keeper import BaselineKeeper, HistoryNeed
 from appliance.plugins.alerts.baseline_store import BaselineStore
 from appliance.plugins.alerts.comparing import History
-from appliance.plugins.alerts.filters import filter_of
 from appliance.plugins.alerts.health import HealthWindow
 from appliance.plugins.alerts.messages import Messages
-from appliance.plugins.alerts.rules import GROUPS, HEALTH_MEASURES, Rule
+from appliance.plugins.alerts.rule_sets import Account, RuleSet, RuleSets, UserParts
+from appliance.plugins.alerts.rules import GROUPS, HEALTH_MEASURES, Rule, RuleError
 from appliance.plugins.alerts.store import alert_store
 from appliance.plugins.alerts.tracking import MAX_OPEN, Measured, Tracker
+from appliance.plugins.alerts.visible_flows import VisibleFlows
 from appliance.plugins.alerts.windows import GroupValues, Window, places_of, scale_counter
 from appliance.query.language.masks import filter_mask, mask_columns
 from appliance.query.language.parsing import FilterError
@@ -64,6 +65,8 @@ class _Watched:
 
     Attributes
     ----------
+    whose
+        The set that it belongs to, with the flows that it may see.
     since
         When it began, seconds UTC: a window later it knows what is missing.
     known
@@ -74,6 +77,7 @@ class _Watched:
         Of a rule that compares with the weeks before.
     """
 
+    whose: RuleSet
     rule: Rule
     tree: Filter
     window: Window | HealthWindow
@@ -90,16 +94,22 @@ class AlertLoader:
     name = "alerts"
 
     def __init__(
-        self, settings: Settings, messages: Messages, keeper: BaselineKeeper | None = None
+        self,
+        settings: Settings,
+        messages: Messages,
+        keeper: BaselineKeeper | None = None,
+        users: UserParts | None = None,
     ) -> None:
         self._settings, self._messages = settings, messages
         self.store = alert_store(settings)
-        zone = local_zone(settings["timezone"])
-        self._keeper = keeper or BaselineKeeper(settings, BaselineStore(self.store, zone))
+        self._zone = local_zone(settings["timezone"])
+        self._keeper = keeper or BaselineKeeper()
+        own = RuleSet(None, None, None, "", self.store, VisibleFlows(settings), messages.tell)
+        self._sets = RuleSets(own, users)
         self._log = Path(settings["data_directory"]) / FLOW_LOG_FOLDER
         self._reader = FlowLogReader(self._log)
         self._cursor: Cursor | None = None
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[tuple[Account, str], _Watched] = {}
         self._rules_at = self._filters_at = 0.0
         self._until = 0
         self._speeds: Mapping[tuple[int, ...], int] = {}
@@ -111,21 +121,26 @@ class AlertLoader:
         if self._cursor is None or not self._watched:
             self._cursor = self._end_of_log()
             return report
-        needy = [one.rule for one in self._watched.values() if one.history is not None]
-        self._keeper.keep_up(needy, now)
+        self._keeper.keep_up(self._history_needs(), now)
         for watched in self._watched.values():
             watched.recent.clear()
         newest = self._read_flows(now, report)
         # Never back, though nothing may come for a while; and not ahead of a clock set back.
         self._until = min(max(self._until, newest + 1, int(now) - LATE_SECONDS), int(now) + 1)
         for watched in self._watched.values():
-            self._evaluate(watched, now)
+            try:
+                self._evaluate(watched, now)
+            except StorageError as error:
+                if watched.whose.account is None:
+                    raise
+                report.warnings.append(f"alerts of {watched.whose.name} are not kept: {error}")
         return report
 
     def finish(self, now: float) -> list[str]:
         """End what sends messages; alerts are kept as they begin."""
         self._keeper.stop()
         self._messages.stop()
+        self._sets.stop()
         return []
 
     def cursor(self) -> tuple[int, int] | None:
@@ -133,8 +148,8 @@ class AlertLoader:
         return self._cursor or self._end_of_log()
 
     def expire(self, now: float) -> int:
-        """Delete nothing: the number of alerts is bounded."""
-        return 0
+        """Delete what users left who are gone for long; the number of alerts is bounded."""
+        return self._sets.expire(now)
 
     def _end_of_log(self) -> Cursor:
         if not (self._log / "flows").is_dir():
@@ -151,42 +166,61 @@ class AlertLoader:
             self._filters_at = now + FILTERS_SECONDS
             speeds = interface_history(self._settings).interfaces_with_speed()
             self._speeds = {(*address_halves(s.exporter), s.number): s.speed for s in speeds}
-        wanted = {rule.name: rule for rule in self.store.rules() if rule.is_on}
-        for name in list(self._watched):
-            if wanted.get(name) != self._watched[name].rule:
-                self._watched.pop(name).tracker.close_all(now)
-        for name, rule in wanted.items():
-            there = self._watched.get(name)
+        sets = self._sets.read(now, is_all, report)
+        wanted = {(own.account, rule.name): (own, rule) for own, rules in sets for rule in rules}
+        current = {own.account: own for own, _ in sets}
+        for place, watched in list(self._watched.items()):
+            if current.get(watched.whose.account) != watched.whose:
+                # It may see other flows now, or nobody knows which: it begins anew, if at all.
+                del self._watched[place]
+            elif place not in wanted or wanted[place][1] != watched.rule:
+                self._watched.pop(place).tracker.close_all(now)
+        for place, (whose, rule) in wanted.items():
+            there = self._watched.get(place)
             if there is not None and not is_all:
                 continue
             try:
-                tree = filter_of(rule.filter, self._settings)
+                tree = whose.filter_of(rule)
             except (FilterError, StorageError) as error:
-                report.warnings.append(f"rule {name}: filter: {error}")
+                report.warnings.append(f"{whose.words}rule {rule.name}: filter: {error}")
+                continue
+            except RuleError as error:
+                report.warnings.append(f"{whose.words}rule {rule.name}: {error}")
                 continue
             if there is not None:
                 there.tree = tree
             else:
-                self._watched[name] = self._begin(rule, tree, now)
+                self._watched[place] = self._begin(whose, rule, tree, now)
 
-    def _begin(self, rule: Rule, tree: Filter, now: float) -> _Watched:
+    def _begin(self, whose: RuleSet, rule: Rule, tree: Filter, now: float) -> _Watched:
         """Take a rule up, with the alerts that were open when a process before this one ended."""
-        before = self.store.alerts(only_open=True, limit=MAX_OPEN * 100)
+        before = whose.store.alerts(only_open=True, limit=MAX_OPEN * 100)
         own = [alert for alert in before if alert.rule == rule.name]
-        tracker = Tracker(rule, self.store, self._messages.tell, own)
+        tracker = Tracker(rule, whose.store, whose.tell, own)
         is_health = rule.measure in HEALTH_MEASURES
         window = HealthWindow(rule, self._settings) if is_health else Window(rule)
-        watched = _Watched(rule, tree, window, tracker, now)
+        watched = _Watched(whose, rule, tree, window, tracker, now)
         if rule.needs_history:
-            watched.history = History(rule, self._keeper.store)
+            watched.history = History(rule, self._hours_of(whose))
         watched.known.update(dict.fromkeys(tracker.open_keys))
         return watched
+
+    def _hours_of(self, whose: RuleSet) -> BaselineStore:
+        return BaselineStore(whose.store, self._zone, whose.flows.bound_to)
+
+    def _history_needs(self) -> list[HistoryNeed]:
+        """Return what rules need hours, those of the appliance first."""
+        needy = [one for one in self._watched.values() if one.history is not None]
+        needy.sort(key=lambda one: one.whose.account is not None)
+        return [HistoryNeed(w.rule, w.whose.flows, self._hours_of(w.whose)) for w in needy]
 
     def _read_flows(self, now: float, report: LoadReport) -> int:
         """Read on to the end of the log; return the newest second there was."""
         reads = {*_COUNTERS, *_ENDS}
         for watched in self._watched.values():
             reads |= {*watched.window.reads, *GROUPS[watched.rule.by], *mask_columns(watched.tree)}
+            if watched.whose.limit is not None:
+                reads |= mask_columns(watched.whose.limit)
         columns, newest = sorted(reads), 0
         for _ in range(PIECES):
             found, self._cursor = self._reader.follow_rows(
@@ -205,11 +239,19 @@ class AlertLoader:
         return min(newest, int(now))
 
     def _add(self, batch: FlowBatch) -> int:
-        is_flow = batch.column("record_kind") == 0
+        # What a rule may not see never comes near it: neither its sums nor its evidence.
+        visible: dict[Account, FlowBatch] = {}
         for watched in self._watched.values():
-            chosen = np.flatnonzero(filter_mask(watched.tree, batch) & is_flow)
-            watched.window.add(batch, chosen)
-            watched.recent.append((batch, chosen))
+            account = watched.whose.account
+            if account not in visible:
+                visible[account] = _within(watched.whose.limit, batch)
+            seen = visible[account]
+            if not seen.n_records:
+                continue
+            is_flow = seen.column("record_kind") == 0
+            chosen = np.flatnonzero(filter_mask(watched.tree, seen) & is_flow)
+            watched.window.add(seen, chosen)
+            watched.recent.append((seen, chosen))
         return int(batch.column("collection_time_milliseconds").max()) // 1000
 
     def _evaluate(self, watched: _Watched, now: float) -> None:
@@ -251,6 +293,15 @@ class AlertLoader:
                 watched.known.setdefault(key)
         for key in sorted(watched.known, key=lambda key: values.get(key, 0.0)):
             yield Measured(key, values.get(key, 0.0))
+
+
+def _within(limit: Filter | None, batch: FlowBatch) -> FlowBatch:
+    """Return the flows of a batch that satisfy a limit."""
+    if limit is None:
+        return batch
+    places = np.flatnonzero(filter_mask(limit, batch))
+    columns = {name: values[places] for name, values in batch.columns.items()}
+    return FlowBatch(len(places), columns)
 
 
 def _evidence(watched: _Watched, keys: Sequence[int]) -> list[dict[str, Any]]:

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from appliance import Settings
 from appliance.interface_history import interface_history
-from appliance.plugins.alerts.filters import filter_of
 from appliance.plugins.alerts.rules import Rule, RuleError
-from appliance.query.engine import engine_from_settings
+from appliance.plugins.alerts.visible_flows import VisibleFlows
 from appliance.query.language.duckdb import filter_conditions
 from appliance.query.question import MAX_BINS, MAX_SERIES, Question, SeriesAnswer
 
@@ -76,7 +74,7 @@ class PastSeries:
     rates: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
-def try_rule(rule: Rule, since: float, until: float, settings: Settings, now: float) -> RuleTest:
+def try_rule(rule: Rule, since: float, until: float, flows: VisibleFlows, now: float) -> RuleTest:
     """Try a rule on stored flows.
 
     Raises
@@ -93,11 +91,11 @@ def try_rule(rule: Rule, since: float, until: float, settings: Settings, now: fl
     if rule.needs_history:
         from appliance.plugins.alerts.past_baselines import try_with_history
 
-        return try_with_history(rule, since, until, settings, now)
+        return try_with_history(rule, since, until, flows, now)
     n_bins = (MAX_BINS - 1) * MOST_QUESTIONS
     step = max(rule.window, int(-(-(until - since) // n_bins)))
-    series = past_series(rule, step, (since, until), settings, now)
-    scale = _limits(rule, settings)
+    series = past_series(rule, step, (since, until), flows, now)
+    scale = _limits(rule, flows)
     alerts = [
         alert
         for subject, bins in series.rates.items()
@@ -107,11 +105,11 @@ def try_rule(rule: Rule, since: float, until: float, settings: Settings, now: fl
 
 
 def past_series(
-    rule: Rule, step: int, span: tuple[float, float], settings: Settings, now: float
+    rule: Rule, step: int, span: tuple[float, float], flows: VisibleFlows, now: float
 ) -> PastSeries:
     """Return what a rule measures over a span of the past, in the unit of the measure."""
-    engine = engine_from_settings(settings)
-    conditions = filter_conditions(filter_of(rule.filter, settings))
+    engine = flows.engine()
+    conditions = filter_conditions(flows.rule_filter(rule.filter))
     dimensions = (rule.by,) if rule.by else ()
     series = PastSeries(step, span[0])
     for start, end in _parts(*span, step * (MAX_BINS - 1)):
@@ -209,10 +207,10 @@ def _shares(bins: Mapping[int, float], totals: Mapping[int, float]) -> dict[int,
     return {at: 100 * value / max(totals.get(at, 0.0), value, 1e-9) for at, value in bins.items()}
 
 
-def _limits(rule: Rule, settings: Settings) -> Callable[[str], float]:
+def _limits(rule: Rule, flows: VisibleFlows) -> Callable[[str], float]:
     """Return what gives the factor from a rate to the unit of the limit, by group."""
     if rule.condition != "utilisation":
         return lambda _: 1.0
-    known = interface_history(settings).interfaces_with_speed()
+    known = interface_history(flows.settings).interfaces_with_speed()
     speeds: Mapping[str, int] = {f"{one.exporter}/{one.number}": one.speed for one in known}
     return lambda subject: 100 / speeds[subject] if subject in speeds else 0.0

@@ -80,6 +80,11 @@ class Messages:
         logger.warning(
             "%s: %s", "alert is over" if over else f"{alert.severity} alert", alert.sentence
         )
+        self.tell_by_message(rule, alert)
+
+    def tell_by_message(self, rule: Rule, alert: Alert) -> None:
+        """Take an alert that begins or ends, without a line in the log."""
+        over = alert.ended is not None
         at = alert.began if alert.ended is None else alert.ended
         local = datetime.fromtimestamp(at, self._zone)
         if (self._send is None and self._send_traps is None) or rule.is_quiet(local):

@@ -4,6 +4,9 @@ import {
 } from "console"
 
 const PATH = "/api/v1/alerts"
+/** Of users who are bound to a filter: their own. */
+const OWN_PATH = "/api/v1/account/alerts"
+const USERS_PATH = "/api/v1/admin/account/alerts"
 const TONES = { info: "good", warning: "warn", critical: "bad" }
 const REFRESH_MS = 5000
 const ROWS = 50
@@ -13,16 +16,32 @@ const CONDITION_TITLES = { above: "at the limit or above", below: "below the lim
 const WORDS = { filter: /^(filter|line \d)/i, name: /^name/i, limit: /^limit/i, clear: /^clear/i, least: /^least/i, window: /^window/i, hold: /^hold/i, quiet: /^quiet/i, text: /^text/i }
 
 export default function Alerts({ session }) {
-  const mayChange = session.roles.includes("Administrator")
+  const isAdministrator = session.roles.includes("Administrator")
+  const mayChange = isAdministrator || Boolean(session.filter)
+  const [user, setUser] = useState("")
+  const path = session.filter ? OWN_PATH : user ? `/api/v1/admin/account/${user}/alerts` : PATH
   const [isAll, setAll] = useState(false)
-  const alerts = useAnswer(PATH, { limit: ROWS, ...(isAll ? {} : { open: true }) }, { everyMs: REFRESH_MS })
+  const alerts = useAnswer(path, { limit: ROWS, ...(isAll ? {} : { open: true }) }, { everyMs: REFRESH_MS })
   const [seen, setSeen] = useState(/** @type {any} */ (null))
   const tools = html`<label class="check"><input type="checkbox" checked=${isAll} onChange=${() => setAll(!isAll)} /> those that are over, too</label>`
-  return html`<div class="page-head"><h1>Alerts</h1><span class="note">looked at as flows come in</span></div>
+  return html`<div class="page-head"><h1>Alerts</h1><span class="note">${session.filter ? "about the flows that you see, as they come in" : "looked at as flows come in"}</span>
+      ${isAdministrator ? html`<${Whose} user=${user} choose=${setUser} />` : null}</div>
     <${Panel} title=${isAll ? "The newest" : "Open now"} tools=${tools}><${Shown} answer=${alerts} isEmpty=${(data) => !data.alerts.length} empty=${isAll ? "There was no alert yet" : "Nothing is the matter, as far as the rules below say"}>${(data) => html`
       <${Table} caption="Alerts" columns=${columnsOf()} rows=${data.alerts} keyOf=${(row) => row.id} onRow=${setSeen} />`}<//><//>
-    <${Rules} mayChange=${mayChange} />
-    ${seen ? html`<${One} alert=${seen} mayChange=${mayChange} close=${() => setSeen(null)} reload=${alerts.reload} />` : null}`
+    <${Rules} key=${path} path=${path} mayChange=${mayChange} />
+    ${seen ? html`<${One} path=${path} alert=${seen} mayChange=${mayChange} close=${() => setSeen(null)} reload=${alerts.reload} />` : null}`
+}
+
+/** Whose alerts and rules are shown: those of the appliance, or of a user who is bound to a filter. */
+function Whose({ user, choose }) {
+  const users = useAnswer(USERS_PATH)
+  const all = users.data?.users ?? []
+  if (!all.length) return null
+  const problem = all.find((one) => String(one.userId) === user)?.problem
+  return html`<div class="tools">${problem ? html`<${Light} tone="bad">${problem}<//>` : null}
+    <label class="select"><span>of</span><select value=${user} aria-label="Whose alerts" onChange=${(event) => choose(event.currentTarget.value)}>
+      <option value="">the appliance</option>
+      ${all.map((one) => html`<option key=${one.userId} value=${one.userId}>${one.username}${one.open ? ` (${one.open} open)` : ""}</option>`)}</select></label></div>`
 }
 
 function columnsOf() {
@@ -40,9 +59,9 @@ function lasted(row) {
   return (Date.parse(row.ended ?? new Date().toISOString()) - Date.parse(row.began)) / 1000
 }
 
-function One({ alert, mayChange, close, reload }) {
+function One({ path, alert, mayChange, close, reload }) {
   const form = useForm({ Comment: alert.comment ?? "" }, async (values) => {
-    await send("PUT", `${PATH}/${alert.id}`, values)
+    await send("PUT", `${path}/${alert.id}`, values)
     notify("Noted")
     reload()
     close()
@@ -62,8 +81,9 @@ function One({ alert, mayChange, close, reload }) {
       <button type="button" onClick=${close}>Close</button></div></form><//>`
 }
 
-function Rules({ mayChange }) {
-  const rules = useAnswer(`${PATH}/rules`)
+function Rules({ path, mayChange }) {
+  const rules = useAnswer(`${path}/rules`)
+  const pathOf = (/** @type {string} */ name) => `${path}/rules/${encodeURIComponent(name)}`
   const [edited, setEdited] = useState(/** @type {any} */ (null))
   const [tried, setTried] = useState(/** @type {any} */ (null))
   const [leaving, setLeaving] = useState(/** @type {any} */ (null))
@@ -88,18 +108,21 @@ function Rules({ mayChange }) {
     ...(mayChange ? [{ key: "actions", title: html`<span class="hidden">Actions</span>`, isFixed: true, show: actions }] : []),
   ]
   const tools = mayChange ? html`<button type="button" onClick=${() => setEdited({})}>Add a rule …</button>` : null
-  return html`<${Panel} title="Rules" note="messages go to alerts.send_to of conf/appliance.yml" tools=${tools}><${Shown} answer=${rules}>${(data) => html`
+  return html`<${Panel} title="Rules" note=${messagesOf(path, rules.data)} tools=${tools}><${Shown} answer=${rules}>${(data) => html`
       <${Table} caption="Rules" columns=${columns} rows=${data.rules} keyOf=${(rule) => rule.name} sort="is_on" />
-      ${edited ? html`<${Editor} key=${edited.name ?? "new"} rule=${edited} words=${data} close=${() => setEdited(null)} reload=${rules.reload} />` : null}`}<//><//>
-    ${tried ? html`<${Trial} rule=${tried} close=${() => setTried(null)} />` : null}
+      ${edited ? html`<${Editor} key=${edited.name ?? "new"} pathOf=${pathOf} rule=${edited} words=${data} close=${() => setEdited(null)} reload=${rules.reload} />` : null}`}<//><//>
+    ${tried ? html`<${Trial} path=${pathOf(tried.name)} rule=${tried} close=${() => setTried(null)} />` : null}
     ${leaving ? html`<${Confirm} title=${`Delete ${leaving.name}?`} action="Delete" onClose=${() => setLeaving(null)}
       act=${async () => { await send("DELETE", pathOf(leaving.name)); notify(`${leaving.name} is deleted`); rules.reload() }}>
       <p>Its open alerts end. What it has found stays.</p><//>` : null}`
 }
 
-/** @param {string} name */
-function pathOf(name) {
-  return `${PATH}/rules/${encodeURIComponent(name)}`
+/** Where messages of rules go. */
+function messagesOf(path, data) {
+  if (path === PATH) return "messages go to alerts.send_to of conf/appliance.yml"
+  if (!data) return ""
+  const most = `${data.most_rules} rules at most`
+  return data.mail_to ? `${most}; mails go to ${data.mail_to}` : `${most}; no mails are sent: the account has no address, or none are allowed`
 }
 
 /** Whether series of the past tell what a rule measures. */
@@ -107,7 +130,7 @@ function canBeTried(rule) {
   return ["bps", "pps", "fps", "share"].includes(rule.measure)
 }
 
-function Editor({ rule, words, close, reload }) {
+function Editor({ pathOf, rule, words, close, reload }) {
   const isNew = rule.name === undefined
   const [filter, setFilter] = useState(rule.filter ?? "")
   const initial = {
@@ -124,7 +147,7 @@ function Editor({ rule, words, close, reload }) {
   const choices = (name, options) => html`<${Field} title=${TITLES[name]} ...${form.field(name)} options=${options} />`
   return html`<${Dialog} title=${isNew ? "Add a rule" : `Edit ${rule.name}`} onClose=${close}><form onSubmit=${form.submit} autocomplete="off">
     ${isNew ? html`<${Field} title="Name" ...${form.field("name")} required maxlength="64" pattern=${"[^\\/]+"} autofocus dir="auto" />` : null}
-    <div class="field"><b>Which flows</b><${FilterBox} value=${filter} onText=${setFilter} problem=${form.problems.filter} placeholder="all flows, or such as dst port 443" /></div>
+    <div class="field"><b>Which flows</b><${FilterBox} value=${filter} onText=${setFilter} problem=${form.problems.filter} placeholder="all flows that may be seen, or such as dst port 443" /></div>
     <div class="pair">${choices("measure", Object.entries(words.measures))}${choices("by", words.groups.map((group) => [group, GROUP_TITLES[group] ?? group]))}</div>
     <div class="pair">${choices("condition", Object.keys(words.conditions).map((name) => [name, CONDITION_TITLES[name] ?? name]))}
       <${Field} title="Limit" ...${form.field("limit")} required inputmode="decimal" /></div>
@@ -141,9 +164,9 @@ function Editor({ rule, words, close, reload }) {
 
 const TITLES = { measure: "Measure", by: "Of each", condition: "Alert when", severity: "Severity" }
 
-function Trial({ rule, close }) {
+function Trial({ path, rule, close }) {
   const range = useRange()
-  const answer = useAnswer(`${pathOf(rule.name)}/test`, range, { isLong: true })
+  const answer = useAnswer(`${path}/test`, range, { isLong: true })
   const columns = [
     { key: "began", title: "began", show: (row) => dateTime(row.began) },
     { key: "lasted", title: "lasted", isNumber: true, value: lasted, show: (row) => span(lasted(row)) },

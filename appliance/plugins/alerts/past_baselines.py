@@ -7,7 +7,6 @@ from datetime import tzinfo
 
 import numpy as np
 
-from appliance import Settings
 from appliance.flows import AnyArray
 from appliance.plugins.alerts.baselines import (
     HOUR_SECONDS,
@@ -33,19 +32,20 @@ from appliance.plugins.alerts.history import (
     runs,
 )
 from appliance.plugins.alerts.rules import Rule
+from appliance.plugins.alerts.visible_flows import VisibleFlows
 from appliance.query.question import MAX_BINS
 from appliance.web.times import local_zone
 
 
 def try_with_history(
-    rule: Rule, since: float, until: float, settings: Settings, now: float
+    rule: Rule, since: float, until: float, flows: VisibleFlows, now: float
 ) -> RuleTest:
     """Try a rule on stored flows; see `history.try_rule`."""
     step = _step(rule, until - since)
     first = since // step * step
     span = (first - WEEKS * WEEK_SECONDS - HOUR_SECONDS, until)
-    series = past_series(rule, step, span, settings, now)
-    compare = _compare_new if rule.condition == "new" else _Comparison(rule, settings).compare
+    series = past_series(rule, step, span, flows, now)
+    compare = _compare_new if rule.condition == "new" else _Comparison(rule, flows).compare
     alerts, n_hours, n_known = compare(rule, series, int(first))
     problem = ""
     if n_known < n_hours:
@@ -61,9 +61,9 @@ _Compared = tuple[list[PastAlert], int, int]
 class _Comparison:
     """Each hour against the same hour of the weeks before it."""
 
-    def __init__(self, rule: Rule, settings: Settings) -> None:
+    def __init__(self, rule: Rule, flows: VisibleFlows) -> None:
         self.rule = rule
-        self._zone: tzinfo = local_zone(settings["timezone"])
+        self._zone: tzinfo = local_zone(flows.settings["timezone"])
         self._usual: dict[tuple[str, int], tuple[float, Usual]] = {}
 
     def compare(self, rule: Rule, series: PastSeries, first: int) -> _Compared:

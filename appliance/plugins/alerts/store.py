@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from sqlite3 import Connection
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from appliance import Settings
@@ -28,13 +29,31 @@ MAX_WITH_HISTORY = 20
 MAX_ALERTS = 20_000
 MAX_COMMENT = 500
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS rule (name TEXT PRIMARY KEY, content TEXT, changed REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alert (id INTEGER PRIMARY KEY AUTOINCREMENT, rule TEXT, subject TEXT,
     severity TEXT, keys TEXT, began REAL, ended REAL, peak REAL, sentence TEXT, evidence TEXT,
     acknowledged_by TEXT, acknowledged_at REAL, comment TEXT);
 CREATE INDEX IF NOT EXISTS alert_ended ON alert (ended);
 """
+
+
+class StoreLimits(NamedTuple):
+    """How much is kept in one file.
+
+    Attributes
+    ----------
+    rules
+        Own ones, and ready-made ones that were changed.
+    with_history
+        Rules that are on and need hours kept.
+    alerts
+        The newest.
+    """
+
+    rules: int = MAX_RULES
+    with_history: int = MAX_WITH_HISTORY
+    alerts: int = MAX_ALERTS
 
 
 class Alert(NamedTuple):
@@ -72,14 +91,29 @@ class Alert(NamedTuple):
 
 
 _COLUMNS = ", ".join(Alert._fields)
+_WRITTEN = ("rule", "subject", "severity", "keys", "began", "peak", "sentence", "evidence")
 
 
 class AlertStore:
-    """Reads and writes the file of one data directory."""
+    """Reads and writes one file: that of the appliance, or of a user.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    facts
+        By column: what each new alert has, and whatever is read or acknowledged.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        limits: StoreLimits | None = None,
+        ready_made: Sequence[Rule] = READY_MADE,
+        facts: Mapping[str, str] = MappingProxyType({}),
+        schema: str = SCHEMA,
+    ) -> None:
         self.path = path
-        self._file = SqliteFile(path, _SCHEMA)
+        self._limits, self._ready_made, self._facts = limits or StoreLimits(), ready_made, facts
+        self._file = SqliteFile(path, schema)
 
     def rules(self) -> list[Rule]:
         """Return all rules by name: the ready-made ones as people changed them, and theirs.
@@ -89,7 +123,7 @@ class AlertStore:
         StorageError
             The file cannot be read.
         """
-        known = {rule.name: rule for rule in READY_MADE}
+        known = {rule.name: rule for rule in self._ready_made}
         for (content,) in self._file.rows("SELECT content FROM rule"):
             try:
                 rule = rule_from_values(json.loads(content))
@@ -121,14 +155,15 @@ class AlertStore:
         """
         if rule.is_on and rule.needs_history:
             others = [one for one in self.rules() if one.is_on and one.name != rule.name]
-            if sum(one.needs_history for one in others) >= MAX_WITH_HISTORY:
-                raise RuleError(f"{MAX_WITH_HISTORY} rules with history are on already")
+            most = self._limits.with_history
+            if sum(one.needs_history for one in others) >= most:
+                raise RuleError(f"{most} rules with history are on already")
         with self._writing() as connection:
             (count,) = connection.execute(
                 "SELECT count(*) FROM rule WHERE name <> ?", (rule.name,)
             ).fetchone()
-            if count >= MAX_RULES:
-                raise RuleError(f"there are {MAX_RULES} rules already")
+            if count >= self._limits.rules:
+                raise RuleError(f"{self._limits.rules} rules are the most, and all are there")
             sql = "INSERT OR REPLACE INTO rule VALUES (?, ?, ?)"
             connection.execute(sql, (rule.name, json.dumps(rule.as_dict()), time.time()))
 
@@ -165,36 +200,51 @@ class AlertStore:
         before
             Only those with a smaller id.
         """
-        where = ["id < ?"] if before is not None else []
-        where += ["ended IS NULL"] if only_open else []
-        condition = f"WHERE {' AND '.join(where)}" if where else ""
+        conditions = ["id < ?"] if before is not None else []
+        conditions += ["ended IS NULL"] if only_open else []
+        where, facts = self._where(*conditions)
         values = [before] if before is not None else []
-        sql = f"SELECT {_COLUMNS} FROM alert {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        return [_alert(row) for row in self._file.rows(sql, [*values, limit])]
+        sql = f"SELECT {_COLUMNS} FROM alert {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        return [_alert(row) for row in self._file.rows(sql, [*values, *facts, limit])]
 
     def open_by_severity(self) -> dict[str, int]:
         """Return how many alerts go on."""
-        sql = "SELECT severity, count(*) FROM alert WHERE ended IS NULL GROUP BY severity"
-        return {str(severity): int(count) for severity, count in self._file.rows(sql)}
+        where, facts = self._where("ended IS NULL")
+        sql = f"SELECT severity, count(*) FROM alert {where} GROUP BY severity"  # noqa: S608
+        return {str(severity): int(count) for severity, count in self._file.rows(sql, facts)}
 
     def is_ready_made(self, name: str) -> bool:
         """Tell whether a rule came with the appliance."""
-        return any(rule.name == name for rule in READY_MADE)
+        return any(rule.name == name for rule in self._ready_made)
 
     def open_alert(self, alert: Alert) -> int:
         """Keep a new alert, and return its id."""
         with self._writing() as connection:
-            sql = """INSERT INTO alert (rule, subject, severity, keys, began, peak, sentence,
-                evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+            columns = ", ".join((*_WRITTEN, *self._facts))
+            marks = ", ".join("?" * (len(_WRITTEN) + len(self._facts)))
+            sql = f"INSERT INTO alert ({columns}) VALUES ({marks})"  # noqa: S608 - ours
             keys, evidence = json.dumps(list(alert.keys)), json.dumps(list(alert.evidence))
             facts = (*alert[1:4], keys, alert.began, alert.peak, alert.sentence, evidence)
-            number = connection.execute(sql, facts).lastrowid
+            number = connection.execute(sql, (*facts, *self._facts.values())).lastrowid
             connection.execute(
                 """DELETE FROM alert WHERE ended IS NOT NULL AND id <= (SELECT id FROM alert
                     ORDER BY id DESC LIMIT 1 OFFSET ?)""",
-                (MAX_ALERTS,),
+                (self._limits.alerts,),
             )
             return int(number or 0)
+
+    def end_others(self, now: float) -> None:
+        """End open alerts that nothing looks at any more: those without the facts; without facts
+        all.
+        """
+        columns = " OR ".join(f"{name} IS NOT ?" for name in self._facts)
+        where = f"ended IS NULL AND ({columns})" if columns else "ended IS NULL"
+        values = [*self._facts.values()]
+        open_ = f"SELECT 1 FROM alert WHERE {where} LIMIT 1"  # noqa: S608 - our own columns
+        if self._file.rows(open_, values):
+            with self._writing() as connection:
+                sql = f"UPDATE alert SET ended = ? WHERE {where}"  # noqa: S608 - our own columns
+                connection.execute(sql, [now, *values])
 
     def update_alert(self, number: int, peak: float, ended: float | None) -> None:
         """Keep the peak of an alert, and that it is over."""
@@ -212,14 +262,24 @@ class AlertStore:
         """
         if len(comment) > MAX_COMMENT:
             raise RuleError(f"comment: at most {MAX_COMMENT} characters")
+        where, facts = self._where("id = ?")
+        # Nobody's alerts need no file.
+        if not self._file.rows(f"SELECT 1 FROM alert {where}", [number, *facts]):  # noqa: S608
+            raise RuleError(f"no alert has the number {number}")
         with self._writing() as connection:
-            sql = """UPDATE alert SET acknowledged_by = ?, acknowledged_at = ?, comment = ?
-                WHERE id = ?"""
-            found = connection.execute(sql, (who, time.time(), comment, number)).rowcount
+            sql = f"""UPDATE alert SET acknowledged_by = ?, acknowledged_at = ?, comment = ?
+                {where}"""  # noqa: S608 - our own columns
+            said = (who, time.time(), comment)
+            found = connection.execute(sql, (*said, number, *facts)).rowcount
         if not found:
             raise RuleError(f"no alert has the number {number}")
-        sql = f"SELECT {_COLUMNS} FROM alert WHERE id = ?"  # noqa: S608 - our own columns
-        return _alert(self._file.rows(sql, [number])[0])
+        sql = f"SELECT {_COLUMNS} FROM alert {where}"  # noqa: S608 - our own columns
+        return _alert(self._file.rows(sql, [number, *facts])[0])
+
+    def _where(self, *conditions: str) -> tuple[str, list[str]]:
+        """Return the clause of conditions and of the facts, and the values of the facts."""
+        every = [*conditions, *(f"{name} = ?" for name in self._facts)]
+        return f"WHERE {' AND '.join(every)}" if every else "", [*self._facts.values()]
 
     def _writing(self) -> AbstractContextManager[Connection]:
         # Rules may be set before the appliance was ever started.

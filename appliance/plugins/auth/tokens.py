@@ -144,4 +144,4 @@ def _program(token: str, accounts: AccountStore, from_cookie: bool) -> Principal
     if found is None or (found.expires is not None and found.expires <= time.time()):
         return None
     name, roles = f"token {found.name}", frozenset({found.role})
-    return Principal(name, roles, from_cookie, filter=found.filter)
+    return Principal(name, roles, from_cookie, filter=found.filter, owner=found.owner)

@@ -155,7 +155,13 @@ def _applications(open_store: OpenStore, now: float) -> Iterator[tuple[str, str]
     from appliance.query.language.completion import MAX_SUGGESTIONS, quote_name
 
     selection = Selection(since=int(now) - DAY_SECONDS)
-    for row in open_store().top("application", selection, limit=MAX_SUGGESTIONS).rows:
+    store = open_store()
+    try:
+        rows = store.top("application", selection, limit=MAX_SUGGESTIONS).rows
+    finally:
+        # This thread ends, and would leave its connection open.
+        store.close()
+    for row in rows:
         if row.key:
             yield quote_name(row.key), ""
 

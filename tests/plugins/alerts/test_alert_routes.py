@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
+from appliance.contracts import USER, UserChange
+from appliance.plugins.alerts.alert_metrics import AlertMetrics
 from appliance.plugins.alerts.store import Alert, AlertStore, alert_store
+from appliance.plugins.alerts.user_rules import user_store
 from tests.plugins.test_explore import NOW_MS, flows
 from tests.web.appliance import JSON
 
@@ -158,3 +163,64 @@ def test_commands_when_rules_are_set_and_listed_then_as_over_the_web(
     assert json.loads(run("--json")[1])[0]["peak"] == 5.0
     code, text = run("message")
     assert (code, text) == (1, "appliance: alerts.send_to names nobody\n")
+
+
+def test_commands_when_of_a_user_then_within_the_filter_and_listed_with_the_name(
+    conf: Any, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = conf(f"data_directory: {tmp_path / 'var'}\n")
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = run_command_line(group, ["-confPath", f"{folder}/", *arguments])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    with closing(open_app(folder).open_accounts()) as accounts:
+        values = {"username": "customer17", "password_hash": "x"}
+        change = UserChange(values, (USER,), filter="ip 198.51.100.0/24")
+        number = accounts.create_user(change, 1.0)
+        accounts.create_user(UserChange({**values, "username": "free"}, (USER,)), 1.0)
+    of_user = ("--user", "customer17")
+    made = run("alerts", "set", "busy", "--limit", "5M", *of_user)
+    assert made == (1, "appliance: limit: expected a number\n")
+    made = run("alerts", "set", "busy", "--limit", "5000000", *of_user)
+    assert made == (0, "busy is on: at least 5M bits a second, over 60 s\n")
+    lines = run("alerts", "rules")[1].splitlines()
+    assert [line for line in lines if line.startswith("on ")] == [
+        line for line in lines if "customer17: busy " in line
+    ]
+    assert "SYN flood" in run("alerts", "rules", *of_user)[1]
+    assert "flows lost" not in run("alerts", "rules", *of_user)[1]
+    listed = json.loads(run("alerts", "rules", "--json")[1])
+    assert {rule["name"]: rule["user"] for rule in listed}["busy"] == "customer17"
+    code, text = run("alerts", "test", "busy", "--last", "1h", *of_user)
+    assert (code, "in alert 0 times" in text) == (0, True)
+    settings = open_app(folder).settings
+    begun(user_store(settings, number, 10, "ip 198.51.100.0/24"), "busy: of the customer")
+    assert "of the customer" in run("alerts", *of_user)[1]
+    assert "of the customer" not in run("alerts")[1]
+    lossy = ("--measure", "lost", "--by", "exporter", "--limit", "1")
+    code, text = run("alerts", "set", "lossy", *lossy, *of_user)
+    assert (code, "bound to a filter cannot have it" in text) == (1, True)
+    for command in (("set", "r", "--limit", "1"), ("on", "SYN flood"), ("test", "SYN flood")):
+        assert run("alerts", *command, "--user", "free") == (
+            1,
+            "appliance: free is bound to no filter, so has no rules\n",
+        )
+    assert run("alerts", "--user", "nobody") == (1, "appliance: no user is named nobody\n")
+    with closing(open_app(folder).open_accounts()) as accounts:
+        accounts.delete_user(number)
+    assert f"user {number}: busy " in run("alerts", "rules")[1]
+    assert "is gone: the rules are not looked at" in run("alerts", "rules")[1]
+
+
+def test_metrics_when_users_have_alerts_then_counted_apart(settings: Any) -> None:
+    begun(alert_store(settings))
+    for account in (7, 12):
+        begun(user_store(settings, account, 10, "ip 10.0.0.1"))
+    metrics = {family.name: family for family in AlertMetrics(settings).collect()}
+    values = {
+        name: {sample.labels["severity"]: sample.value for sample in family.samples}["warning"]
+        for name, family in metrics.items()
+    }
+    assert values == {"appliance_open_alerts": 1, "appliance_open_user_alerts": 2}

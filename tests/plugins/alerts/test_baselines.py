@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from appliance.flows import V4_MAPPED
 from appliance.plugins.alerts import baseline_keeper
-from appliance.plugins.alerts import store as store_module
-from appliance.plugins.alerts.baseline_keeper import BaselineKeeper
+from appliance.plugins.alerts.baseline_keeper import BaselineKeeper, HistoryNeed
 from appliance.plugins.alerts.baseline_store import BaselineStore, problem_of
 from appliance.plugins.alerts.baselines import (
     KeptHour,
@@ -28,7 +27,9 @@ from appliance.plugins.alerts.baselines import (
 from appliance.plugins.alerts.evaluator import AlertLoader
 from appliance.plugins.alerts.history import RuleTest, try_rule
 from appliance.plugins.alerts.rules import GROUPS, Rule, RuleError
+from appliance.plugins.alerts.store import AlertStore, StoreLimits
 from appliance.plugins.alerts.tracking import keys_of, subject_of
+from appliance.plugins.alerts.visible_flows import VisibleFlows
 from tests.plugins.alerts.conftest import START, Told, World, flows
 
 HOUR, DAY, WEEK = 3600, 86_400, 7 * 86_400
@@ -43,8 +44,8 @@ OCTETS = 750_000
 class AtOnce(BaselineKeeper):
     """Asks in the thread of the test, so many hours a second."""
 
-    def keep_up(self, rules: Sequence[Rule], now: float) -> None:
-        self._rules = rules
+    def keep_up(self, needs: Sequence[HistoryNeed], now: float) -> None:
+        self._needs = needs
         while self.ask_next(now):
             pass
 
@@ -57,8 +58,7 @@ class Weeks(World):
         self.now = float(NOW)
 
     def new_loader(self) -> AlertLoader:
-        store = BaselineStore(store_module.alert_store(self.settings), UTC)
-        return AlertLoader(self.settings, Told(self.told), AtOnce(self.settings, store))
+        return AlertLoader(self.settings, Told(self.told), AtOnce())
 
     def hour(self, start: float, octets: Sequence[int], source: int = WEB) -> None:
         """Write an hour with a flow in each five minutes."""
@@ -135,7 +135,7 @@ def test_rule_when_there_is_too_little_history_then_no_alert_and_it_says_so(worl
     rule = world.rule(**ABOVE)
     world.minutes(6, 10 * OCTETS)
     assert world.alerts(only_open=False) == []
-    said = problem_of(rule, world.loader.store, UTC, world.now)
+    said = problem_of(rule, BaselineStore(world.loader.store, UTC), world.now)
     assert said == "no baseline yet: 1 of at least 2 weeks of this hour of the week known"
 
 
@@ -146,9 +146,9 @@ def test_baseline_when_kept_then_the_log_is_not_asked_again(
     asked: list[int] = []
     answer = AtOnce._answer
 
-    def counted(self: Any, rule: Rule, hour: int, now: float) -> KeptHour:
+    def counted(self: Any, need: HistoryNeed, hour: int, now: float) -> KeptHour:
         asked.append(hour)
-        return answer(self, rule, hour, now)
+        return answer(self, need, hour, now)
 
     monkeypatch.setattr(AtOnce, "_answer", counted)
     world.rule(**ABOVE)
@@ -178,7 +178,7 @@ def test_keeper_when_a_question_fails_then_the_thread_goes_on(
 ) -> None:
     world.usual_weeks()
     store = BaselineStore(world.loader.store, UTC)
-    keeper, failures = BaselineKeeper(world.settings, store), [ValueError("once")]
+    keeper, failures = BaselineKeeper(), [ValueError("once")]
     answer = BaselineKeeper._answer
 
     def failing(self: Any, *facts: Any) -> KeptHour:
@@ -189,7 +189,7 @@ def test_keeper_when_a_question_fails_then_the_thread_goes_on(
     monkeypatch.setattr(BaselineKeeper, "_answer", failing)
     monkeypatch.setattr("appliance.plugins.alerts.baseline_keeper.IDLE_SECONDS", 0.01)
     rule = Rule("r", **ABOVE)
-    keeper.keep_up([rule], world.now)
+    keeper.keep_up([HistoryNeed(rule, VisibleFlows(world.settings), store)], world.now)
     while len(store.hours_of(baseline_key(rule))) < 2:
         assert keeper._thread is not None
         assert keeper._thread.is_alive()
@@ -223,11 +223,13 @@ def test_new_when_less_than_a_day_is_known_then_nobody_is(world: Weeks) -> None:
     rule = world.rule(**SHARE)
     world.minutes(6, OCTETS, NEW)
     assert world.alerts(only_open=False) == []
-    assert "of at least 24 hours known" in problem_of(rule, world.loader.store, UTC, world.now)
+    assert "of at least 24 hours known" in problem_of(
+        rule, BaselineStore(world.loader.store, UTC), world.now
+    )
 
 
 def tried(world: Weeks, rule: Rule) -> RuleTest:
-    return try_rule(rule, NOW - 600 - 2 * HOUR, NOW, world.settings, NOW)
+    return try_rule(rule, NOW - 600 - 2 * HOUR, NOW, VisibleFlows(world.settings), NOW)
 
 
 def test_rule_when_tried_on_the_past_then_against_the_weeks_before_each_hour(
@@ -317,12 +319,10 @@ def test_group_when_read_from_its_text_then_the_same(by: str) -> None:
     assert keys_of(rule, subject_of(rule, keys)) == keys
 
 
-def test_store_when_very_many_rules_want_history_then_refused(
-    world: Weeks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_module, "MAX_WITH_HISTORY", 2)
+def test_store_when_very_many_rules_want_history_then_refused(world: Weeks) -> None:
+    store = AlertStore(world.loader.store.path, StoreLimits(with_history=2))
     for name in "ab":
-        world.loader.store.put_rule(Rule(name, **ABOVE))
-    world.loader.store.put_rule(Rule("a", **{**ABOVE, "limit": 7.0}))
+        store.put_rule(Rule(name, **ABOVE))
+    store.put_rule(Rule("a", **{**ABOVE, "limit": 7.0}))
     with pytest.raises(RuleError, match="2 rules with history are on already"):
-        world.loader.store.put_rule(Rule("c", **ABOVE))
+        store.put_rule(Rule("c", **ABOVE))

@@ -1,0 +1,1 @@
+"""One release: everything that people install, made from one commit, with digests."""
