@@ -39,8 +39,8 @@ def main() -> None:
         os.umask(0o022)
         arguments.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".release-", dir=arguments.folder) as scratch:
-            made = Path(scratch)
-            make_release(made, arguments.source)
+            made = Path(scratch).resolve()
+            make_release(made, arguments.source.resolve())
             for file in sorted(made.iterdir()):
                 file.rename(arguments.folder / file.name)
         print((arguments.folder / SUMS).read_text(), end="")

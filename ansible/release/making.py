@@ -6,11 +6,13 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import bundle
 from debian.bill_of_materials import bill_of_wheels
 from debian.building import fill_wheels
+from debian.environment import PYTHON
 
 from release.source_distribution import make_source_distribution
 
@@ -26,17 +28,36 @@ def make_release(folder: Path, source: Path) -> None:
     SystemExit, subprocess.CalledProcessError
         One of them cannot be made; it has said why.
     """
-    wheels = folder / "wheels"
-    fill_wheels(wheels, source, None)
-    shutil.copy(next(wheels.glob(f"{bundle.WHEEL}-*.whl")), folder)
-    packed = bundle.packed(wheels, folder, platform.machine())
-    packed.with_suffix(".cdx.json").write_text(bill_of_wheels(wheels))
-    shutil.rmtree(wheels)
+    for packed in make_bundles(folder, source):
+        with tempfile.TemporaryDirectory() as scratch:
+            wheels = Path(scratch, "wheels")
+            fill_wheels(wheels, source, packed)
+            packed.with_suffix(".cdx.json").write_text(bill_of_wheels(wheels))
+            # Ours is the same for each Python.
+            shutil.copy(next(wheels.glob(f"{bundle.WHEEL}-*.whl")), folder)
+        if is_for_this_python(packed):
+            options = ["--source", source, "--bundle", packed]
+            run("-m", "debian", folder, *options)
+            run("-m", "image", folder, *options)
     make_source_distribution(folder, source)
-    for part in ("debian", "image"):
-        command = [sys.executable, "-m", part, folder, "--source", source, "--bundle", packed]
-        subprocess.run([*map(str, command)], cwd=BESIDE, check=True, stdout=subprocess.DEVNULL)
     (folder / SUMS).write_text(digests(folder))
+
+
+def make_bundles(folder: Path, source: Path) -> list[Path]:
+    """Make what `make bundle` makes, for the processor of this machine."""
+    run("bundle.py", folder, "--source", source, "--architecture", platform.machine())
+    return sorted(folder.glob("netflow-appliance-*.tar"))
+
+
+def is_for_this_python(packed: Path) -> bool:
+    """Tell whether package and image of this machine can be made of a bundle."""
+    return f"-{PYTHON.replace('python3.', 'cp3')}-" in packed.name
+
+
+def run(*arguments: str | Path) -> None:
+    """Run one of the programs beside the playbook."""
+    command = [sys.executable, *map(str, arguments)]
+    subprocess.run(command, cwd=BESIDE, check=True, stdout=subprocess.DEVNULL)
 
 
 def digests(folder: Path) -> str:

@@ -32,6 +32,7 @@ class Podman:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
+        self.folder = folder
         self._options = ["--root", folder / "storage", "--runroot", folder / "run"]
         self._options += ["--tmpdir", folder / "tmp", "--storage-driver", "vfs"]
         self._options += ["--cgroup-manager", "cgroupfs", "--events-backend", "file"]
@@ -64,8 +65,9 @@ class Podman:
         return f"podman runs no container here: {done.stderr}" if done.returncode else ""
 
     def close(self) -> None:
-        """Leave nothing that runs."""
+        """Leave nothing that runs, nor two gigabytes of files."""
         self.attempt("rm", "--all", "--force", "--time", "0")
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Container:

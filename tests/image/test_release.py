@@ -72,6 +72,7 @@ def test_release_when_the_change_log_has_no_section_then_refused_with_what_is_ex
         (f"## [Unreleased]\n\n### Added\n\n{DATED}", 0),
         (f"## [Unreleased]\n\n### Added\n\n- A line that would be forgotten.\n\n{DATED}", 1),
         (f"## [{VERSION}]\n\n- Without a day.\n", 1),
+        (f"## [{VERSION}] - soon\n", 1),
         (f"## [{VERSION}rc1] - 2026-12-01\n", 1),
         ("## [1x2y3] - 2026-12-01\n", 1),
         ("", 1),
@@ -110,6 +111,20 @@ def test_release_when_refused_then_one_sentence_and_nothing_is_made(project, tmp
 
 def test_version_when_released_then_the_programs(release):
     assert release.conditions.version_of(ROOT) == appliance.__version__
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("netflow-appliance-1.2.3-cp311-x86_64.tar", True),
+        ("netflow-appliance-1.2.3-cp313-x86_64.tar", False),
+    ],
+)
+def test_bundle_when_of_another_python_then_no_package_is_made_of_it(
+    release, monkeypatch, name, fits
+):
+    monkeypatch.setattr(release.making, "PYTHON", "python3.11")
+    assert release.making.is_for_this_python(Path(name)) is fits
 
 
 @pytest.mark.slow

@@ -39,7 +39,9 @@ def archive(tmp_path_factory):
         text=True,
         check=True,
     )
-    return Path(made.stdout.strip())
+    archive = Path(made.stdout.strip())
+    yield archive
+    archive.unlink()
 
 
 @pytest.fixture(scope="module")
