@@ -61,7 +61,7 @@ class Podman:
     def cannot_run(self) -> str:
         """Return why this machine's kernel runs no container; empty when it does."""
         nothing = ["--network", "none", "--cgroups", "disabled", "--entrypoint", "/bin/true"]
-        done = self.attempt("run", "--rm", *nothing, IMAGE)
+        done = self.attempt("run", "--rm", *nothing, *_limits(), IMAGE)
         return f"podman runs no container here: {done.stderr}" if done.returncode else ""
 
     def close(self) -> None:
