@@ -17,7 +17,13 @@ from appliance.privileged.client import HELPER_SOCKET
 from appliance.privileged.protocol import COLLECTOR_UNIT
 from appliance.settings.file import CORE_SETTINGS, SYSTEM_DATA_FOLDER, SYSTEM_FOLDER
 from appliance.web.api_server import API_SETTINGS
-from tests.box.releases import RELEASES, VARIABLE, UnknownRelease, chosen_release
+from tests.box.releases import (
+    CLICKHOUSE_RELEASES,
+    RELEASES,
+    VARIABLE,
+    UnknownRelease,
+    chosen_release,
+)
 from tests.box.tree import sources_of
 
 ROOT = Path(__file__).parents[1]
@@ -140,7 +146,8 @@ def test_releases_when_boxes_are_made_of_them_then_roles_and_bundles_name_them_t
     assert tuple(release.python for release in RELEASES.values()) == bundle.PYTHONS
     for role in ROLES:
         (platform,) = read(role, "meta/main.yml")["galaxy_info"]["platforms"]
-        assert platform == {"name": "Debian", "versions": list(RELEASES)}
+        releases = CLICKHOUSE_RELEASES if role.name == "clickhouse" else RELEASES
+        assert platform == {"name": "Debian", "versions": list(releases)}
     refused = (ROOT / "ansible/roles/base/tasks/preflight.yml").read_text()
     numbers = [release.number for release in RELEASES.values()]
     assert f"distribution_major_version in {json.dumps(numbers)}" in refused

@@ -42,6 +42,8 @@ RELEASES = {
     )
 }
 DEFAULT = "bookworm"
+CLICKHOUSE_RELEASES = ("bookworm",)
+"""Those that have the package clickhouse-server."""
 
 
 def chosen_release() -> Release:

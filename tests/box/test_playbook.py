@@ -20,6 +20,7 @@ from tests.box.deployment import (
 )
 from tests.box.networks import MANAGEMENT_BOX
 from tests.box.processes import IN_VIRTUAL_MACHINE, attempt
+from tests.box.releases import CLICKHOUSE_RELEASES
 from tests.box.tree import USER
 
 FIRST_RUN_SECONDS = 3600 if IN_VIRTUAL_MACHINE else 600
@@ -60,6 +61,16 @@ def test_playbook_when_a_variable_is_wrong_then_it_stops_with_a_sentence(
     recap = deployment.play("--check", "--tags", role, **{"appliance_bundle": ""} | variables)
     assert recap.failed == 1
     assert sentence in " ".join(recap.text.split())
+
+
+def test_clickhouse_when_the_release_has_no_package_then_refused_with_a_sentence(
+    deployment, workplace
+):
+    if workplace.release.name in CLICKHOUSE_RELEASES:
+        pytest.skip(f"{workplace.release.name} has the package clickhouse-server")
+    recap = deployment.play("--check", "--tags", "clickhouse", database_engine="clickhouse")
+    assert recap.failed == 1
+    assert "has no package clickhouse-server" in " ".join(recap.text.split())
 
 
 def test_playbook_when_run_on_a_bare_system_then_it_serves_within_ten_minutes(deployment):

@@ -58,6 +58,12 @@ class Podman:
             timeout=seconds,
         )
 
+    def cannot_run(self) -> str:
+        """Return why this machine's kernel runs no container; empty when it does."""
+        nothing = ["--network", "none", "--cgroups", "disabled", "--entrypoint", "/bin/true"]
+        done = self.attempt("run", "--rm", *nothing, *_limits(), IMAGE)
+        return f"podman runs no container here: {done.stderr}" if done.returncode else ""
+
     def close(self) -> None:
         """Leave nothing that runs, nor two gigabytes of files."""
         self.attempt("rm", "--all", "--force", "--time", "0")

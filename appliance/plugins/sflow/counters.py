@@ -34,7 +34,7 @@ _UNKNOWN = 0xFFFF_FFFF
 """Agents send all ones for what they cannot tell."""
 
 _NO_INTERFACE = (0, OF_THE_DEVICE, _UNKNOWN)
-"""In place of an ifIndex; pmacctd has none and sends the second."""
+"""In place of an ifIndex, by exporters that have none: the second, mostly."""
 
 _FASTEST = 1 << 63
 """Bits a second; what is said to be as fast is not known."""

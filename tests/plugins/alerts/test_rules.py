@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.plugins.alerts.ready_made import READY_MADE
@@ -122,6 +122,7 @@ def words() -> Any:
     return st.one_of(st.sampled_from(known), st.text(max_size=80), st.integers(), st.booleans())
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values=st.dictionaries(keys(), st.one_of(words(), st.none(), st.floats())))
 def test_rule_when_values_are_anything_then_a_rule_or_one_sentence(values: dict[str, Any]) -> None:
     try:
