@@ -127,6 +127,10 @@ def run_command_line(group: click.Command, arguments: Sequence[str]) -> int:
     try:
         outcome = group.main(list(arguments), prog_name="appliance", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        # Its message is the help.
+        print(error.format_message(), file=sys.stderr)
+        return EXIT_USAGE
     except click.UsageError as error:
         hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
         return _report_failure(_sentence(error.format_message()) + hint, EXIT_USAGE)

@@ -97,6 +97,13 @@ def test_process_when_it_runs_for_days_then_no_library_that_it_does_not_need(mod
     assert ran.stdout.endswith(f"heavy: {heavy}\n")
 
 
+def test_command_when_none_is_named_then_the_help_with_its_lines(capsys):
+    assert run_command_line(group, []) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Usage: ")
+    assert "Commands:" in lines
+
+
 def test_version_when_asked_then_printed(capsys):
     assert run_command_line(group, ["--version"]) == 0
     assert __version__ in capsys.readouterr().out
