@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,9 @@ class Podman:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder
-        self._options = ["--root", folder / "storage", "--runroot", folder / "run"]
+        # podman takes no runroot of more than 50 letters.
+        self._runroot = tempfile.TemporaryDirectory(prefix="podman-", dir="/tmp")
+        self._options = ["--root", folder / "storage", "--runroot", self._runroot.name]
         self._options += ["--tmpdir", folder / "tmp", "--storage-driver", "vfs"]
         self._options += ["--cgroup-manager", "cgroupfs", "--events-backend", "file"]
 
@@ -67,6 +70,7 @@ class Podman:
     def close(self) -> None:
         """Leave nothing that runs, nor two gigabytes of files."""
         self.attempt("rm", "--all", "--force", "--time", "0")
+        self._runroot.cleanup()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
