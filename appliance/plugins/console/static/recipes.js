@@ -218,13 +218,14 @@ nfprobe_timeouts: tcp=60:maxlife=60:expint=5`,
   {
     name: "Open vSwitch, sFlow", checked: "tried with Open vSwitch 3.1.0",
     note: "One packet of 400 is looked at. \"agent\" is the interface whose address names the switch.",
-    text: (address, port) => `ovs-vsctl -- --id=@sf create sFlow agent=eth0 target=\\"${withPort(address, port)}\\" header=128 sampling=400 polling=0 \\
+    text: (address, port) => `ovs-vsctl -- --id=@sf create sFlow agent=eth0 target=\\"${withPort(address, port)}\\" header=128 sampling=400 polling=30 \\
   -- set Bridge br0 sflow=@sf`,
   },
   {
     name: "Arista EOS, sFlow", checked: "Arista's user manual for EOS 4.29",
     note: "Once it runs, every interface is sampled that has not \"no sflow enable\".",
     text: (address, port) => `sflow sample 4096
+sflow polling-interval 20
 sflow destination ${address} ${port}
 sflow source-interface Management1
 sflow run`,
