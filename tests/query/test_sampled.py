@@ -169,6 +169,22 @@ def test_pieces_when_hours_are_denser_than_days_then_thinned_to_these() -> None:
     assert [p.thinning for p in thin_pieces(hours, [100.0, 200.0, 400.0])] == [1, 1, 1]
 
 
+def test_top_when_of_pairs_then_fewer_rows_are_read_and_estimates_stay_true(
+    sampled: QueryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = Question(("pair",), limit=50, **RANGE)
+    whole, exact = sampled.top(question), sampled.top(replace(question, exact=True))
+    most = int(whole.total["sampled_rows"]) // 4
+    monkeypatch.setattr("appliance.query.planner.MOST_ROWS_OF_COMBINATIONS", most)
+    estimated = sampled.top(question)
+    assert most / 2 < estimated.total["sampled_rows"] < 2 * most
+    for measure in ("octets", "packets", "flows"):
+        distance = abs(estimated.total[measure] - exact.total[measure])
+        assert distance <= 4 * estimated.total[f"{measure}_error"]
+    one = sampled.top(Question(("source",), limit=50, **RANGE))
+    assert one.total["sampled_rows"] == whole.total["sampled_rows"]
+
+
 @pytest.mark.parametrize("thinning", [1 + 1e-12, 2.0, 10.0])
 def test_top_when_samples_are_thinned_then_estimates_stay_true(
     sampled: QueryEngine, thinning: float, monkeypatch: pytest.MonkeyPatch
@@ -176,8 +192,8 @@ def test_top_when_samples_are_thinned_then_estimates_stay_true(
     question = Question(("source",), limit=50, **RANGE)
     whole, exact = sampled.top(question), sampled.top(replace(question, exact=True))
     monkeypatch.setattr(
-        "appliance.query.engine.thin_pieces",
-        lambda pieces, _: [replace(piece, thinning=thinning) for piece in pieces],
+        "appliance.query.engine.thinned",
+        lambda pieces, *_: [replace(piece, thinning=thinning) for piece in pieces],
     )
     estimated = sampled.top(question)
     n_rows = estimated.total["sampled_rows"]
