@@ -24,6 +24,7 @@ import yaml
 
 from appliance.cli import CORE_COMMANDS
 from appliance.settings.file import read_settings_file
+from tests.ansible_modules import package_beside_playbook
 
 ROOT = Path(__file__).parents[1]
 DEBIAN = ROOT / "ansible" / "debian"
@@ -33,13 +34,8 @@ SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 @pytest.fixture(scope="module")
 def debian():
     """The modules that make the package, which lie beside the playbook."""
-    sys.path.insert(0, str(ROOT / "ansible"))
-    try:
-        # The first imports the others.
-        importlib.import_module("debian.contents")
-        yield sys.modules["debian"]
-    finally:
-        sys.path.remove(str(ROOT / "ansible"))
+    with package_beside_playbook("debian.contents") as package:
+        yield package
 
 
 @pytest.fixture(scope="module")

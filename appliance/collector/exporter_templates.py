@@ -25,7 +25,7 @@ class ExporterTemplates(ExporterPlaces):
     ----------
     news
         Grows with everything that is worth saving: templates, sampling, names.
-    of_others
+    templates_of_others
         Templates that other collectors learned, by family and identifier: for sessions that
         announced none here.
     """
@@ -36,7 +36,7 @@ class ExporterTemplates(ExporterPlaces):
         """Know nobody yet; see `ExporterPlaces`."""
         super().__init__(limits, is_named)
         self.news = 0
-        self.of_others: Mapping[tuple[Family, int], Template] = {}
+        self.templates_of_others: Mapping[tuple[Family, int], Template] = {}
 
     def own_template(self, scope: SessionDomain, template_id: int) -> Template | None:
         """Return the template that this session announced."""

@@ -68,7 +68,7 @@ class ExporterStates(ExporterTemplates):
         state = self._state(scope.exporter)
         known = state.tellers.get(key)
         if not known:
-            return self.of_others.get(key)
+            return self.templates_of_others.get(key)
         newest_first = ((port, known[port].template) for port in reversed(known))
         return state.lend(newest_first, scope.session, senders)
 

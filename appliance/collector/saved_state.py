@@ -115,7 +115,7 @@ def load_templates(states: ExporterStates, file: TemplateFile, now_ms: int) -> i
     return unusable
 
 
-def templates_of_others(saved: Iterable[SavedTemplate]) -> dict[tuple[Family, int], Template]:
+def agreed_templates(saved: Iterable[SavedTemplate]) -> dict[tuple[Family, int], Template]:
     """Return templates by family and identifier, but for those on which collectors differ."""
     agreed: dict[tuple[Family, int], Template | None] = {}
     for address, domain, version, template in saved:

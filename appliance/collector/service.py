@@ -26,11 +26,11 @@ from appliance.collector.paths import CollectorPaths
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver
 from appliance.collector.saved_state import (
+    agreed_templates,
     load_states,
     load_templates,
     save_states,
     save_templates,
-    templates_of_others,
 )
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import (
@@ -150,7 +150,7 @@ class Collector:
             undo.pop_all()
         self.handover.start()
         self._load_states(now_ms)
-        self._hear_of_others()
+        self._read_others()
         self._before = restore_sequences(self.states, saved, now_ms)
         self._saved_news = self.states.news
         for warning in (*self.receiver.warnings, *self.connections.listener.acceptor.warnings):
@@ -215,7 +215,7 @@ class Collector:
             notify(ALIVE)
         if self._is_time("expire", _EXPIRE_SECONDS):
             self.states.expire(now_ms)
-            self._hear_of_others()
+            self._read_others()
         if self.states.news != self._saved_news and self._is_time("save", self._save_seconds):
             self._save_states()
 
@@ -253,12 +253,12 @@ class Collector:
         for file in self._template_files:
             learn_templates(self.states, file, now_ms)
 
-    def _hear_of_others(self) -> None:
+    def _read_others(self) -> None:
         """Take over the templates that other collectors learned, where they are news."""
         has_news = False
         for file in self._template_files:
             try:
-                saved = file.of_others()
+                saved = file.read_others()
             except StorageError as error:
                 log.warning("%s", error)
                 continue
@@ -266,7 +266,7 @@ class Collector:
                 self._of_others[file.name], has_news = saved, True
         if has_news:
             all_saved = chain.from_iterable(self._of_others.values())
-            self.states.of_others = templates_of_others(all_saved)
+            self.states.templates_of_others = agreed_templates(all_saved)
 
     def _save_states(self) -> None:
         """Save what restarts need; the more there is, the more seldom."""

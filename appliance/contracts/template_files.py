@@ -60,7 +60,7 @@ class TemplateFile(Protocol):
         """
         ...
 
-    def of_others(self) -> list[SavedTemplate] | None:
+    def read_others(self) -> list[SavedTemplate] | None:
         """Return what other collectors learned of exporters; None: nothing new since the last call.
 
         Asked for every ten seconds. A session that announced none of its own borrows them, where

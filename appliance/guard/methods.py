@@ -271,7 +271,7 @@ def _templates(value: object) -> list[SavedTemplate]:
 
 
 TEMPLATE_FILE = Contract(
-    {"read": _templates_read, "write": nothing, "of_others": optional(_templates)},
+    {"read": _templates_read, "write": nothing, "read_others": optional(_templates)},
     attributes={"name": instance(str)},
 )
 """`appliance.contracts.TemplateFile`."""

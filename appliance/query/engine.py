@@ -22,7 +22,7 @@ from appliance.flowlog.questions import LAST_MS, FlowQuestion, Statement
 from appliance.flowlog.samples.files import SamplePiece, list_samples, read_description
 from appliance.flowlog.search import FlowSearch, TimeRange
 from appliance.flows import AnyArray
-from appliance.query.planner import sample_pieces, thinned
+from appliance.query.planner import sample_pieces, thin_for_question
 from appliance.query.question import (
     DISTINCT,
     MAX_GROUPS,
@@ -302,7 +302,7 @@ class QueryEngine:
             table = self.search.run(statement(question), received, False)
             return table, Provenance("exact", rows, rows, left_out=tuple(self.search.damaged))
         described = [read_description(piece.file.path) for piece in pieces]
-        pieces = thinned(pieces, described, question)
+        pieces = thin_for_question(pieces, described, question)
         table = self.search.run_over(statement(question, sampled=True), pieces)
         return table, Provenance(
             "sampled",

@@ -52,7 +52,7 @@ def sample_pieces(files: Sequence[SampleFile], since_ms: int, until_ms: int) -> 
     return pieces
 
 
-def thinned(
+def thin_for_question(
     pieces: Sequence[SamplePiece], described: Sequence[Described], question: Question
 ) -> list[SamplePiece]:
     """Return pieces as densely read as a question needs.

@@ -194,7 +194,7 @@ class Templates:
         self.written = saved
         return self._function() if self._function else None
 
-    def of_others(self) -> Any:
+    def read_others(self) -> Any:
         return self._function()[0] if self._function else [SavedTemplate(*A_TEMPLATE)]
 
 
@@ -219,7 +219,7 @@ def test_template_file_when_it_fails_endlessly_then_the_next_is_read_and_written
     collector.run()
     assert failures.report()["site"]["templates"]["count"] >= 1
     assert [saved[:3] for saved in good.written] == [A_TEMPLATE[:3]]
-    assert set(collector.states.of_others.values()) == {TEMPLATE}
+    assert set(collector.states.templates_of_others.values()) == {TEMPLATE}
 
 
 class Tap:

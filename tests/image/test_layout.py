@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib
 import io
 import json
-import sys
 import tarfile
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import yaml
 
 from appliance.settings.file import CORE_SETTINGS, read_settings_file
 from appliance.web.api_server import read_api_server
+from tests.ansible_modules import package_beside_playbook
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "ansible" / "image" / "files"
@@ -28,13 +27,8 @@ EPOCH = 1_700_000_000
 @pytest.fixture(scope="module")
 def image():
     """The modules that make the image, which lie beside the playbook."""
-    sys.path.insert(0, str(ROOT / "ansible"))
-    try:
-        # It imports the others.
-        importlib.import_module("image.__main__")
-        yield sys.modules["image"]
-    finally:
-        sys.path.remove(str(ROOT / "ansible"))
+    with package_beside_playbook("image.__main__") as package:
+        yield package
 
 
 @pytest.fixture

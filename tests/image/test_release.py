@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import appliance
+from tests.ansible_modules import package_beside_playbook
 
 ROOT = Path(__file__).parents[2]
 VERSION = "1.2.3"
@@ -21,13 +21,8 @@ DATED = f"## [{VERSION}] - 2026-12-01\n\n- One line.\n"
 @pytest.fixture(scope="module")
 def release():
     """The modules that make a release, which lie beside the playbook."""
-    sys.path.insert(0, str(ROOT / "ansible"))
-    try:
-        # It imports the others.
-        importlib.import_module("release.__main__")
-        yield sys.modules["release"]
-    finally:
-        sys.path.remove(str(ROOT / "ansible"))
+    with package_beside_playbook("release.__main__") as package:
+        yield package
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_top_when_samples_are_thinned_then_estimates_stay_true(
     question = Question(("source",), limit=50, **RANGE)
     whole, exact = sampled.top(question), sampled.top(replace(question, exact=True))
     monkeypatch.setattr(
-        "appliance.query.engine.thinned",
+        "appliance.query.engine.thin_for_question",
         lambda pieces, *_: [replace(piece, thinning=thinning) for piece in pieces],
     )
     estimated = sampled.top(question)

@@ -93,7 +93,7 @@ def alert_list(store: AlertStore, query: Query) -> dict[str, Any]:
     }
 
 
-def acknowledged(
+def acknowledge_alert(
     number: str, comment: str, principal: Principal, store: AlertStore, zone: tzinfo
 ) -> dict[str, Any]:
     """Note that somebody has seen an alert.
@@ -133,7 +133,7 @@ def rule_list(place: RulePlace, zone: tzinfo, now: float) -> dict[str, Any]:
     }
 
 
-def changed_rule(
+def change_rule(
     name: str, values: Mapping[str, str], place: RulePlace, query: Query
 ) -> dict[str, Any]:
     """Add a rule, or change what is said of one.
@@ -160,7 +160,7 @@ def rule_values(body: Body) -> dict[str, str]:
     return {field: texts[0] for field, texts in values.items()}
 
 
-def deleted_rule(name: str, store: AlertStore) -> dict[str, Any]:
+def remove_rule(name: str, store: AlertStore) -> dict[str, Any]:
     """Delete a rule; a ready-made one is as it came."""
     try:
         store.delete_rule(name)
@@ -169,7 +169,7 @@ def deleted_rule(name: str, store: AlertStore) -> dict[str, Any]:
     return {"deleted": name}
 
 
-def tried_rule(name: str, query: Query, place: RulePlace) -> dict[str, Any]:
+def try_kept_rule(name: str, query: Query, place: RulePlace) -> dict[str, Any]:
     """Return when a rule would have been in alert.
 
     Raises

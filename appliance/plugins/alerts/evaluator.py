@@ -240,15 +240,15 @@ class AlertLoader:
 
     def _add(self, batch: FlowBatch) -> int:
         # What a rule may not see never comes near it: neither its sums nor its evidence.
-        visible: dict[Account, FlowBatch] = {}
+        visible: dict[Account, tuple[FlowBatch, NDArray[np.bool_]]] = {}
         for watched in self._watched.values():
             account = watched.whose.account
             if account not in visible:
-                visible[account] = _within(watched.whose.limit, batch)
-            seen = visible[account]
+                part = _within(watched.whose.limit, batch)
+                visible[account] = part, part.column("record_kind") == 0
+            seen, is_flow = visible[account]
             if not seen.n_records:
                 continue
-            is_flow = seen.column("record_kind") == 0
             chosen = np.flatnonzero(filter_mask(watched.tree, seen) & is_flow)
             watched.window.add(seen, chosen)
             watched.recent.append((seen, chosen))

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance import (
-    ADMINISTRATOR,
     SIGNED_IN,
     AccountStore,
     FlowStore,
@@ -21,22 +20,16 @@ from appliance import (
 )
 from appliance.plugins.alerts.alert_settings import USER_RULES
 from appliance.plugins.alerts.answers import (
-    ALERT_EXAMPLE,
-    BODY_EXAMPLE,
-    LIST_EXAMPLE,
-    RULE_EXAMPLE,
-    RULES_EXAMPLE,
-    TAG,
-    TEST_EXAMPLE,
-    acknowledged,
+    acknowledge_alert,
     alert_list,
-    changed_rule,
+    change_rule,
     comment_of,
-    deleted_rule,
+    remove_rule,
     rule_list,
     rule_values,
-    tried_rule,
+    try_kept_rule,
 )
+from appliance.plugins.alerts.route_tables import alert_route_table
 from appliance.plugins.alerts.rule_places import RulePlace
 from appliance.plugins.alerts.user_mails import mail_address
 from appliance.plugins.alerts.user_rules import RuleOwner, user_store
@@ -44,7 +37,7 @@ from appliance.plugins.alerts.visible_flows import VisibleFlows
 from appliance.query.turns import QueryTurns
 from appliance.web.bodies import Body
 from appliance.web.caller_filter import bound_engine
-from appliance.web.openapi import OrNull, operation
+from appliance.web.openapi import OrNull
 from appliance.web.parameters import Query
 from appliance.web.turns import caller_turn
 
@@ -54,7 +47,8 @@ TURNS = QueryTurns(most=2, most_of_user=1, what="tests of rules")
 """Of this process. A test asks up to sixteen questions about weeks."""
 
 OpenStore = Callable[[], FlowStore]
-_MORE = {"most_rules": 10, "mail_to": OrNull("noc@customer.example")}
+USER_EXAMPLE = {"most_rules": 10, "mail_to": OrNull("noc@customer.example")}
+"""What the rules of a user have besides."""
 
 
 def own_alerts(
@@ -75,7 +69,7 @@ def acknowledge_own(
 ) -> dict[str, Any]:
     """Note that one has seen an alert of one's own."""
     store = _own_place(principal, settings, open_store).store
-    return acknowledged(number, comment_of(body), principal, store, query.zone)
+    return acknowledge_alert(number, comment_of(body), principal, store, query.zone)
 
 
 def own_rules(
@@ -101,14 +95,14 @@ def put_own_rule(
 ) -> dict[str, Any]:
     """Add a rule of one's own, or change what the body has of one."""
     place = _own_place(principal, settings, open_store)
-    return changed_rule(name, rule_values(body), place, query)
+    return change_rule(name, rule_values(body), place, query)
 
 
 def delete_own_rule(
     name: str, principal: Principal, settings: Settings, open_store: OpenStore
 ) -> dict[str, Any]:
     """Delete a rule of one's own; a ready-made one is as it came."""
-    return deleted_rule(name, _own_place(principal, settings, open_store).store)
+    return remove_rule(name, _own_place(principal, settings, open_store).store)
 
 
 def test_own_rule(
@@ -118,45 +112,19 @@ def test_own_rule(
     place = _own_place(principal, settings, open_store)
     query.refuse_others(("from", "to", "last"))
     with caller_turn(TURNS, principal):
-        return tried_rule(name, query, place)
+        return try_kept_rule(name, query, place)
 
 
 def own_alert_routes() -> list[Route]:
     """Return the routes."""
-    reading = (own_alerts, acknowledge_own, own_rules)
-    return route_table(OWN, "own", (*reading, put_own_rule, delete_own_rule, test_own_rule))
-
-
-def route_table(path: str, whose: str, handlers: tuple[Callable[..., object], ...]) -> list[Route]:
-    """Return the six routes below a path, with handlers in the order of the table."""
-    times = ("from", "to", "last")
-    rules = {**RULES_EXAMPLE, **_MORE}
-    gone = {"deleted": "SYN flood"}
-    alert, rule = f"{path}/<number>", f"{path}/rules/<name>"
-    listed = operation(f"Alerts, {whose}", LIST_EXAMPLE, query=("open", "before", "limit"), tag=TAG)
-    seen = operation(
-        f"Say that an alert is seen, {whose}", ALERT_EXAMPLE, body={"Comment": "known"}, tag=TAG
+    return alert_route_table(
+        OWN,
+        (own_alerts, own_rules, acknowledge_own, put_own_rule, delete_own_rule, test_own_rule),
+        (SIGNED_IN, SIGNED_IN),
+        " of one's own",
+        more=USER_EXAMPLE,
+        open_to_bound_users=True,
     )
-    every = operation(f"Rules, {whose}, and what they can say", rules, tag=TAG)
-    put = operation(f"Add or change a rule, {whose}", RULE_EXAMPLE, body=BODY_EXAMPLE, tag=TAG)
-    drop = operation(f"Delete a rule, {whose}", gone, tag=TAG)
-    tried = operation(
-        f"When a rule, {whose}, would have been in alert", TEST_EXAMPLE, query=times, tag=TAG
-    )
-    table = (
-        *(("GET", path, listed), ("PUT", alert, seen), ("GET", f"{path}/rules", every)),
-        *(("PUT", rule, put), ("DELETE", rule, drop), ("GET", f"{rule}/test", tried)),
-    )
-    is_own = path == OWN
-    return [
-        Route(
-            *(method, place, handler),
-            role=SIGNED_IN if is_own else ADMINISTRATOR,
-            schema=schema,
-            open_to_bound_users=is_own,
-        )
-        for (method, place, schema), handler in zip(table, handlers, strict=True)
-    ]
 
 
 def user_rules(owner: RuleOwner, place: RulePlace, query: Query) -> dict[str, Any]:

@@ -6,33 +6,24 @@ from typing import Any
 
 from appliance import ADMINISTRATOR, SIGNED_IN, Principal, Route, Settings
 from appliance.plugins.alerts.answers import (
-    ALERT_EXAMPLE,
-    BODY_EXAMPLE,
-    LIST_EXAMPLE,
-    RULE_EXAMPLE,
-    RULES_EXAMPLE,
-    TAG,
-    TEST_EXAMPLE,
-    acknowledged,
+    acknowledge_alert,
     alert_list,
-    changed_rule,
+    change_rule,
     comment_of,
-    deleted_rule,
+    remove_rule,
     rule_list,
     rule_values,
-    tried_rule,
+    try_kept_rule,
 )
+from appliance.plugins.alerts.route_tables import alert_route_table
 from appliance.plugins.alerts.rule_places import RulePlace
 from appliance.plugins.alerts.store import alert_store
 from appliance.plugins.alerts.visible_flows import VisibleFlows
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
-from appliance.web.openapi import operation
 from appliance.web.parameters import Query
 
 PATH = "/api/v1/alerts"
-RULES = f"{PATH}/rules"
-RULE = f"{RULES}/<name>"
 
 
 def alerts(query: Query, settings: Settings) -> dict[str, Any]:
@@ -50,7 +41,7 @@ def acknowledge(
 ) -> dict[str, Any]:
     """Note that somebody has seen an alert."""
     event.note(f"alert {number[:20]}")
-    return acknowledged(number, comment_of(body), principal, alert_store(settings), query.zone)
+    return acknowledge_alert(number, comment_of(body), principal, alert_store(settings), query.zone)
 
 
 def rules(settings: Settings, query: Query) -> dict[str, Any]:
@@ -63,18 +54,18 @@ def put_rule(
 ) -> dict[str, Any]:
     """Add a rule, or change what the body has of one."""
     event.note(f"rule {name[:80]}")
-    return changed_rule(name, rule_values(body), _place(settings), query)
+    return change_rule(name, rule_values(body), _place(settings), query)
 
 
 def delete_rule(name: str, settings: Settings, event: AuditEvent) -> dict[str, Any]:
     """Delete a rule; a ready-made one is as it came."""
     event.note(f"rule {name[:80]}")
-    return deleted_rule(name, alert_store(settings))
+    return remove_rule(name, alert_store(settings))
 
 
 def test_rule(name: str, query: Query, settings: Settings) -> dict[str, Any]:
     """Return when a rule would have been in alert."""
-    return tried_rule(name, query, _place(settings))
+    return try_kept_rule(name, query, _place(settings))
 
 
 def _place(settings: Settings) -> RulePlace:
@@ -83,21 +74,5 @@ def _place(settings: Settings) -> RulePlace:
 
 def alert_routes() -> list[Route]:
     """Return the routes."""
-    listed = operation(
-        "Alerts, newest first", LIST_EXAMPLE, query=("open", "before", "limit"), tag=TAG
-    )
-    seen = operation("Say that an alert is seen", ALERT_EXAMPLE, body={"Comment": "known"}, tag=TAG)
-    every = operation("Rules, and what they can say", RULES_EXAMPLE, tag=TAG)
-    put = operation("Add or change a rule", RULE_EXAMPLE, body=BODY_EXAMPLE, tag=TAG)
-    gone = operation("Delete a rule", {"deleted": "SYN flood"}, tag=TAG)
-    tried = operation(
-        "When a rule would have been in alert", TEST_EXAMPLE, query=("from", "to", "last"), tag=TAG
-    )
-    return [
-        Route("GET", PATH, alerts, role=SIGNED_IN, schema=listed),
-        Route("GET", RULES, rules, role=SIGNED_IN, schema=every),
-        Route("PUT", f"{PATH}/<number>", acknowledge, role=ADMINISTRATOR, schema=seen),
-        Route("PUT", RULE, put_rule, role=ADMINISTRATOR, schema=put),
-        Route("DELETE", RULE, delete_rule, role=ADMINISTRATOR, schema=gone),
-        Route("GET", f"{RULE}/test", test_rule, role=ADMINISTRATOR, schema=tried),
-    ]
+    handlers = (alerts, rules, acknowledge, put_rule, delete_rule, test_rule)
+    return alert_route_table(PATH, handlers, (SIGNED_IN, ADMINISTRATOR))

@@ -13,15 +13,16 @@ from appliance.errors import QueryError
 from appliance.plugins.alerts.alert_settings import USER_RULES
 from appliance.plugins.alerts.answers import (
     TAG,
-    acknowledged,
+    acknowledge_alert,
     alert_list,
-    changed_rule,
+    change_rule,
     comment_of,
-    deleted_rule,
+    remove_rule,
     rule_values,
-    tried_rule,
+    try_kept_rule,
 )
-from appliance.plugins.alerts.own_routes import OpenStore, route_table, user_rules
+from appliance.plugins.alerts.own_routes import USER_EXAMPLE, OpenStore, user_rules
+from appliance.plugins.alerts.route_tables import alert_route_table
 from appliance.plugins.alerts.rule_places import RulePlace
 from appliance.plugins.alerts.store import AlertStore
 from appliance.plugins.alerts.user_rules import (
@@ -81,7 +82,7 @@ def acknowledge_of_user(
 ) -> dict[str, Any]:
     """Note that an administrator has seen an alert of a user."""
     store = _store_of(user_id, settings)
-    return acknowledged(number, comment_of(body), principal, store, query.zone)
+    return acknowledge_alert(number, comment_of(body), principal, store, query.zone)
 
 
 def rules_of_user(
@@ -108,12 +109,12 @@ def put_rule_of_user(
     """Add a rule of a user, or change what the body has of one."""
     owner = _owner(user_id, settings, accounts)
     flows = VisibleFlows(settings, _filter_of(owner))
-    return changed_rule(name, rule_values(body), RulePlace(owner.store, flows), query)
+    return change_rule(name, rule_values(body), RulePlace(owner.store, flows), query)
 
 
 def delete_rule_of_user(user_id: str, name: str, settings: Settings) -> dict[str, Any]:
     """Delete a rule of a user; a ready-made one is as it came."""
-    return deleted_rule(name, _store_of(user_id, settings))
+    return remove_rule(name, _store_of(user_id, settings))
 
 
 def test_rule_of_user(
@@ -127,17 +128,18 @@ def test_rule_of_user(
     """Return when a rule of a user would have been in alert."""
     owner = _owner(user_id, settings, accounts)
     flows = VisibleFlows(settings, _filter_of(owner), lambda: open_store().exporters())
-    return tried_rule(name, query, RulePlace(owner.store, flows))
+    return try_kept_rule(name, query, RulePlace(owner.store, flows))
 
 
 def user_alert_routes() -> list[Route]:
     """Return the routes."""
     all_users = operation("Users who may have rules of their own", _USERS, tag=TAG)
-    reading = (alerts_of_user, acknowledge_of_user, rules_of_user)
+    listing = (alerts_of_user, rules_of_user, acknowledge_of_user)
     changing = (put_rule_of_user, delete_rule_of_user, test_rule_of_user)
+    roles = (ADMINISTRATOR, ADMINISTRATOR)
     return [
         Route("GET", ALL_USERS, users_with_alerts, role=ADMINISTRATOR, schema=all_users),
-        *route_table(OF_USER, "of a user", (*reading, *changing)),
+        *alert_route_table(OF_USER, (*listing, *changing), roles, " of a user", more=USER_EXAMPLE),
     ]
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import numpy as np
+
 from appliance.errors import StorageError
 from appliance.plugins.clickhouse.http import HostPort, Refused, Server, Unreachable, literal
+from appliance.plugins.clickhouse.native import NativeColumn, encode_block
 from appliance.plugins.clickhouse.schema import (
     FLOWS,
     Layout,
@@ -55,6 +58,11 @@ class Node:
     def is_current(self) -> bool:
         """Whether it knows codecs, indexes and the settings of current servers."""
         return is_current(self.version)
+
+    @property
+    def insert_settings(self) -> dict[str, object]:
+        """The settings of an insert that is acknowledged when it is stored."""
+        return {"async_insert": 0} if self.is_current else {}
 
 
 class Cluster:
@@ -110,6 +118,32 @@ class Cluster:
     def any_node(self, ask: Callable[[Node], Result]) -> Result:
         """Ask one server after the other; see `on_shard`."""
         return self._first(list(self.nodes.values()), ask)
+
+    def insert_row(
+        self, table: str, columns: Sequence[tuple[str, str]], values: Mapping[str, object]
+    ) -> None:
+        """Insert one row into a table of which every server has the whole.
+
+        Parameters
+        ----------
+        columns
+            Name and type of each.
+
+        Raises
+        ------
+        StorageError
+            No server takes it.
+        """
+        encoded = [
+            NativeColumn(name, kind, np.array([values[name]], object if kind == "String" else None))
+            for name, kind in columns
+        ]
+        names, block = [name for name, _ in columns], encode_block(encoded, 1)
+        self.any_node(
+            lambda node: node.server.insert(
+                table, names, block, QUERY_SECONDS, node.insert_settings
+            )
+        )
 
     def on_shard(self, shard: str, ask: Callable[[Node], Result]) -> Result:
         """Ask the servers of a shard, one after the other, until one does it.

@@ -11,7 +11,7 @@ from functools import partial
 from appliance.plugins.clickhouse.blocks import Block
 from appliance.plugins.clickhouse.cluster import QUERY_SECONDS, SYSTEM, Cluster, Node
 from appliance.plugins.clickhouse.http import Refused, literal
-from appliance.plugins.clickhouse.progress import Batch, settings_of
+from appliance.plugins.clickhouse.progress import Batch
 from appliance.plugins.clickhouse.schema import DAY_SECONDS, FLOWS, PERIOD_SECONDS, SUMS
 
 INSERT_SECONDS = 20.0
@@ -49,7 +49,7 @@ class Insertion:
             self.cluster.on_shard(self.batch.shard, partial(self._insert, table, blocks[table]()))
 
     def _insert(self, table: str, block: Block, node: Node) -> None:
-        settings = settings_of(node) | {"query_id": self._query_id(table)}
+        settings = node.insert_settings | {"query_id": self._query_id(table)}
         if node.is_current:
             settings["insert_deduplication_token"] = f"{self.batch.log}-{self._query_id(table)}"
         local = self.cluster.layout.local(table)

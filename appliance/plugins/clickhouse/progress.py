@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from appliance.errors import StorageError
 from appliance.flowlog import Cursor
 from appliance.plugins.clickhouse.cluster import QUERY_SECONDS, Cluster, Node
 from appliance.plugins.clickhouse.http import Refused, identifier, literal
-from appliance.plugins.clickhouse.native import NativeColumn, encode_block
 from appliance.plugins.clickhouse.schema import BATCHES, batch_columns
 
 SYNC_SECONDS = 15.0
@@ -110,19 +107,7 @@ def write_newest(cluster: Cluster, collector: str, batch: Batch, now: float) -> 
         "day": batch.day,
         "written_at": int(now),
     }
-    columns = [
-        NativeColumn(name, kind, np.array([values[name]], object if kind == "String" else None))
-        for name, kind in batch_columns()
-    ]
-    block = encode_block(columns, 1)
-    cluster.any_node(
-        lambda node: node.server.insert(BATCHES, _NAMES, block, QUERY_SECONDS, settings_of(node))
-    )
-
-
-def settings_of(node: Node) -> dict[str, object]:
-    """Return the settings of an insert that is acknowledged when it is stored."""
-    return {"async_insert": 0} if node.is_current else {}
+    cluster.insert_row(BATCHES, batch_columns(), values)
 
 
 _NAMES = [name for name, _ in batch_columns()]

@@ -56,7 +56,7 @@ class SharedTemplates:
         except OSError as error:
             raise StorageError(f"templates cannot be shared: {error}") from error
 
-    def of_others(self) -> list[SavedTemplate] | None:
+    def read_others(self) -> list[SavedTemplate] | None:
         """Return what the loader last got of others; None where that is as before.
 
         Raises

@@ -8,14 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from appliance.atomic_files import atomic_write
 from appliance.errors import StorageError
 from appliance.plugins.clickhouse.cluster import QUERY_SECONDS, Cluster
 from appliance.plugins.clickhouse.http import literal
-from appliance.plugins.clickhouse.native import NativeColumn, encode_block
-from appliance.plugins.clickhouse.progress import settings_of
 from appliance.plugins.clickhouse.schema import TEMPLATE_COLUMNS, TEMPLATES
 from appliance.plugins.clickhouse.shared_templates import (
     MAX_COLLECTORS,
@@ -68,16 +64,7 @@ class TemplateExchange:
         if is_as_before or len(body) > MAX_OCTETS:
             return
         values = {"collector": self._collector, "written_at": int(now), "body": body}
-        columns = [
-            NativeColumn(name, kind, np.array([values[name]], object if kind == "String" else None))
-            for name, kind in TEMPLATE_COLUMNS
-        ]
-        names, block = [name for name, _ in TEMPLATE_COLUMNS], encode_block(columns, 1)
-        self._cluster.any_node(
-            lambda node: node.server.insert(
-                TEMPLATES, names, block, QUERY_SECONDS, settings_of(node)
-            )
-        )
+        self._cluster.insert_row(TEMPLATES, TEMPLATE_COLUMNS, values)
         self._written, self._repeat_at = body, time.monotonic() + REPEAT_SECONDS
 
     def _read_others(self, now: float) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.collector.saved_state import templates_of_others
+from appliance.collector.saved_state import agreed_templates
 from appliance.contracts import SavedTemplate
 from appliance.decoding.templates.template import FieldSpecifier, Template
 from appliance.errors import StorageError
@@ -91,21 +91,21 @@ def test_templates_when_shared_then_others_get_them_until_they_are_old(
     SharedTemplates(tmp_path / "one").write(saved)
     exchange_of(place, tmp_path / "one", "one").exchange(NOW)
     other = SharedTemplates(tmp_path / "two")
-    assert other.of_others() is None
+    assert other.read_others() is None
     exchange_of(place, tmp_path / "two", "two").exchange(NOW + 60)
-    assert other.of_others() == saved
-    assert other.of_others() is None
+    assert other.read_others() == saved
+    assert other.read_others() is None
     exchange_of(place, tmp_path / "two", "two").exchange(NOW + FORGET_SECONDS + 60)
-    assert other.of_others() == []
+    assert other.read_others() == []
     # Its own are not those of others.
     exchange_of(place, tmp_path / "one", "one").exchange(NOW + 60)
-    assert SharedTemplates(tmp_path / "one").of_others() == []
+    assert SharedTemplates(tmp_path / "one").read_others() == []
 
 
 def test_templates_when_collectors_differ_then_none_is_lent():
     differing = [SavedTemplate("192.0.2.1", 7, 9, each) for each in (OCTETS, PACKETS, OCTETS)]
     agreed = [SavedTemplate("192.0.2.2", 7, 9, OCTETS)] * 2
-    assert list(templates_of_others([*differing, *agreed]).values()) == [OCTETS]
+    assert list(agreed_templates([*differing, *agreed]).values()) == [OCTETS]
 
 
 def test_templates_when_more_than_is_shared_then_the_first_are(monkeypatch: pytest.MonkeyPatch):
@@ -137,4 +137,4 @@ def test_body_when_anything_then_what_fits_is_read(piece: Any):
 def test_file_of_others_when_damaged_then_an_error_and_no_crash(text: str, tmp_path: Path):
     (tmp_path / OTHERS_FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(StorageError, match=OTHERS_FILE):
-        SharedTemplates(tmp_path).of_others()
+        SharedTemplates(tmp_path).read_others()

@@ -70,7 +70,7 @@ class TemplatesFile:
         except OSError as error:
             raise StorageError(f"templates cannot be saved: {error}") from error
 
-    def of_others(self) -> None:
+    def read_others(self) -> None:
         """Return nothing: nfacctd and this collector do not run at the same time."""
 
 
