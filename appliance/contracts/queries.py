@@ -5,7 +5,7 @@ All figures are scaled by sampling. Times are whole seconds since 1970, UTC; ran
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, NamedTuple, Protocol
@@ -18,6 +18,9 @@ address, or "protocol/port"."""
 
 MeasureName = Literal["octets", "packets", "flows"]
 MEASURES: tuple[MeasureName, ...] = ("octets", "packets", "flows")
+
+OnMissing = Callable[[Sequence[str]], None]
+"""Is told what did not answer, such as the shards of a database: a name each."""
 
 
 class Direction(IntEnum):
@@ -77,12 +80,16 @@ class Selection:
         Identifier of an exporter; None: all.
     direction
         None: both.
+    on_missing
+        Accepts sums that lack the flows of what does not answer, and is told its names. None: a
+        store raises StorageError then, as sums must not be too low.
     """
 
     since: int | None = None
     until: int | None = None
     exporter: int | None = None
     direction: Direction | None = None
+    on_missing: OnMissing | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +191,16 @@ class SumsByInterface(Protocol):
         ----------
         since
             Seconds UTC, the start of a day: all that is stored from then on counts.
+        """
+        ...
+
+
+class MissingExporters(Protocol):
+    """The method `missing_exporters` that a store may have beside those of `FlowQueries`."""
+
+    def __call__(self) -> Sequence[str]:
+        """Return what did not answer when `exporters` was asked last, a name each: exporters that
+        only this has seen are not in the list.
         """
         ...
 

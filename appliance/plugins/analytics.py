@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from appliance import SIGNED_IN, Answer, FlowStore, Route, Selection, TopAnswer, hookimpl
 from appliance.contracts import Direction, MeasureName
 from appliance.protocols import protocol_name
+from appliance.web.missing_parts import MissingParts
 from appliance.web.openapi import AnswerExample, AnyKeys, OrNull, Whole, operation
 from appliance.web.parameters import Query, utc_text
 from appliance.web.times import boundaries
@@ -31,7 +33,7 @@ MAX_PLAIN_SPAN_SECONDS = 62 * 86400
 HEADERS = {
     "X-Figures": "`exact`, or `at-most-low-by=N`: each figure of octets may be too low by at most"
     " N, and a row that is not there would exceed the last one by at most N (where rows are fewer"
-    " than the limit: have at most N)",
+    " than the limit: have at most N); `partial`: nobody knows by how much, see `X-Partial`",
     "X-Figures-Pending": "Octets of the last seconds that totals count already and no row has yet:"
     " `X-Figures` is about the moment when rows were written last",
     "X-Range": "Start and end of the range that the figures are of; `..` where it is open",
@@ -52,14 +54,14 @@ def column_information(store: FlowStore) -> list[Mapping[str, Mapping[str, Any]]
 def talkers(direction: Direction) -> Handler:
     """Return the handler of top talkers: source addresses by octets."""
 
-    def answer(store: FlowStore, query: Query) -> Answer:
-        selection, limit = query.selection(store, direction, "source"), query.limit(DEFAULT_LIMIT)
-        top = store.top("source", selection, "octets", limit)
+    def answer(store: FlowStore, query: Query, missing: MissingParts) -> Answer:
+        selection = missing.left_out_of(query.selection(store, direction, "source"))
+        top = store.top("source", selection, "octets", query.limit(DEFAULT_LIMIT))
         rows = [
             {"HostIP": row.key, "TotalBytes": row.octets, "TotalPackets": row.packets}
             for row in top.rows
         ]
-        return with_headers(rows, selection, top)
+        return with_headers(rows, selection, missing, top)
 
     return answer
 
@@ -67,31 +69,31 @@ def talkers(direction: Direction) -> Handler:
 def applications(by: MeasureName, key: str, direction: Direction | None = None) -> Handler:
     """Return the handler of top applications by a measure, which is answered under `key`."""
 
-    def answer(store: FlowStore, query: Query) -> Answer:
-        selection, limit = query.selection(store, direction), query.limit(DEFAULT_LIMIT)
-        top = store.top("application", selection, by, limit)
+    def answer(store: FlowStore, query: Query, missing: MissingParts) -> Answer:
+        selection = missing.left_out_of(query.selection(store, direction))
+        top = store.top("application", selection, by, query.limit(DEFAULT_LIMIT))
         rows = [{key: getattr(row, by), "appname": row.key} for row in top.rows]
-        return with_headers(rows, selection, top)
+        return with_headers(rows, selection, missing, top)
 
     return answer
 
 
-def average_packet_sizes(store: FlowStore, query: Query) -> Answer:
+def average_packet_sizes(store: FlowStore, query: Query, missing: MissingParts) -> Answer:
     """Return octets // packets of each application, descending; without packets there is none."""
-    selection, limit = query.selection(store), query.limit()
+    selection, limit = missing.left_out_of(query.selection(store)), query.limit()
     top = store.top("application", selection, "octets", None)
     sizes = [(row.octets // row.packets, row.key) for row in top.rows if row.packets]
     sizes.sort(key=lambda size: (-size[0], size[1]))
     rows: Rows = [{"avgPacketSize": size, "appname": name} for size, name in sizes[:limit]]
-    return with_headers(rows, selection, top)
+    return with_headers(rows, selection, missing, top)
 
 
 def protocols(direction: Direction | None) -> Handler:
     """Return the handler of the protocol distribution by octets."""
 
-    def answer(store: FlowStore, query: Query) -> Answer:
-        selection, limit = query.selection(store, direction), query.limit()
-        top = store.top("protocol", selection, "octets", limit)
+    def answer(store: FlowStore, query: Query, missing: MissingParts) -> Answer:
+        selection = missing.left_out_of(query.selection(store, direction))
+        top = store.top("protocol", selection, "octets", query.limit())
         rows = [
             {
                 "protocal": protocol_name(row.key),
@@ -100,7 +102,7 @@ def protocols(direction: Direction | None) -> Handler:
             }
             for row in top.rows
         ]
-        return with_headers(rows, selection, top)
+        return with_headers(rows, selection, missing, top)
 
     return answer
 
@@ -108,23 +110,20 @@ def protocols(direction: Direction | None) -> Handler:
 def octets_per_hour(direction: Direction) -> Handler:
     """Return the handler of octets by UTC hour, ascending; hours without traffic are left out."""
 
-    def answer(store: FlowStore, query: Query) -> Answer:
-        selection, fill, limit = (
-            query.selection(store, direction),
-            query.flag("fill"),
-            query.limit(),
-        )
+    def answer(store: FlowStore, query: Query, missing: MissingParts) -> Answer:
+        selection = missing.left_out_of(query.selection(store, direction))
+        fill, limit = query.flag("fill"), query.limit()
         hours = _hours(store, selection, query.now)
         rows: Rows = []
         if len(hours) > 1:
-            whole = Selection(exporter=selection.exporter, direction=direction)
+            whole = replace(selection, since=None, until=None)
             sums = store.series(hours, whole)
             rows = [
                 {"TimeofDay": _hour_text(start), "TotalBytes": measure.octets}
                 for start, measure in zip(hours, sums, strict=False)
                 if fill or measure.flows or measure.octets
             ]
-        return with_headers(rows[:limit], selection)
+        return with_headers(rows[:limit], selection, missing)
 
     return answer
 
@@ -140,8 +139,7 @@ def _hours(store: FlowStore, selection: Selection, now: float) -> list[int]:
     since = selection.since or 0
     if until - since > MAX_PLAIN_SPAN_SECONDS:
         months = boundaries("month", since, until, UTC)
-        asked = Selection(exporter=selection.exporter, direction=selection.direction)
-        sums = store.series(months, asked)
+        sums = store.series(months, replace(selection, since=None, until=None))
         used = [index for index, measure in enumerate(sums) if measure.flows or measure.octets]
         if not used:
             return []
@@ -155,10 +153,12 @@ def _hour_text(seconds: int) -> str:
     return utc_text(seconds // HOUR_SECONDS * HOUR_SECONDS).replace("Z", ".000Z")
 
 
-def with_headers(rows: Rows, selection: Selection, top: TopAnswer | None = None) -> Answer:
+def with_headers(
+    rows: Rows, selection: Selection, missing: MissingParts, top: TopAnswer | None = None
+) -> Answer:
     """Return the answer that also says how sure its figures are, and of which range."""
-    headers = {"X-Figures": "exact"}
-    if top is not None and (top.error.octets or top.error.packets):
+    headers = {"X-Figures": "partial" if missing else "exact"}
+    if not missing and top is not None and (top.error.octets or top.error.packets):
         headers["X-Figures"] = f"at-most-low-by={top.error.octets}"
     if top is not None and top.pending.octets:
         headers["X-Figures-Pending"] = str(top.pending.octets)

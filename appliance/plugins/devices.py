@@ -7,7 +7,7 @@ log, which is the only place that has them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from typing import Any
 from urllib.parse import quote
@@ -26,9 +26,10 @@ from appliance import (
     __version__,
     hookimpl,
 )
-from appliance.contracts import ExporterRecord
+from appliance.contracts import ExporterRecord, MissingExporters
 from appliance.web.audit import AuditEvent
 from appliance.web.bodies import Body
+from appliance.web.missing_parts import MissingParts
 from appliance.web.openapi import operation
 from appliance.web.parameters import Query, find_device
 from appliance.web.times import DEFAULT_INTERVAL, Interval, boundaries, parse_interval, rfc3339
@@ -68,9 +69,12 @@ def api_status() -> dict[str, str]:
     return {"status": "ok", "name": "netflow-appliance", "version": __version__}
 
 
-def all_devices(store: FlowStore, query: Query, zone: tzinfo) -> Answer:
+def all_devices(store: FlowStore, query: Query, missing: MissingParts, zone: tzinfo) -> Answer:
     """Return every exporter that sent a flow record and was not forgotten."""
     exporters, headers = _page(store.exporters(), query, f"{PREFIX}/device/get/all")
+    missing_exporters: MissingExporters | None = getattr(store, "missing_exporters", None)
+    if missing_exporters is not None:
+        missing.note(missing_exporters())
     return Answer([_device(exporter, zone) for exporter in exporters], headers=headers)
 
 
@@ -108,10 +112,12 @@ def forget_device(device: str, store: FlowStore, event: AuditEvent) -> dict[str,
     return {"message": f"Exporter {exporter.address} is forgotten"}
 
 
-def summaries(interval: str, store: FlowStore, query: Query, now: float, zone: tzinfo) -> Answer:
+def summaries(
+    interval: str, store: FlowStore, query: Query, missing: MissingParts, zone: tzinfo
+) -> Answer:
     """Return the sums of each exporter with traffic in the interval."""
-    since = math.floor(_interval(interval).before(now, zone))
-    sums = store.totals_by_exporter(Selection(since=since))
+    since = math.floor(_interval(interval).before(query.now, zone))
+    sums = store.totals_by_exporter(missing.left_out_of(Selection(since=since)))
     active = [exporter for exporter in store.exporters() if exporter.id in sums]
     path = f"{PREFIX}/device/get/summary/interval/{quote(interval, safe='')}"
     exporters, headers = _page(active, query, path)
@@ -120,26 +126,32 @@ def summaries(interval: str, store: FlowStore, query: Query, now: float, zone: t
 
 
 def summary_of(
-    interval: str, device: str, store: FlowStore, now: float, zone: tzinfo
+    interval: str, device: str, store: FlowStore, query: Query, missing: MissingParts
 ) -> dict[str, Any]:
     """Return the sums of one exporter in the interval."""
     exporter = find_device(store.exporters(), device)
-    since = math.floor(_interval(interval).before(now, zone))
-    return _summary(exporter, store.totals(Selection(since=since, exporter=exporter.id)))
+    since = math.floor(_interval(interval).before(query.now, query.zone))
+    selection = missing.left_out_of(Selection(since=since, exporter=exporter.id))
+    return _summary(exporter, store.totals(selection))
 
 
 def sums_by_unit(
-    interval: str, device: str, settings: Settings, store: FlowStore, now: float, zone: tzinfo
+    interval: str,
+    device: str,
+    settings: Settings,
+    store: FlowStore,
+    query: Query,
+    missing: MissingParts,
 ) -> list[dict[str, Any]]:
     """Return the sums of one exporter in the interval, by the unit that fits it."""
     exporter = find_device(store.exporters(), device)
-    asked = _interval(interval)
+    asked, now, zone = _interval(interval), query.now, query.zone
     since = asked.before(now, zone)
     unit = asked.group(now - since)
     if unit == "second":
-        return _rows(exporter, _seconds(settings, exporter, (since, now)), zone)
+        return _rows(exporter, _seconds(settings, exporter, (since, now), missing), zone)
     bounds = boundaries(unit, since, now, zone)
-    sums = store.series(bounds, Selection(exporter=exporter.id))
+    sums = store.series(bounds, missing.left_out_of(Selection(exporter=exporter.id)))
     return _rows(exporter, zip(bounds, sums, strict=False), zone)
 
 
@@ -168,9 +180,9 @@ def _interval(text: str) -> Interval:
 
 
 def _seconds(
-    settings: Settings, exporter: ExporterRecord, span: tuple[float, float]
-) -> Iterator[tuple[int, Measure]]:
-    """Ask the flow log for the sums of each second."""
+    settings: Settings, exporter: ExporterRecord, span: tuple[float, float], missing: MissingParts
+) -> list[tuple[int, Measure]]:
+    """Ask the flow log, or what answers in its place, for the sums of each second."""
     from appliance.query.engine import engine_from_settings
     from appliance.query.language.duckdb import parse_conditions
     from appliance.query.question import Question
@@ -184,9 +196,12 @@ def _seconds(
         limit=until - since,
         exact=True,
     )
-    rows = engine_from_settings(settings).top(question).rows.to_pylist()
-    for row in sorted(rows, key=lambda row: int(row["second"])):
-        yield int(row["second"]), Measure(row["octets"], row["packets"], row["flows"])
+    answer = engine_from_settings(settings).top(question)
+    missing.note(answer.provenance.missing)
+    rows = sorted(answer.rows.to_pylist(), key=lambda row: int(row["second"]))
+    return [
+        (int(row["second"]), Measure(row["octets"], row["packets"], row["flows"])) for row in rows
+    ]
 
 
 def _rows(

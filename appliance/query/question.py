@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from appliance.errors import InvalidQueryError
+from appliance.errors import InvalidQueryError, StorageError
 from appliance.flowlog.conditions import Condition
 from appliance.flowlog.questions import LAST_MS
 from appliance.query.deduplication import NEAREST, RULES
@@ -154,6 +154,22 @@ class Provenance:
     left_out: tuple[str, ...] = ()
     dedupe: str | None = None
     missing: tuple[str, ...] = ()
+
+    def check_complete(self, what: str) -> None:
+        """Let an answer pass that has all flows: others are no ground for what is kept or billed.
+
+        Parameters
+        ----------
+        what
+            Is made of the answer, such as `a report`.
+
+        Raises
+        ------
+        StorageError
+            Something did not answer.
+        """
+        if self.missing:
+            raise StorageError(f"{self.missing[0]} does not answer: {what} would lack its flows")
 
 
 @dataclass(frozen=True, slots=True)

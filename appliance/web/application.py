@@ -149,7 +149,7 @@ def _wrap(
             arguments = {name: PROVIDERS[name](call) for name in names}
             with turns.turn(route.whole_list and not _has_limit(environ)):
                 returned = guard.call(lambda: route.handler(**parts, **arguments), checked_answer)
-                return begin_stream(returned, guard)
+                return call.missing.told_in(begin_stream(returned, guard))
         # Whatever a request meets becomes an answer.
         except Exception as error:
             return error_answer(error_for(event.principal, error), log, form)

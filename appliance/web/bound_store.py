@@ -121,7 +121,8 @@ class BoundStore:
         Raises
         ------
         StorageError
-            A part of them cannot be read: sums must not be too low.
+            A part of them cannot be read: sums must not be too low, unless the selection accepts
+            what does not answer.
         """
         from appliance.flowlog.questions import LAST_MS
         from appliance.query.language.duckdb import filter_conditions
@@ -138,8 +139,11 @@ class BoundStore:
             **more,
         )
         answer = self._engine.top(question)
-        if answer.provenance.missing or answer.provenance.left_out:
+        missing = answer.provenance.missing
+        if answer.provenance.left_out or (missing and selection.on_missing is None):
             raise StorageError("some flows cannot be read: sums would be too low")
+        if missing and selection.on_missing is not None:
+            selection.on_missing(missing)
         return answer
 
 

@@ -33,6 +33,7 @@ from appliance.web.bodies import Body
 from appliance.web.bound_store import bound_store
 from appliance.web.caller_filter import bound_engine
 from appliance.web.guard import PrincipalFrom
+from appliance.web.missing_parts import MissingParts
 from appliance.web.parameters import Query
 from appliance.web.store_access import StoreAccess
 
@@ -84,12 +85,19 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that the guard has let pass."""
+    """One request that the guard has let pass.
+
+    Attributes
+    ----------
+    missing
+        What did not answer so far; the answer tells it.
+    """
 
     services: Services
     environ: Mapping[str, Any]
     principal: Principal | None
     event: AuditEvent
+    missing: MissingParts = field(default_factory=MissingParts)
 
 
 def _body(call: Call) -> Body:
@@ -134,6 +142,7 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
     "zone": lambda call: call.services.zone,
     "now": lambda call: call.services.clock(),
     "query": _query,
+    "missing": lambda call: call.missing,
     "body": _body,
     "principal": lambda call: call.principal,
     "accounts": lambda call: call.services.accounts.store(),
@@ -147,7 +156,8 @@ PROVIDERS: Mapping[str, Callable[[Call], Any]] = {
 }
 """By argument name: `store` is a `FlowStore` (503 where it cannot be opened; for a caller who is
 bound to a filter a `BoundStore`), `open_store` what returns the whole one, `now` seconds UTC,
-`zone` the zone of answers, `query` a `Query`, `body` a `Body`,
+`zone` the zone of answers, `query` a `Query`, `body` a `Body`, `missing` the `MissingParts` that
+the answer will tell in a header,
 `accounts` an `AccountStore` (503 where it cannot be opened), `open_accounts` what returns it,
 `metrics` the Prometheus collectors of plugins, `pages` those of the console, `sign_in_ways`
 those beside a password,

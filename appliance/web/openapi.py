@@ -12,8 +12,9 @@ from typing import Any
 
 from appliance import __version__
 from appliance.contracts import PUBLIC, Route
-from appliance.web.calls import path_parts
+from appliance.web.calls import path_parts, provided_arguments
 from appliance.web.guard import changes_something
+from appliance.web.missing_parts import DESCRIPTION, HEADER
 from appliance.web.parameters import PARAMETERS
 
 VERSION = "3.1.0"
@@ -255,6 +256,8 @@ def _describe(route: Route) -> dict[str, Any]:
     ]
     error = {"schema": {"$ref": "#/components/schemas/Error"}}
     responses = dict(schema.pop("responses", {"200": {"description": summary}}))
+    if "missing" in provided_arguments(route):
+        responses = {status: _may_be_partial(each) for status, each in responses.items()}
     responses["default"] = {"description": "An error", "content": {"application/json": error}}
     described = {
         "operationId": _identifier(route),
@@ -270,6 +273,12 @@ def _describe(route: Route) -> dict[str, Any]:
     if route.method not in _METHODS_WITH_BODY:
         described.pop("requestBody", None)
     return described
+
+
+def _may_be_partial(response: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of an answer that says what is missing."""
+    header = {HEADER: {"description": DESCRIPTION, "schema": _TEXT}}
+    return {**response, "headers": {**response.get("headers", {}), **header}}
 
 
 def _security(route: Route) -> list[dict[str, list[str]]]:

@@ -51,6 +51,19 @@ def test_handler_when_it_names_services_and_path_parts_then_gets_them(client_of,
     }
 
 
+def test_handler_when_something_does_not_answer_then_a_header_names_it(client_of):
+    def handler(missing, query):
+        missing.note(["shard 2 (db3:9000, db4:9000)", "übrig"] * int(query.flag("away")))
+        missing.note(["shard 2 (db3:9000, db4:9000)"] * int(query.flag("away")))
+        return [1]
+
+    client = client_of(only(handler))
+    reply = client("GET", "/x?away=1")
+    assert (reply.status, reply.json) == (200, [1])
+    assert reply.headers["x-partial"] == r"shard 2 (db3:9000, db4:9000); \xfcbrig"
+    assert "x-partial" not in client("GET", "/x").headers
+
+
 def test_handler_when_it_asks_for_something_unknown_then_the_start_stops(client_of):
     with pytest.raises(StartupError, match="route GET /x: the handler asks for stroe, expected"):
         client_of(only(lambda stroe: None))

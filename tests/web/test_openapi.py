@@ -106,8 +106,15 @@ def test_analytics_when_described_then_take_range_and_device(document):
             names = {parameter["name"] for parameter in described["parameters"]}
             assert {"from", "to", "last", "device", "limit"} <= names
             headers = described["responses"]["200"]["headers"]
-            assert {"X-Figures", "X-Figures-Pending", "X-Range"} == set(headers)
+            assert {"X-Figures", "X-Figures-Pending", "X-Range", "X-Partial"} == set(headers)
             assert "at-most-low-by=N" in headers["X-Figures"]["description"]
+
+
+def test_devices_when_described_then_a_header_tells_what_is_missing(document):
+    described = {path: one for path, method, one in operations(document) if method == "get"}
+    for path, one in described.items():
+        if "/v1/api/device/get/" in path and not path.startswith("/v1/api/device/get/by/"):
+            assert "shards" in one["responses"]["200"]["headers"]["X-Partial"]["description"]
 
 
 def test_schema_when_made_of_an_example_then_its_types():

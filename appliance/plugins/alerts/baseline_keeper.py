@@ -106,6 +106,7 @@ class BaselineKeeper:
             hour * 1000, (hour + HOUR_SECONDS) * 1000, step * 1000, limit,
         )  # fmt: skip
         answer = need.flows.engine().series(question, int(now * 1000))
+        answer.provenance.check_complete("a baseline")
         rates = group_rates(answer, rate_factor(rule) / step)
         starts = [start for start in answer.starts_ms if answer.is_complete(start)]
         values = [[bins[start // 1000] for start in starts] for bins in rates.values()]

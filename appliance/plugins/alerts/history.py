@@ -118,6 +118,7 @@ def past_series(
             int(start * 1000), int(end * 1000), step * 1000, MAX_SERIES,
         )  # fmt: skip
         answer = engine.series(question, int(now * 1000))
+        answer.provenance.check_complete("the test of a rule")
         rates = group_rates(answer, rate_factor(rule) / step)
         if rule.measure == "share":
             every = Question((), (), "octets", (), *_range_of(question), step * 1000, 1)

@@ -32,7 +32,7 @@ from appliance.query.engine import QueryEngine, Range, engine_from_settings, who
 from appliance.query.language.duckdb import filter_conditions
 from appliance.query.language.parsing import parse_filter
 from appliance.query.names import LogNames
-from appliance.query.question import MAX_SERIES, SUMS, Question
+from appliance.query.question import MAX_SERIES, SUMS, Provenance, Question
 from appliance.services import Services, read_services, service_text
 from appliance.web.times import rfc3339
 
@@ -82,7 +82,7 @@ class ReportMaker:
         QueryError
             A question ran into a limit, or a filter is not understood.
         StorageError
-            The log cannot be read.
+            The log, or a part of the database, cannot be read.
         """
         self._only = self._conditions(self._contents.filter)
         self._is_compared = self._has_before(period)
@@ -134,7 +134,7 @@ class ReportMaker:
 
     def _sums(self, span: tuple[int, int]) -> dict[str, float]:
         answer = self._engine.top(Question((), conditions=self._only, **_milliseconds(span)))
-        self._is_sampled |= answer.provenance.method == "sampled"
+        self._note(answer.provenance)
         return {name: float(answer.total[name]) for name in SUMS}
 
     def _tops(self, period: Period) -> list[dict[str, Any]]:
@@ -157,7 +157,7 @@ class ReportMaker:
         answer = self._engine.top(
             Question((by,), conditions=self._only, limit=limit, **_milliseconds(span))
         )
-        self._is_sampled |= answer.provenance.method == "sampled"
+        self._note(answer.provenance)
         rows: dict[str, float] = {}
         for row in answer.rows.to_pylist():
             key = self._label_of(by, row)
@@ -219,7 +219,7 @@ class ReportMaker:
                 limit=MAX_SERIES, **_milliseconds((since, until)),
             )  # fmt: skip
             answer = self._engine.series(question, int(self._now * 1000))
-            self._is_sampled |= answer.provenance.method == "sampled"
+            self._note(answer.provenance)
             # Each part tells of itself only: the log begins in the last that is not whole.
             begin = answer.complete_from_ms // 1000
             is_cut = begin > since or not first
@@ -233,6 +233,10 @@ class ReportMaker:
                     own = bins.setdefault(key, self._zeros(period))
                     own[first : first + len(values)] = values
         return bins, names
+
+    def _note(self, provenance: Provenance) -> None:
+        provenance.check_complete("a report")
+        self._is_sampled |= provenance.method == "sampled"
 
     def _zeros(self, period: Period) -> AnyArray:
         return np.zeros(-(-(period.until - period.since) // BIN_SECONDS))

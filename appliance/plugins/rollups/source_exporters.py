@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from appliance.contracts import Measure, Selection
 from appliance.plugins.rollups.dimensions import ALL_EXPORTERS
@@ -21,6 +21,11 @@ class SourceExporters:
     """Makes identifiers for exporters that others receive from.
 
     One that was forgotten gets a new one when it has sent again.
+
+    Attributes
+    ----------
+    missing
+        What did not answer when they were looked for last.
     """
 
     def __init__(
@@ -29,9 +34,11 @@ class SourceExporters:
         self._questions, self._exporters, self._clock = questions, exporters, clock
         self._lock = threading.Lock()
         self._look_at, self._looked_until = 0.0, 0
+        self.missing: tuple[str, ...] = ()
 
-    def refresh(self) -> None:
-        """Look for exporters that are not known yet, at most every half a minute.
+    def refresh(self) -> tuple[str, ...]:
+        """Look for exporters that are not known yet, at most every half a minute; return what did
+        not answer. While something does not, the next call looks again.
 
         Raises
         ------
@@ -40,19 +47,29 @@ class SourceExporters:
         """
         with self._lock:
             if time.monotonic() < self._look_at:
-                return
-            now = self._clock()
+                return self.missing
+            now, missing = self._clock(), dict[str, None]()
             self._look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
             since = max(self._looked_until - _OVERLAP_SECONDS, 0)
-            sums = self._questions.totals_by_address(Selection(since=since))
+            sums = self._sums_since(since, missing)
             numbers = self._exporters.ids(sums, now, make=False)
             identified = zip(sums, numbers, strict=True)
             unknown = [address for address, number in identified if number == ALL_EXPORTERS]
             if unknown:
                 forgotten = self._exporters.forgotten()
-                newcomers = [a for a in unknown if self._has_sent_since(a, forgotten.get(a))]
+                newcomers = [
+                    address
+                    for address in unknown
+                    if self._has_sent_since(address, forgotten.get(address), missing)
+                ]
                 self._exporters.ids(sorted(newcomers), now)
-            self._looked_until = int(now)
+            self.missing = tuple(missing)
+            if missing:
+                # Those that only this part has seen are looked for as soon as it answers.
+                self._look_at = 0.0
+            else:
+                self._looked_until = int(now)
+            return self.missing
 
     def identified(self, sums: Mapping[Address, Measure]) -> dict[int, Measure]:
         """Return sums by identifier; those of unknown exporters are left out."""
@@ -60,8 +77,16 @@ class SourceExporters:
         pairs = zip(numbers, sums.values(), strict=True)
         return {number: measure for number, measure in sorted(pairs) if number and measure.flows}
 
-    def _has_sent_since(self, address: Address, moment: float | None) -> bool:
+    def _sums_since(self, since: int, missing: dict[str, None]) -> dict[Address, Measure]:
+        def note(names: Sequence[str]) -> None:
+            missing.update(dict.fromkeys(names))
+
+        return self._questions.totals_by_address(Selection(since=since, on_missing=note))
+
+    def _has_sent_since(
+        self, address: Address, moment: float | None, missing: dict[str, None]
+    ) -> bool:
         if moment is None:
             return True
         next_minute = int(moment) // 60 * 60 + 60
-        return address in self._questions.totals_by_address(Selection(since=next_minute))
+        return address in self._sums_since(next_minute, missing)

@@ -82,12 +82,12 @@ class SourceQuestions:
 
     def totals(self, selection: Selection) -> Measure:
         """Return the sums of everything selected."""
-        rows = self._rows(self._question(selection, ()))
+        rows = self._rows(self._question(selection, ()), selection)
         return Measure(*rows[0]) if rows else Measure()
 
     def totals_by_address(self, selection: Selection) -> dict[Address, Measure]:
         """Return the sums of each exporter, by its address."""
-        rows = self._rows(self._question(selection, ("exporter",)))
+        rows = self._rows(self._question(selection, ("exporter",)), selection)
         return {(hi, lo): Measure(*sums) for hi, lo, *sums in rows}
 
     def top(
@@ -99,7 +99,7 @@ class SourceQuestions:
             most = _MOST_NAMES if limit is None else limit + _TIED_NAMES
             question = replace(question, limit=most)
         sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-        for name, values in self._named(dimension, self._rows(question)):
+        for name, values in self._named(dimension, self._rows(question, selection)):
             for place, value in enumerate(values):
                 sums[name][place] += value
         rows = [KeyedMeasure(name, *values) for name, values in sums.items()]
@@ -115,7 +115,7 @@ class SourceQuestions:
         within = replace(selection, since=boundaries[0], until=boundaries[-1])
         step = math.gcd(*(after - before for before, after in pairwise(boundaries)))
         question = replace(self._question(within, ("bin",)), step=max(step, _MINUTE))
-        for number, *values in self._rows(question):
+        for number, *values in self._rows(question, selection):
             start = boundaries[0] + number * question.step
             of_bin = sums[bisect_right(boundaries, start) - 1]
             for place, value in enumerate(values):
@@ -133,19 +133,18 @@ class SourceQuestions:
             keys, since, until, exporter, selection.direction, self._inside, self._named_ports
         )
 
-    def _rows(self, question: SumsQuestion) -> list[Row]:
+    def _rows(self, question: SumsQuestion, selection: Selection) -> list[Row]:
         """Return keys and sums of each row, as whole numbers.
 
         Raises
         ------
         StorageError
-            A part of the source does not answer: sums must not be too low.
+            A part of the source does not answer, and the selection does not accept that.
         """
         if question.since >= question.until:
             return []
         sums = self._source.sums(question, self._limits)
-        if sums.missing:
-            raise StorageError(f"{sums.missing[0]} does not answer: its flows would be missing")
+        note_missing(selection, sums.missing)
         columns = [column.values.tolist() for column in sums.columns.values()]
         return list(zip(*columns, strict=True))
 
@@ -169,3 +168,17 @@ class SourceQuestions:
             if application:
                 name = applications.name(address_text(hi, lo), session, application)
             yield name or services.port_service(protocol, port) or UNKNOWN, sums
+
+
+def note_missing(selection: Selection, names: Sequence[str]) -> None:
+    """Tell what does not answer to who accepts sums without it.
+
+    Raises
+    ------
+    StorageError
+        Nobody does: sums must not be too low.
+    """
+    if names and selection.on_missing is None:
+        raise StorageError(f"{names[0]} does not answer: its flows would be missing")
+    if names and selection.on_missing is not None:
+        selection.on_missing(names)

@@ -25,7 +25,7 @@ from appliance.plugins.rollups.application_names import Applications, names_in_d
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import Dimension
 from appliance.plugins.rollups.source_exporters import SourceExporters
-from appliance.plugins.rollups.source_questions import SourceQuestions
+from appliance.plugins.rollups.source_questions import SourceQuestions, note_missing
 from appliance.plugins.rollups.store import SqlStore
 from appliance.settings.file import Settings
 
@@ -57,7 +57,8 @@ class SourceStore(SqlStore):
 
     def totals_by_exporter(self, selection: Selection) -> Mapping[int, Measure]:
         """Return the sums for each exporter that sent something in the range."""
-        self._source_exporters.refresh()
+        # Exporters that have no identifier yet would be left out.
+        note_missing(selection, self._source_exporters.refresh())
         return self._source_exporters.identified(self._questions.totals_by_address(selection))
 
     def top(
@@ -91,6 +92,10 @@ class SourceStore(SqlStore):
         with contextlib.suppress(StorageError):
             self._source_exporters.refresh()
         return super().exporters()
+
+    def missing_exporters(self) -> Sequence[str]:
+        """Return what did not answer when exporters were looked for last."""
+        return self._source_exporters.missing
 
     def forget_exporter(self, exporter: int) -> None:
         """Forget an exporter until it sends again; the loader deletes what is stored of it."""

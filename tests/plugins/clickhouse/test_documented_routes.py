@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from appliance.app import open_app
 from appliance.contracts import Selection
 from appliance.flows import V4_MAPPED
-from appliance.plugins import analytics, devices
 from appliance.plugins.rollups.application_names import ApplicationName, Changes, store_names
-from appliance.plugins.rollups.configuration import StoreLimits
-from appliance.plugins.rollups.source_store import SourceStore
 from appliance.plugins.rollups.store import SqlStore
-from appliance.query.sources import query_source, set_query_sources
-from tests.clickhouse_servers import ClickHouseCluster
+from appliance.query.sources import set_query_sources
 from tests.plugins.clickhouse import questions_world as world
-from tests.plugins.clickhouse.world import START, LogOfFlows, Place, load_all
-from tests.web.building import Client, web_of
-
-HOUR = 3600
-NOW = float(START + 3 * HOUR + 7)
-EXPORTERS = ("0.0.0.1", "0.0.0.2", "0.0.0.3")
-NETWORKS = [{"name": "inside", "prefixes": ["10.0.0.0/28", "2001:db8::/64"]}]
-UNEQUAL = {"ID", "device_id", "CreatedAt", "UpdatedAt"}
-"""Each appliance numbers exporters itself."""
-
-QUERIES = (
-    "",
-    f"from={START}&to={START + HOUR}",
-    f"from={START + 300}&to={START + HOUR + 960}&limit=3",
-    "last=2h",
-    f"device={EXPORTERS[1]}",
-    f"device={EXPORTERS[2]}&from={START + HOUR}",
-    "fill=true&last=3h",
+from tests.plugins.clickhouse.routes_world import (
+    EXPORTERS,
+    NOW,
+    client_of,
+    fill,
+    load,
+    paths,
+    plain,
+    source_settings,
 )
-INTERVALS = ("15m", "3h", "2d", "1M")
+from tests.plugins.clickhouse.world import START, LogOfFlows, Place
+from tests.web.building import Client
+
+NETWORKS = [{"name": "inside", "prefixes": ["10.0.0.0/28", "2001:db8::/64"]}]
 APPLICATION = 1 << 57
 
 
@@ -51,42 +38,6 @@ class Sides(NamedTuple):
     local: Client
     remote: Client
     stores: tuple[SqlStore, SqlStore]
-
-
-def client_of(folder: Path, tree: dict[str, Any]) -> tuple[Client, SqlStore]:
-    folder.mkdir(exist_ok=True)
-    (folder / "appliance.yml").write_text(json.dumps({"data_directory": str(folder), **tree}))
-    settings = open_app(folder).settings
-    limits = StoreLimits(top=1000, top_per_exporter=1000, provisional_seconds=0)
-    url, source = "sqlite:flows.sqlite", query_source(settings)
-    store = (
-        SqlStore(url, settings, limits, clock=lambda: NOW)
-        if source is None
-        else SourceStore(url, settings, source, limits, clock=lambda: NOW)
-    )
-    return Client(web_of(store, settings, now=NOW)), store  # type: ignore[arg-type]
-
-
-def load(store: SqlStore) -> None:
-    while store.load_once(NOW).busy:
-        pass
-
-
-def fill(place: Place, folder: Path) -> None:
-    """Write what is new in a flow log to ClickHouse."""
-    loader = place.loader(folder)
-    assert load_all(loader) > 0
-    loader.close()
-    place.wait_for_replicas()
-
-
-def source_settings(place: Place) -> dict[str, Any]:
-    target = {
-        "addresses": place.addresses,
-        "cluster": place.cluster,
-        "database": place.database,
-    }
-    return {"search": {"source": "clickhouse"}, "clickhouse": target}
 
 
 @pytest.fixture(params=["nothing inside", "networks inside"])
@@ -105,36 +56,6 @@ def sides(request: pytest.FixtureRequest, place: Place, tmp_path: Path) -> Itera
     set_query_sources({}, {"search.source": "log"})  # type: ignore[arg-type]
     store.close()
     other.close()
-
-
-def paths() -> list[str]:
-    """Return the paths of all documented routes that only ask, with their queries."""
-    found: list[str] = []
-    for route in (*analytics.register_routes(), *devices.register_routes()):
-        if route.method != "GET":
-            continue
-        intervals = INTERVALS if "<interval>" in route.path else ("",)
-        addresses = EXPORTERS[:2] if "<device>" in route.path else ("",)
-        for interval, address in itertools.product(intervals, addresses):
-            path = route.path.replace("<interval>", interval).replace("<device>", address)
-            queries = QUERIES if route.path.startswith(analytics.PREFIX) else ("",)
-            found += [f"{path}?{query}" for query in queries]
-    return found
-
-
-def plain(answer: Any) -> Any:
-    """Return an answer without what is of one appliance alone."""
-    if isinstance(answer, list):
-        of_devices = (
-            answer
-            and isinstance(answer[0], dict)
-            and not {"Device", "device"}.isdisjoint(answer[0])
-        )
-        rows = [plain(each) for each in answer]
-        return sorted(rows, key=str) if of_devices else rows
-    if isinstance(answer, dict):
-        return {name: plain(value) for name, value in answer.items() if name not in UNEQUAL}
-    return answer
 
 
 def test_routes_when_answered_by_clickhouse_then_as_by_the_own_flow_log(sides: Sides):
@@ -230,19 +151,3 @@ def test_exporter_when_forgotten_then_away_until_it_sends_again(
     log.write(5, int(NOW) + 120, exporter_address_lo=low)
     fill(place, tmp_path / "local")
     assert sorted(addresses()) == list(EXPORTERS)
-
-
-@pytest.mark.parametrize("place", ["cluster"], indirect=True)
-@pytest.mark.parametrize("sides", ["nothing inside"], indirect=True)
-def test_routes_when_a_shard_is_away_then_503_and_exporters_are_listed(
-    sides: Sides, cluster: ClickHouseCluster, caplog: pytest.LogCaptureFixture
-):
-    sides.remote.get("/v1/api/device/get/all")
-    for node in cluster.shard(2):
-        node.kill()
-    answer = sides.remote.get("/api/v1/netflow/getTopApps")
-    assert answer.status == 503
-    assert "not available at the moment" in answer.json["message"]
-    assert "storage is not available: shard 2" in caplog.text
-    listed = sides.remote.get("/v1/api/device/get/all")
-    assert len(listed.json) == 3

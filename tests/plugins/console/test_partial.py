@@ -28,3 +28,12 @@ def test_explore_when_a_shard_is_missing_then_marked_with_its_name(console: Watc
         ".provenance", has_text=re.compile("^\\s*partial from .* without " + re.escape(NAME))
     )
     expect(marks.first).to_be_visible(timeout=20_000)
+
+
+def test_top_list_when_a_shard_is_missing_then_marked_even_where_it_is_empty(
+    console: Watched,
+) -> None:
+    console.page.route("**/api/v1/explore/**", lacking)
+    page = console.open("hosts/192.0.2.222")
+    panel = page.get_by_role("region", name="Services")
+    expect(panel).to_contain_text(f"partial without {NAME}", timeout=20_000)

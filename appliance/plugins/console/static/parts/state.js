@@ -21,7 +21,8 @@ export function Shown({ answer, isEmpty, empty = "Nothing in this range", childr
   if (job) return html`<${Working} job=${job} onCancel=${onCancel} />`
   if (error && !data) return html`<${Failure} error=${error} retry=${reload} />`
   if (!data) return html`<${Skeleton} lines=${lines} />`
-  if (isEmpty?.(data)) return html`<p class="empty">${empty}</p>`
+  // Nothing may only be nothing of what answered.
+  if (isEmpty?.(data)) return html`<p class="empty">${empty}${data.partial ? html` · <${Partial} answer=${data} />` : null}</p>`
   // The same question asked again changes nothing that one sees: figures would blink every few seconds.
   const isOther = isLoading && isStale
   return html`<div class=${isOther ? "body is-loading" : "body"} aria-busy=${isOther}>${children(data)}</div>`

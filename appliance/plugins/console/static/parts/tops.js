@@ -4,7 +4,7 @@ import { useAnswer } from "../api.js"
 import { address, go, Link, useRange } from "../router.js"
 import { errorText, percent, si } from "../units.js"
 import { cells, joinFilters, keysOf, labelOf } from "../labels.js"
-import { Panel, Shown } from "./state.js"
+import { Panel, Partial, Shown } from "./state.js"
 import { Bar, Table } from "./table.js"
 
 /** @param {{title: string, by: string, filter?: string, limit?: number, isOptional?: boolean}} props where optional, nothing is shown until there is something */
@@ -21,7 +21,8 @@ export function Tops({ title, by, filter = "", limit = 8, isOptional = false }) 
       { key: "rate", title: "mean", isNumber: true, show: (row) => html`<span title=${errorText(row.octets, row.octets_error, row.sampled_rows)}>${row.octets_error ? "≈ " : ""}${si((row.octets * 8) / length, "bit/s")}</span>` },
       { key: "share", title: "share", isNumber: true, show: (row) => html`<${Bar} share=${row.octets / total}>${percent(row.octets / total)}<//>` },
     ].map((column) => ({ ...column, isFixed: true }))
-    return html`<${Table} caption=${title} columns=${columns} rows=${data.rows} keyOf=${(row) => JSON.stringify(keysOf(row))}
+    return html`${data.partial ? html`<p class="provenance"><${Partial} answer=${data} /></p>` : null}
+      <${Table} caption=${title} columns=${columns} rows=${data.rows} keyOf=${(row) => JSON.stringify(keysOf(row))}
       onRow=${(row) => open(by, keysOf(row), filter)} />`
   }}<//><//>`
 }
