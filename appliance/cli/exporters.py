@@ -29,6 +29,7 @@ _SOURCES = {
     "exporter, by selector or interface": "by interface",
     "exporter, in its records": "in records",
     "exporter, in its headers": "in headers",
+    "exporter, to another collector": "shared",
     "collector.sampling_overrides": "set",
     "collector.default_sampling_rate": "default",
 }
@@ -36,7 +37,7 @@ _EPILOG = """A line is a sender: an address, or address and port where several e
 STATE: active; waiting for a template; silent for five minutes; ended, of a connection; unheard
 since the collector's start. PROTO: with /tcp or /tls where that carries it.
 TMPL: templates. WAIT: sets of flows that wait for one. SAMPLING: one packet of so many; told by
-the exporter, set in the settings, or assumed."""
+the exporter (shared: another collector heard it), set in the settings, or assumed."""
 
 
 @click.group("exporters", invoke_without_command=True, epilog=_EPILOG)

@@ -18,6 +18,9 @@ from appliance.settings.file import Settings
 ASSUMED = "assumed"
 """Nobody told a sampling rate, so traffic counts as it is."""
 
+OF_OTHERS = "exporter, to another collector"
+"""In options records that did not come here, and that a plugin shares."""
+
 IN_RECORDS, IN_HEADERS = "exporter, in its records", "exporter, in its headers"
 """Flow records carry it (elements 34, 50, 305 and their kin), or the headers of NetFlow v5."""
 
@@ -106,7 +109,8 @@ def _rows(
     for key, session in sessions.items():
         port = number(mapping(session), "port") or (int(key) if key.isdecimal() else 0)
         shown = int(port) if len(sessions) > 1 and 0 < port <= _LARGEST_PORT else None
-        row = _row((address, shown), mapping(session), status, settings)
+        of_session = {**mapping(session), "borrowed_sampling": facts.get("borrowed_sampling")}
+        row = _row((address, shown), of_session, status, settings)
         yield replace(row, session=key)
 
 
@@ -148,8 +152,8 @@ def _row(
 def exporter_sampling(address: str, facts: Json, settings: Settings) -> Json:
     """Return an exporter's sampling rate and who says so; rate 0: the records differ.
 
-    The order is the decoders': what records or their headers carry, what options records told, then
-    the setting for the exporter, then the default.
+    The order is the decoders': what records or their headers carry, what options records told, here
+    or to another collector, then the setting for the exporter, then the default.
     """
     if number(facts, "sampling_in_records"):
         sessions = [mapping(one) for one in mapping(facts.get("sessions")).values()]
@@ -157,17 +161,30 @@ def exporter_sampling(address: str, facts: Json, settings: Settings) -> Json:
         if number(newest, "version") == _TELLS_IN_HEADERS:
             return {"rate": number(newest, "sampling_rate"), "source": IN_HEADERS}
         return {"rate": 0, "source": IN_RECORDS}
-    return sampling_of(address, facts.get("sampling"), settings)
+    return sampling_of(address, facts.get("sampling"), settings, facts.get("borrowed_sampling"))
 
 
-def sampling_of(address: str, told: object, settings: Settings) -> Json:
+def sampling_of(address: str, told: object, settings: Settings, told_others: object = None) -> Json:
     """Return the sampling rate that an exporter told in options, or that is set for it."""
+    if (here := _told_sampling(told)) is not None:
+        return here
+    if (elsewhere := _told_sampling(told_others)) is not None:
+        return {**elsewhere, "source": OF_OTHERS}
+    return _configured_sampling(address, settings)
+
+
+def _told_sampling(told: object) -> Json | None:
+    """Return the sampling rate that an exporter told in options; None where it told none."""
     by_domain = mapping(mapping(told).get("by_domain"))
     rates = [rate for rate in by_domain.values() if isinstance(rate, int | float)]
     if rates and max(rates) > 0:
         return {"rate": max(rates), "source": "exporter", "by_domain": by_domain}
     if any(mapping(told).get(name) for name in ("selectors", "interfaces")):
         return {"rate": 0, "source": "exporter, by selector or interface"}
+    return None
+
+
+def _configured_sampling(address: str, settings: Settings) -> Json:
     for network, rate in settings["collector.sampling_overrides"].items():
         if _is_in(address, network):
             return {"rate": rate, "source": "collector.sampling_overrides"}

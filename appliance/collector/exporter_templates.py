@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from appliance.collector.exporter_places import ExporterPlaces
 from appliance.collector.exporter_state import ExporterLimits, ExporterState, KnownTemplate
 from appliance.decoding.results import Exporter
+from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.templates.template import Template, unknown_elements
 from appliance.decoding.templates.timeline import Family, SessionDomain, TemplateChange
 
@@ -28,6 +29,8 @@ class ExporterTemplates(ExporterPlaces):
     templates_of_others
         Templates that other collectors learned, by family and identifier: for sessions that
         announced none here.
+    sampling_of_others
+        What options records told other collectors of sampling, by exporter and protocol version.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class ExporterTemplates(ExporterPlaces):
         super().__init__(limits, is_named)
         self.news = 0
         self.templates_of_others: Mapping[tuple[Family, int], Template] = {}
+        self.sampling_of_others: Mapping[tuple[Exporter, int], Sampling] = {}
 
     def own_template(self, scope: SessionDomain, template_id: int) -> Template | None:
         """Return the template that this session announced."""

@@ -24,12 +24,12 @@ from appliance.collector.totals_check import TotalsCheck
 from appliance.decoding.export_totals import is_counted_by
 from appliance.decoding.messages.session_numbers import is_connection
 from appliance.decoding.results import DecodeResult, Element, Exporter, NameFact, WaitingSet
-from appliance.decoding.sampling.knowledge import Sampling
+from appliance.decoding.sampling.knowledge import NOTHING_TOLD, Sampling
 from appliance.decoding.sequences.sequence_state import SequenceState
 from appliance.decoding.templates.template import Template
 from appliance.decoding.templates.timeline import Senders, Session, SessionDomain
 
-_NOTHING_KNOWN = Sampling()
+_NOTHING_KNOWN = NOTHING_TOLD
 _NOT_SEEN = SequenceState()
 _COUNTED = ("lost", "datagrams", "restarts", "late")
 
@@ -88,6 +88,21 @@ class ExporterStates(ExporterTemplates):
             if of_version == version
         )
         return state.lend(newest_first, session, senders) or _NOTHING_KNOWN
+
+    def borrow_sampling_of_others(self, session: Session, version: int) -> Sampling:
+        """Return what other collectors were told by this address, where they agree."""
+        if is_connection(session[2]):
+            return _NOTHING_KNOWN
+        return self.sampling_of_others.get((session[:2], version), _NOTHING_KNOWN)
+
+    def borrowed_sampling(self, exporter: Exporter) -> Sampling:
+        """Return what others were told by an exporter, in all protocols that it speaks here."""
+        versions = sorted({session.version for session in self._state(exporter).sessions.values()})
+        told = (
+            self.sampling_of_others.get((exporter, version), _NOTHING_KNOWN).told
+            for version in versions
+        )
+        return Sampling({subject: rate for part in told for subject, rate in part.items()})
 
     def sequence(self, scope: SessionDomain) -> SequenceState:
         """Return where the sequence numbers of a scope stand."""

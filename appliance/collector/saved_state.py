@@ -8,7 +8,7 @@ the records that they count.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from appliance.decoding.sampling.knowledge import (
 )
 from appliance.decoding.templates.saved import template_from_saved, whole_number
 from appliance.decoding.templates.template import Template
-from appliance.decoding.templates.timeline import Family, Session, SessionDomain, TemplateChange
+from appliance.decoding.templates.timeline import Session, SessionDomain, TemplateChange
 from appliance.flows import address_halves, address_text
 
 VERSION = 2
@@ -113,15 +113,6 @@ def load_templates(states: ExporterStates, file: TemplateFile, now_ms: int) -> i
         states.learn_template(TemplateChange(scope, template, 0), now_ms)
     _settle(states)
     return unusable
-
-
-def agreed_templates(saved: Iterable[SavedTemplate]) -> dict[tuple[Family, int], Template]:
-    """Return templates by family and identifier, but for those on which collectors differ."""
-    agreed: dict[tuple[Family, int], Template | None] = {}
-    for address, domain, version, template in saved:
-        key = (*address_halves(address), domain, version), template.template_id
-        agreed[key] = template if agreed.get(key, template) == template else None
-    return {key: template for key, template in agreed.items() if template is not None}
 
 
 def _settle(states: ExporterStates) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from itertools import chain
 from typing import Any
 
 from appliance.collector.counter_handover import CounterHandover
@@ -21,17 +20,12 @@ from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
 from appliance.collector.memory import keep_freed_memory
 from appliance.collector.newcomers import exporters_in_settings
+from appliance.collector.other_collectors import OtherCollectors
 from appliance.collector.parts import CollectorParts
 from appliance.collector.paths import CollectorPaths
 from appliance.collector.pipeline import Pipeline
 from appliance.collector.receiver import Receiver
-from appliance.collector.saved_state import (
-    agreed_templates,
-    load_states,
-    load_templates,
-    save_states,
-    save_templates,
-)
+from appliance.collector.saved_state import load_states, load_templates, save_states
 from appliance.collector.sequences import restore_sequences, sequence_changes
 from appliance.collector.status import (
     collector_status,
@@ -41,7 +35,7 @@ from appliance.collector.taps import DatagramTaps
 from appliance.collector.tcp.feed import ConnectionFeed, stream_settings
 from appliance.collector.tcp.inbox import Inbox
 from appliance.collector.tcp.listener import StreamListener
-from appliance.contracts import SavedTemplate, TemplateFile
+from appliance.contracts import TemplateFile
 from appliance.errors import StorageError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import address_text
@@ -110,7 +104,7 @@ class Collector:
         self.taps = DatagramTaps(parts.taps)
         self.connections = self._connection_feed(parts)
         self._template_files = parts.template_files
-        self._of_others: dict[str, list[SavedTemplate]] = {}
+        self._others = OtherCollectors(self.states, parts.template_files)
         self._before: Mapping[str, int] = {}
         self._stopping = False
         self.started_ms = 0
@@ -150,7 +144,7 @@ class Collector:
             undo.pop_all()
         self.handover.start()
         self._load_states(now_ms)
-        self._read_others()
+        self._others.read()
         self._before = restore_sequences(self.states, saved, now_ms)
         self._saved_news = self.states.news
         for warning in (*self.receiver.warnings, *self.connections.listener.acceptor.warnings):
@@ -215,7 +209,7 @@ class Collector:
             notify(ALIVE)
         if self._is_time("expire", _EXPIRE_SECONDS):
             self.states.expire(now_ms)
-            self._read_others()
+            self._others.read()
         if self.states.news != self._saved_news and self._is_time("save", self._save_seconds):
             self._save_states()
 
@@ -253,21 +247,6 @@ class Collector:
         for file in self._template_files:
             learn_templates(self.states, file, now_ms)
 
-    def _read_others(self) -> None:
-        """Take over the templates that other collectors learned, where they are news."""
-        has_news = False
-        for file in self._template_files:
-            try:
-                saved = file.read_others()
-            except StorageError as error:
-                log.warning("%s", error)
-                continue
-            if saved is not None:
-                self._of_others[file.name], has_news = saved, True
-        if has_news:
-            all_saved = chain.from_iterable(self._of_others.values())
-            self.states.templates_of_others = agreed_templates(all_saved)
-
     def _save_states(self) -> None:
         """Save what restarts need; the more there is, the more seldom."""
         began = time.monotonic()
@@ -276,11 +255,7 @@ class Collector:
             self._saved_news = self.states.news
         except OSError as error:
             log.warning("templates cannot be saved: %s", error)
-        for file in self._template_files:
-            try:
-                save_templates(self.states, file)
-            except StorageError as error:
-                log.warning("%s", error)
+        self._others.write()
         self._save_seconds = max(_SAVE_SECONDS, (time.monotonic() - began) / _SAVE_SHARE)
 
     def _finish(self) -> None:

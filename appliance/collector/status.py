@@ -133,7 +133,10 @@ def collector_status(collector: StatusSource, now_ms: int) -> dict[str, Any]:
 def exporter_facts(states: ExporterStates, now_ms: int) -> dict[str, Any]:
     """Collect the figures of each exporter, and of its sessions, by address."""
     return {
-        address_text(*exporter): _exporter(state, now_ms)
+        address_text(*exporter): {
+            **_exporter(state, now_ms),
+            "borrowed_sampling": _sampling(states.borrowed_sampling(exporter)),
+        }
         for exporter, state in list(states.exporters.items())[-MAX_EXPORTERS_SHOWN:]
     }
 

@@ -105,6 +105,7 @@ from appliance.contracts.stores import (
     StoreFactory,
 )
 from appliance.contracts.template_files import (
+    SavedSampling,
     SavedTemplate,
     TemplateFile,
 )
@@ -168,6 +169,7 @@ __all__ = [
     "Redactor",
     "Registered",
     "Route",
+    "SavedSampling",
     "SavedTemplate",
     "Selection",
     "Session",

@@ -1,4 +1,4 @@
-"""Files in which templates are kept for other programs, or by them."""
+"""Files in which what exporters tell of their flows is kept for other programs, or by them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,35 @@ class SavedTemplate(NamedTuple):
     template: Template
 
 
+class SavedSampling(NamedTuple):
+    """A sampling rate that options records told, and of what.
+
+    Attributes
+    ----------
+    address
+        The exporter's, as text.
+    domain
+        Observation domain or source ID.
+    version
+        Of the protocol.
+    kind
+        `selector` (or sampler), `interface` or `domain`.
+    number
+        Of the selector or interface; 0 for a domain.
+    rate
+        One packet, or flow, of so many.
+    """
+
+    address: str
+    domain: int
+    version: int
+    kind: str
+    number: int
+    rate: float
+
+
 class TemplateFile(Protocol):
-    """A file of templates; used by the collector's thread.
+    """A file of templates, and of sampling; used by the collector's thread.
 
     Attributes
     ----------
@@ -60,6 +87,18 @@ class TemplateFile(Protocol):
         """
         ...
 
+    def write_sampling(self, saved: list[SavedSampling]) -> None:
+        """Write what options records told of sampling in place of what was written before.
+
+        Called after `write`; does nothing where nobody reads it.
+
+        Raises
+        ------
+        StorageError
+            It cannot be written.
+        """
+        ...
+
     def read_others(self) -> list[SavedTemplate] | None:
         """Return what other collectors learned of exporters; None: nothing new since the last call.
 
@@ -71,5 +110,19 @@ class TemplateFile(Protocol):
         ------
         StorageError
             They cannot be read; those of before stay.
+        """
+        ...
+
+    def read_sampling_of_others(self) -> list[SavedSampling] | None:
+        """Return what other collectors were told of sampling; None: nothing new since the last
+        call, or nobody tells.
+
+        Asked for with `read_others`. It serves where an exporter told this collector nothing of a
+        subject, and all that know it agree.
+
+        Raises
+        ------
+        StorageError
+            It cannot be read; what was read before stays.
         """
         ...

@@ -83,6 +83,10 @@ class DecoderState(TemplateLookup, Protocol):
         """Return what another session of this address lends to one that told nothing itself."""
         ...
 
+    def borrow_sampling_of_others(self, session: Session, version: int) -> Sampling:
+        """Return what other collectors were told by this address, where they agree."""
+        ...
+
     def sequence(self, scope: SessionDomain) -> SequenceState:
         """Return where the sequence numbers of an observation domain stand."""
         ...

@@ -187,7 +187,8 @@ def _learn(work: Work, parts: Sequence[_Part]) -> SamplingTimelines:
     for session in {scope.session for scope in work.scopes}:
         own = work.state.sampling(session, version)
         lent = own if own.told else work.state.borrow_sampling(session, version, senders)
-        sampling.learning[session] = Learning(own, lent)
+        of_others = work.state.borrow_sampling_of_others(session, version)
+        sampling.learning[session] = Learning(own, lent, of_others)
     facts = [
         fact
         for part in parts

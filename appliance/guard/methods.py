@@ -26,6 +26,7 @@ from appliance.contracts import (
     Overrides,
     PollReport,
     Principal,
+    SavedSampling,
     SavedTemplate,
     SourceColumn,
     SourceGroups,
@@ -270,8 +271,24 @@ def _templates(value: object) -> list[SavedTemplate]:
     return templates
 
 
+def _sampling(value: object) -> list[SavedSampling]:
+    saved = list_of(SavedSampling)(value)
+    for address, domain, version, kind, subject, rate in saved:
+        ip_address(of_type(address, str))
+        all_exactly((domain, version, subject), int)
+        of_type(kind, str)
+        number(rate)
+    return saved
+
+
 TEMPLATE_FILE = Contract(
-    {"read": _templates_read, "write": nothing, "read_others": optional(_templates)},
+    {
+        "read": _templates_read,
+        "write": nothing,
+        "write_sampling": nothing,
+        "read_others": optional(_templates),
+        "read_sampling_of_others": optional(_sampling),
+    },
     attributes={"name": instance(str)},
 )
 """`appliance.contracts.TemplateFile`."""

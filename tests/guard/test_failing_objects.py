@@ -12,8 +12,9 @@ import pytest
 from appliance.collector.parts import CollectorParts
 from appliance.collector.service import Collector
 from appliance.collector.status import read_status
-from appliance.contracts import LoadReport, SavedTemplate
+from appliance.contracts import LoadReport, SavedSampling, SavedTemplate
 from appliance.decoding.messages.block import DatagramBlock
+from appliance.decoding.sampling.knowledge import Subject
 from appliance.decoding.templates.template import FieldSpecifier, Template
 from appliance.flowlog import Cursor
 from appliance.guard import (
@@ -61,6 +62,7 @@ class Loader:
 
 TEMPLATE = Template(300, (FieldSpecifier(8, 4),))
 A_TEMPLATE = ("192.0.2.1", 1, 9, TEMPLATE)
+A_RATE = ("192.0.2.1", 1, 9, "domain", 0, 10.0)
 BAD_CURSORS = [(1,), ("a", "b"), (-1, 0), 7, [1, 2]]
 BAD_REPORTS = [None, 42, LoadReport(rows="x"), LoadReport(warnings=[5])]  # type: ignore[arg-type,list-item]
 
@@ -194,8 +196,14 @@ class Templates:
         self.written = saved
         return self._function() if self._function else None
 
+    def write_sampling(self, saved: list[SavedSampling]) -> Any:
+        return self._function() if self._function else None
+
     def read_others(self) -> Any:
         return self._function()[0] if self._function else [SavedTemplate(*A_TEMPLATE)]
+
+    def read_sampling_of_others(self) -> Any:
+        return self._function() if self._function else [SavedSampling(*A_RATE)]
 
 
 @pytest.mark.parametrize("function", [*RAISERS, *map(returning, BAD_TEMPLATES)])
@@ -220,6 +228,9 @@ def test_template_file_when_it_fails_endlessly_then_the_next_is_read_and_written
     assert failures.report()["site"]["templates"]["count"] >= 1
     assert [saved[:3] for saved in good.written] == [A_TEMPLATE[:3]]
     assert set(collector.states.templates_of_others.values()) == {TEMPLATE}
+    assert [told.told for told in collector.states.sampling_of_others.values()] == [
+        {Subject("domain", 1, 0): 10.0}
+    ]
 
 
 class Tap:

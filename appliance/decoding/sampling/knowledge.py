@@ -100,6 +100,9 @@ class Sampling:
                 yield subject.domain, subject.number, value
 
 
+NOTHING_TOLD = Sampling()
+
+
 class Learning:
     """What is told of one session over a course of facts, so that every moment can be asked for.
 
@@ -107,14 +110,19 @@ class Learning:
     ----------
     lent
         What another session told; it serves where this one tells nothing, and is not learned.
+    of_others
+        What other collectors were told of these very subjects; not learned either.
     moments
         Those at which something changed, ascending.
     refused
         Facts about new subjects beyond `MAX_SUBJECTS`.
     """
 
-    def __init__(self, before: Sampling, lent: Sampling | None = None) -> None:
+    def __init__(
+        self, before: Sampling, lent: Sampling | None = None, of_others: Sampling = NOTHING_TOLD
+    ) -> None:
         self.before, self.lent = before, before if lent is None else lent
+        self.of_others = of_others
         self.moments: list[int] = []
         self.refused = 0
         self._changes: dict[Subject, list[tuple[int, float]]] = {}
@@ -134,10 +142,15 @@ class Learning:
 
     def value(self, subject: Subject, moment: int) -> float | None:
         """Return what was known of a subject at a moment (see `Sampling.value`)."""
-        for own in (subject, any_domain(subject)):
-            if (value := self._exactly(own, moment)) is not None:
-                return value
-        return self.lent.value(subject)
+        if (value := self._exactly(subject, moment)) is not None:
+            return value
+        of_any = self._exactly(any_domain(subject), moment)
+        if of_any is None and (value := self.lent.told.get(subject)) is not None:
+            return value
+        # What another domain told here is a guess; others were told of this one.
+        if (value := self.of_others.told.get(subject)) is not None:
+            return value
+        return self.lent.value(subject) if of_any is None else of_any
 
     def of_domain(self, kind: str, domain: int, moment: int) -> float | None:
         """Return what was known of this very domain at a moment."""
@@ -148,7 +161,7 @@ class Learning:
     @property
     def kinds(self) -> frozenset[str]:
         """The kinds of which anything was ever told."""
-        return self.before.kinds | self.lent.kinds | self._kinds
+        return self.before.kinds | self.lent.kinds | self.of_others.kinds | self._kinds
 
     def after(self) -> Sampling:
         """Return what is known in the end; the very same as before when nothing new was told."""

@@ -1,9 +1,9 @@
 """The tables in ClickHouse, as statements: for old and current servers, for one and for a cluster.
 
 `flows` has a row for each flow of the flow log, `sums` the sums of each minute, `batches` how far
-each collector is, `templates` what it knows of its exporters, for others. In a cluster rows are in
-`flows_local` and `sums_local`, replicated in each shard, and `flows` and `sums` are over all
-shards; `batches` and `templates` are the same on every server.
+each collector is, `templates` and `sampling` what its exporters told it, for others. In a cluster
+rows are in `flows_local` and `sums_local`, replicated in each shard, and `flows` and `sums` are
+over all shards; the others are the same on every server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ SHARDS, PARTS = "shards", "parts"
 """In a cluster: what `system.clusters` and `system.parts` say on one server of every shard."""
 
 FLOWS, SUMS, BATCHES, TEMPLATES = "flows", "sums", "batches", "templates"
-EVERYWHERE = frozenset((BATCHES, TEMPLATES))
+SAMPLING = "sampling"
+EVERYWHERE = frozenset((BATCHES, TEMPLATES, SAMPLING))
 """In a cluster every server has the whole of these."""
 
 LOCAL = "_local"
@@ -70,7 +71,9 @@ _BATCH_COLUMNS = (
     ("day", "UInt32"),
     ("written_at", "DateTime"),
 )
-TEMPLATE_COLUMNS = (("collector", "String"), ("written_at", "DateTime"), ("body", "String"))
+BODY_COLUMNS = (("collector", "String"), ("written_at", "DateTime"), ("body", "String"))
+"""Of what collectors tell each other, as JSON."""
+
 _SEARCHED = ("source_address_lo", "destination_address_lo")
 
 
@@ -158,16 +161,15 @@ def create_statements(
         ),
         # Of each collector the newest batch is all that is asked for.
         *_table(layout, BATCHES, batch_columns(), "ReplacingMergeTree(batch)", "", ("collector",)),
-        *_table(
-            layout,
-            TEMPLATES,
-            TEMPLATE_COLUMNS,
-            "ReplacingMergeTree(written_at)",
-            "",
-            ("collector",),
-        ),
+        *_body_table(layout, TEMPLATES),
+        *_body_table(layout, SAMPLING),
         *_system_tables(layout),
     ]
+
+
+def _body_table(layout: Layout, table: str) -> list[str]:
+    engine = "ReplacingMergeTree(written_at)"
+    return _table(layout, table, BODY_COLUMNS, engine, "", ("collector",))
 
 
 def _system_tables(layout: Layout) -> list[str]:

@@ -1,27 +1,31 @@
-"""Templates that this collector lends to others, and those that it borrows: two files between the
-collector and its loader, which exchanges them by ClickHouse (`template_exchange`).
+"""Templates and sampling that this collector lends to others, and those that it borrows.
 
-An exporter whose datagrams come to several collectors in turns announces a template to one of them.
+An exporter whose datagrams come to several collectors in turns announces a template, or tells how
+it samples, to one of them.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from appliance.atomic_files import atomic_write
-from appliance.contracts import SavedTemplate
+from appliance.contracts import SavedSampling, SavedTemplate
 from appliance.decoding.templates.saved import template_from_saved, whole_number
-from appliance.errors import StorageError
 from appliance.flows import address_halves, address_text
+from appliance.plugins.clickhouse.shared_bodies import (
+    SAMPLING_BODY,
+    TEMPLATE_BODY,
+    BodyFiles,
+    joined_body,
+    pieces_of_body,
+)
 
-OWN_FILE, OTHERS_FILE = "templates.json", "templates-of-others.json"
-MAX_OCTETS = 16_000_000
-"""The largest body of one collector; a template of 25 fields takes 400 octets."""
-
-MAX_COLLECTORS = 64
+KINDS = ("selector", "interface", "domain")
+_LARGEST_RATE = 1 << 62
+_PIECE_RATES = 1000
+"""So many rates of an exporter are one entry of the body, which fits or is left out."""
 
 
 class SharedTemplates:
@@ -34,8 +38,9 @@ class SharedTemplates:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self.name = folder, str(folder / OWN_FILE)
-        self._seen: tuple[int, int] | None = None
+        self.name = str(folder / TEMPLATE_BODY.own_file)
+        self._templates = BodyFiles(folder, TEMPLATE_BODY)
+        self._sampling = BodyFiles(folder, SAMPLING_BODY)
 
     def read(self) -> tuple[list[SavedTemplate], int]:
         """Return nothing: the collector keeps its own elsewhere."""
@@ -49,12 +54,11 @@ class SharedTemplates:
         StorageError
             The file cannot be written.
         """
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self._folder / OWN_FILE) as file:
-                file.write(body_of(saved).encode())
-        except OSError as error:
-            raise StorageError(f"templates cannot be shared: {error}") from error
+        self._templates.write(template_body(saved))
+
+    def write_sampling(self, saved: list[SavedSampling]) -> None:
+        """Write it as `write` does."""
+        self._sampling.write(sampling_body(saved))
 
     def read_others(self) -> list[SavedTemplate] | None:
         """Return what the loader last got of others; None where that is as before.
@@ -64,48 +68,63 @@ class SharedTemplates:
         StorageError
             The file cannot be read.
         """
-        path = self._folder / OTHERS_FILE
-        try:
-            stat = path.stat()
-            stamp = stat.st_mtime_ns, stat.st_ino
-            if stamp == self._seen:
-                return None
-            if stat.st_size > MAX_OCTETS * MAX_COLLECTORS:
-                raise StorageError(f"{path}: larger than what collectors share")
-            self._seen = stamp
-            bodies = json.loads(path.read_text(encoding="utf-8"))
-            saved = [each for body in bodies.values() for each in templates_of(body)]
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-            raise StorageError(f"{path}: {error}") from error
-        return saved
+        return self._templates.read_others(templates_of)
+
+    def read_sampling_of_others(self) -> list[SavedSampling] | None:
+        """Return it as `read_others` does."""
+        return self._sampling.read_others(sampling_of)
 
 
-def body_of(saved: Iterable[SavedTemplate]) -> str:
+def template_body(saved: Iterable[SavedTemplate]) -> str:
     """Return templates as JSON, those of the first exporters where all of them are too many."""
-    pieces, size = [], 2
-    for address, domain, version, template in saved:
-        fields = [list(field) for field in template.fields]
-        of_template = (template.template_id, template.scope_count, template.options, fields)
-        piece = json.dumps([address, domain, version, *of_template], separators=(",", ":"))
-        size += len(piece) + 1
-        if size > MAX_OCTETS:
-            break
-        pieces.append(piece)
-    return f"[{','.join(pieces)}]"
+    pieces = (
+        [
+            *(address, domain, version, template.template_id, template.scope_count),
+            template.options,
+            [list(field) for field in template.fields],
+        ]
+        for address, domain, version, template in saved
+    )
+    return joined_body(pieces, TEMPLATE_BODY)
 
 
 def templates_of(body: str) -> list[SavedTemplate]:
     """Return the templates of a body, which is read as untrusted: what does not fit is left out."""
-    if len(body) > MAX_OCTETS:
-        return []
-    try:
-        pieces = json.loads(body)
-    except (ValueError, RecursionError):
-        return []
-    read = map(_template, pieces if isinstance(pieces, list) else [])
+    read = map(_template, pieces_of_body(body, TEMPLATE_BODY))
     return [saved for saved in read if saved is not None]
+
+
+def sampling_body(saved: Iterable[SavedSampling]) -> str:
+    """Return sampling as JSON, by exporter and version: the first where all is too much."""
+    by_exporter = groupby(sorted(saved, key=_of_exporter), _of_exporter)
+    pieces = ([*key, rates] for key, group in by_exporter for rates in _some_rates(group))
+    return joined_body(pieces, SAMPLING_BODY)
+
+
+def _some_rates(saved: Iterator[SavedSampling]) -> Iterator[list[object]]:
+    while some := list(islice(saved, _PIECE_RATES)):
+        yield [[KINDS.index(one.kind), one.domain, one.number, _short(one.rate)] for one in some]
+
+
+def sampling_of(body: str) -> list[SavedSampling]:
+    """Return the sampling of a body; see `templates_of`."""
+    pieces = pieces_of_body(body, SAMPLING_BODY)
+    return [saved for piece in pieces for saved in _sampling(piece)]
+
+
+def _of_exporter(saved: SavedSampling) -> tuple[str, int]:
+    return saved.address, saved.version
+
+
+def _short(rate: float) -> float:
+    return int(rate) if rate == int(rate) else rate
+
+
+def _address(text: Any) -> str:
+    """Return an address in its usual form; a number would pass for one."""
+    if not isinstance(text, str):
+        raise TypeError(text)
+    return address_text(*address_halves(text))
 
 
 def _template(piece: Any) -> SavedTemplate | None:
@@ -113,10 +132,41 @@ def _template(piece: Any) -> SavedTemplate | None:
         address, domain, version, template_id, scope_count, options, fields = piece
         template = template_from_saved(template_id, fields, scope_count, options=options is True)
         return SavedTemplate(
-            address_text(*address_halves(address)),
+            _address(address),
             whole_number(domain, 1 << 32),
             whole_number(version, 1 << 16),
             template,
         )
     except (ValueError, TypeError, AttributeError, OverflowError):
         return None
+
+
+def _sampling(piece: Any) -> Iterator[SavedSampling]:
+    try:
+        address, version, rates = piece
+        exporter = _address(address), whole_number(version, 1 << 16)
+        for rate in rates:
+            yield from _rate(exporter, rate)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return
+
+
+def _rate(exporter: tuple[str, int], piece: Any) -> Iterator[SavedSampling]:
+    try:
+        kind, domain, number, rate = piece
+        if isinstance(rate, bool) or not isinstance(rate, int | float):
+            return
+        # A comparison that not-a-number fails, too.
+        if not 1 <= rate < _LARGEST_RATE:
+            return
+        address, version = exporter
+        yield SavedSampling(
+            address,
+            whole_number(domain, 1 << 32),
+            version,
+            KINDS[whole_number(kind, len(KINDS))],
+            whole_number(number, 1 << 64),
+            float(rate),
+        )
+    except (ValueError, TypeError):
+        return

@@ -24,13 +24,13 @@ from appliance.flowlog import Cursor, FlowLogReader
 from appliance.flowlog.names import list_files
 from appliance.plugins.clickhouse.blocks import Block, FlowPiece, flow_block, sum_block
 from appliance.plugins.clickhouse.cluster import Cluster
+from appliance.plugins.clickhouse.collector_exchange import CollectorExchange
 from appliance.plugins.clickhouse.insertion import Insertion
 from appliance.plugins.clickhouse.ownership import Ownership, WrittenByOther
 from appliance.plugins.clickhouse.progress import Batch, read_newest, write_newest
 from appliance.plugins.clickhouse.retention import drop_old_days
 from appliance.plugins.clickhouse.schema import DAY_SECONDS, FLOWS, SUMS
 from appliance.plugins.clickhouse.status import WriterStatus
-from appliance.plugins.clickhouse.template_exchange import TemplateExchange
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class ClickHouseLoader:
         self._cursor: Cursor | None = None
         self._next_at = 0.0
         self._is_cut = False
-        self._exchange = TemplateExchange(cluster, collector, folder)
+        self._exchange = CollectorExchange(cluster, collector, folder)
 
     def load_once(self, now: float) -> LoadReport:
         """Write the next batch, if there is one and it is time.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.atomic_files import atomic_write
-from appliance.contracts import SavedTemplate
+from appliance.contracts import SavedSampling, SavedTemplate
 from appliance.decoding.templates.saved import template_from_saved, whole_number
 from appliance.decoding.templates.template import (
     V9_SCOPE,
@@ -70,8 +70,14 @@ class TemplatesFile:
         except OSError as error:
             raise StorageError(f"templates cannot be saved: {error}") from error
 
+    def write_sampling(self, saved: list[SavedSampling]) -> None:
+        """Do nothing: nfacctd keeps no sampling in its file."""
+
     def read_others(self) -> None:
         """Return nothing: nfacctd and this collector do not run at the same time."""
+
+    def read_sampling_of_others(self) -> None:
+        """Return nothing, as `read_others` does."""
 
 
 def write_templates(path: Path, saved: Iterable[SavedTemplate]) -> None:
