@@ -62,10 +62,10 @@ from appliance.guard.methods import (
     LOADER,
     METRICS,
     POLLER,
-    TEMPLATE_FILE,
     checked_findings,
     checked_principal,
 )
+from appliance.guard.template_files import TEMPLATE_FILE
 from appliance.guard.values import nothing, optional
 from appliance.plugin_manager import build_plugin_manager, loaded_plugins
 from appliance.query.sources import set_query_sources

@@ -14,8 +14,8 @@ from typing import TypeVar
 from appliance.collector.exporter_state import ExporterState
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.saved_state import save_templates
-from appliance.contracts import SavedSampling, SavedTemplate, TemplateFile
-from appliance.decoding.messages.session_numbers import is_connection
+from appliance.contracts import SavedApplication, SavedSampling, SavedTemplate, TemplateFile
+from appliance.decoding.messages.session_numbers import is_connection, port_of
 from appliance.decoding.results import Exporter
 from appliance.decoding.sampling.knowledge import ANY_DOMAIN, MAX_SUBJECTS, Sampling, Subject
 from appliance.decoding.templates.template import Template
@@ -64,11 +64,14 @@ class OtherCollectors:
 
     def write(self) -> None:
         """Write what this collector knows."""
-        sampling = list(told_sampling(self._states)) if self._files else []
+        if not self._files:
+            return
+        sampling, names = list(told_sampling(self._states)), list(told_applications(self._states))
         for file in self._files:
             try:
                 save_templates(self._states, file)
                 file.write_sampling(sampling)
+                file.write_applications(names)
             except StorageError as error:
                 log.warning("%s", error)
 
@@ -115,6 +118,16 @@ def told_sampling(states: ExporterStates) -> Iterator[SavedSampling]:
             if agreed is not None:
                 kind, domain, number = subject
                 yield SavedSampling(address, domain, version, kind, number, float(agreed))
+
+
+def told_applications(states: ExporterStates) -> Iterator[SavedApplication]:
+    """Yield the names of applications that options records told, of each session."""
+    for exporter, state in states.exporters.items():
+        address = address_text(*exporter)
+        for number, session in state.sessions.items():
+            for (kind, application), (name, _) in session.names.items():
+                if kind == "application" and name:
+                    yield SavedApplication(address, port_of(number), application, name)
 
 
 def _rate_of_sessions(state: ExporterState, by_port: Sequence[tuple[int, float]]) -> float | None:

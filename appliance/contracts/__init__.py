@@ -73,6 +73,7 @@ from appliance.contracts.queries import (
     TopAnswer,
 )
 from appliance.contracts.query_sources import (
+    ApplicationNames,
     QuerySource,
     QuerySourceFactory,
     SourceColumn,
@@ -105,6 +106,7 @@ from appliance.contracts.stores import (
     StoreFactory,
 )
 from appliance.contracts.template_files import (
+    SavedApplication,
     SavedSampling,
     SavedTemplate,
     TemplateFile,
@@ -129,6 +131,7 @@ __all__ = [
     "AccountStore",
     "Answer",
     "ApiToken",
+    "ApplicationNames",
     "AuditEntry",
     "BackupPart",
     "Check",
@@ -169,6 +172,7 @@ __all__ = [
     "Redactor",
     "Registered",
     "Route",
+    "SavedApplication",
     "SavedSampling",
     "SavedTemplate",
     "Selection",

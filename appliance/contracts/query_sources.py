@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contracts.queries import Direction, MeasureName
+from appliance.contracts.template_files import SavedApplication
 from appliance.flows import AnyArray
 from appliance.settings.file import Settings
 
@@ -189,6 +190,14 @@ class QuerySource(Protocol):
 
     def sums(self, question: SumsQuestion, limits: QueryLimits) -> SourceSums:
         """Return exact sums, for the routes that roll-ups answer of an own flow log."""
+        ...
+
+
+class ApplicationNames(Protocol):
+    """The method `application_names` that a source may have beside those of `QuerySource`."""
+
+    def __call__(self, limits: QueryLimits, /) -> Sequence[SavedApplication]:
+        """Return the names that exporters told any collector in options records."""
         ...
 
 

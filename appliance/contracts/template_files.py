@@ -53,8 +53,25 @@ class SavedSampling(NamedTuple):
     rate: float
 
 
+class SavedApplication(NamedTuple):
+    """The name of an application, as options records told it.
+
+    Attributes
+    ----------
+    address, port
+        Of the exporter's session.
+    application
+        As the column `application_id` has it.
+    """
+
+    address: str
+    port: int
+    application: int
+    name: str
+
+
 class TemplateFile(Protocol):
-    """A file of templates, and of sampling; used by the collector's thread.
+    """A file of templates, of sampling and names; used by the collector's thread.
 
     Attributes
     ----------
@@ -96,6 +113,16 @@ class TemplateFile(Protocol):
         ------
         StorageError
             It cannot be written.
+        """
+        ...
+
+    def write_applications(self, saved: list[SavedApplication]) -> None:
+        """Write the names of applications in place of those written before; see `write_sampling`.
+
+        Raises
+        ------
+        StorageError
+            They cannot be written.
         """
         ...
 

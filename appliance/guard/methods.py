@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,8 +25,6 @@ from appliance.contracts import (
     Overrides,
     PollReport,
     Principal,
-    SavedSampling,
-    SavedTemplate,
     SourceColumn,
     SourceGroups,
     SourceRows,
@@ -35,7 +32,6 @@ from appliance.contracts import (
     TopAnswer,
     User,
 )
-from appliance.decoding.templates.template import Template
 from appliance.guard.batches import checked_batch
 from appliance.guard.guards import Contract
 from appliance.guard.values import (
@@ -254,44 +250,6 @@ FEED = Contract(
     attributes={"source": instance(str)},
 )
 """`appliance.contracts.FlowFeed`."""
-
-
-def _templates_read(value: object) -> tuple[list[SavedTemplate], int]:
-    if not isinstance(value, tuple) or len(value) != 2:
-        raise TypeError(f"expected templates and a number, found {type(value).__name__}")
-    return _templates(value[0]), whole(value[1])
-
-
-def _templates(value: object) -> list[SavedTemplate]:
-    templates = list_of(SavedTemplate)(value)
-    for address, domain, version, template in templates:
-        ip_address(of_type(address, str))
-        all_exactly((domain, version), int)
-        of_type(template, Template)
-    return templates
-
-
-def _sampling(value: object) -> list[SavedSampling]:
-    saved = list_of(SavedSampling)(value)
-    for address, domain, version, kind, subject, rate in saved:
-        ip_address(of_type(address, str))
-        all_exactly((domain, version, subject), int)
-        of_type(kind, str)
-        number(rate)
-    return saved
-
-
-TEMPLATE_FILE = Contract(
-    {
-        "read": _templates_read,
-        "write": nothing,
-        "write_sampling": nothing,
-        "read_others": optional(_templates),
-        "read_sampling_of_others": optional(_sampling),
-    },
-    attributes={"name": instance(str)},
-)
-"""`appliance.contracts.TemplateFile`."""
 
 
 def _tap_figures(value: object) -> dict[str, dict[str, int]]:

@@ -17,8 +17,8 @@ from appliance.guard.methods import (
     DATAGRAM_TAP,
     OVERRIDES,
     POLLER,
-    TEMPLATE_FILE,
 )
+from appliance.guard.template_files import TEMPLATE_FILE
 from appliance.guard.values import all_exactly, mapping, of_type, whole
 from appliance.settings.types import Setting
 

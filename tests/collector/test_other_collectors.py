@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
-from appliance.collector.other_collectors import told_sampling
-from appliance.contracts import SavedSampling
+from appliance.collector.other_collectors import told_applications, told_sampling
+from appliance.contracts import SavedApplication, SavedSampling
 from appliance.decoding.messages.session_numbers import Transport, connection_number
+from appliance.decoding.results import NameFact
 from appliance.decoding.sampling.knowledge import (
     Learning,
     Sampling,
@@ -52,6 +53,13 @@ def test_sampling_when_sessions_differ_then_told_only_where_one_followed_the_oth
     assert told((3000, 501, 600, 200.0), (2000, 0, 500, 100.0)) == [200.0]
     assert told((2000, 0, 501, 100.0), (3000, 501, 600, 200.0)) == []
     assert told((CONNECTION, 0, 500, 100.0)) == []
+
+
+def test_names_when_told_then_those_of_applications_by_session() -> None:
+    states = ExporterStates(ExporterLimits())
+    for kind, number, name in (("application", 9, "webex"), ("interface", 1, "eth0")):
+        states.learn_name(NameFact((*EXPORTER, 2000), kind, number, name, ""), 1)
+    assert list(told_applications(states)) == [SavedApplication("192.0.2.1", 2000, 9, "webex")]
 
 
 def test_sampling_of_others_when_asked_for_then_of_the_same_domain_and_after_the_own() -> None:

@@ -12,7 +12,7 @@ import pytest
 from appliance.collector.parts import CollectorParts
 from appliance.collector.service import Collector
 from appliance.collector.status import read_status
-from appliance.contracts import LoadReport, SavedSampling, SavedTemplate
+from appliance.contracts import LoadReport, SavedApplication, SavedSampling, SavedTemplate
 from appliance.decoding.messages.block import DatagramBlock
 from appliance.decoding.sampling.knowledge import Subject
 from appliance.decoding.templates.template import FieldSpecifier, Template
@@ -34,8 +34,8 @@ from appliance.guard.methods import (
     OVERRIDES,
     POLLER,
     STORE,
-    TEMPLATE_FILE,
 )
+from appliance.guard.template_files import TEMPLATE_FILE
 from appliance.processes.loader import StoreFiller
 from appliance.settings.file import SettingsFile
 from appliance.settings.types import ListenAddress
@@ -197,6 +197,9 @@ class Templates:
         return self._function() if self._function else None
 
     def write_sampling(self, saved: list[SavedSampling]) -> Any:
+        return self._function() if self._function else None
+
+    def write_applications(self, saved: list[SavedApplication]) -> Any:
         return self._function() if self._function else None
 
     def read_others(self) -> Any:

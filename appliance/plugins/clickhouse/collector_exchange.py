@@ -47,7 +47,8 @@ class CollectorExchange:
         for body in self._bodies:
             try:
                 body.write_own(now)
-                body.read_others(now)
+                if body.kind.is_borrowed:
+                    body.read_others(now)
             except (StorageError, OSError, ValueError) as error:
                 what = body.kind.table
                 log.warning("%s not shared with other collectors: %s", what, error)

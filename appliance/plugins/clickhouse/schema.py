@@ -1,9 +1,9 @@
 """The tables in ClickHouse, as statements: for old and current servers, for one and for a cluster.
 
 `flows` has a row for each flow of the flow log, `sums` the sums of each minute, `batches` how far
-each collector is, `templates` and `sampling` what its exporters told it, for others. In a cluster
-rows are in `flows_local` and `sums_local`, replicated in each shard, and `flows` and `sums` are
-over all shards; the others are the same on every server.
+each collector is, `templates`, `sampling` and `applications` what its exporters told it, for
+others. In a cluster rows are in `flows_local` and `sums_local`, replicated in each shard, and
+`flows` and `sums` are over all shards; the others are the same on every server.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ SHARDS, PARTS = "shards", "parts"
 """In a cluster: what `system.clusters` and `system.parts` say on one server of every shard."""
 
 FLOWS, SUMS, BATCHES, TEMPLATES = "flows", "sums", "batches", "templates"
-SAMPLING = "sampling"
-EVERYWHERE = frozenset((BATCHES, TEMPLATES, SAMPLING))
+SAMPLING, APPLICATIONS = "sampling", "applications"
+EVERYWHERE = frozenset((BATCHES, TEMPLATES, SAMPLING, APPLICATIONS))
 """In a cluster every server has the whole of these."""
 
 LOCAL = "_local"
@@ -163,6 +163,7 @@ def create_statements(
         *_table(layout, BATCHES, batch_columns(), "ReplacingMergeTree(batch)", "", ("collector",)),
         *_body_table(layout, TEMPLATES),
         *_body_table(layout, SAMPLING),
+        *_body_table(layout, APPLICATIONS),
         *_system_tables(layout),
     ]
 

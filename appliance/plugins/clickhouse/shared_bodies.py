@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from appliance.atomic_files import atomic_write
 from appliance.errors import StorageError
-from appliance.plugins.clickhouse.schema import SAMPLING, TEMPLATES
+from appliance.plugins.clickhouse.schema import APPLICATIONS, SAMPLING, TEMPLATES
 from appliance.ratelimit import RateLimited
 
 log = RateLimited(logging.getLogger(__name__))
@@ -35,10 +35,13 @@ class SharedBody:
         In ClickHouse; the files are called after it.
     most_octets
         The largest body of one collector.
+    is_borrowed
+        Whether collectors read those of others; else only answers do.
     """
 
     table: str
     most_octets: int
+    is_borrowed: bool = True
 
     @property
     def own_file(self) -> str:
@@ -57,7 +60,10 @@ TEMPLATE_BODY = SharedBody(TEMPLATES, 16_000_000)
 SAMPLING_BODY = SharedBody(SAMPLING, 1_000_000)
 """A rate takes 20 to 30 octets."""
 
-BODIES = (TEMPLATE_BODY, SAMPLING_BODY)
+APPLICATION_BODY = SharedBody(APPLICATIONS, 16_000_000, is_borrowed=False)
+"""A name takes 30 to 50 octets."""
+
+BODIES = (TEMPLATE_BODY, SAMPLING_BODY, APPLICATION_BODY)
 
 
 class BodyFiles:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from appliance.contracts import SavedSampling, SavedTemplate
+from appliance.contracts import SavedApplication, SavedSampling, SavedTemplate
 from appliance.decoding.templates.saved import template_from_saved, whole_number
 from appliance.flows import address_halves, address_text
 from appliance.plugins.clickhouse.shared_bodies import (
+    APPLICATION_BODY,
     SAMPLING_BODY,
     TEMPLATE_BODY,
     BodyFiles,
@@ -24,8 +25,10 @@ from appliance.plugins.clickhouse.shared_bodies import (
 
 KINDS = ("selector", "interface", "domain")
 _LARGEST_RATE = 1 << 62
-_PIECE_RATES = 1000
-"""So many rates of an exporter are one entry of the body, which fits or is left out."""
+_PART = 1000
+"""So many rates or names of an exporter are one entry of a body, which fits or is left out."""
+
+T = TypeVar("T")
 
 
 class SharedTemplates:
@@ -41,6 +44,7 @@ class SharedTemplates:
         self.name = str(folder / TEMPLATE_BODY.own_file)
         self._templates = BodyFiles(folder, TEMPLATE_BODY)
         self._sampling = BodyFiles(folder, SAMPLING_BODY)
+        self._applications = BodyFiles(folder, APPLICATION_BODY)
 
     def read(self) -> tuple[list[SavedTemplate], int]:
         """Return nothing: the collector keeps its own elsewhere."""
@@ -59,6 +63,10 @@ class SharedTemplates:
     def write_sampling(self, saved: list[SavedSampling]) -> None:
         """Write it as `write` does."""
         self._sampling.write(sampling_body(saved))
+
+    def write_applications(self, saved: list[SavedApplication]) -> None:
+        """Write them as `write` does; answers read them."""
+        self._applications.write(application_body(saved))
 
     def read_others(self) -> list[SavedTemplate] | None:
         """Return what the loader last got of others; None where that is as before.
@@ -97,13 +105,34 @@ def templates_of(body: str) -> list[SavedTemplate]:
 def sampling_body(saved: Iterable[SavedSampling]) -> str:
     """Return sampling as JSON, by exporter and version: the first where all is too much."""
     by_exporter = groupby(sorted(saved, key=_of_exporter), _of_exporter)
-    pieces = ([*key, rates] for key, group in by_exporter for rates in _some_rates(group))
+    pieces = (
+        [*key, [[KINDS.index(one.kind), one.domain, one.number, _short(one.rate)] for one in some]]
+        for key, group in by_exporter
+        for some in _parts(group)
+    )
     return joined_body(pieces, SAMPLING_BODY)
 
 
-def _some_rates(saved: Iterator[SavedSampling]) -> Iterator[list[object]]:
-    while some := list(islice(saved, _PIECE_RATES)):
-        yield [[KINDS.index(one.kind), one.domain, one.number, _short(one.rate)] for one in some]
+def application_body(saved: Iterable[SavedApplication]) -> str:
+    """Return names as JSON, by session: the first ones where all of them are too many."""
+    by_session = groupby(sorted(saved), _of_session)
+    pieces = (
+        [*key, [[one.application, one.name] for one in some]]
+        for key, group in by_session
+        for some in _parts(group)
+    )
+    return joined_body(pieces, APPLICATION_BODY)
+
+
+def applications_of(body: str) -> list[SavedApplication]:
+    """Return the names of a body; see `templates_of`."""
+    pieces = pieces_of_body(body, APPLICATION_BODY)
+    return [saved for piece in pieces for saved in _names(piece)]
+
+
+def _parts(saved: Iterator[T]) -> Iterator[list[T]]:
+    while part := list(islice(saved, _PART)):
+        yield part
 
 
 def sampling_of(body: str) -> list[SavedSampling]:
@@ -114,6 +143,10 @@ def sampling_of(body: str) -> list[SavedSampling]:
 
 def _of_exporter(saved: SavedSampling) -> tuple[str, int]:
     return saved.address, saved.version
+
+
+def _of_session(saved: SavedApplication) -> tuple[str, int]:
+    return saved.address, saved.port
 
 
 def _short(rate: float) -> float:
@@ -168,5 +201,24 @@ def _rate(exporter: tuple[str, int], piece: Any) -> Iterator[SavedSampling]:
             whole_number(number, 1 << 64),
             float(rate),
         )
+    except (ValueError, TypeError):
+        return
+
+
+def _names(piece: Any) -> Iterator[SavedApplication]:
+    try:
+        address, port, names = piece
+        session = _address(address), whole_number(port, 1 << 16)
+        for name in names:
+            yield from _name(session, name)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return
+
+
+def _name(session: tuple[str, int], piece: Any) -> Iterator[SavedApplication]:
+    try:
+        application, name = piece
+        if isinstance(name, str):
+            yield SavedApplication(*session, whole_number(application, 1 << 64, 1), name)
     except (ValueError, TypeError):
         return

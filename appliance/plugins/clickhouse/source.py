@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from appliance.contracts import (
+    SavedApplication,
     SourceColumn,
     SourceGroups,
     SourceRows,
@@ -25,12 +26,15 @@ from appliance.plugins.clickhouse.asking import BLOCK_ROWS, Asking
 from appliance.plugins.clickhouse.http import Server
 from appliance.plugins.clickhouse.native import Columns, NativeColumn
 from appliance.plugins.clickhouse.schema import (
+    APPLICATIONS,
     DAY_SECONDS,
     FLOWS,
     PERIOD_SECONDS,
     Layout,
     column_type,
 )
+from appliance.plugins.clickhouse.shared_bodies import MAX_COLLECTORS
+from appliance.plugins.clickhouse.shared_templates import applications_of
 from appliance.plugins.clickhouse.statements import FlowTable, GroupStatements, identity
 from appliance.plugins.clickhouse.summing import SumStatement, untold_sql
 from appliance.query.question import SUMS, Question
@@ -176,6 +180,15 @@ class ClickHouseSource:
         nothing = SourceColumn(np.empty(0, np.uint64))
         columns = [_column(column) for column in found] or [nothing] * len(statement.names)
         return SourceSums(dict(zip(statement.names, columns, strict=True)), tuple(missing))
+
+    def application_names(self, limits: QueryLimits) -> Sequence[SavedApplication]:
+        """Return the names that exporters told any collector."""
+        asking = Asking(self._servers, self._layout, limits)
+        bodies = asking.rows(
+            f"SELECT collector, argMax(body, written_at) FROM {APPLICATIONS}"
+            f" GROUP BY collector ORDER BY collector LIMIT {MAX_COLLECTORS}"
+        )
+        return [name for _, body in bodies for name in applications_of(body)]
 
 
 def _pieces(asking: Asking, table: FlowTable, question: FlowQuestion) -> Iterator[tuple[int, int]]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 from appliance.contracts import (
+    ApplicationNames,
     ColumnSums,
     ExporterRecord,
     Measure,
@@ -19,9 +20,14 @@ from appliance.contracts import (
     TopAnswer,
 )
 from appliance.contracts import Dimension as DimensionName
-from appliance.errors import StorageError
+from appliance.errors import QueryError, StorageError
 from appliance.flows import address_halves
-from appliance.plugins.rollups.application_names import Applications, names_in_database
+from appliance.plugins.rollups.application_names import (
+    ApplicationName,
+    Applications,
+    clean_name,
+    names_in_database,
+)
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.dimensions import Dimension
 from appliance.plugins.rollups.source_exporters import SourceExporters
@@ -45,6 +51,7 @@ class SourceStore(SqlStore):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(url, settings, limits, clock)
+        self._source = source
         self._questions = SourceQuestions(
             source, self._search_limits, self.classifier, self._address_of, self._known_applications
         )
@@ -107,11 +114,22 @@ class SourceStore(SqlStore):
         return address_halves(texts[exporter]) if exporter in texts else None
 
     def _known_applications(self) -> Applications:
-        """Return the names that exporters gave this collector, as of the last minute."""
+        """Return the names that exporters gave any collector, as of the last minute."""
         known = self._applications
         if known is None or time.monotonic() >= known[0] + _NAMES_SECONDS:
             applications = Applications(self.classifier.services)
+            applications.restore(self._names_of_source())
             with self.flows.transaction():
                 applications.restore(names_in_database(self.flows))
             known = self._applications = (time.monotonic(), applications)
         return known[1]
+
+    def _names_of_source(self) -> Iterator[ApplicationName]:
+        """Yield the names that collectors told the source; it does not know observation domains."""
+        read: ApplicationNames | None = getattr(self._source, "application_names", None)
+        if read is None:
+            return
+        # A database of before has none; answers then have the names of ports.
+        with contextlib.suppress(StorageError, QueryError):
+            for address, port, application, name in read(self._search_limits):
+                yield ApplicationName(address, port, 0, application, clean_name(name))

@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from appliance.contracts import Selection
+from appliance.contracts import SavedApplication, Selection
 from appliance.flows import V4_MAPPED
+from appliance.plugins.clickhouse import FOLDER
+from appliance.plugins.clickhouse.shared_templates import SharedTemplates
 from appliance.plugins.rollups.application_names import ApplicationName, Changes, store_names
 from appliance.plugins.rollups.store import SqlStore
 from appliance.query.sources import set_query_sources
@@ -125,6 +127,23 @@ def test_applications_when_exporters_name_them_then_by_these_names(place: Place,
     set_query_sources({}, {"search.source": "log"})  # type: ignore[arg-type]
     store.close()
     other.close()
+
+
+@pytest.mark.parametrize("place", ["single", "cluster"], indirect=True)
+def test_applications_when_named_to_other_collectors_then_by_these_names(
+    place: Place, tmp_path: Path
+):
+    log = LogOfFlows(tmp_path / "one")
+    log.write(300, application_id=np.full(300, APPLICATION, np.uint64))
+    names = [SavedApplication(EXPORTERS[0], 2055, APPLICATION, "Webex\n")]
+    names.append(SavedApplication(EXPORTERS[1], 2055, APPLICATION, "HTTPS"))
+    SharedTemplates(tmp_path / "one" / FOLDER).write_applications(names)
+    fill(place, tmp_path / "one")
+    remote, store = client_of(tmp_path / "remote", source_settings(place))
+    shown = {row["appname"] for row in remote.get("/api/v1/netflow/getMostActiveApps").json}
+    assert {"Webex", "https", "unknown"} == shown
+    set_query_sources({}, {"search.source": "log"})  # type: ignore[arg-type]
+    store.close()
 
 
 @pytest.mark.parametrize("place", ["single"], indirect=True)

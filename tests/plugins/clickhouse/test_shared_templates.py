@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from appliance.collector.exporter_rows import OF_OTHERS, exporter_rows
 from appliance.collector.other_collectors import agreed_sampling, agreed_templates
-from appliance.contracts import SavedSampling, SavedTemplate
+from appliance.contracts import SavedApplication, SavedSampling, SavedTemplate
 from appliance.decoding.sampling.knowledge import Subject
 from appliance.decoding.templates.template import FieldSpecifier, Template
 from appliance.errors import StorageError
@@ -26,6 +26,8 @@ from appliance.plugins.clickhouse.schema import Layout
 from appliance.plugins.clickhouse.shared_bodies import SAMPLING_BODY, TEMPLATE_BODY, SharedBody
 from appliance.plugins.clickhouse.shared_templates import (
     SharedTemplates,
+    application_body,
+    applications_of,
     sampling_body,
     sampling_of,
     template_body,
@@ -184,6 +186,11 @@ def test_body_when_anything_then_what_fits_is_read(piece: Any):
     assert rate in sampling_of(json.dumps(pieces))
     assert rate in sampling_of(json.dumps([[*entry[:2], [*pieces, *entry[2]]]]))
     assert sampling_of(json.dumps(piece)) == []
+    name = SavedApplication("2001:db8::1", 2055, 1 << 57, "webex")
+    (entry,) = json.loads(application_body([name]))
+    pieces = [*piece, entry] if isinstance(piece, list) else [entry, piece]
+    assert name in applications_of(json.dumps(pieces))
+    assert name in applications_of(json.dumps([[*entry[:2], [*pieces, *entry[2]]]]))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.atomic_files import atomic_write
-from appliance.contracts import SavedSampling, SavedTemplate
+from appliance.contracts import SavedApplication, SavedSampling, SavedTemplate
 from appliance.decoding.templates.saved import template_from_saved, whole_number
 from appliance.decoding.templates.template import (
     V9_SCOPE,
@@ -72,6 +72,9 @@ class TemplatesFile:
 
     def write_sampling(self, saved: list[SavedSampling]) -> None:
         """Do nothing: nfacctd keeps no sampling in its file."""
+
+    def write_applications(self, saved: list[SavedApplication]) -> None:
+        """Do nothing, as `write_sampling` does."""
 
     def read_others(self) -> None:
         """Return nothing: nfacctd and this collector do not run at the same time."""
