@@ -1,8 +1,10 @@
-"""Keep the C library from giving memory back to the kernel after every block, or make it do so.
+"""How memory comes from the kernel and goes back to it.
 
 Arrays of some hundred kilobytes come and go with each block. glibc maps such memory anew each time
 and the kernel clears it page by page, which on virtual machines took a third of the time of
-decoding (`python -m tests.benchmarks decode` with and without).
+decoding (`python -m tests.benchmarks decode` with and without). Arrays of several megabytes get
+huge pages where numpy or Arrow ask for them: two megabytes are cleared for the first octet that is
+touched, which was a quarter of the time of sealing (`python -m tests.benchmarks whole`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import ctypes
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_PR_SET_THP_DISABLE = 41
 _LARGEST_REUSED_OCTETS = 32 << 20
 _KEPT_OCTETS = 128 << 20
 
@@ -34,3 +37,17 @@ def keep_freed_memory() -> bool:
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_REUSED_OCTETS)
         and mallopt(_M_TRIM_THRESHOLD, _KEPT_OCTETS)
     )
+
+
+def refuse_huge_pages() -> bool:
+    """Have this process and its children get pages of the usual size only; prctl(2).
+
+    Returns
+    -------
+    bool
+        Whether the kernel knows how.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    return prctl is not None and prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0

@@ -18,7 +18,7 @@ from appliance.collector.counter_table import CounterTable
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
-from appliance.collector.memory import keep_freed_memory
+from appliance.collector.memory import keep_freed_memory, refuse_huge_pages
 from appliance.collector.newcomers import exporters_in_settings
 from appliance.collector.other_collectors import OtherCollectors
 from appliance.collector.parts import CollectorParts
@@ -128,6 +128,7 @@ class Collector:
             An address cannot be bound, or the data directory cannot be used.
         """
         keep_freed_memory()
+        refuse_huge_pages()
         now_ms = self.started_ms = self._now_ms()
         try:
             self.paths.data.mkdir(parents=True, exist_ok=True)

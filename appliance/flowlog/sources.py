@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from appliance.flowlog.names import LogFile
 from appliance.flowlog.parquet import ParquetFile
-from appliance.flowlog.questions import OnePass, Statement
+from appliance.flowlog.questions import FileTest, Statement
 from appliance.flowlog.samples.drawing import SIZE_SQL, SIZED_BY
 from appliance.flowlog.samples.files import PRIORITY, THRESHOLD, WEIGHT, SampleFile, SamplePiece
 from appliance.flowlog.schema import Rows, arrow_type, family_schema
@@ -73,10 +73,10 @@ def pin_files(files: Sequence[LogFile | SampleFile], held: ExitStack) -> list[st
     return paths
 
 
-def _sealed_sql(source: Source) -> str:
+def _sealed_sql(source: Source, *options: str) -> str:
     """Return what reads the sealed files; written out, since a view takes no parameters."""
     paths = ", ".join("'" + path.replace("'", "''") + "'" for path in source.paths)
-    return f"read_parquet([{paths}], union_by_name = true)"
+    return f"read_parquet({', '.join((f'[{paths}]', 'union_by_name = true', *options))})"
 
 
 def sealed_columns(connection: Any, source: Source) -> set[str]:
@@ -91,26 +91,50 @@ def statement_relation(connection: Any, source: Source, statement: Statement, op
     """Return the lazy relation of a statement over a source."""
     columns = sorted(statement.columns)
     sealed = sealed_columns(connection, source)
+    if statement.file_test and statement.file_test.columns <= sealed:
+        source = _files_with_any(connection, source, statement.file_test)
     relation = source_select(connection, source, sealed, columns, options)
     sql = statement.sql
-    if statement.one_pass and _matches_many(connection, source, statement.one_pass):
-        sql = statement.one_pass.sql
+    one_pass = statement.one_pass
+    if one_pass and _matches_many(
+        connection, source, one_pass.where, one_pass.parameters, one_pass.columns
+    ):
+        sql = one_pass.sql
     return connection.sql(
         f"WITH log AS NOT MATERIALIZED ({relation}) {sql}", params=statement.parameters
     )
 
 
-def _matches_many(connection: Any, source: Source, one_pass: OnePass) -> bool:
+def _files_with_any(connection: Any, source: Source, test: FileTest) -> Source:
+    """Leave out the sealed files in which no record passes the test."""
+    parameters = {name: value for _, values in test.branches for name, value in values.items()}
+    where = " OR ".join(f"({branch})" for branch, _ in test.branches)
+    if _matches_many(connection, source, where, parameters, test.columns):
+        return source
+    files = _sealed_sql(source, "filename = true")
+    selects = [f"SELECT filename FROM {files} WHERE {branch}" for branch, _ in test.branches]
+    connection.execute(f"SELECT DISTINCT filename FROM ({' UNION ALL '.join(selects)})", parameters)
+    holding = {path for (path,) in connection.fetchall()}
+    return source._replace(paths=[path for path in source.paths if path in holding])
+
+
+def _matches_many(
+    connection: Any,
+    source: Source,
+    where: str,
+    parameters: dict[str, Any],
+    reads: frozenset[str],
+) -> bool:
     """Tell whether many records match, by the first rows of the newest sealed file."""
     if not source.paths:
         return True
     newest = source._replace(paths=source.paths[-1:])
-    columns = _select_list(sealed_columns(connection, newest), sorted(one_pass.columns))
+    columns = _select_list(sealed_columns(connection, newest), sorted(reads))
     sql = (
-        f"SELECT count(*) FILTER (WHERE {one_pass.where}), count(*)"
+        f"SELECT count(*) FILTER (WHERE {where}), count(*)"
         f" FROM (SELECT {columns} FROM {_sealed_sql(newest)} LIMIT {TRIED_ROWS})"
     )
-    connection.execute(sql, one_pass.parameters)
+    connection.execute(sql, parameters)
     [(matching, tried)] = connection.fetchall()
     return bool(matching > tried * FREQUENT)
 

@@ -86,7 +86,7 @@ def _few_valued(name: str, column: Any) -> Chunk | None:
     values = column.to_numpy()
     if values.dtype.itemsize < 8:
         return _by_table(name, values) if int(values.max()) < TABLE_VALUES else None
-    if not _looks_few(values):
+    if not (_looks_few(values) and _begins_few(values)):
         return None
     hashed = pa.array(values).dictionary_encode()
     if len(hashed.dictionary) > MAX_DICTIONARY:
@@ -116,6 +116,13 @@ def _looks_few(values: AnyArray, most: int = MAX_DICTIONARY) -> bool:
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
     estimate = len(counts) + once * once / (2 * max(twice, 1))
     return estimate <= min(most, max(256, len(values) // 8))
+
+
+def _begins_few(values: AnyArray) -> bool:
+    """Count an eighth of the values: a few that are very frequent hide many rare ones from an
+    estimate, and a dictionary that becomes too big was made for nothing."""
+    first = values[: len(values) // 8]
+    return len(first) <= MAX_DICTIONARY or len(pc.unique(pa.array(first))) <= MAX_DICTIONARY // 2
 
 
 def _by_pyarrow(varying: dict[str, Any], n_rows: int) -> Iterator[tuple[str, Chunk]]:

@@ -35,21 +35,30 @@ class Strata:
     def __init__(self) -> None:
         self._code_of: dict[int, int] = {}
 
-    def codes(self, rows: Rows, part: int = 0) -> AnyArray:
-        """Return the stratum of each row, intp; each part has its own."""
-        mixed: Any = np.uint64(part)
-        with np.errstate(over="ignore"):
-            for name, factor in zip(STRATUM, _FACTORS, strict=True):
-                mixed = (mixed ^ values_of(rows, name).astype("u8")) * np.uint64(factor)
-        if np.ndim(mixed) == 0:
-            return np.full(rows.n_rows, self._code(int(mixed)), np.intp)
-        encoded = pa.array(mixed).dictionary_encode()
-        known = np.array([self._code(key) for key in encoded.dictionary.to_pylist()], np.intp)
+    def codes(self, keys: AnyArray) -> AnyArray:
+        """Return the code of each key, intp."""
+        encoded = pa.array(keys).dictionary_encode()
+        known = self._codes(encoded.dictionary)
         codes: AnyArray = known[encoded.indices.to_numpy()]
         return codes
 
-    def _code(self, key: int) -> int:
-        return self._code_of.setdefault(key, len(self._code_of))
+    def distinct_codes(self, keys: AnyArray) -> AnyArray:
+        """Return the codes that some keys have, each once; a third of the time of `codes`."""
+        return self._codes(pc.unique(pa.array(keys[:1] if keys.strides == (0,) else keys)))
+
+    def _codes(self, distinct: Any) -> AnyArray:
+        code_of = self._code_of
+        codes = [code_of.setdefault(key, len(code_of)) for key in distinct.to_pylist()]
+        return np.array(codes, np.intp)
+
+
+def stratum_keys(rows: Rows, part: int = 0) -> AnyArray:
+    """Return what tells the stratum of each row from others, uint64; each part has its own."""
+    mixed: Any = np.uint64(part)
+    with np.errstate(over="ignore"):
+        for name, factor in zip(STRATUM, _FACTORS, strict=True):
+            mixed = (mixed ^ values_of(rows, name).astype("u8")) * np.uint64(factor)
+    return np.broadcast_to(mixed, (rows.n_rows,))
 
 
 class PeriodSample:
@@ -80,11 +89,17 @@ class PeriodSample:
             See `uniform`.
         """
         is_flow = np.broadcast_to(values_of(rows, "record_kind") == RecordKind.FLOW, places.shape)
+        self.n_flows += int(np.count_nonzero(is_flow))
         priorities = _sizes(rows) / uniform(places, seed)
-        codes = self._strata.codes(rows)
-        chosen = np.flatnonzero(is_flow & (priorities > self._thresholds.of(codes)))
-        self.n_flows += int(is_flow.sum())
-        self._hold(_take_rows(rows, chosen, {PRIORITY: priorities[chosen]}), codes[chosen])
+        keys = stratum_keys(rows)
+        # Nearly all rows are below every threshold: of those nobody needs to know the stratum.
+        lowest = self._thresholds.of(self._strata.distinct_codes(keys)).min(initial=np.inf)
+        chosen = np.flatnonzero(is_flow & (priorities > lowest))
+        codes = self._strata.codes(keys[chosen])
+        is_above = priorities[chosen] > self._thresholds.of(codes)
+        chosen, codes = chosen[is_above], codes[is_above]
+        if len(chosen):
+            self._hold(_take_rows(rows, chosen, {PRIORITY: priorities[chosen]}), codes)
 
     def restore(self, table: Any, n_flows: int, part: int = 0) -> None:
         """Go on from what was drawn before, or from one of several parts of the period.
@@ -97,7 +112,7 @@ class PeriodSample:
             What a part left out is below its own thresholds: each keeps them.
         """
         self.n_flows += n_flows
-        codes = self._strata.codes(_rows(table), part)
+        codes = self._strata.codes(stratum_keys(_rows(table), part))
         self._thresholds.of(codes)
         np.maximum.at(self._thresholds.values, codes, table.column(THRESHOLD).to_numpy())
         drawn = [name for name in (WEIGHT, THRESHOLD) if name in table.schema.names]
@@ -111,7 +126,7 @@ class PeriodSample:
     def above(self, table: Any, part: int) -> Any:
         """Return those rows of a part, with all its columns, that this sample keeps of it."""
         self._cut_to_size()
-        codes = self._strata.codes(_rows(table), part)
+        codes = self._strata.codes(stratum_keys(_rows(table), part))
         thresholds = np.maximum(table.column(THRESHOLD).to_numpy(), self._thresholds.of(codes))
         is_kept = table.column(PRIORITY).to_numpy() > thresholds
         kept = table.filter(pa.array(is_kept)).drop_columns([WEIGHT, THRESHOLD])
