@@ -160,8 +160,9 @@ class Maintainer:
             count = _until([part.rows for part in parts], SEAL_ROWS)
             chosen, parts = parts[:count], parts[count:]
             waited, rested = (_age_ms(chosen[place].file, now_ms) for place in (0, -1))
-            full = sum(part.rows for part in chosen) >= SEAL_ROWS and rested >= UNREAD_SECONDS * 1000
-            if not patient or full or waited >= self.limits.seal_seconds * 1000:
+            full = sum(part.rows for part in chosen) >= SEAL_ROWS
+            is_read = abs(rested) >= UNREAD_SECONDS * 1000  # or the clock was set back
+            if not patient or (full and is_read) or waited >= self.limits.seal_seconds * 1000:
                 self._seal_together(chosen, ends, options, report)
 
     def _seal_together(
@@ -287,8 +288,8 @@ def _size(path: Path) -> int:
 
 
 def _age_ms(file: LogFile, now_ms: int) -> float:
-    """Return how far from now a file was last written; a clock that was set back keeps none."""
-    return abs(now_ms - file.path.stat().st_mtime * 1000)
+    """Return how long ago a file was last written."""
+    return now_ms - file.path.stat().st_mtime * 1000
 
 
 def _segments(path: Path) -> list[tuple[int, int]]:

@@ -54,6 +54,17 @@ def test_sealing_when_patient_and_rows_are_many_then_does_not_wait(
     ]  # fmt: skip
 
 
+def test_sealing_when_patient_and_rows_are_many_but_new_then_they_can_be_read_first(
+    log: Any, make_batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintainer, "SEAL_ROWS", 5)
+    log.write([make_batch(10)])
+    task = Maintainer(log.directory, log.limits)
+    written_ms = int(log.only_file().stat().st_mtime * 1000)
+    assert task.run_once(written_ms + 2_000, patient=True).sealed == 0
+    assert task.run_once(written_ms + 3_001, patient=True).sealed == 1
+
+
 def test_open_journal_when_maintained_then_left_alone(log: Any, make_batch: Any) -> None:
     writer = log.writer()
     writer.append(make_batch(4))

@@ -1,0 +1,23 @@
+"""How memory comes from the kernel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+from appliance.collector.memory import refuse_huge_pages
+refuses = refuse_huge_pages()
+print(refuses, *[line for line in open("/proc/self/status") if line.startswith("THP_enabled")])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl(2) is Linux's")
+def test_huge_pages_when_refused_then_the_kernel_gives_none() -> None:
+    printed = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60
+    ).stdout.split()
+    assert printed[0] == "True"
+    assert printed[1:] in (["THP_enabled:", "0"], [])
