@@ -96,6 +96,8 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # Of the whole process, before its first thread: libraries (SQLite, Arrow) make files as well.
     os.umask(UMASK)
+    # numpy's threads for matrices, of which there are none, would spin for a tenth of a second.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run_command_line(group, sys.argv[1:]))
 
 
