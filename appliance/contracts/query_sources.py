@@ -42,6 +42,22 @@ class SourceColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceSample:
+    """From what an answer was estimated.
+
+    Attributes
+    ----------
+    rows_scanned
+        Flows of the sample that were read.
+    rows_in_range
+        Records that they were drawn from.
+    """
+
+    rows_scanned: int
+    rows_in_range: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRows:
     """Rows of an answer.
 
@@ -51,10 +67,13 @@ class SourceRows:
         By name, all of one length.
     missing
         What did not answer, such as a shard: its rows are not in the answer. A name each.
+    sample
+        None: the answer is exact.
     """
 
     columns: Mapping[str, SourceColumn]
     missing: tuple[str, ...] = ()
+    sample: SourceSample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +91,16 @@ class SourceGroups:
         There are more groups.
     missing
         As of `SourceRows`.
+    sample
+        None: the answer is exact. Estimated groups, and their total, also have the variance of each
+        sum (`octets_variance`, ...) and of how many flows of the sample they are (`sampled_rows`).
     """
 
     groups: Mapping[str, SourceColumn]
     total: Mapping[str, float] = field(default_factory=dict)
     has_more: bool = False
     missing: tuple[str, ...] = ()
+    sample: SourceSample | None = None
 
 
 SumKey = Literal["exporter", "protocol", "source", "destination", "service", "application", "bin"]
@@ -198,6 +221,43 @@ class ApplicationNames(Protocol):
 
     def __call__(self, limits: QueryLimits, /) -> Sequence[SavedApplication]:
         """Return the names that exporters told any collector in options records."""
+        ...
+
+
+class EstimatingSource(QuerySource, Protocol):
+    """A source that has samples of its flows, and estimates what it would take long to read.
+
+    These methods are looked for by name: a source without them answers everything exactly.
+    """
+
+    def range_of_samples_alone(self, limits: QueryLimits) -> tuple[int, int] | None:
+        """Return the range, milliseconds UTC, of which flows are gone and samples are there."""
+        ...
+
+    def estimate_top(
+        self,
+        question: Question,
+        most_rows: int,
+        limits: QueryLimits,
+        control: QueryControl | None,
+    ) -> SourceGroups | None:
+        """Return the largest groups, estimated; None where there are no samples of all flows.
+
+        Parameters
+        ----------
+        most_rows
+            So many flows of samples are read at most.
+        """
+        ...
+
+    def estimate_series(
+        self,
+        question: Question,
+        most_rows: int,
+        limits: QueryLimits,
+        control: QueryControl | None,
+    ) -> SourceRows | None:
+        """Return the bins of a series with `variance`, estimated; see `estimate_top`."""
         ...
 
 

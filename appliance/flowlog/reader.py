@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,6 +26,7 @@ from appliance.flowlog.limits import Cursor
 from appliance.flowlog.names import LogFile, journal_path, list_files
 from appliance.flowlog.parquet import ParquetFile
 from appliance.flowlog.schema import Rows
+from appliance.flows import AnyArray
 from appliance.ratelimit import RateLimited
 
 # Of the process, not of a reader: one is made for each question.
@@ -32,6 +34,8 @@ logger = RateLimited(logging.getLogger(__name__))
 
 TRIES = 20
 KNOWN_FILES = 4096
+PLACE_BITS = 32
+"""Of a place that is one number, these are of the row in its segment."""
 
 _journal_rows = JournalRows()
 Result = TypeVar("Result")
@@ -62,6 +66,11 @@ class Span(NamedTuple):
     segment: int
     first: int
     n_rows: int
+
+    def places(self) -> AnyArray:
+        """Return where each row is in the log, as one number: uint64, rising."""
+        first = np.uint64(self.segment << PLACE_BITS | self.first)
+        return first + np.arange(self.n_rows, dtype=np.uint64)
 
 
 class Followed(NamedTuple):

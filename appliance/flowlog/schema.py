@@ -81,6 +81,12 @@ class Rows:
         arrays = {name: array.slice(start, stop - start) for name, array in self.arrays.items()}
         return Rows(stop - start, arrays, self.constants)
 
+    def take(self, places: AnyArray) -> Rows:
+        """Return a copy of the rows at these places."""
+        chosen = pa.array(places)
+        arrays = {name: array.take(chosen) for name, array in self.arrays.items()}
+        return Rows(len(places), arrays, self.constants)
+
     def array(self, name: str) -> Any:
         """Return one column in full: what is constant repeated, what is absent as nulls."""
         found = self.arrays.get(name)

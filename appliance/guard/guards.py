@@ -73,12 +73,15 @@ class Contract:
         The check of each attribute.
     passes
         What methods may raise beside an ApplianceError.
+    optional
+        As `methods`, of those that an object may lack.
     """
 
     methods: Mapping[str, Check]
     iterators: Mapping[str, Check] = field(default_factory=dict)
     attributes: Mapping[str, Check] = field(default_factory=dict)
     passes: Mapping[str, type[Exception]] = field(default_factory=dict)
+    optional: Mapping[str, Check] = field(default_factory=dict)
 
     def check(self, value: object) -> object:
         """Return the object.
@@ -119,7 +122,7 @@ class GuardedObject:
                 self._made = guard.call(self._make, contract.check)
         if name in contract.iterators:
             return functools.partial(self._iterate, name)
-        if name in contract.methods:
+        if name in contract.methods or (name in contract.optional and hasattr(self._made, name)):
             return functools.partial(self._call, name)
         if name in contract.attributes:
             return guard.call(lambda: getattr(self._made, name), contract.attributes[name])
@@ -130,7 +133,7 @@ class GuardedObject:
         passes = self._contract.passes.get(name)
         return self._guard.call(
             lambda: getattr(self._made, name)(*args, **named),
-            self._contract.methods[name],
+            self._contract.methods.get(name) or self._contract.optional[name],
             (passes,) if passes is not None else (),
         )
 

@@ -28,6 +28,7 @@ from appliance.contracts import (
     SourceColumn,
     SourceGroups,
     SourceRows,
+    SourceSample,
     SourceSums,
     TopAnswer,
     User,
@@ -174,8 +175,14 @@ def _source_columns(columns: object) -> None:
         raise ValueError("columns of different lengths")
 
 
+def _source_sample(value: SourceSample | None) -> None:
+    if value is not None:
+        all_exactly((of_type(value, SourceSample).rows_scanned, value.rows_in_range), int)
+
+
 def _source_rows(value: object) -> SourceRows:
     rows = of_type(value, SourceRows)
+    _source_sample(rows.sample)
     _source_columns(rows.columns)
     all_exactly(of_type(rows.missing, tuple), str)
     return rows
@@ -183,6 +190,7 @@ def _source_rows(value: object) -> SourceRows:
 
 def _source_groups(value: object) -> SourceGroups:
     answer = of_type(value, SourceGroups)
+    _source_sample(answer.sample)
     _source_columns(answer.groups)
     for name, figure in mapping(answer.total).items():
         of_type(name, str)
@@ -211,8 +219,13 @@ QUERY_SOURCE = Contract(
         "sums": _source_sums,
     },
     iterators={"stream": _source_rows},
+    optional={
+        "range_of_samples_alone": optional(pair_of_ints),
+        "estimate_top": optional(_source_groups),
+        "estimate_series": optional(_source_rows),
+    },
 )
-"""`appliance.contracts.QuerySource`."""
+"""`appliance.contracts.QuerySource`, and `EstimatingSource`."""
 
 LOADER = Contract({**_FILLED, "finish": _texts}, attributes={"name": instance(str)})
 """`appliance.contracts.LogLoader`."""

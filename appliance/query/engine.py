@@ -93,6 +93,7 @@ class QueryEngine:
         within: Sequence[Condition] = (),
     ) -> None:
         self.search, self.samples, self.exact_rows = search, samples, exact_rows
+        self._exact_rows = None if samples is None else exact_rows
         self.within = tuple(within)
         self._sums = open_store and StoreSums(search, open_store, exact_rows)
 
@@ -174,7 +175,7 @@ class QueryEngine:
         )
         received = Range(whole.since_ms, whole.until_ms + LATE_MS)
         if isinstance(self.search, SourceSearch):
-            table, provenance = self.search.series(whole, *received)
+            table, provenance = self.search.series(whole, *received, self._exact_rows)
         else:
             table, provenance = self._ask(whole, series_statement, received)
         bins = table.column("bin").to_numpy() - first
@@ -244,7 +245,7 @@ class QueryEngine:
 
     def _top(self, question: Question) -> tuple[Any, Provenance]:
         if isinstance(self.search, SourceSearch):
-            return self.search.top(question)
+            return self.search.top(question, self._exact_rows)
         answer = self._sums and self._sums.answer(question, top_statement(question))
         return answer or self._ask(question, top_statement, question)
 
@@ -256,9 +257,9 @@ class QueryEngine:
         StorageError
             The log cannot be read.
         """
-        oldest_ms = self.search.oldest_ms()
         if isinstance(self.search, SourceSearch):
-            return oldest_ms
+            return self.search.stored_from_ms()
+        oldest_ms = self.search.oldest_ms()
         files = [] if self.samples is None else list_samples(self.samples)
         return min([oldest_ms, *(file.from_ms for file in files if file.to_ms <= oldest_ms)])
 
@@ -283,11 +284,8 @@ class QueryEngine:
         starts = pa.array([group.start for group in own], pa.int64())
         keys = table.select(names).take(starts)
         named = self._with_names(keys, question).to_pylist() if names else [{} for _ in own]
-        rest = [group for group in groups if group.is_other]
-        return [
-            *(group._replace(keys=keys) for group, keys in zip(own, named, strict=True)),
-            *rest,
-        ]
+        renamed = (group._replace(keys=keys) for group, keys in zip(own, named, strict=True))
+        return [*renamed, *(group for group in groups if group.is_other)]
 
     def _ask(
         self,

@@ -12,12 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from appliance.contracts import QuerySource, SourceColumn, SourceGroups
+from appliance.contracts import (
+    EstimatingSource,
+    QuerySource,
+    SourceColumn,
+    SourceGroups,
+    SourceRows,
+)
 from appliance.errors import InvalidQueryError
 from appliance.flowlog.connections import open_connection
 from appliance.flowlog.limits import QueryLimits
@@ -31,9 +37,15 @@ from appliance.flowlog.questions import (
 )
 from appliance.flowlog.search import FlowSearch
 from appliance.flows import COLLECTION_TIME, COLUMN, OCTETS_PREFIX
-from appliance.query.question import SUMS, Provenance, Question
+from appliance.query.planner import most_sampled_rows
+from appliance.query.question import DISTINCT, Provenance, Question
 from appliance.query.sources import query_source
-from appliance.query.statements import question_items, shown_bins_statement, shown_groups_statement
+from appliance.query.statements import (
+    question_items,
+    shown_bins_statement,
+    shown_groups_statement,
+    summed_names,
+)
 from appliance.settings.file import Settings
 
 
@@ -122,29 +134,74 @@ class SourceSearch(FlowSearch):
         for rows in self.source.stream(question, _columns_to_send(statement), self.limits):
             yield from self._statement_answer(statement, _log_table(rows.columns)).to_batches()
 
-    def top(self, question: Question) -> tuple[Any, Provenance]:
-        """Return the rows of `statements.top_statement`, and where they come from."""
-        statement = shown_groups_statement(question)
-        n_rows = self.rows_between(question.since_ms, question.until_ms)
-        answer = self.source.top(question, self.limits, self.control)
-        self._note(answer.missing)
-        table = self._statement_answer(statement, _groups_table(question, answer))
-        return table, Provenance("exact", n_rows, n_rows, missing=answer.missing)
+    def stored_from_ms(self) -> int:
+        """Return since when there are flows, or samples of them."""
+        samples = self._range_of_samples_alone()
+        return self.oldest_ms() if samples is None else samples[0]
 
-    def series(self, question: Question, since_ms: int, until_ms: int) -> tuple[Any, Provenance]:
+    def top(self, question: Question, exact_rows: int | None) -> tuple[Any, Provenance]:
+        """Return the rows of `statements.top_statement`, and where they come from.
+
+        Parameters
+        ----------
+        exact_rows
+            Of more flows than this the answer is estimated, where the source does that; None: it is
+            exact, whatever there is.
+        """
+        n_rows = self.rows_between(question.since_ms, question.until_ms)
+        answer: SourceGroups | None = None
+        if self._may_estimate("estimate_top", question, n_rows, exact_rows):
+            most, source = most_sampled_rows(question), cast(EstimatingSource, self.source)
+            answer = source.estimate_top(question, most, self.limits, self.control)
+        answer = answer or self.source.top(question, self.limits, self.control)
+        self._note(answer.missing)
+        statement = shown_groups_statement(question, sampled=answer.sample is not None)
+        table = self._statement_answer(statement, _groups_table(question, answer))
+        return table, _provenance(answer, n_rows)
+
+    def series(
+        self, question: Question, since_ms: int, until_ms: int, exact_rows: int | None
+    ) -> tuple[Any, Provenance]:
         """Return the rows of `statements.series_statement`, and where they come from.
 
         Parameters
         ----------
         since_ms, until_ms
             When the flows of its bins are received.
+        exact_rows
+            As of `top`.
         """
-        statement = shown_bins_statement(question)
         n_rows = self.rows_between(since_ms, until_ms)
-        answer = self.source.series(question, self.limits, self.control)
+        answer: SourceRows | None = None
+        if self._may_estimate("estimate_series", question, n_rows, exact_rows):
+            most, source = most_sampled_rows(question), cast(EstimatingSource, self.source)
+            answer = source.estimate_series(question, most, self.limits, self.control)
+        answer = answer or self.source.series(question, self.limits, self.control)
         self._note(answer.missing)
+        statement = shown_bins_statement(question, sampled=answer.sample is not None)
         table = self._statement_answer(statement, _table(answer.columns))
-        return table, Provenance("exact", n_rows, n_rows, missing=answer.missing)
+        return table, _provenance(answer, n_rows)
+
+    def _may_estimate(
+        self, method: str, question: Question, n_rows: int, exact_rows: int | None
+    ) -> bool:
+        """Tell whether the source is asked for an estimate.
+
+        Of more flows than are read for an exact answer; or where flows are gone that there are
+        samples of.
+        """
+        counts_distinct = any(name in DISTINCT for name in question.measures)
+        if question.needs_all_flows or counts_distinct or not hasattr(self.source, method):
+            return False
+        if exact_rows is None or n_rows > exact_rows:
+            return exact_rows is not None
+        samples = self._range_of_samples_alone()
+        return samples is not None and question.since_ms < samples[1]
+
+    def _range_of_samples_alone(self) -> tuple[int, int] | None:
+        if not hasattr(self.source, "range_of_samples_alone"):
+            return None
+        return cast(EstimatingSource, self.source).range_of_samples_alone(self.limits)
 
     def _note(self, missing: Sequence[str]) -> None:
         self.missing = list(dict.fromkeys([*self.missing, *missing]))
@@ -172,6 +229,14 @@ def search_of(
     if source is not None:
         return SourceSearch(source, directory, limits)
     return FlowSearch(directory, limits, may_be_missing=may_be_missing)
+
+
+def _provenance(answer: SourceGroups | SourceRows, n_rows: int) -> Provenance:
+    sample, missing = answer.sample, answer.missing
+    if sample is None:
+        return Provenance("exact", n_rows, n_rows, missing=missing)
+    in_range = max(sample.rows_in_range, n_rows)
+    return Provenance("sampled", sample.rows_scanned, in_range, missing=missing)
 
 
 def _without_conditions(question: FlowQuestion) -> FlowQuestion:
@@ -210,12 +275,13 @@ def _groups_table(question: Question, answer: SourceGroups) -> Any:
     groups = _table(answer.groups)
     n = groups.num_rows if answer.groups else 0
     parts = [_with_places(groups, 0)] if n else []
-    summed = {name: float(answer.total.get(name, 0)) for name in SUMS}
+    names = summed_names(answer.sample is not None)
+    summed = {name: float(answer.total.get(name, 0)) for name in names}
     measured = {name: answer.total.get(name) for name in question.measures}
     if question.other and answer.has_more:
-        best = {name: float(np.sum(answer.groups[name].values)) for name in SUMS}
+        best = {name: float(np.sum(answer.groups[name].values)) for name in names}
         # Flows that came between both questions are in groups only.
-        rest = {name: [max(summed[name] - best[name], 0.0)] for name in SUMS}
+        rest = {name: [max(summed[name] - best[name], 0.0)] for name in names}
         parts.append(_with_places(pa.table(rest), 1))
     parts.append(
         _with_places(pa.table({name: [value] for name, value in (summed | measured).items()}), 2)

@@ -221,7 +221,7 @@ def _series_statement(question: Question, most: int, sampled: bool) -> Statement
     return Statement(sql, parameters, reads)
 
 
-def shown_groups_statement(question: Question) -> Statement:
+def shown_groups_statement(question: Question, *, sampled: bool) -> Statement:
     """Return the statement of a top list over rows that are groups already.
 
     `log` has the keys of the items, sums and measures, `part` and `place`; no keys where there are
@@ -229,21 +229,24 @@ def shown_groups_statement(question: Question) -> Statement:
     """
     items = question_items(question)
     shown = "".join(f"{item.printed} AS {item.name}, " for item in items)
-    counters = ", ".join(f"counter({name}) AS {name}" for name in SUMS)
-    values = ", ".join([counters, *question.measures])
+    whole_numbers = (*SUMS, SAMPLED_ROWS) if sampled else SUMS
+    counters = [f"counter({name}) AS {name}" for name in whole_numbers]
+    variances = [name for name in summed_names(sampled) if name not in whole_numbers]
+    values = ", ".join([*counters, *variances, *question.measures])
     sql = f"SELECT {shown}{values}, part, place FROM log ORDER BY part, place"
     return Statement(sql, {}, frozenset())
 
 
-def shown_bins_statement(question: Question) -> Statement:
+def shown_bins_statement(question: Question, *, sampled: bool) -> Statement:
     """Return the statement of a series over rows that are bins already.
 
-    `log` has the keys of the items, `bin`, `value`, `is_other` and `whole`.
+    `log` has the keys of the items, `bin`, `value`, `is_other` and `whole`; of samples `variance`.
     """
     items = question_items(question)
     shown = "".join(f"{item.printed} AS {item.name}, " for item in items)
     keys = "".join(f", {key}" for item in items for key in item.keys)
-    sql = f"""SELECT {shown}bin, value, 0.0 AS variance, is_other <> 0 AS is_other FROM log
+    variance = "variance" if sampled else "0.0 AS variance"
+    sql = f"""SELECT {shown}bin, value, {variance}, is_other <> 0 AS is_other FROM log
         ORDER BY is_other, whole DESC{keys}, bin"""
     return Statement(sql, {}, frozenset())
 

@@ -19,6 +19,7 @@ from tests.benchmarks.anonymising import anonymising
 from tests.benchmarks.api import api
 from tests.benchmarks.baselines import baselines
 from tests.benchmarks.clickhouse import clickhouse
+from tests.benchmarks.clickhouse_week import clickhouse_week
 from tests.benchmarks.connections import connections
 from tests.benchmarks.console import console
 from tests.benchmarks.decode import decode
@@ -39,6 +40,7 @@ from tests.benchmarks.tables import (
     print_api,
     print_baselines,
     print_clickhouse,
+    print_clickhouse_week,
     print_console,
     print_enriching,
     print_explore,
@@ -70,6 +72,8 @@ PARTS = (
     "alerts",
     "baselines",
     "clickhouse",
+    "clickhouse-week",
+    "clickhouse-week-cluster",
     "replicate",
     "streaming",
     "anonymising",
@@ -110,8 +114,8 @@ def main(
     """Measure decoding alone, AS and countries of addresses, the whole way (also into roll-ups),
     the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
     from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
-    the code, questions of the query engine, the console in a browser, a round
-    of SNMP, rules of alerts and those with baselines, the flow log into ClickHouse, copies of
+    the code, questions of the query engine, the console in a browser, a round of SNMP, rules of
+    alerts and those with baselines, the flow log into ClickHouse, a week of flows there, copies of
     datagrams, flows as lines, addresses replaced, and TCP next to UDP.
     """
     terminal = Console()
@@ -120,6 +124,7 @@ def main(
     terminal.print(f"{report['machine']}, {protocol}")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
+        week = (keep or folder).resolve() / "clickhouse-week"
         runs: dict[str, tuple[Callable[[], dict[str, Any]], Printer]] = {
             "decode": (lambda: decode(DECODE_SECONDS), _print_decode),
             "enriching": (
@@ -152,6 +157,14 @@ def main(
             "alerts": (lambda: alerting(folder / "alerts", min(rate, 200_000.0)), print_alerting),
             "baselines": (lambda: baselines(folder / "baselines"), print_baselines),
             "clickhouse": (lambda: clickhouse(folder / "clickhouse", flows), print_clickhouse),
+            "clickhouse-week": (
+                lambda: clickhouse_week(week, flows, is_cluster=False),
+                print_clickhouse_week,
+            ),
+            "clickhouse-week-cluster": (
+                lambda: clickhouse_week(week, flows, is_cluster=True),
+                print_clickhouse_week,
+            ),
             "replicate": (
                 lambda: replicate(folder / "replicate", protocol, rate, seconds),
                 print_replicate,

@@ -147,7 +147,7 @@ def _made(folder: Path, flows: int, nfdump: NfdumpFiles | None) -> dict[str, Any
         return dict(json.loads(made.read_text()))
     end = int(time.time()) // HOUR * HOUR
     log = folder / "flowlog"
-    _write(log, flows, end, nfdump)
+    write_history(log, flows, end, nfdump)
     keeper = SampleKeeper(log, folder / "samples")
     began = time.process_time()
     while keeper.load_once(end).busy:
@@ -161,7 +161,8 @@ def _made(folder: Path, flows: int, nfdump: NfdumpFiles | None) -> dict[str, Any
     return report
 
 
-def _write(log: Path, flows: int, end: int, nfdump: NfdumpFiles | None) -> None:
+def write_history(log: Path, flows: int, end: int, nfdump: NfdumpFiles | None) -> None:
+    """Write a week of flows into a log, and into files of nfdump."""
     history = History(DAYS, flows)
     traffic = Traffic(history)
     limits = FlowLogLimits(segment_seconds=DAY, retention_seconds=0, retention_octets=10**12)

@@ -252,6 +252,26 @@ def print_clickhouse(console: Console, report: dict[str, Any]) -> None:
     console.print(answers)
 
 
+def print_clickhouse_week(console: Console, report: dict[str, Any]) -> None:
+    """Print how a week of flows goes into ClickHouse, and what answers cost there."""
+    octets = ", ".join(f"{name} {size:.2f}" for name, size in report["octets_per_flow"].items())
+    console.print(
+        f"{report['rows']:,} flows in {report['seconds']:,.0f} s: {report['rows_per_second']:,.0f}"
+        f" a second, {report['rows_per_cpu_second']:,.0f} a CPU second of the writer"
+    )
+    console.print(f"octets a flow: {octets}")
+    table = Table("question", "exact s", "estimated s", "rows read", "error", "within", "of 15")
+    for name, figures in report["questions"].items():
+        table.add_row(
+            name,
+            *(f"{figures[method]:.2f}" for method in ("exact", "sampled")),
+            f"{figures['rows_scanned']:,}" if figures["method"] == "sampled" else "exact",
+            *(f"{figures[key]:.1%}" for key in ("error_median", "within")),
+            str(figures["top_15_kept"]),
+        )
+    console.print(table)
+
+
 def print_replicate(console: Console, report: dict[str, Any]) -> None:
     """Print what copies of datagrams cost, and how many are lacking."""
     table = Table(

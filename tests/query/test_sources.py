@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from appliance.app import App, build_app
-from appliance.contracts import SourceColumn, SourceGroups, SourceRows, SourceSums, SumsQuestion
+from appliance.contracts import (
+    SourceColumn,
+    SourceGroups,
+    SourceRows,
+    SourceSample,
+    SourceSums,
+    SumsQuestion,
+)
 from appliance.errors import InvalidQueryError, StartupError
 from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.questions import FlowQuestion
@@ -18,7 +25,7 @@ from appliance.flows import COLLECTION_TIME, V4_MAPPED
 from appliance.guard import PluginError
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, build_plugin_manager
-from appliance.query.engine import engine_from_settings
+from appliance.query.engine import QueryEngine, engine_from_settings
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question
 from appliance.query.sources import query_source, set_query_sources
@@ -54,10 +61,34 @@ class Memory:
         return self.summed
 
 
+class Estimating(Memory):
+    """Has samples of its ten flows."""
+
+    estimated: Any = None
+    alone: Any = None
+
+    def rows_between(self, *_: object) -> int:
+        return 10
+
+    def range_of_samples_alone(self, *_: object) -> Any:
+        return self.alone
+
+    def estimate_top(self, *_: object) -> Any:
+        return self.estimated
+
+    def estimate_series(self, *_: object) -> Any:
+        return None
+
+
 @pytest.fixture
 def source() -> Any:
     yield Memory()
     set_query_sources({}, SettingsFile(None, Path(), {}).settings([]))
+
+
+@pytest.fixture
+def estimating(source: Memory) -> Estimating:
+    return Estimating()
 
 
 def app_with(source: Memory, folder: Path) -> App:
@@ -114,6 +145,38 @@ def test_engine_when_the_source_answers_nonsense_then_counted(
     app = app_with(source, tmp_path)
     with pytest.raises(PluginError, match="site"):
         engine_from_settings(app.settings).top(Question(("source",)))
+
+
+def test_engine_when_the_source_estimates_then_of_many_or_old_flows_only(
+    estimating: Estimating, tmp_path: Path
+):
+    source, app = estimating, app_with(estimating, tmp_path)
+    few = QueryEngine(engine_from_settings(app.settings).search, tmp_path, 10)
+    many = QueryEngine(few.search, tmp_path, 9)
+    assert many.top(Question()).provenance.method == "exact"
+    figures = {"octets": 7.0, "octets_variance": 4.0, "sampled_rows": 2.0}
+    source.estimated = SourceGroups({}, figures, sample=SourceSample(2, 12))
+    answer = many.top(Question())
+    assert (answer.total["octets"], answer.total["octets_error"]) == (7, 2)
+    assert answer.provenance.method == "sampled"
+    assert (answer.provenance.rows_scanned, answer.provenance.rows_in_range) == (2, 12)
+    assert few.top(Question()).provenance.method == "exact"
+    assert many.top(Question(exact=True)).provenance.method == "exact"
+    assert many.top(Question(measures=("sources",))).provenance.method == "exact"
+    source.alone = (1000, 2000)
+    assert few.stored_from_ms() == 1000
+    assert few.top(Question(since_ms=1999)).provenance.method == "sampled"
+    assert few.top(Question(since_ms=2000)).provenance.method == "exact"
+
+
+def test_engine_when_the_source_estimates_nonsense_then_counted(
+    estimating: Estimating, tmp_path: Path
+):
+    estimating.estimated = SourceGroups({}, sample=SourceSample("two", 3))  # type: ignore[arg-type]
+    app = app_with(estimating, tmp_path)
+    engine = QueryEngine(engine_from_settings(app.settings).search, tmp_path)
+    with pytest.raises(PluginError, match="site"):
+        engine.top(Question())
 
 
 def test_flows_when_octets_are_asked_for_then_one_sentence(source: Memory, tmp_path: Path):

@@ -25,7 +25,7 @@ from appliance.contracts import LoadReport
 from appliance.errors import StorageError
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import Cursor
-from appliance.flowlog.reader import FlowLogReader, Followed
+from appliance.flowlog.reader import PLACE_BITS, FlowLogReader, Followed
 from appliance.flowlog.samples.drawing import SampleSize
 from appliance.flowlog.samples.files import (
     HOUR_MS,
@@ -60,7 +60,6 @@ SETTLED_MS = 900_000
 _MOST_HOURS = 2
 """So many are held in memory; more come together when old captures are imported."""
 
-_PLACE_BITS = 32
 _MODE = 0o640
 
 
@@ -232,7 +231,7 @@ class SampleKeeper:
             chosen, chosen_places = rows, places
             if low != high:
                 indices = np.flatnonzero(times // HOUR_MS == hour)
-                chosen, chosen_places = _only(rows, indices), places[indices]
+                chosen, chosen_places = rows.take(indices), places[indices]
             self._add(hour * HOUR_MS, chosen, chosen_places)
 
     def _add(self, start_ms: int, rows: Rows, places: AnyArray) -> None:
@@ -240,11 +239,11 @@ class SampleKeeper:
         if hour is None:
             path = sample_path(self.folder, "hour", start_ms)
             hour = self._hours[start_ms] = _Hour(path, self.limits.size("hour"))
-        held = np.uint64(hour.held.segment << _PLACE_BITS | hour.held.row)
+        held = np.uint64(hour.held.segment << PLACE_BITS | hour.held.row)
         is_new = places >= held
         if not is_new.all():
             indices = np.flatnonzero(is_new)
-            rows, places = _only(rows, indices), places[indices]
+            rows, places = rows.take(indices), places[indices]
         if rows.n_rows:
             hour.sample.add(rows, places, self._seed)
             hour.is_changed = True
@@ -331,20 +330,9 @@ def combine(parts: Sequence[SampleFile], target: Path, size: SampleSize) -> None
 
 def _with_places(followed: Followed) -> Iterator[tuple[Rows, AnyArray]]:
     """Yield pieces of rows, each with the place of every row in the log."""
-    spans = [
-        np.arange(span.n_rows, dtype=np.uint64)
-        + np.uint64(span.segment << _PLACE_BITS | span.first)
-        for span in followed.spans
-    ]
-    places = np.concatenate(spans) if spans else np.zeros(0, np.uint64)
+    places = np.concatenate([np.zeros(0, np.uint64), *(s.places() for s in followed.spans)])
     start = 0
     for rows in followed.rows:
         if rows.n_rows:
             yield rows, places[start : start + rows.n_rows]
         start += rows.n_rows
-
-
-def _only(rows: Rows, indices: AnyArray) -> Rows:
-    chosen = pa.array(indices)
-    arrays = {name: array.take(chosen) for name, array in rows.arrays.items()}
-    return Rows(len(indices), arrays, rows.constants)

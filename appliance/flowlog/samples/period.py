@@ -90,7 +90,7 @@ class PeriodSample:
         """
         is_flow = np.broadcast_to(values_of(rows, "record_kind") == RecordKind.FLOW, places.shape)
         self.n_flows += int(np.count_nonzero(is_flow))
-        priorities = _sizes(rows) / uniform(places, seed)
+        priorities = sizes_of(rows) / uniform(places, seed)
         keys = stratum_keys(rows)
         # Nearly all rows are below every threshold: of those nobody needs to know the stratum.
         lowest = self._thresholds.of(self._strata.distinct_codes(keys)).min(initial=np.inf)
@@ -154,7 +154,7 @@ class PeriodSample:
 
 def _with_weights(kept: Any, thresholds: AnyArray) -> Any:
     """Return a table with what each row stands for, and its threshold."""
-    weights = np.broadcast_to(weights_of(_sizes(_rows(kept)), thresholds), thresholds.shape)
+    weights = np.broadcast_to(weights_of(sizes_of(_rows(kept)), thresholds), thresholds.shape)
     kept = kept.append_column(WEIGHT, pa.array(weights))
     return kept.append_column(THRESHOLD, pa.array(thresholds))
 
@@ -165,7 +165,7 @@ def _one_table(tables: Sequence[Any]) -> Any:
     return pa.concat_tables(tables, promote_options="default").combine_chunks()
 
 
-def _sizes(rows: Rows) -> AnyArray:
+def sizes_of(rows: Rows) -> AnyArray:
     """Return the size of each row, or one where all are the same."""
     octets, flows, rates = (values_of(rows, name) for name in SIZED_BY)
     return sizes(octets, flows, rates)

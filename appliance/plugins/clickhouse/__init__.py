@@ -28,6 +28,7 @@ from appliance.plugins.clickhouse.configuration import (
     CLUSTER,
     DATABASE,
     DAYS,
+    SAMPLE_DAYS,
     SETTINGS,
     SUM_DAYS,
     collector_name,
@@ -62,14 +63,20 @@ def cluster_of(settings: Settings) -> Cluster:
 def loader_of(settings: Settings) -> ClickHouseLoader:
     """Return what writes the flow log to the servers that are configured; nothing is opened."""
     from appliance.flowlog import FLOW_LOG_FOLDER
+    from appliance.plugins.clickhouse.retention import Kept
     from appliance.plugins.clickhouse.writer import ClickHouseLoader
 
     return ClickHouseLoader(
         cluster_of(settings),
         collector_name(settings),
         Path(settings["data_directory"]) / FLOW_LOG_FOLDER,
-        settings[DAYS],
-        settings[SUM_DAYS],
+        Kept(
+            settings[DAYS],
+            settings[SUM_DAYS],
+            settings[SAMPLE_DAYS],
+            settings["samples.hour_rows"],
+            settings["samples.day_rows"],
+        ),
     )
 
 

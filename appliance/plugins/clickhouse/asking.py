@@ -89,9 +89,9 @@ class Asking:
             raise StorageError(problem)
         return frozenset(str(name) for (name,) in names)
 
-    def first_day(self) -> int | None:
-        """Return the first day (since 1970, UTC) that has flows."""
-        parts, table = "system.parts", self._layout.local(FLOWS)
+    def first_day(self, of: str = FLOWS) -> int | None:
+        """Return the first day (since 1970, UTC) that has flows, or rows of another table."""
+        parts, table = "system.parts", self._layout.local(of)
         if self._layout.cluster:
             parts = PARTS
         ((day, n),) = self.rows(

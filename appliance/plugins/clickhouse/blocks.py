@@ -87,6 +87,15 @@ class FlowPiece:
         other = np.flatnonzero(days != days[:1])
         return int(other[0]) if len(other) else self.n_rows
 
+    def take(self, rows: AnyArray) -> FlowPiece:
+        """Return a copy of some rows, by their numbers, which rise; without their places."""
+        pieces, start = [], 0
+        for piece in self.pieces:
+            first, end = np.searchsorted(rows, (start, start + piece.n_rows))
+            pieces.append(piece.take(rows[first:end] - start))
+            start += piece.n_rows
+        return FlowPiece(pieces, ())
+
     def first_rows(self, n: int) -> FlowPiece:
         """Return the first rows."""
         if n >= self.n_rows:
@@ -109,17 +118,28 @@ def flow_block(piece: FlowPiece, collector: str, batch: int) -> Block:
     rows = [np.arange(span.first, span.first + span.n_rows, dtype=np.uint32) for span in spans]
     segments = np.repeat([span.segment for span in spans], [span.n_rows for span in spans])
     columns = [
-        NativeColumn("collector", "String", _constant(collector, n)),
+        NativeColumn("collector", "String", constant_column(collector, n)),
         NativeColumn("segment", "UInt64", segments),
         NativeColumn("row", "UInt32", np.concatenate(rows)),
         NativeColumn("batch", "UInt64", np.broadcast_to(np.uint64(batch), n)),
         NativeColumn("period", "DateTime", piece.seconds // PERIOD_SECONDS * PERIOD_SECONDS),
     ]
+    return block_of([*columns, *log_columns(piece)], n)
+
+
+def log_columns(piece: FlowPiece) -> list[NativeColumn]:
+    """Return the columns of the flow log that a row has."""
+    columns = []
     for column in columns_of_log(False):
         if piece.has(column.name):
             values, nulls = piece.column(column.name)
             columns.append(NativeColumn(column.name, column_type(column), values, nulls))
-    return Block([column.name for column in columns], encode_block(columns, n))
+    return columns
+
+
+def block_of(columns: Sequence[NativeColumn], n_rows: int) -> Block:
+    """Return a block of columns."""
+    return Block([column.name for column in columns], encode_block(columns, n_rows))
 
 
 def sum_block(piece: FlowPiece, collector: str, batch: int) -> Block:
@@ -138,14 +158,14 @@ def sum_block(piece: FlowPiece, collector: str, batch: int) -> Block:
     columns = []
     for name, kind in sum_columns():
         if name == "collector":
-            values = _constant(collector, n)
+            values = constant_column(collector, n)
         elif name in ("batch", "markers"):
             values = np.zeros(n, np.uint64)
             values[-1] = batch if name == "batch" else 1
         else:
             values = _with_mark(grouped, name)
         columns.append(NativeColumn(name, kind, values))
-    return Block([column.name for column in columns], encode_block(columns, n))
+    return block_of(columns, n)
 
 
 def _with_mark(grouped: Any, name: str) -> AnyArray:
@@ -189,9 +209,11 @@ def _values(piece: Rows, name: str) -> tuple[AnyArray, AnyArray | None]:
     is_text = column.dtype.kind == "O"
     if name in piece.constants:
         constant = piece.constants[name]
-        return _constant(constant, piece.n_rows, None if is_text else column.dtype), None
+        return constant_column(constant, piece.n_rows, None if is_text else column.dtype), None
     if name not in piece.arrays:
-        nothing = _constant("" if is_text else 0, piece.n_rows, None if is_text else column.dtype)
+        nothing = constant_column(
+            "" if is_text else 0, piece.n_rows, None if is_text else column.dtype
+        )
         return nothing, np.ones(piece.n_rows, bool)
     array = piece.arrays[name]
     if not array.null_count:
@@ -206,5 +228,6 @@ def _numpy(array: Any, dtype: np.dtype[Any]) -> AnyArray:
     return values.astype(dtype, copy=False)
 
 
-def _constant(value: object, n: int, dtype: np.dtype[Any] | None = None) -> AnyArray:
+def constant_column(value: object, n: int, dtype: np.dtype[Any] | None = None) -> AnyArray:
+    """Return n times the same, as objects where no dtype is named."""
     return np.broadcast_to(np.array([value], object if dtype is None else dtype), n)

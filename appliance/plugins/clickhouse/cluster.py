@@ -20,11 +20,10 @@ from appliance.errors import StorageError
 from appliance.plugins.clickhouse.http import HostPort, Refused, Server, Unreachable, literal
 from appliance.plugins.clickhouse.native import NativeColumn, encode_block
 from appliance.plugins.clickhouse.schema import (
-    FLOWS,
+    GROWING,
     Layout,
     add_column_statements,
     create_statements,
-    flow_columns,
     is_current,
 )
 from appliance.ratelimit import RateLimited
@@ -179,13 +178,16 @@ class Cluster:
 
     def _make_tables(self, node: Node) -> None:
         layout = replace(self.layout, is_current=node.is_current)
-        local = layout.local(FLOWS)
-        own = table_columns(node.server, layout.database, local)
-        known = own or self._columns_elsewhere(local)
-        for statement in create_statements(layout, known or None):
+        known = {}
+        for table in GROWING:
+            local = layout.local(table)
+            own = table_columns(node.server, layout.database, local)
+            known[table] = own or self._columns_elsewhere(local)
+        for statement in create_statements(layout, known):
             node.server.command(statement, database=SYSTEM)
-        for table in dict.fromkeys((local, FLOWS)):
-            self._add_columns(node.server, layout, table)
+        for table, columns in GROWING.items():
+            for named in dict.fromkeys((layout.local(table), table)):
+                self._add_columns(node.server, layout, named, columns())
 
     def _columns_elsewhere(self, local: str) -> ColumnTypes:
         """Return the columns that another server has: a new replica must begin with these."""
@@ -198,14 +200,16 @@ class Cluster:
                 return columns
         return []
 
-    def _add_columns(self, server: Server, layout: Layout, table: str) -> None:
+    def _add_columns(
+        self, server: Server, layout: Layout, table: str, columns: ColumnTypes
+    ) -> None:
         def missing() -> ColumnTypes:
             there = dict(table_columns(server, layout.database, table))
-            for name, kind in flow_columns():
+            for name, kind in columns:
                 if there.get(name, kind) != kind:
                     text = f"{server}: column {name} of {table} is {there[name]}, expected {kind}"
                     raise Refused(text)
-            return [(name, kind) for name, kind in flow_columns() if name not in there]
+            return [(name, kind) for name, kind in columns if name not in there]
 
         for statement in add_column_statements(layout, table, missing()):
             try:

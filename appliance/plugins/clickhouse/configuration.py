@@ -146,6 +146,13 @@ SUM_DAYS = Setting(
     400,
     "So many days the sums of each minute are kept in ClickHouse. 0: for ever.",
 )
+SAMPLE_DAYS = Setting(
+    "clickhouse.sample_days",
+    Integer(0, _MOST_DAYS),
+    1825,
+    "So many days the samples of days are kept in ClickHouse; those of hours go with the flows. How"
+    " many flows they have is in samples.hour_rows and samples.day_rows. 0: for ever.",
+)
 COLLECTOR_NAME = Setting(
     "collector.name",
     CollectorName(),
@@ -164,6 +171,7 @@ SETTINGS: list[Setting[Any]] = [
     CA_FILE,
     DAYS,
     SUM_DAYS,
+    SAMPLE_DAYS,
 ]
 
 

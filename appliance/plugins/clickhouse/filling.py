@@ -87,7 +87,8 @@ class Filling:
         batch = stored.batch
         # The next batch says that this one is there; the last of the history may have none.
         if batch.first < self.end <= batch.end:
-            is_there = not Insertion(cluster, collector, batch).missing()
+            insertion = Insertion(cluster, collector, batch, self.loader.tables)
+            is_there = not insertion.missing()
             return batch.end if is_there else batch.first
         return batch.first
 

@@ -12,7 +12,12 @@ from appliance.plugins.clickhouse.blocks import Block
 from appliance.plugins.clickhouse.cluster import QUERY_SECONDS, SYSTEM, Cluster, Node
 from appliance.plugins.clickhouse.http import Refused, literal
 from appliance.plugins.clickhouse.progress import Batch
-from appliance.plugins.clickhouse.schema import DAY_SECONDS, FLOWS, PERIOD_SECONDS, SUMS
+from appliance.plugins.clickhouse.schema import (
+    DAY_SECONDS,
+    FLOWS,
+    PERIOD_SECONDS,
+    TIME_COLUMNS,
+)
 
 INSERT_SECONDS = 20.0
 """Whatever else follows the log waits as long: a retry is the same octets, and costs little."""
@@ -22,10 +27,19 @@ SETTLE_SECONDS = 1.0
 
 
 class Insertion:
-    """Inserts a batch where it is missing."""
+    """Inserts a batch where it is missing.
 
-    def __init__(self, cluster: Cluster, collector: str, batch: Batch) -> None:
+    Parameters
+    ----------
+    tables
+        Those that get something of each batch, in this order.
+    """
+
+    def __init__(
+        self, cluster: Cluster, collector: str, batch: Batch, tables: Sequence[str]
+    ) -> None:
         self.cluster, self.collector, self.batch = cluster, collector, batch
+        self.tables = tuple(tables)
 
     def missing(self) -> list[str]:
         """Return the tables that do not have the batch, as a server of its shard sees it.
@@ -64,7 +78,8 @@ class Insertion:
         end = min(start + DAY_SECONDS, (1 << 32) - PERIOD_SECONDS)
         mine = f"collector = {literal(self.collector)} AND batch = {self.batch.number}"
         counted = {}
-        for table, time_column in ((FLOWS, "period"), (SUMS, "minute")):
+        for table in self.tables:
+            time_column = TIME_COLUMNS[table]
             ((n,),) = node.server.rows(
                 f"SELECT count() FROM {self.cluster.layout.local(table)} WHERE {mine}"
                 f" AND {time_column} >= toDateTime({start}) AND {time_column} < toDateTime({end})"
@@ -85,7 +100,7 @@ class Insertion:
         if self.cluster.layout.cluster:
             return
         time.sleep(SETTLE_SECONDS)
-        names = literal([self._query_id(table) for table in (FLOWS, SUMS)])
+        names = literal([self._query_id(table) for table in self.tables])
         running = f"SELECT count() FROM processes WHERE query_id IN {names}"
         if node.server.rows(running, QUERY_SECONDS, database=SYSTEM) != [[0]]:
             raise Refused(f"{node.server} still works on batch {self.batch.number}")

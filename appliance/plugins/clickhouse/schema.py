@@ -1,14 +1,15 @@
 """The tables in ClickHouse, as statements: for old and current servers, for one and for a cluster.
 
-`flows` has a row for each flow of the flow log, `sums` the sums of each minute, `batches` how far
-each collector is, `templates`, `sampling` and `applications` what its exporters told it, for
-others. In a cluster rows are in `flows_local` and `sums_local`, replicated in each shard, and
-`flows` and `sums` are over all shards; the others are the same on every server.
+`flows` has a row for each flow of the flow log, `sums` the sums of each minute, `samples` some
+flows of each hour and `day_samples` fewer of each day (see `sampling`), `batches` how far each
+collector is, `templates`, `sampling` and `applications` what its exporters told it, for others. In
+a cluster rows are in `flows_local`, `sums_local` and so on, replicated in each shard, and `flows`
+and `sums` are over all shards; the others are the same on every server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.flows import Column, columns_of_log
@@ -19,6 +20,10 @@ SHARDS, PARTS = "shards", "parts"
 
 FLOWS, SUMS, BATCHES, TEMPLATES = "flows", "sums", "batches", "templates"
 SAMPLING, APPLICATIONS = "sampling", "applications"
+SAMPLES, DAY_SAMPLES = "samples", "day_samples"
+TIME_COLUMNS = {FLOWS: "period", SUMS: "minute", SAMPLES: "period", DAY_SAMPLES: "period"}
+"""Of the tables that have rows of batches: the column by which days are told apart."""
+
 EVERYWHERE = frozenset((BATCHES, TEMPLATES, SAMPLING, APPLICATIONS))
 """In a cluster every server has the whole of these."""
 
@@ -56,6 +61,19 @@ _FIRST_COLUMNS = (
     ("row", "UInt32"),
     ("batch", "UInt64"),
     ("period", "DateTime"),
+)
+MARK_RANK = 255
+"""The rank of rows in samples that are no flows: they mark a batch, and say how many flows of a
+period (`drawn_from`) it was drawn from."""
+
+RANK, RATIO, DRAWN_FROM = "sample_rank", "sample_ratio", "drawn_from"
+_FIRST_OF_SAMPLES = (
+    ("collector", "String"),
+    ("batch", "UInt64"),
+    ("period", "DateTime"),
+    (RANK, "UInt8"),
+    (RATIO, "Float32"),
+    (DRAWN_FROM, "UInt64"),
 )
 _SUM_MEASURES = ("octets", "packets", "flows", "rows", "markers")
 _BATCH_COLUMNS = (
@@ -112,8 +130,25 @@ def column_type(column: Column) -> str:
 
 def flow_columns() -> list[tuple[str, str]]:
     """Return name and type of each column of `flows`, the flow log's last."""
-    of_log = [(column.name, column_type(column)) for column in columns_of_log(False)]
-    return [*_FIRST_COLUMNS, *of_log]
+    return [*_FIRST_COLUMNS, *_columns_of_log()]
+
+
+def sample_columns() -> list[tuple[str, str]]:
+    """Return name and type of each column of `samples` and `day_samples`, the flow log's last."""
+    return [*_FIRST_OF_SAMPLES, *_columns_of_log()]
+
+
+def _columns_of_log() -> list[tuple[str, str]]:
+    return [(column.name, column_type(column)) for column in columns_of_log(False)]
+
+
+GROWING: Mapping[str, Callable[[], list[tuple[str, str]]]] = {
+    FLOWS: flow_columns,
+    SAMPLES: sample_columns,
+    DAY_SAMPLES: sample_columns,
+}
+"""Tables with the columns of the flow log, to which those of plugins are added; and all of these
+columns."""
 
 
 def sum_columns() -> list[tuple[str, str]]:
@@ -130,15 +165,17 @@ def batch_columns() -> list[tuple[str, str]]:
 
 
 def create_statements(
-    layout: Layout, columns: Sequence[tuple[str, str]] | None = None
+    layout: Layout, columns: Mapping[str, Sequence[tuple[str, str]]] | None = None
 ) -> list[str]:
     """Return what makes database and tables where they are missing; run it on every server.
 
     Parameters
     ----------
     columns
-        Of `flows`, as other servers have them; a replica must begin with the same. None: ours.
+        Of `GROWING`, as other servers have them, as a replica must begin with the same; where
+        there are none, ours.
     """
+    there = columns or {}
     days = f"intDiv(toUInt32({{}}), {DAY_SECONDS})"
     source = "ifNull(source_address_lo, 0)"
     return [
@@ -146,7 +183,7 @@ def create_statements(
         *_table(
             layout,
             FLOWS,
-            flow_columns() if columns is None else columns,
+            there.get(FLOWS) or flow_columns(),
             "MergeTree()",
             days.format("period"),
             ("period", "exporter_address_lo", source, "collector", "segment", "row"),
@@ -158,6 +195,19 @@ def create_statements(
             f"SummingMergeTree(({', '.join(_SUM_MEASURES)}))",
             days.format("minute"),
             ("minute", *SUM_KEYS, "collector", "batch"),
+        ),
+        *(
+            statement
+            for table in (SAMPLES, DAY_SAMPLES)
+            for statement in _table(
+                layout,
+                table,
+                there.get(table) or sample_columns(),
+                "MergeTree()",
+                days.format("period"),
+                # A thin sample is at the end of each part.
+                (RANK, "period", "exporter_address_lo", source, "collector", "batch"),
+            )
         ),
         # Of each collector the newest batch is all that is asked for.
         *_table(layout, BATCHES, batch_columns(), "ReplacingMergeTree(batch)", "", ("collector",)),
@@ -195,7 +245,7 @@ def _system_tables(layout: Layout) -> list[str]:
 def add_column_statements(
     layout: Layout, table: str, missing: Sequence[tuple[str, str]]
 ) -> list[str]:
-    """Return what adds columns to `flows`, or its local table: those of plugins that came later."""
+    """Return what adds columns of plugins that came later to a table, or its local one."""
     return [
         f"ALTER TABLE {_named(layout, table)} ADD COLUMN {_column(layout, table, name, kind)}"
         for name, kind in missing
@@ -261,7 +311,7 @@ def _settings(layout: Layout) -> str:
 
 def _column(layout: Layout, table: str, name: str, kind: str) -> str:
     codec = ""
-    is_stored = not (layout.cluster and table in (FLOWS, SUMS))
+    is_stored = not (layout.cluster and table in TIME_COLUMNS)
     if layout.is_current and is_stored:
         codec = " CODEC(Delta, ZSTD(1))" if name in _RISING else " CODEC(ZSTD(1))"
     return f"{identifier(name)} {kind}{codec}"

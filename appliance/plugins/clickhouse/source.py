@@ -14,6 +14,7 @@ from appliance.contracts import (
     SourceColumn,
     SourceGroups,
     SourceRows,
+    SourceSample,
     SourceSums,
     SumsQuestion,
 )
@@ -25,6 +26,10 @@ from appliance.flows import COLLECTION_TIME, COLUMN
 from appliance.plugins.clickhouse.asking import BLOCK_ROWS, Asking
 from appliance.plugins.clickhouse.http import Server
 from appliance.plugins.clickhouse.native import Columns, NativeColumn
+from appliance.plugins.clickhouse.sample_choice import (
+    choose_sample,
+    range_of_samples_alone,
+)
 from appliance.plugins.clickhouse.schema import (
     APPLICATIONS,
     DAY_SECONDS,
@@ -35,9 +40,14 @@ from appliance.plugins.clickhouse.schema import (
 )
 from appliance.plugins.clickhouse.shared_bodies import MAX_COLLECTORS
 from appliance.plugins.clickhouse.shared_templates import applications_of
-from appliance.plugins.clickhouse.statements import FlowTable, GroupStatements, identity
+from appliance.plugins.clickhouse.statements import (
+    FlowTable,
+    GroupStatements,
+    Sample,
+    identity,
+)
 from appliance.plugins.clickhouse.summing import SumStatement, untold_sql
-from appliance.query.question import SUMS, Question
+from appliance.query.question import Question
 
 STREAM_ROWS = 131_072
 """Rows of an export that are held at once, more where one second has more."""
@@ -80,29 +90,64 @@ class ClickHouseSource:
         )
         return int(time_ms) if n else None
 
+    def range_of_samples_alone(self, limits: QueryLimits) -> tuple[int, int] | None:
+        """Return the range of the days of which only samples are there."""
+        return range_of_samples_alone(Asking(self._servers, self._layout, limits))
+
+    def _asking(self, limits: QueryLimits, control: QueryControl | None) -> Asking:
+        return Asking(self._servers, self._layout, limits, control)
+
     def top(
         self, question: Question, limits: QueryLimits, control: QueryControl | None
     ) -> SourceGroups:
         """Return the largest groups, grouped and cut there."""
-        asking = Asking(self._servers, self._layout, limits, control)
+        return self._top(self._asking(limits, control), question, None)
+
+    def estimate_top(
+        self,
+        question: Question,
+        most_rows: int,
+        limits: QueryLimits,
+        control: QueryControl | None,
+    ) -> SourceGroups | None:
+        """Return the largest groups of a sample, or None; see `EstimatingSource`."""
+        asking = self._asking(limits, control)
+        sample = choose_sample(asking, question, most_rows)
+        return None if sample is None else self._top(asking, question, sample)
+
+    def _top(self, asking: Asking, question: Question, sample: Sample | None) -> SourceGroups:
         with asking.missing_shards() as missing:
-            statements = GroupStatements(question, FlowTable(asking.columns_of(FLOWS)))
+            statements = _statements(asking, question, sample)
             total = asking.columns(statements.total())
             groups = asking.columns(statements.groups()) if statements.keys else {}
-        names = [*statements.keys, *SUMS, *question.measures]
+        names = [*statements.keys, *statements.summed, *question.measures]
         taken, more = {}, False
         for name, column in zip(names, groups.values(), strict=bool(groups)):
             more = len(column.values) > question.limit
             taken[name] = _column(column, slice(0, question.limit))
-        return SourceGroups(taken, _figures(total), more, tuple(missing))
+        return SourceGroups(taken, _figures(total), more, tuple(missing), _told(sample))
 
     def series(
         self, question: Question, limits: QueryLimits, control: QueryControl | None
     ) -> SourceRows:
         """Return the bins of the largest groups, and of the rest together."""
-        asking = Asking(self._servers, self._layout, limits, control)
+        return self._series(self._asking(limits, control), question, None)
+
+    def estimate_series(
+        self,
+        question: Question,
+        most_rows: int,
+        limits: QueryLimits,
+        control: QueryControl | None,
+    ) -> SourceRows | None:
+        """Return the bins of a sample, or None; see `EstimatingSource`."""
+        asking = self._asking(limits, control)
+        sample = choose_sample(asking, question, most_rows)
+        return None if sample is None else self._series(asking, question, sample)
+
+    def _series(self, asking: Asking, question: Question, sample: Sample | None) -> SourceRows:
         with asking.missing_shards() as missing:
-            statements = GroupStatements(question, FlowTable(asking.columns_of(FLOWS)))
+            statements = _statements(asking, question, sample)
             block_rows = min(max(_SPREAD_ROWS // statements.n_bins, 64), BLOCK_ROWS)
             best = asking.columns(statements.best(), block_rows) if statements.keys else {}
             keys = [_found(best, alias) for alias in statements.aliases]
@@ -122,7 +167,9 @@ class ClickHouseSource:
             "is_other": SourceColumn(is_other.astype(np.uint8)),
             "whole": _taken(_found(best, "whole"), places),
         }
-        return SourceRows(columns, tuple(missing))
+        if sample is not None:
+            columns["variance"] = _found(bins, "variance")
+        return SourceRows(columns, tuple(missing), _told(sample))
 
     def flows(
         self,
@@ -189,6 +236,15 @@ class ClickHouseSource:
             f" GROUP BY collector ORDER BY collector LIMIT {MAX_COLLECTORS}"
         )
         return [name for _, body in bodies for name in applications_of(body)]
+
+
+def _told(sample: Sample | None) -> SourceSample | None:
+    return None if sample is None else SourceSample(sample.n_rows, sample.drawn_from)
+
+
+def _statements(asking: Asking, question: Question, sample: Sample | None) -> GroupStatements:
+    columns = asking.columns_of(FLOWS if sample is None else sample.table)
+    return GroupStatements(question, FlowTable(columns), sample)
 
 
 def _pieces(asking: Asking, table: FlowTable, question: FlowQuestion) -> Iterator[tuple[int, int]]:

@@ -19,10 +19,17 @@ from appliance.flowlog.conditions import Condition
 from appliance.flows import COLLECTION_TIME, COLUMN, UNKNOWN_PROTOCOL
 from appliance.plugins.clickhouse.filters import filter_sql
 from appliance.plugins.clickhouse.http import literal
-from appliance.plugins.clickhouse.schema import FLOWS, PERIOD_SECONDS, column_type
+from appliance.plugins.clickhouse.schema import (
+    FLOWS,
+    MARK_RANK,
+    PERIOD_SECONDS,
+    RANK,
+    RATIO,
+    column_type,
+)
 from appliance.query.deduplication import KEY, NEAREST, PERIOD_MS, POINT, dedupe_conditions
-from appliance.query.question import SUMS, Question
-from appliance.query.statements import END, LATE_MS, START, question_items
+from appliance.query.question import SAMPLED_ROWS, SUMS, Question
+from appliance.query.statements import END, LATE_MS, START, question_items, summed_names
 
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 _LAST_SECOND = 2**32 - 1
@@ -80,11 +87,49 @@ class FlowTable:
         return " AND ".join(parts)
 
 
-class GroupStatements:
-    """The statements of one question: keys are `k0`, `k1`, ... in the order of the items' keys."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample of flows that is read; see `sampling`.
 
-    def __init__(self, question: Question, table: FlowTable) -> None:
-        self.question, self.table = question, table
+    Attributes
+    ----------
+    table
+        The one that has it.
+    rank
+        Rows of this rank and more are read.
+    n_rows, drawn_from
+        How many these are, and of how many they were drawn.
+    """
+
+    table: str
+    rank: int
+    n_rows: int
+    drawn_from: int
+
+    @property
+    def condition(self) -> str:
+        """What of the table is read."""
+        return f"{RANK} >= {self.rank} AND {RANK} < {MARK_RANK}"
+
+    @property
+    def weight(self) -> str:
+        """How many flows each row stands for."""
+        return f"greatest(toFloat64({RATIO}) * {float(2**self.rank)}, 1.0)"
+
+
+class GroupStatements:
+    """The statements of one question: keys are `k0`, `k1`, ... in the order of the items' keys.
+
+    Parameters
+    ----------
+    sample
+        What is read; None: all flows.
+    """
+
+    def __init__(self, question: Question, table: FlowTable, sample: Sample | None = None) -> None:
+        self.question, self.table, self._sample = question, table, sample
+        self._source = FLOWS if sample is None else sample.table
+        self.summed = summed_names(sample is not None)
         self.items = question_items(question)
         self.is_split = any(len(item.sides) == 2 for item in self.items)
         self.keys = [key for item in self.items for key in item.keys]
@@ -93,13 +138,15 @@ class GroupStatements:
         late_ms = 0 if question.step_ms is None else LATE_MS
         since_ms, until_ms = question.since_ms, question.until_ms + late_ms
         self._where = table.where(conditions, since_ms, until_ms, only_flows=True)
+        if sample is not None:
+            self._where += f" AND {sample.condition}"
         if question.dedupe == NEAREST:
             self._where += f" AND {_counts_once(table, self._octets(), self._where)}"
 
     def groups(self) -> str:
         """Return the SELECT of the largest groups and of one more: keys, sums, measures."""
         orders = [f"{self.question.order} DESC NULLS LAST", *(f"{name} DESC" for name in SUMS)]
-        source, where = FLOWS, self._where
+        source, where = self._source, self._where
         if self.is_split:
             source += " ARRAY JOIN [0, 1] AS side"
             where += f" AND {self._side_counts('side')}"
@@ -111,20 +158,20 @@ class GroupStatements:
 
     def total(self) -> str:
         """Return the SELECT of the sums and measures of all flows, each once."""
-        return f"SELECT {', '.join(self._values())} FROM {FLOWS} WHERE {self._where}"
+        return f"SELECT {', '.join(self._values())} FROM {self._source} WHERE {self._where}"
 
     def best(self) -> str:
         """Return the SELECT of the largest groups of a series: keys, and `whole`."""
         slots, side, number = self._slots()
         return (
             f"SELECT {', '.join(self._keys(side))}, sum({self._share(number)}) AS whole"
-            f" FROM {FLOWS} ARRAY JOIN {slots} AS slot WHERE {self._series_where(side)}"
+            f" FROM {self._source} ARRAY JOIN {slots} AS slot WHERE {self._series_where(side)}"
             f" GROUP BY {', '.join(self.aliases)}"
             f" ORDER BY {', '.join(['whole DESC', *self.aliases])} LIMIT {self.question.limit}"
         )
 
     def bins(self, best: Sequence[str]) -> str:
-        """Return the SELECT of bins: `ident`, `number`, `value`.
+        """Return the SELECT of bins: `ident`, `number`, `value`, of a sample `variance`.
 
         Parameters
         ----------
@@ -137,10 +184,13 @@ class GroupStatements:
             texts = [_text_of(key) for key in self._key_expressions(side)]
             identity = "concat({}, '')".format(", ' ', ".join(texts))
             ident = f"if({identity} IN {literal(list(best))}, {identity}, '')"
+        variance = ""
+        if self._sample is not None:
+            variance = f", sum({self._share(number, is_variance=True)}) AS variance"
         return (
             f"SELECT {ident} AS ident, toInt64({number}) AS number,"
-            f" sum({self._share(number)}) AS value"
-            f" FROM {FLOWS} ARRAY JOIN {slots} AS slot WHERE {self._series_where(side)}"
+            f" sum({self._share(number)}) AS value{variance}"
+            f" FROM {self._source} ARRAY JOIN {slots} AS slot WHERE {self._series_where(side)}"
             " GROUP BY ident, number"
         )
 
@@ -166,7 +216,11 @@ class GroupStatements:
         return [f"{text} AS {alias}" for text, alias in texts]
 
     def _values(self) -> list[str]:
-        sums = [f"sum({value}) AS {name}" for name, value in self._counters().items()]
+        counters = self._counters()
+        sums = [f"sum({value}) AS {name}" for name, value in counters.items()]
+        if self._sample is not None:
+            sums += [f"sum({self._variance(n)}) AS {n}_variance" for n in counters]
+            sums.append(f"toFloat64(count()) AS {SAMPLED_ROWS}")
         return [*sums, *(f"{self._measure(name)} AS {name}" for name in self.question.measures)]
 
     def _octets(self) -> str:
@@ -178,12 +232,18 @@ class GroupStatements:
 
     def _counters(self) -> dict[str, str]:
         """Return what a flow counts for, by the name of the sum."""
-        scale = "" if self.question.raw else f" * {self._rate()}"
+        weight = "" if self._sample is None else f" * {self._sample.weight}"
+        scale = weight if self.question.raw else f" * {self._rate()}{weight}"
         return {
             "octets": f"{_float(self.table.named('octet_delta_count'), 0)}{scale}",
             "packets": f"{_float(self.table.named('packet_delta_count'), 0)}{scale}",
-            "flows": _float(self.table.named("delta_flow_count"), 1),
+            "flows": f"{_float(self.table.named('delta_flow_count'), 1)}{weight}",
         }
+
+    def _variance(self, name: str) -> str:
+        """Return what a flow of the sample adds to the variance of a sum; of all flows nothing."""
+        weight = "1" if self._sample is None else self._sample.weight
+        return f"pow({self._counters()[name]}, 2) * ({weight} - 1) / {weight}"
 
     def _measure(self, name: str) -> str:
         named = self.table.named
@@ -253,8 +313,8 @@ class GroupStatements:
             f"if({is_timed}, {end}, {COLLECTION_TIME})",
         )
 
-    def _share(self, number: str) -> str:
-        """Return what of a flow's value is in a bin."""
+    def _share(self, number: str, *, is_variance: bool = False) -> str:
+        """Return what of a flow's value, or of its variance, is in a bin."""
         _, _, step = self._bounds()
         began, ended = self._times()
         inside = (
@@ -262,8 +322,10 @@ class GroupStatements:
             f" - greatest({began}, {number} * {step})) / toFloat64(greatest({ended} - {began}, 1))"
         )
         is_whole = f"intDiv({began}, {step}) = intDiv({ended}, {step})"
-        value = self._counters()[self.question.order]
-        return f"{value} * if({is_whole}, toFloat64(1), {inside})"
+        share = f"if({is_whole}, toFloat64(1), {inside})"
+        if is_variance:
+            return f"{self._variance(self.question.order)} * pow({share}, 2)"
+        return f"{self._counters()[self.question.order]} * {share}"
 
     def _series_where(self, side: str) -> str:
         return f"{self._where} AND {self._side_counts(side)}" if self.is_split else self._where

@@ -2,7 +2,8 @@
 
 1. The next rows are cut off the log: a batch. It is written down (`progress`) with its place in the
    log and the shard it goes to.
-2. Its rows are inserted, then their sums, each as one block, which a server stores whole or not.
+2. Its samples are inserted, its rows, then their sums, each as one block, which a server stores
+   whole or not. Samples come first, so that no flow is there that they are not drawn from.
 3. The next batch begins, which says that the former is there.
 
 Whoever goes on, after an error or a crash, reads the batch that was begun last from the log again.
@@ -16,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from appliance.contracts import LoadReport
@@ -28,7 +30,8 @@ from appliance.plugins.clickhouse.collector_exchange import CollectorExchange
 from appliance.plugins.clickhouse.insertion import Insertion
 from appliance.plugins.clickhouse.ownership import Ownership, WrittenByOther
 from appliance.plugins.clickhouse.progress import Batch, read_newest, write_newest
-from appliance.plugins.clickhouse.retention import drop_old_days
+from appliance.plugins.clickhouse.retention import Kept, drop_old_days
+from appliance.plugins.clickhouse.sampling import sample_block
 from appliance.plugins.clickhouse.schema import DAY_SECONDS, FLOWS, SUMS
 from appliance.plugins.clickhouse.status import WriterStatus
 
@@ -66,8 +69,8 @@ class ClickHouseLoader:
         Its name; no other collector has it.
     log_folder
         The flow log.
-    days, sum_days
-        So long flows and sums are kept; 0 for ever.
+    kept
+        How long rows are kept, and how many are in samples.
     """
 
     name = "ClickHouse"
@@ -77,12 +80,12 @@ class ClickHouseLoader:
         cluster: Cluster,
         collector: str,
         log_folder: Path,
-        days: int = 0,
-        sum_days: int = 0,
+        kept: Kept | None = None,
     ) -> None:
         self.cluster, self.collector = cluster, collector
         self.batch_rows, self.batch_seconds = BATCH_ROWS, BATCH_SECONDS
-        self._kept_days = {FLOWS: days, SUMS: sum_days}
+        self.kept = kept or Kept()
+        self.tables = (*self.kept.rates, FLOWS, SUMS)
         folder = log_folder.parent / "clickhouse"
         self.ownership, self.status = Ownership(folder), WriterStatus(folder)
         self._folder, self.reader = log_folder, FlowLogReader(log_folder)
@@ -154,7 +157,7 @@ class ClickHouseLoader:
     def first_kept_days(self, now: float) -> dict[str, int]:
         """Return the oldest day (since 1970, UTC) that each table keeps; 0: every day."""
         today = int(now) // DAY_SECONDS
-        return {table: today - days if days else 0 for table, days in self._kept_days.items()}
+        return {table: today - days if days else 0 for table, days in self.kept.days.items()}
 
     def _load(self, now: float, report: LoadReport) -> None:
         self.ownership.hold()
@@ -260,8 +263,8 @@ class ClickHouseLoader:
     def _write(self, pending: _Pending, now: float, report: LoadReport) -> None:
         """Make sure that the batch that was begun is there, and go on behind it."""
         batch, tried, pending.tried = pending.batch, pending.tried, True
-        insertion = Insertion(self.cluster, self.collector, batch)
-        wanted = insertion.missing() if tried else [FLOWS, SUMS]
+        insertion = Insertion(self.cluster, self.collector, batch, self.tables)
+        wanted = insertion.missing() if tried else list(self.tables)
         piece = pending.piece or self._read_again(batch) if wanted else None
         if piece is not None:
             insertion.insert(self._blocks(piece, batch), wanted)
@@ -276,7 +279,12 @@ class ClickHouseLoader:
         self._pending, self._cursor = None, batch.end
 
     def _blocks(self, piece: FlowPiece, batch: Batch) -> dict[str, Callable[[], Block]]:
+        samples = {
+            table: partial(sample_block, piece, self.collector, batch, rate)
+            for table, rate in self.kept.rates.items()
+        }
         return {
+            **samples,
             FLOWS: lambda: flow_block(piece, self.collector, batch.number),
             SUMS: lambda: sum_block(piece, self.collector, batch.number),
         }

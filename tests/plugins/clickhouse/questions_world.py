@@ -25,10 +25,17 @@ SINCE_MS, UNTIL_MS = START * 1000, (START + 2 * HOUR) * 1000
 LIMITS = QueryLimits(seconds=30)
 
 
-def write_flows(log: LogOfFlows, n: int = N_FLOWS) -> None:
-    """Write flows of many kinds, of which some lack what others have, over two hours."""
+def write_flows(log: LogOfFlows, n: int = N_FLOWS, **columns: Any) -> None:
+    """Write flows of many kinds, of which some lack what others have, over two hours.
+
+    Parameters
+    ----------
+    columns
+        What a quarter of the flows has in place of what chance says.
+    """
     for second in (START, START + 290, START + HOUR - 20, START + HOUR + 900):
-        log.write(n // 4, second, **_columns(log.random, n // 4, second * 1000))
+        made = _columns(log.random, n // 4, second * 1000)
+        log.write(n // 4, second, **(made | columns))
 
 
 def _columns(random: np.random.Generator, n: int, start_ms: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from appliance.flowlog import Cursor, FlowLogReader
 from appliance.flows import Column, columns_of_log, set_plugin_columns
 from appliance.plugins.clickhouse import writer as writer_module
 from appliance.plugins.clickhouse.http import Server
+from appliance.plugins.clickhouse.retention import Kept
 from tests.plugins.clickhouse.world import START, LogOfFlows, Place, load_all, stored_sums
 
 DAY = 86_400
@@ -235,8 +236,8 @@ def test_batch_when_the_log_lost_it_meanwhile_then_counted_and_told(single: Plac
     cut_off = single.loader(folder, servers=servers)
     cut_off.cluster.connect()
     # Templates and sampling are exchanged in three requests each, names in one; the batch that is
-    # there is counted in both tables, then the next is written down.
-    CountedServer.left = 14
+    # there is counted in four tables, then the next is written down.
+    CountedServer.left = 16
     with pytest.raises(CutOff):
         load_all(cut_off)
     cut_off.close()
@@ -254,10 +255,13 @@ def test_batch_when_the_log_lost_it_meanwhile_then_counted_and_told(single: Plac
 def test_days_when_past_their_time_then_dropped_whole(place: Place, folder: Path):
     log = LogOfFlows(folder)
     for day in range(3):
-        log.write(10 + day, START + day * DAY)
-    loader = place.loader(folder, days=2, sum_days=3)
+        log.write(10 + day, START + day * DAY, record_kind=np.zeros(10 + day, np.uint8))
+    loader = place.loader(folder, kept=Kept(flow_days=2, sum_days=3, sample_days=3))
     load_all(loader)
     assert loader.expire(START + 2 * DAY) == 0
-    assert loader.expire(START + 3 * DAY) == 10
+    # Of the day that is over go 10 flows, and 10 of its samples with the row that marks these.
+    assert loader.expire(START + 3 * DAY) == 21
     assert place.server().rows("SELECT count() FROM flows") == [[23]]
     assert place.server().rows("SELECT sum(rows) FROM sums") == [[33]]
+    assert place.server().rows("SELECT sum(drawn_from) FROM samples") == [[23]]
+    assert place.server().rows("SELECT sum(drawn_from) FROM day_samples") == [[33]]

@@ -108,7 +108,7 @@ class Place:
         """Wait until every server has what others were told."""
         end = time.monotonic() + _PATIENCE_SECONDS
         for number in range(len(self.addresses) if self.cluster else 0):
-            for table in ("flows_local", "sums_local"):
+            for table in ("flows_local", "sums_local", "samples_local", "day_samples_local"):
                 while not self._synchronised(number, table):
                     assert time.monotonic() < end
                     time.sleep(0.1)
@@ -149,4 +149,7 @@ def stored_sums(server: Server, *collectors: str) -> tuple[int, int, int]:
     )
     ((sum_rows, scaled),) = server.rows(f"SELECT sum(rows), sum(octets) FROM sums WHERE {where}")
     assert rows == sum_rows
+    for table in ("samples", "day_samples"):
+        ((drawn_from,),) = server.rows(f"SELECT sum(drawn_from) FROM {table} WHERE {where}")
+        assert rows == drawn_from
     return int(rows), int(octets or 0), int(scaled)
