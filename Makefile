@@ -22,7 +22,7 @@ VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon-system libvirt-client
 	grub-common fdisk
 
 # The first Python that is new enough; name another one with `make PYTHON=...`.
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
@@ -30,6 +30,11 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 ARCHITECTURE := x86_64
 # Of the box, as `python3 --version` says there; empty: those of Debian 12 and 13.
 BOX_PYTHONS :=
+
+# What `make test-python` runs the unit tests with: Debian's releases, or versions that are here.
+PYTHONS := trixie forky
+# What it runs of them, as pytest's words; empty: all that need no box and no browser.
+TESTS :=
 
 # Which Debian tests/box makes boxes of; tests/box/releases.py has the names and the default.
 ifeq ($(origin RELEASE),command line)
@@ -39,7 +44,7 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help run demo test lint lint-console screenshots format bench soak fuzz lock vendor clean packages bundle ansible \
-	appliance named-host test-box test-vm test-vagrant deb deb-check test-deb image release release-check
+	appliance named-host test-python test-box test-vm test-vagrant deb deb-check test-deb image release release-check
 .DEFAULT_GOAL := help
 
 help:
@@ -64,6 +69,7 @@ help:
 	@echo 'make release   all that people install, of this commit, with digests, in dist/'
 	@echo 'make release-check   makes it twice and compares'
 	@echo 'make appliance HOST=ADDRESS   turn a bare Debian 12 or 13 into an appliance'
+	@echo 'make test-python   the unit tests with Python 3.13 and 3.14 in trees of Debian; as root'
 	@echo 'make test-box    the tests of a whole box in a container; as root'
 	@echo 'make test-vm, test-vagrant    the same in a virtual machine'
 	@echo '             RELEASE=trixie makes these four take Debian 13'
@@ -84,6 +90,9 @@ demo: $(STAMP)
 # the summary names each that needed it.
 test: packages $(STAMP) $(BOX_TOOLS)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --reruns 1 -rR
+
+test-python: packages $(STAMP)
+	@$(BIN)/python -m tests.pythons $(PYTHONS) $(if $(TESTS),-- $(TESTS))
 
 test-box: packages $(STAMP) $(BOX_STAMP)
 	@$(BIN)/python -m pytest -n 0 -m box -rA tests/box

@@ -34,6 +34,7 @@ CHAPTERS = {chapter.name: chapter_text(chapter.name) for chapter in chapters()}
 TEXT = "\n\n".join([README, *CHAPTERS.values()])
 PASSWORD = "th!s1s@paSw0RD"
 BACKUPS = "/var/backups/netflow-appliance/"
+IN_PLACE = "box/test_release_upgrade.py"
 
 ELSEWHERE = {
     "git clone <this repository> netflow-appliance && cd netflow-appliance": "test_readme.py",
@@ -44,6 +45,13 @@ ELSEWHERE = {
         "plugins/pmacct/engine/test_feed.py"
     ),
     "apt install ./netflow-appliance_*.deb": "box/test_package.py",
+    "appliance backup /var/backups/netflow-appliance/before-13.tar.zst": IN_PLACE,
+    "sed -i 's/bookworm/trixie/g' $(grep -rl bookworm /etc/apt/sources.list*)": IN_PLACE,
+    "apt update": IN_PLACE,
+    "apt full-upgrade": IN_PLACE,
+    "reboot": IN_PLACE,
+    "apt install ./netflow-appliance_*deb13*.deb": IN_PLACE,
+    "apt autoremove": IN_PLACE,
     "podman pull docker-archive:$(echo dist/netflow-appliance_*.oci.tar)": "image/test_running.py",
     "podman run --detach --name netflow --network host --read-only"
     " --volume netflow:/var/lib/netflow-appliance localhost/netflow-appliance": (

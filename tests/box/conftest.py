@@ -6,10 +6,11 @@ skipped with the reason.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,17 @@ from tests.box.container import Container
 from tests.box.deployment import PASSWORD_FILE, Deployment, built_bundle, program
 from tests.box.machine import Machine
 from tests.box.networks import Networks
-from tests.box.processes import IN_VIRTUAL_MACHINE, run
+from tests.box.packaging import built_package
+from tests.box.processes import IN_VIRTUAL_MACHINE, attempt, run
 from tests.box.releases import Release, UnknownRelease, chosen_release
 from tests.box.tree import SOURCES, bare_archive, unpack
 from tests.box.virtual import TapNetworks, VirtualMachine
 
 FOLDER = Path(__file__).parent
-# The first two have machines of their own, and are done with them before the other one is started.
+# The first four have machines of their own, and are done with them before the other one is started.
+WITHOUT_ANSIBLE = ("package", "other_release", "release_upgrade")
 ORDER = (
-    *("package", "clickhouse"),
+    *(*WITHOUT_ANSIBLE, "clickhouse"),
     *("playbook", "protections", "web", "flows", "collector", "supervision", "network", "reboot"),
     *("upgrade", "backup", "power_off", "rebuilt", "vagrant"),
 )
@@ -37,6 +40,11 @@ PROGRAMS = (
 )
 TEST_SECONDS = 7200 if IN_VIRTUAL_MACHINE else 1200
 VAGRANT_SECONDS = 4 * 3600
+LONG_MARKS = {
+    "vagrant": (("vagrant",), "takes long: `make test-vagrant` runs it"),
+    "release_upgrade": (("box", "release_upgrade"), "fetches a whole Debian: see `make test-box`"),
+}
+"""Marks of tests that run only where a run is for one of these marks, and why."""
 
 
 def missing(*, ansible: bool = True) -> str:
@@ -51,6 +59,8 @@ def missing(*, ansible: bool = True) -> str:
         return f"not installed: {', '.join(absent)} (`make test` does that on Debian)"
     if not SOURCES.is_file():
         return f"there is no {SOURCES}: expected Debian, whose packages the box is made of"
+    if attempt(["unshare", "--net", "--mount", "--pid", "--fork", "true"]).returncode:
+        return "the kernel makes no namespaces here, not even for root: no container can run"
     return ""
 
 
@@ -70,12 +80,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if item.path.parent == FOLDER]
     for item in ours:
         is_vagrant = item.get_closest_marker("vagrant") is not None
-        if is_vagrant and config.getoption("markexpr") != "vagrant":
-            item.add_marker(pytest.mark.skip(reason="takes long: `make test-vagrant` runs it"))
+        for mark, (expressions, long) in LONG_MARKS.items():
+            if item.get_closest_marker(mark) and config.getoption("markexpr") not in expressions:
+                item.add_marker(pytest.mark.skip(reason=long))
         if not is_vagrant:
             item.add_marker(pytest.mark.box)
         item.add_marker(pytest.mark.timeout(VAGRANT_SECONDS if is_vagrant else TEST_SECONDS))
-        is_package = item.path.stem == "test_package"
+        is_package = item.path.stem.removeprefix("test_") in WITHOUT_ANSIBLE
         if why := reason_of_package if is_package else reason:
             item.add_marker(pytest.mark.skip(reason=why))
     places = [place for place, item in enumerate(items) if item.path.parent == FOLDER]
@@ -95,6 +106,10 @@ class Workplace:
     networks: Networks
     key: Path
     bundle: Path
+
+    def of_release(self, release: Release, more: Sequence[str] = ()) -> Workplace:
+        """Return a place for boxes of another release, with more of Debian's packages in each."""
+        return replace(self, release=release, archive=bare_archive(self.cache, release, more))
 
     def machine(self, name: str) -> Machine:
         """Return a bare machine, not started.
@@ -132,6 +147,32 @@ def workplace(
         networks.stop()
         for console in folder.glob("*/console.log"):
             shutil.rmtree(console.parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def bundle_of(workplace: Workplace) -> Callable[[Release], Path]:
+    """Return a function that makes the bundle for a release, once."""
+
+    @functools.cache
+    def bundle_of(release: Release) -> Path:
+        is_chosen = release == workplace.release
+        return workplace.bundle if is_chosen else built_bundle(workplace.folder, release)
+
+    return bundle_of
+
+
+@pytest.fixture(scope="session")
+def package_of(
+    workplace: Workplace, bundle_of: Callable[[Release], Path]
+) -> Callable[[Release], Path]:
+    """Return a function that makes the Debian package for a release, once."""
+
+    @functools.cache
+    def package_of(release: Release) -> Path:
+        folder = workplace.folder / release.name
+        return built_package(folder, workplace.cache, release, bundle_of(release))
+
+    return package_of
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.box.machine import Machine
-from tests.box.releases import chosen_release
 
 REBOOT_STATUS = 133
 """What systemd-nspawn ends with, with --keep-unit, when the system inside asks for a reboot."""
@@ -22,7 +22,14 @@ class Container(Machine):
     """The tree `root` in the machine's folder, in a control group of its own.
 
     Boxes of two runs of the tests would see each other's units otherwise.
+
+    Attributes
+    ----------
+    will_be_upgraded
+        It boots as a newer release needs it: that one's systemd takes over while it runs.
     """
+
+    will_be_upgraded = False
 
     @property
     def root(self) -> Path:
@@ -39,7 +46,7 @@ class Container(Machine):
         options += ["--hostname=appliance", "--register=no", "--keep-unit", "--console=pipe"]
         options += ["--boot", f"--network-namespace-path={self.networks.box_path}"]
         options += ["--capability=CAP_NET_ADMIN", "--resolv-conf=off", "--timezone=off"]
-        start = ["env", *_variables(), "systemd-nspawn"]
+        start = ["env", *self._variables(), "systemd-nspawn"]
         return ["sh", "-c", f'{enter} exec "$@"', "sh", *start, *options]
 
     def boots_again(self, status: int) -> bool:
@@ -61,6 +68,22 @@ class Container(Machine):
         for folder in _cgroups(self._cgroup):
             _remove(folder)
 
+    def _variables(self) -> Sequence[str]:
+        """Return the variables that tell systemd-nspawn what the release in the tree needs."""
+        facts = (self.root / "usr/lib/os-release").read_text()
+        number = re.search(r'^VERSION_ID="(\d+)"$', facts, re.MULTILINE)
+        assert number, facts
+        if int(number[1]) < 13 and not self.will_be_upgraded:
+            return ()
+        return (
+            # The systemd of Debian 13 starts with no other hierarchy; this machine may still have
+            # the older ones.
+            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
+            # Its DHCP client gives up where it cannot write an interface's settings in
+            # /proc/sys/net.
+            "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network",
+        )
+
     @property
     def _cgroup(self) -> str:
         return f"appliance-box-{os.getpid()}-{id(self)}"
@@ -73,18 +96,6 @@ class Container(Machine):
         with suppress(OSError, IndexError):
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             os.kill(int(children[0]), number)
-
-
-def _variables() -> Sequence[str]:
-    """Return the variables that tell systemd-nspawn what the container's release needs."""
-    if int(chosen_release().number) < 13:
-        return ()
-    return (
-        # Its systemd starts with no other hierarchy; this machine may still have the older ones.
-        "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
-        # Its DHCP client gives up where it cannot write an interface's settings in /proc/sys/net.
-        "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network",
-    )
 
 
 def _cgroups(name: str) -> list[Path]:

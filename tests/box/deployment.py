@@ -107,6 +107,17 @@ class Deployment:
         assert not recap.failed, recap.text
         return recap
 
+    def send_flows(self, count: int) -> None:
+        """Send invented flows from the tester's network."""
+        to = f"{MANAGEMENT_BOX}:2055"
+        send = [sys.executable, "-m", "appliance", "generate", "--to", to, "--flows", str(count)]
+        run(self.machine.networks.in_lan(send), env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+    def n_flows(self) -> int:
+        """Return how many flows its log has."""
+        counted = "select count(*) as n from flows"
+        return int(self.machine.run(f"appliance sql --format csv '{counted}'").split()[-1])
+
     def sign_in(self, user: str = ADMINISTRATOR, password: str = "") -> str:
         """Sign in and return the token."""
         password = password or self.machine.run(f"cat {PASSWORD_FILE}").strip()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.box.conftest import Workplace
-from tests.box.deployment import ROOT, Deployment
-from tests.box.networks import MANAGEMENT_BOX
-from tests.box.processes import eventually, run
+from tests.box.deployment import Deployment
+from tests.box.processes import eventually
 from tests.box.releases import CLICKHOUSE_RELEASES
 
 FLOWS = 500
@@ -41,9 +38,7 @@ def n_rows(box: Deployment) -> int:
 
 
 def test_flows_when_sent_then_clickhouse_has_them_and_answers(box: Deployment):
-    to = f"{MANAGEMENT_BOX}:2055"
-    send = [sys.executable, "-m", "appliance", "generate", "--to", to, "--flows", str(FLOWS)]
-    run(box.machine.networks.in_lan(send), env=os.environ | {"PYTHONPATH": str(ROOT)})
+    box.send_flows(FLOWS)
     eventually(lambda: n_rows(box) >= FLOWS, "all flows there", ANSWER_SECONDS)
     token = box.sign_in()
     answer = box.ask("/api/v1/explore/top?by=protocol&last=2h", token)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 
 import pytest
 
 import appliance
-from tests.box.deployment import HTTPS, PASSWORD_FILE, ROOT, Deployment
-from tests.box.networks import MANAGEMENT_BOX
-from tests.box.packaging import built_package
+from tests.box.deployment import HTTPS, PASSWORD_FILE, Deployment
+from tests.box.packaging import APT, install_package
 from tests.box.processes import eventually, run
 
-APT = "DEBIAN_FRONTEND=noninteractive apt-get -y"
 NEWER = f"{appliance.__version__}.post1"
 SETTINGS = "/etc/netflow-appliance/appliance.yml"
 FLOWS = 500
@@ -25,9 +21,9 @@ UNITS = (
 
 
 @pytest.fixture(scope="module")
-def package(workplace):
+def package(workplace, package_of):
     """The package as `make deb` makes it, but for the compression, which takes long."""
-    return built_package(workplace.folder, workplace.cache, workplace.release, workplace.bundle)
+    return package_of(workplace.release)
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +56,12 @@ def bare(workplace):
 @pytest.fixture(scope="module")
 def installed(workplace, bare, package):
     """The machine with the package, and what apt printed meanwhile."""
-    # The machine is thrown away: dpkg need not wait for the disk after each of 7000 files.
-    bare.run("echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/test")
-    bare.put(package, "/root/netflow-appliance.deb")
-    printed = bare.run(f"cd /root && {APT} install ./netflow-appliance.deb 2>&1", 600)
+    printed = install_package(bare, package)
     return Deployment(bare, workplace.folder, {}), printed
 
 
 def states(machine, question: str) -> list[str]:
     return machine.attempt(f"systemctl {question} {' '.join(UNITS)}").stdout.split()
-
-
-def n_flows(machine) -> int:
-    counted = "select count(*) as n from flows"
-    return int(machine.run(f"appliance sql --format csv '{counted}'").split()[-1])
 
 
 def test_package_when_installed_then_it_runs_and_says_where_and_how_to_sign_in(installed):
@@ -110,11 +98,8 @@ def test_command_when_installed_then_it_knows_the_package_and_is_documented(inst
 
 def test_flows_when_sent_then_they_are_kept_and_answered(installed):
     box, _ = installed
-    to = f"{MANAGEMENT_BOX}:2055"
-    send = [sys.executable, "-m", "appliance", "generate", "--to", to, "--flows", str(FLOWS)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    run(box.machine.networks.in_lan(send), env=environment)
-    eventually(lambda: n_flows(box.machine) >= FLOWS, "all flows there")
+    box.send_flows(FLOWS)
+    eventually(lambda: box.n_flows() >= FLOWS, "all flows there")
     token = box.sign_in()
     eventually(lambda: box.ask("/api/v1/netflow/getIngressTopTalkers", token), "in the answers")
 
@@ -124,12 +109,12 @@ def test_package_when_upgraded_then_settings_data_and_disabled_units_stay(instal
     machine = box.machine
     machine.run(f"echo '# changed by hand' >>{SETTINGS}")
     machine.run("systemctl disable --now appliance-backup.timer")
-    flows = n_flows(machine)
+    flows = box.n_flows()
     machine.put(newer_package, "/root/newer.deb")
     printed = machine.run(f"cd /root && {APT} install ./newer.deb 2>&1", 600)
     assert box.ask("/v1/api/")["version"] == NEWER, printed
     assert machine.run(f"tail -n 1 {SETTINGS}") == "# changed by hand\n"
-    assert n_flows(machine) == flows
+    assert box.n_flows() == flows
     assert states(machine, "is-active") == ["active"] * (len(UNITS) - 1) + ["inactive"]
     assert box.sign_in()
 
@@ -137,13 +122,13 @@ def test_package_when_upgraded_then_settings_data_and_disabled_units_stay(instal
 def test_package_when_removed_then_the_data_stays_and_installing_again_finds_it(installed):
     box, _ = installed
     machine = box.machine
-    flows = n_flows(machine)
+    flows = box.n_flows()
     machine.run(f"{APT} remove netflow-appliance 2>&1", 300)
     assert "active" not in states(machine, "is-active")
     assert machine.attempt("ls -d /opt/netflow-appliance /usr/bin/appliance").stdout == ""
     machine.run(f"test -s {SETTINGS} && test -s /var/lib/netflow-appliance/appliance.sqlite")
     printed = machine.run(f"{APT} install /root/newer.deb 2>&1", 600)
-    assert n_flows(machine) == flows, printed
+    assert box.n_flows() == flows, printed
     assert box.sign_in()
 
 

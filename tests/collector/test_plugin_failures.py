@@ -158,7 +158,8 @@ def fetched(running: RunningCollector, path: str) -> tuple[int, bytes]:
         with urllib.request.urlopen(f"http://127.0.0.1:{running.api_port}{path}") as reply:
             return int(reply.status), reply.read()
     except urllib.error.HTTPError as error:
-        return error.code, error.read()
+        with error:
+            return error.code, error.read()
 
 
 def failures_of(health: Any) -> dict[tuple[str, str], int]:

@@ -156,6 +156,14 @@ class Authority:
             .not_valid_after(now + timedelta(days=2))
             .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
             .add_extension(usage, critical=True)
+            # Python 3.13 and newer ask for both, as RFC 5280 does.
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
             .add_extension(
                 x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]),
                 critical=False,
