@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from appliance.app import build_app, gather_loaders
+from appliance.app import build_app
 from appliance.cli.options import Invocation
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
@@ -26,6 +26,7 @@ from appliance.flowlog import (
 )
 from appliance.flows import address_halves
 from appliance.plugin_manager import build_plugin_manager
+from appliance.process_parts import gather_loaders
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.app import App, gather_backups
+from appliance.app import App
 from appliance.backups.archive import BackupError, Manifest, pack, unpack
 from appliance.backups.files import is_file_name, restore_files, save_files
 from appliance.backups.rights import owner_rights
+from appliance.process_parts import gather_backups
 from appliance.processes.supervision import AlreadyRunning, PidFile
 from appliance.processes.supervision.choice import pid_file_path
 from appliance.web.lock import LockHeld, exclusive_api_lock

@@ -9,11 +9,12 @@ from dataclasses import asdict
 
 import click
 
-from appliance.app import App, plugin_findings
+from appliance.app import App
 from appliance.cli.options import pass_app
 from appliance.cli.tables import Column, align_columns, printable, terminal_width
 from appliance.contracts import FAIL, OK, Finding
 from appliance.environment import check_environment
+from appliance.process_parts import plugin_findings
 from appliance.registrations import gather_settings
 from appliance.settings.file import CORE_SETTINGS, EffectiveSetting, sample_configuration
 

@@ -11,9 +11,10 @@ from types import FrameType
 
 import click
 
-from appliance.app import App, gather_pollers, open_app
+from appliance.app import App, open_app
 from appliance.errors import ApplianceError
 from appliance.log_handlers import log_handler
+from appliance.process_parts import gather_pollers
 from appliance.processes.children import Child
 from appliance.processes.engines import FlowLogFiller
 from appliance.processes.notification import STOPPING, notify

@@ -6,10 +6,11 @@ import signal
 
 import click
 
-from appliance.app import App, gather_loaders
+from appliance.app import App
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
 from appliance.contracts import FlowStore
+from appliance.process_parts import gather_loaders
 from appliance.processes.loader import Loader
 from appliance.stores import store_factory
 

@@ -8,10 +8,11 @@ from contextlib import closing
 
 import click
 
-from appliance.app import App, gather_pollers
+from appliance.app import App
 from appliance.cli.collecting import start_logging
 from appliance.cli.options import pass_app
 from appliance.contracts import ExporterRecord
+from appliance.process_parts import gather_pollers
 from appliance.processes.poller import PollingProcess
 from appliance.stores import store_factory
 

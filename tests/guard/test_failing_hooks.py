@@ -12,18 +12,12 @@ from typing import Any
 
 import pytest
 
-from appliance.app import (
-    App,
-    build_app,
-    gather_backups,
-    gather_loaders,
-    gather_pollers,
-    plugin_findings,
-)
+from appliance.app import App, build_app
 from appliance.contracts import FAIL, FeedOrder
 from appliance.errors import SettingsError, StartupError, StorageError
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import add_plugin, hook_names, new_plugin_manager
+from appliance.process_parts import gather_backups, gather_loaders, gather_pollers, plugin_findings
 from appliance.settings.file import SettingsFile
 from tests.guard.failing import RAISERS, raiser, returning
 

@@ -16,12 +16,13 @@ import pyarrow as pa
 import pytest
 
 from appliance.accounts.secret import secret_or_new
-from appliance.app import gather_backups, open_app
+from appliance.app import open_app
 from appliance.backups.archive import BackupError, pack, unpack
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.plugins.alerts.rules import Rule
 from appliance.plugins.alerts.user_rules import accounts_with_rules, user_store
+from appliance.process_parts import gather_backups
 from appliance.processes.supervision import PidFile
 from appliance.sql.addresses import database_address
 from appliance.sql.copies import MysqlDump

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from appliance.app import open_app, plugin_findings
+from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.contracts import FAIL, OK
@@ -18,6 +18,7 @@ from appliance.errors import SettingsError, StorageError
 from appliance.manual import chapter_text
 from appliance.plugins.anonymise.anonymise_settings import SETTINGS, networks_of
 from appliance.plugins.anonymise.key_files import read_key, write_new_key
+from appliance.process_parts import plugin_findings
 from appliance.settings.file import SettingsFile
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from appliance.app import gather_loaders, open_app
+from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.contracts import FAIL, HINT, OK
 from appliance.errors import SettingsError
 from appliance.plugins.clickhouse.checks import ClickHouseCheck
 from appliance.plugins.clickhouse.metrics import WriterMetrics
+from appliance.process_parts import gather_loaders
 from tests.clickhouse_servers import ClickHouseCluster, free_ports
 from tests.plugins.clickhouse.world import LogOfFlows, Place, load_all, stored_sums
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from appliance.app import gather_loaders, open_app, plugin_findings
+from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.contracts import FAIL
@@ -18,6 +18,7 @@ from appliance.errors import StorageError
 from appliance.plugins.kafka import loader as loader_module
 from appliance.plugins.kafka import messages
 from appliance.plugins.kafka.loader import KafkaLoader
+from appliance.process_parts import gather_loaders, plugin_findings
 from tests.plugins.clickhouse.world import START, LogOfFlows
 from tests.plugins.kafka.broker import Broker
 

@@ -16,7 +16,6 @@ import pytest
 
 import appliance
 from appliance import Column, FlowBatch, PluginHarness, ValueNames, ipfix_message
-from appliance.app import plugin_findings
 from appliance.contracts import Registered
 from appliance.errors import InvalidQueryError, SettingsError
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
@@ -26,6 +25,7 @@ from appliance.flows import set_plugin_columns
 from appliance.guard import PluginFailures
 from appliance.plugins.names.networks import read_kept_names
 from appliance.plugins.names.routes import configured_names
+from appliance.process_parts import plugin_findings
 from appliance.query.engine import QueryEngine
 from appliance.query.language.completion import complete
 from appliance.query.language.duckdb import parse_conditions

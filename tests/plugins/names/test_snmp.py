@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import appliance
-from appliance.app import build_app, gather_pollers, open_app
+from appliance.app import build_app, open_app
 from appliance.contracts import ExporterRecord
 from appliance.errors import SettingsError
 from appliance.flows import set_plugin_columns
@@ -30,6 +30,7 @@ from appliance.plugins.names.snmp.snmp_settings import (
     agent_of,
     is_configured,
 )
+from appliance.process_parts import gather_pollers
 from appliance.settings.file import Settings, SettingsFile, sample_setting
 from tests.snmp_agents import (
     COUNTER64,

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.app import App, build_app, plugin_findings
+from appliance.app import App, build_app
 from appliance.contracts import FAIL, HINT, OK
 from appliance.errors import SettingsError
 from appliance.plugin_manager import build_plugin_manager
+from appliance.process_parts import plugin_findings
 from appliance.settings.file import SettingsFile
 
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.app import open_app, plugin_findings
+from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.contracts import FAIL, HINT
@@ -28,6 +28,7 @@ from appliance.flows import address_halves
 from appliance.plugins.replicate.local_targets import is_received_here, own_addresses
 from appliance.plugins.replicate.replicate_settings import Target
 from appliance.plugins.replicate.replicator import Replicator, Selector
+from appliance.process_parts import plugin_findings
 from appliance.settings.types import ListenAddress
 from tests.collector.running import RunningCollector, free_port
 from tests.decoding.building import a_set, ipfix, template, v5, v5_record, v9, v9_options

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from appliance.app import open_app, plugin_findings
+from appliance.app import open_app
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.flowlog import FlowLogLimits, FlowLogWriter
 from appliance.flows import set_plugin_columns
 from appliance.plugins.reports.periods import last_period
+from appliance.process_parts import plugin_findings
 from tests.mail_servers import mail_server
 from tests.plugins.alerts.conftest import flows
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from appliance.app import gather_loaders, open_app
+from appliance.app import open_app
 from appliance.errors import StorageError
 from appliance.flowlog import kept_place
 from appliance.plugins.stream import loader as loader_module
 from appliance.plugins.stream.loader import StreamLoader, loaders_of
+from appliance.process_parts import gather_loaders
 from tests.collector.running import free_port
 from tests.plugins.clickhouse.world import START, LogOfFlows
 from tests.plugins.stream.world import (

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from appliance.app import open_app, plugin_findings
+from appliance.app import open_app
 from appliance.contracts import FAIL, HINT, OK
 from appliance.manual import chapter_text
 from appliance.plugins.stream.stream_settings import StreamTargets
+from appliance.process_parts import plugin_findings
 from tests.collector.running import free_port
 from tests.plugins.stream.world import LineServer, to_tcp
 

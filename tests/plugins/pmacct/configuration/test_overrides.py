@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from appliance.app import App, build_app, gather_loaders
+from appliance.app import App, build_app
 from appliance.collector.decode_options import decode_options
 from appliance.errors import SettingsError
 from appliance.plugin_manager import build_plugin_manager
 from appliance.plugins.pmacct.checks import collector_findings
 from appliance.plugins.pmacct.configuration.overrides import overrides
 from appliance.plugins.pmacct.configuration.reading import read_effective
+from appliance.process_parts import gather_loaders
 from appliance.settings.file import SettingsFile
 from appliance.settings.types import ListenAddress
 from appliance.sql.addresses import database_address
