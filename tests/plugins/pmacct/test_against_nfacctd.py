@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.pmacct.both import TABLES, Side, without
+from tests.sql.mariadb import MariaDb
 
 CAPTURES = Path(__file__).parents[2] / "data" / "captures"
 CONSTRUCTED = Path(__file__).parents[2] / "data" / "nfacctd"
@@ -125,32 +126,50 @@ def sides(mariadb, tmp_path_factory) -> dict[tuple[str, str], tuple[Side, Side]]
     if shutil.which("nfacctd") is None:
         pytest.skip("nfacctd is not installed: apt-get install pmacct")
     folder = tmp_path_factory.mktemp("both")
-    made = {}
-    for case in CASES:
-        for kind in TABLES:
-            if case not in ENDLESS:
-                made[case, kind] = tuple(
-                    Side(
-                        *(folder / who / kind / case, kind, PATHS[case], mariadb),
-                        mariadb.new_database().split("/")[-1],
-                    )
-                    for who in ("nfacctd", "appliance")
-                )
-    for pair in made.values():
-        for side in pair:
-            side.prepare()
+    made = {
+        (case, kind): prepare_pair(folder, case, kind, mariadb)
+        for case in CASES
+        for kind in TABLES
+        if case not in ENDLESS
+    }
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda pair: pair[0].run_nfacctd(), made.values()))
     return made
+
+
+def prepare_pair(folder: Path, case: str, kind: str, mariadb: MariaDb) -> tuple[Side, Side]:
+    """Return a side for nfacctd and one for the appliance, with empty tables."""
+    theirs, ours = (
+        Side(
+            *(folder / who / kind / case, kind, PATHS[case], mariadb),
+            mariadb.new_database().split("/")[-1],
+        )
+        for who in ("nfacctd", "appliance")
+    )
+    theirs.prepare()
+    ours.prepare()
+    return theirs, ours
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("case", [case for case in CASES if case not in ENDLESS])
-def test_tables_when_filled_by_both_then_the_same_rows(sides, case, kind):
-    theirs, ours = sides[case, kind]
-    ours.run_appliance()
+def test_tables_when_filled_by_both_then_the_same_rows(sides, mariadb, tmp_path, case, kind):
+    problems = differing_tables(sides[case, kind], case, kind)
+    if problems:
+        # Where much else runs, nfacctd may write one purge twice: both start again, once.
+        theirs, ours = prepare_pair(tmp_path, case, kind, mariadb)
+        theirs.run_nfacctd()
+        problems = differing_tables((theirs, ours), case, kind)
+    assert problems == []
+
+
+def differing_tables(pair: tuple[Side, Side], case: str, kind: str) -> list[str]:
+    """Let the appliance fill its tables; return those with other rows than nfacctd's."""
+    theirs, ours = pair
+    if not (ours.folder / "flowlog").exists():
+        ours.run_appliance()
     problems = []
     for table in TABLES[kind]:
         reasons = [a for a in ACCEPTED if case in a.cases and table in a.tables]
@@ -163,7 +182,7 @@ def test_tables_when_filled_by_both_then_the_same_rows(sides, case, kind):
                 print(sign, case, table, dict(row), *(reason.reason for reason in reasons))
         if EVERYTHING not in ignored and without(want, ignored) != without(got, ignored):
             problems.append(table)
-    assert problems == []
+    return problems
 
 
 @pytest.mark.slow
