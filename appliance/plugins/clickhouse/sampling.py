@@ -69,6 +69,49 @@ class SampleRate:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidates:
+    """The flows of a batch, from which each of its samples is drawn.
+
+    Attributes
+    ----------
+    piece
+        The batch; records that are no flows, too.
+    rows
+        The numbers of its flows, rising.
+    codes, sized, priorities
+        Of each flow: its stratum as a number from 0 on, its size, and its priority.
+    lasted_ms
+        In how many milliseconds they were received.
+    """
+
+    piece: FlowPiece
+    rows: AnyArray
+    codes: AnyArray
+    sized: AnyArray
+    priorities: AnyArray
+    lasted_ms: float
+
+    @classmethod
+    def of(cls, piece: FlowPiece, seed: int) -> Candidates:
+        """Return those of a batch.
+
+        Parameters
+        ----------
+        seed
+            Of the log; who sends flows does not know it.
+        """
+        rows = np.flatnonzero(_by_row(piece, "record_kind") == RecordKind.FLOW)
+        keys = _joined([stratum_keys(part) for part in piece.pieces], np.uint64)
+        sized = _joined(
+            [np.broadcast_to(sizes_of(part), part.n_rows) for part in piece.pieces], np.float64
+        )[rows]
+        places = _joined([span.places() for span in piece.spans], np.uint64)[rows]
+        times = _by_row(piece, COLLECTION_TIME)[rows]
+        priorities = sized / uniform(places, seed)
+        return cls(piece, rows, Strata().codes(keys)[rows], sized, priorities, _lasted_ms(times))
+
+
+@dataclass(frozen=True, slots=True)
 class Drawn:
     """Which rows were drawn.
 
@@ -85,12 +128,17 @@ class Drawn:
     ratios: AnyArray
 
 
-def sample_block(piece: FlowPiece, collector: str, batch: Batch, rate: SampleRate) -> Block:
+def batch_candidates(piece: FlowPiece, batch: Batch) -> Candidates:
+    """Return what the samples of a batch are drawn from."""
+    return Candidates.of(piece, int(batch.log, 16))
+
+
+def sample_block(candidates: Candidates, collector: str, batch: Batch, rate: SampleRate) -> Block:
     """Return the sample of a batch, with a row for each period that says what it is drawn from.
 
     That row also marks the batch where none of its flows is kept.
     """
-    drawn = draw(piece, rate, int(batch.log, 16))
+    drawn, piece = draw(candidates, rate), candidates.piece
     periods, counts = np.unique(piece.seconds // PERIOD_SECONDS, return_counts=True)
     n_marks, n = len(periods), len(drawn.rows) + len(periods)
     seconds = np.concatenate([piece.seconds[drawn.rows] // PERIOD_SECONDS, periods])
@@ -107,24 +155,10 @@ def sample_block(piece: FlowPiece, collector: str, batch: Batch, rate: SampleRat
     return block_of([*columns, *(_with_marks(column, n_marks) for column in kept)], n)
 
 
-def draw(piece: FlowPiece, rate: SampleRate, seed: int) -> Drawn:
-    """Draw from the flows of a batch; other records are left out.
-
-    Parameters
-    ----------
-    seed
-        Of the log; who sends flows does not know it.
-    """
-    rows = np.flatnonzero(_by_row(piece, "record_kind") == RecordKind.FLOW)
-    strata = Strata()
-    codes = _joined([strata.codes(stratum_keys(part)) for part in piece.pieces], np.intp)[rows]
-    sized = _joined(
-        [np.broadcast_to(sizes_of(part), part.n_rows) for part in piece.pieces], np.float64
-    )[rows]
-    places = _joined([span.places() for span in piece.spans], np.uint64)[rows]
-    times = _by_row(piece, COLLECTION_TIME)[rows]
-    limits = thresholds(sized, codes, rate, _lasted_ms(times))
-    priorities = sized / uniform(places, seed)
+def draw(candidates: Candidates, rate: SampleRate) -> Drawn:
+    """Draw from the flows of a batch; other records are left out."""
+    rows, sized, priorities = candidates.rows, candidates.sized, candidates.priorities
+    limits = thresholds(sized, candidates.codes, rate, candidates.lasted_ms)
     is_kept = priorities >= limits
     # The exponent of x in [1, 2) is 1.
     _, exponents = np.frexp(priorities[is_kept] / limits[is_kept])

@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from appliance.contracts import LoadReport
@@ -31,7 +31,7 @@ from appliance.plugins.clickhouse.insertion import Insertion
 from appliance.plugins.clickhouse.ownership import Ownership, WrittenByOther
 from appliance.plugins.clickhouse.progress import Batch, read_newest, write_newest
 from appliance.plugins.clickhouse.retention import Kept, drop_old_days
-from appliance.plugins.clickhouse.sampling import sample_block
+from appliance.plugins.clickhouse.sampling import batch_candidates, sample_block
 from appliance.plugins.clickhouse.schema import DAY_SECONDS, FLOWS, SUMS
 from appliance.plugins.clickhouse.status import WriterStatus
 
@@ -279,8 +279,10 @@ class ClickHouseLoader:
         self._pending, self._cursor = None, batch.end
 
     def _blocks(self, piece: FlowPiece, batch: Batch) -> dict[str, Callable[[], Block]]:
+        # Both samples are drawn from the same.
+        candidates = cache(partial(batch_candidates, piece, batch))
         samples = {
-            table: partial(sample_block, piece, self.collector, batch, rate)
+            table: lambda rate=rate: sample_block(candidates(), self.collector, batch, rate)
             for table, rate in self.kept.rates.items()
         }
         return {

@@ -15,7 +15,14 @@ from appliance.flows import V4_MAPPED, FlowBatch, RecordKind
 from appliance.plugins.clickhouse.blocks import FlowPiece
 from appliance.plugins.clickhouse.native import decode_blocks
 from appliance.plugins.clickhouse.progress import Batch
-from appliance.plugins.clickhouse.sampling import Drawn, SampleRate, draw, sample_block
+from appliance.plugins.clickhouse.sampling import (
+    Candidates,
+    Drawn,
+    SampleRate,
+    batch_candidates,
+    draw,
+    sample_block,
+)
 from tests.plugins.clickhouse.world import START
 
 N = 4000
@@ -57,8 +64,8 @@ def test_block_when_made_again_of_other_pieces_then_the_same_octets():
     piece = piece_of(record_kind=np.arange(N, dtype=np.uint8) % 5 // 4)
     cut = FlowPiece([piece.pieces[0].slice(0, 1234), piece.pieces[0].slice(1234, N)], piece.spans)
     rate = SampleRate(500, MINUTE_MS)
-    block = sample_block(piece, "one", BATCH, rate)
-    assert sample_block(cut, "one", BATCH, rate) == block
+    block = sample_block(batch_candidates(piece, BATCH), "one", BATCH, rate)
+    assert sample_block(batch_candidates(cut, BATCH), "one", BATCH, rate) == block
     columns = decode_blocks(block.octets)
     marks = columns["sample_rank"].values == 255
     assert columns["drawn_from"].values[marks].tolist() == [N]
@@ -69,7 +76,9 @@ def test_block_when_made_again_of_other_pieces_then_the_same_octets():
 @pytest.mark.parametrize("n", [0, 1])
 def test_block_when_there_is_hardly_a_flow_then_a_mark_at_least(n: int):
     piece = piece_of(1, record_kind=np.full(1, 1 - n, np.uint8))
-    columns = decode_blocks(sample_block(piece, "one", BATCH, SampleRate(60, MINUTE_MS)).octets)
+    candidates = batch_candidates(piece, BATCH)
+    block = sample_block(candidates, "one", BATCH, SampleRate(60, MINUTE_MS))
+    columns = decode_blocks(block.octets)
     assert len(columns["period"].values) == n + 1
 
 
@@ -82,7 +91,7 @@ def test_estimates_when_drawn_often_then_without_bias_and_errors_are_as_told(ran
     for values in (octets, np.ones(N)):
         true, estimates, variances = float(values[subset].sum()), [], []
         for seed in range(DRAWS):
-            drawn = draw(piece, SampleRate(rows, MINUTE_MS), seed)
+            drawn = draw(Candidates.of(piece, seed), SampleRate(rows, MINUTE_MS))
             s = weights(drawn, rank) * subset[drawn.rows]
             x = values[drawn.rows]
             estimates.append(float((x * s).sum()))
@@ -101,7 +110,9 @@ def test_sample_when_strata_are_unequal_then_each_has_its_share_and_the_whole_it
     piece = piece_of(exporter_address_lo=exporters, octet_delta_count=np.full(N, 100, np.uint64))
     counts = [
         np.bincount((drawn.rows < 50).astype(int), minlength=2)
-        for drawn in (draw(piece, SampleRate(200, MINUTE_MS), seed) for seed in range(50))
+        for drawn in (
+            draw(Candidates.of(piece, seed), SampleRate(200, MINUTE_MS)) for seed in range(50)
+        )
     ]
     large, small = np.mean(counts, axis=0)
     assert large == pytest.approx(200, rel=0.1)
@@ -110,7 +121,7 @@ def test_sample_when_strata_are_unequal_then_each_has_its_share_and_the_whole_it
 
 
 def test_sample_when_everything_fits_then_all_of_it_and_no_error():
-    drawn = draw(piece_of(), SampleRate(10_000, MINUTE_MS), 1)
+    drawn = draw(Candidates.of(piece_of(), 1), SampleRate(10_000, MINUTE_MS))
     assert drawn.rows.tolist() == list(range(N))
     assert drawn.ratios.max() <= 1
 
@@ -119,7 +130,7 @@ def test_sample_when_few_flows_have_nearly_all_octets_then_these_and_no_fewer_ro
     octets = np.full(N, 10, np.uint64)
     octets[:100] = 1 << 40
     piece = piece_of(exporters=1, octet_delta_count=octets)
-    drawn = draw(piece, SampleRate(500, MINUTE_MS), 1)
+    drawn = draw(Candidates.of(piece, 1), SampleRate(500, MINUTE_MS))
     assert set(range(100)) <= set(drawn.rows.tolist())
     assert len(drawn.rows) == pytest.approx(500, rel=0.2)
     assert sizes_of(piece)[drawn.rows].min() > 0
