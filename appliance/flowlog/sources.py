@@ -129,7 +129,8 @@ def _matches_many(
     if not source.paths:
         return True
     newest = source._replace(paths=source.paths[-1:])
-    columns = _select_list(sealed_columns(connection, newest), sorted(reads))
+    # A list without an address is a condition without a column.
+    columns = _select_list(sealed_columns(connection, newest), sorted(reads)) or "NULL"
     sql = (
         f"SELECT count(*) FILTER (WHERE {where}), count(*)"
         f" FROM (SELECT {columns} FROM {_sealed_sql(newest)} LIMIT {TRIED_ROWS})"

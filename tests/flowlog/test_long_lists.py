@@ -1,13 +1,18 @@
-"""Long lists of addresses: first the files that hold any, then those in full."""
+"""Lists of addresses: of long ones first the files that hold any, then those in full."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.flowlog import FlowQuestion, FlowSearch, sources
+from appliance.query.address_lists import AddressLists
+from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
+from appliance.query.names import LogNames
+from appliance.query.question import Question
 from tests.query.reference import Flow, batch_of
 
 HOUR_MS = 3_600_000
@@ -46,3 +51,16 @@ def test_flows_when_a_long_list_is_in_few_files_then_only_those_are_read_in_full
         == 100
     )
     assert kept == [1, 0, 3]
+
+
+def test_top_when_a_list_of_addresses_is_empty_then_nothing_is_in_it(
+    log: Any, tmp_path: Path
+) -> None:
+    log.write([batch_of([Flow(1, 9, 1, 2, 10, 0, START_MS, START_MS)])])
+    log.maintain()
+    search = FlowSearch(log.directory)
+    listed = tmp_path / "bad.txt"
+    listed.write_text("# nobody yet\n")
+    names = LogNames(search, lists=AddressLists({"bad": listed}))
+    question = Question(("source",), conditions=parse_conditions(["ip in @bad"], names))
+    assert QueryEngine(search).top(question).total["flows"] == 0
