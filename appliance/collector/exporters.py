@@ -29,7 +29,6 @@ from appliance.decoding.sequences.sequence_state import SequenceState
 from appliance.decoding.templates.template import Template
 from appliance.decoding.templates.timeline import Senders, Session, SessionDomain
 
-_NOTHING_KNOWN = NOTHING_TOLD
 _NOT_SEEN = SequenceState()
 _COUNTED = ("lost", "datagrams", "restarts", "late")
 
@@ -75,31 +74,31 @@ class ExporterStates(ExporterTemplates):
     def sampling(self, session: Session, version: int) -> Sampling:
         """Return what the options records of a session told in messages of this version."""
         state = self._state(session[:2])
-        return state.sampling_of.get((version, session[2]), _NOTHING_KNOWN)
+        return state.sampling_of.get((version, session[2]), NOTHING_TOLD)
 
     def borrow_sampling(self, session: Session, version: int, senders: Senders) -> Sampling:
         """Return what the options records of another session told, where it lends that."""
         state = self._state(session[:2])
         if not state.sampling_of or is_connection(session[2]):
-            return _NOTHING_KNOWN
+            return NOTHING_TOLD
         newest_first = (
             (port, state.sampling_of[of_version, port])
             for of_version, port in reversed(state.sampling_of)
             if of_version == version
         )
-        return state.lend(newest_first, session, senders) or _NOTHING_KNOWN
+        return state.lend(newest_first, session, senders) or NOTHING_TOLD
 
     def borrow_sampling_of_others(self, session: Session, version: int) -> Sampling:
         """Return what other collectors were told by this address, where they agree."""
         if is_connection(session[2]):
-            return _NOTHING_KNOWN
-        return self.sampling_of_others.get((session[:2], version), _NOTHING_KNOWN)
+            return NOTHING_TOLD
+        return self.sampling_of_others.get((session[:2], version), NOTHING_TOLD)
 
     def borrowed_sampling(self, exporter: Exporter) -> Sampling:
         """Return what others were told by an exporter, in all protocols that it speaks here."""
         versions = sorted({session.version for session in self._state(exporter).sessions.values()})
         told = (
-            self.sampling_of_others.get((exporter, version), _NOTHING_KNOWN).told
+            self.sampling_of_others.get((exporter, version), NOTHING_TOLD).told
             for version in versions
         )
         return Sampling({subject: rate for part in told for subject, rate in part.items()})
@@ -277,7 +276,7 @@ class ExporterStates(ExporterTemplates):
         """Remember what the options records of a session told."""
         state, key = self.open(session[:2], now_ms), (version, session[2])
         self.open_session(session, now_ms, now_ms)
-        before = state.sampling_of.pop(key, _NOTHING_KNOWN)
+        before = state.sampling_of.pop(key, NOTHING_TOLD)
         self._count_subjects(state, len(sampling.told) - len(before.told))
         state.sampling_of[key] = sampling
         self.news += not is_connection(session[2])

@@ -15,6 +15,7 @@ from appliance.collector.exporter_state import ExporterState
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.saved_state import save_templates
 from appliance.contracts import SavedApplication, SavedSampling, SavedTemplate, TemplateFile
+from appliance.contracts.template_files import SAMPLED_KINDS
 from appliance.decoding.messages.session_numbers import is_connection, port_of
 from appliance.decoding.results import Exporter
 from appliance.decoding.sampling.knowledge import ANY_DOMAIN, MAX_SUBJECTS, Sampling, Subject
@@ -27,10 +28,6 @@ from appliance.ratelimit import RateLimited
 log = RateLimited(logging.getLogger(__name__))
 
 T = TypeVar("T")
-
-RATE_KINDS = ("selector", "interface", "domain")
-"""What is shared of sampling. A boot time would be wrong after the next restart, and whose flows a
-domain has is for each collector to hear itself."""
 
 
 class OtherCollectors:
@@ -110,7 +107,7 @@ def told_sampling(states: ExporterStates) -> Iterator[SavedSampling]:
         for (version, port), sampling in state.sampling_of.items():
             if not is_connection(port):
                 for subject, rate in sampling.told.items():
-                    if subject.kind in RATE_KINDS and subject.domain != ANY_DOMAIN:
+                    if subject.kind in SAMPLED_KINDS and subject.domain != ANY_DOMAIN:
                         told.setdefault((version, subject), []).append((port, rate))
         address = address_text(*exporter)
         for (version, subject), by_port in told.items():

@@ -26,6 +26,11 @@ class SavedTemplate(NamedTuple):
     template: Template
 
 
+SAMPLED_KINDS = ("selector", "interface", "domain")
+"""What of sampling others may know; files may hold the places in this tuple. A boot time would be
+wrong after the next restart, and whose flows a domain has is for each collector to hear itself."""
+
+
 class SavedSampling(NamedTuple):
     """A sampling rate that options records told, and of what.
 
@@ -38,7 +43,7 @@ class SavedSampling(NamedTuple):
     version
         Of the protocol.
     kind
-        `selector` (or sampler), `interface` or `domain`.
+        One of `SAMPLED_KINDS`; a sampler is a selector.
     number
         Of the selector or interface; 0 for a domain.
     rate

@@ -31,8 +31,12 @@ second, on two processors."""
 
 def most_sampled_rows(question: Question) -> int:
     """Return how many rows of samples a source reads at most."""
-    is_broad = not question.conditions and len(question_items(question)) > 1
-    return MOST_ROWS_OF_COMBINATIONS if is_broad else MOST_SAMPLED_ROWS
+    return MOST_ROWS_OF_COMBINATIONS if _has_many_groups(question) else MOST_SAMPLED_ROWS
+
+
+def _has_many_groups(question: Question) -> bool:
+    """Tell whether nearly each flow may be a group of its own."""
+    return not question.conditions and len(question_items(question)) > 1
 
 
 def sample_pieces(files: Sequence[SampleFile], since_ms: int, until_ms: int) -> list[SamplePiece]:
@@ -73,7 +77,7 @@ def thin_for_question(
         The sample of each piece.
     """
     even = thin_pieces(pieces, [one.threshold for one in described])
-    if question.conditions or len(question_items(question)) < 2:
+    if not _has_many_groups(question):
         return even
     expected = 0.0
     for piece, one in zip(even, described, strict=True):

@@ -97,9 +97,9 @@ def register_template_files(settings: Settings) -> list[TemplateFile]:
     """Return the templates that collectors share by ClickHouse, where there is a server."""
     if not settings[ADDRESSES]:
         return []
-    from appliance.plugins.clickhouse.shared_templates import SharedTemplates
+    from appliance.plugins.clickhouse.shared_knowledge import SharedKnowledge
 
-    return [SharedTemplates(Path(settings["data_directory"]) / FOLDER)]
+    return [SharedKnowledge(Path(settings["data_directory"]) / FOLDER)]
 
 
 @hookimpl

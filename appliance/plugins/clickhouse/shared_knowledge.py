@@ -1,17 +1,18 @@
-"""Templates and sampling that this collector lends to others, and those that it borrows.
+"""What exporters told this collector, for others, and what it borrows of theirs: bodies of JSON.
 
 An exporter whose datagrams come to several collectors in turns announces a template, or tells how
-it samples, to one of them.
+it samples, to one of them. Names of applications are for answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from appliance.contracts import SavedApplication, SavedSampling, SavedTemplate
+from appliance.contracts.template_files import SAMPLED_KINDS
 from appliance.decoding.templates.saved import template_from_saved, whole_number
 from appliance.flows import address_halves, address_text
 from appliance.plugins.clickhouse.shared_bodies import (
@@ -23,7 +24,6 @@ from appliance.plugins.clickhouse.shared_bodies import (
     pieces_of_body,
 )
 
-KINDS = ("selector", "interface", "domain")
 _LARGEST_RATE = 1 << 62
 _PART = 1000
 """So many rates or names of an exporter are one entry of a body, which fits or is left out."""
@@ -31,7 +31,7 @@ _PART = 1000
 T = TypeVar("T")
 
 
-class SharedTemplates:
+class SharedKnowledge:
     """A `TemplateFile`: writes what this collector knows, and reads what others do.
 
     Parameters
@@ -106,7 +106,13 @@ def sampling_body(saved: Iterable[SavedSampling]) -> str:
     """Return sampling as JSON, by exporter and version: the first where all is too much."""
     by_exporter = groupby(sorted(saved, key=_of_exporter), _of_exporter)
     pieces = (
-        [*key, [[KINDS.index(one.kind), one.domain, one.number, _short(one.rate)] for one in some]]
+        [
+            *key,
+            [
+                [SAMPLED_KINDS.index(one.kind), one.domain, one.number, _short(one.rate)]
+                for one in some
+            ],
+        ]
         for key, group in by_exporter
         for some in _parts(group)
     )
@@ -127,7 +133,7 @@ def application_body(saved: Iterable[SavedApplication]) -> str:
 def applications_of(body: str) -> list[SavedApplication]:
     """Return the names of a body; see `templates_of`."""
     pieces = pieces_of_body(body, APPLICATION_BODY)
-    return [saved for piece in pieces for saved in _names(piece)]
+    return [saved for piece in pieces for saved in _entries(piece, _name)]
 
 
 def _parts(saved: Iterator[T]) -> Iterator[list[T]]:
@@ -138,7 +144,7 @@ def _parts(saved: Iterator[T]) -> Iterator[list[T]]:
 def sampling_of(body: str) -> list[SavedSampling]:
     """Return the sampling of a body; see `templates_of`."""
     pieces = pieces_of_body(body, SAMPLING_BODY)
-    return [saved for piece in pieces for saved in _sampling(piece)]
+    return [saved for piece in pieces for saved in _entries(piece, _rate)]
 
 
 def _of_exporter(saved: SavedSampling) -> tuple[str, int]:
@@ -174,12 +180,13 @@ def _template(piece: Any) -> SavedTemplate | None:
         return None
 
 
-def _sampling(piece: Any) -> Iterator[SavedSampling]:
+def _entries(piece: Any, entry_of: Callable[[tuple[str, int], Any], Iterator[T]]) -> Iterator[T]:
+    """Yield what can be read of the entries of an address and its version, or its port."""
     try:
-        address, version, rates = piece
-        exporter = _address(address), whole_number(version, 1 << 16)
-        for rate in rates:
-            yield from _rate(exporter, rate)
+        address, number, entries = piece
+        owner = _address(address), whole_number(number, 1 << 16)
+        for entry in entries:
+            yield from entry_of(owner, entry)
     except (ValueError, TypeError, AttributeError, OverflowError):
         return
 
@@ -197,21 +204,11 @@ def _rate(exporter: tuple[str, int], piece: Any) -> Iterator[SavedSampling]:
             address,
             whole_number(domain, 1 << 32),
             version,
-            KINDS[whole_number(kind, len(KINDS))],
+            SAMPLED_KINDS[whole_number(kind, len(SAMPLED_KINDS))],
             whole_number(number, 1 << 64),
             float(rate),
         )
     except (ValueError, TypeError):
-        return
-
-
-def _names(piece: Any) -> Iterator[SavedApplication]:
-    try:
-        address, port, names = piece
-        session = _address(address), whole_number(port, 1 << 16)
-        for name in names:
-            yield from _name(session, name)
-    except (ValueError, TypeError, AttributeError, OverflowError):
         return
 
 

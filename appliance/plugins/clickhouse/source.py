@@ -39,7 +39,7 @@ from appliance.plugins.clickhouse.schema import (
     column_type,
 )
 from appliance.plugins.clickhouse.shared_bodies import MAX_COLLECTORS
-from appliance.plugins.clickhouse.shared_templates import applications_of
+from appliance.plugins.clickhouse.shared_knowledge import applications_of
 from appliance.plugins.clickhouse.statements import (
     FlowTable,
     GroupStatements,

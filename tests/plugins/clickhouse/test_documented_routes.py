@@ -12,7 +12,7 @@ import pytest
 from appliance.contracts import SavedApplication, Selection
 from appliance.flows import V4_MAPPED
 from appliance.plugins.clickhouse import FOLDER
-from appliance.plugins.clickhouse.shared_templates import SharedTemplates
+from appliance.plugins.clickhouse.shared_knowledge import SharedKnowledge
 from appliance.plugins.rollups.application_names import ApplicationName, Changes, store_names
 from appliance.plugins.rollups.store import SqlStore
 from appliance.query.sources import set_query_sources
@@ -137,7 +137,7 @@ def test_applications_when_named_to_other_collectors_then_by_these_names(
     log.write(300, application_id=np.full(300, APPLICATION, np.uint64))
     names = [SavedApplication(EXPORTERS[0], 2055, APPLICATION, "Webex\n")]
     names.append(SavedApplication(EXPORTERS[1], 2055, APPLICATION, "HTTPS"))
-    SharedTemplates(tmp_path / "one" / FOLDER).write_applications(names)
+    SharedKnowledge(tmp_path / "one" / FOLDER).write_applications(names)
     fill(place, tmp_path / "one")
     remote, store = client_of(tmp_path / "remote", source_settings(place))
     shown = {row["appname"] for row in remote.get("/api/v1/netflow/getMostActiveApps").json}

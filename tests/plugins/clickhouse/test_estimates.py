@@ -18,7 +18,7 @@ from appliance.query.question import LEAST_SAMPLED_ROWS, SUMS, Question
 from appliance.query.source_search import SourceSearch
 from tests.plugins.clickhouse import questions_world as world
 from tests.plugins.clickhouse.questions_world import LIMITS, SINCE_MS, question
-from tests.plugins.clickhouse.world import START, LogOfFlows, Place, load_all
+from tests.plugins.clickhouse.world import START, LogOfFlows, Place, load_all, place_of_kind
 
 N_FLOWS = 8000
 HOUR = 3600
@@ -41,13 +41,7 @@ class Engines(NamedTuple):
 @pytest.fixture(scope="module", params=["single", "cluster", "current"])
 def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engines:
     """Each kind of ClickHouse in turn, filled from a log."""
-    name = {"single": "single_server", "cluster": "cluster", "current": "current_engine"}
-    server = request.getfixturevalue(name[request.param])
-    place = {
-        "single": lambda: Place([server.address]),
-        "cluster": lambda: Place(server.addresses, server.name),
-        "current": lambda: Place([server]),
-    }[request.param]()
+    place = place_of_kind(request)
     folder = tmp_path_factory.mktemp("data")
     log = LogOfFlows(folder)
     # The number of flows is not told well by the sizes of flows that are of many magnitudes.

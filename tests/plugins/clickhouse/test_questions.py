@@ -35,7 +35,7 @@ from appliance.query.question import DISTINCT, MEANS, SUMS
 from tests.decoding.building import decode
 from tests.plugins.clickhouse import questions_world as world
 from tests.plugins.clickhouse.questions_world import SINCE_MS, UNTIL_MS, question, top_answer
-from tests.plugins.clickhouse.world import LogOfFlows, Place
+from tests.plugins.clickhouse.world import LogOfFlows, Place, place_of_kind
 
 V4 = 0xFFFF_0000_0000 | 0x0A00_0000
 FILTERS = (
@@ -94,13 +94,7 @@ class Both(NamedTuple):
 @pytest.fixture(scope="module", params=["single", "cluster", "current"])
 def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Both:
     """Each kind of ClickHouse in turn, filled from a log."""
-    name = {"single": "single_server", "cluster": "cluster", "current": "current_engine"}
-    server = request.getfixturevalue(name[request.param])
-    place = {
-        "single": lambda: Place([server.address]),
-        "cluster": lambda: Place(server.addresses, server.name),
-        "current": lambda: Place([server]),
-    }[request.param]()
+    place = place_of_kind(request)
     folder = tmp_path_factory.mktemp("data")
     log = LogOfFlows(folder)
     world.write_flows(log)

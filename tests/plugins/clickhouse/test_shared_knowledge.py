@@ -24,8 +24,8 @@ from appliance.plugins.clickhouse.cluster import Cluster
 from appliance.plugins.clickhouse.collector_exchange import FORGET_SECONDS, CollectorExchange
 from appliance.plugins.clickhouse.schema import Layout
 from appliance.plugins.clickhouse.shared_bodies import SAMPLING_BODY, TEMPLATE_BODY, SharedBody
-from appliance.plugins.clickhouse.shared_templates import (
-    SharedTemplates,
+from appliance.plugins.clickhouse.shared_knowledge import (
+    SharedKnowledge,
     application_body,
     applications_of,
     sampling_body,
@@ -118,10 +118,10 @@ def test_templates_when_shared_then_others_get_them_until_they_are_old(
 ):
     saved = [SavedTemplate("192.0.2.1", 7, 9, OCTETS)]
     rates = [SavedSampling("192.0.2.1", 7, 9, "selector", 3, 512.0)]
-    SharedTemplates(tmp_path / "one").write(saved)
-    SharedTemplates(tmp_path / "one").write_sampling(rates)
+    SharedKnowledge(tmp_path / "one").write(saved)
+    SharedKnowledge(tmp_path / "one").write_sampling(rates)
     exchange_of(place, tmp_path / "one", "one").exchange(NOW)
-    other = SharedTemplates(tmp_path / "two")
+    other = SharedKnowledge(tmp_path / "two")
     assert other.read_others() is None
     exchange_of(place, tmp_path / "two", "two").exchange(NOW + 60)
     assert other.read_others() == saved
@@ -131,7 +131,7 @@ def test_templates_when_shared_then_others_get_them_until_they_are_old(
     assert other.read_others() == other.read_sampling_of_others() == []
     # Its own are not those of others.
     exchange_of(place, tmp_path / "one", "one").exchange(NOW + 60)
-    assert SharedTemplates(tmp_path / "one").read_others() == []
+    assert SharedKnowledge(tmp_path / "one").read_others() == []
 
 
 def test_templates_when_collectors_differ_then_none_is_lent():
@@ -151,7 +151,7 @@ def test_templates_when_more_than_is_shared_then_the_first_are(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     small = SharedBody("templates", 1000)
-    module = "appliance.plugins.clickhouse.shared_templates"
+    module = "appliance.plugins.clickhouse.shared_knowledge"
     monkeypatch.setattr(f"{module}.TEMPLATE_BODY", small)
     monkeypatch.setattr(f"{module}.SAMPLING_BODY", small)
     saved = [SavedTemplate(f"192.0.2.{n}", 7, 9, OCTETS) for n in range(100, 200)]
@@ -203,7 +203,7 @@ def test_rate_when_it_cannot_be_then_left_out(rate: Any):
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"one": 5}', "\udcff"])
 def test_file_of_others_when_damaged_then_an_error_and_no_crash(text: str, tmp_path: Path):
-    shared = SharedTemplates(tmp_path)
+    shared = SharedKnowledge(tmp_path)
     reads = (shared.read_others, shared.read_sampling_of_others)
     for kind, read in zip((TEMPLATE_BODY, SAMPLING_BODY), reads, strict=True):
         (tmp_path / kind.others_file).write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from appliance.errors import StorageError
 from appliance.flowlog import (
@@ -85,6 +86,15 @@ class LogOfFlows:
             n, octets = n + table.num_rows, octets + int(counts.sum())
             scaled += int((counts * rates.astype(object) * (kinds == 0)).sum())
         return n, octets, scaled
+
+
+def place_of_kind(request: pytest.FixtureRequest) -> Place:
+    """Return a new database of what a fixture is asked for: single, cluster or current."""
+    name = {"single": "single_server", "cluster": "cluster", "current": "current_engine"}
+    server = request.getfixturevalue(name[request.param])
+    if request.param == "cluster":
+        return Place(server.addresses, server.name)
+    return Place([server if request.param == "current" else server.address])
 
 
 def server_at(address: str, database: str) -> Server:
