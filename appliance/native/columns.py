@@ -1,0 +1,66 @@
+"""Dictionaries of few values and Bloom filters, in C: twins of `appliance.flowlog.parquet`."""
+
+from __future__ import annotations
+
+from ctypes import c_int64, c_uint64
+
+import numpy as np
+
+from appliance.flows import AnyArray
+from appliance.native.library import HASH_SEED, array_of, kernel
+
+MOST_VALUES = 65_536
+BLOCK_WORDS = 8
+_BITMAP_WORDS = 1 << 14
+"""A million bits stay in the cache; with as many values the estimate is right to a thousandth."""
+
+_FEW_VALUES = {
+    dtype: kernel(
+        f"few_values_{8 * dtype.itemsize}",
+        c_int64,
+        *(array_of(dtype), c_int64, array_of(dtype), array_of(np.uint16), c_int64, c_uint64),
+    )
+    for dtype in (np.dtype(name) for name in ("u1", "u2", "u4", "u8"))
+}
+_FILL_FILTER = kernel(
+    "fill_filter", None, array_of(np.uint64), c_int64, array_of(np.uint32), c_int64
+)
+_ESTIMATE_DISTINCT = kernel(
+    "estimate_distinct",
+    c_int64,
+    *(array_of(np.uint64), c_int64, array_of(np.uint64), c_int64, c_uint64),
+)
+
+
+def few_values(values: AnyArray, most: int) -> tuple[AnyArray, AnyArray] | None:
+    """Find the distinct values of a column, and which of them each row has.
+
+    Parameters
+    ----------
+    values
+        Unsigned numbers, contiguous.
+    most
+        At most `MOST_VALUES`.
+
+    Returns
+    -------
+    tuple
+        The values in the order in which they appear first, and uint16 places among them; None for
+        more than `most`.
+    """
+    distinct, codes = np.empty(most, values.dtype), np.empty(len(values), np.uint16)
+    count = _FEW_VALUES[values.dtype](values, len(values), distinct, codes, most, HASH_SEED)
+    if count == -2:
+        raise MemoryError
+    return None if count < 0 else (distinct[:count], codes)
+
+
+def bloom_filter(values: AnyArray) -> bytes:
+    """Return the bits of a split-block Bloom filter of values, dtype uint64, however often each is
+    there; its size is that for the estimated number of distinct ones."""
+    bitmap = np.zeros(_BITMAP_WORDS, np.uint64)
+    estimated = _ESTIMATE_DISTINCT(values, len(values), bitmap, len(bitmap), HASH_SEED)
+    blocks = max(-(-estimated // (4 * BLOCK_WORDS)), 1)
+    words = np.zeros(blocks * BLOCK_WORDS, np.uint32)
+    _FILL_FILTER(values, len(values), words, blocks)
+    return words.astype("<u4", copy=False).tobytes()
