@@ -4,24 +4,76 @@
    without contracted multiply-adds. */
 
 #include <stdint.h>
+#include <stdlib.h>
+
+#include "hashing.h"
 
 /* What a flow is worth beside its octets, as OCTETS_A_FLOW. */
 static const double octets_a_flow = 5000.0;
 
-/* Find the rows whose priority is above `lowest`. A stride is 1, or 0 for one value of all rows.
-   Writes their places and priorities, which have room for n; returns how many there are. */
-int64_t priorities_above(const uint64_t *octets, int64_t octets_stride, const uint64_t *flows,
-                         int64_t flows_stride, const double *rates, int64_t rates_stride,
-                         const uint64_t *places, int64_t n, uint64_t seed, double lowest,
-                         int64_t *chosen, double *priorities)
+/* RecordKind.FLOW. */
+static const uint8_t flow_record = 0;
+
+/* A column: one value for each row, or, with a stride of 0, one of all. */
+#define VALUE(column, row) (column)[(row) * column##_stride]
+
+/* Find the strata of some rows, as stratum_keys() tells them apart, in the order in which they are
+   met first, and which of them each row is of. `keys` has room for `most`, `codes` for n. Returns
+   how many there are, -1 for more than `most` (at most 65,536), -2 without memory. */
+int64_t strata(const uint64_t *high, int64_t high_stride, const uint64_t *low, int64_t low_stride,
+               const uint8_t *direction, int64_t direction_stride, int64_t n, uint64_t *keys,
+               uint16_t *codes, int64_t most, uint64_t seed)
+{
+    uint64_t size = 16;
+    while (size < 2 * (uint64_t)most)
+        size *= 2;
+    uint32_t *places = calloc(size, sizeof *places);
+    if (!places)
+        return -2;
+    int64_t count = 0;
+    uint64_t last = 0;
+    uint32_t code = 0;
+    for (int64_t row = 0; row < n; row++) {
+        uint64_t key = VALUE(high, row) * 0x9E3779B97F4A7C15ULL;
+        key = (key ^ VALUE(low, row)) * 0xBF58476D1CE4E5B9ULL;
+        key = (key ^ VALUE(direction, row)) * 0x94D049BB133111EBULL;
+        /* The records of a datagram are of one exporter. */
+        if (key != last || !code) {
+            uint64_t slot = mix(key, seed) & (size - 1);
+            while (places[slot] && keys[places[slot] - 1] != key)
+                slot = (slot + 1) & (size - 1);
+            if (!places[slot]) {
+                if (count == most) {
+                    count = -1;
+                    break;
+                }
+                keys[count] = key;
+                places[slot] = (uint32_t)++count;
+            }
+            code = places[slot];
+            last = key;
+        }
+        codes[row] = (uint16_t)(code - 1);
+    }
+    free(places);
+    return count;
+}
+
+/* Find the flows whose priority is above the threshold of their stratum. Writes their rows and
+   priorities, which have room for n; returns how many there are. */
+int64_t flows_above(const uint8_t *kind, int64_t kind_stride, const uint64_t *octets,
+                    int64_t octets_stride, const uint64_t *flows, int64_t flows_stride,
+                    const double *rate, int64_t rate_stride, const uint64_t *places,
+                    const uint16_t *codes, const double *thresholds, int64_t n, uint64_t seed,
+                    int64_t *rows, double *priorities)
 {
     int64_t count = 0;
     for (int64_t row = 0; row < n; row++) {
-        double rate = rates[row * rates_stride];
-        uint64_t counted = flows[row * flows_stride];
-        if (!(rate >= 1 && rate <= 4294967296.0))
-            rate = 1;
-        double size = (double)octets[row * octets_stride] * rate;
+        double scale = VALUE(rate, row), threshold = thresholds[codes[row]];
+        uint64_t counted = VALUE(flows, row);
+        if (!(scale >= 1 && scale <= 4294967296.0))
+            scale = 1;
+        double size = (double)VALUE(octets, row) * scale;
         size += octets_a_flow * (double)(counted > 1 ? counted : 1);
         uint64_t bits = places[row] * 0x9E3779B97F4A7C15ULL + seed;
         bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9ULL;
@@ -29,11 +81,11 @@ int64_t priorities_above(const uint64_t *octets, int64_t octets_stride, const ui
         bits ^= bits >> 31;
         double uniform = (double)((bits >> 11) + 1) * 0x1p-53;
         /* Nearly no row passes; a product that rounds the other way must not decide. */
-        if (size < lowest * uniform * (1 - 0x1p-50))
+        if (size < threshold * uniform * (1 - 0x1p-50) || VALUE(kind, row) != flow_record)
             continue;
         double priority = size / uniform;
-        if (priority > lowest) {
-            chosen[count] = row;
+        if (priority > threshold) {
+            rows[count] = row;
             priorities[count++] = priority;
         }
     }

@@ -11,10 +11,14 @@ apache/parquet-format: BloomFilter.md; xxHash specification, XXH64
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from appliance.flowlog.parquet.chunks import Chunk
 from appliance.flowlog.parquet.thrift import STRUCT, Field, Struct, i32, i64, write_struct
 from appliance.flows import AnyArray
+from appliance.native import columns as native
+from appliance.native import library
 
 META_FILTER, META_FILTER_OCTETS = 14, 15
 
@@ -49,19 +53,25 @@ _PRIMES = tuple(
 _HEADER: Struct = {number: Field(STRUCT, {1: Field(STRUCT, {})}) for number in (2, 3, 4)}
 
 
-def with_filter(chunk: Chunk, distinct: AnyArray) -> Chunk:
+def with_filter(chunk: Chunk, values: AnyArray) -> Chunk:
     """Return a chunk with a Bloom filter behind its pages.
 
     Parameters
     ----------
-    distinct
-        Its values, each once, dtype uint64.
+    values
+        Its values, dtype uint64, contiguous; how often each is there makes no difference.
     """
-    octets = bloom_filter(distinct)
+    is_native = library.IS_AVAILABLE
+    octets = native.bloom_filter(values) if is_native else bloom_filter(_distinct(values))
     whole = write_struct({1: i32(len(octets))} | _HEADER) + octets
     pages = memoryview(chunk.octets).nbytes
     place = {META_FILTER: i64(pages), META_FILTER_OCTETS: i32(len(whole))}
     return Chunk(b"".join((chunk.octets, whole)), chunk.meta | place)
+
+
+def _distinct(values: AnyArray) -> AnyArray:
+    found: AnyArray = pc.unique(pa.array(values)).to_numpy()
+    return found
 
 
 def bloom_filter(distinct: AnyArray) -> bytes:

@@ -30,6 +30,8 @@ from appliance.flowlog.parquet.chunks import (
 from appliance.flowlog.parquet.thrift import Struct, i64, read_struct
 from appliance.flowlog.schema import Rows, arrow_type
 from appliance.flows import COLLECTION_TIME, AnyArray
+from appliance.native import columns as native
+from appliance.native import library
 
 SAMPLE_ROWS = 4096
 MAX_DICTIONARY = 65_536
@@ -83,22 +85,39 @@ def _few_valued(name: str, column: Any) -> Chunk | None:
     """Encode an unsigned column of few values with a dictionary; None when it is not one."""
     if column.null_count or not pa.types.is_unsigned_integer(column.type) or name in _COUNTERS:
         return None
-    values = column.to_numpy()
-    if values.dtype.itemsize < 8:
-        return _by_table(name, values) if int(values.max()) < TABLE_VALUES else None
-    if not (_looks_few(values) and _begins_few(values)):
+    found = few_values(column.to_numpy())
+    if found is None:
+        return None
+    distinct, codes = found
+    narrow = np.uint8 if len(distinct) <= 256 else np.uint16
+    chunk = dictionary_chunk(name, distinct, codes.astype(narrow, copy=False))
+    return with_filter(chunk, distinct) if name in SOUGHT else chunk
+
+
+def few_values(values: AnyArray) -> tuple[AnyArray, AnyArray] | None:
+    """Find the distinct values of a column, at most 256 of small numbers and `MAX_DICTIONARY` of
+    others, and the place of each row's value among them; None when there are more."""
+    is_wide = values.dtype.itemsize == 8
+    if is_wide and not _looks_few(values):
+        return None
+    if library.IS_AVAILABLE:
+        return native.few_values(values, MAX_DICTIONARY if is_wide else 256)
+    return _by_hash(values) if is_wide else _by_table(values)
+
+
+def _by_hash(values: AnyArray) -> tuple[AnyArray, AnyArray] | None:
+    if not _begins_few(values):
         return None
     hashed = pa.array(values).dictionary_encode()
     if len(hashed.dictionary) > MAX_DICTIONARY:
         return None
-    narrow = np.uint8 if len(hashed.dictionary) <= 256 else np.uint16
-    distinct = hashed.dictionary.to_numpy()
-    chunk = dictionary_chunk(name, distinct, hashed.indices.to_numpy().astype(narrow))
-    return with_filter(chunk, distinct) if name in SOUGHT else chunk
+    return hashed.dictionary.to_numpy(), hashed.indices.to_numpy()
 
 
-def _by_table(name: str, values: AnyArray) -> Chunk | None:
-    """Find distinct small values by counting; None when a dictionary would not be small."""
+def _by_table(values: AnyArray) -> tuple[AnyArray, AnyArray] | None:
+    """Find distinct small values by counting."""
+    if int(values.max()) >= TABLE_VALUES:
+        return None
     if values.dtype.itemsize > 1 and not _looks_few(values, 256):
         return None
     distinct = np.flatnonzero(np.bincount(values))
@@ -106,7 +125,7 @@ def _by_table(name: str, values: AnyArray) -> Chunk | None:
         return None
     table = np.zeros(int(distinct[-1]) + 1, np.uint8)
     table[distinct] = np.arange(len(distinct), dtype=np.uint8)
-    return dictionary_chunk(name, distinct.astype(values.dtype), table.take(values))
+    return distinct.astype(values.dtype), table.take(values)
 
 
 def _looks_few(values: AnyArray, most: int = MAX_DICTIONARY) -> bool:
@@ -143,7 +162,7 @@ def _by_pyarrow(varying: dict[str, Any], n_rows: int) -> Iterator[tuple[str, Chu
     for name, chunk in _chunks_of(memoryview(sink.getvalue())):
         column = varying[name]
         if name in SOUGHT and not column.null_count:
-            yield name, with_filter(chunk, pc.unique(column).to_numpy())
+            yield name, with_filter(chunk, column.to_numpy())
         else:
             yield name, chunk
 

@@ -20,6 +20,8 @@ from appliance.flowlog.samples.drawing import (
 from appliance.flowlog.samples.files import DRAWN_COLUMNS, PRIORITY, THRESHOLD, WEIGHT
 from appliance.flowlog.schema import Rows, arrow_type
 from appliance.flows import COLUMN, AnyArray, RecordKind
+from appliance.native import drawing as native
+from appliance.native import library
 
 STRATUM = ("exporter_address_hi", "exporter_address_lo", "flow_direction")
 """What each combination of has thresholds of its own."""
@@ -88,8 +90,25 @@ class PeriodSample:
         seed
             See `uniform`.
         """
-        is_flow = np.broadcast_to(values_of(rows, "record_kind") == RecordKind.FLOW, places.shape)
-        self.n_flows += int(np.count_nonzero(is_flow))
+        self.n_flows += _count_flows(rows)
+        chosen, priorities, codes = self._above_thresholds(rows, places, seed)
+        if len(chosen):
+            self._hold(_take_rows(rows, chosen, {PRIORITY: priorities}), codes)
+
+    def _above_thresholds(
+        self, rows: Rows, places: AnyArray, seed: int
+    ) -> tuple[AnyArray, AnyArray, AnyArray]:
+        """Return indices, priorities and strata of the flows above the thresholds."""
+        if library.IS_AVAILABLE:
+            distinct = native.strata([values_of(rows, name) for name in STRATUM], rows.n_rows)
+            if distinct is not None:
+                keys, local = distinct
+                codes = self._strata.distinct_codes(keys)
+                thresholds = self._thresholds.of(codes)
+                columns = [values_of(rows, name) for name in ("record_kind", *SIZED_BY)]
+                chosen, priorities = native.flows_above(columns, places, seed, local, thresholds)
+                return chosen, priorities, codes[local[chosen]]
+        is_flow = values_of(rows, "record_kind") == RecordKind.FLOW
         priorities = sizes_of(rows) / uniform(places, seed)
         keys = stratum_keys(rows)
         # Nearly all rows are below every threshold: of those nobody needs to know the stratum.
@@ -97,9 +116,8 @@ class PeriodSample:
         chosen = np.flatnonzero(is_flow & (priorities > lowest))
         codes = self._strata.codes(keys[chosen])
         is_above = priorities[chosen] > self._thresholds.of(codes)
-        chosen, codes = chosen[is_above], codes[is_above]
-        if len(chosen):
-            self._hold(_take_rows(rows, chosen, {PRIORITY: priorities[chosen]}), codes)
+        chosen = chosen[is_above]
+        return chosen, priorities[chosen], codes[is_above]
 
     def restore(self, table: Any, n_flows: int, part: int = 0) -> None:
         """Go on from what was drawn before, or from one of several parts of the period.
@@ -169,6 +187,11 @@ def sizes_of(rows: Rows) -> AnyArray:
     """Return the size of each row, or one where all are the same."""
     octets, flows, rates = (values_of(rows, name) for name in SIZED_BY)
     return sizes(octets, flows, rates)
+
+
+def _count_flows(rows: Rows) -> int:
+    is_flow = values_of(rows, "record_kind") == RecordKind.FLOW
+    return int(np.count_nonzero(is_flow)) if is_flow.ndim else rows.n_rows * int(is_flow)
 
 
 def _rows(table: Any) -> Rows:
