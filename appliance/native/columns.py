@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import c_int64, c_uint64
+from ctypes import c_int64, c_uint64, c_void_p
 
 import numpy as np
 
@@ -30,6 +30,8 @@ _ESTIMATE_DISTINCT = kernel(
     c_int64,
     *(array_of(np.uint64), c_int64, array_of(np.uint64), c_int64, c_uint64),
 )
+_SPLIT_BYTES = kernel("split_bytes", None, c_void_p, c_int64, c_int64, c_int64, array_of(np.uint8))
+_PACK_DELTAS = kernel("pack_deltas", c_int64, array_of(np.int64), c_int64, array_of(np.uint8))
 
 
 def few_values(values: AnyArray, most: int) -> tuple[AnyArray, AnyArray] | None:
@@ -64,3 +66,20 @@ def bloom_filter(values: AnyArray) -> bytes:
     words = np.zeros(blocks * BLOCK_WORDS, np.uint32)
     _FILL_FILTER(values, len(values), words, blocks)
     return words.astype("<u4", copy=False).tobytes()
+
+
+def split_bytes(values: AnyArray, width: int, head: bytes) -> AnyArray:
+    """Return numbers as BYTE_STREAM_SPLIT, each of `width` octets, behind some other octets; they
+    are contiguous and no wider."""
+    whole = np.empty(len(head) + width * len(values), np.uint8)
+    whole[: len(head)] = np.frombuffer(head, np.uint8)
+    streams = whole[len(head) :]
+    _SPLIT_BYTES(values.ctypes.data, values.dtype.itemsize, len(values), width, streams)
+    return whole
+
+
+def pack_deltas(values: AnyArray) -> AnyArray:
+    """Return numbers, int64 and contiguous, as DELTA_BINARY_PACKED."""
+    blocks = len(values) // 128 + 1
+    octets = np.empty(64 + 1050 * blocks, np.uint8)
+    return octets[: _PACK_DELTAS(values, len(values), octets)]

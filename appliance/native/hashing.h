@@ -13,4 +13,11 @@ static inline uint64_t mix(uint64_t value, uint64_t seed)
     return mixed ^ (mixed >> 32);
 }
 
+/* The upper `bits` bits of a product: cheaper, and with a seed that nobody knows still no two values
+   meet more often than by chance (Dietzfelbinger et al. 1997). At least 1 bit. */
+static inline uint64_t mix_bits(uint64_t value, uint64_t seed, unsigned bits)
+{
+    return value * (seed | 1) >> (64 - bits);
+}
+
 #endif

@@ -64,9 +64,8 @@ def with_filter(chunk: Chunk, values: AnyArray) -> Chunk:
     is_native = library.IS_AVAILABLE
     octets = native.bloom_filter(values) if is_native else bloom_filter(_distinct(values))
     whole = write_struct({1: i32(len(octets))} | _HEADER) + octets
-    pages = memoryview(chunk.octets).nbytes
-    place = {META_FILTER: i64(pages), META_FILTER_OCTETS: i32(len(whole))}
-    return Chunk(b"".join((chunk.octets, whole)), chunk.meta | place)
+    place = {META_FILTER: i64(chunk.n_octets), META_FILTER_OCTETS: i32(len(whole))}
+    return Chunk((*chunk.parts, whole), chunk.meta | place)
 
 
 def _distinct(values: AnyArray) -> AnyArray:

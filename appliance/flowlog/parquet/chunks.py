@@ -14,6 +14,7 @@ apache/parquet-format: parquet.thrift; Encodings.md, "RLE / Bit-Packing Hybrid"
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,29 +36,38 @@ from appliance.flowlog.parquet.thrift import (
 from appliance.flows import COLUMN, AnyArray
 
 INT32, INT64, DOUBLE, BYTE_ARRAY = 1, 2, 5, 6
-PLAIN, RLE, RLE_DICTIONARY = 0, 3, 8
-UNCOMPRESSED, ZSTD = 0, 6
+PLAIN, RLE, DELTA_BINARY_PACKED, RLE_DICTIONARY, BYTE_STREAM_SPLIT = 0, 3, 5, 8, 9
+UNCOMPRESSED, ZSTD, LZ4_RAW = 0, 6, 7
+_CODECS = {ZSTD: ("zstd", 1), LZ4_RAW: ("lz4_raw", None)}
 DATA_PAGE, DICTIONARY_PAGE = 0, 2
 
 # Field numbers of ColumnMetaData that others need.
-META_PATH, META_PLAIN_OCTETS, META_OCTETS, META_DATA_PAGE, META_DICTIONARY_PAGE = 3, 6, 7, 9, 11
+META_ENCODINGS, META_PATH, META_PLAIN_OCTETS, META_OCTETS = 2, 3, 6, 7
+META_DATA_PAGE, META_DICTIONARY_PAGE = 9, 11
 
 
 class Chunk(NamedTuple):
-    """A column chunk: its pages, and its ColumnMetaData with offsets from the first page."""
+    """A column chunk: the parts of its pages, one behind the other, and its ColumnMetaData with
+    offsets from the first page."""
 
-    octets: Any
+    parts: tuple[Any, ...]
     meta: Struct
+
+    @property
+    def n_octets(self) -> int:
+        """How many octets all parts have."""
+        return sum(memoryview(part).nbytes for part in self.parts)
 
 
 class Page(NamedTuple):
     """A page with its header, and what it would take uncompressed."""
 
-    octets: bytes
+    parts: tuple[Any, ...]
+    n_octets: int
     plain_octets: int
 
 
-NO_PAGE = Page(b"", 0)
+NO_PAGE = Page((), 0, 0)
 
 
 def run_chunk(name: str, runs: list[tuple[Any, int]], n_rows: int) -> Chunk:
@@ -70,10 +80,10 @@ def run_chunk(name: str, runs: list[tuple[Any, int]], n_rows: int) -> Chunk:
     nulls = n_rows - sum(count for _, count in present)
     if not place:
         return _chunk(
-            name, n_rows, NO_PAGE, _data_page(n_rows, PLAIN, levels), _extremes(name, [], nulls)
+            name, n_rows, NO_PAGE, _data_page(n_rows, PLAIN, (levels,)), _extremes(name, [], nulls)
         )
     dictionary = _dictionary_page(b"".join(_plain(name, value) for value in place), len(place))
-    page = _data_page(n_rows, RLE_DICTIONARY, levels + bytes((width,)) + indices)
+    page = _data_page(n_rows, RLE_DICTIONARY, (levels, bytes((width,)), indices))
     return _chunk(name, n_rows, dictionary, page, _extremes(name, list(place), nulls))
 
 
@@ -93,15 +103,40 @@ def dictionary_chunk(name: str, values: AnyArray, indices: AnyArray) -> Chunk:
     padded = np.zeros(groups * 8, indices.dtype)
     padded[:n_rows] = indices
     packed = _pack(padded, width)
-    body = b"".join(
-        (_levels([(1, n_rows)]), bytes((width,)), varint(groups << 1 | 1), packed.tobytes())
-    )
+    body = (no_nulls(n_rows), bytes((width,)), varint(groups << 1 | 1), packed)
     if width >= 8:
         codec = ZSTD
     wide = values.astype("<i4") if _physical(name) == INT32 else values
     dictionary = _dictionary_page(wide.tobytes(), len(values), codec)
     page = _data_page(n_rows, RLE_DICTIONARY, body, codec)
     return _chunk(name, n_rows, dictionary, page, None, codec)
+
+
+def whole_chunk(
+    name: str,
+    body: tuple[Any, ...],
+    n_rows: int,
+    encoding: int,
+    codec: int = UNCOMPRESSED,
+    extremes: Sequence[int] = (),
+) -> Chunk:
+    """Write a chunk without nulls and without a dictionary.
+
+    Parameters
+    ----------
+    body
+        Buffers: what `no_nulls` returns, then the values in this encoding.
+    extremes
+        The least and the largest value, for the statistics; empty for none.
+    """
+    page = _data_page(n_rows, encoding, body, codec)
+    statistics = _extremes(name, list(extremes), 0) if extremes else None
+    chunk = _chunk(name, n_rows, NO_PAGE, page, statistics, codec)
+    return Chunk(chunk.parts, chunk.meta | {META_ENCODINGS: _encodings(RLE, encoding)})
+
+
+def _encodings(*numbers: int) -> Field:
+    return Field(LIST, Items(I32, list(numbers)))
 
 
 def _packed_width(n_values: int) -> int:
@@ -129,22 +164,21 @@ def _chunk(
     codec: int = UNCOMPRESSED,
 ) -> Chunk:
     """Put the pages of a chunk together with their footer entry."""
-    octets = dictionary.octets + data.octets
     meta: Struct = {
         1: i32(_physical(name)),
-        2: Field(LIST, Items(I32, [PLAIN, RLE, RLE_DICTIONARY])),
+        META_ENCODINGS: _encodings(PLAIN, RLE, RLE_DICTIONARY),
         META_PATH: Field(LIST, Items(BINARY, [name.encode()])),
         4: i32(codec),
         5: i64(n_rows),
         META_PLAIN_OCTETS: i64(dictionary.plain_octets + data.plain_octets),
-        META_OCTETS: i64(len(octets)),
-        META_DATA_PAGE: i64(len(dictionary.octets)),
+        META_OCTETS: i64(dictionary.n_octets + data.n_octets),
+        META_DATA_PAGE: i64(dictionary.n_octets),
     }
     if dictionary is not NO_PAGE:
         meta[META_DICTIONARY_PAGE] = i64(0)
     if statistics is not None:
         meta[12] = Field(STRUCT, statistics)
-    return Chunk(octets, meta)
+    return Chunk((*dictionary.parts, *data.parts), meta)
 
 
 def _extremes(name: str, values: list[Any], nulls: int) -> Struct:
@@ -156,21 +190,32 @@ def _extremes(name: str, values: list[Any], nulls: int) -> Struct:
     return statistics
 
 
-def _data_page(n_rows: int, encoding: int, body: bytes, codec: int = UNCOMPRESSED) -> Page:
+def _data_page(
+    n_rows: int, encoding: int, parts: tuple[Any, ...], codec: int = UNCOMPRESSED
+) -> Page:
     header: Struct = {1: i32(n_rows), 2: i32(encoding), 3: i32(RLE), 4: i32(RLE)}
-    return _page(DATA_PAGE, body, codec, {5: Field(STRUCT, header)})
+    return _page(DATA_PAGE, parts, codec, {5: Field(STRUCT, header)})
 
 
 def _dictionary_page(body: bytes, n_values: int, codec: int = UNCOMPRESSED) -> Page:
     header: Struct = {1: i32(n_values), 2: i32(PLAIN)}
-    return _page(DICTIONARY_PAGE, body, codec, {7: Field(STRUCT, header)})
+    return _page(DICTIONARY_PAGE, (body,), codec, {7: Field(STRUCT, header)})
 
 
-def _page(kind: int, body: bytes, codec: int, header: Struct) -> Page:
-    packed = pa.Codec("zstd", 1).compress(body, asbytes=True) if codec == ZSTD else body
-    start: Struct = {1: i32(kind), 2: i32(len(body)), 3: i32(len(packed))}
-    octets = write_struct(start | header)
-    return Page(octets + packed, len(octets) + len(body))
+def _page(kind: int, parts: tuple[Any, ...], codec: int, header: Struct) -> Page:
+    plain_octets = octets = sum(memoryview(part).nbytes for part in parts)
+    if codec != UNCOMPRESSED:
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        packed = pa.Codec(*_CODECS[codec]).compress(body)
+        parts, octets = (packed,), packed.size
+    start: Struct = {1: i32(kind), 2: i32(plain_octets), 3: i32(octets)}
+    head = write_struct(start | header)
+    return Page((head, *parts), len(head) + octets, len(head) + plain_octets)
+
+
+def no_nulls(n_rows: int) -> bytes:
+    """Return the definition levels of a column that has a value in each row."""
+    return _levels([(1, n_rows)])
 
 
 def _levels(runs: list[tuple[int, int]]) -> bytes:

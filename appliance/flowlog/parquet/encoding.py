@@ -19,17 +19,22 @@ import pyarrow.parquet as pq
 
 from appliance.flowlog.parquet.bloom import with_filter
 from appliance.flowlog.parquet.chunks import (
+    BYTE_STREAM_SPLIT,
+    DELTA_BINARY_PACKED,
+    LZ4_RAW,
     META_DATA_PAGE,
     META_DICTIONARY_PAGE,
     META_OCTETS,
-    META_PATH,
+    ZSTD,
     Chunk,
     dictionary_chunk,
+    no_nulls,
     run_chunk,
+    whole_chunk,
 )
 from appliance.flowlog.parquet.thrift import Struct, i64, read_struct
 from appliance.flowlog.schema import Rows, arrow_type
-from appliance.flows import COLLECTION_TIME, AnyArray
+from appliance.flows import COLLECTION_TIME, COLUMN, AnyArray
 from appliance.native import columns as native
 from appliance.native import library
 
@@ -46,25 +51,54 @@ SOUGHT = frozenset(
 _COUNTERS = ("octet_delta_count", "packet_delta_count")
 
 
-def encode_columns(pieces: list[Rows], schema: Any) -> list[Chunk]:
+def encode_columns(pieces: list[Rows], schema: Any) -> Iterator[Chunk]:
     """Encode rows as one chunk a column, in the order of the schema."""
     n_rows = sum(piece.n_rows for piece in pieces)
-    done: dict[str, Chunk] = {}
-    varying: dict[str, Any] = {}
+    scratch = np.empty(n_rows, np.uint64)  # One for all: fresh memory costs more than the copies.
     for name in schema.names:
         runs = _runs(name, pieces)
         if runs is not None and len(runs) <= max(1, n_rows // 16):
-            done[name] = run_chunk(name, runs, n_rows)
-            continue
-        column = pa.chunked_array([piece.array(name) for piece in pieces], arrow_type(name))
-        chunk = _few_valued(name, column)
-        if chunk is None:
-            varying[name] = column
+            yield run_chunk(name, runs, n_rows)
         else:
-            done[name] = chunk
-    if varying:
-        done.update(_by_pyarrow(varying, n_rows))
-    return [done[name] for name in schema.names]
+            yield _encode(name, pieces, scratch)
+
+
+def _encode(name: str, pieces: list[Rows], scratch: AnyArray) -> Chunk:
+    values = _numbers(name, pieces, scratch)
+    if values is None:
+        arrays = [piece.array(name) for piece in pieces]
+        return _by_pyarrow(name, pa.chunked_array(arrays, arrow_type(name)))
+    distinct = few_values(values) if values.dtype.kind == "u" and name not in _COUNTERS else None
+    if distinct is not None:
+        held, codes = distinct
+        narrow = np.uint8 if len(held) <= 256 else np.uint16
+        chunk = dictionary_chunk(name, held, codes.astype(narrow, copy=False))
+        return with_filter(chunk, held) if name in SOUGHT else chunk
+    if library.IS_AVAILABLE:
+        chunk = _natively(name, values)
+    else:
+        chunk = _by_pyarrow(name, pa.chunked_array([pa.array(values)]))
+    return with_filter(chunk, values) if name in SOUGHT else chunk
+
+
+def _numbers(name: str, pieces: list[Rows], scratch: AnyArray) -> AnyArray | None:
+    """Put the numbers of a column into `scratch`; None where it has no numbers or lacks some."""
+    if name not in COLUMN or COLUMN[name].dtype.kind not in "iu":
+        return None
+    values = scratch.view(COLUMN[name].dtype)
+    end = 0
+    for piece in pieces:
+        start, end = end, end + piece.n_rows
+        array = piece.arrays.get(name)
+        if array is None and piece.constants.get(name) is None and piece.n_rows:
+            return None
+        if array is None:
+            values[start:end] = piece.constants.get(name) or 0
+        elif array.null_count:
+            return None
+        else:
+            values[start:end] = array.to_numpy()
+    return values[:end]
 
 
 def _runs(name: str, pieces: list[Rows]) -> list[tuple[Any, int]] | None:
@@ -79,19 +113,6 @@ def _runs(name: str, pieces: list[Rows]) -> list[tuple[Any, int]] | None:
         elif piece.n_rows:
             runs.append((value, piece.n_rows))
     return runs
-
-
-def _few_valued(name: str, column: Any) -> Chunk | None:
-    """Encode an unsigned column of few values with a dictionary; None when it is not one."""
-    if column.null_count or not pa.types.is_unsigned_integer(column.type) or name in _COUNTERS:
-        return None
-    found = few_values(column.to_numpy())
-    if found is None:
-        return None
-    distinct, codes = found
-    narrow = np.uint8 if len(distinct) <= 256 else np.uint16
-    chunk = dictionary_chunk(name, distinct, codes.astype(narrow, copy=False))
-    return with_filter(chunk, distinct) if name in SOUGHT else chunk
 
 
 def few_values(values: AnyArray) -> tuple[AnyArray, AnyArray] | None:
@@ -144,27 +165,33 @@ def _begins_few(values: AnyArray) -> bool:
     return len(first) <= MAX_DICTIONARY or len(pc.unique(pa.array(first))) <= MAX_DICTIONARY // 2
 
 
-def _by_pyarrow(varying: dict[str, Any], n_rows: int) -> Iterator[tuple[str, Chunk]]:
-    chosen = {name: encoding_of_varying(name, column) for name, column in varying.items()}
-    dictionaries = [name for name, (encoding, _) in chosen.items() if encoding == "dictionary"]
+def _natively(name: str, values: AnyArray) -> Chunk:
+    n_rows = len(values)
+    head = no_nulls(n_rows)
+    if values.dtype.kind == "i":
+        extremes = [int(values.min()), int(values.max())] if name == COLLECTION_TIME else []
+        body = (head, native.pack_deltas(values))
+        return whole_chunk(name, body, n_rows, DELTA_BINARY_PACKED, extremes=extremes)
+    whole = native.split_bytes(values, max(values.dtype.itemsize, 4), head)
+    codec = ZSTD if name in _COUNTERS else LZ4_RAW
+    return whole_chunk(name, (whole,), n_rows, BYTE_STREAM_SPLIT, codec)
+
+
+def _by_pyarrow(name: str, column: Any) -> Chunk:
+    encoding, codec = encoding_of_varying(name, column)
     sink = pa.BufferOutputStream()
     pq.write_table(
-        pa.table(varying),
+        pa.table({name: column}),
         sink,
-        row_group_size=n_rows,
-        use_dictionary=dictionaries,
-        column_encoding={n: e for n, (e, _) in chosen.items() if n not in dictionaries},
-        compression={name: codec for name, (_, codec) in chosen.items()},
-        compression_level={name: 1 for name, (_, codec) in chosen.items() if codec == "zstd"},
-        write_statistics=[COLLECTION_TIME],
+        row_group_size=len(column),
+        use_dictionary=encoding == "dictionary",
+        column_encoding=None if encoding == "dictionary" else {name: encoding},
+        compression=codec,
+        compression_level=1 if codec == "zstd" else None,
+        write_statistics=name == COLLECTION_TIME,
         store_schema=False,
     )
-    for name, chunk in _chunks_of(memoryview(sink.getvalue())):
-        column = varying[name]
-        if name in SOUGHT and not column.null_count:
-            yield name, with_filter(chunk, column.to_numpy())
-        else:
-            yield name, chunk
+    return _only_chunk(memoryview(sink.getvalue()))
 
 
 def encoding_of_varying(name: str, column: Any) -> tuple[str, str]:
@@ -176,16 +203,15 @@ def encoding_of_varying(name: str, column: Any) -> tuple[str, str]:
     return "dictionary", "zstd"
 
 
-def _chunks_of(octets: memoryview) -> Iterator[tuple[str, Chunk]]:
-    """Cut a file of one row group, as pyarrow wrote it, into its chunks by column."""
+def _only_chunk(octets: memoryview) -> Chunk:
+    """Cut the chunk out of a file of one column and one row group, as pyarrow wrote it."""
     length = struct.unpack("<I", octets[-8:-4])[0]
     footer, _ = read_struct(bytes(octets[-8 - length : -8]))
     (group,) = footer[4].value.values
-    for column in group[1].value.values:
-        meta: Struct = dict(column[3].value)
-        pages = [number for number in (META_DATA_PAGE, META_DICTIONARY_PAGE) if number in meta]
-        start = min(meta[number].value for number in pages)
-        for number in pages:
-            meta[number] = i64(meta[number].value - start)
-        name = meta[META_PATH].value.values[0].decode()
-        yield name, Chunk(octets[start : start + meta[META_OCTETS].value], meta)
+    (column,) = group[1].value.values
+    meta: Struct = dict(column[3].value)
+    pages = [number for number in (META_DATA_PAGE, META_DICTIONARY_PAGE) if number in meta]
+    start = min(meta[number].value for number in pages)
+    for number in pages:
+        meta[number] = i64(meta[number].value - start)
+    return Chunk((octets[start : start + meta[META_OCTETS].value],), meta)

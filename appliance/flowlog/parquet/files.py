@@ -135,8 +135,8 @@ class ParquetWriter:
             return
         check, columns, start = 0, [], self._offset
         for chunk in encode_columns(pieces, self.schema):
-            check = zlib_ng.crc32(chunk.octets, check)
-            columns.append(self._append(chunk))
+            column, check = self._append(chunk, check)
+            columns.append(column)
         self._add(columns, start, n_rows, check)
 
     def copy(self, source: ParquetFile, group: RowGroup) -> None:
@@ -159,15 +159,19 @@ class ParquetWriter:
                 columns.append(present[name])
                 continue
             chunk = run_chunk(name, [(None, group.n_rows)], group.n_rows)
-            columns.append(self._append(chunk))
-            check = zlib_ng.crc32(chunk.octets, check)
+            column, check = self._append(chunk, check)
+            columns.append(column)
         self._add(columns, start, group.n_rows, check)
 
-    def _append(self, chunk: Chunk) -> Struct:
-        write_all(self._descriptor, chunk.octets)
+    def _append(self, chunk: Chunk, check: int) -> tuple[Struct, int]:
+        """Write a chunk; return its entry, and the checksum of what it is appended to."""
+        for part in chunk.parts:
+            write_all(self._descriptor, part)
+            check = zlib_ng.crc32(part, check)
         entry: Struct = {CHUNK_OFFSET: i64(0), CHUNK_META: Field(STRUCT, chunk.meta)}
-        self._offset += len(chunk.octets)
-        return _shift(entry, self._offset - len(chunk.octets))
+        entry = _shift(entry, self._offset)
+        self._offset += chunk.n_octets
+        return entry, check
 
     def _add(self, columns: list[Struct], start: int, n_rows: int, check: int) -> None:
         metas = [column[CHUNK_META].value for column in columns]
