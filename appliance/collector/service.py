@@ -18,7 +18,11 @@ from appliance.collector.counter_table import CounterTable
 from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
-from appliance.collector.memory import keep_freed_memory, refuse_huge_pages
+from appliance.collector.memory import (
+    keep_freed_memory,
+    refuse_huge_pages,
+    search_few_cycles,
+)
 from appliance.collector.newcomers import exporters_in_settings
 from appliance.collector.other_collectors import OtherCollectors
 from appliance.collector.parts import CollectorParts
@@ -165,6 +169,7 @@ class Collector:
 
     def run(self) -> None:
         """Work until `stop` is called; then empty the kernel's buffers and close everything."""
+        search_few_cycles()
         while not self._stopping:
             self._step(_RECEIVE_SECONDS)
         self.receiver.stop_receiving()
