@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ HASH_SEED = secrets.randbits(64)
 
 def load(path: Path = PATH) -> ctypes.CDLL | None:
     """Load the library; None where it is missing, of other sources, or switched off."""
-    if os.environ.get(SWITCH) == "0":
+    if os.environ.get(SWITCH) == "0" or sys.byteorder != "little":
         return None
     try:
         library = ctypes.CDLL(str(path))
