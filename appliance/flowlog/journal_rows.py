@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-
 from appliance.flowlog import journal
 from appliance.flowlog.journal import DamagedFile, Frame
-from appliance.flowlog.schema import Rows
+from appliance.flowlog.schema import Rows, join_rows
 
 MOST_OCTETS = 16 * 1024 * 1024
 """Of a journal that is kept. Larger ones have large frames, which stay in the mapped file."""
@@ -85,15 +83,3 @@ def _few_pieces(pieces: Sequence[Rows], more: Sequence[Rows]) -> list[Rows]:
         tail.insert(0, kept.pop())
         n_rows += tail[0].n_rows
     return [*kept, join_rows(tail)] if tail else kept
-
-
-def join_rows(pieces: Sequence[Rows]) -> Rows:
-    """Return pieces as one, its numbers copied; what all have as the same constant stays one."""
-    joined = Rows(sum(piece.n_rows for piece in pieces))
-    for name in dict.fromkeys(n for p in pieces for n in (*p.constants, *p.arrays)):
-        values = {piece.constants.get(name) for piece in pieces}
-        if len(values) == 1 and None not in values:
-            joined.constants[name] = values.pop()
-        else:
-            joined.arrays[name] = pa.concat_arrays([piece.array(name) for piece in pieces])
-    return joined

@@ -102,6 +102,18 @@ class Rows:
         return pa.table({name: self.array(name) for name in wanted})
 
 
+def join_rows(pieces: Sequence[Rows]) -> Rows:
+    """Return pieces as one, its numbers copied; what all have as the same constant stays one."""
+    joined = Rows(sum(piece.n_rows for piece in pieces))
+    for name in dict.fromkeys(n for p in pieces for n in (*p.constants, *p.arrays)):
+        values = {piece.constants.get(name) for piece in pieces}
+        if len(values) == 1 and None not in values:
+            joined.constants[name] = values.pop()
+        else:
+            joined.arrays[name] = pa.concat_arrays([piece.array(name) for piece in pieces])
+    return joined
+
+
 def rows_from_batch(batch: FlowBatch) -> Rows:
     """View a FlowBatch as `Rows`; numbers are not copied."""
     rows = Rows(batch.n_records)

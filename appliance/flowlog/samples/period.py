@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,7 @@ from appliance.flowlog.samples.drawing import (
     weights_of,
 )
 from appliance.flowlog.samples.files import DRAWN_COLUMNS, PRIORITY, THRESHOLD, WEIGHT
-from appliance.flowlog.schema import Rows, arrow_type
+from appliance.flowlog.schema import Rows, join_rows
 from appliance.flows import COLUMN, AnyArray, RecordKind
 from appliance.native import drawing as native
 from appliance.native import library
@@ -63,6 +62,14 @@ def stratum_keys(rows: Rows, part: int = 0) -> AnyArray:
     return np.broadcast_to(mixed, (rows.n_rows,))
 
 
+class _Kept(NamedTuple):
+    """Rows of a sample, the priority of each, and the code of its stratum."""
+
+    rows: Rows
+    priorities: AnyArray
+    codes: AnyArray
+
+
 class PeriodSample:
     """Rows of a period, of which those above the thresholds of their strata are kept.
 
@@ -75,7 +82,7 @@ class PeriodSample:
     def __init__(self, size: SampleSize) -> None:
         self.size, self.n_flows = size, 0
         self._strata, self._thresholds = Strata(), Thresholds()
-        self._kept: list[tuple[Any, AnyArray]] = []
+        self._kept: list[_Kept] = []
         self._n_kept = 0
 
     def add(self, rows: Rows, places: AnyArray, seed: int) -> None:
@@ -93,7 +100,7 @@ class PeriodSample:
         self.n_flows += _count_flows(rows)
         chosen, priorities, codes = self._above_thresholds(rows, places, seed)
         if len(chosen):
-            self._hold(_take_rows(rows, chosen, {PRIORITY: priorities}), codes)
+            self._hold(_Kept(rows.take(chosen), priorities, codes))
 
     def _above_thresholds(
         self, rows: Rows, places: AnyArray, seed: int
@@ -133,13 +140,14 @@ class PeriodSample:
         codes = self._strata.codes(stratum_keys(_rows(table), part))
         self._thresholds.of(codes)
         np.maximum.at(self._thresholds.values, codes, table.column(THRESHOLD).to_numpy())
-        drawn = [name for name in (WEIGHT, THRESHOLD) if name in table.schema.names]
-        self._hold(table.drop_columns(drawn), codes)
+        self._hold(_Kept(_rows(table), table.column(PRIORITY).to_numpy(), codes))
 
     def table(self) -> Any:
         """Return what is kept now, as a pyarrow table with `DRAWN_COLUMNS`."""
-        kept, codes = self._cut_to_size()
-        return _with_weights(kept, self._thresholds.of(codes))
+        kept = self._cut_to_size()
+        columns = {n: kept.rows.array(n) for n in (*kept.rows.arrays, *kept.rows.constants)}
+        table = pa.table(columns | {PRIORITY: pa.array(kept.priorities)})
+        return _with_weights(table, self._thresholds.of(kept.codes))
 
     def above(self, table: Any, part: int) -> Any:
         """Return those rows of a part, with all its columns, that this sample keeps of it."""
@@ -150,24 +158,27 @@ class PeriodSample:
         kept = table.filter(pa.array(is_kept)).drop_columns([WEIGHT, THRESHOLD])
         return _with_weights(kept, thresholds[is_kept])
 
-    def _hold(self, table: Any, codes: AnyArray) -> None:
-        if table.num_rows:
-            self._kept.append((table, codes))
-            self._n_kept += table.num_rows
+    def _hold(self, kept: _Kept) -> None:
+        if kept.rows.n_rows:
+            self._kept.append(kept)
+            self._n_kept += kept.rows.n_rows
         if self._n_kept > _SLACK * self.size.rows:
             self._cut_to_size()
 
-    def _cut_to_size(self) -> tuple[Any, AnyArray]:
+    def _cut_to_size(self) -> _Kept:
         """Keep what is above the thresholds when these are raised to what a sample may hold."""
-        kept = _one_table([table for table, _ in self._kept])
-        codes = np.concatenate([np.zeros(0, np.intp), *(codes for _, codes in self._kept)])
-        priorities = kept.column(PRIORITY).to_numpy()
+        pieces = self._kept
+        rows = join_rows([piece.rows for piece in pieces])
+        priorities = np.concatenate([np.zeros(0), *(piece.priorities for piece in pieces)])
+        codes = np.concatenate([np.zeros(0, np.intp), *(piece.codes for piece in pieces)])
         self._thresholds.raise_for(priorities, codes, self.size)
         is_kept = priorities > self._thresholds.of(codes)
         if not is_kept.all():
-            kept, codes = kept.filter(pa.array(is_kept)), codes[is_kept]
-        self._kept, self._n_kept = [(kept, codes)], kept.num_rows
-        return kept, codes
+            places = np.flatnonzero(is_kept)
+            rows, priorities, codes = rows.take(places), priorities[places], codes[places]
+        kept = _Kept(rows, priorities, codes)
+        self._kept, self._n_kept = [kept], rows.n_rows
+        return kept
 
 
 def _with_weights(kept: Any, thresholds: AnyArray) -> Any:
@@ -175,12 +186,6 @@ def _with_weights(kept: Any, thresholds: AnyArray) -> Any:
     weights = np.broadcast_to(weights_of(sizes_of(_rows(kept)), thresholds), thresholds.shape)
     kept = kept.append_column(WEIGHT, pa.array(weights))
     return kept.append_column(THRESHOLD, pa.array(thresholds))
-
-
-def _one_table(tables: Sequence[Any]) -> Any:
-    if not tables:
-        return pa.table({PRIORITY: pa.array([], pa.float64())})
-    return pa.concat_tables(tables, promote_options="default").combine_chunks()
 
 
 def sizes_of(rows: Rows) -> AnyArray:
@@ -211,13 +216,3 @@ def values_of(rows: Rows, name: str) -> AnyArray:
         array = pc.fill_null(array, pa.scalar(column.absent, array.type))
     values: AnyArray = array.to_numpy(zero_copy_only=False)
     return values
-
-
-def _take_rows(rows: Rows, chosen: AnyArray, more: dict[str, AnyArray]) -> Any:
-    """Return some rows as a pyarrow table of the columns that are present, and others."""
-    indices = pa.array(chosen)
-    columns = {name: array.take(indices) for name, array in rows.arrays.items()}
-    for name, value in rows.constants.items():
-        if value is not None:
-            columns[name] = pa.repeat(pa.scalar(value, arrow_type(name)), len(chosen))
-    return pa.table(columns | {name: pa.array(values) for name, values in more.items()})
