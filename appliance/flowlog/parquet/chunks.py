@@ -38,6 +38,9 @@ from appliance.flows import COLUMN, AnyArray
 INT32, INT64, DOUBLE, BYTE_ARRAY = 1, 2, 5, 6
 PLAIN, RLE, DELTA_BINARY_PACKED, RLE_DICTIONARY, BYTE_STREAM_SPLIT = 0, 3, 5, 8, 9
 UNCOMPRESSED, ZSTD, LZ4_RAW = 0, 6, 7
+TRIED_OCTETS = 65_536
+"""Compressed to see whether the rest is worth it."""
+
 _CODECS = {ZSTD: ("zstd", 1), LZ4_RAW: ("lz4_raw", None)}
 DATA_PAGE, DICTIONARY_PAGE = 0, 2
 
@@ -104,7 +107,7 @@ def dictionary_chunk(name: str, values: AnyArray, indices: AnyArray) -> Chunk:
     padded[:n_rows] = indices
     packed = _pack(padded, width)
     body = (no_nulls(n_rows), bytes((width,)), varint(groups << 1 | 1), packed)
-    if width >= 8:
+    if width >= 8 or _is_uneven(packed):
         codec = ZSTD
     wide = values.astype("<i4") if _physical(name) == INT32 else values
     dictionary = _dictionary_page(wide.tobytes(), len(values), codec)
@@ -141,6 +144,12 @@ def _encodings(*numbers: int) -> Field:
 
 def _packed_width(n_values: int) -> int:
     return next(width for width in (1, 2, 4, 8) if n_values <= 1 << width)
+
+
+def _is_uneven(packed: AnyArray) -> bool:
+    """Tell by their start whether packed indices become smaller when they are compressed."""
+    start = packed[:TRIED_OCTETS]
+    return bool(pa.Codec(*_CODECS[ZSTD]).compress(start).size < len(start) * 9 // 10)
 
 
 def _pack(indices: AnyArray, width: int) -> AnyArray:
