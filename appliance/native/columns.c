@@ -94,6 +94,25 @@ FEW_VALUES_BY_TABLE(16)
 FEW_VALUES_BY_HASH(32)
 FEW_VALUES_BY_HASH(64)
 
+/* Put codes of so many bits (1, 2, 4, 8 or 16) into octets, lowest bits first, without a branch for
+   each; `packed` has room for n / 8 groups of 8 codes, rounded up, and is zeroed. */
+void pack_codes(const uint16_t *codes, int64_t n, int64_t bits, uint8_t *packed)
+{
+    if (bits == 16) {
+        memcpy(packed, codes, (size_t)n * 2);
+        return;
+    }
+    const int64_t each = 8 / bits, whole = n / each;
+    for (int64_t octet = 0; octet < whole; octet++) {
+        unsigned together = 0;
+        for (int64_t place = 0; place < each; place++)
+            together |= (unsigned)codes[octet * each + place] << place * bits;
+        packed[octet] = (uint8_t)together;
+    }
+    for (int64_t row = whole * each; row < n; row++)
+        packed[whole] |= (uint8_t)(codes[row] << (row % each) * bits);
+}
+
 /* Estimate how many distinct values there are (linear counting, Whang et al. 1990); `bits` is a
    zeroed bitmap of `words` words, a power of two. */
 int64_t estimate_distinct(const uint64_t *values, int64_t n, uint64_t *bits, int64_t words,

@@ -22,6 +22,7 @@ _FEW_VALUES = {
     )
     for dtype in (np.dtype(name) for name in ("u1", "u2", "u4", "u8"))
 }
+_PACK_CODES = kernel("pack_codes", None, array_of(np.uint16), c_int64, c_int64, array_of(np.uint8))
 _FILL_FILTER = kernel(
     "fill_filter", None, array_of(np.uint64), c_int64, array_of(np.uint32), c_int64
 )
@@ -55,6 +56,14 @@ def few_values(values: AnyArray, most: int) -> tuple[AnyArray, AnyArray] | None:
     if count == -2:
         raise MemoryError
     return None if count < 0 else (distinct[:count], codes)
+
+
+def pack_codes(codes: AnyArray, width: int) -> AnyArray:
+    """Return codes of 1, 2, 4, 8 or 16 bits, uint16 and contiguous, packed into octets: the lowest
+    bits first, as many as groups of 8 codes take."""
+    packed = np.zeros(-(-len(codes) // 8) * width, np.uint8)
+    _PACK_CODES(codes, len(codes), width, packed)
+    return packed
 
 
 def bloom_filter(values: AnyArray) -> bytes:

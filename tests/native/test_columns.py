@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from appliance.flowlog.parquet import ParquetWriter, bloom, encoding
+from appliance.flowlog.parquet import ParquetWriter, bloom, chunks, encoding
 from appliance.flowlog.schema import Rows
 from appliance.native import columns, library
 
@@ -71,6 +71,22 @@ def test_bloom_filter_when_each_value_is_there_once_then_bits_are_those_of_the_t
     octets = columns.bloom_filter(values)
     if len(octets) == FILTER_BLOCK_OCTETS * max(-(-len(distinct) // FILTER_BLOCK_OCTETS), 1):
         assert octets == bloom.bloom_filter(distinct)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 8, 16])
+@given(n_rows=st.integers(1, 300), seed=st.integers(0, 99))
+def test_pack_codes_when_any_number_of_them_then_octets_are_those_of_the_twin(
+    width: int, n_rows: int, seed: int
+) -> None:
+    codes = np.random.default_rng(seed).integers(0, 1 << width, n_rows).astype("u2")
+    bits = (codes[:, None] >> np.arange(width, dtype="u2")) & 1
+    padded = np.zeros((-(-n_rows // 8) * 8, width), "u1")
+    padded[:n_rows] = bits
+    expected = np.packbits(padded.reshape(-1), bitorder="little").tobytes()
+    assert columns.pack_codes(codes, width).tobytes() == expected
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(chunks.library, "IS_AVAILABLE", False)
+        assert chunks._pack(codes, width).tobytes() == expected
 
 
 @pytest.mark.parametrize("n_distinct", [1, 32, 33, 1000, 70_000, 900_000, 3_000_000])

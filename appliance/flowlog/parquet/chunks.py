@@ -34,6 +34,8 @@ from appliance.flowlog.parquet.thrift import (
     write_struct,
 )
 from appliance.flows import COLUMN, AnyArray
+from appliance.native import columns as native
+from appliance.native import library
 
 INT32, INT64, DOUBLE, BYTE_ARRAY = 1, 2, 5, 6
 PLAIN, RLE, DELTA_BINARY_PACKED, RLE_DICTIONARY, BYTE_STREAM_SPLIT = 0, 3, 5, 8, 9
@@ -98,15 +100,13 @@ def dictionary_chunk(name: str, values: AnyArray, indices: AnyArray) -> Chunk:
     values
         At most 65,536 distinct values of the column's dtype.
     indices
-        uint8 for at most 256 values, else uint16, shape (n_rows,).
+        uint8 or uint16, shape (n_rows,).
     """
     n_rows, codec = len(indices), UNCOMPRESSED
-    width = 16 if indices.dtype.itemsize == 2 else _packed_width(len(values))
-    groups = -(-n_rows // 8)
-    padded = np.zeros(groups * 8, indices.dtype)
-    padded[:n_rows] = indices
-    packed = _pack(padded, width)
-    body = (no_nulls(n_rows), bytes((width,)), varint(groups << 1 | 1), packed)
+    width = _packed_width(len(values))
+    packed = _pack(indices, width)
+    groups = varint(-(-n_rows // 8) << 1 | 1)
+    body = (no_nulls(n_rows), bytes((width,)), groups, packed)
     if width >= 8 or _is_uneven(packed):
         codec = ZSTD
     wide = values.astype("<i4") if _physical(name) == INT32 else values
@@ -143,7 +143,7 @@ def _encodings(*numbers: int) -> Field:
 
 
 def _packed_width(n_values: int) -> int:
-    return next(width for width in (1, 2, 4, 8) if n_values <= 1 << width)
+    return next(width for width in (1, 2, 4, 8, 16) if n_values <= 1 << width)
 
 
 def _is_uneven(packed: AnyArray) -> bool:
@@ -153,12 +153,16 @@ def _is_uneven(packed: AnyArray) -> bool:
 
 
 def _pack(indices: AnyArray, width: int) -> AnyArray:
-    """Pack indices, lowest bits first; the length is a multiple of 8."""
+    """Pack indices, lowest bits first, and zeros until they are a multiple of 8."""
+    if library.IS_AVAILABLE and indices.dtype == np.uint16:
+        return native.pack_codes(indices, width)
+    padded: AnyArray = np.zeros(-(-len(indices) // 8) * 8, np.uint16 if width == 16 else np.uint8)
+    padded[: len(indices)] = indices
     if width >= 8:
-        return indices
+        return padded.view(np.uint8)
     if width == 1:
-        return np.packbits(indices, bitorder="little")
-    packed: AnyArray = indices[::2] | (indices[1::2] << width)
+        return np.packbits(padded, bitorder="little")
+    packed: AnyArray = padded[::2] | (padded[1::2] << width)
     if width == 2:
         packed = packed[::2] | (packed[1::2] << 4)
     return packed

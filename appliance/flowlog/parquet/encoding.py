@@ -71,10 +71,8 @@ def _encode(name: str, pieces: list[Rows], scratch: AnyArray) -> Chunk:
         return _by_pyarrow(name, pa.chunked_array(arrays, arrow_type(name)))
     distinct = few_values(values) if values.dtype.kind == "u" and name not in _COUNTERS else None
     if distinct is not None:
-        held, codes = distinct
-        narrow = np.uint8 if len(held) <= 256 else np.uint16
-        chunk = dictionary_chunk(name, held, codes.astype(narrow, copy=False))
-        return with_filter(chunk, held) if name in SOUGHT else chunk
+        chunk = dictionary_chunk(name, *distinct)
+        return with_filter(chunk, distinct[0]) if name in SOUGHT else chunk
     if library.IS_AVAILABLE:
         chunk = _natively(name, values)
     else:
@@ -133,7 +131,7 @@ def _by_hash(values: AnyArray) -> tuple[AnyArray, AnyArray] | None:
     hashed = pa.array(values).dictionary_encode()
     if len(hashed.dictionary) > MAX_DICTIONARY:
         return None
-    return hashed.dictionary.to_numpy(), hashed.indices.to_numpy()
+    return hashed.dictionary.to_numpy(), hashed.indices.to_numpy().astype(np.uint16)
 
 
 def _by_table(values: AnyArray) -> tuple[AnyArray, AnyArray] | None:
