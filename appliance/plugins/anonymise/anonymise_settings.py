@@ -55,10 +55,14 @@ def networks_of(settings: Settings) -> list[Network]:
 def outermost(networks: Iterable[Network]) -> list[Network]:
     """Return the networks that are not within another one, each once."""
     kept: list[Network] = []
-    for network in sorted(set(networks), key=lambda one: one.prefixlen):
+    for network in sorted(set(networks), key=_size_and_place):
         if not any(_is_within(network, larger) for larger in kept):
             kept.append(network)
     return kept
+
+
+def _size_and_place(network: Network) -> tuple[int, int, int]:
+    return network.prefixlen, network.version, int(network.network_address)
 
 
 def _is_within(network: Network, larger: Network) -> bool:

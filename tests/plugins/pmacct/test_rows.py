@@ -236,6 +236,15 @@ def test_times_when_asked_for_then_with_their_fraction(world):
     assert world.rows("timestamp_start") == [(local(START - 1),)]
 
 
+def test_times_when_nothing_tells_them_then_those_of_second_zero_and_added_to(world):
+    world.configure(OWN + "aggregate: src_host, timestamp_export\n")
+    for octets in (100, 7):
+        world.flows(1, octet_delta_count=octets)
+        world.purge()
+    assert world.rows("timestamp_export, timestamp_export_residual, bytes") == [(local(0), 0, 107)]
+    assert world.warnings == []
+
+
 def test_built_ins_when_made_of_octets_then_read(world):
     world.configure(OWN + "aggregate: etype, cos, vxlan, mpls_label_top\n")
     hi, low = address_halves("2001:db8::1")

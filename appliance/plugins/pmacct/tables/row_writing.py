@@ -22,6 +22,11 @@ from appliance.sql.table_names import PURGED_ROWS
 
 _ROWS_A_STATEMENT = 10
 
+_OCTETS, _MOMENT = "INET6_ATON({})", "FROM_UNIXTIME({})"
+# Second zero is that of a time which no record tells. MariaDB 11.8 makes NULL of it, which a table
+# takes for 0000-00-00 or refuses; its other seconds are as in every server.
+_MOMENT_OR_ZERO = "COALESCE(FROM_UNIXTIME(NULLIF({}, 0)), FROM_UNIXTIME(1) - INTERVAL 1 SECOND)"
+
 
 def load_rows(connection: Any, plan: TablePlan, target: Target, table: str) -> int:
     """Load rows from a file that the MySQL server asks this client for; return how many it took.
@@ -46,7 +51,7 @@ def load_rows(connection: Any, plan: TablePlan, target: Target, table: str) -> i
     given = {name: f"@{name}" for name in columns if name in conversions}
     given |= {name: connection.escape(value) for name, value in same.items()}
     sets = [
-        f"{quote(name, True)} = {conversions.get(name, '')}({value})"
+        f"{quote(name, True)} = {conversions.get(name, '({})').format(value)}"
         for name, value in given.items()
     ]
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
@@ -71,18 +76,18 @@ def numeric_hosts(plan: TablePlan) -> set[str]:
 
 
 def _conversions(plan: TablePlan) -> dict[str, str]:
-    """Return what a MySQL server makes the values of some columns with."""
-    found = dict.fromkeys(numeric_hosts(plan), "INET6_ATON")
+    """Return what a MySQL server makes the values of some columns with, around their place."""
+    found = dict.fromkeys(numeric_hosts(plan), _OCTETS)
     if plan.times.by_server:
         times = [column.name for column in plan.columns if column.kind is Kind.TIME]
-        found |= dict.fromkeys((*times, *STAMPS), "FROM_UNIXTIME")
+        found |= dict.fromkeys(STAMPS, _MOMENT) | dict.fromkeys(times, _MOMENT_OR_ZERO)
     return found
 
 
 def value_marks(plan: TablePlan, names: Iterable[str], mysql: bool) -> list[str]:
     """Return the place of each column's value in a statement."""
     conversions = _conversions(plan) if mysql else {}
-    return [f"{conversions[name]}(?)" if name in conversions else "?" for name in names]
+    return [conversions.get(name, "{}").format("?") for name in names]
 
 
 def _same_in_all_rows(target: Target) -> dict[str, Any]:
