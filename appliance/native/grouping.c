@@ -19,7 +19,8 @@ struct source {
     int64_t stride, kind;
 };
 
-/* Where a column is in the keys: its value above the lowest one, shifted, in one of their words. */
+/* Where a column is in the keys: its value above the lowest one, shifted, in one of their words. A
+   column that does not vary has no bits and is not there. */
 struct place {
     uint64_t low;
     int64_t word, shift, bits;
@@ -39,6 +40,78 @@ struct block {
     struct source measures[MEASURES];
     int64_t start, rows;
 };
+
+#define WIDEN(type, wide)                                                                          \
+    for (int64_t row = 0; row < rows; row++) {                                                     \
+        type value;                                                                                \
+        memcpy(&value, values + row * stride, sizeof value);                                       \
+        uint64_t ordered = (uint64_t)(wide)value + offset;                                         \
+        low = ordered < low ? ordered : low;                                                       \
+        high = ordered > high ? ordered : high;                                                    \
+    }                                                                                              \
+    break
+
+/* Widen a range by the values of one part. Signed ones are ordered as unsigned ones are when half
+   of the range is added. */
+static void widen(const struct source *source, int64_t rows, uint64_t *lowest, uint64_t *highest)
+{
+    const char *values = source->values;
+    const int64_t stride = source->stride;
+    const uint64_t offset = source->kind < 0 ? 1ULL << 63 : 0;
+    uint64_t low = *lowest, high = *highest;
+    rows = stride ? rows : 1;
+    switch (source->kind) {
+    case 1: WIDEN(uint8_t, uint64_t);
+    case 2: WIDEN(uint16_t, uint64_t);
+    case 4: WIDEN(uint32_t, uint64_t);
+    case 8: WIDEN(uint64_t, uint64_t);
+    case -1: WIDEN(int8_t, int64_t);
+    case -2: WIDEN(int16_t, int64_t);
+    case -4: WIDEN(int32_t, int64_t);
+    case -8: WIDEN(int64_t, int64_t);
+    }
+    *lowest = low;
+    *highest = high;
+}
+
+/* Put columns into as few words as it takes, the widest first; returns how many. */
+static int64_t lay_out(struct place *places, int64_t columns)
+{
+    int64_t words = 1;
+    for (int64_t bits = 64; bits > 0; bits--)
+        for (int64_t column = 0; column < columns; column++) {
+            if (places[column].bits != bits)
+                continue;
+            int64_t word = -1, used = 64;
+            while (used + bits > 64) {
+                word++;
+                used = 0;
+                for (int64_t other = 0; other < columns; other++)
+                    used += places[other].word == word ? places[other].bits : 0;
+            }
+            places[column].word = word;
+            places[column].shift = used;
+            words = word < words ? words : word + 1;
+        }
+    return words;
+}
+
+/* Find where each column is in the keys of all rows, and how many words these have. `sources` has
+   the columns and then three measures of the first part, then of the next one; `lengths` the rows
+   of each. */
+int64_t plan_keys(const struct source *sources, const int64_t *lengths, int64_t parts,
+                  int64_t columns, struct place *places)
+{
+    for (int64_t column = 0; column < columns; column++) {
+        uint64_t low = ~0ULL, high = 0;
+        for (int64_t part = 0; part < parts; part++)
+            widen(sources + part * (columns + MEASURES) + column, lengths[part], &low, &high);
+        const uint64_t offset = sources[column].kind < 0 ? 1ULL << 63 : 0;
+        const int64_t bits = high > low ? 64 - __builtin_clzll(high - low) : 0;
+        places[column] = (struct place){low - offset, -1, 0, bits};
+    }
+    return lay_out(places, columns);
+}
 
 #define PACK(type, wide)                                                                           \
     for (int64_t row = 0; row < rows; row++) {                                                     \
@@ -161,8 +234,9 @@ static int64_t add_part(const struct source *sources, int64_t rows, int64_t all,
             return -2;
         memset(block->keys, 0, (size_t)words * BLOCK * sizeof *block->keys);
         for (int64_t column = 0; column < columns; column++)
-            pack(sources + column, places + column, block->start, block->rows,
-                 block->keys + places[column].word * BLOCK);
+            if (places[column].bits)
+                pack(sources + column, places + column, block->start, block->rows,
+                     block->keys + places[column].word * BLOCK);
         if (words == 1)
             add_block(block, table, 1, seed);
         else if (words == 2)
@@ -173,19 +247,22 @@ static int64_t add_part(const struct source *sources, int64_t rows, int64_t all,
     return 0;
 }
 
-/* Group rows, which come in parts: `sources` has the columns and then three measures of the first
-   part, then of the next one; `lengths` the rows of each. `groups` has room for as many groups as
-   there are rows, fewer than 2^32; they are written in the order in which they appear first.
-   Returns how many there are, -2 without memory. */
+/* Group rows whose keys are planned. `groups` has room for as many groups as there are rows, fewer
+   than 2^32; they are written in the order in which they appear first. Returns how many there are,
+   -2 without memory. */
 int64_t group_rows(const struct source *sources, const int64_t *lengths, int64_t parts,
                    const struct place *places, int64_t columns, int64_t words, uint64_t *groups,
                    uint64_t seed)
 {
     struct block block = {.keys = malloc((size_t)words * BLOCK * sizeof(uint64_t))};
-    struct table table = {calloc(FIRST_SLOTS, sizeof(uint32_t)), FIRST_SLOTS - 1, groups, 0, words};
-    int64_t failed = block.keys && table.slots ? 0 : -2, all = 0;
+    struct table table = {.groups = groups, .words = words, .mask = FIRST_SLOTS - 1};
+    int64_t failed, all = 0;
     for (int64_t part = 0; part < parts; part++)
         all += lengths[part];
+    while (table.mask > 15 && (int64_t)table.mask > 4 * all)
+        table.mask /= 2;
+    table.slots = calloc(table.mask + 1, sizeof *table.slots);
+    failed = block.keys && table.slots ? 0 : -2;
     for (int64_t part = 0; part < parts && !failed; part++)
         failed = add_part(sources + part * (columns + MEASURES), lengths[part], all, places,
                           columns, &block, &table, seed);
@@ -202,9 +279,8 @@ int64_t group_rows(const struct source *sources, const int64_t *lengths, int64_t
     }                                                                                              \
     break
 
-/* Return a column of the groups as numbers of so many octets. */
-void column_of_groups(const uint64_t *groups, int64_t count, int64_t width,
-                      const struct place *place, int64_t size, char *values)
+static void unpack(const uint64_t *groups, int64_t count, int64_t width,
+                   const struct place *place, int64_t size, char *values)
 {
     const uint64_t *words = groups + place->word;
     const uint64_t mask = ~0ULL >> (64 - place->bits);
@@ -216,11 +292,17 @@ void column_of_groups(const uint64_t *groups, int64_t count, int64_t width,
     }
 }
 
-/* Write the sums of the groups, each measure for itself. */
-void sums_of_groups(const uint64_t *groups, int64_t count, int64_t width, int64_t *sums)
+/* Write the columns of the groups, which are of so many octets each, but not those that do not
+   vary; and their sums, each measure for itself. */
+void unpack_groups(const uint64_t *groups, int64_t count, int64_t words,
+                   const struct place *places, int64_t columns, const int64_t *sizes,
+                   char *const *values, int64_t *sums)
 {
+    const int64_t width = words + MEASURES;
+    for (int64_t column = 0; column < columns; column++)
+        if (places[column].bits)
+            unpack(groups, count, width, places + column, sizes[column], values[column]);
     for (int64_t measure = 0; measure < MEASURES; measure++)
         for (int64_t group = 0; group < count; group++)
-            sums[measure * count + group] =
-                (int64_t)groups[group * width + width - MEASURES + measure];
+            sums[measure * count + group] = (int64_t)groups[group * width + words + measure];
 }
