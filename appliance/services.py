@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.native import services as native
+from appliance.native.library import IS_AVAILABLE
 from appliance.protocols import PROTOCOL_NAMES
 
 PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
@@ -85,6 +87,18 @@ def service_ports(
     destinations: NDArray[np.uint16],
 ) -> NDArray[np.uint16]:
     """Return the service port of each flow: the lower of those that have a name, else the lower."""
+    if IS_AVAILABLE:
+        return native.service_ports(services[:2], protocols, sources, destinations)
+    return ports_in_numpy(services, protocols, sources, destinations)
+
+
+def ports_in_numpy(
+    services: Services,
+    protocols: NDArray[np.uint8],
+    sources: NDArray[np.uint16],
+    destinations: NDArray[np.uint16],
+) -> NDArray[np.uint16]:
+    """Return the service ports where there is no kernel for it."""
     lower, upper = np.minimum(sources, destinations), np.maximum(sources, destinations)
     unnamed = np.flatnonzero(services.name_codes(protocols, lower) == 0)
     if len(unnamed):

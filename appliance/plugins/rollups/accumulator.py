@@ -7,12 +7,11 @@ by that is added to the error bound of its cell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from appliance.plugins.rollups.cutting import Cut, cut, largest_by_cell
 from appliance.plugins.rollups.grouping import (
     LARGEST_SUM,
     Groups,
@@ -20,7 +19,6 @@ from appliance.plugins.rollups.grouping import (
     join_groups,
     regroup,
 )
-from appliance.plugins.rollups.tops import cells, places_by_value
 
 TOO_MANY = 3
 """The smallest names go when there are so many times those to be kept: the largest by octets, by
@@ -28,9 +26,6 @@ packets and by flows can be so many."""
 
 WAITING = 5
 """So many times the names to be kept wait before they are added up: 14 MB with the defaults."""
-
-SAMPLE = 20_000
-"""Among so many it is found how large the names to be kept are."""
 
 _NOTHING = np.zeros(3, np.int64)
 ErrorBounds = dict[int, IntArray]
@@ -105,18 +100,13 @@ class Accumulator:
 
     def _cut(self, whole: Groups) -> Groups:
         """Let the smallest names of the largest cells go."""
-        members = list(places_by_value(whole.columns[0]))
-        share = fair_share([len(places) for _, places in members], self.most)
-        kept = np.ones(len(whole.sums), bool)
-        for _, places in members:
-            if len(places) > share:
-                kept[places] = _largest(whole.sums, places, share)
-        self._let_go(whole.where(np.flatnonzero(~kept)))
-        return whole.where(np.flatnonzero(kept))
+        parted = cut(whole, self.most)
+        self._let_go(whole, parted)
+        return whole.where(parted.kept)
 
-    def _let_go(self, names: Groups) -> None:
+    def _let_go(self, whole: Groups, parted: Cut) -> None:
         """Note what names can lose."""
-        _add_largest(self.error_bound, names)
+        _add_largest(self.error_bound, parted.largest)
 
 
 @dataclass
@@ -139,9 +129,10 @@ class ExporterAccumulator(Accumulator):
             known.seen[cell % 2] = np.minimum(known.seen.get(cell % 2, 0) + sums, LARGEST_SUM)
         return by_direction(groups) if groups else None, known
 
-    def _let_go(self, names: Groups) -> None:
-        super()._let_go(names)
-        _add_largest(self.error_bounds_together, by_direction(names))
+    def _let_go(self, whole: Groups, parted: Cut) -> None:
+        super()._let_go(whole, parted)
+        together = by_direction(whole.where(parted.others))
+        _add_largest(self.error_bounds_together, largest_by_cell(together))
 
 
 def by_direction(groups: Groups) -> Groups:
@@ -155,32 +146,6 @@ def without_exporter(groups: Groups) -> Groups:
     return Groups([direction, *groups.columns[1:]], groups.sums)
 
 
-def fair_share(counts: Sequence[int], most: int) -> int:
-    """Return how many each may have at most so that all have `most`; small ones leave the rest."""
-    left, share = most, 0
-    for place, count in enumerate(sorted(counts)):
-        share = left // (len(counts) - place)
-        if count > share:
-            break
-        left -= count
-    return max(1, share)
-
-
-def _largest(sums: IntArray, places: NDArray[np.intp], n: int) -> NDArray[np.bool_]:
-    """Tell which of some rows are, about, among the n largest by a measure."""
-    kept = np.zeros(len(places), bool)
-    step = max(1, len(places) // SAMPLE)
-    rank = max(1, n // step)
-    for measure in range(3):
-        values = sums[places, measure]
-        least = np.partition(values[::step], -rank)[-rank]
-        chosen = values >= least
-        # Where many are as small as the last, none of these is worth more than another.
-        kept |= chosen if np.count_nonzero(chosen) <= 2 * n else values > least
-    return kept
-
-
-def _add_largest(error_bound: ErrorBounds, names: Groups) -> None:
-    for cell, part in cells(names):
-        found = error_bound.get(cell, _NOTHING) + part.sums.max(axis=0)
-        error_bound[cell] = np.minimum(found, LARGEST_SUM)
+def _add_largest(error_bound: ErrorBounds, largest: ErrorBounds) -> None:
+    for cell, sums in largest.items():
+        error_bound[cell] = np.minimum(error_bound.get(cell, _NOTHING) + sums, LARGEST_SUM)

@@ -158,14 +158,15 @@ def _sums_over_exporters(
     by_direction
         The sums by hour and direction: those of a key that all flows have.
     """
-    keys = _keys([flows.keys[column] for column in columns])
-    groups = by_direction
-    if is_constant(keys):
-        key: AnyArray = np.broadcast_to(keys[:1], (len(groups.sums),))
-        groups = Groups([*groups.columns, key], groups.sums)
+    keys = [flows.keys[column] for column in columns]
+    if all(is_constant(column) for column in keys):
+        hour, way = by_direction.columns
+        groups, n = by_direction, len(by_direction.sums)
+        keys = [np.broadcast_to(column[:1], (n,)) for column in keys]
     else:
-        groups = _group_flows(flows, [hours, flows.direction, keys])
-    hour, way, key = groups.columns
+        groups = _group_flows(flows, [hours, flows.direction, *keys])
+        hour, way, *keys = groups.columns
+    key = _keys(keys)
     everyone: IntArray = np.full(len(groups.sums), ALL_EXPORTERS, np.int64)
     return Groups([hour, everyone, way, key], groups.sums)
 
@@ -175,14 +176,11 @@ def _group_flows(flows: Flows, columns: Sequence[AnyArray]) -> Groups:
 
 
 def _keys(columns: list[AnyArray]) -> WordArray:
-    """Return one number for each flow, of one column or of two."""
-    n = len(columns[0])
-    if all(is_constant(column) for column in columns):
-        columns = [column[:1] for column in columns]
+    """Return one number for each group, of one column or of two."""
     keys = columns[0].astype(np.uint64)
     for column in columns[1:]:
         keys = keys << np.uint64(32) | column.astype(np.uint64)
-    return np.broadcast_to(keys, (n,))
+    return keys
 
 
 def _number_name(key: int) -> str:

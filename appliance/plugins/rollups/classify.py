@@ -291,7 +291,9 @@ def _exporters(columns: dict[str, AnyArray]) -> tuple[IntArray, list[tuple[int, 
 
 def session_number(port: AnyArray, domain: AnyArray) -> WordArray:
     """Number the sessions of an address: the port they send from, and the observation domain."""
-    number: WordArray = port.astype(np.uint64) << np.uint64(32) | domain.astype(np.uint64)
+    number: WordArray = port.astype(np.uint64)
+    number <<= np.uint64(32)
+    number |= domain
     return number
 
 
@@ -303,7 +305,9 @@ def _sessions(columns: dict[str, AnyArray]) -> WordArray:
         return np.broadcast_to(np.uint64(0), application.shape)
     if is_constant(port) and is_constant(domain):
         return np.broadcast_to(session_number(port[:1], domain[:1]), application.shape)
-    return np.where(application > 0, session_number(port, domain), np.uint64(0))
+    number = session_number(port, domain)
+    number *= application > 0
+    return number
 
 
 def _flow_counts(counts: WordArray) -> IntArray | None:

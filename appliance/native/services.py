@@ -1,0 +1,47 @@
+"""Which port of a flow is its service, in C: twin of `appliance.services`."""
+
+from __future__ import annotations
+
+from ctypes import c_int64
+
+import numpy as np
+
+from appliance.flows import AnyArray
+from appliance.native.library import array_of, kernel
+
+_OCTETS, _PORTS = array_of(np.uint8), array_of(np.uint16)
+_SERVICE_PORTS = kernel(
+    "service_ports",
+    None,
+    *(_OCTETS, c_int64, _PORTS, c_int64, _PORTS, c_int64, c_int64, _OCTETS, _PORTS, _PORTS),
+)
+
+
+def service_ports(
+    tables: tuple[AnyArray, AnyArray],
+    protocols: AnyArray,
+    sources: AnyArray,
+    destinations: AnyArray,
+) -> AnyArray:
+    """Return the service port of each flow, uint16.
+
+    Parameters
+    ----------
+    tables
+        `family` and `place` of `appliance.services.Services`.
+    protocols, sources, destinations
+        uint8, uint16, uint16; columns of stride 0 are read once.
+    """
+    family, place = tables
+    ports = np.empty(len(protocols), np.uint16)
+    columns = (
+        part for column in (protocols, sources, destinations) for part in _with_stride(column)
+    )
+    _SERVICE_PORTS(*columns, len(ports), family, place, ports)
+    return ports
+
+
+def _with_stride(column: AnyArray) -> tuple[AnyArray, int]:
+    if column.strides == (0,):
+        return column[:1].copy(), 0
+    return np.ascontiguousarray(column), 1
