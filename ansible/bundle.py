@@ -23,7 +23,7 @@ PYTHONS = ("3.11", "3.13")
 """Those of Debian 12 and 13."""
 
 PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
-BUILT_FROM = ("appliance", "pyproject.toml", "README.md", "LICENSE")
+BUILT_FROM = ("appliance", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 WHEEL = "netflow_appliance"
 SAME_TIME = {"SOURCE_DATE_EPOCH": "315532800"}
 """1980, the first year of zip: the wheel of the same source is the same, and so is the bundle."""

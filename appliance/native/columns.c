@@ -132,7 +132,9 @@ typedef uint32_t block_words __attribute__((vector_size(32), aligned(4)));
 
 /* Put values into a split-block Bloom filter (apache/parquet-format, BloomFilter.md) of so many
    blocks of 8 words; putting one in again changes nothing. */
+#ifdef __x86_64__
 __attribute__((target_clones("avx2", "default")))
+#endif
 void fill_filter(const uint64_t *values, int64_t n, uint32_t *filter, int64_t blocks)
 {
     const block_words salts = {0x47B6137B, 0x44974D91, 0x8824AD5B, 0xA2B7289D,
