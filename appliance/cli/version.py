@@ -19,7 +19,6 @@ import click
 
 from appliance import __version__
 from appliance.errors import ApplianceError
-from appliance.native.library import PATH, why_unavailable
 
 DISTRIBUTION = "netflow-appliance"
 PACKAGE_MARK = ".package"
@@ -95,6 +94,9 @@ def library_versions() -> Iterator[tuple[str, str]]:
 
 def kernels() -> str:
     """Say whether the hottest loops run in C, and if not, why."""
+    # Every command comes by here, and none but this one loads the library so early.
+    from appliance.native.library import PATH, why_unavailable
+
     reason = why_unavailable()
     return f"numpy, not C: {reason}" if reason else f"C, {PATH}"
 
