@@ -164,7 +164,8 @@ soak: $(STAMP)
 fuzz: $(FUZZ_STAMP)
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
-$(STAMP): requirements.lock pyproject.toml
+# Kernels in C are built by setup.py, where there is a compiler.
+$(STAMP): requirements.lock pyproject.toml setup.py $(wildcard appliance/native/*.[ch])
 	@test -n '$(PYTHON)' || { \
 	  echo 'Python 3.11 or newer is needed: apt-get install python3 python3-venv'; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -212,5 +213,5 @@ lock: $(STAMP)
 	  tests/box/requirements.in
 
 clean:
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) build dist *.egg-info appliance/native/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

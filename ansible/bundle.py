@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -23,10 +24,11 @@ PYTHONS = ("3.11", "3.13")
 """Those of Debian 12 and 13."""
 
 PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
-BUILT_FROM = ("appliance", "pyproject.toml", "README.md", "LICENSE")
+BUILT_FROM = ("appliance", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 WHEEL = "netflow_appliance"
 SAME_TIME = {"SOURCE_DATE_EPOCH": "315532800"}
 """1980, the first year of zip: the wheel of the same source is the same, and so is the bundle."""
+WITHOUT_KERNELS = {"APPLIANCE_NATIVE": "0"}
 
 _PINNED = re.compile(r"^([A-Za-z0-9_.-]+==\S+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -62,7 +64,7 @@ def python_version(text: str) -> str:
 def fill(wheels: Path, source: Path, architecture: str, python: str) -> None:
     """Build the project's wheel, fetch the others, and check each against the lock file."""
     lock = (source / "requirements.lock").read_text()
-    own = built(wheels, source)
+    own = built(wheels, source, architecture)
     fetch(own, wheels, lock, architecture, python)
     known = set(_HASH.findall(lock)) | {digest(own)}
     found = sorted(wheels.glob("*.whl"))
@@ -87,14 +89,28 @@ def packed(wheels: Path, folder: Path, architecture: str, python: str) -> Path:
     return beside.rename(bundle)
 
 
-def built(wheels: Path, source: Path) -> Path:
-    """Build the project's wheel from a copy, since building leaves files in the source."""
+def built(wheels: Path, source: Path, architecture: str) -> Path:
+    """Build the project's wheel from a copy, since building leaves files in the source.
+
+    The kernels in C are in it where they can be compiled for the architecture: on a machine like
+    that, with a C compiler.
+    """
+    is_like_here = architecture == platform.machine()
     with tempfile.TemporaryDirectory() as copy:
         for name in BUILT_FROM:
             is_folder = (source / name).is_dir()
             (shutil.copytree if is_folder else shutil.copy)(source / name, Path(copy) / name)
-        pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, copy)
-    return next(wheels.glob(f"{WHEEL}-*.whl"))
+        options = ["--no-deps", "--no-build-isolation", "--wheel-dir", wheels]
+        pip("wheel", *options, copy, **({} if is_like_here else WITHOUT_KERNELS))
+    wheel = next(wheels.glob(f"{WHEEL}-*.whl"))
+    if not has_kernels(wheel):
+        print(f"{wheel.name}: no kernels in C, numpy does their work", file=sys.stderr)
+    return wheel
+
+
+def has_kernels(wheel: Path) -> bool:
+    """Tell whether the project's wheel has the kernels in C, and so is for one processor."""
+    return not wheel.name.endswith("-any.whl")
 
 
 def fetch(own: Path, wheels: Path, lock: str, architecture: str, python: str) -> None:
@@ -107,10 +123,11 @@ def fetch(own: Path, wheels: Path, lock: str, architecture: str, python: str) ->
         pip("download", *options, *platforms, "--constraint", constraints.name, own)
 
 
-def pip(*arguments: str | Path) -> None:
-    """Run pip of this environment."""
+def pip(*arguments: str | Path, **variables: str) -> None:
+    """Run pip of this environment, with more variables in its own."""
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*command, *map(str, arguments)], check=True, env=os.environ | SAME_TIME)
+    own = os.environ | SAME_TIME | variables
+    subprocess.run([*command, *map(str, arguments)], check=True, env=own)
 
 
 def requirement(wheel: Path) -> str:

@@ -23,6 +23,7 @@ from appliance.collector.paths import CollectorPaths
 from appliance.contracts import FAIL, HINT, OK, Finding
 from appliance.errors import ApplianceError
 from appliance.flowlog.expiry_clock import LEAP_FILE, read_leap
+from appliance.native.library import why_unavailable
 from appliance.settings.core import BUILT_IN
 from appliance.settings.file import Settings
 from appliance.settings.types import ListenAddress
@@ -42,6 +43,7 @@ def check_environment(settings: Settings) -> list[Finding]:
         _check_python(),
         _check_library("pyarrow", "writes the flow log"),
         _check_library("duckdb", "searches the flow log"),
+        _check_kernels(),
         _check_data_directory(settings["data_directory"]),
         _check_free_space(settings),
         _check_clock(),
@@ -67,6 +69,13 @@ def _check_library(name: str, purpose: str) -> Finding:
         problem = f"{purpose}, but cannot be imported ({error}): install the locked requirements"
         return Finding(FAIL, name, problem)
     return Finding(OK, name, version)
+
+
+def _check_kernels() -> Finding:
+    if not (reason := why_unavailable()):
+        return Finding(OK, "kernels", "in C")
+    advice = f"{reason}; all works, but takes more processor time"
+    return Finding(HINT, "kernels", f"in numpy, not C: {advice}")
 
 
 def _check_data_directory(folder: Path) -> Finding:

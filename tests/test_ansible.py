@@ -6,8 +6,10 @@ import argparse
 import importlib.util
 import json
 import os
+import platform
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,8 @@ TASKS = [
     path for role in ROLES for name in ("tasks", "handlers") for path in role.glob(f"{name}/*.yml")
 ]
 COMMAND_MODULES = [f"ansible.builtin.{name}" for name in ("command", "shell", "raw", "script")]
+
+KERNELS = "appliance/native/kernels.so"
 
 
 def read(role: Path, name: str):
@@ -166,16 +170,55 @@ def test_sources_when_the_release_is_another_one_then_its_suites_and_the_same_se
     assert sources_of(RELEASES[there], text.format(here)) == text.format(there)
 
 
+def copied_source(bundle, folder: Path) -> Path:
+    for name in bundle.BUILT_FROM:
+        is_folder = (ROOT / name).is_dir()
+        folder.mkdir(exist_ok=True)
+        (shutil.copytree if is_folder else shutil.copy)(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(bundle, tmp_path_factory):
+    """The project's wheel for this processor."""
+    return bundle.built(tmp_path_factory.mktemp("wheels"), ROOT, platform.machine())
+
+
 @pytest.mark.slow
-def test_wheel_when_built_again_then_the_same_so_a_second_run_changes_nothing(bundle, tmp_path):
-    digests = set()
-    for number in range(2):
-        source, wheels = tmp_path / f"source{number}", tmp_path / f"wheels{number}"
-        for name in bundle.BUILT_FROM:
-            is_folder = (ROOT / name).is_dir()
-            source.mkdir(exist_ok=True)
-            (shutil.copytree if is_folder else shutil.copy)(ROOT / name, source / name)
-        os.utime(source / "appliance" / "__init__.py", (number, 10**9 + number))
-        wheels.mkdir()
-        digests.add(bundle.digest(bundle.built(wheels, source)))
-    assert len(digests) == 1
+def test_wheel_when_built_again_then_the_same_so_a_second_run_changes_nothing(
+    bundle, tmp_path, wheel
+):
+    source, wheels = copied_source(bundle, tmp_path / "source"), tmp_path / "wheels"
+    os.utime(source / "appliance" / "__init__.py", (1, 10**9))
+    wheels.mkdir()
+    again = bundle.built(wheels, source, platform.machine())
+    assert again.name == wheel.name
+    assert bundle.digest(again) == bundle.digest(wheel)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_wheel_when_for_this_processor_then_it_has_the_kernels_in_c(bundle, wheel):
+    assert bundle.has_kernels(wheel)
+    assert KERNELS in zipfile.ZipFile(wheel).namelist()
+
+
+@pytest.mark.slow
+def test_wheel_when_for_another_processor_then_it_runs_on_all_and_that_is_said(
+    bundle, tmp_path, capsys
+):
+    pure = bundle.built(tmp_path, ROOT, "another")
+    assert not bundle.has_kernels(pure)
+    assert KERNELS not in zipfile.ZipFile(pure).namelist()
+    assert pure.name.endswith("-py3-none-any.whl")
+    assert capsys.readouterr().err == f"{pure.name}: no kernels in C, numpy does their work\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("release", RELEASES.values(), ids=lambda release: release.name)
+def test_wheel_when_for_a_box_then_pip_takes_it_for_its_python(bundle, wheel, tmp_path, release):
+    """As `bundle.fetch` does, without the libraries, which come from an index."""
+    platforms = [f"--platform={name}_{platform.machine()}" for name in bundle.PLATFORMS]
+    options = ["--dest", tmp_path, "--only-binary=:all:", f"--python-version={release.python}"]
+    bundle.pip("download", "--no-index", "--no-deps", *options, *platforms, wheel)
+    assert [path.name for path in tmp_path.iterdir()] == [wheel.name]

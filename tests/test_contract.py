@@ -210,7 +210,7 @@ def test_modules_when_in_the_package_then_each_says_what_it_is():
 
 
 def test_tree_when_listed_then_top_level_is_as_designed():
-    given = {"appliance", "ansible", "conf", "tests", "vagrant", "pyproject.toml"}
+    given = {"appliance", "ansible", "conf", "tests", "vagrant", "pyproject.toml", "setup.py"}
     beside = {"README.md", "CHANGELOG.md", "LICENSE", "Makefile", "requirements.lock"}
     made = {"var", "build", "dist"}
     found = {p.name for p in ROOT.iterdir() if p.name[0] != "." and p.suffix != ".egg-info"}

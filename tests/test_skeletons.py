@@ -153,7 +153,7 @@ def test_distributions_when_built_then_both_carry_every_file_of_the_skeletons(
     shutil.copytree(
         *(ROOT / "appliance", source / "appliance"), ignore=shutil.ignore_patterns("__pycache__")
     )
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     build = "from setuptools import build_meta as b; b.build_wheel('..'); b.build_sdist('..')"
     subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)

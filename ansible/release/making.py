@@ -11,7 +11,7 @@ from pathlib import Path
 
 import bundle
 from debian.bill_of_materials import bill_of_wheels
-from debian.building import fill_wheels
+from debian.building import BuildError, fill_wheels
 from debian.environment import PYTHON
 
 from release.source_distribution import make_source_distribution
@@ -25,6 +25,8 @@ def make_release(folder: Path, source: Path) -> None:
 
     Raises
     ------
+    BuildError
+        Ours cannot be made as it is to be.
     SystemExit, subprocess.CalledProcessError
         One of them cannot be made; it has said why.
     """
@@ -34,13 +36,27 @@ def make_release(folder: Path, source: Path) -> None:
             fill_wheels(wheels, source, packed)
             packed.with_suffix(".cdx.json").write_text(bill_of_wheels(wheels))
             # Ours is the same for each Python.
-            shutil.copy(next(wheels.glob(f"{bundle.WHEEL}-*.whl")), folder)
+            shutil.copy(own_wheel(wheels), folder)
         if is_for_this_python(packed):
             options = ["--source", source, "--bundle", packed]
             run("-m", "debian", folder, *options)
             run("-m", "image", folder, *options)
     make_source_distribution(folder, source)
     (folder / SUMS).write_text(digests(folder))
+
+
+def own_wheel(wheels: Path) -> Path:
+    """Return the project's wheel of a filled bundle.
+
+    Raises
+    ------
+    BuildError
+        It lacks the kernels in C, which who installs a release would miss unawares.
+    """
+    wheel = next(wheels.glob(f"{bundle.WHEEL}-*.whl"))
+    if not bundle.has_kernels(wheel):
+        raise BuildError("expected a C compiler that works: apt-get install gcc libc6-dev")
+    return wheel
 
 
 def make_bundles(folder: Path, source: Path) -> list[Path]:

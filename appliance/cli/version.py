@@ -92,6 +92,15 @@ def library_versions() -> Iterator[tuple[str, str]]:
                 yield match[0], "not installed"
 
 
+def kernels() -> str:
+    """Say whether the hottest loops run in C, and if not, why."""
+    # Every command comes by here, and none but this one loads the library so early.
+    from appliance.native.library import PATH, why_unavailable
+
+    reason = why_unavailable()
+    return f"numpy, not C: {reason}" if reason else f"C, {PATH}"
+
+
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
@@ -115,6 +124,7 @@ def _details(ctx: click.Context) -> Iterator[tuple[str, str]]:
     yield "system", f"{_system()}, Linux {platform.release()}, {platform.machine()}"
     libraries = (f"{name} {version}" for name, version in library_versions())
     yield "libraries", ", ".join(libraries) or "unknown: the program runs without being installed"
+    yield "kernels", kernels()
     yield "plugins", _plugins(ctx)
 
 

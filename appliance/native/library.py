@@ -1,7 +1,8 @@
 """Loads the library of kernels, if there is one.
 
 The kernels know nothing of Python: setup.py builds them with a compiler alone, without Python's
-headers, so one library serves every version of Python.
+headers, so one library serves every version of Python. numpy is imported for the types of
+kernels only: `appliance --version` and `appliance check` ask here whether there are any.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ import secrets
 import sys
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 PATH = Path(__file__).with_name("kernels.so")
 SWITCH = "APPLIANCE_NATIVE"
@@ -28,13 +27,31 @@ HASH_SEED = secrets.randbits(64)
 
 def load(path: Path = PATH) -> ctypes.CDLL | None:
     """Load the library; None where it is missing, of other sources, or switched off."""
-    if os.environ.get(SWITCH) == "0" or sys.byteorder != "little":
-        return None
+    library = _library_or_reason(path)
+    return None if isinstance(library, str) else library
+
+
+def why_unavailable(path: Path = PATH) -> str:
+    """Say in a few words why the library is not used; empty where it is."""
+    reason = _library_or_reason(path)
+    return reason if isinstance(reason, str) else ""
+
+
+def _library_or_reason(path: Path) -> ctypes.CDLL | str:
+    if os.environ.get(SWITCH) == "0":
+        return f"switched off by {SWITCH}=0"
+    if not path.exists():
+        return "not built when this was installed, as without a C compiler"
+    if sys.byteorder != "little":
+        return "they are for little-endian processors"
     try:
         library = ctypes.CDLL(str(path))
-        return library if library.kernels_interface() == INTERFACE else None
-    except (OSError, AttributeError):
-        return None
+    except OSError as error:
+        return f"cannot be loaded: {error}"
+    interface = getattr(library, "kernels_interface", None)
+    if interface is None or interface() != INTERFACE:
+        return f"{path} is of other sources, install again"
+    return library
 
 
 LIBRARY = load()
@@ -43,6 +60,8 @@ IS_AVAILABLE = LIBRARY is not None
 
 def array_of(dtype: Any) -> Any:
     """Return the type of a parameter that takes the address of a contiguous array."""
+    import numpy as np
+
     return np.ctypeslib.ndpointer(dtype, flags="C_CONTIGUOUS")
 
 

@@ -25,7 +25,7 @@ ADMINISTRATOR = "destneAdmin"
 PASSWORD_FILE = "/etc/netflow-appliance/first-administrator.password"
 HTTPS = f"https://{MANAGEMENT_BOX}:8443"
 HTTP = f"http://{MANAGEMENT_BOX}:9999"
-SOURCE = ("appliance", "pyproject.toml", "README.md", "LICENSE", "requirements.lock")
+SOURCE = ("appliance", "pyproject.toml", "setup.py", "README.md", "LICENSE", "requirements.lock")
 
 _RECAP = re.compile(r"ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)")
 

@@ -44,6 +44,7 @@ def test_package_when_installed_on_the_other_release_then_flows_are_answered(
     details = machine.run("appliance --version --verbose")
     assert f"({release.name})" in details, printed
     assert re.search(rf"^python +{re.escape(release.python)}\.", details, re.MULTILINE)
+    assert re.search(r"^kernels +C,\s+/opt/", details, re.MULTILINE), details
     token = box.sign_in()
     box.send_flows(FLOWS)
     eventually(lambda: box.n_flows() >= FLOWS, "all flows there")

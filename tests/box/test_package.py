@@ -89,6 +89,7 @@ def test_command_when_installed_then_it_knows_the_package_and_is_documented(inst
     box, _ = installed
     details = box.machine.run("appliance --version --verbose")
     assert re.search(r"installed +Debian package netflow-appliance 0", details)
+    assert re.search(r"^kernels +C,\s+/opt/", details, re.MULTILINE), details
     listed = box.machine.run("dpkg -L netflow-appliance").splitlines()
     assert "/usr/share/man/man1/appliance-top.1.gz" in listed
     assert box.machine.run("dpkg --verify netflow-appliance") == ""

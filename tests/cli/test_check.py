@@ -229,6 +229,19 @@ def test_library_when_missing_then_fail():
     assert "cannot be imported" in finding.text
 
 
+@pytest.mark.parametrize(
+    ("reason", "status", "text"),
+    [
+        ("", OK, "in C"),
+        ("not built", HINT, "in numpy, not C: not built; all works, but takes more processor time"),
+    ],
+)
+def test_kernels_when_left_out_then_hint(found, monkeypatch, reason, status, text):
+    monkeypatch.setattr(environment, "why_unavailable", lambda: reason)
+    (finding,) = found("kernels")
+    assert (finding.status, finding.text) == (status, text)
+
+
 def test_python_when_old_then_fail(found, monkeypatch):
     assert found("python")[0].status == OK
     monkeypatch.setattr("sys.version_info", (3, 10, 2))

@@ -12,6 +12,7 @@ from appliance import __version__
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
 from appliance.cli.version import installation, library_versions
+from appliance.native import library
 
 
 @pytest.fixture
@@ -30,7 +31,8 @@ def details(conf, capsys):
 
 def test_version_when_verbose_then_origin_python_system_libraries_and_plugins(details):
     printed = details()
-    assert list(printed) == ["installed", "python", "system", "libraries", "plugins"]
+    names = ["installed", "python", "system", "libraries", "kernels", "plugins"]
+    assert list(printed) == names
     assert sys.prefix in printed["installed"]
     assert ".".join(map(str, sys.version_info[:3])) in printed["python"]
     assert f"pyarrow {metadata.version('pyarrow')}" in printed["libraries"]
@@ -47,6 +49,17 @@ def test_version_when_verbose_and_the_settings_are_wrong_then_the_rest_is_there(
     assert printed["plugins"].split(":")[0].strip() == "unknown"
     assert "no_such" in printed["plugins"]
     assert "duckdb" in printed["libraries"]
+
+
+def test_version_when_verbose_then_says_whether_kernels_are_in_c(details, monkeypatch):
+    monkeypatch.delenv(library.SWITCH, raising=False)
+    printed = details()["kernels"].strip()
+    if library.PATH.exists():
+        assert printed == f"C, {library.PATH}"
+    else:
+        assert printed.startswith("numpy, not C: not built when this was installed")
+    monkeypatch.setenv(library.SWITCH, "0")
+    assert details()["kernels"].strip() == "numpy, not C: switched off by APPLIANCE_NATIVE=0"
 
 
 @pytest.mark.parametrize("arguments", [["--verbose", "--version"], ["--version", "--verbose"]])

@@ -122,6 +122,15 @@ def test_bundle_when_of_another_python_then_no_package_is_made_of_it(
     assert release.making.is_for_this_python(Path(name)) is fits
 
 
+def test_wheel_when_without_kernels_then_not_released(release, tmp_path):
+    wheel = tmp_path / "netflow_appliance-1.2.3-py3-none-any.whl"
+    wheel.touch()
+    with pytest.raises(release.making.BuildError, match=r"^expected a C compiler that works"):
+        release.making.own_wheel(tmp_path)
+    wheel = wheel.rename(tmp_path / "netflow_appliance-1.2.3-py3-none-manylinux_2_17_x86_64.whl")
+    assert release.making.own_wheel(tmp_path) == wheel
+
+
 @pytest.mark.slow
 def test_source_distribution_when_made_twice_then_the_same_octets(release, tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
@@ -135,7 +144,9 @@ def test_source_distribution_when_made_twice_then_the_same_octets(release, tmp_p
         entries = archive.getmembers()
     names = {entry.name.partition("/")[2] for entry in entries}
     assert {"pyproject.toml", "LICENSE", "appliance/manual/box.md", "PKG-INFO"} <= names
-    assert not [name for name in names if name.endswith(".pyc")]
+    kernels = {"appliance/native/columns.c", "appliance/native/hashing.h"}
+    assert {"setup.py", *kernels} <= names
+    assert not [name for name in names if name.endswith((".pyc", ".so"))]
     assert {(entry.mtime, entry.uid, entry.uname) for entry in entries} == {(1_700_000_000, 0, "")}
 
 

@@ -97,6 +97,7 @@ def test_container_when_running_then_not_as_root_and_it_writes_its_volume_only(c
         assert container.execute("python3", "-c", f"open('{folder}/x', 'w')").returncode == 1
     details = container.appliance("--version", "--verbose")
     assert f"container image netflow-appliance {appliance.__version__}" in details
+    assert re.search(r"^kernels +C,\s+/opt/", details, re.MULTILINE), details
 
 
 def test_container_when_flows_are_sent_then_they_are_answered(container):
