@@ -18,7 +18,7 @@ PATH = Path(__file__).with_name("kernels.so")
 SWITCH = "APPLIANCE_NATIVE"
 """Environment variable; 0 leaves the library out."""
 
-INTERFACE = 1
+INTERFACE = 2
 """Of `kernels_interface()`: another number is a library of other sources."""
 
 HASH_SEED = secrets.randbits(64)
