@@ -57,14 +57,13 @@ def seal(
     beside = first.path.with_name(f"{first.first:010}-{last.last:010}.parquet{TMP}")
     writer = ParquetWriter(beside, family_schema(options, _octets_columns(parts)))
     problems: dict[Path, list[str]] = {}
-    segments, times = [], []
+    segments: list[tuple[int, int]] = []
+    times: list[int] = []
     try:
         for part in parts:
-            rows = _read_part(part, problems)
-            segments.append((part.file.first, sum(piece.n_rows for piece in rows)))
-            times += _times(rows)
-            for group in _row_groups(rows):
-                writer.encode(group)
+            before = writer.rows
+            times += _encode_part(writer, part, problems)
+            segments.append((part.file.first, writer.rows - before))
         writer.finish(segments)
     finally:
         writer.close()
@@ -83,6 +82,19 @@ def seal(
     modified = [part.file.path.stat().st_mtime for part in parts]
     _publish(beside, sealed.path, modified, writer.rows)
     return sealed, problems
+
+
+def _encode_part(
+    writer: ParquetWriter, part: SealedPart, problems: dict[Path, list[str]]
+) -> list[int]:
+    """Append a journal; return the first and last collection time of each piece.
+
+    Nothing of it stays mapped when the next one is read.
+    """
+    rows = _read_part(part, problems)
+    for group in _row_groups(rows):
+        writer.encode(group)
+    return _times(rows)
 
 
 def _read_part(part: SealedPart, problems: dict[Path, list[str]]) -> list[Rows]:

@@ -252,17 +252,24 @@ def make_read_only(server: MariaDb) -> None:
     server.run("SET GLOBAL read_only = 1")
 
 
+def fill_table(server: MariaDb, row: str) -> None:
+    with suppress(pymysql.MySQLError):
+        while True:
+            server.run(*(row, "COMMIT") * 100)
+
+
 def fill_up(server: MariaDb) -> None:
     """Fill the only file that tables may grow in, down to the last page.
 
     By rows within a page: MariaDB 11.8 ends when it finds no room to take back half a large value.
     """
-    server.run("CREATE DATABASE filler", "CREATE TABLE filler.filler (octets LONGBLOB)")
-    for octets in (7_000, 700):
-        row = f"INSERT INTO filler.filler VALUES (REPEAT('x', {octets}))"
+    server.run("CREATE DATABASE filler")
+    # A small table takes single pages, which are left when there is no room for a large one's 64.
+    for name in ("large", *(f"small_{number}" for number in range(16))):
         with suppress(pymysql.MySQLError):
-            while True:
-                server.run(*(row, "COMMIT") * 100)
+            server.run(f"CREATE TABLE filler.{name} (octets LONGBLOB)")
+            for octets in (7_000, 700):
+                fill_table(server, f"INSERT INTO filler.{name} VALUES (REPEAT('x', {octets}))")
     assert server.process is not None
     assert server.process.poll() is None
 
