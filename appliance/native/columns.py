@@ -9,7 +9,6 @@ import numpy as np
 from appliance.flows import AnyArray
 from appliance.native.library import HASH_SEED, array_of, kernel
 
-MOST_VALUES = 65_536
 BLOCK_WORDS = 8
 _BITMAP_WORDS = 1 << 14
 """A million bits stay in the cache; with as many values the estimate is right to a thousandth."""
@@ -43,7 +42,7 @@ def few_values(values: AnyArray, most: int) -> tuple[AnyArray, AnyArray] | None:
     values
         Unsigned numbers, contiguous.
     most
-        At most `MOST_VALUES`.
+        At most 65,536.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from ctypes import c_int64, c_uint64
 import numpy as np
 
 from appliance.flows import AnyArray
-from appliance.native.library import HASH_SEED, array_of, kernel
+from appliance.native.library import HASH_SEED, array_of, kernel, with_strides
 
 MOST_STRATA = 4096
 """Of one batch; more are left to the twin. A larger table would cost small batches more than it
@@ -47,7 +47,7 @@ def strata(columns: Sequence[AnyArray], n_rows: int) -> tuple[AnyArray, AnyArray
     """
     most = min(n_rows, MOST_STRATA)
     keys, codes = np.empty(most, np.uint64), np.empty(n_rows, np.uint16)
-    count = _STRATA(*_with_strides(columns), n_rows, keys, codes, most, HASH_SEED)
+    count = _STRATA(*with_strides(columns), n_rows, keys, codes, most, HASH_SEED)
     if count == -2:
         raise MemoryError
     return None if count < 0 else (keys[:count], codes)
@@ -79,10 +79,5 @@ def flows_above(
     n_rows = len(places)
     rows, priorities = np.empty(n_rows, np.int64), np.empty(n_rows)
     drawn = (places, codes, thresholds, n_rows, seed)
-    count = _FLOWS_ABOVE(*_with_strides(columns), *drawn, rows, priorities)
+    count = _FLOWS_ABOVE(*with_strides(columns), *drawn, rows, priorities)
     return rows[:count], priorities[:count]
-
-
-def _with_strides(columns: Sequence[AnyArray]) -> list[AnyArray | int]:
-    """Return each column and its stride, 1 or 0."""
-    return [part for column in columns for part in (column, int(column.ndim > 0))]

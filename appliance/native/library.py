@@ -11,6 +11,7 @@ import ctypes
 import os
 import secrets
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,21 @@ def array_of(dtype: Any) -> Any:
     import numpy as np
 
     return np.ctypeslib.ndpointer(dtype, flags="C_CONTIGUOUS")
+
+
+def with_strides(columns: Iterable[Any]) -> list[Any]:
+    """Return each column, one number for each row or one of all, and its stride for a kernel: 1, or
+    0 for one of all."""
+    import numpy as np
+
+    parts: list[Any] = []
+    for column in columns:
+        is_one = column.strides in ((), (0,))
+        parts += [
+            np.ascontiguousarray(column.reshape(-1)[:1] if is_one else column),
+            int(not is_one),
+        ]
+    return parts
 
 
 def kernel(name: str, result: Any, *parameters: Any) -> Any:

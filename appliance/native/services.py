@@ -7,7 +7,7 @@ from ctypes import c_int64
 import numpy as np
 
 from appliance.flows import AnyArray
-from appliance.native.library import array_of, kernel
+from appliance.native.library import array_of, kernel, with_strides
 
 _OCTETS, _PORTS = array_of(np.uint8), array_of(np.uint16)
 _SERVICE_PORTS = kernel(
@@ -34,14 +34,6 @@ def service_ports(
     """
     family, place = tables
     ports = np.empty(len(protocols), np.uint16)
-    columns = (
-        part for column in (protocols, sources, destinations) for part in _with_stride(column)
-    )
+    columns = with_strides((protocols, sources, destinations))
     _SERVICE_PORTS(*columns, len(ports), family, place, ports)
     return ports
-
-
-def _with_stride(column: AnyArray) -> tuple[AnyArray, int]:
-    if column.strides == (0,):
-        return column[:1].copy(), 0
-    return np.ascontiguousarray(column), 1

@@ -51,7 +51,8 @@ def test_few_values_when_at_the_limit_then_as_its_twin(n_distinct: int) -> None:
         return
     twin = encoding._by_hash(values)
     assert found is not None
-    assert found[0].tolist() == twin[0].tolist() if twin else True
+    assert twin is not None
+    assert found[0].tolist() == twin[0].tolist()
     assert (found[0][found[1]] == values).all()
 
 
