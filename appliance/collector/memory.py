@@ -15,6 +15,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _PR_SET_THP_DISABLE = 41
@@ -59,9 +61,17 @@ def refuse_huge_pages() -> bool:
     return prctl is not None and prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0
 
 
-def search_few_cycles() -> None:
+@contextmanager
+def few_cycle_searches() -> Iterator[None]:
     """Leave all objects that there are now out of the garbage collector's searches, which become
-    rare; for a process that has started and goes on to work."""
+    rare; for a process that has started, while it works."""
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
+    gc.set_threshold(_NEW_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        # Libraries print what Python does not free at its end.
+        gc.unfreeze()
+        gc.set_threshold(*before)

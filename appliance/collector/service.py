@@ -19,9 +19,9 @@ from appliance.collector.exporter_state import ExporterLimits
 from appliance.collector.exporters import ExporterStates
 from appliance.collector.fair_share import FairShare
 from appliance.collector.memory import (
+    few_cycle_searches,
     keep_freed_memory,
     refuse_huge_pages,
-    search_few_cycles,
 )
 from appliance.collector.newcomers import exporters_in_settings
 from appliance.collector.other_collectors import OtherCollectors
@@ -169,9 +169,9 @@ class Collector:
 
     def run(self) -> None:
         """Work until `stop` is called; then empty the kernel's buffers and close everything."""
-        search_few_cycles()
-        while not self._stopping:
-            self._step(_RECEIVE_SECONDS)
+        with few_cycle_searches():
+            while not self._stopping:
+                self._step(_RECEIVE_SECONDS)
         self.receiver.stop_receiving()
         while self._step(0.0):
             pass

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from appliance.collector.memory import refuse_huge_pages, search_few_cycles
+from appliance.collector.memory import few_cycle_searches, refuse_huge_pages
 from appliance.collector.paths import CollectorPaths
 from appliance.collector.service import flow_log_limits
 from appliance.collector.status import PLUGIN_FAILURES, write_status
@@ -88,10 +88,9 @@ class Loader:
         """
         give_way()
         refuse_huge_pages()
-        search_few_cycles()
         parent_lives = parent_watch()
         self._status_path.unlink(missing_ok=True)
-        with ThreadPoolExecutor(1, "filler") as filler:
+        with few_cycle_searches(), ThreadPoolExecutor(1, "filler") as filler:
             filling: Future[None] | None = None
             while not self._stopping.is_set() and parent_lives():
                 self._work(patient=True)
