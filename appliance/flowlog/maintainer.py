@@ -31,7 +31,7 @@ from appliance.flowlog.names import (
     set_aside,
 )
 from appliance.flowlog.parquet import ParquetFile
-from appliance.flowlog.seal import TMP, SealedPart, merge, seal
+from appliance.flowlog.seal import TMP, SealedPart, Watch, merge, seal
 from appliance.ratelimit import RateLimited
 
 LOCK_FILE = "maintainer.lock"
@@ -81,6 +81,8 @@ class Maintainer:
         still to read; the disk budget does, and that is counted.
     clock
         Whether the time is believed when files expire by age; None: always.
+    watch
+        Sees the flows of each journal that is sealed; the same ones again when that fails.
     """
 
     def __init__(
@@ -89,9 +91,10 @@ class Maintainer:
         limits: FlowLogLimits,
         cursor_floor: Callable[[], Cursor | None] = lambda: None,
         clock: ExpiryClock | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.directory, self.limits, self.cursor_floor = directory, limits, cursor_floor
-        self._clock = clock
+        self._clock, self._watch = clock, watch
         self._log = RateLimited(logging.getLogger(__name__))
 
     def run_once(self, now_ms: int, patient: bool = False) -> MaintenanceReport:
@@ -172,7 +175,7 @@ class Maintainer:
         options: bool,
         report: MaintenanceReport,
     ) -> None:
-        sealed, problems = seal(parts, options)
+        sealed, problems = seal(parts, options, None if options else self._watch)
         report.sealed += sealed is not None
         for part in parts:
             path = part.file.path

@@ -134,9 +134,15 @@ class FlowLogReader:
         followed = self._retry(lambda: self._follow(cursor, max_rows, options, columns))
         return followed.rows, followed.cursor
 
-    def follow_spans(self, cursor: Cursor, max_rows: int) -> Followed:
-        """Read on from a cursor in the flows; tell also where each row is."""
-        return self._retry(lambda: self._follow(cursor, max_rows, False, None))
+    def follow_spans(self, cursor: Cursor, max_rows: int, *, sealed: bool = False) -> Followed:
+        """Read on from a cursor in the flows; tell also where each row is.
+
+        Parameters
+        ----------
+        sealed
+            Stop at the first journal.
+        """
+        return self._retry(lambda: self._follow(cursor, max_rows, False, None, sealed=sealed))
 
     def _retry(self, read: Callable[[], Result]) -> Result:
         for _ in range(TRIES):
@@ -210,7 +216,13 @@ class FlowLogReader:
         return committed
 
     def _follow(
-        self, cursor: Cursor, max_rows: int, options: bool, columns: Sequence[str] | None
+        self,
+        cursor: Cursor,
+        max_rows: int,
+        options: bool,
+        columns: Sequence[str] | None,
+        *,
+        sealed: bool = False,
     ) -> Followed:
         found: list[Rows] = []
         spans: list[Span] = []
@@ -218,6 +230,8 @@ class FlowLogReader:
         for file in list_files(self.directory, options)[0]:
             if file.last < cursor.segment:
                 continue
+            if sealed and file.kind != "parquet":
+                break
             try:
                 segments, read = self._source(file, options)
                 start = _place(segments, cursor)

@@ -8,7 +8,7 @@ encoded together.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,10 @@ COPY_ROWS = 100_000
 TMP = ".tmp"
 
 
+Watch = Callable[[int, Sequence[Rows]], None]
+"""Called with a segment and its rows, before these are sealed."""
+
+
 class SealedPart(NamedTuple):
     """A closed journal to be sealed: its file, and its committed frames."""
 
@@ -43,9 +47,14 @@ class SealedPart(NamedTuple):
 
 
 def seal(
-    parts: Sequence[SealedPart], options: bool
+    parts: Sequence[SealedPart], options: bool, watch: Watch | None = None
 ) -> tuple[LogFile | None, dict[Path, list[str]]]:
     """Turn closed journals, in their order, into one Parquet file beside them.
+
+    Parameters
+    ----------
+    watch
+        Sees the rows of each journal while they are there.
 
     Returns
     -------
@@ -62,7 +71,7 @@ def seal(
     try:
         for part in parts:
             before = writer.rows
-            times += _encode_part(writer, part, problems)
+            times += _encode_part(writer, part, problems, watch)
             segments.append((part.file.first, writer.rows - before))
         writer.finish(segments)
     finally:
@@ -85,13 +94,18 @@ def seal(
 
 
 def _encode_part(
-    writer: ParquetWriter, part: SealedPart, problems: dict[Path, list[str]]
+    writer: ParquetWriter,
+    part: SealedPart,
+    problems: dict[Path, list[str]],
+    watch: Watch | None,
 ) -> list[int]:
     """Append a journal; return the first and last collection time of each piece.
 
     Nothing of it stays mapped when the next one is read.
     """
     rows = _read_part(part, problems)
+    if watch is not None:
+        watch(part.file.first, rows)
     for group in _row_groups(rows):
         writer.encode(group)
     return _times(rows)

@@ -30,15 +30,23 @@ int64_t strata(const uint64_t *high, int64_t high_stride, const uint64_t *low, i
     uint32_t *places = calloc(size, sizeof *places);
     if (!places)
         return -2;
+    /* The records of a datagram are of one exporter: what its directions are is kept. `run` tells
+       exporters apart, so that nothing has to be cleared. */
+    uint32_t known[256], known_in[256] = {0}, run = 0;
+    uint64_t last_high = 0, last_low = 0;
     int64_t count = 0;
-    uint64_t last = 0;
-    uint32_t code = 0;
     for (int64_t row = 0; row < n; row++) {
-        uint64_t key = VALUE(high, row) * 0x9E3779B97F4A7C15ULL;
-        key = (key ^ VALUE(low, row)) * 0xBF58476D1CE4E5B9ULL;
-        key = (key ^ VALUE(direction, row)) * 0x94D049BB133111EBULL;
-        /* The records of a datagram are of one exporter. */
-        if (key != last || !code) {
+        uint64_t of_high = VALUE(high, row), of_low = VALUE(low, row);
+        uint8_t way = VALUE(direction, row);
+        if (!run || of_high != last_high || of_low != last_low) {
+            run++;
+            last_high = of_high;
+            last_low = of_low;
+        }
+        if (known_in[way] != run) {
+            uint64_t key = of_high * 0x9E3779B97F4A7C15ULL;
+            key = (key ^ of_low) * 0xBF58476D1CE4E5B9ULL;
+            key = (key ^ way) * 0x94D049BB133111EBULL;
             uint64_t slot = mix(key, seed) & (size - 1);
             while (places[slot] && keys[places[slot] - 1] != key)
                 slot = (slot + 1) & (size - 1);
@@ -50,10 +58,10 @@ int64_t strata(const uint64_t *high, int64_t high_stride, const uint64_t *low, i
                 keys[count] = key;
                 places[slot] = (uint32_t)++count;
             }
-            code = places[slot];
-            last = key;
+            known[way] = places[slot];
+            known_in[way] = run;
         }
-        codes[row] = (uint16_t)(code - 1);
+        codes[row] = (uint16_t)(known[way] - 1);
     }
     free(places);
     return count;

@@ -66,14 +66,20 @@ class Loader:
     ) -> None:
         paths = CollectorPaths(settings["data_directory"])
         filled: list[FlowStore | LogLoader] = [store] if store is not None else []
-        samples = _sample_keepers(settings, paths)
-        self._loaders = (*loaders, *samples)
+        samples = _sample_keeper(settings, paths)
+        self._loaders = (*loaders, *((samples,) if samples is not None else ()))
         self.fillers = [StoreFiller(each) for each in (*filled, *self._loaders)]
         self._failures = PluginFailures() if failures is None else failures
         self._status_path = paths.loader_status
         self._n_failures = 0
         clock = ExpiryClock(paths.flow_log)
-        self.maintainer = Maintainer(paths.flow_log, flow_log_limits(settings), self.floor, clock)
+        self.maintainer = Maintainer(
+            paths.flow_log,
+            flow_log_limits(settings),
+            self.floor,
+            clock,
+            samples.draw_sealed if samples is not None else None,
+        )
         self._stopping = threading.Event()
 
     def floor(self) -> Cursor | None:
@@ -147,11 +153,12 @@ class Loader:
                 log.warning("%s: %s; the flow log keeps what is not written", loader.name, error)
 
 
-def _sample_keepers(settings: Settings, paths: CollectorPaths) -> tuple[SampleKeeper, ...]:
+def _sample_keeper(settings: Settings, paths: CollectorPaths) -> SampleKeeper | None:
     """Return what keeps samples, if they are wanted."""
     if not settings["samples.hour_rows"]:
-        return ()
-    return (SampleKeeper(paths.flow_log, paths.data / SAMPLES_FOLDER, sample_limits(settings)),)
+        return None
+    folder, limits = paths.data / SAMPLES_FOLDER, sample_limits(settings)
+    return SampleKeeper(paths.flow_log, folder, limits, draws_while_sealing=True)
 
 
 class StoreFiller:

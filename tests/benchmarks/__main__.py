@@ -31,6 +31,7 @@ from tests.benchmarks.parquet import parquet
 from tests.benchmarks.pmacct import pmacct
 from tests.benchmarks.replicate import replicate
 from tests.benchmarks.rollups import rollups
+from tests.benchmarks.sampling import sampling
 from tests.benchmarks.snmp import snmp
 from tests.benchmarks.streaming import streaming
 from tests.benchmarks.tables import (
@@ -48,6 +49,7 @@ from tests.benchmarks.tables import (
     print_pmacct,
     print_replicate,
     print_rollups,
+    print_sampling,
     print_snmp,
     print_streaming,
     whole_table,
@@ -59,6 +61,7 @@ PARTS = (
     "decode",
     "enriching",
     "whole",
+    "sampling",
     "highest",
     "rollups",
     "pmacct",
@@ -112,11 +115,11 @@ def main(
     json_file: Path | None,
 ) -> None:
     """Measure decoding alone, AS and countries of addresses, the whole way (also into roll-ups),
-    the highest rate without loss, rows into tables of pmacct, the answers of the API, the time
-    from a datagram to its answer, Parquet by hand next to pyarrow, the way of one block through
-    the code, questions of the query engine, the console in a browser, a round of SNMP, rules of
-    alerts and those with baselines, the flow log into ClickHouse, a week of flows there, copies of
-    datagrams, flows as lines, addresses replaced, and TCP next to UDP.
+    what samples cost there, the highest rate without loss, rows into tables of pmacct, the answers
+    of the API, the time from a datagram to its answer, Parquet by hand next to pyarrow, the way of
+    one block through the code, questions of the query engine, the console in a browser, a round of
+    SNMP, rules of alerts and those with baselines, the flow log into ClickHouse, a week of flows
+    there, copies of datagrams, flows as lines, addresses replaced, and TCP next to UDP.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -132,6 +135,10 @@ def main(
                 print_enriching,
             ),
             "whole": (lambda: whole(folder / "whole", protocol, rate, seconds), _print_whole),
+            "sampling": (
+                lambda: sampling(folder / "sampling", protocol, rate, seconds),
+                print_sampling,
+            ),
             "highest": (
                 lambda: highest(folder / "highest", protocol, PROBE_SECONDS),
                 _print_highest,

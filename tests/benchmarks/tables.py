@@ -75,6 +75,16 @@ def print_rollups(console: Console, report: dict[str, Any]) -> None:
         console.print(f"flows a CPU second: {ratio:.2f} times nfcapd's, which makes no roll-ups")
 
 
+def print_sampling(console: Console, report: dict[str, Any]) -> None:
+    """What samples cost."""
+    table = Table("CPU ns a flow", "", "without samples", "with", "more (goal at most 5 %)")
+    for way, parts in report.items():
+        for part, told in {"all_ns": "all", "later_ns": "after the first seconds"}.items():
+            before, after = (parts[part][name] for name in ("without", "with"))
+            table.add_row(way, told, f"{before:.0f}", f"{after:.0f}", f"{after / before - 1:.1%}")
+    console.print(table)
+
+
 def print_api(console: Console, report: dict[str, Any]) -> None:
     """Print a table for each history."""
     ratios = report["growth"]

@@ -1,6 +1,7 @@
 """SampleKeeper: follows the flow log and keeps samples of its hours, days and months.
 
-What is kept in memory is written every five minutes, each hour with the position in the log up to
+Beside a maintainer it draws from the rows that are read for sealing, and reads only what it missed.
+What is kept in memory is written every four minutes, each hour with the position in the log up to
 which it holds it, and the oldest such position last: after a crash rows are drawn again, and those
 that an hour holds already are left out of it. A hash says what is drawn, so the sample is the same.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +27,8 @@ from appliance.contracts import LoadReport
 from appliance.errors import StorageError
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import Cursor
-from appliance.flowlog.reader import PLACE_BITS, FlowLogReader, Followed
+from appliance.flowlog.names import list_files
+from appliance.flowlog.reader import PLACE_BITS, FlowLogReader, Followed, Span
 from appliance.flowlog.samples.drawing import SampleSize
 from appliance.flowlog.samples.files import (
     HOUR_MS,
@@ -53,7 +56,7 @@ from appliance.settings.file import Settings
 log = RateLimited(logging.getLogger(__name__))
 
 STEP_ROWS = 1_000_000
-FLUSH_SECONDS = 300.0
+FLUSH_SECONDS = 240.0
 SETTLED_MS = 900_000
 """So long after its end a day or month is made from its parts."""
 
@@ -119,12 +122,22 @@ class SampleKeeper:
         The folder of the flow log.
     folder
         That of the samples.
+    draws_while_sealing
+        Whether somebody calls `draw_sealed`: journals are left to that.
     """
 
     name = "samples"
 
-    def __init__(self, log: Path, folder: Path, limits: SampleLimits | None = None) -> None:
+    def __init__(
+        self,
+        log: Path,
+        folder: Path,
+        limits: SampleLimits | None = None,
+        *,
+        draws_while_sealing: bool = False,
+    ) -> None:
         self.folder, self.limits = folder, limits or SampleLimits()
+        self._only_sealed, self._lock = draws_while_sealing, threading.Lock()
         self._reader = FlowLogReader(log)
         self._hours: dict[int, _Hour] = {}
         self._saved: Cursor | None = None
@@ -140,23 +153,50 @@ class SampleKeeper:
         StorageError
             The log cannot be read, or a sample not written.
         """
+        with self._lock:
+            try:
+                if self._saved is None:
+                    self._start(now)
+                return self._load(now)
+            except DamagedFile as error:
+                # What it had is drawn again; the other hours know what they have.
+                self._go_back_to(Cursor())
+                return LoadReport(0, busy=True, warnings=[f"{error}: set aside, and drawn again"])
+            except OSError as error:
+                raise StorageError(f"samples in {self.folder}: {error}") from error
+
+    def draw_sealed(self, segment: int, rows: Sequence[Rows]) -> None:
+        """Draw from the rows of a journal that is being sealed.
+
+        Any thread may call it. Nothing is drawn while another one is at work here, nor where it is
+        not this journal's turn: `load_once` reads it when it is sealed.
+        """
+        if not self._lock.acquire(blocking=False):
+            return
         try:
-            if self._saved is None:
-                self._start(now)
-            return self._load(now)
-        except DamagedFile as error:
-            # What it had is drawn again; the other hours know what they have.
-            self._hours, self._cursor = {}, Cursor()
-            return LoadReport(0, busy=True, warnings=[f"{error}: set aside, and drawn again"])
-        except OSError as error:
-            raise StorageError(f"samples in {self.folder}: {error}") from error
+            if self._saved is not None and self._is_next(segment):
+                span = Span(segment, 0, sum(piece.n_rows for piece in rows))
+                self._draw_all(Followed(list(rows), [span], Cursor(segment + 1)))
+        except (DamagedFile, OSError) as error:
+            log.warning("samples in %s: %s; drawn again", self.folder, error)
+            self._go_back_to(Cursor() if isinstance(error, DamagedFile) else self._cursor)
+        finally:
+            self._lock.release()
+
+    def _is_next(self, segment: int) -> bool:
+        """Tell whether all before a segment is drawn, and nothing of it."""
+        if self._cursor == Cursor(segment):
+            return True
+        if self._cursor.row or self._cursor.segment > segment:
+            return False
+        files = list_files(self._reader.directory, options=False)[0]
+        left = (file.first for file in files if file.last >= self._cursor.segment)
+        return next(left, None) == segment
 
     def _load(self, now: float) -> LoadReport:
-        followed = self._reader.follow_spans(self._cursor, STEP_ROWS)
+        followed = self._reader.follow_spans(self._cursor, STEP_ROWS, sealed=self._only_sealed)
         n_rows = sum(rows.n_rows for rows in followed.rows)
-        for rows, places in _with_places(followed):
-            self._draw(rows, places)
-        self._cursor = followed.cursor
+        self._draw_all(followed)
         is_busy = n_rows >= STEP_ROWS
         if now >= self._flush_at or len(self._hours) > _MOST_HOURS:
             self._flush(now)
@@ -164,10 +204,25 @@ class SampleKeeper:
                 self.combine_finished(now)
         return LoadReport(n_rows, is_busy)
 
+    def _draw_all(self, followed: Followed) -> None:
+        """Draw from rows; when that fails midway, what is not written is drawn again."""
+        try:
+            for rows, places in _with_places(followed):
+                self._draw(rows, places)
+        except BaseException:
+            self._go_back_to(self._saved or Cursor())
+            raise
+        self._cursor = followed.cursor
+
+    def _go_back_to(self, cursor: Cursor) -> None:
+        """Forget what is drawn and not written. Hours on disk know what they have."""
+        self._hours, self._cursor = {}, cursor
+
     def finish(self, now: float) -> list[str]:
         """Write what is in memory."""
-        if self._saved is not None:
-            self._flush(now)
+        with self._lock:
+            if self._saved is not None:
+                self._flush(now)
         return []
 
     def cursor(self) -> tuple[int, int] | None:

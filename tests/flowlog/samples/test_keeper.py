@@ -17,6 +17,7 @@ from appliance.flowlog.samples import keeper as keeping
 from appliance.flowlog.samples.files import (
     DAY_MS,
     HOUR_MS,
+    STATE_FILE,
     list_samples,
     period_end,
     period_start,
@@ -27,6 +28,8 @@ from appliance.flowlog.samples.keeper import SampleKeeper, SampleLimits
 LIMITS = SampleLimits(hour_rows=200, day_rows=400, month_rows=600)
 DAY = period_start("day", 4_102_444_800_000)
 """1 January 2100, from when the flow log of the tests is."""
+
+NOW_MS = DAY + 26 * HOUR_MS
 
 
 def keeper_of(log: Any, limits: SampleLimits = LIMITS) -> SampleKeeper:
@@ -166,6 +169,69 @@ def test_keeper_when_a_sample_cannot_be_written_then_it_waits_and_nothing_is_los
     (fresh.folder / "state.json").write_text(state)
     load(fresh, now_ms)
     assert contents(keeper) == contents(fresh)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_keeper_when_it_draws_while_sealing_then_the_same_sample(
+    two_days: Any, monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    whole = keeper_of(two_days)
+    load(whole, NOW_MS)
+    expected = contents(whole)
+    sealing = beside(two_days, whole)
+    # Of one that is late nothing is drawn before it knows where it was.
+    load(sealing, NOW_MS)
+    assert not list_samples(sealing.folder)
+    if is_late:
+        two_days.maintain()
+        load(sealing, NOW_MS)
+    else:
+        two_days.maintain(watch=sealing.draw_sealed)
+        monkeypatch.setattr(sealing._reader, "_read_sealed", None)  # nothing is read again
+        load(sealing, NOW_MS)
+    assert contents(sealing) == expected
+
+
+def test_keeper_when_drawing_while_sealing_fails_then_drawn_once_from_the_sealed_file(
+    two_days: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = keeper_of(two_days)
+    load(whole, NOW_MS)
+    sealing = beside(two_days, whole)
+    load(sealing, NOW_MS)
+    draws: list[int] = []
+
+    def fail_midway(start_ms: int, *given: Any) -> None:
+        draws.append(start_ms)
+        if len(draws) == 10:  # once
+            raise OSError(5, "Input/output error")
+        add(start_ms, *given)
+
+    add = sealing._add
+    monkeypatch.setattr(sealing, "_add", fail_midway)
+    two_days.maintain(watch=sealing.draw_sealed)
+    load(sealing, NOW_MS)
+    assert len(draws) > 10
+    assert contents(sealing) == contents(whole)
+
+
+def test_keeper_when_it_is_at_work_then_sealing_does_not_wait(two_days: Any) -> None:
+    whole = keeper_of(two_days)
+    load(whole, NOW_MS)
+    sealing = beside(two_days, whole)
+    load(sealing, NOW_MS)
+    with sealing._lock:
+        two_days.maintain(watch=sealing.draw_sealed)
+    load(sealing, NOW_MS)
+    assert contents(sealing) == contents(whole)
+
+
+def beside(log: Any, keeper: SampleKeeper) -> SampleKeeper:
+    """Return a keeper that draws what another one drew, while the log is sealed."""
+    folder = keeper.folder.with_name("beside")
+    folder.mkdir()
+    SampleKeeper.copy_seed(keeper.folder / STATE_FILE, folder / STATE_FILE)
+    return SampleKeeper(log.directory, folder, LIMITS, draws_while_sealing=True)
 
 
 def _full(path: Path, table: Any, described: Any) -> None:
