@@ -69,8 +69,8 @@ class Span(NamedTuple):
 
     def places(self) -> AnyArray:
         """Return where each row is in the log, as one number: uint64, rising."""
-        first = np.uint64(self.segment << PLACE_BITS | self.first)
-        return first + np.arange(self.n_rows, dtype=np.uint64)
+        first = self.segment << PLACE_BITS | self.first
+        return np.arange(first, first + self.n_rows, dtype=np.uint64)
 
 
 class Followed(NamedTuple):

@@ -209,6 +209,8 @@ class SampleKeeper:
         try:
             for rows, places in _with_places(followed):
                 self._draw(rows, places)
+            for hour in self._hours.values():
+                hour.sample.settle()
         except BaseException:
             self._go_back_to(self._saved or Cursor())
             raise
@@ -295,9 +297,8 @@ class SampleKeeper:
             path = sample_path(self.folder, "hour", start_ms)
             hour = self._hours[start_ms] = _Hour(path, self.limits.size("hour"))
         held = np.uint64(hour.held.segment << PLACE_BITS | hour.held.row)
-        is_new = places >= held
-        if not is_new.all():
-            indices = np.flatnonzero(is_new)
+        if places[0] < held:  # they rise
+            indices = np.flatnonzero(places >= held)
             rows, places = rows.take(indices), places[indices]
         if rows.n_rows:
             hour.sample.add(rows, places, self._seed)
@@ -385,9 +386,16 @@ def combine(parts: Sequence[SampleFile], target: Path, size: SampleSize) -> None
 
 def _with_places(followed: Followed) -> Iterator[tuple[Rows, AnyArray]]:
     """Yield pieces of rows, each with the place of every row in the log."""
-    places = np.concatenate([np.zeros(0, np.uint64), *(s.places() for s in followed.spans)])
-    start = 0
+    spans, left = iter(followed.spans), Span(0, 0, 0)
     for rows in followed.rows:
-        if rows.n_rows:
-            yield rows, places[start : start + rows.n_rows]
-        start += rows.n_rows
+        places = []
+        wanted = rows.n_rows
+        while wanted:
+            if not left.n_rows:
+                left = next(spans)
+            here = min(wanted, left.n_rows)
+            places.append(left._replace(n_rows=here).places())
+            left = Span(left.segment, left.first + here, left.n_rows - here)
+            wanted -= here
+        if places:
+            yield rows, places[0] if len(places) == 1 else np.concatenate(places)

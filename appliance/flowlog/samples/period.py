@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from appliance.flowlog.samples.drawing import (
     weights_of,
 )
 from appliance.flowlog.samples.files import DRAWN_COLUMNS, PRIORITY, THRESHOLD, WEIGHT
-from appliance.flowlog.schema import Rows, join_rows
+from appliance.flowlog.schema import Rows, gather_rows
 from appliance.flows import COLUMN, AnyArray, RecordKind
 from appliance.native import drawing as native
 from appliance.native import library
@@ -62,12 +63,30 @@ def stratum_keys(rows: Rows, part: int = 0) -> AnyArray:
     return np.broadcast_to(mixed, (rows.n_rows,))
 
 
-class _Kept(NamedTuple):
-    """Rows of a sample, the priority of each, and the code of its stratum."""
+class _Piece(NamedTuple):
+    """Rows of which some are in the sample.
+
+    Attributes
+    ----------
+    places
+        Of these, ascending.
+    priorities, codes
+        The priority of each, and the code of its stratum.
+    """
 
     rows: Rows
+    places: AnyArray
     priorities: AnyArray
     codes: AnyArray
+
+    @classmethod
+    def whole(cls, rows: Rows, priorities: AnyArray, codes: AnyArray) -> _Piece:
+        """Return rows that are all in the sample."""
+        return cls(rows, np.arange(rows.n_rows), priorities, codes)
+
+    def only(self, chosen: AnyArray) -> _Piece:
+        """Return those chosen of what is in the sample; nothing is copied of the rows."""
+        return _Piece(self.rows, *(each[chosen] for each in self[1:]))
 
 
 class PeriodSample:
@@ -82,11 +101,11 @@ class PeriodSample:
     def __init__(self, size: SampleSize) -> None:
         self.size, self.n_flows = size, 0
         self._strata, self._thresholds = Strata(), Thresholds()
-        self._kept: list[_Kept] = []
-        self._n_kept = 0
+        self._pieces: list[_Piece] = []
+        self._n_kept = self._n_settled = 0
 
     def add(self, rows: Rows, places: AnyArray, seed: int) -> None:
-        """Draw from further rows.
+        """Draw from further rows, which stay in memory until `settle`.
 
         Parameters
         ----------
@@ -100,7 +119,13 @@ class PeriodSample:
         self.n_flows += _count_flows(rows)
         chosen, priorities, codes = self._above_thresholds(rows, places, seed)
         if len(chosen):
-            self._hold(_Kept(rows.take(chosen), priorities, codes))
+            self._hold(_Piece(rows, chosen, priorities, codes))
+
+    def settle(self) -> None:
+        """Copy what was drawn of added rows, and let go of these."""
+        if added := self._pieces[self._n_settled :]:
+            self._pieces[self._n_settled :] = [_gather(added)]
+            self._n_settled = len(self._pieces)
 
     def _above_thresholds(
         self, rows: Rows, places: AnyArray, seed: int
@@ -140,7 +165,8 @@ class PeriodSample:
         codes = self._strata.codes(stratum_keys(_rows(table), part))
         self._thresholds.of(codes)
         np.maximum.at(self._thresholds.values, codes, table.column(THRESHOLD).to_numpy())
-        self._hold(_Kept(_rows(table), table.column(PRIORITY).to_numpy(), codes))
+        if len(codes):
+            self._hold(_Piece.whole(_rows(table), table.column(PRIORITY).to_numpy(), codes))
 
     def table(self) -> Any:
         """Return what is kept now, as a pyarrow table with `DRAWN_COLUMNS`."""
@@ -158,27 +184,34 @@ class PeriodSample:
         kept = table.filter(pa.array(is_kept)).drop_columns([WEIGHT, THRESHOLD])
         return _with_weights(kept, thresholds[is_kept])
 
-    def _hold(self, kept: _Kept) -> None:
-        if kept.rows.n_rows:
-            self._kept.append(kept)
-            self._n_kept += kept.rows.n_rows
+    def _hold(self, piece: _Piece) -> None:
+        self._pieces.append(piece)
+        self._n_kept += len(piece.places)
         if self._n_kept > _SLACK * self.size.rows:
             self._cut_to_size()
 
-    def _cut_to_size(self) -> _Kept:
+    def _cut_to_size(self) -> _Piece:
         """Keep what is above the thresholds when these are raised to what a sample may hold."""
-        pieces = self._kept
-        rows = join_rows([piece.rows for piece in pieces])
+        pieces = self._pieces
         priorities = np.concatenate([np.zeros(0), *(piece.priorities for piece in pieces)])
         codes = np.concatenate([np.zeros(0, np.intp), *(piece.codes for piece in pieces)])
         self._thresholds.raise_for(priorities, codes, self.size)
-        is_kept = priorities > self._thresholds.of(codes)
-        if not is_kept.all():
-            places = np.flatnonzero(is_kept)
-            rows, priorities, codes = rows.take(places), priorities[places], codes[places]
-        kept = _Kept(rows, priorities, codes)
-        self._kept, self._n_kept = [kept], rows.n_rows
+        kept = _gather(
+            [
+                piece.only(np.flatnonzero(piece.priorities > self._thresholds.of(piece.codes)))
+                for piece in pieces
+            ]
+        )
+        self._pieces, self._n_kept, self._n_settled = [kept], len(kept.places), 1
         return kept
+
+
+def _gather(pieces: Sequence[_Piece]) -> _Piece:
+    """Return a copy of what is in the sample, without the other rows."""
+    rows = gather_rows([piece.rows for piece in pieces], [piece.places for piece in pieces])
+    priorities = np.concatenate([np.zeros(0), *(piece.priorities for piece in pieces)])
+    codes = np.concatenate([np.zeros(0, np.intp), *(piece.codes for piece in pieces)])
+    return _Piece.whole(rows, priorities, codes)
 
 
 def _with_weights(kept: Any, thresholds: AnyArray) -> Any:

@@ -41,12 +41,14 @@ def places(rows: Rows, first: int = 0) -> AnyArray:
     return np.arange(first, first + rows.n_rows, dtype=np.uint64)
 
 
-def drawn(batch: FlowBatch, seed: int, step: int = N_FLOWS) -> Any:
-    """Return a sample that was drawn in steps of rows."""
+def drawn(batch: FlowBatch, seed: int, step: int = N_FLOWS, *, settles: bool = False) -> Any:
+    """Return a sample that was drawn in steps of rows, which are let go of or stay."""
     rows, sample = rows_from_batch(batch), PeriodSample(SIZE)
     for start in range(0, batch.n_records, step):
         piece = rows.slice(start, start + step)
         sample.add(piece, places(piece, start), seed)
+        if settles:
+            sample.settle()
     assert sample.n_flows == batch.n_records
     return sample.table()
 
@@ -55,6 +57,11 @@ def drawn(batch: FlowBatch, seed: int, step: int = N_FLOWS) -> Any:
 def samples() -> list[Any]:
     batch = traffic()
     return [drawn(batch, seed * 0x5DEECE66D, step=3000) for seed in range(1, N_DRAWS + 1)]
+
+
+@pytest.mark.parametrize("step", [50, 3000])
+def test_sample_when_rows_are_let_go_of_then_the_same(step: int) -> None:
+    assert drawn(traffic(), 3, step, settles=True).equals(drawn(traffic(), 3, step))
 
 
 SUBSETS: dict[str, Callable[[Any], AnyArray]] = {
