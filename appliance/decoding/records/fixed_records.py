@@ -1,13 +1,13 @@
-"""Data Records of fixed length, out of any number of Data Sets in a single numpy step.
+"""Data Records of fixed length, out of any number of Data Sets in a single step.
 
-`fixed_records` gathers the records of one layout, wherever their Sets lie in a block, into one
-contiguous array (RFC 7011 section 3.4.3). Layouts with variable-length fields are left to
-`scalar_records` of `decoding/templates/decode_plan.py`, which is also the reference for these.
+`fixed_records` finds the records of one layout, wherever their Sets lie in a block (RFC 7011
+section 3.4.3); their fields become columns. Layouts with variable-length fields are left to
+`scalar_records`, which is also the reference for these.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,50 +15,82 @@ from numpy.typing import NDArray
 
 from appliance.decoding.records.scalar_records import as_objects
 from appliance.decoding.templates.decode_plan import NATIVE, DecodePlan, Unsigned
+from appliance.native import library
+from appliance.native.records import read_numbers
 
 Int = NDArray[np.int64]
+_Place = tuple[int, int]
+"""Offset of a number in its record, and its width."""
 
 _WIRE = {length: np.dtype(f">u{length}") for length in NATIVE}
 
 
-@dataclass(frozen=True, slots=True)
 class FixedRecords:
-    """Records of one length as a contiguous array.
+    """Records of one length, in the memory that they came in.
+
+    Numbers of a field are read when they are first asked for, together with those that were asked
+    for of earlier records of this layout.
 
     Attributes
     ----------
-    raw
-        uint8, shape (n_records, record length); owned, not a view of the receive buffer.
+    n_records
+        Number of Data Records.
     """
 
-    plan: DecodePlan
-    raw: NDArray[np.uint8]
+    def __init__(self, plan: DecodePlan, flat: NDArray[np.uint8], starts: Int, counts: Int) -> None:
+        """Store where records are.
 
-    @property
-    def n_records(self) -> int:
-        """Number of Data Records."""
-        return len(self.raw)
+        Parameters
+        ----------
+        flat, starts, counts
+            As `fixed_records` takes and returns them; what is in `flat` must not change before all
+            was read.
+        """
+        self.plan, self.n_records = plan, int(counts.sum())
+        self._flat, self._starts, self._counts = flat, starts, counts
+        self._numbers: dict[_Place, NDArray[Any]] = {}
+
+    @cached_property
+    def raw(self) -> NDArray[np.uint8]:
+        """A copy of the records: uint8, shape (n_records, record length)."""
+        return _gather(self._flat, self._starts, self._counts, self.plan.minimum_length)
 
     def unsigned(self, field: int) -> Unsigned:
-        """Return the field as a native unsigned integer (reduced-size encoding included)."""
+        """Return the field as a native unsigned integer (reduced-size encoding included).
+
+        Everybody gets the same array, which is not to be written into.
+        """
         at, length = self.plan.offsets[field], self.plan.fields[field].length
-        native = NATIVE.get(length)
-        if native is None:
-            return self.halves(field)[1]
-        column: Unsigned = self.raw[:, at : at + length].view(_WIRE[length])[:, 0].astype(native)
-        return column
+        return self._number((at, length)) if length in NATIVE else self.halves(field)[1]
 
     def halves(self, field: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Return the last 16 octets of the field as two numbers."""
         at, length = self.plan.offsets[field], self.plan.fields[field].length
         if length == 16:
-            both = self.raw[:, at : at + 16].view(_WIRE[8])
-            return both[:, 0].astype(np.uint64), both[:, 1].astype(np.uint64)
+            return self._number((at, 8)), self._number((at + 8, 8))
         padded = np.zeros((self.n_records, 16), np.uint8)
         used = min(length, 16)
         padded[:, 16 - used :] = self.raw[:, at + length - used : at + length]
         pair = padded.reshape(-1).view(">u8").astype(np.uint64).reshape(-1, 2)
         return pair[:, 0], pair[:, 1]
+
+    def _number(self, place: _Place) -> NDArray[Any]:
+        if place not in self._numbers:
+            asked = self.plan.recall(_places_asked_for)
+            asked.add(place)
+            self._read([each for each in asked if each not in self._numbers])
+        return self._numbers[place]
+
+    def _read(self, places: list[_Place]) -> None:
+        if library.IS_AVAILABLE:
+            size = self.plan.minimum_length
+            columns = read_numbers(self._flat, self._starts, self._counts, size, places)
+        else:
+            wire = (self.raw[:, at : at + width].view(_WIRE[width])[:, 0] for at, width in places)
+            columns = [found.astype(found.dtype.newbyteorder("=")) for found in wire]
+        for place, column in zip(places, columns, strict=True):
+            column.flags.writeable = False
+            self._numbers[place] = column
 
     def octets(self, field: int) -> NDArray[Any]:
         """Return a copy of the field's octets, dtype `V<length>`."""
@@ -85,7 +117,7 @@ class FixedRecords:
 def fixed_records(
     plan: DecodePlan, flat: NDArray[np.uint8], starts: Int, lengths: Int
 ) -> tuple[FixedRecords, Int]:
-    """Gather the Data Records of many Data Sets of one fixed-length layout.
+    """Find the Data Records of many Data Sets of one fixed-length layout.
 
     Parameters
     ----------
@@ -105,20 +137,29 @@ def fixed_records(
     """
     size = plan.minimum_length
     counts = lengths // size
+    return FixedRecords(plan, flat, starts, counts), counts
+
+
+def _gather(flat: NDArray[np.uint8], starts: Int, counts: Int, size: int) -> NDArray[np.uint8]:
     if len(counts) and (counts == counts[0]).all():
         # Sets of one shape: whole bodies are copied, not single records.
         body = size * int(counts[0])
         if not body:
-            return FixedRecords(plan, np.zeros((0, size), np.uint8)), counts
+            return np.zeros((0, size), np.uint8)
         if len(starts) == 1:
             start = int(starts[0])
-            return FixedRecords(plan, flat[start : start + body].reshape(-1, size).copy()), counts
+            return flat[start : start + body].reshape(-1, size).copy()
         bodies = np.ndarray((flat.size - body + 1,), f"V{body}", flat, 0, (1,))[starts]
-        return FixedRecords(plan, bodies.view(np.uint8).reshape(-1, size)), counts
+        return bodies.view(np.uint8).reshape(-1, size)
     first = np.cumsum(counts) - counts
     total = int(counts.sum())
     at = np.repeat(starts - first * size, counts) + np.arange(total) * size
     if not total:
-        return FixedRecords(plan, np.zeros((0, size), np.uint8)), counts
+        return np.zeros((0, size), np.uint8)
     records = np.ndarray((flat.size - size + 1,), f"V{size}", flat, 0, (1,))[at]
-    return FixedRecords(plan, records.view(np.uint8).reshape(-1, size)), counts
+    return records.view(np.uint8).reshape(-1, size)
+
+
+def _places_asked_for(_plan: DecodePlan) -> set[_Place]:
+    """Begin to collect what is asked for of a layout."""
+    return set()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.decoding.records.fixed_records import FixedRecords
+from appliance.decoding.records.fixed_records import FixedRecords, fixed_records
 from appliance.decoding.templates.decode_plan import DecodePlan, plan_of
 from appliance.decoding.templates.template import FieldSpecifier
 from appliance.export_protocols import SFLOW
@@ -227,7 +227,8 @@ def _records(fields: Fields) -> FixedRecords:
     }
     layout = tuple((element, part.shape[1]) for element, part in octets.items())
     raw = np.concatenate(list(octets.values()), axis=1).astype(np.uint8, copy=False)
-    return FixedRecords(_plan(layout), raw)
+    whole = np.array([raw.size], np.int64)
+    return fixed_records(_plan(layout), raw.reshape(-1), np.zeros_like(whole), whole)[0]
 
 
 def _wire(values: Int, octets: int) -> Octets:
