@@ -12,6 +12,7 @@ measured: lz4 costs five times the time, and a journal lives for a minute.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import struct
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ _MAGIC = b"NFJ1"
 ALIGNMENT = 64
 MAX_COMMIT_OCTETS = 256 * 1024 * 1024
 MAX_FRAME_ROWS = 1 << 31
+APART_OCTETS = 64 * 1024
+"""Of a column that is mapped on its own; below it a mapping costs more than it gives back."""
 
 # What decoding untrusted octets raises; pyarrow reports malformed messages as a bare OSError.
 _FAULTS = (
@@ -292,6 +295,50 @@ def read_frames(path: Path, frames: list[Frame]) -> list[Rows]:
             return [_read_frame(mapped, frame) for frame in frames]
         except _FAULTS as error:
             raise DamagedFile(path, str(error)) from error
+
+
+def read_frame_apart(path: Path, frame: Frame) -> Rows:
+    """Read a frame of rows; each column that is large is in a mapping of its own.
+
+    Whoever drops a column then gives its memory back, while the others stay.
+
+    Raises
+    ------
+    DamagedFile
+        The frame is not what its header says.
+    OSError
+        The file cannot be read.
+    """
+    with path.open("rb") as file, pa.memory_map(str(path)) as mapped:
+        try:
+            rows = _read_frame(mapped, frame)
+            mapped.seek(0)
+            start = mapped.read_buffer(1).address
+        except _FAULTS as error:
+            raise DamagedFile(path, str(error)) from error
+        for name, array in rows.arrays.items():
+            rows.arrays[name] = _map_apart(file.fileno(), start, array)
+    return rows
+
+
+def _map_apart(descriptor: int, start: int, array: Any) -> Any:
+    """Return an array, which lies in a file that is mapped from an address on, in another mapping.
+
+    Small ones, and what is no plain number, are copied instead.
+    """
+    presence, *buffers = array.buffers()
+    if presence is not None or len(buffers) != 1 or array.nbytes < APART_OCTETS:
+        return pa.concat_arrays([array, array.slice(0, 0)])
+    place = buffers[0].address - start
+    whole = place // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+    try:
+        octets = mmap.mmap(
+            descriptor, place - whole + array.nbytes, prot=mmap.PROT_READ, offset=whole
+        )
+    except OSError:  # there are as many mappings as a process may have
+        return array
+    buffer = pa.py_buffer(memoryview(octets)[place - whole :])
+    return pa.Array.from_buffers(array.type, len(array), [None, buffer])
 
 
 def column_names(path: Path, frames: list[Frame]) -> set[str]:

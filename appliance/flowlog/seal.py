@@ -8,7 +8,7 @@ encoded together.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +30,8 @@ COPY_ROWS = 100_000
 TMP = ".tmp"
 
 
-Watch = Callable[[int, Sequence[Rows]], None]
-"""Called with a segment and its rows, before these are sealed."""
+Watch = Callable[[int, Iterator[Rows]], None]
+"""Called with a segment and the pieces of its rows, before these are sealed."""
 
 
 class SealedPart(NamedTuple):
@@ -101,24 +101,52 @@ def _encode_part(
 ) -> list[int]:
     """Append a journal; return the first and last collection time of each piece.
 
-    Nothing of it stays mapped when the next one is read.
+    It is read twice, so that little of it is in memory at a time: frame by frame, to be checked and
+    watched, and column by column, to be encoded.
     """
-    rows = _read_part(part, problems)
+    found = _Found([], [], [])
+    pieces = _sound_pieces(part, problems, found)
     if watch is not None:
-        watch(part.file.first, rows)
-    for group in _row_groups(rows):
+        watch(part.file.first, pieces)
+    for _ in pieces:
+        pass  # whatever was watched, all is checked
+    if found.failures:
+        raise found.failures[0]
+    path = part.file.path
+    unchecked = (frame._replace(checksum=None) for frame in found.frames)
+    for group in _row_groups([journal.read_frame_apart(path, frame) for frame in unchecked]):
         writer.encode(group)
-    return _times(rows)
+    return found.times
 
 
-def _read_part(part: SealedPart, problems: dict[Path, list[str]]) -> list[Rows]:
-    rows: list[Rows] = []
+class _Found(NamedTuple):
+    """What was read of a journal: its sound frames, their times, and why reading ended early."""
+
+    frames: list[Frame]
+    times: list[int]
+    failures: list[OSError]
+
+
+def _sound_pieces(
+    part: SealedPart, problems: dict[Path, list[str]], found: _Found
+) -> Iterator[Rows]:
+    """Yield the rows of each sound frame.
+
+    Whoever takes them might catch what is raised here: it is in `found`, too.
+    """
     for frame in part.frames:
         try:
-            rows += journal.read_frames(part.file.path, [frame])
+            (rows,) = journal.read_frames(part.file.path, [frame])
         except DamagedFile as error:
             problems.setdefault(part.file.path, []).append(error.problem)
-    return rows
+            continue
+        except OSError as error:
+            found.failures.append(error)
+            raise
+        found.frames.append(frame)
+        found.times.extend(_times([rows]))
+        yield rows
+        del rows
 
 
 def _octets_columns(parts: Sequence[SealedPart]) -> tuple[str, ...]:
@@ -172,11 +200,14 @@ def _merge_groups(writer: ParquetWriter, sources: list[ParquetFile]) -> None:
     writer.encode(pending)
 
 
-def _row_groups(rows: Iterable[Rows]) -> Iterator[list[Rows]]:
-    """Cut rows into row groups of at most one and a half times `ROW_GROUP_ROWS`."""
+def _row_groups(rows: list[Rows]) -> Iterator[list[Rows]]:
+    """Take rows off a list, and cut them into row groups of at most one and a half times
+    `ROW_GROUP_ROWS`."""
     group: list[Rows] = []
     held = 0
-    for whole in rows:
+    rows.reverse()
+    while rows:
+        whole = rows.pop()
         for start in range(0, whole.n_rows, ROW_GROUP_ROWS):
             piece = whole.slice(start, start + ROW_GROUP_ROWS)
             if held + piece.n_rows > ROW_GROUP_ROWS * 3 // 2:

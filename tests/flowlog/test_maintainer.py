@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,15 @@ import numpy as np
 import pytest
 
 from appliance.errors import StorageError
-from appliance.flowlog import Cursor, FlowLogLimits, FlowLogReader, Maintainer, maintainer, seal
+from appliance.flowlog import (
+    Cursor,
+    FlowLogLimits,
+    FlowLogReader,
+    Maintainer,
+    journal,
+    maintainer,
+    seal,
+)
 from appliance.flowlog.names import list_files
 from appliance.flowlog.parquet import ParquetFile
 
@@ -248,6 +257,45 @@ def test_second_maintainer_when_first_runs_then_refused(log: Any) -> None:
     task = Maintainer(log.directory, log.limits)
     with task._lock(), pytest.raises(StorageError, match="another process maintains"):
         Maintainer(log.directory, log.limits).run_once(0)
+
+
+def swallow(_segment: int, pieces: Any) -> None:
+    """Watch as somebody who catches whatever happens, and who stops looking early."""
+    with contextlib.suppress(OSError):
+        next(pieces)
+
+
+def test_journal_when_it_cannot_be_read_while_watched_then_it_stays_whole(
+    log: Any, make_batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.write([make_batch(10), make_batch(10), make_batch(10)])
+    read, calls = journal.read_frames, []
+
+    def fail_once(path: Any, frames: Any) -> Any:
+        calls.append(frames)
+        if len(calls) == 1:
+            raise OSError(5, "Input/output error")
+        return read(path, frames)
+
+    monkeypatch.setattr(journal, "read_frames", fail_once)
+    with pytest.raises(StorageError, match="Input/output error"):
+        log.maintain(watch=swallow)
+    assert any(name.endswith(".journal") for name in log.files())
+    log.maintain(watch=swallow)
+    assert total(log) == 30
+
+
+def test_journal_when_its_frames_are_large_then_each_column_comes_back(
+    log: Any, make_batch: Any
+) -> None:
+    batches = [make_batch(50_000, number) for number in range(3)]
+    log.write(batches)
+    before = log.read()
+    log.maintain()
+    (after,) = log.read()
+    for name, column in after.columns.items():
+        expected = np.concatenate([batch.column(name) for batch in before])
+        np.testing.assert_array_equal(column, expected, err_msg=name)
 
 
 def test_disk_when_full_while_sealing_then_journal_stays_and_no_half_file(

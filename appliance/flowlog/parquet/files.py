@@ -129,7 +129,7 @@ class ParquetWriter:
         write_all(self._descriptor, MAGIC)
 
     def encode(self, pieces: list[Rows]) -> None:
-        """Encode rows as one row group."""
+        """Encode rows as one row group; nothing is left in `pieces` of the schema's columns."""
         n_rows = sum(piece.n_rows for piece in pieces)
         if not n_rows:
             return

@@ -40,7 +40,7 @@ DRAWN_COLUMNS = (WEIGHT, PRIORITY, THRESHOLD)
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 _NAME = re.compile(r"(?P<level>hour|day|month)\.(?P<start>\d{1,15})\.parquet", re.ASCII)
 _METADATA = b"appliance.sample"
-_MODE = 0o640
+MODE = 0o640
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def write_sample(path: Path, table: Any, described: Described) -> None:
     OSError
         The disk is full or failing.
     """
-    with atomic_write(path, _MODE, durable=True) as file:
+    with atomic_write(path, MODE, durable=True) as file:
         described_table = table.replace_schema_metadata(metadata_of(described))
         pq.write_table(described_table, file, compression="zstd")
 

@@ -12,15 +12,13 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from appliance.atomic_files import atomic_write
 from appliance.contracts import LoadReport
@@ -29,25 +27,23 @@ from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import Cursor
 from appliance.flowlog.names import list_files
 from appliance.flowlog.reader import PLACE_BITS, FlowLogReader, Followed, Span
+from appliance.flowlog.samples.combining import combine
 from appliance.flowlog.samples.drawing import SampleSize
 from appliance.flowlog.samples.files import (
     HOUR_MS,
     LEVELS,
-    PRIORITY,
+    MODE,
     STATE_FILE,
-    THRESHOLD,
     Described,
     Level,
-    SampleFile,
     list_samples,
-    metadata_of,
     period_end,
     period_start,
     read_sample,
     sample_path,
     write_sample,
 )
-from appliance.flowlog.samples.period import STRATUM, PeriodSample, values_of
+from appliance.flowlog.samples.period import PeriodSample, values_of
 from appliance.flowlog.schema import Rows
 from appliance.flows import COLLECTION_TIME, AnyArray
 from appliance.ratelimit import RateLimited
@@ -56,14 +52,15 @@ from appliance.settings.file import Settings
 log = RateLimited(logging.getLogger(__name__))
 
 STEP_ROWS = 1_000_000
+HELD_ROWS = 200_000
+"""So many rows that are drawn from stay in memory until those that are kept are copied."""
+
 FLUSH_SECONDS = 240.0
 SETTLED_MS = 900_000
 """So long after its end a day or month is made from its parts."""
 
 _MOST_HOURS = 2
 """So many are held in memory; more come together when old captures are imported."""
-
-_MODE = 0o640
 
 
 @dataclass(frozen=True)
@@ -165,7 +162,7 @@ class SampleKeeper:
             except OSError as error:
                 raise StorageError(f"samples in {self.folder}: {error}") from error
 
-    def draw_sealed(self, segment: int, rows: Sequence[Rows]) -> None:
+    def draw_sealed(self, segment: int, pieces: Iterator[Rows]) -> None:
         """Draw from the rows of a journal that is being sealed.
 
         Any thread may call it. Nothing is drawn while another one is at work here, nor where it is
@@ -175,8 +172,7 @@ class SampleKeeper:
             return
         try:
             if self._saved is not None and self._is_next(segment):
-                span = Span(segment, 0, sum(piece.n_rows for piece in rows))
-                self._draw_all(Followed(list(rows), [span], Cursor(segment + 1)))
+                self._draw_all(_with_places(pieces, segment), Cursor(segment + 1))
         except (DamagedFile, OSError) as error:
             log.warning("samples in %s: %s; drawn again", self.folder, error)
             self._go_back_to(Cursor() if isinstance(error, DamagedFile) else self._cursor)
@@ -196,7 +192,7 @@ class SampleKeeper:
     def _load(self, now: float) -> LoadReport:
         followed = self._reader.follow_spans(self._cursor, STEP_ROWS, sealed=self._only_sealed)
         n_rows = sum(rows.n_rows for rows in followed.rows)
-        self._draw_all(followed)
+        self._draw_all(_with_places_of(followed), followed.cursor)
         is_busy = n_rows >= STEP_ROWS
         if now >= self._flush_at or len(self._hours) > _MOST_HOURS:
             self._flush(now)
@@ -204,17 +200,26 @@ class SampleKeeper:
                 self.combine_finished(now)
         return LoadReport(n_rows, is_busy)
 
-    def _draw_all(self, followed: Followed) -> None:
-        """Draw from rows; when that fails midway, what is not written is drawn again."""
+    def _draw_all(self, pieces: Iterable[tuple[Rows, AnyArray]], end: Cursor) -> None:
+        """Draw from rows up to a position; when that fails, what is not written is drawn again."""
+        held = 0
         try:
-            for rows, places in _with_places(followed):
+            for rows, places in pieces:
                 self._draw(rows, places)
-            for hour in self._hours.values():
-                hour.sample.settle()
+                held += rows.n_rows
+                if held >= HELD_ROWS:
+                    self._settle()
+                    held = 0
+            self._settle()
         except BaseException:
             self._go_back_to(self._saved or Cursor())
             raise
-        self._cursor = followed.cursor
+        self._cursor = end
+
+    def _settle(self) -> None:
+        """Let go of the rows that were drawn from."""
+        for hour in self._hours.values():
+            hour.sample.settle()
 
     def _go_back_to(self, cursor: Cursor) -> None:
         """Forget what is drawn and not written. Hours on disk know what they have."""
@@ -323,7 +328,7 @@ class SampleKeeper:
 
     def _save(self, cursor: Cursor) -> None:
         state = {"cursor": list(cursor), "seed": self._seed}
-        with atomic_write(self.folder / STATE_FILE, _MODE, durable=True) as file:
+        with atomic_write(self.folder / STATE_FILE, MODE, durable=True) as file:
             file.write(json.dumps(state).encode())
         self._saved = cursor
 
@@ -350,42 +355,17 @@ class SampleKeeper:
                     combine(inside, target, self.limits.size(whole))
 
 
-def combine(parts: Sequence[SampleFile], target: Path, size: SampleSize) -> None:
-    """Make the sample of a day or month from those of its parts.
-
-    Only what tells which rows are kept is read of all parts together.
-
-    Raises
-    ------
-    StorageError
-        The sample cannot be written.
-    DamagedFile
-        A part is; it is set aside.
-    """
-    sample, held = PeriodSample(size), Cursor()
-    for number, part in enumerate(parts):
-        table, described = read_sample(part.path, [PRIORITY, THRESHOLD, *STRATUM])
-        sample.restore(table, described.n_flows, number)
-        held = max(held, described.cursor)
-    schemas = [pq.read_schema(part.path).remove_metadata() for part in parts]
-    metadata = metadata_of(Described(sample.n_flows, held))
-    schema = pa.unify_schemas(schemas).with_metadata(metadata)
-    try:
-        with (
-            atomic_write(target, _MODE, durable=True) as file,
-            pq.ParquetWriter(file, schema, compression="zstd") as writer,
-        ):
-            for number, part in enumerate(parts):
-                kept = sample.above(read_sample(part.path)[0], number)
-                tables = [schema.empty_table(), kept.replace_schema_metadata(None)]
-                joined = pa.concat_tables(tables, promote_options="default")
-                writer.write_table(joined.select(schema.names).cast(schema))
-    except OSError as error:
-        raise StorageError(f"sample {target} cannot be written: {error}") from error
+def _with_places(pieces: Iterable[Rows], segment: int) -> Iterator[tuple[Rows, AnyArray]]:
+    """Yield the pieces of a segment, each with the place of every row in the log."""
+    first = 0
+    for rows in pieces:
+        if rows.n_rows:
+            yield rows, Span(segment, first, rows.n_rows).places()
+        first += rows.n_rows
 
 
-def _with_places(followed: Followed) -> Iterator[tuple[Rows, AnyArray]]:
-    """Yield pieces of rows, each with the place of every row in the log."""
+def _with_places_of(followed: Followed) -> Iterator[tuple[Rows, AnyArray]]:
+    """Yield pieces of rows, of one segment or several, with the places of their rows."""
     spans, left = iter(followed.spans), Span(0, 0, 0)
     for rows in followed.rows:
         places = []

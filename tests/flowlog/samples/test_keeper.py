@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from appliance.errors import StorageError
+from appliance.flowlog import journal
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.samples import keeper as keeping
 from appliance.flowlog.samples.files import (
@@ -212,6 +213,29 @@ def test_keeper_when_drawing_while_sealing_fails_then_drawn_once_from_the_sealed
     two_days.maintain(watch=sealing.draw_sealed)
     load(sealing, NOW_MS)
     assert len(draws) > 10
+    assert contents(sealing) == contents(whole)
+
+
+def test_keeper_when_a_journal_cannot_be_read_while_sealing_then_drawn_later(
+    two_days: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = keeper_of(two_days)
+    load(whole, NOW_MS)
+    sealing = beside(two_days, whole)
+    load(sealing, NOW_MS)
+    read, calls = journal.read_frames, []
+
+    def fail_once(path: Any, frames: Any) -> Any:
+        calls.append(frames)
+        if len(calls) == 10:
+            raise OSError(5, "Input/output error")
+        return read(path, frames)
+
+    monkeypatch.setattr(journal, "read_frames", fail_once)
+    with pytest.raises(StorageError, match="Input/output error"):
+        two_days.maintain(watch=sealing.draw_sealed)
+    two_days.maintain(watch=sealing.draw_sealed)
+    load(sealing, NOW_MS)
     assert contents(sealing) == contents(whole)
 
 
