@@ -1,7 +1,7 @@
 """SampleKeeper: follows the flow log and keeps samples of its hours, days and months.
 
 Beside a maintainer it draws from the rows that are read for sealing, and reads only what it missed.
-What is kept in memory is written every four minutes, each hour with the position in the log up to
+What is kept in memory is written every few minutes, each hour with the position in the log up to
 which it holds it, and the oldest such position last: after a crash rows are drawn again, and those
 that an hour holds already are left out of it. A hash says what is drawn, so the sample is the same.
 """
@@ -55,7 +55,9 @@ STEP_ROWS = 1_000_000
 HELD_ROWS = 200_000
 """So many rows that are drawn from stay in memory until those that are kept are copied."""
 
-FLUSH_SECONDS = 240.0
+FLUSH_SECONDS = 220.0
+"""With the time until a journal is sealed less than five minutes."""
+
 SETTLED_MS = 900_000
 """So long after its end a day or month is made from its parts."""
 
