@@ -145,7 +145,8 @@ class DecodeResult:
     batches
         Columns; `datagrams` of a batch are rows of `arrivals`.
     groups
-        The records behind each batch, octet for octet (for inspection).
+        The records behind each batch, octet for octet (for inspection), while the memory of the
+        block is as it was.
     released
         Waiting Sets that were decoded.
     sampling

@@ -37,8 +37,6 @@ _MAGIC = b"NFJ1"
 ALIGNMENT = 64
 MAX_COMMIT_OCTETS = 256 * 1024 * 1024
 MAX_FRAME_ROWS = 1 << 31
-APART_OCTETS = 64 * 1024
-"""Of a column that is mapped on its own; below it a mapping costs more than it gives back."""
 
 # What decoding untrusted octets raises; pyarrow reports malformed messages as a bare OSError.
 _FAULTS = (
@@ -297,48 +295,42 @@ def read_frames(path: Path, frames: list[Frame]) -> list[Rows]:
             raise DamagedFile(path, str(error)) from error
 
 
-def read_frame_apart(path: Path, frame: Frame) -> Rows:
-    """Read a frame of rows; each column that is large is in a mapping of its own.
+class MappedJournal:
+    """A journal in memory, of which only what was read lately takes room.
 
-    Whoever drops a column then gives its memory back, while the others stay.
+    Parameters
+    ----------
+    path
+        Of a file that is not empty.
 
     Raises
     ------
-    DamagedFile
-        The frame is not what its header says.
     OSError
         The file cannot be read.
     """
-    with path.open("rb") as file, pa.memory_map(str(path)) as mapped:
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            self._octets = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        self._buffer = pa.py_buffer(self._octets)
+
+    def read(self, frame: Frame) -> Rows:
+        """Read a frame of rows; numbers stay in the mapped file.
+
+        Raises
+        ------
+        DamagedFile
+            The frame is not what its header says.
+        """
         try:
-            rows = _read_frame(mapped, frame)
-            mapped.seek(0)
-            start = mapped.read_buffer(1).address
+            return _read_frame(pa.BufferReader(self._buffer), frame)
         except _FAULTS as error:
-            raise DamagedFile(path, str(error)) from error
-        for name, array in rows.arrays.items():
-            rows.arrays[name] = _map_apart(file.fileno(), start, array)
-    return rows
+            raise DamagedFile(self.path, str(error)) from error
 
-
-def _map_apart(descriptor: int, start: int, array: Any) -> Any:
-    """Return an array, which lies in a file that is mapped from an address on, in another mapping.
-
-    Small ones, and what is no plain number, are copied instead.
-    """
-    presence, *buffers = array.buffers()
-    if presence is not None or len(buffers) != 1 or array.nbytes < APART_OCTETS:
-        return pa.concat_arrays([array, array.slice(0, 0)])
-    place = buffers[0].address - start
-    whole = place // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-    try:
-        octets = mmap.mmap(
-            descriptor, place - whole + array.nbytes, prot=mmap.PROT_READ, offset=whole
-        )
-    except OSError:  # there are as many mappings as a process may have
-        return array
-    buffer = pa.py_buffer(memoryview(octets)[place - whole :])
-    return pa.Array.from_buffers(array.type, len(array), [None, buffer])
+    def let_go(self) -> None:
+        """Give memory back; rows that were read stay good, and fetch what is looked at again."""
+        self._octets.madvise(mmap.MADV_DONTNEED)
 
 
 def column_names(path: Path, frames: list[Frame]) -> set[str]:

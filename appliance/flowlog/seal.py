@@ -8,7 +8,7 @@ encoded together.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +31,8 @@ TMP = ".tmp"
 
 
 Watch = Callable[[int, Iterator[Rows]], None]
-"""Called with a segment and the pieces of its rows, before these are sealed."""
+"""Called in the thread that seals, with a segment and the pieces of its rows, before these are
+encoded. It need not take all of them, and may keep none."""
 
 
 class SealedPart(NamedTuple):
@@ -54,7 +55,7 @@ def seal(
     Parameters
     ----------
     watch
-        Sees the rows of each journal while they are there.
+        Called for each journal.
 
     Returns
     -------
@@ -101,52 +102,44 @@ def _encode_part(
 ) -> list[int]:
     """Append a journal; return the first and last collection time of each piece.
 
-    It is read twice, so that little of it is in memory at a time: frame by frame, to be checked and
-    watched, and column by column, to be encoded.
+    Little of it is in memory at a time: one frame while it is checked and watched, then one column
+    while it is encoded.
     """
-    found = _Found([], [], [])
-    pieces = _sound_pieces(part, problems, found)
+    if not part.frames:
+        return []
+    mapped = journal.MappedJournal(part.file.path)
+    read: list[Rows | None] = []
     if watch is not None:
-        watch(part.file.first, pieces)
-    for _ in pieces:
-        pass  # whatever was watched, all is checked
-    if found.failures:
-        raise found.failures[0]
-    path = part.file.path
-    unchecked = (frame._replace(checksum=None) for frame in found.frames)
-    for group in _row_groups([journal.read_frame_apart(path, frame) for frame in unchecked]):
-        writer.encode(group)
-    return found.times
-
-
-class _Found(NamedTuple):
-    """What was read of a journal: its sound frames, their times, and why reading ended early."""
-
-    frames: list[Frame]
-    times: list[int]
-    failures: list[OSError]
+        watch(part.file.first, _sound_pieces(mapped, part.frames, problems, read))
+    # Whatever was watched, and whatever was caught there: all is read.
+    for _ in _sound_pieces(mapped, part.frames, problems, read):
+        pass
+    rows = [piece for piece in read if piece is not None]
+    times = _times(rows)
+    mapped.let_go()
+    for group in _row_groups(rows):
+        writer.encode(group, mapped.let_go)
+    return times
 
 
 def _sound_pieces(
-    part: SealedPart, problems: dict[Path, list[str]], found: _Found
+    mapped: journal.MappedJournal,
+    frames: Sequence[Frame],
+    problems: dict[Path, list[str]],
+    read: list[Rows | None],
 ) -> Iterator[Rows]:
-    """Yield the rows of each sound frame.
-
-    Whoever takes them might catch what is raised here: it is in `found`, too.
-    """
-    for frame in part.frames:
+    """Read the frames that are not in `read` yet, put them there, None for damaged ones, and yield
+    the others."""
+    for frame in frames[len(read) :]:
         try:
-            (rows,) = journal.read_frames(part.file.path, [frame])
+            rows = mapped.read(frame)
         except DamagedFile as error:
-            problems.setdefault(part.file.path, []).append(error.problem)
+            problems.setdefault(mapped.path, []).append(error.problem)
+            read.append(None)
             continue
-        except OSError as error:
-            found.failures.append(error)
-            raise
-        found.frames.append(frame)
-        found.times.extend(_times([rows]))
+        read.append(rows)
         yield rows
-        del rows
+        mapped.let_go()
 
 
 def _octets_columns(parts: Sequence[SealedPart]) -> tuple[str, ...]:
@@ -200,14 +193,11 @@ def _merge_groups(writer: ParquetWriter, sources: list[ParquetFile]) -> None:
     writer.encode(pending)
 
 
-def _row_groups(rows: list[Rows]) -> Iterator[list[Rows]]:
-    """Take rows off a list, and cut them into row groups of at most one and a half times
-    `ROW_GROUP_ROWS`."""
+def _row_groups(rows: Iterable[Rows]) -> Iterator[list[Rows]]:
+    """Cut rows into row groups of at most one and a half times `ROW_GROUP_ROWS`."""
     group: list[Rows] = []
     held = 0
-    rows.reverse()
-    while rows:
-        whole = rows.pop()
+    for whole in rows:
         for start in range(0, whole.n_rows, ROW_GROUP_ROWS):
             piece = whole.slice(start, start + ROW_GROUP_ROWS)
             if held + piece.n_rows > ROW_GROUP_ROWS * 3 // 2:

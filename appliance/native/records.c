@@ -5,17 +5,16 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Big-endian numbers of one width, one in so many octets. */
+/* Read a big-endian number of each record of a Set. */
 #define READ(bits, swapped)                                                                        \
-    {                                                                                              \
-        uint##bits##_t *to = (uint##bits##_t *)(uintptr_t)columns[field] + done;                              \
+    do {                                                                                           \
+        uint##bits##_t *to = (uint##bits##_t *)(uintptr_t)columns[field] + done;                   \
         for (int64_t record = 0; record < counts[set]; record++, from += octets) {                 \
             uint##bits##_t value;                                                                  \
             memcpy(&value, from, sizeof value);                                                    \
             to[record] = swapped;                                                                  \
         }                                                                                          \
-        break;                                                                                     \
-    }
+    } while (0)
 
 /* Read fields of the records of some Sets. Set after set, so that its octets, which all fields are
    read from, are fetched once.
@@ -33,13 +32,17 @@ void read_numbers(const uint8_t *flat, const int64_t *starts, const int64_t *cou
             const uint8_t *from = flat + starts[set] + offsets[field];
             switch (widths[field]) {
             case 1:
-                READ(8, value)
+                READ(8, value);
+                break;
             case 2:
-                READ(16, __builtin_bswap16(value))
+                READ(16, __builtin_bswap16(value));
+                break;
             case 4:
-                READ(32, __builtin_bswap32(value))
+                READ(32, __builtin_bswap32(value));
+                break;
             case 8:
-                READ(64, __builtin_bswap64(value))
+                READ(64, __builtin_bswap64(value));
+                break;
             }
         }
         done += counts[set];

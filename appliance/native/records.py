@@ -39,23 +39,24 @@ def read_numbers(
     Returns
     -------
     list
-        Unsigned integers of the fields' widths, one for each record.
+        Unsigned integers of the fields' widths in the processor's order, shape (n_records,) each.
 
     Raises
     ------
     IndexError
-        A Set does not lie within the memory, or a field not in its record.
+        A Set, be it an empty one, does not lie within the memory, or a field not in its record.
     """
     # What is read comes from strangers: beyond the memory nothing is read, whoever miscounted.
     ends = starts + counts * octets
     if starts.min(initial=0) < 0 or counts.min(initial=0) < 0 or ends.max(initial=0) > flat.size:
-        raise IndexError("a Set ends behind the memory that it lies in")
+        raise IndexError("a Set does not lie within the memory")
     if any(at < 0 or at + width > octets for at, width in fields):
-        raise IndexError("a field ends behind its record")
+        raise IndexError("a field does not lie within its record")
     n_records = int(counts.sum())
     columns: list[AnyArray] = [np.empty(n_records, f"u{width}") for _, width in fields]
     offsets, widths = np.array(fields, np.int64).reshape(-1, 2).T.copy()
     addresses = np.array([column.ctypes.data for column in columns], np.uint64)
-    given = (flat, starts, counts, len(starts), octets)
-    _READ_NUMBERS(*given, offsets, widths, addresses, len(columns))
+    _READ_NUMBERS(
+        *(flat, starts, counts, len(starts), octets), offsets, widths, addresses, len(columns)
+    )
     return columns

@@ -269,20 +269,17 @@ def test_journal_when_it_cannot_be_read_while_watched_then_it_stays_whole(
     log: Any, make_batch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.write([make_batch(10), make_batch(10), make_batch(10)])
-    read, calls = journal.read_frames, []
-
-    def fail_once(path: Any, frames: Any) -> Any:
-        calls.append(frames)
-        if len(calls) == 1:
-            raise OSError(5, "Input/output error")
-        return read(path, frames)
-
-    monkeypatch.setattr(journal, "read_frames", fail_once)
-    with pytest.raises(StorageError, match="Input/output error"):
-        log.maintain(watch=swallow)
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.MappedJournal, "read", _fail)
+        with pytest.raises(StorageError, match="Input/output error"):
+            log.maintain(watch=swallow)
     assert any(name.endswith(".journal") for name in log.files())
     log.maintain(watch=swallow)
     assert total(log) == 30
+
+
+def _fail(mapped: Any, frame: Any) -> Any:
+    raise OSError(5, "Input/output error")
 
 
 def test_journal_when_its_frames_are_large_then_each_column_comes_back(

@@ -2,7 +2,7 @@
 
 `fixed_records` finds the records of one layout, wherever their Sets lie in a block (RFC 7011
 section 3.4.3); their fields become columns. Layouts with variable-length fields are left to
-`scalar_records`, which is also the reference for these.
+`records/scalar_records.py`, which is also the reference for these.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from appliance.native import library
 from appliance.native.records import read_numbers
 
 Int = NDArray[np.int64]
-_Place = tuple[int, int]
+_Span = tuple[int, int]
 """Offset of a number in its record, and its width."""
 
 _WIRE = {length: np.dtype(f">u{length}") for length in NATIVE}
@@ -48,7 +48,7 @@ class FixedRecords:
         """
         self.plan, self.n_records = plan, int(counts.sum())
         self._flat, self._starts, self._counts = flat, starts, counts
-        self._numbers: dict[_Place, NDArray[Any]] = {}
+        self._numbers: dict[_Span, NDArray[Any]] = {}
 
     @cached_property
     def raw(self) -> NDArray[np.uint8]:
@@ -64,7 +64,7 @@ class FixedRecords:
         return self._number((at, length)) if length in NATIVE else self.halves(field)[1]
 
     def halves(self, field: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """Return the last 16 octets of the field as two numbers."""
+        """Return the last 16 octets of the field as two numbers, not to be written into."""
         at, length = self.plan.offsets[field], self.plan.fields[field].length
         if length == 16:
             return self._number((at, 8)), self._number((at + 8, 8))
@@ -74,23 +74,23 @@ class FixedRecords:
         pair = padded.reshape(-1).view(">u8").astype(np.uint64).reshape(-1, 2)
         return pair[:, 0], pair[:, 1]
 
-    def _number(self, place: _Place) -> NDArray[Any]:
-        if place not in self._numbers:
-            asked = self.plan.recall(_places_asked_for)
-            asked.add(place)
-            self._read([each for each in asked if each not in self._numbers])
-        return self._numbers[place]
+    def _number(self, span: _Span) -> NDArray[Any]:
+        if span not in self._numbers:
+            wanted = self.plan.recall(_wanted_spans)
+            wanted.add(span)
+            self._read([each for each in wanted if each not in self._numbers])
+        return self._numbers[span]
 
-    def _read(self, places: list[_Place]) -> None:
+    def _read(self, spans: list[_Span]) -> None:
         if library.IS_AVAILABLE:
             size = self.plan.minimum_length
-            columns = read_numbers(self._flat, self._starts, self._counts, size, places)
+            columns = read_numbers(self._flat, self._starts, self._counts, size, spans)
         else:
-            wire = (self.raw[:, at : at + width].view(_WIRE[width])[:, 0] for at, width in places)
-            columns = [found.astype(found.dtype.newbyteorder("=")) for found in wire]
-        for place, column in zip(places, columns, strict=True):
+            wire = (self.raw[:, at : at + width].view(_WIRE[width])[:, 0] for at, width in spans)
+            columns = [column.astype(column.dtype.newbyteorder("=")) for column in wire]
+        for span, column in zip(spans, columns, strict=True):
             column.flags.writeable = False
-            self._numbers[place] = column
+            self._numbers[span] = column
 
     def octets(self, field: int) -> NDArray[Any]:
         """Return a copy of the field's octets, dtype `V<length>`."""
@@ -160,6 +160,7 @@ def _gather(flat: NDArray[np.uint8], starts: Int, counts: Int, size: int) -> NDA
     return records.view(np.uint8).reshape(-1, size)
 
 
-def _places_asked_for(_plan: DecodePlan) -> set[_Place]:
-    """Begin to collect what is asked for of a layout."""
+def _wanted_spans(_plan: DecodePlan) -> set[_Span]:
+    """Begin to collect what is asked for of a layout, for the one thread that decodes; what was
+    asked for once is read ever after."""
     return set()

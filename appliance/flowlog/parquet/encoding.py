@@ -53,10 +53,7 @@ _COUNTERS = ("octet_delta_count", "packet_delta_count")
 
 
 def encode_columns(pieces: list[Rows], schema: Any) -> Iterator[Chunk]:
-    """Encode rows as one chunk a column, in the order of the schema.
-
-    Each column is taken out of the rows, so that its memory can be used for the next one.
-    """
+    """Encode rows as one chunk a column, in the order of the schema."""
     n_rows = sum(piece.n_rows for piece in pieces)
     scratch = np.empty(n_rows, np.uint64)  # One for all: fresh memory costs more than the copies.
     for name in schema.names:
@@ -65,8 +62,6 @@ def encode_columns(pieces: list[Rows], schema: Any) -> Iterator[Chunk]:
             yield run_chunk(name, runs, n_rows)
         else:
             yield _encode(name, pieces, scratch)
-        for piece in pieces:
-            piece.arrays.pop(name, None)
 
 
 def _encode(name: str, pieces: list[Rows], scratch: AnyArray) -> Chunk:
@@ -74,8 +69,6 @@ def _encode(name: str, pieces: list[Rows], scratch: AnyArray) -> Chunk:
     if values is None:
         arrays = [piece.array(name) for piece in pieces]
         return _by_pyarrow(name, pa.chunked_array(arrays, arrow_type(name)))
-    for piece in pieces:
-        piece.arrays.pop(name, None)  # copied, and not wanted any more
     distinct = few_values(values) if values.dtype.kind == "u" and name not in _COUNTERS else None
     if distinct is not None:
         chunk = dictionary_chunk(name, *distinct)

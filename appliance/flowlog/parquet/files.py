@@ -18,7 +18,7 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -128,8 +128,14 @@ class ParquetWriter:
         )
         write_all(self._descriptor, MAGIC)
 
-    def encode(self, pieces: list[Rows]) -> None:
-        """Encode rows as one row group; nothing is left in `pieces` of the schema's columns."""
+    def encode(self, pieces: list[Rows], let_go: Callable[[], None] | None = None) -> None:
+        """Encode rows as one row group.
+
+        Parameters
+        ----------
+        let_go
+            Called after each column, which is not looked at again.
+        """
         n_rows = sum(piece.n_rows for piece in pieces)
         if not n_rows:
             return
@@ -137,6 +143,8 @@ class ParquetWriter:
         for chunk in encode_columns(pieces, self.schema):
             column, check = self._append(chunk, check)
             columns.append(column)
+            if let_go is not None:
+                let_go()
         self._add(columns, start, n_rows, check)
 
     def copy(self, source: ParquetFile, group: RowGroup) -> None:

@@ -55,8 +55,8 @@ STEP_ROWS = 1_000_000
 HELD_ROWS = 200_000
 """So many rows that are drawn from stay in memory until those that are kept are copied."""
 
-FLUSH_SECONDS = 220.0
-"""With the time until a journal is sealed less than five minutes."""
+FLUSH_SECONDS = 200.0
+"""With the time until a journal is sealed less than five minutes, if a segment lasts for one."""
 
 SETTLED_MS = 900_000
 """So long after its end a day or month is made from its parts."""
@@ -173,13 +173,18 @@ class SampleKeeper:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            if self._saved is not None and self._is_next(segment):
+            if self._saved is not None and self._has_room() and self._is_next(segment):
                 self._draw_all(_with_places(pieces, segment), Cursor(segment + 1))
-        except (DamagedFile, OSError) as error:
+        except Exception as error:
             log.warning("samples in %s: %s; drawn again", self.folder, error)
-            self._go_back_to(Cursor() if isinstance(error, DamagedFile) else self._cursor)
+            if isinstance(error, DamagedFile):
+                self._go_back_to(Cursor())
         finally:
             self._lock.release()
+
+    def _has_room(self) -> bool:
+        """Tell whether hours in memory are few; others have to wait until these are written."""
+        return len(self._hours) <= _MOST_HOURS
 
     def _is_next(self, segment: int) -> bool:
         """Tell whether all before a segment is drawn, and nothing of it."""
@@ -196,7 +201,7 @@ class SampleKeeper:
         n_rows = sum(rows.n_rows for rows in followed.rows)
         self._draw_all(_with_places_of(followed), followed.cursor)
         is_busy = n_rows >= STEP_ROWS
-        if now >= self._flush_at or len(self._hours) > _MOST_HOURS:
+        if now >= self._flush_at or not self._has_room():
             self._flush(now)
             if not is_busy:
                 self.combine_finished(now)
@@ -224,8 +229,15 @@ class SampleKeeper:
             hour.sample.settle()
 
     def _go_back_to(self, cursor: Cursor) -> None:
-        """Forget what is drawn and not written. Hours on disk know what they have."""
+        """Forget what is drawn and not written. Hours on disk know what they have.
+
+        A position before the saved one is saved, so that nothing before it is forgotten again.
+        """
         self._hours, self._cursor = {}, cursor
+        if self._saved is not None and cursor < self._saved:
+            with suppress(OSError):
+                self._save(cursor)
+            self._saved = cursor
 
     def finish(self, now: float) -> list[str]:
         """Write what is in memory."""

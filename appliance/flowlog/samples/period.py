@@ -68,14 +68,14 @@ class _Piece(NamedTuple):
 
     Attributes
     ----------
-    places
-        Of these, ascending.
+    indices
+        Which rows, ascending.
     priorities, codes
-        The priority of each, and the code of its stratum.
+        The priority of each of them, and the code of its stratum.
     """
 
     rows: Rows
-    places: AnyArray
+    indices: AnyArray
     priorities: AnyArray
     codes: AnyArray
 
@@ -186,32 +186,34 @@ class PeriodSample:
 
     def _hold(self, piece: _Piece) -> None:
         self._pieces.append(piece)
-        self._n_kept += len(piece.places)
+        self._n_kept += len(piece.indices)
         if self._n_kept > _SLACK * self.size.rows:
             self._cut_to_size()
 
     def _cut_to_size(self) -> _Piece:
         """Keep what is above the thresholds when these are raised to what a sample may hold."""
         pieces = self._pieces
-        priorities = np.concatenate([np.zeros(0), *(piece.priorities for piece in pieces)])
-        codes = np.concatenate([np.zeros(0, np.intp), *(piece.codes for piece in pieces)])
-        self._thresholds.raise_for(priorities, codes, self.size)
+        self._thresholds.raise_for(*_drawn_by(pieces), self.size)
         kept = _gather(
             [
                 piece.only(np.flatnonzero(piece.priorities > self._thresholds.of(piece.codes)))
                 for piece in pieces
             ]
         )
-        self._pieces, self._n_kept, self._n_settled = [kept], len(kept.places), 1
+        self._pieces, self._n_kept, self._n_settled = [kept], len(kept.indices), 1
         return kept
 
 
 def _gather(pieces: Sequence[_Piece]) -> _Piece:
     """Return a copy of what is in the sample, without the other rows."""
-    rows = gather_rows([piece.rows for piece in pieces], [piece.places for piece in pieces])
+    rows = gather_rows([piece.rows for piece in pieces], [piece.indices for piece in pieces])
+    return _Piece.whole(rows, *_drawn_by(pieces))
+
+
+def _drawn_by(pieces: Sequence[_Piece]) -> tuple[AnyArray, AnyArray]:
+    """Return priorities and codes of all pieces."""
     priorities = np.concatenate([np.zeros(0), *(piece.priorities for piece in pieces)])
-    codes = np.concatenate([np.zeros(0, np.intp), *(piece.codes for piece in pieces)])
-    return _Piece.whole(rows, priorities, codes)
+    return priorities, np.concatenate([np.zeros(0, np.intp), *(piece.codes for piece in pieces)])
 
 
 def _with_weights(kept: Any, thresholds: AnyArray) -> Any:

@@ -227,8 +227,8 @@ def _records(fields: Fields) -> FixedRecords:
     }
     layout = tuple((element, part.shape[1]) for element, part in octets.items())
     raw = np.concatenate(list(octets.values()), axis=1).astype(np.uint8, copy=False)
-    whole = np.array([raw.size], np.int64)
-    return fixed_records(_plan(layout), raw.reshape(-1), np.zeros_like(whole), whole)[0]
+    starts, lengths = (np.array([octets], np.int64) for octets in (0, raw.size))
+    return fixed_records(_plan(layout), raw.reshape(-1), starts, lengths)[0]
 
 
 def _wire(values: Int, octets: int) -> Octets:

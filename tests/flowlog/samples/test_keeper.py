@@ -14,6 +14,7 @@ import pytest
 from appliance.errors import StorageError
 from appliance.flowlog import journal
 from appliance.flowlog.journal import DamagedFile
+from appliance.flowlog.limits import Cursor
 from appliance.flowlog.samples import keeper as keeping
 from appliance.flowlog.samples.files import (
     DAY_MS,
@@ -33,8 +34,8 @@ DAY = period_start("day", 4_102_444_800_000)
 NOW_MS = DAY + 26 * HOUR_MS
 
 
-def keeper_of(log: Any, limits: SampleLimits = LIMITS) -> SampleKeeper:
-    return SampleKeeper(log.directory, log.directory.parent / "samples", limits)
+def keeper_of(log: Any, limits: SampleLimits = LIMITS, **options: Any) -> SampleKeeper:
+    return SampleKeeper(log.directory, log.directory.parent / "samples", limits, **options)
 
 
 def load(keeper: SampleKeeper, now_ms: int) -> None:
@@ -176,6 +177,7 @@ def test_keeper_when_a_sample_cannot_be_written_then_it_waits_and_nothing_is_los
 def test_keeper_when_it_draws_while_sealing_then_the_same_sample(
     two_days: Any, monkeypatch: pytest.MonkeyPatch, is_late: bool
 ) -> None:
+    monkeypatch.setattr(keeping, "_MOST_HOURS", 26)
     whole = keeper_of(two_days)
     load(whole, NOW_MS)
     expected = contents(whole)
@@ -196,6 +198,7 @@ def test_keeper_when_it_draws_while_sealing_then_the_same_sample(
 def test_keeper_when_drawing_while_sealing_fails_then_drawn_once_from_the_sealed_file(
     two_days: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(keeping, "_MOST_HOURS", 26)
     whole = keeper_of(two_days)
     load(whole, NOW_MS)
     sealing = beside(two_days, whole)
@@ -223,20 +226,77 @@ def test_keeper_when_a_journal_cannot_be_read_while_sealing_then_drawn_later(
     load(whole, NOW_MS)
     sealing = beside(two_days, whole)
     load(sealing, NOW_MS)
-    read, calls = journal.read_frames, []
+    read, calls = journal.MappedJournal.read, []
 
-    def fail_once(path: Any, frames: Any) -> Any:
-        calls.append(frames)
-        if len(calls) == 10:
+    def fail_from_the_tenth(mapped: Any, frame: Any) -> Any:
+        calls.append(frame)
+        if len(calls) >= 10:
             raise OSError(5, "Input/output error")
-        return read(path, frames)
+        return read(mapped, frame)
 
-    monkeypatch.setattr(journal, "read_frames", fail_once)
-    with pytest.raises(StorageError, match="Input/output error"):
-        two_days.maintain(watch=sealing.draw_sealed)
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.MappedJournal, "read", fail_from_the_tenth)
+        with pytest.raises(StorageError, match="Input/output error"):
+            two_days.maintain(watch=sealing.draw_sealed)
     two_days.maintain(watch=sealing.draw_sealed)
     load(sealing, NOW_MS)
     assert contents(sealing) == contents(whole)
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), ValueError("no such thing")])
+def test_keeper_when_it_cannot_tell_whose_turn_it_is_then_nothing_is_forgotten(
+    two_days: Any, make_batch: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(keeping, "_MOST_HOURS", 26)
+    sealing = keeper_of(two_days, draws_while_sealing=True)
+    load(sealing, NOW_MS)
+    two_days.maintain(watch=sealing.draw_sealed)  # drawn, and not written
+
+    def fail(segment: int) -> bool:
+        raise error
+
+    late = make_batch(100, 77, DAY + 25 * HOUR_MS)
+    two_days.write([late])
+    with monkeypatch.context() as patched:
+        patched.setattr(sealing, "_is_next", fail)
+        assert two_days.maintain(watch=sealing.draw_sealed).sealed == 1
+    load(sealing, NOW_MS)
+    assert sum(counted(sealing).values()) == 26 * 1000 + 100
+
+
+def test_keeper_when_journals_are_of_many_hours_then_few_are_in_memory(two_days: Any) -> None:
+    sealing = keeper_of(two_days, draws_while_sealing=True)
+    load(sealing, NOW_MS)
+    two_days.maintain(watch=sealing.draw_sealed)
+    assert len(sealing._hours) <= 3
+    load(sealing, NOW_MS)
+    assert counted(sealing) == {DAY + hour * HOUR_MS: 1000 for hour in range(26)}
+
+
+def test_keeper_when_a_sample_is_damaged_and_drawing_fails_too_then_drawn_from_the_start(
+    two_days: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = keeper_of(two_days)
+    load(keeper, NOW_MS)
+    expected = contents(keeper)
+    (keeper.folder / f"hour.{DAY}.parquet").write_bytes(b"PAR1")
+    keeper._go_back_to(Cursor())
+    assert keeper.load_once(NOW_MS / 1000).busy  # set aside
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper, "_draw", _full)
+        with pytest.raises(TypeError):
+            keeper.load_once(NOW_MS / 1000)
+    load(keeper_of(two_days), NOW_MS)  # another process goes on
+    assert contents(keeper) == expected
+
+
+def counted(keeper: SampleKeeper) -> dict[int, int]:
+    """Return how many flows the sample of each hour is of."""
+    return {
+        file.from_ms: read_sample(file.path)[1].n_flows
+        for file in list_samples(keeper.folder)
+        if file.level == "hour"
+    }
 
 
 def test_keeper_when_it_is_at_work_then_sealing_does_not_wait(two_days: Any) -> None:
