@@ -48,7 +48,8 @@ folder=$2; shift 2
 exec "$folder/bin/python" -m pytest -q -n 2 --dist loadscope --reruns 1 -rR "$@"
 """
 # Not a container: tests make namespaces and drop rights themselves. The tree becomes the root
-# folder of its mounts, since a namespace that a test enters begins there.
+# folder of its mounts, since a namespace that a test enters begins there. The shell stays as the
+# first process: as an init does, it reaps the daemons that tests leave to it once these have ended.
 ENTER = """\
 set -eu
 tree=$1; shift
@@ -59,7 +60,8 @@ mount --rbind /sys "$tree/sys"
 cd "$tree"
 mkdir former
 pivot_root . former
-exec chroot . sh -c 'umount -l /former && cd /source && exec "$@"' sh "$@"
+chroot . sh -c 'umount -l /former && cd /source && exec "$@"' sh "$@"
+exit
 """
 
 
