@@ -37,16 +37,16 @@ int64_t strata(const uint64_t *high, int64_t high_stride, const uint64_t *low, i
     int64_t count = 0;
     for (int64_t row = 0; row < n; row++) {
         uint64_t of_high = VALUE(high, row), of_low = VALUE(low, row);
-        uint8_t way = VALUE(direction, row);
+        uint8_t of_direction = VALUE(direction, row);
         if (!run || of_high != last_high || of_low != last_low) {
             run++;
             last_high = of_high;
             last_low = of_low;
         }
-        if (known_in[way] != run) {
+        if (known_in[of_direction] != run) {
             uint64_t key = of_high * 0x9E3779B97F4A7C15ULL;
             key = (key ^ of_low) * 0xBF58476D1CE4E5B9ULL;
-            key = (key ^ way) * 0x94D049BB133111EBULL;
+            key = (key ^ of_direction) * 0x94D049BB133111EBULL;
             uint64_t slot = mix(key, seed) & (size - 1);
             while (places[slot] && keys[places[slot] - 1] != key)
                 slot = (slot + 1) & (size - 1);
@@ -58,10 +58,10 @@ int64_t strata(const uint64_t *high, int64_t high_stride, const uint64_t *low, i
                 keys[count] = key;
                 places[slot] = (uint32_t)++count;
             }
-            known[way] = places[slot];
-            known_in[way] = run;
+            known[of_direction] = places[slot];
+            known_in[of_direction] = run;
         }
-        codes[row] = (uint16_t)(known[way] - 1);
+        codes[row] = (uint16_t)(known[of_direction] - 1);
     }
     free(places);
     return count;

@@ -67,18 +67,17 @@ class Loader:
         paths = CollectorPaths(settings["data_directory"])
         filled: list[FlowStore | LogLoader] = [store] if store is not None else []
         samples = _sample_keeper(settings, paths)
-        self._loaders = (*loaders, *((samples,) if samples is not None else ()))
+        self._loaders = tuple(loaders) if samples is None else (*loaders, samples)
         self.fillers = [StoreFiller(each) for each in (*filled, *self._loaders)]
         self._failures = PluginFailures() if failures is None else failures
         self._status_path = paths.loader_status
         self._n_failures = 0
-        clock = ExpiryClock(paths.flow_log)
         self.maintainer = Maintainer(
             paths.flow_log,
             flow_log_limits(settings),
             self.floor,
-            clock,
-            samples.draw_sealed if samples is not None else None,
+            ExpiryClock(paths.flow_log),
+            None if samples is None else samples.draw_sealed,
         )
         self._stopping = threading.Event()
 

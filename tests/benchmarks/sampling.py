@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +25,16 @@ def sampling(folder: Path, protocol: str, rate: float, seconds: float) -> dict[s
     for way, rollups in {"the whole way": False, "the whole way, with roll-ups": True}.items():
         costs: dict[str, list[tuple[float, float]]] = {"without": [], "with": []}
         for turn in range(TURNS):
-            for name, found in costs.items():
-                settings = NO_SAMPLES if name == "without" else {}
-                first, whole = (
-                    way_cost(
-                        Appliance(
-                            folder / f"{rollups:d}-{name}-{turn}-{so_long:.0f}",
-                            rollups=rollups,
-                            settings=settings,
-                        ),
-                        *(protocol, rate, so_long),
-                    )
-                    for so_long in (FILL_SECONDS, seconds)
+            for name, turns in costs.items():
+                subject = partial(
+                    Appliance, rollups=rollups, settings=NO_SAMPLES if name == "without" else {}
                 )
-                found.append((whole.ns_since(Cost(0.0, 0)), whole.ns_since(first)))
+                own = folder / f"{rollups:d}-{name}-{turn}"
+                first = way_cost(subject(own / "first"), protocol, rate, FILL_SECONDS)
+                whole = way_cost(subject(own / "whole"), protocol, rate, seconds)
+                turns.append((whole.ns_since(Cost(0.0, 0)), whole.ns_since(first)))
         report[way] = {
-            part: {name: min(turn[at] for turn in found) for name, found in costs.items()}
+            part: {name: min(turn[at] for turn in turns) for name, turns in costs.items()}
             for at, part in enumerate(("all_ns", "later_ns"))
         }
     return report

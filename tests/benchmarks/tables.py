@@ -79,9 +79,9 @@ def print_sampling(console: Console, report: dict[str, Any]) -> None:
     """What samples cost."""
     table = Table("CPU ns a flow", "", "without samples", "with", "more (goal at most 5 %)")
     for way, parts in report.items():
-        for part, told in {"all_ns": "all", "later_ns": "after the first seconds"}.items():
+        for part, label in {"all_ns": "all", "later_ns": "after the first seconds"}.items():
             before, after = (parts[part][name] for name in ("without", "with"))
-            table.add_row(way, told, f"{before:.0f}", f"{after:.0f}", f"{after / before - 1:.1%}")
+            table.add_row(way, label, f"{before:.0f}", f"{after:.0f}", f"{after / before - 1:.1%}")
     console.print(table)
 
 

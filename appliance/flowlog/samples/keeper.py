@@ -26,7 +26,7 @@ from appliance.errors import StorageError
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import Cursor
 from appliance.flowlog.names import list_files
-from appliance.flowlog.reader import PLACE_BITS, FlowLogReader, Followed, Span
+from appliance.flowlog.reader import PLACE_BITS, FlowLogReader, Span
 from appliance.flowlog.samples.combining import combine
 from appliance.flowlog.samples.drawing import SampleSize
 from appliance.flowlog.samples.files import (
@@ -174,7 +174,8 @@ class SampleKeeper:
             return
         try:
             if self._saved is not None and self._has_room() and self._is_next(segment):
-                self._draw_all(_with_places(pieces, segment), Cursor(segment + 1))
+                whole = Span(segment, 0, 1 << PLACE_BITS)  # as many rows as there are
+                self._draw_all(_with_places(pieces, [whole]), Cursor(segment + 1))
         except Exception as error:
             log.warning("samples in %s: %s; drawn again", self.folder, error)
             if isinstance(error, DamagedFile):
@@ -199,7 +200,7 @@ class SampleKeeper:
     def _load(self, now: float) -> LoadReport:
         followed = self._reader.follow_spans(self._cursor, STEP_ROWS, sealed=self._only_sealed)
         n_rows = sum(rows.n_rows for rows in followed.rows)
-        self._draw_all(_with_places_of(followed), followed.cursor)
+        self._draw_all(_with_places(followed.rows, followed.spans), followed.cursor)
         is_busy = n_rows >= STEP_ROWS
         if now >= self._flush_at or not self._has_room():
             self._flush(now)
@@ -369,24 +370,15 @@ class SampleKeeper:
                     combine(inside, target, self.limits.size(whole))
 
 
-def _with_places(pieces: Iterable[Rows], segment: int) -> Iterator[tuple[Rows, AnyArray]]:
-    """Yield the pieces of a segment, each with the place of every row in the log."""
-    first = 0
+def _with_places(pieces: Iterable[Rows], spans: Iterable[Span]) -> Iterator[tuple[Rows, AnyArray]]:
+    """Yield pieces of rows, which lie in spans of the log, each with the place of every row."""
+    following, left = iter(spans), Span(0, 0, 0)
     for rows in pieces:
-        if rows.n_rows:
-            yield rows, Span(segment, first, rows.n_rows).places()
-        first += rows.n_rows
-
-
-def _with_places_of(followed: Followed) -> Iterator[tuple[Rows, AnyArray]]:
-    """Yield pieces of rows, of one segment or several, with the places of their rows."""
-    spans, left = iter(followed.spans), Span(0, 0, 0)
-    for rows in followed.rows:
         places = []
         wanted = rows.n_rows
         while wanted:
             if not left.n_rows:
-                left = next(spans)
+                left = next(following)
             here = min(wanted, left.n_rows)
             places.append(left._replace(n_rows=here).places())
             left = Span(left.segment, left.first + here, left.n_rows - here)

@@ -178,12 +178,8 @@ def test_keeper_when_it_draws_while_sealing_then_the_same_sample(
     two_days: Any, monkeypatch: pytest.MonkeyPatch, is_late: bool
 ) -> None:
     monkeypatch.setattr(keeping, "_MOST_HOURS", 26)
-    whole = keeper_of(two_days)
-    load(whole, NOW_MS)
-    expected = contents(whole)
-    sealing = beside(two_days, whole)
+    whole, sealing = keeper_and_twin(two_days)
     # Of one that is late nothing is drawn before it knows where it was.
-    load(sealing, NOW_MS)
     assert not list_samples(sealing.folder)
     if is_late:
         two_days.maintain()
@@ -192,17 +188,14 @@ def test_keeper_when_it_draws_while_sealing_then_the_same_sample(
         two_days.maintain(watch=sealing.draw_sealed)
         monkeypatch.setattr(sealing._reader, "_read_sealed", None)  # nothing is read again
         load(sealing, NOW_MS)
-    assert contents(sealing) == expected
+    assert contents(sealing) == contents(whole)
 
 
 def test_keeper_when_drawing_while_sealing_fails_then_drawn_once_from_the_sealed_file(
     two_days: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeping, "_MOST_HOURS", 26)
-    whole = keeper_of(two_days)
-    load(whole, NOW_MS)
-    sealing = beside(two_days, whole)
-    load(sealing, NOW_MS)
+    whole, sealing = keeper_and_twin(two_days)
     draws: list[int] = []
 
     def fail_midway(start_ms: int, *given: Any) -> None:
@@ -222,10 +215,7 @@ def test_keeper_when_drawing_while_sealing_fails_then_drawn_once_from_the_sealed
 def test_keeper_when_a_journal_cannot_be_read_while_sealing_then_drawn_later(
     two_days: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = keeper_of(two_days)
-    load(whole, NOW_MS)
-    sealing = beside(two_days, whole)
-    load(sealing, NOW_MS)
+    whole, sealing = keeper_and_twin(two_days)
     read, calls = journal.MappedJournal.read, []
 
     def fail_from_the_tenth(mapped: Any, frame: Any) -> Any:
@@ -300,22 +290,24 @@ def counted(keeper: SampleKeeper) -> dict[int, int]:
 
 
 def test_keeper_when_it_is_at_work_then_sealing_does_not_wait(two_days: Any) -> None:
-    whole = keeper_of(two_days)
-    load(whole, NOW_MS)
-    sealing = beside(two_days, whole)
-    load(sealing, NOW_MS)
+    whole, sealing = keeper_and_twin(two_days)
     with sealing._lock:
         two_days.maintain(watch=sealing.draw_sealed)
     load(sealing, NOW_MS)
     assert contents(sealing) == contents(whole)
 
 
-def beside(log: Any, keeper: SampleKeeper) -> SampleKeeper:
-    """Return a keeper that draws what another one drew, while the log is sealed."""
-    folder = keeper.folder.with_name("beside")
+def keeper_and_twin(log: Any) -> tuple[SampleKeeper, SampleKeeper]:
+    """Return a keeper that has drawn all of a log, and one that is to draw the same of it while it
+    is sealed."""
+    whole = keeper_of(log)
+    load(whole, NOW_MS)
+    folder = whole.folder.with_name("beside")
     folder.mkdir()
-    SampleKeeper.copy_seed(keeper.folder / STATE_FILE, folder / STATE_FILE)
-    return SampleKeeper(log.directory, folder, LIMITS, draws_while_sealing=True)
+    SampleKeeper.copy_seed(whole.folder / STATE_FILE, folder / STATE_FILE)
+    sealing = SampleKeeper(log.directory, folder, LIMITS, draws_while_sealing=True)
+    load(sealing, NOW_MS)
+    return whole, sealing
 
 
 def _full(path: Path, table: Any, described: Any) -> None:
