@@ -89,7 +89,9 @@ demo: $(STAMP)
 # What fails is tried once more, as thousands of tests talk to other programs on busy machines;
 # the summary names each that needed it.
 test: packages $(STAMP) $(BOX_TOOLS)
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --reruns 1 -rR
+	@# Tests start the program thousands of times: compiled modules are kept, whoever forbids it.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 2 --dist loadscope \
+	  --no-loadscope-reorder --reruns 1 -rR
 
 test-python: packages $(STAMP)
 	@$(BIN)/python -m tests.pythons $(PYTHONS) $(if $(TESTS),-- $(TESTS))

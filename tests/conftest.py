@@ -22,6 +22,9 @@ DEFAULT_PORTS = (2055, 4739, 8443, 9999)
 LOCK_FOLDER = "APPLIANCE_TEST_LOCKS"
 """The environment variable that tells workers the folder of their locks."""
 
+FOLDERS_WITH_SERVERS = ("tests/box", "tests/image", "tests/plugins/clickhouse")
+"""Folders whose tests share what takes minutes to start, or fill the machine: for one worker."""
+
 # Times are not measured in tests: on a busy machine one example of many takes longer than 200 ms.
 settings.register_profile("appliance", deadline=None)
 settings.load_profile("appliance")
@@ -62,15 +65,16 @@ def _listening_socket(family: int, kind: int, host: str, port: int) -> socket.so
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Give each worker a whole folder of tests at a time, so that its servers start once."""
+    """Give each worker a file of tests at a time, so that both have work until the end."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFolder(LoadScopeScheduling):
+    class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            _, first, *rest = nodeid.partition("::")[0].split("/")
-            return f"{first}/{rest[0]}" if first == "plugins" else first
+            file = nodeid.partition("::")[0]
+            folders = (name for name in FOLDERS_WITH_SERVERS if file.startswith(f"{name}/"))
+            return next(folders, file)
 
-    return ByFolder(config, log)
+    return ByFile(config, log)
 
 
 @pytest.fixture
