@@ -30,7 +30,7 @@ WAKE_OCTETS = EXPORTER_OCTETS // 2
 GATHER_SECONDS, GATHER_OCTETS = 0.01, 65_536
 """So long the thread waits after a turn in which it read less; a send buffer holds far more."""
 
-DRAIN_SECONDS = 1.0
+DRAIN_SECONDS = 2.5
 """So long a stop takes what exporters have sent already."""
 
 _READS_AT_ONCE = 4
