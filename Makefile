@@ -176,6 +176,8 @@ $(STAMP): requirements.lock pyproject.toml setup.py $(wildcard appliance/native/
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@# So that the first start need not compile.
+	@$(BIN)/python -m compileall -q appliance
 	@touch $@
 
 $(BOX_STAMP): $(STAMP) tests/box/requirements.lock

@@ -10,7 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -89,9 +89,11 @@ T = TypeVar("T")
 log = RateLimited(logging.getLogger(__name__))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class App:
     """The appliance as configured, not started.
+
+    What plugins registered stands built-ins first, then by plugin name.
 
     Attributes
     ----------
@@ -99,10 +101,8 @@ class App:
         Every effective setting.
     plugins
         The manager with all loaded plugins.
-    decoders, enrichers, redactors, routes, pages, sign_in_ways, metrics
-        What plugins registered, built-ins first, then by plugin name; no two decoders have one
-        version, no two routes one method and path, no two pages one path, no two ways one name. All
-        but routes, pages and ways stand in their guards.
+    decoders, enrichers, redactors
+        In their guards; no two decoders have one version.
     stores
         Factories by URL scheme; what they return stands in its guard.
     engines
@@ -123,17 +123,62 @@ class App:
     decoders: tuple[GuardedDecoder, ...] = ()
     enrichers: tuple[GuardedEnricher, ...] = ()
     redactors: tuple[GuardedRedactor, ...] = ()
-    routes: tuple[Registered[Route], ...] = ()
-    pages: tuple[Page, ...] = ()
-    sign_in_ways: tuple[SignInWay, ...] = ()
-    commands: tuple[Registered[click.Command], ...] = ()
-    metrics: tuple[MetricsCollector, ...] = ()
     stores: Mapping[str, StoreFactory] = field(default_factory=dict)
     engines: Mapping[str, GuardedEngine] = field(default_factory=dict)
     template_files: tuple[TemplateFile, ...] = ()
     taps: tuple[DatagramTap, ...] = ()
     counter_sinks: tuple[CounterSink, ...] = ()
     failures: PluginFailures = field(default_factory=PluginFailures)
+
+    # What only the web server and the command line need is gathered when they do: its modules
+    # would make every other process larger and slower to start. Each raises StartupError.
+
+    @cached_property
+    def routes(self) -> tuple[Registered[Route], ...]:
+        """The routes of plugins; no two have one method and path."""
+        entries = self._collect("register_routes")
+        refuse_duplicates("route", entries, lambda route: f"{route.method} {route.path}")
+        return tuple(entries)
+
+    @cached_property
+    def pages(self) -> tuple[Page, ...]:
+        """Their pages of the console; no two have one path."""
+        entries = self._collect("register_pages")
+        refuse_duplicates("page", entries, lambda page: page.path)
+        return tuple(entry.value for entry in entries)
+
+    @cached_property
+    def sign_in_ways(self) -> tuple[SignInWay, ...]:
+        """Their ways to sign in; no two have one name."""
+        entries = self._collect("register_sign_in_ways")
+        refuse_duplicates("way to sign in", entries, lambda way: way.name)
+        return tuple(entry.value for entry in entries)
+
+    @cached_property
+    def commands(self) -> tuple[Registered[click.Command], ...]:
+        """Their commands; no two, and none and one of the core, have one name."""
+        return gather_commands(self.plugins)
+
+    @cached_property
+    def metrics(self) -> tuple[MetricsCollector, ...]:
+        """Their metrics, in guards."""
+        guarded = ("metrics", METRICS)
+        return gather_guarded(
+            self.plugins, self.settings, self.failures, "register_metrics", guarded
+        )
+
+    def gather_all(self) -> None:
+        """Gather what is gathered when it is needed.
+
+        Raises
+        ------
+        StartupError
+            A plugin raised, returned something else than it should, or has what another one has.
+        """
+        _ = (self.routes, self.pages, self.sign_in_ways, self.commands, self.metrics)
+
+    def _collect(self, hook: str) -> list[Registered[Any]]:
+        return collect(self.plugins, hook, {"settings": self.settings})
 
     def guard(self, plugin: str, part: str) -> Guard:
         """Return the guard of one part of a plugin."""
@@ -264,7 +309,7 @@ def open_app(folder: Path | None = None) -> App:
 
 
 def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
-    """Ask every plugin what it has, and refuse what clashes.
+    """Ask every plugin what it has, but for what is gathered later, and refuse what clashes.
 
     Raises
     ------
@@ -285,13 +330,7 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
     decoders = collect(manager, "register_decoders", facts)
     enrichers = collect(manager, "register_enrichers", facts)
     redactors = collect(manager, "register_redactors", facts)
-    routes: list[Registered[Route]] = collect(manager, "register_routes", facts)
     refuse_duplicates("decoder for version", decoders, lambda decoder: str(decoder.version))
-    refuse_duplicates("route", routes, lambda route: f"{route.method} {route.path}")
-    pages: list[Registered[Page]] = collect(manager, "register_pages", facts)
-    refuse_duplicates("page", pages, lambda page: page.path)
-    ways: list[Registered[SignInWay]] = collect(manager, "register_sign_in_ways", facts)
-    refuse_duplicates("way to sign in", ways, lambda way: way.name)
     set_value_names(gather_value_names(manager, settings), failures)
     guarded = partial(gather_guarded, manager, settings, failures)
     set_query_sources(gather_query_sources(manager, settings, failures), settings)
@@ -302,11 +341,6 @@ def build_app(manager: pluggy.PluginManager, file: SettingsFile) -> App:
         decoders=tuple(GuardedDecoder(e.plugin, e.value, failures) for e in decoders),
         enrichers=tuple(GuardedEnricher(e.plugin, e.value, failures) for e in enrichers),
         redactors=tuple(GuardedRedactor(e.plugin, e.value, failures) for e in redactors),
-        routes=tuple(routes),
-        pages=tuple(entry.value for entry in pages),
-        sign_in_ways=tuple(entry.value for entry in ways),
-        commands=gather_commands(manager),
-        metrics=guarded("register_metrics", ("metrics", METRICS)),
         stores=gather_stores(manager, settings, failures),
         template_files=guarded("register_template_files", ("templates", TEMPLATE_FILE)),
         taps=gather_taps(manager, settings, failures),

@@ -7,7 +7,6 @@ like the addresses of alerts, and its table of well-known providers is used.
 from __future__ import annotations
 
 import contextlib
-import re
 import smtplib
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from email.policy import SMTP
 from typing import TYPE_CHECKING, NamedTuple
 
 from appliance.errors import ApplianceError
-from appliance.settings.mail_account import EXPECTED
+from appliance.settings.mail_account import EXPECTED, is_mail_address
 
 if TYPE_CHECKING:
     from appliance.settings.file import Settings
@@ -27,7 +26,6 @@ PATIENCE_SECONDS = 30.0
 """So long one answer of a server may take."""
 
 SSL, STARTTLS, INSECURE = "ssl", "starttls", "insecure"
-_ADDRESS = re.compile(r"[^\s@<>(),;:\\\"\[\]]{1,64}@[A-Za-z0-9.-]{1,253}")
 _PERMANENT = 500
 
 
@@ -82,11 +80,6 @@ class MailServer:
     def __repr__(self) -> str:
         # Without the password, which a traceback or a log line could show.
         return f"MailServer({self.host}:{self.port}, {self.security})"
-
-
-def is_mail_address(text: str) -> bool:
-    """Tell whether a text is one plain address; comments and quoted parts are not understood."""
-    return text.isprintable() and _ADDRESS.fullmatch(text) is not None
 
 
 def mail_server(settings: Settings) -> MailServer:

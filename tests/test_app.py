@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,32 @@ def app_of(file: SettingsFile = NO_FILE, **plugins):
     manager = new_plugin_manager()
     for name, one in plugins.items():
         add_plugin(manager, one, name)
-    return build_app(manager, file)
+    app = build_app(manager, file)
+    app.gather_all()
+    return app
+
+
+def test_app_when_routes_of_a_plugin_are_wrong_then_only_who_needs_them_fails():
+    manager = new_plugin_manager()
+    add_plugin(manager, plugin(register_routes=[42]), "site")
+    app = build_app(manager, NO_FILE)
+    assert app.collector_parts().decoders == ()
+    with pytest.raises(StartupError, match="plugin site: register_routes: "):
+        app.web_parts()
+
+
+def test_app_when_opened_for_a_collector_then_nothing_of_the_web_is_imported():
+    program = """
+import subprocess
+import sys
+from appliance.app import open_app
+open_app().collector_parts()
+ends = ("routes", "commands", "openapi")
+print(*(name for name in sys.modules if "plugins" in name and name.endswith(ends)))
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
 
 
 def test_app_when_no_plugin_at_all_then_built_and_empty():

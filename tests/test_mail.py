@@ -23,12 +23,12 @@ from appliance.errors import SettingsError
 from appliance.mail import (
     MailError,
     Refusal,
-    is_mail_address,
     mail_server,
     message_octets,
     send_message,
 )
 from appliance.settings.core import CORE_SETTINGS
+from appliance.settings.mail_account import is_mail_address
 from appliance.settings.types import sample_setting
 from appliance.web.api_server import TlsFiles
 from appliance.web.certificates import make_pair

@@ -41,9 +41,10 @@ def command(app: App, with_settings: bool, as_json: bool, sample: bool) -> int:
         settings = (*CORE_SETTINGS, *gather_settings(app.plugins))
         click.echo(sample_configuration(settings), nl=False)
         return 0
-    effective = list(app.settings.describe())
     from appliance.web.checks import check_web
 
+    app.gather_all()
+    effective = list(app.settings.describe())
     collector = app.overridable.lines()
     findings = [
         *check_environment(app.settings),

@@ -1,7 +1,8 @@
-"""The address of an account that sends mail, as `mail.server` has it."""
+"""Addresses of mail: of people, and of the account that sends, as `mail.server` has it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from appliance.settings.types import UnfitSettingError
 
 EXPECTED = "an address such as mailtos://user:password@mail.example.com?from=netflow@example.com"
 _SCHEMES = ("mailto", "mailtos")
+_ADDRESS = re.compile(r"[^\s@<>(),;:\\\"\[\]]{1,64}@[A-Za-z0-9.-]{1,253}")
+
+
+def is_mail_address(text: str) -> bool:
+    """Tell whether a text is one plain address; comments and quoted parts are not understood."""
+    return text.isprintable() and _ADDRESS.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from appliance.contracts import Route
 from appliance.plugins import analytics, devices
+from appliance.plugins.analytics.routes import PREFIX as ANALYTICS
 from tests.benchmarks.history import History, build
 from tests.benchmarks.served import Client, served, write_configuration
 
@@ -89,7 +90,7 @@ def timed(client: Client, cases: list[Request], exporters: int) -> dict[Case, li
 
 def requests(route: Route, ranges: tuple[str, ...]) -> Iterator[Request]:
     """Yield the cases of a route and their paths."""
-    if route.path.startswith(analytics.PREFIX):
+    if route.path.startswith(ANALYTICS):
         for range_, device in itertools.product(ranges, ("", " device")):
             query = f"?last={range_}" + ("&device=<device>" if device else "")
             yield (range_, device), route.path + query

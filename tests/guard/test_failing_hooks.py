@@ -93,11 +93,13 @@ def plugin(hook: str, function: Callable[..., Any]) -> Any:
 
 
 def app_of(hook: str, *functions: Callable[..., Any]) -> App:
-    """Build the appliance with plugins of one hook: site, site1, ..."""
+    """Build the appliance with plugins of one hook, and all of it: site, site1, ..."""
     manager = new_plugin_manager()
     for number, function in enumerate(functions):
         add_plugin(manager, plugin(hook, function), f"site{number or ''}")
-    return build_app(manager, NO_FILE)
+    app = build_app(manager, NO_FILE)
+    app.gather_all()
+    return app
 
 
 WRONG = [

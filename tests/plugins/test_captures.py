@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from appliance.cli.main import group
 from appliance.cli.options import run_command_line
-from appliance.plugins import captures
+from appliance.plugins.captures import routes as captures
 from tests.web.building import Reply
 
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"

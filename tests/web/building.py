@@ -42,6 +42,7 @@ from appliance.plugins import (
     reports,
     users,
 )
+from appliance.plugins.metrics.prometheus import StatusCollector
 from appliance.plugins.sql_accounts import account_store_from_url
 from appliance.settings.file import Settings, SettingsFile
 from appliance.web.application import build_web
@@ -312,7 +313,7 @@ def web_of(
         clock=lambda: now,
         principal_from=principal_from,
         zone=zone,
-        metrics=(metrics.StatusCollector(settings, lambda: now),),
+        metrics=(StatusCollector(settings, lambda: now),),
         accounts=accounts_of(settings) if accounts is None else accounts,
         failures=PluginFailures() if failures is None else failures,
     )

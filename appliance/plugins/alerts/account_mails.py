@@ -12,19 +12,6 @@ from appliance.ratelimit import RateLimited
 
 logger = RateLimited(logging.getLogger(__name__))
 
-_SCHEME = "mailto:"
-
-
-def plain_recipient(address: str) -> str | None:
-    """Return whom an address without an account names; None: it is another address."""
-    is_plain = address.lower().startswith(_SCHEME) and not address[len(_SCHEME) :].startswith("//")
-    return address[len(_SCHEME) :] if is_plain else None
-
-
-def plain_recipients(addresses: Sequence[str]) -> list[str]:
-    """Return whom all addresses without an account name."""
-    return [who for address in addresses if (who := plain_recipient(address)) is not None]
-
 
 def account_sender(
     recipients: Sequence[str], settings: Settings

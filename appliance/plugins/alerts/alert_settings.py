@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from appliance import Setting
-from appliance.mail import is_mail_address
-from appliance.plugins.alerts.account_mails import plain_recipient
 from appliance.plugins.alerts.trap_addresses import is_trap_address, trap_receiver
+from appliance.settings.mail_account import is_mail_address
 from appliance.settings.raw_values import list_items, scalar_text
 from appliance.settings.types import Integer, UnfitSettingError
+
+_SCHEME = "mailto:"
+
+
+def plain_recipient(address: str) -> str | None:
+    """Return whom an address without an account names; None: it is another address."""
+    is_plain = address.lower().startswith(_SCHEME) and not address[len(_SCHEME) :].startswith("//")
+    return address[len(_SCHEME) :] if is_plain else None
+
+
+def plain_recipients(addresses: Sequence[str]) -> list[str]:
+    """Return whom all addresses without an account name."""
+    return [who for address in addresses if (who := plain_recipient(address)) is not None]
 
 
 @dataclass(frozen=True, slots=True)

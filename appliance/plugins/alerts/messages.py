@@ -11,11 +11,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 
 from appliance import ApplianceError, Settings
-from appliance.plugins.alerts.account_mails import (
-    account_sender,
-    plain_recipient,
-    plain_recipients,
-)
+from appliance.plugins.alerts.account_mails import account_sender
+from appliance.plugins.alerts.alert_settings import plain_recipient, plain_recipients
 from appliance.plugins.alerts.rules import Rule
 from appliance.plugins.alerts.store import Alert
 from appliance.plugins.alerts.trap_addresses import is_trap_address

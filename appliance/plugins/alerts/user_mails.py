@@ -11,7 +11,7 @@ import logging
 from datetime import tzinfo
 
 from appliance import Settings
-from appliance.mail import MAIL_SERVER, is_mail_address
+from appliance.mail import MAIL_SERVER
 from appliance.plugins.alerts.account_mails import account_sender
 from appliance.plugins.alerts.alert_settings import USER_MAILS
 from appliance.plugins.alerts.messages import Messages
@@ -19,6 +19,7 @@ from appliance.plugins.alerts.rules import Rule
 from appliance.plugins.alerts.store import Alert
 from appliance.plugins.alerts.user_rules import RuleOwner
 from appliance.ratelimit import RateLimited
+from appliance.settings.mail_account import is_mail_address
 
 logger = RateLimited(logging.getLogger(__name__))
 """Apart from that of the appliance's own alerts, whose lines users must not crowd out."""

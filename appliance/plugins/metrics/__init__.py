@@ -6,26 +6,10 @@ says of itself, and the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from appliance import SIGNED_IN, Route, Settings, hookimpl
-from appliance.plugins.metrics.exporter_list import EXAMPLE, HEALTH_EXAMPLE, exporters, one_health
-from appliance.plugins.metrics.health import health
-from appliance.plugins.metrics.packages import EXAMPLE as PACKAGES
-from appliance.plugins.metrics.packages import packages_needed
-from appliance.plugins.metrics.prometheus import StatusCollector, scrape
-from appliance.plugins.metrics.traffic import INTERFACES
-from appliance.settings.file import Setting
-from appliance.web.openapi import operation
-
-_TAG = "Appliance"
-_PLUGINS = {"plugins": [{"name": "host", "from": "built in", "hooks": ["register_routes"]}]}
-
-
-def plugin_list(plugins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what is loaded, in the order in which plugins are asked to register."""
-    return {"plugins": list(plugins)}
+from appliance import Route, Setting, Settings, hookimpl
+from appliance.plugins.metrics.metric_settings import INTERFACES
 
 
 @hookimpl
@@ -37,43 +21,14 @@ def register_settings() -> list[Setting[Any]]:
 @hookimpl
 def register_metrics(settings: Settings) -> list[Any]:
     """Return what the collector counts."""
+    from appliance.plugins.metrics.prometheus import StatusCollector
+
     return [StatusCollector(settings)]
 
 
 @hookimpl
 def register_routes() -> list[Route]:
     """Return `/metrics` and what is asked of the appliance as a whole."""
-    example = {"success": True, "message": "All is well", "status": "ok"}
-    others: tuple[tuple[str, Callable[..., object], str, object], ...] = (
-        ("/api/v1/exporters", exporters, "Exporters and their sessions", EXAMPLE),
-        (
-            "/api/v1/exporters/<device>/health",
-            one_health,
-            "How an exporter is, by ID or address",
-            HEALTH_EXAMPLE,
-        ),
-        ("/api/v1/plugins", plugin_list, "Plugins and their hooks", _PLUGINS),
-        ("/api/v1/packages", packages_needed, "Python packages and their licences", PACKAGES),
-    )
-    return [
-        Route(
-            "GET",
-            "/metrics",
-            scrape,
-            role=SIGNED_IN,
-            schema=operation("Figures for Prometheus", content_type="text/plain", tag=_TAG),
-            open_from_loopback=True,
-        ),
-        Route(
-            "GET",
-            "/api/v1/health",
-            health,
-            role=SIGNED_IN,
-            schema=operation("How the appliance is", example, tag=_TAG),
-            open_from_loopback=True,
-        ),
-        *(
-            Route("GET", path, handler, role=SIGNED_IN, schema=operation(text, shown, tag=_TAG))
-            for path, handler, text, shown in others
-        ),
-    ]
+    from appliance.plugins.metrics.routes import metrics_routes
+
+    return metrics_routes()

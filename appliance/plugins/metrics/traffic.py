@@ -13,20 +13,10 @@ from appliance import FlowStore, Selection, Settings, StorageError
 from appliance.contracts import Direction, InterfaceMeasure, SumsByInterface
 from appliance.interface_history import interface_history
 from appliance.plugins.metrics.families import Metric, family
-from appliance.settings.file import Setting
-from appliance.settings.types import Integer
 
 _DAY_SECONDS = 86_400
 _MEASURES = ("octets", "packets", "flows")
 _DIRECTIONS = {Direction.INGRESS: "in", Direction.EGRESS: "out"}
-
-INTERFACES = Setting(
-    "metrics.interfaces",
-    Integer(0, 100_000),
-    1000,
-    "How many interfaces `/metrics` tells the traffic of, in and out apart: those with the most"
-    " octets of the day over all exporters. Each takes six lines, and one for its name.",
-)
 
 
 def traffic_metrics(

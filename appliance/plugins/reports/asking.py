@@ -13,7 +13,6 @@ from appliance.errors import QueryError
 from appliance.mail import (
     MAIL_SERVER,
     Refusal,
-    is_mail_address,
     mail_server,
     send_message,
 )
@@ -25,6 +24,7 @@ from appliance.plugins.reports.report_settings import CUSTOMERS
 from appliance.plugins.reports.report_store import report_store
 from appliance.plugins.reports.sending import site_name
 from appliance.query.engine import QueryEngine
+from appliance.settings.mail_account import is_mail_address
 from appliance.web.times import local_zone
 
 Source = tuple[QueryEngine, tzinfo, float]

@@ -10,7 +10,6 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from appliance import ApplianceError
-from appliance.mail import is_mail_address
 from appliance.plugins.reports.contents import (
     DEFAULT_ROWS,
     DEFAULT_SECTIONS,
@@ -19,6 +18,7 @@ from appliance.plugins.reports.contents import (
 )
 from appliance.plugins.reports.periods import KINDS, Period, last_period, period_at
 from appliance.query.dimensions import is_dimension
+from appliance.settings.mail_account import is_mail_address
 from appliance.settings.raw_values import unknown
 
 MAX_NAME, MAX_FILTER = 60, 2000

@@ -9,6 +9,7 @@ from typing import Any
 
 from appliance.app import open_app
 from appliance.plugins import analytics, devices
+from appliance.plugins.analytics.routes import PREFIX as ANALYTICS
 from appliance.plugins.rollups.configuration import StoreLimits
 from appliance.plugins.rollups.source_store import SourceStore
 from appliance.plugins.rollups.store import SqlStore
@@ -80,7 +81,7 @@ def paths() -> list[str]:
         addresses = EXPORTERS[:2] if "<device>" in route.path else ("",)
         for interval, address in itertools.product(intervals, addresses):
             path = route.path.replace("<interval>", interval).replace("<device>", address)
-            queries = QUERIES if route.path.startswith(analytics.PREFIX) else ("",)
+            queries = QUERIES if route.path.startswith(ANALYTICS) else ("",)
             found += [f"{path}?{query}" for query in queries]
     return found
 

@@ -14,7 +14,7 @@ from datetime import UTC
 from types import MappingProxyType
 from typing import Any
 
-from appliance import SIGNED_IN, Answer, FlowStore, Route, Selection, TopAnswer, hookimpl
+from appliance import SIGNED_IN, Answer, FlowStore, Route, Selection, TopAnswer
 from appliance.contracts import Direction, MeasureName
 from appliance.protocols import protocol_name
 from appliance.web.missing_parts import MissingParts
@@ -255,7 +255,6 @@ def _other_routes() -> list[Route]:
     return rows
 
 
-@hookimpl
-def register_routes() -> list[Route]:
+def analytics_routes() -> list[Route]:
     """Return the routes below `/api/v1/netflow/`."""
     return [*_talker_routes(), *_application_routes(), *_other_routes()]

@@ -24,7 +24,6 @@ from appliance import (
     Selection,
     Settings,
     __version__,
-    hookimpl,
 )
 from appliance.contracts import ExporterRecord, MissingExporters
 from appliance.web.audit import AuditEvent
@@ -239,8 +238,7 @@ def _summary(exporter: ExporterRecord, measure: Measure) -> dict[str, Any]:
     }
 
 
-@hookimpl
-def register_routes() -> list[Route]:
+def device_routes() -> list[Route]:
     """Return the routes below `/v1/api`."""
     status = operation("Whether the API runs", api_status(), tag=TAG)
     row = {"_time": "2021-06-15T16:12:00+04:30", **_SUMMARY}

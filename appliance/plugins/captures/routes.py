@@ -7,7 +7,7 @@ from itertools import islice
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from appliance import SIGNED_IN, Decoder, Principal, RequestError, Route, hookimpl
+from appliance import SIGNED_IN, Decoder, Principal, RequestError, Route
 from appliance.errors import CaptureError
 from appliance.query.turns import QueryTurns
 from appliance.web.bodies import Body
@@ -90,8 +90,7 @@ def _lines(
         yield from explain(number, datagram, result, states)
 
 
-@hookimpl
-def register_routes() -> list[Route]:
+def capture_routes() -> list[Route]:
     """Return the route."""
     described = operation("What the decoders make of a capture (pcap or pcapng)", _EXAMPLE)
     schema = {**described, "requestBody": {"content": _BODY}}
