@@ -232,6 +232,15 @@ def test_appliance_when_a_plugin_fails_everywhere_then_all_else_works(
         assert 1 <= len(lines) <= 4, part
 
 
+HOOK = """
+from appliance.hookspecs import hookimpl
+
+@hookimpl
+def {hook}():
+    return {value}
+"""
+
+
 @pytest.mark.parametrize(
     ("hook", "value", "problem"),
     [
@@ -250,12 +259,9 @@ def test_appliance_when_a_plugin_fails_everywhere_then_all_else_works(
         ("register_engines", "1 / 0", "ZeroDivisionError: division by zero"),
         ("register_template_files", "42", "expected a list, found int"),
         ("register_template_files", "[42]", "int has no method read"),
-        ("register_routes", "['/x']", "expected Route, found str"),
         ("register_stores", "[1]", "expected a dictionary, found list"),
         ("register_stores", "{'x': 1}", "expected a function, found int"),
         ("register_query_sources", "{'x': 1}", "expected a function, found int"),
-        ("register_metrics", "[object()]", "object has no collect"),
-        ("register_commands", "[print]", "expected Command, found builtin_function_or_method"),
         ("register_enrichers", "exit(3)", "SystemExit: 3"),
         ("register_decoders", "1 / 0", "ZeroDivisionError: division by zero"),
     ],
@@ -263,17 +269,42 @@ def test_appliance_when_a_plugin_fails_everywhere_then_all_else_works(
 def test_start_when_a_hook_returns_something_else_then_one_sentence_and_exit_2(
     install: Callable[[str], None], tmp_path: Path, hook: str, value: str, problem: str
 ) -> None:
-    install(
-        f"""
-        from appliance.hookspecs import hookimpl
-
-        @hookimpl
-        def {hook}():
-            return {value}
-        """
-    )
+    install(HOOK.format(hook=hook, value=value))
     ran = appliance(tmp_path, "collect")
     assert ran.stderr == f"appliance: plugin bad: {hook}: {problem}\n"
+    assert ran.returncode == 2
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+@pytest.mark.parametrize(
+    ("hook", "value", "problem"),
+    [
+        ("register_routes", "['/x']", "expected Route, found str"),
+        ("register_pages", "['/x']", "expected Page, found str"),
+        ("register_metrics", "[object()]", "object has no collect"),
+    ],
+)
+def test_web_when_a_hook_returns_something_else_then_one_sentence_and_exit_2(
+    install: Callable[[str], None],
+    tmp_path: Path,
+    command: str,
+    hook: str,
+    value: str,
+    problem: str,
+) -> None:
+    install(HOOK.format(hook=hook, value=value))
+    ran = appliance(tmp_path, command)
+    assert ran.stderr == f"appliance: plugin bad: {hook}: {problem}\n"
+    assert ran.returncode == 2
+
+
+def test_check_when_commands_are_something_else_then_one_sentence_and_exit_2(
+    install: Callable[[str], None], tmp_path: Path
+) -> None:
+    install(HOOK.format(hook="register_commands", value="[print]"))
+    ran = appliance(tmp_path, "check")
+    problem = "expected Command, found builtin_function_or_method"
+    assert ran.stderr == f"appliance: plugin bad: register_commands: {problem}\n"
     assert ran.returncode == 2
 
 
