@@ -162,13 +162,11 @@ class App:
     @cached_property
     def metrics(self) -> tuple[MetricsCollector, ...]:
         """Their metrics, in guards."""
-        guarded = ("metrics", METRICS)
-        return gather_guarded(
-            self.plugins, self.settings, self.failures, "register_metrics", guarded
-        )
+        gathered = partial(gather_guarded, self.plugins, self.settings, self.failures)
+        return gathered("register_metrics", ("metrics", METRICS))
 
     def gather_all(self) -> None:
-        """Gather what is gathered when it is needed.
+        """Gather also what waits until it is needed, so that whatever is wrong is told.
 
         Raises
         ------

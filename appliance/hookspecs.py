@@ -257,7 +257,8 @@ def register_commands() -> list[click.Command]:
     """Return commands that `appliance` gets beside its own.
 
     Called once in the main thread, before the command line is read and before settings are known;
-    keep it cheap, it also runs for `appliance --help`. A name that is taken stops the start.
+    keep it cheap, it also runs for `appliance --help`. A name that is taken is refused there, and
+    by `appliance check`.
     """
 
 

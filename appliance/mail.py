@@ -16,7 +16,7 @@ from email.policy import SMTP
 from typing import TYPE_CHECKING, NamedTuple
 
 from appliance.errors import ApplianceError
-from appliance.settings.mail_account import EXPECTED, is_mail_address
+from appliance.settings.mail_addresses import EXPECTED, is_mail_address
 
 if TYPE_CHECKING:
     from appliance.settings.file import Settings

@@ -56,6 +56,7 @@ class PluginHarness:
         tree = {"data_directory": str(folder), **(settings or {})}
         self._folder = folder / FLOW_LOG_FOLDER
         self.app = build_app(manager, SettingsFile(None, folder, tree))
+        self.app.gather_all()
 
     def receive(self, *payloads: bytes) -> None:
         """Decode datagrams of one exporter, enrich their records, and write the flow log."""

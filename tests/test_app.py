@@ -18,6 +18,7 @@ from appliance.plugin_manager import add_plugin, build_plugin_manager, new_plugi
 from appliance.processes.engines import filler_of
 from appliance.settings.file import Setting, SettingsFile
 from appliance.settings.types import Integer, ListenAddress
+from appliance.testing import PluginHarness
 
 NO_FILE = SettingsFile(None, Path("/srv/conf"), {})
 
@@ -76,9 +77,13 @@ def test_app_when_routes_of_a_plugin_are_wrong_then_only_who_needs_them_fails():
         app.web_parts()
 
 
+def test_harness_when_routes_of_the_plugin_are_wrong_then_its_author_hears(tmp_path):
+    with pytest.raises(StartupError, match="register_routes: expected Route, found int"):
+        PluginHarness(tmp_path, plugin(register_routes=[42]))
+
+
 def test_app_when_opened_for_a_collector_then_nothing_of_the_web_is_imported():
     program = """
-import subprocess
 import sys
 from appliance.app import open_app
 open_app().collector_parts()

@@ -28,7 +28,7 @@ from appliance.mail import (
     send_message,
 )
 from appliance.settings.core import CORE_SETTINGS
-from appliance.settings.mail_account import is_mail_address
+from appliance.settings.mail_addresses import is_mail_address
 from appliance.settings.types import sample_setting
 from appliance.web.api_server import TlsFiles
 from appliance.web.certificates import make_pair

@@ -13,7 +13,7 @@ from appliance.log_handlers import FACILITIES
 from appliance.query.named_files import NamedFiles
 from appliance.settings.connections import CONNECTION_SETTINGS
 from appliance.settings.kept_values import HeaderColumnList, RawElementList
-from appliance.settings.mail_account import MailAccount
+from appliance.settings.mail_addresses import MailAccount
 from appliance.settings.own_networks import LocalNetworks
 from appliance.settings.server_addresses import ServerAddressList
 from appliance.settings.types import (

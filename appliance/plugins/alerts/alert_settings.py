@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance import Setting
 from appliance.plugins.alerts.trap_addresses import is_trap_address, trap_receiver
-from appliance.settings.mail_account import is_mail_address
+from appliance.settings.mail_addresses import is_mail_address
 from appliance.settings.raw_values import list_items, scalar_text
 from appliance.settings.types import Integer, UnfitSettingError
 

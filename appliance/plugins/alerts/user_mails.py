@@ -19,7 +19,7 @@ from appliance.plugins.alerts.rules import Rule
 from appliance.plugins.alerts.store import Alert
 from appliance.plugins.alerts.user_rules import RuleOwner
 from appliance.ratelimit import RateLimited
-from appliance.settings.mail_account import is_mail_address
+from appliance.settings.mail_addresses import is_mail_address
 
 logger = RateLimited(logging.getLogger(__name__))
 """Apart from that of the appliance's own alerts, whose lines users must not crowd out."""

@@ -7,15 +7,7 @@ from collections.abc import Mapping
 from datetime import tzinfo
 from typing import Any
 
-from appliance import (
-    ADMINISTRATOR,
-    PUBLIC,
-    SIGNED_IN,
-    Answer,
-    Page,
-    Principal,
-    Route,
-)
+from appliance import ADMINISTRATOR, PUBLIC, SIGNED_IN, Answer, Page, Principal, Route
 from appliance.plugins.console.assets import assets_of
 from appliance.plugins.console.views import view_routes
 from appliance.web.openapi import OrNull, operation

@@ -10,12 +10,7 @@ from typing import Any
 
 from appliance import ApplianceError, Settings
 from appliance.errors import QueryError
-from appliance.mail import (
-    MAIL_SERVER,
-    Refusal,
-    mail_server,
-    send_message,
-)
+from appliance.mail import MAIL_SERVER, Refusal, mail_server, send_message
 from appliance.plugins.reports.mails import Envelope, report_mail
 from appliance.plugins.reports.making import ReportMaker, conditions_of
 from appliance.plugins.reports.named_reports import MAX_RECIPIENTS, NamedReport, ReportError
@@ -24,7 +19,7 @@ from appliance.plugins.reports.report_settings import CUSTOMERS
 from appliance.plugins.reports.report_store import report_store
 from appliance.plugins.reports.sending import site_name
 from appliance.query.engine import QueryEngine
-from appliance.settings.mail_account import is_mail_address
+from appliance.settings.mail_addresses import is_mail_address
 from appliance.web.times import local_zone
 
 Source = tuple[QueryEngine, tzinfo, float]

@@ -18,7 +18,7 @@ from appliance.plugins.reports.contents import (
 )
 from appliance.plugins.reports.periods import KINDS, Period, last_period, period_at
 from appliance.query.dimensions import is_dimension
-from appliance.settings.mail_account import is_mail_address
+from appliance.settings.mail_addresses import is_mail_address
 from appliance.settings.raw_values import unknown
 
 MAX_NAME, MAX_FILTER = 60, 2000
