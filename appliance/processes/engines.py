@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from appliance.collector.parts import CollectorParts
-from appliance.contracts import FeedOrder, FlowFeed
+from appliance.contracts import Daemon, FeedOrder, FlowFeed
 from appliance.errors import SettingsError
 from appliance.settings.types import ListenAddress
 
@@ -57,15 +57,28 @@ def filler_of(
     SettingsError
         The configuration does not fit the engine.
     """
-    # Each brings large modules that a process which has the other does without.
-    from appliance.collector.feeding import FeedCollector
-    from appliance.collector.service import Collector
-
     if order is not None:
-        return FeedCollector(parts, open_feed(order))
+        return _feed_collector(parts, open_feed(order))
     engine = parts.engines.get(parts.settings["collector.engine"])
     if engine is None:
-        return Collector(parts, tuple(listen) or None)
+        return _receiver(parts, listen)
     if listen:
         raise SettingsError(f"{engine.name} listens where its configuration says", key="--listen")
-    return FeedCollector(parts, engine.feed(), engine.daemon())
+    return _feed_collector(parts, engine.feed(), engine.daemon())
+
+
+# Each brings large modules that a process which has the other does without.
+
+
+def _receiver(parts: CollectorParts, listen: Sequence[ListenAddress]) -> FlowLogFiller:
+    from appliance.collector.service import Collector
+
+    return Collector(parts, tuple(listen) or None)
+
+
+def _feed_collector(
+    parts: CollectorParts, feed: FlowFeed, daemon: Daemon | None = None
+) -> FlowLogFiller:
+    from appliance.collector.feeding import FeedCollector
+
+    return FeedCollector(parts, feed, daemon)

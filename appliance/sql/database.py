@@ -21,19 +21,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import peewee
-import pymysql
-
 from appliance.errors import StorageError
 from appliance.ratelimit import RateLimited
 from appliance.sql import MYSQL, SQLITE
 from appliance.sql.addresses import DatabaseAddress
-from appliance.sql.mysql_server import (
-    MysqlDatabase,
-    is_alive,
-    is_silent,
-    timeouts,
-)
+from appliance.sql.lean_peewee import peewee
 from appliance.sql.sqlite_files import (
     NO_FILE,
     IntegrityWatch,
@@ -69,7 +61,7 @@ _PRAGMAS = (
     ("temp_store", "memory"),
     ("journal_size_limit", 64 * 1024 * 1024),
 )
-_FAILURES = (peewee.PeeweeException, sqlite3.Error, pymysql.MySQLError, OSError)
+_FAILURES = (peewee.PeeweeException, sqlite3.Error, OSError)
 
 
 class DamagedDatabase(StorageError):  # noqa: N818 - the name says what the database is
@@ -142,6 +134,8 @@ class SqlDatabase:
         self.kind, self.path = MYSQL if address.path is None else SQLITE, address.path
         self.dialect = DIALECTS[self.kind]
         self.connection = _mysql(address, mysql) if self.path is None else _sqlite(self.path)
+        driver = () if self.path is not None else (self.connection.failure,)
+        self._failures = (*_FAILURES, *driver)
         self.name = address.name
         self._private = private
         self.remedy = remedy
@@ -171,7 +165,7 @@ class SqlDatabase:
             self._silent_until = 0.0
             with self._atomic(write):
                 yield
-        except _FAILURES as error:
+        except self._failures as error:
             self.close()
             raise self._translate(error) from error
 
@@ -200,7 +194,7 @@ class SqlDatabase:
         try:
             self._connect()
             self.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
-        except _FAILURES as error:
+        except self._failures as error:
             self.close()
             raise self._translate(error) from error
 
@@ -215,13 +209,13 @@ class SqlDatabase:
             self._local.orphan = orphan
             self.connection._state.reset()
             return
-        with suppress(*_FAILURES):
+        with suppress(*self._failures):
             while self.connection.transaction_depth():
                 self.connection.pop_transaction()
-        with suppress(*_FAILURES):
+        with suppress(*self._failures):
             if self.path is not None and lacks_wal(self._local.files, self.path):
                 self._save_wal()
-        with suppress(*_FAILURES):
+        with suppress(*self._failures):
             self.connection.close()
 
     def take_orphan(self) -> sqlite3.Connection | None:
@@ -320,7 +314,7 @@ class SqlDatabase:
         """Tell whether the open connection still is to the database of that name."""
         if self.path is not None:
             return not self._is_orphan() and not lacks_wal(self._local.files, self.path)
-        return is_alive(self.connection.connection())
+        return bool(self.connection.is_alive())
 
     def _is_orphan(self) -> bool:
         """Tell whether the file of the open connection has not its name any more."""
@@ -372,7 +366,7 @@ class SqlDatabase:
                 self._integrity.note(self._prepared, text)
             return DamagedDatabase(self, text)
         problem = f"database {self.name}: {text}"
-        if self.kind == MYSQL and is_silent(error):
+        if self.kind == MYSQL and self.connection.is_silent(error):
             self._silent_until, self._silence = time.monotonic() + SILENT_SECONDS, problem
         return StorageError(problem)
 
@@ -386,6 +380,7 @@ def _sqlite(path: Path) -> Any:
 
 
 def _mysql(address: DatabaseAddress, options: Mapping[str, Any]) -> Any:
-    return MysqlDatabase(
-        address.name, **address.options(), **options, charset="utf8mb4", **timeouts()
-    )
+    # Its driver is large: see `lean_peewee`.
+    from appliance.sql.mysql_server import MysqlDatabase
+
+    return MysqlDatabase(address.name, {**address.options(), **options})

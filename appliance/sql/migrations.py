@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-import peewee
-
 from appliance.errors import StorageError
 from appliance.sql import MYSQL
 from appliance.sql.database import SqlDatabase
+from appliance.sql.lean_peewee import peewee
 from appliance.sql.prefixing import add_prefix, unprefixed_version
 from appliance.sql.table_names import SCHEMA_VERSION
 

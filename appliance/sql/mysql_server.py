@@ -10,14 +10,15 @@ LOCAL lets it. It gets the file that `load_file` offers, while that statement ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import peewee
 import pymysql
 from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import CR
+
+from appliance.sql.lean_peewee import peewee
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 4
@@ -71,21 +72,44 @@ class _Result(MySQLResult):  # type: ignore[misc] # PyMySQL has no types
 
 
 class MysqlDatabase(peewee.MySQLDatabase):
-    """A database of a MySQL server, as peewee sees it."""
+    """A database of a MySQL server, as peewee sees it.
+
+    Attributes
+    ----------
+    failure
+        What PyMySQL raises.
+    """
+
+    failure = pymysql.MySQLError
+
+    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
+        super().__init__(name, **options, charset="utf8mb4")
 
     def _connect(self) -> Any:
-        connection = MysqlConnection(database=self.database, autocommit=True, **self.connect_params)
-        connection._read_timeout = STATEMENT_SECONDS
-        return connection
+        return connect(database=self.database, autocommit=True, **self.connect_params)
 
+    def is_alive(self) -> bool:
+        """Tell whether the server of this thread's connection still is there.
 
-def timeouts() -> dict[str, Any]:
-    """Return the options of a connection that is being made; see `connect`."""
-    return {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": ANSWER_SECONDS,
-        "write_timeout": STATEMENT_SECONDS,
-    }
+        Raises
+        ------
+        pymysql.MySQLError
+            It does not answer: to connect anew would only wait again.
+        """
+        connection: Any = self.connection()  # type: ignore[no-untyped-call]
+        try:
+            with _answer_soon(connection):
+                connection.ping(reconnect=False)
+        except pymysql.MySQLError as error:
+            if self.is_silent(error):
+                raise
+            return False
+        return True
+
+    @staticmethod
+    def is_silent(error: BaseException) -> bool:
+        """Tell whether a server took a connection or a statement and did not answer in time."""
+        return "timed out" in str(error)
 
 
 def connect(**options: Any) -> Any:
@@ -96,32 +120,14 @@ def connect(**options: Any) -> Any:
     pymysql.MySQLError
         The server is away, refuses, or does not answer.
     """
-    connection = MysqlConnection(**options, **timeouts())
+    connection = MysqlConnection(
+        **options,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=ANSWER_SECONDS,
+        write_timeout=STATEMENT_SECONDS,
+    )
     connection._read_timeout = STATEMENT_SECONDS
     return connection
-
-
-def is_alive(connection: Any) -> bool:
-    """Tell whether the server of a connection still is there.
-
-    Raises
-    ------
-    pymysql.MySQLError
-        It does not answer: to connect anew would only wait again.
-    """
-    try:
-        with _answer_soon(connection):
-            connection.ping(reconnect=False)
-    except pymysql.MySQLError as error:
-        if is_silent(error):
-            raise
-        return False
-    return True
-
-
-def is_silent(error: BaseException) -> bool:
-    """Tell whether a server took a connection or a statement and did not answer in time."""
-    return "timed out" in str(error)
 
 
 @contextmanager

@@ -11,11 +11,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import peewee
-
 from appliance.errors import StorageError
 from appliance.sql import SQLITE, table_names
 from appliance.sql.database import SqlDatabase
+from appliance.sql.lean_peewee import peewee
 
 _OLD_VERSION = "schema_version"
 _VERSION_COLUMNS = {"what", "version"}

@@ -6,9 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from html import escape
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from typing import TYPE_CHECKING
 
 from appliance.contracts import PUBLIC, Answer, Route
 from appliance.errors import RequestError
@@ -17,6 +15,9 @@ from appliance.web.html_page import PageStyle, html_answer
 from appliance.web.openapi import operation
 
 PATH = "/manual/"
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 _STYLE = PageStyle(
     """
@@ -101,6 +102,9 @@ def picture_answer(name: str) -> Answer:
 
 def as_html(text: str) -> str:
     """Return a chapter as HTML; headings can be linked to, links lead to pages."""
+    # Sixty modules, for those who read the manual only.
+    from markdown_it import MarkdownIt
+
     linked = LINK.sub(_to_page, text)
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(linked)

@@ -33,7 +33,6 @@ from appliance.web.guard import NEED_AUTH
 from appliance.web.http_server import ApiChannel, ApiServer, UnixApiServer
 from appliance.web.large_answers import BUSY, RETRY_SECONDS, Waiting, with_bounded_answers
 from appliance.web.listeners import Listener, bound_socket, listen_url, tls_context
-from appliance.web.tls_relay import TlsRelay
 from appliance.web.unix_sockets import behind_proxy
 
 log = logging.getLogger(__name__)
@@ -92,6 +91,9 @@ class Endpoint:
         places = Places[Any](ConnectionLimits.of(limits.connections), str(self.address))
         self._relay: TlsRelay | None = None
         if self._context is not None:
+            # It needs asyncio, which nothing else here does.
+            from appliance.web.tls_relay import TlsRelay
+
             self._relay = TlsRelay(self._socket, self._context, self._take, places)
         elif not is_unix:
             self._server.places = places

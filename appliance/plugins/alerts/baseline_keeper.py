@@ -31,7 +31,6 @@ from appliance.plugins.alerts.baselines import (
 from appliance.plugins.alerts.history import group_rates, rate_factor, series_order
 from appliance.plugins.alerts.rules import Rule
 from appliance.plugins.alerts.visible_flows import VisibleFlows
-from appliance.query.language.duckdb import filter_conditions
 from appliance.query.question import Question
 from appliance.ratelimit import RateLimited
 
@@ -98,7 +97,7 @@ class BaselineKeeper:
     def _answer(self, need: HistoryNeed, hour: int, now: float) -> KeptHour:
         """Return the largest groups of an hour."""
         rule = need.rule
-        conditions = filter_conditions(need.flows.rule_filter(rule.filter))
+        conditions = need.flows.rule_conditions(rule.filter)
         step = step_seconds(rule)
         limit = NEW_GROUPS if rule.condition == "new" else BASELINE_GROUPS
         question = Question(

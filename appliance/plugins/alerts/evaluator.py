@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance import FlowBatch, LoadReport, Settings, StorageError
+from appliance.errors import InvalidQueryError
 from appliance.flowlog import FLOW_LOG_FOLDER, Cursor, FlowLogReader, batch_from_rows
 from appliance.flowlog.names import list_files
 from appliance.flows import address_halves, address_text
@@ -31,7 +32,6 @@ from appliance.plugins.alerts.tracking import MAX_OPEN, Measured, Tracker
 from appliance.plugins.alerts.visible_flows import VisibleFlows
 from appliance.plugins.alerts.windows import GroupValues, Window, places_of, scale_counter
 from appliance.query.language.masks import filter_mask, mask_columns
-from appliance.query.language.parsing import FilterError
 from appliance.query.language.tree import Filter
 from appliance.web.times import local_zone
 
@@ -181,7 +181,7 @@ class AlertLoader:
                 continue
             try:
                 tree = whose.filter_of(rule)
-            except (FilterError, StorageError) as error:
+            except (InvalidQueryError, StorageError) as error:
                 report.warnings.append(f"{whose.words}rule {rule.name}: filter: {error}")
                 continue
             except RuleError as error:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from appliance.interface_history import interface_history
 from appliance.plugins.alerts.rules import Rule, RuleError
 from appliance.plugins.alerts.visible_flows import VisibleFlows
-from appliance.query.language.duckdb import filter_conditions
 from appliance.query.question import MAX_BINS, MAX_SERIES, Question, SeriesAnswer
 
 MOST_QUESTIONS = 8
@@ -109,7 +108,7 @@ def past_series(
 ) -> PastSeries:
     """Return what a rule measures over a span of the past, in the unit of the measure."""
     engine = flows.engine()
-    conditions = filter_conditions(flows.rule_filter(rule.filter))
+    conditions = flows.rule_conditions(rule.filter)
     dimensions = (rule.by,) if rule.by else ()
     series = PastSeries(step, span[0])
     for start, end in _parts(*span, step * (MAX_BINS - 1)):

@@ -5,31 +5,20 @@ That is the standard notification with a severity and a text. Receivers need no 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import socket
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from appliance.plugins.alerts.trap_addresses import TrapReceiver
-from appliance.snmp_users import user_data
-
-SECONDS = 10.0
-_MESSAGE = "1.3.6.1.2.1.192.1.2.1"
-_NOTIFICATION = "1.3.6.1.2.1.192.0.1"
-_UPTIME, _TRAP_OID = "1.3.6.1.2.1.1.3.0", "1.3.6.1.6.3.1.1.4.1.0"
-_FACILITY_LOCAL0 = 16
-_SEVERITIES = {"info": 6, "warning": 4, "critical": 2}
-"""Of syslog, RFC 5424 section 6.2.1."""
 
 _ENGINE_PREFIX = bytes.fromhex("80004fb805")
 """RFC 3411 snmpEngineID: the enterprise of pysnmp, and octets that follow."""
 
-_MAX_TEXT = 1024
-_STARTED = time.monotonic()
+STARTED = time.monotonic()
+"""Of this process, for sysUpTime."""
 
 
 class Notice(NamedTuple):
@@ -52,7 +41,9 @@ def trap_sender(receivers: Sequence[TrapReceiver]) -> SendTraps | None:
         return None
 
     def send(notices: Sequence[Notice]) -> None:
-        asyncio.run(_send_all(receivers, notices))
+        from appliance.plugins.alerts.trap_messages import send_all
+
+        send_all(receivers, notices)
 
     return send
 
@@ -62,92 +53,3 @@ def engine_id() -> bytes:
     machine = Path("/etc/machine-id")
     known = machine.read_bytes() if machine.is_file() else socket.gethostname().encode()
     return _ENGINE_PREFIX + hashlib.sha256(b"netflow-appliance" + known).digest()[:8]
-
-
-async def _send_all(receivers: Sequence[TrapReceiver], notices: Sequence[Notice]) -> None:
-    for receiver in receivers:
-        engine = _engine()
-        try:
-            async with asyncio.timeout(SECONDS):
-                for number, notice in enumerate(notices, 1):
-                    await _send(engine, receiver, notice, number)
-        finally:
-            engine.close_dispatcher()
-
-
-async def _send(engine: Any, receiver: TrapReceiver, notice: Notice, number: int) -> None:
-    from pysnmp.hlapi.v3arch import asyncio as hlapi
-
-    # Resolved here: a name that is not known is an error of ours, not the library's.
-    loop = asyncio.get_running_loop()
-    [first, *_] = await loop.getaddrinfo(receiver.host, receiver.port, type=socket.SOCK_DGRAM)
-    is_v6 = first[0] == socket.AF_INET6
-    kind = hlapi.Udp6TransportTarget if is_v6 else hlapi.UdpTransportTarget
-    target = await kind.create(first[4][:2])
-    problem, *_ = await hlapi.send_notification(
-        engine, _auth_data(receiver), target, hlapi.ContextData(), "trap",
-        *_objects(notice, number), lookupMib=False,
-    )  # fmt: skip
-    if problem:
-        raise OSError(str(problem)[:_MAX_TEXT])
-
-
-def _engine() -> Any:
-    """Return an engine whose boots grow with each: receivers drop what seems to be older."""
-    from pysnmp.hlapi.v3arch import asyncio as hlapi
-
-    engine = hlapi.SnmpEngine()
-    builder = engine.get_mib_builder()
-    symbols = builder.import_symbols("__SNMP-FRAMEWORK-MIB", "snmpEngineID", "snmpEngineBoots")
-    symbols[0].syntax = engine.snmpEngineID = symbols[0].syntax.clone(engine_id())
-    symbols[1].syntax = symbols[1].syntax.clone(int(time.time()))
-    return engine
-
-
-def _auth_data(receiver: TrapReceiver) -> Any:
-    from pysnmp.hlapi.v3arch import asyncio as hlapi
-
-    if receiver.community:
-        # Version 2c, which many receivers have only; 3 is there for those that have it.
-        return hlapi.CommunityData(receiver.community, mpModel=1)  # noqa: S508
-    return user_data(
-        receiver.user,
-        (receiver.auth_protocol, receiver.auth_key),
-        (receiver.privacy_protocol, receiver.privacy_key),
-        securityEngineId=_octets(engine_id()),
-    )
-
-
-def _octets(value: bytes) -> Any:
-    from pysnmp.hlapi.v3arch import asyncio as hlapi
-
-    return hlapi.OctetString(value)
-
-
-def _objects(notice: Notice, number: int) -> list[Any]:
-    """Return the objects of a notification, RFC 5676 section 7."""
-    from pysnmp.hlapi.v3arch import asyncio as hlapi
-
-    def instance(column: int) -> str:
-        return f"{_MESSAGE}.{column}.{number}"
-
-    # DateAndTime of RFC 2579, the long form with a zone: SyslogTimeStamp begins so.
-    now = datetime.now(UTC)
-    stamp = now.year.to_bytes(2) + bytes([now.month, now.day, now.hour, now.minute, now.second, 0])
-    over = "alert-over" if notice.is_over else "alert-begins"
-    severity = _SEVERITIES["info" if notice.is_over else notice.severity]
-    values: list[tuple[str, Any]] = [
-        (_UPTIME, hlapi.TimeTicks(int((time.monotonic() - _STARTED) * 100))),
-        (_TRAP_OID, hlapi.ObjectIdentifier(_NOTIFICATION)),
-        (instance(2), hlapi.Integer32(_FACILITY_LOCAL0)),
-        (instance(3), hlapi.Integer32(severity)),
-        (instance(4), hlapi.Unsigned32(1)),
-        (instance(5), _octets(stamp + b"+" + bytes(2))),
-        (instance(6), _octets(socket.gethostname().encode()[:255])),
-        (instance(7), _octets(b"netflow-appliance")),
-        (instance(8), _octets(b"-")),
-        (instance(9), _octets(over.encode())),
-        (instance(10), hlapi.Unsigned32(0)),
-        (instance(11), _octets(notice.text.encode()[:_MAX_TEXT])),
-    ]
-    return [hlapi.ObjectType(hlapi.ObjectIdentity(oid), value) for oid, value in values]

@@ -14,6 +14,7 @@ from appliance import Settings
 from appliance.accounts.filters import Exporters, account_tree, log_names
 
 if TYPE_CHECKING:
+    from appliance.flowlog.conditions import Condition
     from appliance.flowlog.search import FlowSearch
     from appliance.query.engine import QueryEngine
     from appliance.query.language.tree import Filter
@@ -68,6 +69,12 @@ class VisibleFlows:
             return parse_filter(text, HiddenNames(self._log(), self.exporters))
         lists = AddressLists(self.settings["search.lists"])
         return parse_filter(text, LogNames(self._log(), lists=lists))
+
+    def rule_conditions(self, text: str) -> tuple[Condition, ...]:
+        """Return the same as conditions of a search; raise as `rule_filter`."""
+        from appliance.query.language.duckdb import filter_conditions
+
+        return filter_conditions(self.rule_filter(text))
 
     def engine(self) -> QueryEngine:
         """Return what answers questions about these flows, and no others; raise as `limit`."""

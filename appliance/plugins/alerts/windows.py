@@ -7,6 +7,7 @@ different values stays right on average however many there are.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ MAX_PAIRS = 50_000
 SLICES = 30
 
 Hashes = NDArray[np.uint64]
-_SEED = int.from_bytes(np.random.SeedSequence().generate_state(2).tobytes()) | 1
+_SEED = int.from_bytes(os.urandom(8)) | 1
 """Of this process: nobody can choose addresses whose hashes are the same."""
 
 

@@ -150,10 +150,12 @@ def register_routes(settings: Settings) -> list[Route]:
 def register_pollers(settings: Settings) -> list[Poller]:
     """Return what asks exporters by SNMP, where there are credentials."""
     from appliance.plugins.names.snmp.own_agents import own_agents
+
+    if not snmp_settings.is_configured(settings) and not any(own_agents(settings).raw().values()):
+        return []
     from appliance.plugins.names.snmp.poller import SnmpPoller
 
-    is_wanted = snmp_settings.is_configured(settings) or any(own_agents(settings).raw().values())
-    return [SnmpPoller(settings)] if is_wanted else []
+    return [SnmpPoller(settings)]
 
 
 @hookimpl

@@ -22,7 +22,6 @@ from appliance import FlowStore, Settings, StorageError
 from appliance.errors import QueryError
 from appliance.mail import MailError, Refusal, mail_server, send_message
 from appliance.plugins.reports.mails import Envelope, report_mail
-from appliance.plugins.reports.making import ReportMaker
 from appliance.plugins.reports.named_reports import NamedReport
 from appliance.plugins.reports.report_store import (
     DONE,
@@ -32,7 +31,6 @@ from appliance.plugins.reports.report_store import (
     ReportStore,
     report_store,
 )
-from appliance.query.engine import engine_from_settings
 from appliance.ratelimit import RateLimited
 from appliance.web.store_access import StoreAccess
 from appliance.web.times import local_zone
@@ -222,6 +220,10 @@ def made_report(
     source: tuple[OpenStore, Any],
 ) -> dict[str, Any]:
     """Return what a named report says of a period."""
+    # With the search of the flow log, whose modules are large and rarely wanted.
+    from appliance.plugins.reports.making import ReportMaker
+    from appliance.query.engine import engine_from_settings
+
     access = StoreAccess(source[0])
     try:
         zone = report.zone_of(source[1])

@@ -15,14 +15,12 @@ import numpy as np
 
 from appliance.contracts import MEASURES, Direction, MeasureName
 from appliance.errors import QueryError
-from appliance.flowlog import FlowSearch, QueryLimits
+from appliance.flowlog import QueryLimits
 from appliance.flowlog.conditions import Condition
 from appliance.plugins.rollups.bins import Span
 from appliance.plugins.rollups.classify import LocalNetworks
 from appliance.plugins.rollups.dimensions import Dimension
 from appliance.plugins.rollups.grouping import LARGEST_SUM, IntArray, add_sums
-from appliance.query.engine import QueryEngine
-from appliance.query.language.duckdb import parse_conditions
 from appliance.query.question import Question, TopAnswer
 
 MOST_NAMES = 100_000
@@ -74,6 +72,11 @@ class LogQuestions:
             There is no flow log, it does not know this dimension, or the search ran into a limit;
             the text says that whole hours can be asked for.
         """
+        # The loader, which asks nothing, does without these large modules.
+        from appliance.flowlog import FlowSearch
+        from appliance.query.engine import QueryEngine
+        from appliance.query.language.duckdb import parse_conditions
+
         if dimension not in _SEARCHED or not (self.log / "flows").is_dir():
             raise QueryError(f"names of {_name(dimension)} of one device are kept by whole hours")
         conditions = [*parse_conditions([f"exporter={exporter}"])]

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import peewee
-
 from appliance.sql import table_names
+from appliance.sql.lean_peewee import peewee
 
 
 class Account(peewee.Model):

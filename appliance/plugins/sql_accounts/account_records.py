@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import peewee
-
 from appliance.contracts import AccountError, ApiToken, AuditEntry, Problem, Why
 from appliance.plugins.sql_accounts.account_writer import AccountWriter
+from appliance.sql.lean_peewee import peewee
 
 MOST_ATTEMPT_NAMES = 10_000
 """Names with failed sign-ins that are remembered; beyond, those with the oldest failure go."""

@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import peewee
-
 from appliance.contracts import ADMINISTRATOR, AccountError, Problem, Session, User, UserChange, Why
 from appliance.plugins.sql_accounts.account_models import models_of
 from appliance.plugins.sql_accounts.account_records import AccountRecords
 from appliance.plugins.sql_accounts.second_factors import SecondFactors
 from appliance.plugins.sql_accounts.sessions import SESSION_FIELDS, Sessions
 from appliance.sql.database import SqlDatabase
+from appliance.sql.lean_peewee import peewee
 
 _FIELDS = ("id", "username", "password_hash", "stamp", "firstname", "lastname", "email")
 _STAMP_OCTETS = 16

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import peewee
 import pyarrow as pa
 import pymysql
 
@@ -37,6 +36,7 @@ from appliance.plugins.pmacct.tables.waiting import (
 from appliance.sql import MYSQL
 from appliance.sql.addresses import DatabaseAddress
 from appliance.sql.database import SqlDatabase
+from appliance.sql.lean_peewee import peewee
 from appliance.sql.table_names import PURGED_ROWS, TABLE_PROGRESS
 
 _MYSQL_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
