@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -36,9 +38,10 @@ from appliance.collector.status import read_status
 from appliance.errors import StartupError
 from appliance.processes.children import Child
 from appliance.processes.parent import RUN_VARIABLE
+from appliance.processes.starting import command_line, start_copy
 from appliance.processes.supervision import LocalSupervisor, NotRunning, RestartPolicy
 from appliance.processes.supervision.choice import (
-    collect_command,
+    collect_arguments,
     listen_environment,
     pid_file_path,
 )
@@ -81,16 +84,21 @@ def command(
     if url:
         # Not on a command line, which everyone may read: there can be a password in it.
         os.environ.update({FEED_VARIABLE: url, TABLE_VARIABLE: table})
+    collect = collect_arguments(app.settings, os.environ)
     supervisor = LocalSupervisor(
-        pid_file_path(app.settings), collect_command(app.settings, os.environ)
+        pid_file_path(app.settings),
+        command_line(collect),
+        start_first=partial(start_copy, collect),
     )
     configuration = configuration_arguments(app.settings)
-    children = [Child("API", [*configuration, "serve", "--until-parent-ends"])]
+    status_path = CollectorPaths(app.settings["data_directory"]).status
+    serve = [*configuration, "serve", "--until-parent-ends"]
+    children = [Child("API", serve, starts_as_copy=True)]
     with _stop_signals() as stopping, ExitStack() as started:
-        # Both load the same modules, which is most of their start: neither waits for the other.
+        # The API takes longer to start, and neither waits for the other.
         _start_child(children[0], started)
-        started.enter_context(_collector(supervisor))
-        status = read_status(CollectorPaths(app.settings["data_directory"]).status) or {}
+        started.enter_context(_collector(supervisor, status_path))
+        status = read_status(status_path) or {}
         for line in (*_welcome(app, status, demo), *web_host_warning(web_host)):
             click.echo(line)
         if demo and status.get("listen"):
@@ -121,9 +129,9 @@ def _stop_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _collector(supervisor: LocalSupervisor) -> Iterator[None]:
+def _collector(supervisor: LocalSupervisor, status: Path) -> Iterator[None]:
     """Have a collector, which is stopped in the end if it still runs."""
-    _start(supervisor)
+    _start(supervisor, status)
     try:
         yield
     finally:
@@ -131,8 +139,13 @@ def _collector(supervisor: LocalSupervisor) -> Iterator[None]:
             supervisor.stop()
 
 
-def _start(supervisor: LocalSupervisor) -> None:
+def _start(supervisor: LocalSupervisor, status: Path) -> None:
     """Start the collector; one whose `run` was killed may still be ending.
+
+    Parameters
+    ----------
+    status
+        The file of the collector's figures.
 
     Raises
     ------
@@ -140,22 +153,18 @@ def _start(supervisor: LocalSupervisor) -> None:
         There is another, or it cannot be started.
     """
     deadline = time.monotonic() + _FORMER_SECONDS
-    while _is_orphan(supervisor.status().pid) and time.monotonic() < deadline:
+    while _is_orphan(supervisor.status().pid, status) and time.monotonic() < deadline:
         time.sleep(_WATCH_SECONDS)
     supervisor.start()
 
 
-def _is_orphan(pid: int) -> bool:
+def _is_orphan(pid: int, status: Path) -> bool:
     """Tell whether a process is a collector that was started under a `run` that is gone."""
     import psutil
 
-    if not pid:
-        return False
-    try:
-        told = psutil.Process(pid).environ().get(RUN_VARIABLE, "")
-    except psutil.Error:
-        return False
-    return told.isdigit() and not psutil.pid_exists(int(told))
+    told = read_status(status) or {}
+    is_under_run = bool(pid) and told.get("pid") == pid and told.get("run") is not None
+    return is_under_run and not psutil.pid_exists(told["run"])
 
 
 def _look_after(
@@ -204,7 +213,8 @@ def _console(app: App, urls: list[str]) -> list[str]:
 
     url = next((url for url in urls if url.startswith("http")), None)
     path = LINKS["console"][0]
-    if url is None or all(route.value.path != path for route in app.routes):
+    # Its routes are not asked for: they are a second's worth of modules.
+    if url is None or not app.plugins.has_plugin("console"):
         return []
     lines = [f"  console     {url.rstrip('/')}{path}"]
     address = url.partition("://")[2].rstrip("/")

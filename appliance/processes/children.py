@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 
 from appliance.errors import StartupError
 from appliance.processes.notification import VARIABLE, NotificationListener
 from appliance.processes.parent import environment_of_child
+from appliance.processes.starting import Process, command_line, start_copy, start_process
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,11 @@ _STOP_SECONDS = 15.0
 class Child:
     """One `appliance` subcommand in a process of its own.
 
+    Parameters
+    ----------
+    starts_as_copy
+        The first time it is a copy of this process; see `starting`.
+
     Attributes
     ----------
     exit_code
@@ -35,11 +40,13 @@ class Child:
         Why it did, in its own words where it had some.
     """
 
-    def __init__(self, name: str, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], *, starts_as_copy: bool = False
+    ) -> None:
         self.name = name
         self.exit_code, self.problem = 0, ""
-        self._command = [sys.executable, "-m", "appliance", *arguments]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._arguments, self._starts_as_copy = list(arguments), starts_as_copy
+        self._process: Process | None = None
         self._listener: NotificationListener | None = None
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._started_at, self._start_at = 0.0, 0.0
@@ -64,12 +71,12 @@ class Child:
         """Start the process; signals from the terminal are left to the parent."""
         self._started_at = time.monotonic()
         self._listener = NotificationListener()
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env=environment_of_child() | {VARIABLE: self._listener.address},
-        )
+        environment = environment_of_child() | {VARIABLE: self._listener.address}
+        as_copy, self._starts_as_copy = self._starts_as_copy, False
+        if as_copy:
+            self._process = start_copy(self._arguments, environment)
+        else:
+            self._process = start_process(command_line(self._arguments), environment)
 
     def watch(self) -> None:
         """Start the process again when it has ended, after pauses that grow.
@@ -92,9 +99,12 @@ class Child:
     def stop(self) -> None:
         """Ask the process to stop, and make it when it does not."""
         process, self._process = self._process, None
+        if process is not None:
+            self._end(process)
+        # Not before: what cannot tell its problem here would write it beside ours.
         self._close_listener()
-        if process is None:
-            return
+
+    def _end(self, process: Process) -> None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)

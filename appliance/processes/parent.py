@@ -33,16 +33,22 @@ def parent_watch(environment: Mapping[str, str] = os.environ) -> Callable[[], bo
     return lambda: os.getppid() == parent
 
 
+def run_process(environment: Mapping[str, str] = os.environ) -> int | None:
+    """Return the process of the `appliance run` under which this one is; None under none."""
+    told = environment.get(RUN_VARIABLE, "")
+    return int(told) if told.isdigit() else None
+
+
 def run_watch(environment: Mapping[str, str] = os.environ) -> Callable[[], bool]:
     """Return what tells whether the `appliance run` is still there under which this process is.
 
     A process that is not under one is told that it is.
     """
-    told = environment.get(RUN_VARIABLE, "")
-    if not told.isdigit():
+    told = run_process(environment)
+    if told is None:
         return lambda: True
     try:
-        descriptor = os.pidfd_open(int(told))
+        descriptor = os.pidfd_open(told)
     except OSError:
         return lambda: False
     poll = select.poll()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from appliance.privileged.client import HELPER_SOCKET, has_helper
 from appliance.privileged.protocol import COLLECTOR_UNIT
+from appliance.processes.starting import command_line
 from appliance.processes.supervision.local import LocalSupervisor
 from appliance.processes.supervision.supervisor import Supervisor
 from appliance.processes.supervision.systemd import SystemdSupervisor
@@ -39,11 +39,16 @@ def pid_file_path(settings: Settings) -> Path:
 
 def collect_command(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     """Return the command line of the collector."""
+    return command_line(collect_arguments(settings, environment))
+
+
+def collect_arguments(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """Return the arguments of `appliance` that start the collector."""
     file = settings.file
     configured = ["-confPath", f"{file.parent}/"] if file is not None else []
     listen = environment.get(LISTEN_VARIABLE, "").split()
     listening = [word for address in listen for word in ("--listen", address)]
-    return [sys.executable, "-m", "appliance", *configured, "collect", *listening]
+    return [*configured, "collect", *listening]
 
 
 def listen_environment(listen: Sequence[ListenAddress]) -> dict[str, str]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 from appliance.processes.notification import VARIABLE, NotificationListener
+from appliance.processes.starting import Process, start_process
 from appliance.processes.supervision.pid_file import PidFile
 from appliance.processes.supervision.supervisor import (
     AlreadyRunning,
@@ -41,6 +41,8 @@ class LocalSupervisor:
         Program and arguments.
     environment
         What the command gets beside NOTIFY_SOCKET; None: this process's.
+    start_first
+        Starts it the first time in place of the command, with the environment that it is given.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class LocalSupervisor:
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
         *,
+        start_first: Callable[[Mapping[str, str]], Process] | None = None,
         ready_seconds: float = READY_SECONDS,
         stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self.pid_file = PidFile(pid_file)
         self._command, self._environment = list(command), environment
+        self._start_first = start_first
         self._ready_seconds, self._stop_seconds = ready_seconds, stop_seconds
 
     def start(self) -> CollectorProcess:
@@ -104,20 +108,19 @@ class LocalSupervisor:
         """Tell whether it runs; what is left of a crashed one does not count."""
         return self.pid_file.status()
 
-    def _spawn(self, address: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, address: str) -> Process:
         environment = dict(os.environ if self._environment is None else self._environment)
+        environment[VARIABLE] = address
+        start_first, self._start_first = self._start_first, None
         try:
-            return subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                env=environment | {VARIABLE: address},
-            )
+            if start_first is not None:
+                return start_first(environment)
+            return start_process(self._command, environment)
         except OSError as error:
             problem = (error.strerror or "").lower()
             raise StartFailed(f"{self._command[0]} cannot be run: {problem}") from None
 
-    def _wait_ready(self, child: subprocess.Popen[bytes], listener: NotificationListener) -> None:
+    def _wait_ready(self, child: Process, listener: NotificationListener) -> None:
         deadline = time.monotonic() + self._ready_seconds
         while not listener.ready:
             ended = child.poll()

@@ -1,0 +1,182 @@
+"""How `appliance` subcommands are started as processes of their own.
+
+A new interpreter imports everything anew: a second of CPU, and memory of its own for the same code.
+`appliance run` therefore starts its children the first time as copies of itself (fork). Whatever
+starts later is a new interpreter, with the code that is installed by then.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import NoReturn, Protocol
+
+from setproctitle import setproctitle
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Process(Protocol):
+    """A process that was started, as `subprocess.Popen` has it."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return what it ended with, negative for a signal; None while it runs."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return the same; raise `subprocess.TimeoutExpired`."""
+        ...
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        ...
+
+    def kill(self) -> None:
+        """Make it stop."""
+        ...
+
+
+def command_line(arguments: Sequence[str]) -> list[str]:
+    """Return program and arguments of a subcommand."""
+    return [sys.executable, "-m", "appliance", *arguments]
+
+
+def start_process(command: Sequence[str], environment: Mapping[str, str]) -> Process:
+    """Start a program in a session of its own, so that signals from a terminal do not reach it.
+
+    Raises
+    ------
+    OSError
+        It cannot be run.
+    """
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, start_new_session=True, env=dict(environment)
+    )
+
+
+def start_copy(arguments: Sequence[str], environment: Mapping[str, str]) -> Process:
+    """Start a subcommand in a copy of this process, and if that has more threads, in a new one.
+
+    A copy has none of the other threads, and what they had locked stays locked.
+    """
+    if len(os.listdir("/proc/self/task")) > 1:
+        return start_process(command_line(arguments), environment)
+    return _Copy(arguments, environment)
+
+
+class _Copy:
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._arguments = list(arguments)
+        self._exit_code: int | None = None
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A collection of garbage would write to all objects, and memory is only shared until then.
+        gc.freeze()
+        # A signal for the copy waits until it has its own ways to take them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            self.pid = os.fork()
+            if not self.pid:
+                _run_as_copy(self._arguments, dict(environment))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            gc.unfreeze()
+
+    def poll(self) -> int | None:
+        if self._exit_code is None:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            self._exit_code = os.waitstatus_to_exitcode(status) if ended else None
+        return self._exit_code
+
+    def wait(self, timeout: float | None = None) -> int:
+        ended = self.poll()
+        if ended is None:
+            self._await_end(timeout)
+            _, status = os.waitpid(self.pid, 0)
+            self._exit_code = ended = os.waitstatus_to_exitcode(status)
+        return ended
+
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def _await_end(self, timeout: float | None) -> None:
+        descriptor = os.pidfd_open(self.pid)
+        try:
+            if not select.select([descriptor], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self._arguments, timeout or 0.0)
+        finally:
+            os.close(descriptor)
+
+
+def _run_as_copy(arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Be what a new interpreter would be for a subcommand, and end as it would.
+
+    The frames of the copied process stay where they are: they hold its files, and returning into
+    them would run its ends, so the process is left without.
+    """
+    code = 1
+    try:
+        _take_name(arguments)
+        _become_new(environment)
+        code = _run(arguments)
+    finally:
+        os._exit(code)
+
+
+def _take_name(arguments: Sequence[str]) -> None:
+    """Let lists of processes show the subcommand; before the environment is replaced, for the
+    place of the arguments is found by it."""
+    # Over all of the former command line, so that no empty words follow in /proc/PID/cmdline.
+    former = sum(len(os.fsencode(word)) + 1 for word in sys.orig_argv)
+    setproctitle(" ".join(("appliance", *arguments)).ljust(former))
+
+
+def _become_new(environment: Mapping[str, str]) -> None:
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.environ.clear()
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    logging.getLogger().handlers.clear()
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from appliance.cli.main import group
+    from appliance.cli.options import run_command_line
+
+    try:
+        return run_command_line(group, arguments)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    # Of the whole process: an interpreter does the same with what nobody catches.
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        # As an interpreter ends: threads first, then what is registered for the end.
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()

@@ -1,0 +1,166 @@
+"""Subcommands as copies of `appliance run`, and what each process imports."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.collector.running import RunningCollector
+
+COPY = """
+import os, subprocess, sys, threading
+from appliance.processes.starting import start_copy
+{before}
+process = start_copy({arguments!r}, {{**os.environ, "NEW": "1"}})
+{after}
+print("ended with", process.wait(60), type(process).__name__)
+"""
+DONE = "print('the frames of the copied process went on')"
+HEAVY = """
+print(*sorted({"duckdb", "lark", "pymysql", "cryptography", "asyncio", "markdown_it", "pyarrow",
+"numpy.random", "smtplib"} & set(sys.modules)))
+"""
+COLLECTOR = """
+import sys
+from appliance.app import open_app
+from appliance.processes.engines import filler_of
+app = open_app()
+filler_of(app.collector_parts(), app.open_feed)
+"""
+LOADER = """
+import sys, threading
+from appliance.app import open_app
+from appliance.cli.loader import _store
+from appliance.process_parts import gather_loaders
+from appliance.processes.loader import Loader
+app = open_app()
+loader = Loader(app.settings, _store(app), gather_loaders(app), app.failures)
+loader.stop()
+loader.run()
+assert loader.fillers[0].cursor() is not None
+"""
+API = """
+import sys
+from appliance.app import open_app
+from appliance.web.service import build_web_service
+service = build_web_service(open_app().web_parts())
+service.accounts.store().users()
+"""
+
+
+def copy(
+    arguments: list[str], before: str = "", after: str = ""
+) -> subprocess.CompletedProcess[str]:
+    program = COPY.format(arguments=arguments, before=before, after=after)
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+
+def test_copy_when_it_ends_then_as_a_new_interpreter_would() -> None:
+    done = copy(["--version"])
+    version, ended = done.stdout.splitlines()
+    assert version.startswith("netflow-appliance, version")
+    assert ended == "ended with 0 _Copy"
+
+
+def test_copy_when_the_command_is_wrong_then_its_sentence_and_exit_code() -> None:
+    done = copy(["no-such-command"])
+    assert done.stdout == "ended with 2 _Copy\n"
+    assert "no such command: no-such-command" in done.stderr
+
+
+def test_copy_when_nobody_catches_an_error_then_traceback_and_one() -> None:
+    before = "import appliance.cli.options as options; options.run_command_line = None"
+    done = copy(["--version"], before)
+    assert done.stdout == "ended with 1 _Copy\n"
+    assert "TypeError" in done.stderr
+
+
+def test_copy_when_there_are_other_threads_then_a_new_interpreter() -> None:
+    before = "threading.Thread(target=threading.Event().wait, daemon=True).start()"
+    assert copy(["--version"], before).stdout.endswith("ended with 0 Popen\n")
+
+
+def test_copy_when_killed_then_the_signal_is_told(tmp_path: Path) -> None:
+    (tmp_path / "appliance.yml").write_text("data_directory: var\n")
+    after = (
+        "try: process.wait(0.2)\nexcept subprocess.TimeoutExpired: print('runs')\nprocess.kill()"
+    )
+    done = copy(["-confPath", f"{tmp_path}/", "loader"], after=after)
+    assert done.stdout == "runs\nended with -9 _Copy\n"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[RunningCollector]:
+    running = RunningCollector(tmp_path, command="run")
+    try:
+        yield running.start()
+    finally:
+        running.close()
+
+
+def children_of(run: RunningCollector) -> list[list[str]]:
+    assert run.process is not None
+    return sorted(child.cmdline() for child in psutil.Process(run.process.pid).children())
+
+
+def test_run_when_started_then_lists_of_processes_name_its_children(run: RunningCollector) -> None:
+    collect, serve = children_of(run)
+    assert collect[:4] == ["appliance", "-confPath", f"{run.conf}/", "collect"]
+    assert serve[:4] == ["appliance", "-confPath", f"{run.conf}/", "serve"]
+
+
+def test_run_when_the_collector_ended_then_it_is_a_new_interpreter(run: RunningCollector) -> None:
+    run.kill_collector()
+    assert [sys.executable, "-m", "appliance", "-confPath", f"{run.conf}/", "collect"] in (
+        children_of(run)
+    )
+
+
+def test_run_when_started_then_its_children_hold_none_of_its_files(run: RunningCollector) -> None:
+    with (run.data / "collector.starting").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert run.process is not None
+    for child in psutil.Process(run.process.pid).children():
+        assert os.readlink(f"/proc/{child.pid}/fd/0") == os.devnull
+        assert not [one.path for one in child.open_files() if one.path.endswith(".starting")]
+
+
+def test_run_when_killed_and_started_again_then_the_former_collector_is_awaited(
+    run: RunningCollector,
+) -> None:
+    former = run.status()["pid"]
+    os.kill(former, signal.SIGSTOP)  # It takes its time.
+    run.kill()
+    threading.Timer(3.0, os.kill, (former, signal.SIGCONT)).start()
+    run.start()
+    deadline = time.monotonic() + 20
+    while (now := run.status()["pid"]) == former:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert psutil.pid_exists(now)
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [(COLLECTOR, "pyarrow"), (LOADER, "pyarrow smtplib"), (API, "smtplib")],
+    ids=["collector", "loader", "API"],
+)
+def test_process_when_it_begins_then_only_what_it_needs_is_imported(
+    program: str, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "appliance.yml").write_text("data_directory: var\n")
+    environment = {**os.environ, "APPLIANCE_CONF": f"{tmp_path}/"}
+    command = [sys.executable, "-c", program + HEAVY]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == expected.split()
