@@ -1,61 +1,22 @@
 """Finds plugins and puts them into one pluggy manager, in a known order, or says why it cannot.
 
-Built-ins come from an explicit tuple, then entry points of group `appliance.plugins` sorted by
+Built-ins come from `built_in_plugins`, then entry points of group `appliance.plugins` sorted by
 name. They are loaded here because pluggy skips a name clash silently. What the hooks return is
 collected by `appliance.app`.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 from collections.abc import Collection, Iterable
 from importlib.metadata import EntryPoint
 
 import pluggy
 
 from appliance import hookspecs
+from appliance.built_in_plugins import BUILT_IN_PLUGINS, RENAMED_PLUGINS, installed_plugins
 from appliance.errors import ApplianceError, SettingsError, StartupError
 from appliance.hookspecs import PROJECT
 from appliance.settings.raw_values import unknown
-
-GROUP = "appliance.plugins"
-
-BUILT_IN_PLUGINS: tuple[str, ...] = (
-    "appliance.plugins.netflow_v1",
-    "appliance.plugins.netflow_v5",
-    "appliance.plugins.netflow_v7",
-    "appliance.plugins.netflow_v9",
-    "appliance.plugins.ipfix",
-    "appliance.plugins.sflow",
-    "appliance.plugins.names",
-    "appliance.plugins.alerts",
-    "appliance.plugins.reports",
-    "appliance.plugins.rollups",
-    "appliance.plugins.clickhouse",
-    "appliance.plugins.kafka",
-    "appliance.plugins.replicate",
-    "appliance.plugins.stream",
-    "appliance.plugins.anonymise",
-    "appliance.plugins.sql_accounts",
-    "appliance.plugins.pmacct",
-    "appliance.plugins.auth",
-    "appliance.plugins.users",
-    "appliance.plugins.oidc",
-    "appliance.plugins.analytics",
-    "appliance.plugins.devices",
-    "appliance.plugins.explore",
-    "appliance.plugins.captures",
-    "appliance.plugins.metrics",
-    "appliance.plugins.host",
-    "appliance.plugins.console",
-)
-
-RENAMED_PLUGINS = {
-    "sql_store": "rollups, sql_accounts and pmacct",
-    "collector_control": "part of pmacct",
-}
-"""What became of built-ins that configurations of older versions may name."""
 
 
 def build_plugin_manager(
@@ -154,11 +115,6 @@ def hook_names() -> tuple[str, ...]:
     """Return the name of every hook, in the order of `appliance.hookspecs`."""
     options = f"{PROJECT}_spec"
     return tuple(name for name, value in vars(hookspecs).items() if hasattr(value, options))
-
-
-def installed_plugins() -> tuple[EntryPoint, ...]:
-    """Return the entry points that other distributions offer."""
-    return tuple(importlib.metadata.entry_points(group=GROUP))
 
 
 def plugin_origin(manager: pluggy.PluginManager, name: str) -> str:

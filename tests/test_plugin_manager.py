@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import sys
 import types
+from importlib import import_module
 from importlib.metadata import EntryPoint
 
 import pytest
 
+from appliance.built_in_plugins import BUILT_IN_COMMANDS
+from appliance.cli.main import HELP_LETTERS
 from appliance.errors import SettingsError, StartupError
 from appliance.hookspecs import hookimpl
 from appliance.plugin_manager import (
@@ -17,6 +20,7 @@ from appliance.plugin_manager import (
     new_plugin_manager,
     plugin_origin,
 )
+from appliance.registrations import gather_commands
 
 
 @pytest.fixture
@@ -210,6 +214,17 @@ def test_hook_names_when_asked_then_all_of_the_design():
         "collector_stopped",
         "exporter_appeared",
     )
+
+
+def test_commands_when_built_in_then_the_table_says_what_is_registered():
+    registered = gather_commands(build_plugin_manager(entry_points=()))
+    assert [entry.value.name for entry in registered] == list(BUILT_IN_COMMANDS)
+    for entry in registered:
+        told = BUILT_IN_COMMANDS[str(entry.value.name)]
+        module = import_module(f"appliance.plugins.{told.plugin}.{told.module}")
+        assert told.plugin == entry.plugin
+        assert getattr(module, told.attribute) is entry.value
+        assert told.help == entry.value.get_short_help_str(HELP_LETTERS)
 
 
 def test_built_ins_when_loaded_then_each_registers():

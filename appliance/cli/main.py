@@ -1,7 +1,8 @@
 """The `appliance` command: its own subcommands from the table, then those of plugins.
 
-A subcommand is imported when it is called. Plugins are loaded only for the help text and for names
-that are not in the table; when they cannot be loaded, help says so and shows the rest.
+A subcommand is imported when it is called. Those of built-in plugins are in a table of their own;
+where other plugins are installed, all are loaded for the help text and for names that are not the
+core's. When they cannot be loaded, help says so and shows the rest.
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from appliance.built_in_plugins import (
+    BUILT_IN_COMMANDS,
+    BUILT_IN_PLUGINS,
+    BuiltInCommand,
+    installed_plugins,
+)
 from appliance.cli import CORE_COMMANDS
 from appliance.cli.options import Invocation, conf_path_option, run_command_line
 from appliance.cli.version import verbose_option, version_option
@@ -27,6 +35,15 @@ if TYPE_CHECKING:
 UMASK = 0o027
 """What is written is for the owner and the group, 0640 in folders of 0750: flows tell who talked
 to whom. Files with secrets are made with 0600 where they are written."""
+
+HELP_LETTERS = 80
+"""So much of the first sentence of a plugin's command is shown in the list of commands."""
+
+
+class _PluginCommand(NamedTuple):
+    plugin: str
+    help: str
+    load: Callable[[], click.Command]
 
 
 class CommandLine(click.Group):
@@ -43,10 +60,10 @@ class CommandLine(click.Group):
         if core is not None:
             command: click.Command = importlib.import_module(core.module).command
         else:
-            entry = _plugin_commands(ctx).get(cmd_name)
-            if entry is None:
+            added = _plugin_commands(ctx).get(cmd_name)
+            if added is None:
                 return None
-            command = _guard_command(entry)
+            command = _guard_command(added)
         command = copy.copy(command)
         command.params = [*command.params, conf_path_option(hidden=True)]
         return command
@@ -74,8 +91,7 @@ class CommandLine(click.Group):
             return
         if added:
             with formatter.section("Commands of plugins"):
-                rows = [(n, entry.value.get_short_help_str()) for n, entry in added.items()]
-                formatter.write_dl(rows)
+                formatter.write_dl([(name, command.help) for name, command in added.items()])
 
 
 @click.command(
@@ -101,9 +117,9 @@ def main() -> None:
     sys.exit(run_command_line(group, sys.argv[1:]))
 
 
-def _guard_command(entry: Registered[click.Command]) -> click.Command:
+def _guard_command(added: _PluginCommand) -> click.Command:
     """Return a copy of a plugin's command that names the plugin when it fails."""
-    command = copy.copy(entry.value)
+    command = copy.copy(added.load())
     invoke = command.invoke
 
     def invoke_guarded(ctx: click.Context) -> Any:
@@ -116,17 +132,44 @@ def _guard_command(entry: Registered[click.Command]) -> click.Command:
         # A guard around a plugin; everything above is a command's usual way to end.
         except Exception as error:
             part = f"command {command.name}"
-            raise PluginFailures().add(entry.plugin, part, error) from error
+            raise PluginFailures().add(added.plugin, part, error) from error
 
     command.invoke = invoke_guarded  # type: ignore[method-assign]
     return command
 
 
-def _plugin_commands(ctx: click.Context) -> Mapping[str, Registered[click.Command]]:
-    from appliance.plugin_manager import build_plugin_manager
-    from appliance.registrations import gather_commands
+def _plugin_commands(ctx: click.Context) -> Mapping[str, _PluginCommand]:
     from appliance.settings.file import read_settings_file
 
-    file = read_settings_file(ctx.ensure_object(Invocation).conf_path)
-    manager = build_plugin_manager(file.disabled_plugins())
-    return {str(entry.value.name): entry for entry in gather_commands(manager)}
+    disabled = read_settings_file(ctx.ensure_object(Invocation).conf_path).disabled_plugins()
+    built_in = {module.rpartition(".")[2] for module in BUILT_IN_PLUGINS}
+    if installed_plugins() or not built_in.issuperset(disabled):
+        return _registered_commands(disabled)
+    return {
+        name: _PluginCommand(command.plugin, command.help, partial(_import, command))
+        for name, command in BUILT_IN_COMMANDS.items()
+        if command.plugin not in disabled
+    }
+
+
+def _import(command: BuiltInCommand) -> click.Command:
+    module = importlib.import_module(f"appliance.plugins.{command.plugin}.{command.module}")
+    found: click.Command = getattr(module, command.attribute)
+    return found
+
+
+def _registered_commands(disabled: Collection[str]) -> Mapping[str, _PluginCommand]:
+    """Return what all plugins register, which imports them all."""
+    from appliance.plugin_manager import build_plugin_manager
+    from appliance.registrations import gather_commands
+
+    return {
+        str(entry.value.name): _PluginCommand(
+            entry.plugin, entry.value.get_short_help_str(HELP_LETTERS), partial(_value, entry)
+        )
+        for entry in gather_commands(build_plugin_manager(disabled))
+    }
+
+
+def _value(entry: Registered[click.Command]) -> click.Command:
+    return entry.value

@@ -47,6 +47,20 @@ def test_help_when_asked_then_lists_every_command_of_the_table(folder, capsys):
         assert command.help in printed.out
 
 
+def test_help_when_no_other_plugin_is_installed_then_none_is_imported(conf):
+    program = (
+        "import sys; from appliance.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: print('imported', *(n for n in sys.modules if 'plugins.' in n))"
+    )
+    words = ["-confPath", f"{conf('plugins: {disabled: [reports]}')}/", "--help"]
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\nimported\n")
+    assert "  alerts " in done.stdout
+    assert "  report " not in done.stdout
+
+
 def test_help_of_every_command_when_asked_then_no_option_twice(conf, capsys):
     folder = f"{conf('')}/"
     assert run_command_line(group, ["--conf-path", folder, "--help"]) == 0
