@@ -33,6 +33,7 @@ from tests.benchmarks.replicate import replicate
 from tests.benchmarks.rollups import rollups
 from tests.benchmarks.sampling import sampling
 from tests.benchmarks.snmp import snmp
+from tests.benchmarks.start import start
 from tests.benchmarks.streaming import streaming
 from tests.benchmarks.tables import (
     WHOLE_ROWS,
@@ -51,6 +52,7 @@ from tests.benchmarks.tables import (
     print_rollups,
     print_sampling,
     print_snmp,
+    print_start,
     print_streaming,
     whole_table,
 )
@@ -67,6 +69,7 @@ PARTS = (
     "pmacct",
     "api",
     "fresh",
+    "start",
     "parquet",
     "walk",
     "explore",
@@ -116,10 +119,10 @@ def main(
 ) -> None:
     """Measure decoding alone, AS and countries of addresses, the whole way (also into roll-ups),
     what samples cost there, the highest rate without loss, rows into tables of pmacct, the answers
-    of the API, the time from a datagram to its answer, Parquet by hand next to pyarrow, the way of
-    one block through the code, questions of the query engine, the console in a browser, a round of
-    SNMP, rules of alerts and those with baselines, the flow log into ClickHouse, a week of flows
-    there, copies of datagrams, flows as lines, addresses replaced, and TCP next to UDP.
+    of the API, the time from a datagram to its answer, a start, Parquet by hand next to pyarrow,
+    the way of one block through the code, questions of the query engine, the console in a browser,
+    a round of SNMP, rules of alerts and those with baselines, the flow log into ClickHouse, a week
+    of flows there, copies of datagrams, flows as lines, addresses replaced, and TCP next to UDP.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -150,6 +153,7 @@ def main(
             "pmacct": (lambda: pmacct(folder / "pmacct", PMACCT_ROWS), print_pmacct),
             "api": (lambda: api((keep or folder).resolve() / "api", flows), print_api),
             "fresh": (lambda: fresh(folder / "fresh"), print_fresh),
+            "start": (lambda: start(folder / "start"), print_start),
             "parquet": (lambda: parquet(folder / "parquet"), _print_parquet),
             "walk": (walk, _print_walk),
             "explore": (

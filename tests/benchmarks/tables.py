@@ -85,6 +85,21 @@ def print_sampling(console: Console, report: dict[str, Any]) -> None:
     console.print(table)
 
 
+def print_start(console: Console, report: dict[str, float]) -> None:
+    """What a start takes, next to what it may."""
+    table = Table("a start, median", "", "goal")
+    for label, key, goal in (
+        ("appliance --help, CPU seconds", "help_cpu_seconds", "0.06"),
+        ("appliance top on an empty flow log, CPU seconds", "top_cpu_seconds", "0.5"),
+        ("appliance run: collector bound, seconds", "collector_seconds", "1"),
+        ("appliance run: API open, seconds", "api_seconds", "2"),
+    ):
+        table.add_row(label, f"{report[key]:.2f}", goal)
+    megabytes = report["memory_octets"] / 1e6
+    table.add_row("memory without traffic, proportional MB", f"{megabytes:.0f}", "200")
+    console.print(table)
+
+
 def print_api(console: Console, report: dict[str, Any]) -> None:
     """Print a table for each history."""
     ratios = report["growth"]
