@@ -18,7 +18,7 @@ from appliance.process_parts import gather_pollers
 from appliance.processes.children import Child
 from appliance.processes.engines import FlowLogFiller
 from appliance.processes.notification import STOPPING, notify
-from appliance.processes.parent import run_watch
+from appliance.processes.parent import find_run, run_watch
 from appliance.processes.supervision import PidFile
 from appliance.processes.supervision.choice import pid_file_path
 from appliance.settings.file import Settings
@@ -133,7 +133,7 @@ def claim_collector(settings: Settings) -> Iterator[None]:
     """
     pid_file = PidFile(pid_file_path(settings))
     try:
-        pid_file.hold()
+        pid_file.hold(find_run())
         yield
     except ApplianceError:
         pid_file.abandon()

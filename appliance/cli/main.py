@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from appliance.built_in_plugins import (
     BUILT_IN_COMMANDS,
@@ -27,10 +28,10 @@ from appliance.built_in_plugins import (
 from appliance.cli import CORE_COMMANDS
 from appliance.cli.options import Invocation, conf_path_option, run_command_line
 from appliance.cli.version import verbose_option, version_option
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, StartupError
 
 if TYPE_CHECKING:
-    from appliance.contracts import Registered
+    pass
 
 UMASK = 0o027
 """What is written is for the owner and the group, 0640 in folders of 0750: flows tell who talked
@@ -78,6 +79,13 @@ class CommandLine(click.Group):
             hint = f", did you mean {nearest[0]}?" if nearest else ""
             raise click.UsageError(f"no such command: {args[0]}{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return commands and options that begin so; no command is imported for it."""
+        known = {name: c.help for name, c in CORE_COMMANDS.items() if not c.hidden}
+        known |= {name: command.help for name, command in _plugin_commands(ctx).items()}
+        items = [CompletionItem(n, help=h) for n, h in known.items() if n.startswith(incomplete)]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing the core's."""
@@ -153,8 +161,15 @@ def _plugin_commands(ctx: click.Context) -> Mapping[str, _PluginCommand]:
 
 
 def _import(command: BuiltInCommand) -> click.Command:
-    module = importlib.import_module(f"appliance.plugins.{command.plugin}.{command.module}")
-    found: click.Command = getattr(module, command.attribute)
+    name = f"appliance.plugins.{command.plugin}.{command.module}"
+    try:
+        found: click.Command = getattr(importlib.import_module(name), command.attribute)
+    except ApplianceError:
+        raise
+    # As of every plugin that cannot be imported.
+    except Exception as error:
+        problem = f"{name} cannot be imported: {type(error).__name__}: {error}"
+        raise StartupError(f"plugin {command.plugin}: {problem}") from error
     return found
 
 
@@ -165,11 +180,9 @@ def _registered_commands(disabled: Collection[str]) -> Mapping[str, _PluginComma
 
     return {
         str(entry.value.name): _PluginCommand(
-            entry.plugin, entry.value.get_short_help_str(HELP_LETTERS), partial(_value, entry)
+            entry.plugin,
+            entry.value.get_short_help_str(HELP_LETTERS),
+            partial(getattr, entry, "value"),
         )
         for entry in gather_commands(build_plugin_manager(disabled))
     }
-
-
-def _value(entry: Registered[click.Command]) -> click.Command:
-    return entry.value

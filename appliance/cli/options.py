@@ -126,7 +126,8 @@ def run_command_line(group: click.Command, arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; nothing expected ends in a traceback."""
     try:
         outcome = group.main(list(arguments), prog_name="appliance", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where it was closed before the start
+            sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         # Its message is the help.
         print(error.format_message(), file=sys.stderr)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -91,14 +90,13 @@ def command(
         start_first=partial(start_copy, collect),
     )
     configuration = configuration_arguments(app.settings)
-    status_path = CollectorPaths(app.settings["data_directory"]).status
     serve = [*configuration, "serve", "--until-parent-ends"]
     children = [Child("API", serve, starts_as_copy=True)]
     with _stop_signals() as stopping, ExitStack() as started:
         # The API takes longer to start, and neither waits for the other.
         _start_child(children[0], started)
-        started.enter_context(_collector(supervisor, status_path))
-        status = read_status(status_path) or {}
+        started.enter_context(_collector(supervisor))
+        status = read_status(CollectorPaths(app.settings["data_directory"]).status) or {}
         for line in (*_welcome(app, status, demo), *web_host_warning(web_host)):
             click.echo(line)
         if demo and status.get("listen"):
@@ -129,9 +127,9 @@ def _stop_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _collector(supervisor: LocalSupervisor, status: Path) -> Iterator[None]:
+def _collector(supervisor: LocalSupervisor) -> Iterator[None]:
     """Have a collector, which is stopped in the end if it still runs."""
-    _start(supervisor, status)
+    _start(supervisor)
     try:
         yield
     finally:
@@ -139,13 +137,8 @@ def _collector(supervisor: LocalSupervisor, status: Path) -> Iterator[None]:
             supervisor.stop()
 
 
-def _start(supervisor: LocalSupervisor, status: Path) -> None:
+def _start(supervisor: LocalSupervisor) -> None:
     """Start the collector; one whose `run` was killed may still be ending.
-
-    Parameters
-    ----------
-    status
-        The file of the collector's figures.
 
     Raises
     ------
@@ -153,18 +146,17 @@ def _start(supervisor: LocalSupervisor, status: Path) -> None:
         There is another, or it cannot be started.
     """
     deadline = time.monotonic() + _FORMER_SECONDS
-    while _is_orphan(supervisor.status().pid, status) and time.monotonic() < deadline:
+    while _is_orphan(supervisor) and time.monotonic() < deadline:
         time.sleep(_WATCH_SECONDS)
     supervisor.start()
 
 
-def _is_orphan(pid: int, status: Path) -> bool:
-    """Tell whether a process is a collector that was started under a `run` that is gone."""
+def _is_orphan(supervisor: LocalSupervisor) -> bool:
+    """Tell whether a collector runs that was started under a `run` that is gone."""
     import psutil
 
-    told = read_status(status) or {}
-    is_under_run = bool(pid) and told.get("pid") == pid and told.get("run") is not None
-    return is_under_run and not psutil.pid_exists(told["run"])
+    run = supervisor.pid_file.run()
+    return supervisor.status().is_running and run is not None and not psutil.pid_exists(run)
 
 
 def _look_after(
@@ -213,8 +205,9 @@ def _console(app: App, urls: list[str]) -> list[str]:
 
     url = next((url for url in urls if url.startswith("http")), None)
     path = LINKS["console"][0]
-    # Its routes are not asked for: they are a second's worth of modules.
-    if url is None or not app.plugins.has_plugin("console"):
+    # All routes are a second's worth of modules: only looked at where another could be it.
+    is_there = app.plugins.has_plugin("console") or any(r.value.path == path for r in app.routes)
+    if url is None or not is_there:
         return []
     lines = [f"  console     {url.rstrip('/')}{path}"]
     address = url.partition("://")[2].rstrip("/")

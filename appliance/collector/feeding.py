@@ -27,7 +27,6 @@ from appliance.flowlog import FlowLogWriter
 from appliance.flows import FlowBatch
 from appliance.guard import PluginError
 from appliance.processes.notification import ALIVE, notify
-from appliance.processes.parent import run_process
 from appliance.ratelimit import RateLimited
 
 # Of the process, which has one feed.
@@ -280,7 +279,6 @@ class FeedCollector:
         status = {
             "time_ms": self._now_ms(),
             "pid": os.getpid(),
-            "run": run_process(),
             "listen": [str(address) for address in listen],
             "warnings": [*self.lacks, *filter(None, [self._problem])],
             "feed": {

@@ -19,7 +19,6 @@ from appliance.decoding.messages.session_numbers import port_of, transport_of
 from appliance.decoding.sampling.knowledge import Sampling
 from appliance.decoding.templates.template import FieldSpecifier
 from appliance.flows import address_text
-from appliance.processes.parent import run_process
 
 # Readers of the file, each command among them, do without what a collector is made of.
 if TYPE_CHECKING:
@@ -92,7 +91,6 @@ def collector_status(collector: StatusSource, now_ms: int) -> dict[str, Any]:
         "time_ms": now_ms,
         "started_ms": collector.started_ms,
         "pid": os.getpid(),
-        "run": run_process(),
         "listen": [str(address) for address in receiver.addresses],
         "receive_buffer_octets": receiver.granted_buffer_octets,
         "warnings": [*receiver.warnings, *collector.connections.listener.acceptor.warnings],

@@ -100,6 +100,8 @@ class Child:
         """Ask the process to stop, and make it when it does not."""
         process, self._process = self._process, None
         if process is not None:
+            if self._listener is not None:
+                self._listener.hear(0)  # It waits for room when too much lies here.
             self._end(process)
         # Not before: what cannot tell its problem here would write it beside ours.
         self._close_listener()

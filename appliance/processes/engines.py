@@ -58,25 +58,23 @@ def filler_of(
         The configuration does not fit the engine.
     """
     if order is not None:
-        return _feed_collector(parts, open_feed(order))
+        return _make_feed_collector(parts, open_feed(order))
     engine = parts.engines.get(parts.settings["collector.engine"])
     if engine is None:
-        return _receiver(parts, listen)
+        return _make_receiver(parts, listen)
     if listen:
         raise SettingsError(f"{engine.name} listens where its configuration says", key="--listen")
-    return _feed_collector(parts, engine.feed(), engine.daemon())
+    return _make_feed_collector(parts, engine.feed(), engine.daemon())
 
 
-# Each brings large modules that a process which has the other does without.
-
-
-def _receiver(parts: CollectorParts, listen: Sequence[ListenAddress]) -> FlowLogFiller:
+def _make_receiver(parts: CollectorParts, listen: Sequence[ListenAddress]) -> FlowLogFiller:
+    # It and the other bring large modules: a process has those of one.
     from appliance.collector.service import Collector
 
     return Collector(parts, tuple(listen) or None)
 
 
-def _feed_collector(
+def _make_feed_collector(
     parts: CollectorParts, feed: FlowFeed, daemon: Daemon | None = None
 ) -> FlowLogFiller:
     from appliance.collector.feeding import FeedCollector

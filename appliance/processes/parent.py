@@ -33,7 +33,7 @@ def parent_watch(environment: Mapping[str, str] = os.environ) -> Callable[[], bo
     return lambda: os.getppid() == parent
 
 
-def run_process(environment: Mapping[str, str] = os.environ) -> int | None:
+def find_run(environment: Mapping[str, str] = os.environ) -> int | None:
     """Return the process of the `appliance run` under which this one is; None under none."""
     told = environment.get(RUN_VARIABLE, "")
     return int(told) if told.isdigit() else None
@@ -44,7 +44,7 @@ def run_watch(environment: Mapping[str, str] = os.environ) -> Callable[[], bool]
 
     A process that is not under one is told that it is.
     """
-    told = run_process(environment)
+    told = find_run(environment)
     if told is None:
         return lambda: True
     try:

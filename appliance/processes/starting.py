@@ -8,6 +8,7 @@ starts later is a new interpreter, with the code that is installed by then.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import logging
 import os
@@ -20,9 +21,14 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, Protocol
 
-from setproctitle import setproctitle
+from setproctitle import getproctitle, setproctitle, setthreadtitle
+
+from appliance.built_in_plugins import installed_plugins
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# It finds the place of the arguments beside the environment, and later that may be another.
+getproctitle()
 
 
 class Process(Protocol):
@@ -66,11 +72,12 @@ def start_process(command: Sequence[str], environment: Mapping[str, str]) -> Pro
 
 
 def start_copy(arguments: Sequence[str], environment: Mapping[str, str]) -> Process:
-    """Start a subcommand in a copy of this process, and if that has more threads, in a new one.
+    """Start a subcommand in a copy of this process where that is safe, else in a new one.
 
-    A copy has none of the other threads, and what they had locked stays locked.
+    A copy has none of the other threads, and what they had locked stays locked. It has what plugins
+    opened when they were imported; of the built-in ones that is nothing, of others nobody knows.
     """
-    if len(os.listdir("/proc/self/task")) > 1:
+    if len(os.listdir("/proc/self/task")) > 1 or installed_plugins():
         return start_process(command_line(arguments), environment)
     return _Copy(arguments, environment)
 
@@ -79,8 +86,7 @@ class _Copy:
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self._arguments = list(arguments)
         self._exit_code: int | None = None
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush_streams()
         # A collection of garbage would write to all objects, and memory is only shared until then.
         gc.freeze()
         # A signal for the copy waits until it has its own ways to take them.
@@ -95,16 +101,14 @@ class _Copy:
 
     def poll(self) -> int | None:
         if self._exit_code is None:
-            ended, status = os.waitpid(self.pid, os.WNOHANG)
-            self._exit_code = os.waitstatus_to_exitcode(status) if ended else None
+            self._take_end(os.WNOHANG)
         return self._exit_code
 
     def wait(self, timeout: float | None = None) -> int:
         ended = self.poll()
         if ended is None:
             self._await_end(timeout)
-            _, status = os.waitpid(self.pid, 0)
-            self._exit_code = ended = os.waitstatus_to_exitcode(status)
+            ended = self._take_end(0)
         return ended
 
     def terminate(self) -> None:
@@ -116,6 +120,16 @@ class _Copy:
     def _signal(self, number: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
+
+    def _take_end(self, options: int) -> int:
+        try:
+            ended, status = os.waitpid(self.pid, options)
+        except ChildProcessError:
+            # Where SIGCHLD is ignored, nobody learns it; subprocess says 0, too.
+            ended, status = self.pid, 0
+        code = os.waitstatus_to_exitcode(status)
+        self._exit_code = code if ended else None
+        return code
 
     def _await_end(self, timeout: float | None) -> None:
         descriptor = os.pidfd_open(self.pid)
@@ -134,32 +148,37 @@ def _run_as_copy(arguments: Sequence[str], environment: Mapping[str, str]) -> No
     """
     code = 1
     try:
-        _take_name(arguments)
         _become_new(environment)
+        _take_name(arguments)
         code = _run(arguments)
+    # An interpreter does the same with what nobody catches.
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
 
 
-def _take_name(arguments: Sequence[str]) -> None:
-    """Let lists of processes show the subcommand; before the environment is replaced, for the
-    place of the arguments is found by it."""
-    # Over all of the former command line, so that no empty words follow in /proc/PID/cmdline.
-    former = sum(len(os.fsencode(word)) + 1 for word in sys.orig_argv)
-    setproctitle(" ".join(("appliance", *arguments)).ljust(former))
-
-
 def _become_new(environment: Mapping[str, str]) -> None:
     os.setsid()
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     logging.getLogger().handlers.clear()
+
+
+def _take_name(arguments: Sequence[str]) -> None:
+    """Let lists of processes show the subcommand."""
+    # Spaces over the rest of the former command line: with zeros there, psutil sees one word.
+    former = sum(len(os.fsencode(word)) + 1 for word in sys.orig_argv)
+    setproctitle(" ".join(("appliance", *arguments)).ljust(former))
+    setthreadtitle("appliance")
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -169,14 +188,18 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         return run_command_line(group, arguments)
     except SystemExit as error:
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    # Of the whole process: an interpreter does the same with what nobody catches.
-    except BaseException:
-        traceback.print_exc()
-        return 1
     finally:
         # As an interpreter ends: threads first, then what is registered for the end.
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush_streams()
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # None is one that was closed before the start
+            with contextlib.suppress(OSError):
+                stream.flush()

@@ -6,7 +6,9 @@ With its cryptography PyMySQL takes 14 MB and 70 ms of a process, and most have 
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import Any
 
 _DRIVERS = ("pymysql", "MySQLdb")
 
@@ -24,5 +26,16 @@ try:
 finally:
     for _name in _hidden:
         del sys.modules[_name]
+
+
+class _Driver:
+    """What peewee has in place of PyMySQL, for databases that are not ours."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("pymysql"), name)
+
+
+if peewee.mysql is None:  # type: ignore[attr-defined]
+    peewee.mysql = _Driver()  # type: ignore[attr-defined]
 
 __all__ = ["peewee"]

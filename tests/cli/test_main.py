@@ -61,6 +61,21 @@ def test_help_when_no_other_plugin_is_installed_then_none_is_imported(conf):
     assert "  report " not in done.stdout
 
 
+def test_completion_when_asked_then_names_and_lines_of_the_tables(folder):
+    context = click.Context(group, obj=Invocation())
+    context.obj.conf_path = Path(folder)
+    items = {item.value: item.help for item in group.shell_complete(context, "s")}
+    assert items == {name: CORE_COMMANDS[name].help for name in ("serve", "series", "sql")}
+    assert "--version" in {item.value for item in group.shell_complete(context, "--")}
+
+
+def test_command_when_its_built_in_module_is_broken_then_one_sentence(conf, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "appliance.plugins.auth.commands", None)
+    assert run_command_line(group, ["-confPath", f"{conf('')}/", "token"]) == 2
+    problem = capsys.readouterr().err
+    assert problem.startswith("appliance: plugin auth: appliance.plugins.auth.commands cannot be")
+
+
 def test_help_of_every_command_when_asked_then_no_option_twice(conf, capsys):
     folder = f"{conf('')}/"
     assert run_command_line(group, ["--conf-path", folder, "--help"]) == 0

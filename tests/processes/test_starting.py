@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from appliance.processes import children
+from appliance.processes.children import Child
 from tests.collector.running import RunningCollector
 
 COPY = """
@@ -25,10 +27,17 @@ process = start_copy({arguments!r}, {{**os.environ, "NEW": "1"}})
 {after}
 print("ended with", process.wait(60), type(process).__name__)
 """
-DONE = "print('the frames of the copied process went on')"
 HEAVY = """
 print(*sorted({"duckdb", "lark", "pymysql", "cryptography", "asyncio", "markdown_it", "pyarrow",
 "numpy.random", "smtplib"} & set(sys.modules)))
+"""
+TALKATIVE = """
+import signal, threading
+from appliance.processes.notification import ALIVE, notify
+stopping = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+while not stopping.wait(0.01):
+    notify(ALIVE)
 """
 COLLECTOR = """
 import sys
@@ -91,6 +100,21 @@ def test_copy_when_there_are_other_threads_then_a_new_interpreter() -> None:
     assert copy(["--version"], before).stdout.endswith("ended with 0 Popen\n")
 
 
+def test_copy_when_a_plugin_of_others_is_installed_then_a_new_interpreter() -> None:
+    before = "import appliance.processes.starting as s; s.installed_plugins = lambda: ('one',)"
+    assert copy(["--version"], before).stdout.endswith("ended with 0 Popen\n")
+
+
+def test_copy_when_ends_of_children_are_ignored_then_waiting_for_it_ends() -> None:
+    before = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    assert copy(["no-such-command"], before).stdout == "ended with 0 _Copy\n"
+
+
+def test_copy_when_output_is_closed_then_it_starts_all_the_same() -> None:
+    done = copy(["--version"], "out, sys.stdout = sys.stdout, None", "sys.stdout = out")
+    assert done.stdout == "ended with 0 _Copy\n"
+
+
 def test_copy_when_killed_then_the_signal_is_told(tmp_path: Path) -> None:
     (tmp_path / "appliance.yml").write_text("data_directory: var\n")
     after = (
@@ -115,6 +139,9 @@ def children_of(run: RunningCollector) -> list[list[str]]:
 
 
 def test_run_when_started_then_lists_of_processes_name_its_children(run: RunningCollector) -> None:
+    assert run.process is not None
+    names = {child.name() for child in psutil.Process(run.process.pid).children()}
+    assert names == {"appliance"}
     collect, serve = children_of(run)
     assert collect[:4] == ["appliance", "-confPath", f"{run.conf}/", "collect"]
     assert serve[:4] == ["appliance", "-confPath", f"{run.conf}/", "serve"]
@@ -134,6 +161,18 @@ def test_run_when_started_then_its_children_hold_none_of_its_files(run: RunningC
     for child in psutil.Process(run.process.pid).children():
         assert os.readlink(f"/proc/{child.pid}/fd/0") == os.devnull
         assert not [one.path for one in child.open_files() if one.path.endswith(".starting")]
+
+
+def test_child_when_nobody_heard_what_it_told_then_it_stops_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    child = Child("API", [])
+    monkeypatch.setattr(children, "command_line", lambda _: [sys.executable, "-c", TALKATIVE])
+    child.start()
+    time.sleep(2.0)
+    began = time.monotonic()
+    child.stop()
+    assert time.monotonic() - began < 10
 
 
 def test_run_when_killed_and_started_again_then_the_former_collector_is_awaited(

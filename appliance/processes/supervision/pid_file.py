@@ -32,8 +32,13 @@ class PidFile:
         self.path = path
         self._descriptor = -1
 
-    def hold(self) -> None:
+    def hold(self, run: int | None = None) -> None:
         """Make this process the one that the file is about.
+
+        Parameters
+        ----------
+        run
+            The process of the `appliance run` under which this one is; None under none.
 
         Raises
         ------
@@ -47,7 +52,8 @@ class PidFile:
             while not self._lock():
                 pass
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+            lines = [f"{os.getpid()}\n", *([f"{run}\n"] if run is not None else [])]
+            os.pwrite(self._descriptor, "".join(lines).encode(), 0)
         except OSError as error:
             raise StorageError(f"pid file {self.path}: {error.strerror}") from error
 
@@ -65,6 +71,14 @@ class PidFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def run(self) -> int | None:
+        """Return the process of the `appliance run` that the holder named; None for none."""
+        try:
+            words = self.path.read_text().split()
+        except OSError:
+            return None
+        return int(words[1]) if len(words) > 1 and words[1].isdigit() else None
 
     def status(self) -> CollectorProcess:
         """Tell who holds the file; asked by other processes than the holder.
