@@ -147,7 +147,8 @@ def processes(container: Container) -> list[Process]:
         "    try: text = stat.read_text(); line = stat.with_name('cmdline').read_text()\n"
         "    except OSError: continue\n"
         "    state, parent = text.rpartition(')')[2].split()[:2]\n"
-        "    print(json.dumps([int(text.split()[0]), int(parent), state, line.split(chr(0))]))\n"
+        "    words = line.replace(chr(0), ' ').split()  # a copy's are one string\n"
+        "    print(json.dumps([int(text.split()[0]), int(parent), state, words]))\n"
     )
     done = container.execute("python3", "-c", script)
     return [Process(*json.loads(line)) for line in done.stdout.splitlines()]
