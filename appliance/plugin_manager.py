@@ -1,6 +1,6 @@
 """Finds plugins and puts them into one pluggy manager, in a known order, or says why it cannot.
 
-Built-ins come from `built_in_plugins`, then entry points of group `appliance.plugins` sorted by
+Built-ins come from `known_plugins`, then entry points of group `appliance.plugins` sorted by
 name. They are loaded here because pluggy skips a name clash silently. What the hooks return is
 collected by `appliance.app`.
 """
@@ -13,9 +13,14 @@ from importlib.metadata import EntryPoint
 import pluggy
 
 from appliance import hookspecs
-from appliance.built_in_plugins import BUILT_IN_PLUGINS, RENAMED_PLUGINS, installed_plugins
-from appliance.errors import ApplianceError, SettingsError, StartupError
+from appliance.errors import SettingsError, StartupError
 from appliance.hookspecs import PROJECT
+from appliance.known_plugins import (
+    BUILT_IN_PLUGINS,
+    RENAMED_PLUGINS,
+    installed_plugins,
+    name_import_failure,
+)
 from appliance.settings.raw_values import unknown
 
 
@@ -150,14 +155,8 @@ def _describe(entry: EntryPoint) -> str:
 
 def _load(entry: EntryPoint) -> object:
     name = entry.name or entry.value.rpartition(".")[2]
-    try:
+    with name_import_failure(name, entry.value):
         return entry.load()
-    except ApplianceError:
-        raise
-    # Whatever a plugin raises while it is imported is its author's mistake; the text names it.
-    except Exception as error:
-        problem = f"{entry.value} cannot be imported: {type(error).__name__}: {error}"
-        raise StartupError(f"plugin {name}: {problem}") from error
 
 
 def loaded_plugins(manager: pluggy.PluginManager) -> list[dict[str, str | list[str]]]:

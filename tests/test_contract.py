@@ -124,7 +124,7 @@ def test_imports_when_in_the_core_then_never_of_a_plugin():
 
 def test_products_when_in_the_core_then_nobody_names_them():
     """Only its plugin speaks of nfacctd; of pmacct, the core knows the plugin and `--pmacct`."""
-    known = {"built_in_plugins.py": 4, "app.py": 1, "cli/collecting.py": 4}
+    known = {"known_plugins.py": 4, "app.py": 1, "cli/collecting.py": 4}
     for file in modules():
         if file.is_relative_to(PLUGINS / "pmacct"):
             continue
@@ -187,7 +187,7 @@ def test_imports_when_cheap_modules_then_nothing_heavy_at_their_top():
         "app",
         "settings/file",
         "plugin_manager",
-        "built_in_plugins",
+        "known_plugins",
         "hookspecs",
         "environment",
         "cli/plugins",

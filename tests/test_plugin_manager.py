@@ -7,10 +7,10 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from appliance.built_in_plugins import BUILT_IN_COMMANDS
 from appliance.cli.main import HELP_LETTERS
 from appliance.errors import SettingsError, StartupError
 from appliance.hookspecs import hookimpl
+from appliance.known_plugins import BUILT_IN_COMMANDS
 from appliance.plugin_manager import (
     BUILT_IN_PLUGINS,
     add_plugin,

@@ -20,7 +20,7 @@ from appliance.processes.engines import FlowLogFiller
 from appliance.processes.notification import STOPPING, notify
 from appliance.processes.parent import find_run, run_watch
 from appliance.processes.supervision import PidFile
-from appliance.processes.supervision.choice import pid_file_path
+from appliance.processes.supervision.choice import configuration_arguments, pid_file_path
 from appliance.settings.file import Settings
 from appliance.settings.overrides import OverridableSettings
 from appliance.settings.types import ListenAddress, parse_listen_address
@@ -68,12 +68,6 @@ def feed_options(command: Callable[..., None]) -> Callable[..., None]:
         " mysql://user:password@host/pmacct. It is only read; sums are kept in flows.database.",
     )
     return url(table(command))
-
-
-def configuration_arguments(settings: Settings) -> list[str]:
-    """Return the arguments that make a child read the same configuration."""
-    file = settings.file
-    return ["-confPath", f"{file.parent}/"] if file is not None else []
 
 
 def loader_child(settings: Settings) -> Child:

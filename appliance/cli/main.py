@@ -14,24 +14,22 @@ import os
 import sys
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
 
-from appliance.built_in_plugins import (
+from appliance.cli import CORE_COMMANDS
+from appliance.cli.options import Invocation, conf_path_option, run_command_line
+from appliance.cli.version import verbose_option, version_option
+from appliance.errors import ApplianceError
+from appliance.known_plugins import (
     BUILT_IN_COMMANDS,
     BUILT_IN_PLUGINS,
     BuiltInCommand,
     installed_plugins,
+    name_import_failure,
 )
-from appliance.cli import CORE_COMMANDS
-from appliance.cli.options import Invocation, conf_path_option, run_command_line
-from appliance.cli.version import verbose_option, version_option
-from appliance.errors import ApplianceError, StartupError
-
-if TYPE_CHECKING:
-    pass
 
 UMASK = 0o027
 """What is written is for the owner and the group, 0640 in folders of 0750: flows tell who talked
@@ -162,14 +160,8 @@ def _plugin_commands(ctx: click.Context) -> Mapping[str, _PluginCommand]:
 
 def _import(command: BuiltInCommand) -> click.Command:
     name = f"appliance.plugins.{command.plugin}.{command.module}"
-    try:
+    with name_import_failure(command.plugin, name):
         found: click.Command = getattr(importlib.import_module(name), command.attribute)
-    except ApplianceError:
-        raise
-    # As of every plugin that cannot be imported.
-    except Exception as error:
-        problem = f"{name} cannot be imported: {type(error).__name__}: {error}"
-        raise StartupError(f"plugin {command.plugin}: {problem}") from error
     return found
 
 

@@ -20,7 +20,6 @@ from appliance.cli.cert import make_certificate_option
 from appliance.cli.collecting import (
     FEED_VARIABLE,
     TABLE_VARIABLE,
-    configuration_arguments,
     feed_options,
     listen_option,
     start_logging,
@@ -41,6 +40,7 @@ from appliance.processes.starting import command_line, start_copy
 from appliance.processes.supervision import LocalSupervisor, NotRunning, RestartPolicy
 from appliance.processes.supervision.choice import (
     collect_arguments,
+    configuration_arguments,
     listen_environment,
     pid_file_path,
 )
@@ -155,7 +155,7 @@ def _is_orphan(supervisor: LocalSupervisor) -> bool:
     """Tell whether a collector runs that was started under a `run` that is gone."""
     import psutil
 
-    run = supervisor.pid_file.run()
+    run = supervisor.pid_file.find_run()
     return supervisor.status().is_running and run is not None and not psutil.pid_exists(run)
 
 

@@ -23,7 +23,7 @@ from typing import NoReturn, Protocol
 
 from setproctitle import getproctitle, setproctitle, setthreadtitle
 
-from appliance.built_in_plugins import installed_plugins
+from appliance.known_plugins import installed_plugins
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

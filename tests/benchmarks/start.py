@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import statistics
@@ -14,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.processes import memory_octets, udp_port
-from tests.collector.running import free_port
+from tests.benchmarks.processes import memory_octets, run_and_wait, udp_port
+from tests.collector.running import RunningCollector
 
 TURNS = 5
 REST_SECONDS = 10.0
@@ -35,20 +34,12 @@ def start(folder: Path) -> dict[str, Any]:
 
 
 def _turn(folder: Path) -> dict[str, float]:
-    folder.mkdir(parents=True)
-    port, api = free_port(), free_port(socket.SOCK_STREAM)
-    (folder / "appliance.yml").write_text(
-        f'data_directory: data\ncollector:\n  listen: ["127.0.0.1:{port}"]\n'
-        f'web:\n  listen: ["127.0.0.1:{api}"]\n'
-    )
-    (folder / "api_server.yml").write_text(
-        f"listen:\n  address: 127.0.0.1\n  port: {free_port(socket.SOCK_STREAM)}\n"
-    )
-    appliance = [sys.executable, "-m", "appliance", "-confPath", f"{folder}/"]
+    configured = RunningCollector(folder, command="run")
+    appliance = [sys.executable, "-m", "appliance", "-confPath", f"{configured.conf}/"]
     return {
-        "help_cpu_seconds": _cpu_seconds([*appliance, "--help"]),
-        **_run([*appliance, "run"], port, api),
-        "top_cpu_seconds": _cpu_seconds([*appliance, "top"]),
+        "help_cpu_seconds": run_and_wait([*appliance, "--help"], _PATIENCE_SECONDS),
+        **_run([*appliance, "run"], configured.port, configured.api_port),
+        "top_cpu_seconds": run_and_wait([*appliance, "top"], _PATIENCE_SECONDS),
     }
 
 
@@ -81,12 +72,3 @@ def _answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
         return True
     return False
-
-
-def _cpu_seconds(command: list[str]) -> float:
-    before = os.times()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    after = os.times()
-    return (after.children_user - before.children_user) + (
-        after.children_system - before.children_system
-    )

@@ -23,7 +23,7 @@ COPY = """
 import os, subprocess, sys, threading
 from appliance.processes.starting import start_copy
 {before}
-process = start_copy({arguments!r}, {{**os.environ, "NEW": "1"}})
+process = start_copy({arguments!r}, os.environ)
 {after}
 print("ended with", process.wait(60), type(process).__name__)
 """

@@ -44,11 +44,15 @@ def collect_command(settings: Settings, environment: Mapping[str, str]) -> list[
 
 def collect_arguments(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     """Return the arguments of `appliance` that start the collector."""
-    file = settings.file
-    configured = ["-confPath", f"{file.parent}/"] if file is not None else []
     listen = environment.get(LISTEN_VARIABLE, "").split()
     listening = [word for address in listen for word in ("--listen", address)]
-    return [*configured, "collect", *listening]
+    return [*configuration_arguments(settings), "collect", *listening]
+
+
+def configuration_arguments(settings: Settings) -> list[str]:
+    """Return the arguments that make another process read the same configuration."""
+    file = settings.file
+    return ["-confPath", f"{file.parent}/"] if file is not None else []
 
 
 def listen_environment(listen: Sequence[ListenAddress]) -> dict[str, str]:

@@ -72,7 +72,7 @@ class PidFile:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def run(self) -> int | None:
+    def find_run(self) -> int | None:
         """Return the process of the `appliance run` that the holder named; None for none."""
         try:
             words = self.path.read_text().split()

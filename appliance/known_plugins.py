@@ -1,16 +1,19 @@
-"""Which plugins are built in, in their order, and the commands that they add.
+"""Which plugins there are, without importing one: ours in their order, and those installed beside.
 
-The commands stand here so that `appliance --help` and completion need not import every plugin to
-learn them. What a plugin registers is the truth: a test compares both.
+The commands of ours stand here, too, so that `appliance --help` and completion need not import
+every plugin to learn them. What a plugin registers is the truth: a test compares both.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import NamedTuple
+
+from appliance.errors import ApplianceError, StartupError
 
 GROUP = "appliance.plugins"
 
@@ -132,3 +135,22 @@ BUILT_IN_COMMANDS: Mapping[str, BuiltInCommand] = MappingProxyType(
 def installed_plugins() -> tuple[EntryPoint, ...]:
     """Return the entry points that other distributions offer."""
     return tuple(importlib.metadata.entry_points(group=GROUP))
+
+
+@contextmanager
+def name_import_failure(plugin: str, part: str) -> Iterator[None]:
+    """Let what a plugin's code raises while it is imported name the plugin.
+
+    Raises
+    ------
+    StartupError
+        In place of anything but our own errors, which say what is wrong themselves.
+    """
+    try:
+        yield
+    except ApplianceError:
+        raise
+    # Whatever a plugin raises while it is imported is its author's mistake; the text names it.
+    except Exception as error:
+        problem = f"{part} cannot be imported: {type(error).__name__}: {error}"
+        raise StartupError(f"plugin {plugin}: {problem}") from error
