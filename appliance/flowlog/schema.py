@@ -7,7 +7,7 @@ do not, nothing for those that are absent, so that only what varies costs anythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -104,59 +104,14 @@ class Rows:
 
 def join_rows(pieces: Sequence[Rows]) -> Rows:
     """Return pieces as one, its numbers copied; what all have as the same constant stays one."""
-    return _join(
-        pieces,
-        sum(piece.n_rows for piece in pieces),
-        lambda name: pa.concat_arrays([piece.array(name) for piece in pieces]),
-    )
-
-
-def gather_rows(pieces: Sequence[Rows], places: Sequence[AnyArray]) -> Rows:
-    """Return a copy of the rows at some places of each piece as one."""
-    return _join(
-        pieces,
-        sum(len(chosen) for chosen in places),
-        lambda name: _gather_column(name, pieces, places),
-    )
-
-
-def _join(pieces: Sequence[Rows], n_rows: int, join_column: Callable[[str], Any]) -> Rows:
-    joined = Rows(n_rows)
+    joined = Rows(sum(piece.n_rows for piece in pieces))
     for name in dict.fromkeys(n for p in pieces for n in (*p.constants, *p.arrays)):
         values = {piece.constants.get(name) for piece in pieces}
         if len(values) == 1 and None not in values:
             joined.constants[name] = values.pop()
         else:
-            joined.arrays[name] = join_column(name)
+            joined.arrays[name] = pa.concat_arrays([piece.array(name) for piece in pieces])
     return joined
-
-
-def _gather_column(name: str, pieces: Sequence[Rows], places: Sequence[AnyArray]) -> Any:
-    column = COLUMN.get(name)
-    arrays = [piece.arrays.get(name) for piece in pieces]
-    if (
-        column is None
-        or column.dtype == object
-        or any(a is not None and a.null_count for a in arrays)
-    ):
-        return pa.concat_arrays(
-            [
-                array.take(pa.array(chosen))
-                if array is not None
-                else Rows(len(chosen), constants=piece.constants).array(name)
-                for array, piece, chosen in zip(arrays, pieces, places, strict=True)
-            ]
-        )
-    # Of few rows numpy makes a copy in a fraction of the time that Arrow takes.
-    parts = [
-        np.full(len(chosen), piece.constants.get(name, 0), column.dtype)
-        if array is None
-        else array.to_numpy()[chosen]
-        for array, piece, chosen in zip(arrays, pieces, places, strict=True)
-    ]
-    is_absent = [name not in piece.constants and name not in piece.arrays for piece in pieces]
-    mask = np.repeat(is_absent, [len(chosen) for chosen in places]) if any(is_absent) else None
-    return pa.array(np.concatenate(parts), arrow_type(name), mask=mask)
 
 
 def rows_from_batch(batch: FlowBatch) -> Rows:

@@ -1,12 +1,10 @@
-/* Priority sampling of flows: who is above the lowest threshold.
+/* Priority sampling of flows: who is above the threshold of its stratum, and copies of those.
 
-   Twin: appliance/flowlog/samples/drawing.py; the same numbers to the last bit, so it is compiled
-   without contracted multiply-adds. */
+   Twin: appliance/flowlog/samples; the same numbers to the last bit, so it is compiled without
+   contracted multiply-adds. */
 
 #include <stdint.h>
-#include <stdlib.h>
-
-#include "hashing.h"
+#include <string.h>
 
 /* What a flow is worth beside its octets, as OCTETS_A_FLOW. */
 static const double octets_a_flow = 5000.0;
@@ -17,85 +15,207 @@ static const uint8_t flow_record = 0;
 /* A column: one value for each row, or, with a stride of 0, one of all. */
 #define VALUE(column, row) (column)[(row) * column##_stride]
 
-/* Find the strata of some rows, as stratum_keys() tells them apart, in the order in which they are
-   met first, and which of them each row is of. `keys` has room for `most`, `codes` for n. Returns
-   how many there are, -1 for more than `most` (at most 65,536), -2 without memory. */
-int64_t strata(const uint64_t *high, int64_t high_stride, const uint64_t *low, int64_t low_stride,
-               const uint8_t *direction, int64_t direction_stride, int64_t n, uint64_t *keys,
-               uint16_t *codes, int64_t most, uint64_t seed)
+/* So many rows at a time; their numbers stay in the first cache. */
+enum { STEP = 256 };
+
+/* What draw() works on; _Call in drawing.py is the same. `columns` are addresses, in the order of
+   DRAWN_BY. Of the strata known, `n_known` of at most `most`, `keys` are ascending, `codes` what each
+   is called, `thresholds` by that, 0 behind those known. Of what was found there is room for n. */
+struct draw_call {
+    const uint8_t *kind;
+    const uint64_t *octets, *flows;
+    const double *rate;
+    const uint64_t *high, *low;
+    const uint8_t *direction;
+    int64_t kind_stride, octets_stride, flows_stride, rate_stride, high_stride, low_stride,
+        direction_stride;
+    const uint64_t *places;
+    int64_t first, n;
+    uint64_t seed;
+    uint64_t *keys;
+    int64_t *codes;
+    const double *thresholds;
+    int64_t n_known, most;
+    int64_t *rows;
+    double *priorities;
+    int64_t *found;
+    int64_t n_found;
+};
+
+/* Return where in ascending keys one is, or would be. */
+static int64_t place_of(const uint64_t *keys, int64_t count, uint64_t key)
 {
-    uint64_t size = 16;
-    while (size < 2 * (uint64_t)most)
-        size *= 2;
-    uint32_t *places = calloc(size, sizeof *places);
-    if (!places)
-        return -2;
-    /* The records of a datagram are of one exporter: what its directions are is kept. `run` tells
-       exporters apart, so that nothing has to be cleared. */
-    uint32_t known[256], known_in[256] = {0}, run = 0;
-    uint64_t last_high = 0, last_low = 0;
-    int64_t count = 0;
-    for (int64_t row = 0; row < n; row++) {
-        uint64_t of_high = VALUE(high, row), of_low = VALUE(low, row);
-        uint8_t of_direction = VALUE(direction, row);
-        if (!run || of_high != last_high || of_low != last_low) {
-            run++;
-            last_high = of_high;
-            last_low = of_low;
-        }
-        if (known_in[of_direction] != run) {
-            uint64_t key = of_high * 0x9E3779B97F4A7C15ULL;
-            key = (key ^ of_low) * 0xBF58476D1CE4E5B9ULL;
-            key = (key ^ of_direction) * 0x94D049BB133111EBULL;
-            uint64_t slot = mix(key, seed) & (size - 1);
-            while (places[slot] && keys[places[slot] - 1] != key)
-                slot = (slot + 1) & (size - 1);
-            if (!places[slot]) {
-                if (count == most) {
-                    count = -1;
-                    break;
-                }
-                keys[count] = key;
-                places[slot] = (uint32_t)++count;
-            }
-            known[of_direction] = places[slot];
-            known_in[of_direction] = run;
-        }
-        codes[row] = (uint16_t)(known[of_direction] - 1);
+    int64_t low = 0, high = count;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (keys[middle] < key)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    free(places);
-    return count;
+    return low;
 }
 
-/* Find the flows whose priority is above the threshold of their stratum. Writes their rows and
-   priorities, which have room for n; returns how many there are. */
-int64_t flows_above(const uint8_t *kind, int64_t kind_stride, const uint64_t *octets,
-                    int64_t octets_stride, const uint64_t *flows, int64_t flows_stride,
-                    const double *rate, int64_t rate_stride, const uint64_t *places,
-                    const uint16_t *codes, const double *thresholds, int64_t n, uint64_t seed,
-                    int64_t *rows, double *priorities)
+/* Return the code of a stratum, -1 for one that is met for the first time without room for it. */
+static int64_t code_of(struct draw_call *call, uint64_t high, uint64_t low, uint8_t direction)
 {
-    int64_t count = 0;
-    for (int64_t row = 0; row < n; row++) {
-        double scale = VALUE(rate, row), threshold = thresholds[codes[row]];
-        uint64_t counted = VALUE(flows, row);
-        if (!(scale >= 1 && scale <= 4294967296.0))
-            scale = 1;
-        double size = (double)VALUE(octets, row) * scale;
-        size += octets_a_flow * (double)(counted > 1 ? counted : 1);
-        uint64_t bits = places[row] * 0x9E3779B97F4A7C15ULL + seed;
-        bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9ULL;
-        bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EBULL;
-        bits ^= bits >> 31;
-        double uniform = (double)((bits >> 11) + 1) * 0x1p-53;
-        /* Nearly no row passes; a product that rounds the other way must not decide. */
-        if (size < threshold * uniform * (1 - 0x1p-50) || VALUE(kind, row) != flow_record)
-            continue;
-        double priority = size / uniform;
-        if (priority > threshold) {
-            rows[count] = row;
-            priorities[count++] = priority;
+    uint64_t key = high * 0x9E3779B97F4A7C15ULL;
+    key = (key ^ low) * 0xBF58476D1CE4E5B9ULL;
+    key = (key ^ direction) * 0x94D049BB133111EBULL; /* as stratum_keys() */
+    uint64_t *keys = call->keys;
+    int64_t *codes = call->codes, place = place_of(keys, call->n_known, key);
+    if (place == call->n_known || keys[place] != key) {
+        if (call->n_known == call->most)
+            return -1;
+        int64_t behind = call->n_known - place;
+        memmove(keys + place + 1, keys + place, behind * sizeof *keys);
+        memmove(codes + place + 1, codes + place, behind * sizeof *codes);
+        keys[place] = key;
+        codes[place] = call->n_known++;
+    }
+    return codes[place];
+}
+
+static inline double size_of(uint64_t octets, double scale, uint64_t flows)
+{
+    return (double)octets * scale + octets_a_flow * (double)(flows > 1 ? flows : 1);
+}
+
+static inline double scale_of(double rate)
+{
+    return rate >= 1 && rate <= 4294967296.0 ? rate : 1;
+}
+
+#define COLUMN(type, name) const type *name = call->name; int64_t name##_stride = call->name##_stride
+
+/* Find the flows from `first` on whose priority is above the threshold of their stratum. Strata met
+   for the first time are put among those known. Returns n, or where to go on with room for more. */
+int64_t draw(struct draw_call *call)
+{
+    COLUMN(uint8_t, kind);
+    COLUMN(uint64_t, octets);
+    COLUMN(uint64_t, flows);
+    COLUMN(double, rate);
+    COLUMN(uint64_t, high);
+    COLUMN(uint64_t, low);
+    COLUMN(uint8_t, direction);
+    int64_t count = call->n_found, row = call->first, n = call->n;
+    uint64_t seed = call->seed;
+    int is_one_stratum = !high_stride && !low_stride && !direction_stride;
+    int is_one_rate = !rate_stride && !flows_stride;
+    /* The records of a datagram are of one exporter: what its directions are is kept. `run` tells
+       exporters apart, so that nothing has to be cleared. */
+    int64_t known[256];
+    uint32_t known_in[256] = {0}, run = 0;
+    uint64_t last_high = 0, last_low = 0;
+    /* One loop for each number of some rows, without branches that depend on values, so that the
+       processor works on several rows at once. */
+    double limit[STEP], uniform[STEP], size[STEP];
+    int64_t code[STEP];
+    uint16_t likely[STEP];
+    if (is_one_stratum && row < n) {
+        int64_t one = code_of(call, *high, *low, *direction);
+        if (one < 0)
+            return row;
+        for (int64_t i = 0; i < STEP; i++) {
+            code[i] = one;
+            limit[i] = call->thresholds[one] * (1 - 0x1p-50);
         }
     }
-    return count;
+    while (row < n) {
+        int64_t step = n - row < STEP ? n - row : STEP, i;
+        for (i = 0; !is_one_stratum && i < step;) {
+            uint64_t of_high = VALUE(high, row + i), of_low = VALUE(low, row + i);
+            uint8_t of_direction = VALUE(direction, row + i);
+            if (!run || of_high != last_high || of_low != last_low) {
+                run++;
+                last_high = of_high;
+                last_low = of_low;
+            }
+            if (known_in[of_direction] != run) {
+                int64_t of_all = code_of(call, of_high, of_low, of_direction);
+                if (of_all < 0)
+                    break;
+                known[of_direction] = of_all;
+                known_in[of_direction] = run;
+            }
+            int64_t of_all = known[of_direction], end = i + 1;
+            while (end < step && VALUE(low, row + end) == of_low &&
+                   VALUE(high, row + end) == of_high && VALUE(direction, row + end) == of_direction)
+                end++;
+            for (double most = call->thresholds[of_all] * (1 - 0x1p-50); i < end; i++) {
+                code[i] = of_all;
+                limit[i] = most;
+            }
+        }
+        int is_full = !is_one_stratum && i < step;
+        step = is_full ? i : step;
+        for (i = 0; i < step; i++) {
+            uint64_t bits = call->places[row + i] * 0x9E3779B97F4A7C15ULL + seed;
+            bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9ULL;
+            bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EBULL;
+            bits ^= bits >> 31;
+            uniform[i] = (double)(int64_t)((bits >> 11) + 1) * 0x1p-53;
+        }
+        if (is_one_rate) {
+            double scale = scale_of(*rate);
+            uint64_t counted = *flows;
+            for (i = 0; i < step; i++)
+                size[i] = size_of(VALUE(octets, row + i), scale, counted);
+        } else {
+            for (i = 0; i < step; i++)
+                size[i] = size_of(VALUE(octets, row + i), scale_of(VALUE(rate, row + i)),
+                                  VALUE(flows, row + i));
+        }
+        /* Nearly no row passes; a product that rounds the other way must not decide. */
+        int64_t n_likely = 0;
+        for (i = 0; i < step; i++) {
+            likely[n_likely] = (uint16_t)i;
+            n_likely += size[i] >= limit[i] * uniform[i];
+        }
+        for (int64_t at = 0; at < n_likely; at++) {
+            i = likely[at];
+            double priority = size[i] / uniform[i];
+            if (priority > call->thresholds[code[i]] && VALUE(kind, row + i) == flow_record) {
+                call->rows[count] = row + i;
+                call->found[count] = code[i];
+                call->priorities[count++] = priority;
+            }
+        }
+        row += step;
+        if (is_full)
+            break;
+    }
+    call->n_found = count;
+    return row;
+}
+
+#define COPY(type)                                                                                 \
+    do {                                                                                           \
+        const type *from = (const type *)(uintptr_t)sources[column];                               \
+        type *to = (type *)(uintptr_t)targets[column];                                             \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            to[slots[i]] = from[rows[i]];                                                          \
+    } while (0)
+
+/* Copy rows of some columns, given by their addresses and octets a value, to slots of others. */
+void copy_rows(const uint64_t *sources, const uint64_t *targets, const int64_t *widths,
+               int64_t n_columns, const int64_t *rows, const int64_t *slots, int64_t n)
+{
+    for (int64_t column = 0; column < n_columns; column++) {
+        switch (widths[column]) {
+        case 1:
+            COPY(uint8_t);
+            break;
+        case 2:
+            COPY(uint16_t);
+            break;
+        case 4:
+            COPY(uint32_t);
+            break;
+        case 8:
+            COPY(uint64_t);
+            break;
+        }
+    }
 }

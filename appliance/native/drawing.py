@@ -1,83 +1,217 @@
-"""Priority sampling in C: twin of `appliance.flowlog.samples.period`.
+"""Priority sampling in C: twin of `appliance.flowlog.samples`.
 
-A column is one value for each row, or one of all.
+A call of a kernel has many arrays, whose addresses ctypes takes microseconds each to find and
+check; they are kept from call to call here, or asked of Arrow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from ctypes import c_int64, c_uint64
+import ctypes
+from collections.abc import Iterable, Mapping
+from ctypes import POINTER, c_int64, c_uint64
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-from appliance.flows import AnyArray
-from appliance.native.library import HASH_SEED, array_of, kernel, with_strides
+from appliance.flows import COLUMN, AnyArray
+from appliance.native.library import array_of, kernel
 
-MOST_STRATA = 4096
-"""Of one batch; more are left to the twin. A larger table would cost small batches more than it
-saves."""
-
-_U1, _U2, _U8, _F8 = (array_of(name) for name in ("u1", "u2", "u8", "f8"))
-_STRATA = kernel(
-    "strata",
-    c_int64,
-    *(_U8, c_int64, _U8, c_int64, _U1, c_int64, c_int64, _U8, _U2, c_int64, c_uint64),
-)
-_FLOWS_ABOVE = kernel(
-    "flows_above",
-    c_int64,
-    *(_U1, c_int64, _U8, c_int64, _U8, c_int64, _F8, c_int64),
-    *(_U8, _U2, _F8, c_int64, c_uint64, array_of("i8"), _F8),
+DRAWN_BY = (
+    "record_kind",
+    "octet_delta_count",
+    "delta_flow_count",
+    "sampling_rate",
+    "exporter_address_hi",
+    "exporter_address_lo",
+    "flow_direction",
 )
 
 
-def strata(columns: Sequence[AnyArray], n_rows: int) -> tuple[AnyArray, AnyArray] | None:
-    """Find the strata of some rows.
+class _Call(ctypes.Structure):
+    _fields_ = [
+        ("columns", c_uint64 * len(DRAWN_BY)),
+        ("strides", c_int64 * len(DRAWN_BY)),
+        ("places", c_uint64),
+        ("first", c_int64),
+        ("n", c_int64),
+        ("seed", c_uint64),
+        ("keys", c_uint64),
+        ("codes", c_uint64),
+        ("thresholds", c_uint64),
+        ("n_known", c_int64),
+        ("most", c_int64),
+        ("rows", c_uint64),
+        ("priorities", c_uint64),
+        ("found", c_uint64),
+        ("n_found", c_int64),
+    ]
+
+
+_DRAW = kernel("draw", c_int64, POINTER(_Call))
+_COPY_ROWS = kernel(
+    "copy_rows",
+    None,
+    *(array_of("u8"), c_uint64, c_uint64, c_int64, c_uint64, c_uint64, c_int64),
+)
+
+
+class KnownStrata(NamedTuple):
+    """What strata are called, in arrays with room for more.
+
+    Attributes
+    ----------
+    keys
+        uint64, ascending.
+    codes
+        int64, of each key, from 0 on.
+    thresholds
+        float64, by code; 0 for those to come.
+    """
+
+    keys: AnyArray
+    codes: AnyArray
+    thresholds: AnyArray
+
+
+class Drawn(NamedTuple):
+    """Flows above their thresholds.
+
+    Attributes
+    ----------
+    rows
+        int64, ascending.
+    priorities, codes
+        float64 and int64: of each, and of its stratum.
+    """
+
+    rows: AnyArray
+    priorities: AnyArray
+    codes: AnyArray
+
+
+class Drawing:
+    """Draws from pieces of rows; what is found of one holds until the next."""
+
+    def __init__(self) -> None:
+        self._call = _Call()
+        self._strata: KnownStrata | None = None
+        self._found = Drawn(np.empty(0, "i8"), np.empty(0), np.empty(0, "i8"))
+        # A column with one value for all rows lies here.
+        self._alone = [np.zeros(1, COLUMN[name].dtype) for name in DRAWN_BY]
+        self._alone_at = [value.ctypes.data for value in self._alone]
+        self._types = [pa.from_numpy_dtype(value.dtype) for value in self._alone]
+
+    def draw(
+        self, rows: Any, places: AnyArray, seed: int, strata: KnownStrata, n_known: int, first: int
+    ) -> tuple[int, int, Drawn]:
+        """Find the flows whose priority is above the threshold of their stratum.
+
+        Parameters
+        ----------
+        rows
+            `Rows` of the flow log.
+        places
+            uint64, where each row is in the log.
+        strata, n_known
+            Those known, and how many these are; more are put there.
+        first
+            Where to begin; what was found is added to where that is not 0.
+
+        Returns
+        -------
+        tuple
+            How many rows were read, fewer than there are where there is no room for another
+            stratum; how many strata are known now; all that was found.
+        """
+        call = self._call
+        lent = self._lend_columns(rows)
+        self._make_room(rows.n_rows)
+        self._lend_strata(strata)
+        if not first:
+            call.n_found = 0
+        call.places, call.seed, call.n_known = places.ctypes.data, seed, n_known
+        call.first, call.n = first, rows.n_rows
+        read = _DRAW(call)
+        del lent, places
+        return read, call.n_known, Drawn(*(found[: call.n_found] for found in self._found))
+
+    def _lend_columns(self, rows: Any) -> list[Any]:
+        """Give the kernel the columns; return what must live until it is through."""
+        call, lent = self._call, []
+        for place, name in enumerate(DRAWN_BY):
+            array = rows.arrays.get(name)
+            if array is None:
+                value = rows.constants.get(name)
+                self._alone[place][0] = COLUMN[name].absent if value is None else value
+                call.columns[place], call.strides[place] = self._alone_at[place], 0
+            else:
+                if array.null_count:
+                    array = array.fill_null(COLUMN[name].absent)
+                array = lent_array(array, self._types[place])
+                lent.append(array)
+                call.columns[place] = address_of(array, self._alone[place].itemsize)
+                call.strides[place] = 1
+        return lent
+
+    def _lend_strata(self, strata: KnownStrata) -> None:
+        known, call = self._strata, self._call
+        if known is None or any(a is not b for a, b in zip(strata, known, strict=True)):
+            self._strata, call.most = strata, len(strata.keys)
+            call.keys, call.codes, call.thresholds = (each.ctypes.data for each in strata)
+
+    def _make_room(self, n_rows: int) -> None:
+        if len(self._found.rows) < n_rows:
+            found = Drawn(np.empty(n_rows, "i8"), np.empty(n_rows), np.empty(n_rows, "i8"))
+            self._found, call = found, self._call
+            call.rows, call.priorities, call.found = (each.ctypes.data for each in found)
+
+
+class Copying:
+    """Copies rows of some columns to slots of others.
 
     Parameters
     ----------
-    columns
-        Those that tell strata apart: uint64, uint64 and uint8.
-
-    Returns
-    -------
-    tuple
-        uint64 keys, each once, and uint16 places among them, one for each row; None for more than
-        `MOST_STRATA`.
+    targets
+        Contiguous numpy arrays by column.
     """
-    most = min(n_rows, MOST_STRATA)
-    keys, codes = np.empty(most, np.uint64), np.empty(n_rows, np.uint16)
-    count = _STRATA(*with_strides(columns), n_rows, keys, codes, most, HASH_SEED)
-    if count == -2:
-        raise MemoryError
-    return None if count < 0 else (keys[:count], codes)
+
+    def __init__(self, targets: Mapping[str, AnyArray]) -> None:
+        self.names = tuple(targets)
+        self._targets = list(targets.values())
+        self._types = [pa.from_numpy_dtype(target.dtype) for target in self._targets]
+        self._addresses = np.array([target.ctypes.data for target in self._targets], np.uint64)
+        self._widths = np.array([target.itemsize for target in self._targets], np.int64)
+        self._addresses_at, self._widths_at = self._addresses.ctypes.data, self._widths.ctypes.data
+
+    def copy(self, sources: Iterable[Any], places: AnyArray, slots: AnyArray) -> None:
+        """Copy.
+
+        Parameters
+        ----------
+        sources
+            Arrow arrays without nulls, of the columns in their order.
+        places, slots
+            int64: from where, and to where.
+        """
+        lent = list(map(lent_array, sources, self._types))
+        addresses = [
+            address_of(array, target.itemsize)
+            for array, target in zip(lent, self._targets, strict=True)
+        ]
+        _COPY_ROWS(
+            np.array(addresses, np.uint64),
+            *(self._addresses_at, self._widths_at, len(lent)),
+            *(places.ctypes.data, slots.ctypes.data, len(places)),
+        )
 
 
-def flows_above(
-    columns: Sequence[AnyArray],
-    places: AnyArray,
-    seed: int,
-    codes: AnyArray,
-    thresholds: AnyArray,
-) -> tuple[AnyArray, AnyArray]:
-    """Find the flows whose priority is above the threshold of their stratum.
+def lent_array(array: Any, wanted: Any) -> Any:
+    """Return an Arrow array as one of the type that a kernel reads."""
+    return array if array.type == wanted else array.cast(wanted)
 
-    Parameters
-    ----------
-    columns
-        The kind of record, uint8; octets and flows, uint64; the sampling rate, float64.
-    places
-        uint64, where each row is in the log.
-    codes, thresholds
-        uint16, the stratum of each row; float64, the threshold of each stratum.
 
-    Returns
-    -------
-    tuple
-        int64 indices of rows, and their float64 priorities.
-    """
-    n_rows = len(places)
-    rows, priorities = np.empty(n_rows, np.int64), np.empty(n_rows)
-    drawn = (places, codes, thresholds, n_rows, seed)
-    count = _FLOWS_ABOVE(*with_strides(columns), *drawn, rows, priorities)
-    return rows[:count], priorities[:count]
+def address_of(array: Any, width: int) -> int:
+    """Return where the values of an Arrow array begin, which are of so many octets."""
+    address: int = array.buffers()[1].address + array.offset * width
+    return address

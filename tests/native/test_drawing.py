@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from appliance.flowlog.samples import period
 from appliance.flowlog.samples.drawing import SampleSize
-from appliance.flowlog.samples.period import PeriodSample, stratum_keys
+from appliance.flowlog.samples.period import PeriodSample
 from appliance.flowlog.schema import Rows
-from appliance.native import drawing, library
+from appliance.native import library
 
 pytestmark = pytest.mark.skipif(not library.IS_AVAILABLE, reason="no C compiler was at hand")
 
@@ -70,18 +70,21 @@ def test_sample_when_drawn_by_kernels_then_the_same_as_by_numpy(
     assert str(ours.to_pylist()) == str(twin.to_pylist())
 
 
-@given(some_rows())
-def test_strata_when_any_rows_then_keys_are_those_of_the_twin(rows: Rows) -> None:
-    given_columns = [period.values_of(rows, name) for name in period.STRATUM]
-    found = drawing.strata(given_columns, rows.n_rows)
-    assert found is not None
-    keys, codes = found
-    assert (keys[codes] == stratum_keys(rows)).all()
-    assert len(np.unique(keys)) == len(keys)
-
-
-def test_strata_when_more_than_a_batch_may_have_then_left_to_the_twin() -> None:
-    many = np.arange(drawing.MOST_STRATA + 1, dtype=np.uint64)
-    nothing, direction = np.zeros((), np.uint64), np.zeros((), np.uint8)
-    assert drawing.strata([nothing, many, direction], len(many)) is None
-    assert drawing.strata([nothing, many[1:], direction], len(many) - 1) is not None
+def test_sample_when_exporters_are_many_then_the_same_as_by_numpy() -> None:
+    n_rows = 3000
+    random = np.random.default_rng(3)
+    pieces = [
+        Rows(
+            n_rows,
+            {
+                "exporter_address_lo": pa.array(random.integers(0, most, n_rows).astype("u8")),
+                "flow_direction": pa.array(random.integers(0, 3, n_rows).astype("u1")),
+                "octet_delta_count": pa.array(random.integers(40, 1500, n_rows).astype("u8")),
+            },
+            {"record_kind": 0},
+        )
+        for most in (3, 700, 5)
+    ]
+    ours, twin = (sample_of(pieces, 11, is_native)[0] for is_native in (True, False))
+    assert ours.num_rows > 20
+    assert ours.to_pylist() == twin.to_pylist()

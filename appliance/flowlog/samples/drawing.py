@@ -111,6 +111,11 @@ class Thresholds:
         found: AnyArray = self.values[codes]
         return found
 
+    def with_room(self, n_strata: int) -> AnyArray:
+        """Return those of so many strata at least, whether these are there or to come."""
+        self._make_room(n_strata)
+        return self.values
+
     def raise_for(self, priorities: AnyArray, codes: AnyArray, size: SampleSize) -> None:
         """Raise them so that no more rows are kept than a sample may have.
 
@@ -140,7 +145,10 @@ class Thresholds:
         self.values = np.maximum(self.values, np.minimum(lower, whole))
 
     def _grow(self, codes: AnyArray) -> None:
-        missing = (int(codes.max()) + 1 if len(codes) else 0) - len(self.values)
+        self._make_room(int(codes.max()) + 1 if len(codes) else 0)
+
+    def _make_room(self, n_strata: int) -> None:
+        missing = n_strata - len(self.values)
         if missing > 0:
             self.values = np.append(self.values, np.zeros(missing))
 

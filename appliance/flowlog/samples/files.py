@@ -41,6 +41,8 @@ HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 _NAME = re.compile(r"(?P<level>hour|day|month)\.(?P<start>\d{1,15})\.parquet", re.ASCII)
 _METADATA = b"appliance.sample"
 MODE = 0o640
+_SMALL = {"compression": "zstd"}
+_WIDE = (pa.uint64(), pa.int64(), pa.float64())
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +147,14 @@ def metadata_of(described: Described) -> dict[bytes, bytes]:
     return {_METADATA: text.encode()}
 
 
-def write_sample(path: Path, table: Any, described: Described) -> None:
+def write_sample(path: Path, table: Any, described: Described, *, is_growing: bool = False) -> None:
     """Write a sample, or put it in the place of the one that is there.
+
+    Parameters
+    ----------
+    is_growing
+        Whether it will soon be written again: it takes half of the time then, and a fifth more on
+        disk.
 
     Raises
     ------
@@ -155,7 +163,13 @@ def write_sample(path: Path, table: Any, described: Described) -> None:
     """
     with atomic_write(path, MODE, durable=True) as file:
         described_table = table.replace_schema_metadata(metadata_of(described))
-        pq.write_table(described_table, file, compression="zstd")
+        pq.write_table(described_table, file, **(_quick(table) if is_growing else _SMALL))
+
+
+def _quick(table: Any) -> dict[str, Any]:
+    """Return options for writing without dictionaries, which take most of the time."""
+    wide = [each.name for each in table.schema if each.type in _WIDE]
+    return {**_SMALL, "use_dictionary": False, "use_byte_stream_split": wide}
 
 
 def read_sample(path: Path, columns: list[str] | None = None) -> tuple[Any, Described]:

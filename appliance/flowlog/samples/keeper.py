@@ -52,9 +52,6 @@ from appliance.settings.file import Settings
 log = RateLimited(logging.getLogger(__name__))
 
 STEP_ROWS = 1_000_000
-HELD_ROWS = 200_000
-"""So many rows that are drawn from stay in memory until those that are kept are copied."""
-
 FLUSH_SECONDS = 200.0
 """With the time until a journal is sealed less than five minutes, if a segment lasts for one."""
 
@@ -101,11 +98,19 @@ def sample_limits(settings: Settings) -> SampleLimits:
 
 
 class _Hour:
-    """The growing sample of an hour, and up to where rows are in it."""
+    """The growing sample of an hour, and up to where rows are in it.
+
+    Attributes
+    ----------
+    is_changed
+        Since it was written.
+    is_large
+        Whether it was written as one that grows.
+    """
 
     def __init__(self, path: Path, size: SampleSize) -> None:
         self.path, self.sample, self.held = path, PeriodSample(size), Cursor()
-        self.is_changed = False
+        self.is_changed = self.is_large = False
         with suppress(FileNotFoundError):
             table, described = read_sample(path)
             self.sample.restore(table, described.n_flows)
@@ -210,24 +215,13 @@ class SampleKeeper:
 
     def _draw_all(self, pieces: Iterable[tuple[Rows, AnyArray]], end: Cursor) -> None:
         """Draw from rows up to a position; when that fails, what is not written is drawn again."""
-        held = 0
         try:
             for rows, places in pieces:
                 self._draw(rows, places)
-                held += rows.n_rows
-                if held >= HELD_ROWS:
-                    self._settle()
-                    held = 0
-            self._settle()
         except BaseException:
             self._go_back_to(self._saved or Cursor())
             raise
         self._cursor = end
-
-    def _settle(self) -> None:
-        """Let go of the rows that were drawn from."""
-        for hour in self._hours.values():
-            hour.sample.settle()
 
     def _go_back_to(self, cursor: Cursor) -> None:
         """Forget what is drawn and not written. Hours on disk know what they have.
@@ -327,18 +321,20 @@ class SampleKeeper:
     def _flush(self, now: float) -> None:
         """Write the hours that changed, then how far the log was read."""
         self._flush_at = now + FLUSH_SECONDS
+        newest = self._newest_ms // HOUR_MS * HOUR_MS
         try:
             for start_ms, hour in self._hours.items():
-                if hour.is_changed:
+                is_growing = start_ms >= newest
+                if hour.is_changed or (hour.is_large and not is_growing):
                     described = Described(hour.sample.n_flows, self._cursor)
-                    write_sample(hour.path, hour.sample.table(), described)
+                    write_sample(hour.path, hour.sample.table(), described, is_growing=is_growing)
                     hour.held, hour.is_changed = self._cursor, False
+                    hour.is_large = is_growing
                     self.outdate(start_ms, now)
             if self._cursor != self._saved:
                 self._save(self._cursor)
         except OSError as error:
             raise StorageError(f"samples in {self.folder} cannot be written: {error}") from error
-        newest = self._newest_ms // HOUR_MS * HOUR_MS
         self._hours = {start: hour for start, hour in self._hours.items() if start >= newest}
 
     def _save(self, cursor: Cursor) -> None:

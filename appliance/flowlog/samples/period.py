@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,40 +17,22 @@ from appliance.flowlog.samples.drawing import (
     weights_of,
 )
 from appliance.flowlog.samples.files import DRAWN_COLUMNS, PRIORITY, THRESHOLD, WEIGHT
-from appliance.flowlog.schema import Rows, gather_rows
+from appliance.flowlog.samples.kept import KeptRows
+from appliance.flowlog.samples.strata import Strata
+from appliance.flowlog.schema import Rows
 from appliance.flows import COLUMN, AnyArray, RecordKind
 from appliance.native import drawing as native
 from appliance.native import library
+from appliance.native.drawing import Drawn
 
 STRATUM = ("exporter_address_hi", "exporter_address_lo", "flow_direction")
 """What each combination of has thresholds of its own."""
 
 _FACTORS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
-_SLACK = 2
+_SLACK = 1.5
 """So many times its rows a sample may hold before it is cut."""
 
-
-class Strata:
-    """Codes of exporters and directions, in the order in which they were met."""
-
-    def __init__(self) -> None:
-        self._code_of: dict[int, int] = {}
-
-    def codes(self, keys: AnyArray) -> AnyArray:
-        """Return the code of each key, intp."""
-        encoded = pa.array(keys).dictionary_encode()
-        known = self._codes(encoded.dictionary)
-        codes: AnyArray = known[encoded.indices.to_numpy()]
-        return codes
-
-    def distinct_codes(self, keys: AnyArray) -> AnyArray:
-        """Return the codes that some keys have, each once; a third of the time of `codes`."""
-        return self._codes(pc.unique(pa.array(keys[:1] if keys.strides == (0,) else keys)))
-
-    def _codes(self, distinct: Any) -> AnyArray:
-        code_of = self._code_of
-        codes = [code_of.setdefault(key, len(code_of)) for key in distinct.to_pylist()]
-        return np.array(codes, np.intp)
+_NOTHING = Drawn(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
 
 
 def stratum_keys(rows: Rows, part: int = 0) -> AnyArray:
@@ -61,32 +42,6 @@ def stratum_keys(rows: Rows, part: int = 0) -> AnyArray:
         for name, factor in zip(STRATUM, _FACTORS, strict=True):
             mixed = (mixed ^ values_of(rows, name).astype("u8")) * np.uint64(factor)
     return np.broadcast_to(mixed, (rows.n_rows,))
-
-
-class _Piece(NamedTuple):
-    """Rows of which some are in the sample.
-
-    Attributes
-    ----------
-    indices
-        Which rows, ascending.
-    priorities, codes
-        The priority of each of them, and the code of its stratum.
-    """
-
-    rows: Rows
-    indices: AnyArray
-    priorities: AnyArray
-    codes: AnyArray
-
-    @classmethod
-    def whole(cls, rows: Rows, priorities: AnyArray, codes: AnyArray) -> _Piece:
-        """Return rows that are all in the sample."""
-        return cls(rows, np.arange(rows.n_rows), priorities, codes)
-
-    def only(self, chosen: AnyArray) -> _Piece:
-        """Return those chosen of what is in the sample; nothing is copied of the rows."""
-        return _Piece(self.rows, *(each[chosen] for each in self[1:]))
 
 
 class PeriodSample:
@@ -101,11 +56,17 @@ class PeriodSample:
     def __init__(self, size: SampleSize) -> None:
         self.size, self.n_flows = size, 0
         self._strata, self._thresholds = Strata(), Thresholds()
-        self._pieces: list[_Piece] = []
-        self._n_kept = self._n_settled = 0
+        self._drawing = native.Drawing()
+        capacity = int(_SLACK * size.rows) + 1
+        self._rows, self._free = KeptRows(capacity), np.arange(capacity)
+        # Of each slot; a free one has the priority 0.
+        self._priorities: AnyArray = np.zeros(capacity)
+        self._codes: AnyArray = np.zeros(capacity, np.int64)
+        self._order: AnyArray = np.zeros(capacity, np.int64)
+        self._n_put = 0
 
     def add(self, rows: Rows, places: AnyArray, seed: int) -> None:
-        """Draw from further rows, which stay in memory until `settle`.
+        """Draw from further rows; what is kept of them is copied.
 
         Parameters
         ----------
@@ -117,29 +78,24 @@ class PeriodSample:
             See `uniform`.
         """
         self.n_flows += _count_flows(rows)
-        chosen, priorities, codes = self._above_thresholds(rows, places, seed)
-        if len(chosen):
-            self._hold(_Piece(rows, chosen, priorities, codes))
+        draw = self._draw if library.IS_AVAILABLE else self._draw_by_numpy
+        drawn = draw(rows, places, seed)
+        if len(drawn.rows):
+            self._keep(rows, drawn)
 
-    def settle(self) -> None:
-        """Copy what was drawn of added rows, and let go of these."""
-        if added := self._pieces[self._n_settled :]:
-            self._pieces[self._n_settled :] = [_gather(added)]
-            self._n_settled = len(self._pieces)
+    def _draw(self, rows: Rows, places: AnyArray, seed: int) -> Drawn:
+        """Return the flows above the thresholds."""
+        read = 0
+        while True:
+            keys, codes = self._strata.with_room()
+            known = native.KnownStrata(keys, codes, self._thresholds.with_room(len(keys)))
+            read, self._strata.count, drawn = self._drawing.draw(
+                rows, places, seed, known, self._strata.count, read
+            )
+            if read == rows.n_rows:
+                return drawn
 
-    def _above_thresholds(
-        self, rows: Rows, places: AnyArray, seed: int
-    ) -> tuple[AnyArray, AnyArray, AnyArray]:
-        """Return indices, priorities and strata of the flows above the thresholds."""
-        if library.IS_AVAILABLE:
-            distinct = native.strata([values_of(rows, name) for name in STRATUM], rows.n_rows)
-            if distinct is not None:
-                keys, local = distinct
-                codes = self._strata.distinct_codes(keys)
-                thresholds = self._thresholds.of(codes)
-                columns = [values_of(rows, name) for name in ("record_kind", *SIZED_BY)]
-                chosen, priorities = native.flows_above(columns, places, seed, local, thresholds)
-                return chosen, priorities, codes[local[chosen]]
+    def _draw_by_numpy(self, rows: Rows, places: AnyArray, seed: int) -> Drawn:
         is_flow = values_of(rows, "record_kind") == RecordKind.FLOW
         priorities = sizes_of(rows) / uniform(places, seed)
         keys = stratum_keys(rows)
@@ -149,7 +105,7 @@ class PeriodSample:
         codes = self._strata.codes(keys[chosen])
         is_above = priorities[chosen] > self._thresholds.of(codes)
         chosen = chosen[is_above]
-        return chosen, priorities[chosen], codes[is_above]
+        return Drawn(chosen, priorities[chosen], codes[is_above])
 
     def restore(self, table: Any, n_flows: int, part: int = 0) -> None:
         """Go on from what was drawn before, or from one of several parts of the period.
@@ -166,14 +122,17 @@ class PeriodSample:
         self._thresholds.of(codes)
         np.maximum.at(self._thresholds.values, codes, table.column(THRESHOLD).to_numpy())
         if len(codes):
-            self._hold(_Piece.whole(_rows(table), table.column(PRIORITY).to_numpy(), codes))
+            priorities = table.column(PRIORITY).to_numpy()
+            sound = np.flatnonzero(priorities > 0)
+            self._keep(_rows(table), Drawn(sound, priorities[sound], codes[sound]))
 
     def table(self) -> Any:
         """Return what is kept now, as a pyarrow table with `DRAWN_COLUMNS`."""
-        kept = self._cut_to_size()
-        columns = {n: kept.rows.array(n) for n in (*kept.rows.arrays, *kept.rows.constants)}
-        table = pa.table(columns | {PRIORITY: pa.array(kept.priorities)})
-        return _with_weights(table, self._thresholds.of(kept.codes))
+        self._cut_to_size()
+        used = np.flatnonzero(self._priorities)
+        used = used[np.argsort(self._order[used])]
+        columns = self._rows.take(used) | {PRIORITY: pa.array(self._priorities[used])}
+        return _with_weights(pa.table(columns), self._thresholds.of(self._codes[used]))
 
     def above(self, table: Any, part: int) -> Any:
         """Return those rows of a part, with all its columns, that this sample keeps of it."""
@@ -184,36 +143,42 @@ class PeriodSample:
         kept = table.filter(pa.array(is_kept)).drop_columns([WEIGHT, THRESHOLD])
         return _with_weights(kept, thresholds[is_kept])
 
-    def _hold(self, piece: _Piece) -> None:
-        self._pieces.append(piece)
-        self._n_kept += len(piece.indices)
-        if self._n_kept > _SLACK * self.size.rows:
-            self._cut_to_size()
+    def _keep(self, rows: Rows, drawn: Drawn) -> None:
+        if len(drawn.rows) > len(self._free):
+            drawn = self._cut_to_size(drawn)
+        n = len(drawn.rows)
+        slots, self._free = self._free[:n], self._free[n:]
+        if n:
+            self._rows.put(rows, drawn.rows, slots)
+        self._priorities[slots], self._codes[slots] = drawn.priorities, drawn.codes
+        self._order[slots] = np.arange(self._n_put, self._n_put + n)
+        self._n_put += n
 
-    def _cut_to_size(self) -> _Piece:
-        """Keep what is above the thresholds when these are raised to what a sample may hold."""
-        pieces = self._pieces
-        self._thresholds.raise_for(*_drawn_by(pieces), self.size)
-        kept = _gather(
-            [
-                piece.only(np.flatnonzero(piece.priorities > self._thresholds.of(piece.codes)))
-                for piece in pieces
-            ]
-        )
-        self._pieces, self._n_kept, self._n_settled = [kept], len(kept.indices), 1
-        return kept
+    def _cut_to_size(self, more: Drawn = _NOTHING) -> Drawn:
+        """Raise the thresholds to what a sample may hold when more is drawn, and free the slots of
+        what is below them; return what is above them of what was drawn, for which there is room."""
+        priorities, codes = self._priorities, self._codes
+        if len(more.rows):
+            priorities = np.concatenate((priorities, more.priorities))
+            codes = np.concatenate((codes, more.codes))
+        self._thresholds.raise_for(priorities, codes, self.size)
+        is_kept = self._priorities > self._thresholds.of(self._codes)
+        self._priorities[~is_kept] = 0
+        self._free = np.flatnonzero(~is_kept)
+        is_above = more.priorities > self._thresholds.of(more.codes)
+        # Where many strata have few flows each, a sample is larger than its size.
+        left = len(self._free) - int(np.count_nonzero(is_above))
+        if left < (_SLACK - 1) / 2 * self.size.rows:
+            self._make_room(int((_SLACK - 1) * self.size.rows) + 1 - min(left, 0))
+        return Drawn(*(each[is_above] for each in more))
 
-
-def _gather(pieces: Sequence[_Piece]) -> _Piece:
-    """Return a copy of what is in the sample, without the other rows."""
-    rows = gather_rows([piece.rows for piece in pieces], [piece.indices for piece in pieces])
-    return _Piece.whole(rows, *_drawn_by(pieces))
-
-
-def _drawn_by(pieces: Sequence[_Piece]) -> tuple[AnyArray, AnyArray]:
-    """Return priorities and codes of all pieces."""
-    priorities = np.concatenate([np.zeros(0), *(piece.priorities for piece in pieces)])
-    return priorities, np.concatenate([np.zeros(0, np.intp), *(piece.codes for piece in pieces)])
+    def _make_room(self, more: int) -> None:
+        capacity = self._rows.capacity
+        self._rows.grow(capacity + more)
+        self._free = np.concatenate((self._free, np.arange(capacity, capacity + more)))
+        self._priorities = np.append(self._priorities, np.zeros(more))
+        self._codes = np.append(self._codes, np.zeros(more, np.int64))
+        self._order = np.append(self._order, np.zeros(more, np.int64))
 
 
 def _with_weights(kept: Any, thresholds: AnyArray) -> Any:

@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from appliance.flowlog.samples.drawing import SampleSize, uniform
-from appliance.flowlog.samples.period import Strata, sizes_of, stratum_keys, values_of
+from appliance.flowlog.samples.period import sizes_of, stratum_keys, values_of
+from appliance.flowlog.samples.strata import Strata
 from appliance.flows import COLLECTION_TIME, COLUMN, AnyArray, RecordKind
 from appliance.plugins.clickhouse.blocks import (
     Block,

@@ -41,14 +41,12 @@ def places(rows: Rows, first: int = 0) -> AnyArray:
     return np.arange(first, first + rows.n_rows, dtype=np.uint64)
 
 
-def drawn(batch: FlowBatch, seed: int, step: int = N_FLOWS, *, settles: bool = False) -> Any:
-    """Return a sample that was drawn in steps of rows, which are let go of or stay."""
+def drawn(batch: FlowBatch, seed: int, step: int = N_FLOWS) -> Any:
+    """Return a sample that was drawn in steps of so many rows."""
     rows, sample = rows_from_batch(batch), PeriodSample(SIZE)
     for start in range(0, batch.n_records, step):
         piece = rows.slice(start, start + step)
         sample.add(piece, places(piece, start), seed)
-        if settles:
-            sample.settle()
     assert sample.n_flows == batch.n_records
     return sample.table()
 
@@ -57,11 +55,6 @@ def drawn(batch: FlowBatch, seed: int, step: int = N_FLOWS, *, settles: bool = F
 def samples() -> list[Any]:
     batch = traffic()
     return [drawn(batch, seed * 0x5DEECE66D, step=3000) for seed in range(1, N_DRAWS + 1)]
-
-
-@pytest.mark.parametrize("step", [50, 3000])
-def test_sample_when_rows_are_let_go_of_then_the_same(step: int) -> None:
-    assert drawn(traffic(), 3, step, settles=True).equals(drawn(traffic(), 3, step))
 
 
 SUBSETS: dict[str, Callable[[Any], AnyArray]] = {
@@ -105,6 +98,20 @@ def test_sample_when_drawn_at_once_or_in_steps_then_as_large_and_nearly_the_same
     one, other = (set(t.column("sample_priority").to_pylist()) for t in (at_once, in_steps))
     assert len(one & other) > 0.98 * len(one)
     assert SIZE.rows <= at_once.num_rows <= SIZE.rows * 3 // 2
+
+
+def test_sample_when_exporters_come_and_go_then_each_has_flows_and_all_are_in_their_order() -> None:
+    batch = traffic()
+    exporters = np.arange(N_FLOWS, dtype="u8") // 25  # 800 of them, one after the other
+    batch.columns["exporter_address_lo"] = exporters
+    batch.columns["flow_start_milliseconds"] = np.arange(N_FLOWS)
+    table = drawn(batch, 17, 700)
+    assert set(table.column("exporter_address_lo").to_pylist()) == set(exporters.tolist())
+    assert SIZE.rows <= table.num_rows <= 2 * SIZE.rows
+    starts = table.column("flow_start_milliseconds").to_pylist()
+    assert starts == sorted(starts)
+    kept = table.column("octet_delta_count").to_numpy()
+    assert (kept == batch.columns["octet_delta_count"][starts]).all()
 
 
 def test_sample_when_there_are_fewer_flows_then_all_are_kept_and_stand_for_themselves() -> None:

@@ -173,6 +173,29 @@ def test_keeper_when_a_sample_cannot_be_written_then_it_waits_and_nothing_is_los
     assert contents(keeper) == contents(fresh)
 
 
+def test_keeper_when_an_hour_is_over_then_its_sample_is_written_small(
+    log: Any, make_batch: Any
+) -> None:
+    def encodings() -> set[str]:
+        columns = pq.ParquetFile(keeper.folder / f"hour.{DAY}.parquet").metadata.row_group(0)
+        column = next(
+            c
+            for c in map(columns.column, range(columns.num_columns))
+            if c.path_in_schema == "octet_delta_count"
+        )
+        return set(column.encodings)
+
+    keeper = keeper_of(log)
+    log.write([make_batch(300, 0, DAY + 5, octet_delta_count=np.arange(300, dtype="u8"))])
+    load(keeper, DAY + 60_000)
+    assert "BYTE_STREAM_SPLIT" in encodings()
+    before = contents(keeper)
+    log.write([make_batch(1, 1, DAY + HOUR_MS)])
+    load(keeper, DAY + HOUR_MS + 60_000)
+    assert "RLE_DICTIONARY" in encodings()
+    assert contents(keeper)[f"hour.{DAY}.parquet"] == before[f"hour.{DAY}.parquet"]
+
+
 @pytest.mark.parametrize("is_late", [False, True])
 def test_keeper_when_it_draws_while_sealing_then_the_same_sample(
     two_days: Any, monkeypatch: pytest.MonkeyPatch, is_late: bool
@@ -310,7 +333,7 @@ def keeper_and_twin(log: Any) -> tuple[SampleKeeper, SampleKeeper]:
     return whole, sealing
 
 
-def _full(path: Path, table: Any, described: Any) -> None:
+def _full(path: Path, table: Any, described: Any, **_options: Any) -> None:
     raise OSError(28, "No space left on device", str(path))
 
 

@@ -1,0 +1,83 @@
+"""Rows that a sample keeps: constants, absent columns, nulls, texts and octets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.flowlog.samples import kept
+from appliance.flowlog.samples.kept import KeptRows
+from appliance.flowlog.schema import Rows, arrow_type
+from appliance.flows import octets_column
+from appliance.native import library
+
+OCTETS = octets_column(0, 33)
+VALUES: dict[str, Any] = {
+    "octet_delta_count": st.integers(0, 2**64 - 1),
+    "flow_start_milliseconds": st.integers(-(2**63), 2**63 - 1),
+    "sampling_rate": st.floats(allow_nan=False),
+    "application_name": st.text(max_size=3),
+    OCTETS: st.binary(max_size=3),
+}
+
+
+@st.composite
+def some_rows(draw: st.DrawFn) -> tuple[Rows, np.ndarray[Any, Any]]:
+    """Return rows and places in them."""
+    rows = Rows(draw(st.integers(0, 6)))
+    for name, values in VALUES.items():
+        kind = draw(st.sampled_from(["absent", "constant", "whole", "with nulls"]))
+        if kind == "constant" and name != OCTETS:
+            rows.constants[name] = draw(values)
+        elif kind in ("whole", "with nulls"):
+            one = values if kind == "whole" else st.none() | values
+            found = draw(st.lists(one, min_size=rows.n_rows, max_size=rows.n_rows))
+            rows.arrays[name] = pa.array(found, arrow_type(name))
+    places = draw(
+        st.lists(st.integers(0, rows.n_rows - 1), unique=True) if rows.n_rows else st.just([])
+    )
+    return rows, np.array(sorted(places), np.int64)
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+@given(pieces=st.lists(some_rows(), max_size=6), data=st.data())
+def test_rows_when_put_to_slots_that_are_used_again_then_as_they_were(
+    is_native: bool, pieces: list[tuple[Rows, np.ndarray[Any, Any]]], data: st.DataObject
+) -> None:
+    if is_native and not library.IS_AVAILABLE:
+        pytest.skip("no C compiler was at hand")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(kept.library, "IS_AVAILABLE", is_native)
+        rows, free = KeptRows(4), list(range(4))
+        expected: dict[int, dict[str, Any]] = {}
+        for piece, places in pieces:
+            gone = data.draw(st.sets(st.sampled_from(sorted(expected)))) if expected else set()
+            free += gone
+            if len(free) < len(places):
+                rows.grow(rows.capacity + 5)
+                free += range(rows.capacity - 5, rows.capacity)
+            slots, free = free[: len(places)], free[len(places) :]
+            if len(places):
+                rows.put(piece, places, np.array(slots, np.int64))
+            expected = {slot: row for slot, row in expected.items() if slot not in gone}
+            expected |= zip(slots, piece.take(places).table(list(VALUES)).to_pylist(), strict=True)
+        taken = rows.take(np.array(sorted(expected), np.int64))
+    whole = Rows(len(expected), taken)
+    assert {name: array.type for name, array in taken.items()} == {
+        name: arrow_type(name) for name in taken
+    }
+    found = whole.table(list(VALUES)).to_pylist()
+    assert found == [expected[slot] for slot in sorted(expected)]
+
+
+def test_rows_when_a_file_has_another_type_then_the_same_numbers() -> None:
+    rows = KeptRows(2)
+    for slot, of_type in enumerate((pa.uint64(), pa.uint16())):
+        piece = Rows(1, {"octet_delta_count": pa.array([513], of_type)})
+        rows.put(piece, np.zeros(1, np.int64), np.array([slot]))
+    assert rows.take(np.arange(2))["octet_delta_count"].to_pylist() == [513, 513]
