@@ -67,10 +67,14 @@ class Span(NamedTuple):
     first: int
     n_rows: int
 
+    @property
+    def first_place(self) -> int:
+        """Where the first row is in the log, as one number; the others follow."""
+        return self.segment << PLACE_BITS | self.first
+
     def places(self) -> AnyArray:
-        """Return where each row is in the log, as one number: uint64, rising."""
-        first = self.segment << PLACE_BITS | self.first
-        return np.arange(first, first + self.n_rows, dtype=np.uint64)
+        """Return where each row is in the log, uint64."""
+        return np.arange(self.first_place, self.first_place + self.n_rows, dtype=np.uint64)
 
 
 class Followed(NamedTuple):

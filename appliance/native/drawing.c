@@ -29,7 +29,8 @@ struct draw_call {
     const uint8_t *direction;
     int64_t kind_stride, octets_stride, flows_stride, rate_stride, high_stride, low_stride,
         direction_stride;
-    const uint64_t *places;
+    const uint64_t *places; /* of each row, or NULL: they follow first_place */
+    uint64_t first_place;
     int64_t first, n;
     uint64_t seed;
     uint64_t *keys;
@@ -76,6 +77,16 @@ static int64_t code_of(struct draw_call *call, uint64_t high, uint64_t low, uint
     return codes[place];
 }
 
+/* As uniform(). */
+static inline double uniform_of(uint64_t place, uint64_t seed)
+{
+    uint64_t bits = place * 0x9E3779B97F4A7C15ULL + seed;
+    bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EBULL;
+    bits ^= bits >> 31;
+    return (double)(int64_t)((bits >> 11) + 1) * 0x1p-53;
+}
+
 static inline double size_of(uint64_t octets, double scale, uint64_t flows)
 {
     return (double)octets * scale + octets_a_flow * (double)(flows > 1 ? flows : 1);
@@ -100,12 +111,13 @@ int64_t draw(struct draw_call *call)
     COLUMN(uint64_t, low);
     COLUMN(uint8_t, direction);
     int64_t count = call->n_found, row = call->first, n = call->n;
-    uint64_t seed = call->seed;
-    int is_one_stratum = !high_stride && !low_stride && !direction_stride;
+    const uint64_t *places = call->places;
+    uint64_t seed = call->seed, first_place = call->first_place;
     int is_one_rate = !rate_stride && !flows_stride;
     /* The records of a datagram are of one exporter: what its directions are is kept. `run` tells
        exporters apart, so that nothing has to be cleared. */
     int64_t known[256];
+    double known_limit[256];
     uint32_t known_in[256] = {0}, run = 0;
     uint64_t last_high = 0, last_low = 0;
     /* One loop for each number of some rows, without branches that depend on values, so that the
@@ -113,18 +125,9 @@ int64_t draw(struct draw_call *call)
     double limit[STEP], uniform[STEP], size[STEP];
     int64_t code[STEP];
     uint16_t likely[STEP];
-    if (is_one_stratum && row < n) {
-        int64_t one = code_of(call, *high, *low, *direction);
-        if (one < 0)
-            return row;
-        for (int64_t i = 0; i < STEP; i++) {
-            code[i] = one;
-            limit[i] = call->thresholds[one] * (1 - 0x1p-50);
-        }
-    }
     while (row < n) {
         int64_t step = n - row < STEP ? n - row : STEP, i;
-        for (i = 0; !is_one_stratum && i < step;) {
+        for (i = 0; i < step; i++) {
             uint64_t of_high = VALUE(high, row + i), of_low = VALUE(low, row + i);
             uint8_t of_direction = VALUE(direction, row + i);
             if (!run || of_high != last_high || of_low != last_low) {
@@ -137,26 +140,18 @@ int64_t draw(struct draw_call *call)
                 if (of_all < 0)
                     break;
                 known[of_direction] = of_all;
+                known_limit[of_direction] = call->thresholds[of_all] * (1 - 0x1p-50);
                 known_in[of_direction] = run;
             }
-            int64_t of_all = known[of_direction], end = i + 1;
-            while (end < step && VALUE(low, row + end) == of_low &&
-                   VALUE(high, row + end) == of_high && VALUE(direction, row + end) == of_direction)
-                end++;
-            for (double most = call->thresholds[of_all] * (1 - 0x1p-50); i < end; i++) {
-                code[i] = of_all;
-                limit[i] = most;
-            }
+            code[i] = known[of_direction];
+            limit[i] = known_limit[of_direction];
         }
-        int is_full = !is_one_stratum && i < step;
-        step = is_full ? i : step;
-        for (i = 0; i < step; i++) {
-            uint64_t bits = call->places[row + i] * 0x9E3779B97F4A7C15ULL + seed;
-            bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9ULL;
-            bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EBULL;
-            bits ^= bits >> 31;
-            uniform[i] = (double)(int64_t)((bits >> 11) + 1) * 0x1p-53;
-        }
+        int is_full = i < step;
+        step = i;
+        for (i = 0; places && i < step; i++)
+            uniform[i] = uniform_of(places[row + i], seed);
+        for (i = 0; !places && i < step; i++)
+            uniform[i] = uniform_of(first_place + (uint64_t)(row + i), seed);
         if (is_one_rate) {
             double scale = scale_of(*rate);
             uint64_t counted = *flows;

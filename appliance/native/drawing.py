@@ -33,6 +33,7 @@ class _Call(ctypes.Structure):
         ("columns", c_uint64 * len(DRAWN_BY)),
         ("strides", c_int64 * len(DRAWN_BY)),
         ("places", c_uint64),
+        ("first_place", c_uint64),
         ("first", c_int64),
         ("n", c_int64),
         ("seed", c_uint64),
@@ -103,7 +104,13 @@ class Drawing:
         self._types = [pa.from_numpy_dtype(value.dtype) for value in self._alone]
 
     def draw(
-        self, rows: Any, places: AnyArray, seed: int, strata: KnownStrata, n_known: int, first: int
+        self,
+        rows: Any,
+        places: AnyArray | range,
+        seed: int,
+        strata: KnownStrata,
+        n_known: int,
+        first: int,
     ) -> tuple[int, int, Drawn]:
         """Find the flows whose priority is above the threshold of their stratum.
 
@@ -112,7 +119,7 @@ class Drawing:
         rows
             `Rows` of the flow log.
         places
-            uint64, where each row is in the log.
+            Where each row is in the log: uint64, or a range.
         strata, n_known
             Those known, and how many these are; more are put there.
         first
@@ -130,7 +137,11 @@ class Drawing:
         self._lend_strata(strata)
         if not first:
             call.n_found = 0
-        call.places, call.seed, call.n_known = places.ctypes.data, seed, n_known
+        if isinstance(places, range):
+            call.places, call.first_place = 0, places.start
+        else:
+            call.places = places.ctypes.data
+        call.seed, call.n_known = seed, n_known
         call.first, call.n = first, rows.n_rows
         read = _DRAW(call)
         del lent, places

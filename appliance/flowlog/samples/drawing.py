@@ -129,19 +129,22 @@ class Thresholds:
         if whole == 0:
             return
         n_strata = len(self.values)
-        least = size.least(int((np.bincount(codes, minlength=n_strata) > 0).sum()))
+        is_there = np.bincount(codes, minlength=n_strata) > 0
+        least = size.least(int(is_there.sum()))
         n_above = np.bincount(codes[priorities > whole], minlength=n_strata)
-        lower = np.full(n_strata, whole)
+        lower = np.where(is_there, whole, 0.0)
         # Only a stratum that would be left with few can have a lower threshold of its own.
-        is_small = n_above < least
-        rows = np.flatnonzero(is_small[codes])
-        order = rows[np.lexsort((-priorities[rows], codes[rows]))]
-        small = np.flatnonzero(is_small)
-        starts = np.searchsorted(codes[order], small)
-        ends = np.searchsorted(codes[order], small, side="right")
-        has_more = starts + least < ends
-        lower[small] = 0
-        lower[small[has_more]] = priorities[order[starts[has_more] + least]]
+        small = np.flatnonzero(is_there & (n_above < least))
+        if len(small):
+            is_small = np.zeros(n_strata, np.bool_)
+            is_small[small] = True
+            rows = np.flatnonzero(is_small[codes])
+            order = rows[np.lexsort((-priorities[rows], codes[rows]))]
+            starts = np.searchsorted(codes[order], small)
+            ends = np.searchsorted(codes[order], small, side="right")
+            has_more = starts + least < ends
+            lower[small] = 0
+            lower[small[has_more]] = priorities[order[starts[has_more] + least]]
         self.values = np.maximum(self.values, np.minimum(lower, whole))
 
     def _grow(self, codes: AnyArray) -> None:

@@ -43,9 +43,9 @@ from appliance.flowlog.samples.files import (
     sample_path,
     write_sample,
 )
-from appliance.flowlog.samples.period import PeriodSample, values_of
+from appliance.flowlog.samples.period import PeriodSample, Places, as_array, values_of
 from appliance.flowlog.schema import Rows
-from appliance.flows import COLLECTION_TIME, AnyArray
+from appliance.flows import COLLECTION_TIME
 from appliance.ratelimit import RateLimited
 from appliance.settings.file import Settings
 
@@ -213,7 +213,7 @@ class SampleKeeper:
                 self.combine_finished(now)
         return LoadReport(n_rows, is_busy)
 
-    def _draw_all(self, pieces: Iterable[tuple[Rows, AnyArray]], end: Cursor) -> None:
+    def _draw_all(self, pieces: Iterable[tuple[Rows, Places]], end: Cursor) -> None:
         """Draw from rows up to a position; when that fails, what is not written is drawn again."""
         try:
             for rows, places in pieces:
@@ -292,28 +292,29 @@ class SampleKeeper:
         self._saved = self._cursor
         self._flush_at = now + FLUSH_SECONDS
 
-    def _draw(self, rows: Rows, places: AnyArray) -> None:
-        times = np.broadcast_to(values_of(rows, COLLECTION_TIME), (rows.n_rows,))
-        self._newest_ms = max(self._newest_ms, int(times.max()))
-        low, high = (int(extreme) // HOUR_MS for extreme in (times.min(), times.max()))
-        for hour in (
-            range(low, high + 1) if high - low < 2 else np.unique(times // HOUR_MS).tolist()
-        ):
-            chosen, chosen_places = rows, places
-            if low != high:
-                indices = np.flatnonzero(times // HOUR_MS == hour)
-                chosen, chosen_places = rows.take(indices), places[indices]
-            self._add(hour * HOUR_MS, chosen, chosen_places)
+    def _draw(self, rows: Rows, places: Places) -> None:
+        times = values_of(rows, COLLECTION_TIME)
+        newest_ms = int(times.max())
+        self._newest_ms = max(self._newest_ms, newest_ms)
+        low, high = int(times.min()) // HOUR_MS, newest_ms // HOUR_MS
+        if low == high:
+            self._add(low * HOUR_MS, rows, places)
+            return
+        hours = times // HOUR_MS
+        for hour in np.unique(hours).tolist():
+            indices = np.flatnonzero(hours == hour)
+            self._add(hour * HOUR_MS, rows.take(indices), as_array(places)[indices])
 
-    def _add(self, start_ms: int, rows: Rows, places: AnyArray) -> None:
+    def _add(self, start_ms: int, rows: Rows, places: Places) -> None:
         hour = self._hours.get(start_ms)
         if hour is None:
             path = sample_path(self.folder, "hour", start_ms)
             hour = self._hours[start_ms] = _Hour(path, self.limits.size("hour"))
         held = np.uint64(hour.held.segment << PLACE_BITS | hour.held.row)
         if places[0] < held:  # they rise
-            indices = np.flatnonzero(places >= held)
-            rows, places = rows.take(indices), places[indices]
+            each = as_array(places)
+            indices = np.flatnonzero(each >= held)
+            rows, places = rows.take(indices), each[indices]
         if rows.n_rows:
             hour.sample.add(rows, places, self._seed)
             hour.is_changed = True
@@ -366,18 +367,20 @@ class SampleKeeper:
                     combine(inside, target, self.limits.size(whole))
 
 
-def _with_places(pieces: Iterable[Rows], spans: Iterable[Span]) -> Iterator[tuple[Rows, AnyArray]]:
+def _with_places(pieces: Iterable[Rows], spans: Iterable[Span]) -> Iterator[tuple[Rows, Places]]:
     """Yield pieces of rows, which lie in spans of the log, each with the place of every row."""
     following, left = iter(spans), Span(0, 0, 0)
     for rows in pieces:
-        places = []
+        places: list[range] = []
         wanted = rows.n_rows
         while wanted:
             if not left.n_rows:
                 left = next(following)
             here = min(wanted, left.n_rows)
-            places.append(left._replace(n_rows=here).places())
+            first = left.first_place
+            places.append(range(first, first + here))
             left = Span(left.segment, left.first + here, left.n_rows - here)
             wanted -= here
         if places:
-            yield rows, places[0] if len(places) == 1 else np.concatenate(places)
+            whole = places[0] if len(places) == 1 else np.concatenate([*map(as_array, places)])
+            yield rows, whole

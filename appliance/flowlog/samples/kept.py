@@ -75,6 +75,15 @@ class KeptRows:
                 self._nulls[name][slots] = False
 
     def _put_arrays(self, rows: Rows, places: AnyArray, slots: AnyArray) -> None:
+        known = self._copying
+        if (
+            known is not None
+            and not self._nulls
+            and known.names == tuple(rows.arrays)
+            and not any(array.null_count for array in rows.arrays.values())
+        ):
+            known.copy(rows.arrays.values(), places, slots)
+            return
         plain = {}
         for name, array in rows.arrays.items():
             column = self._column(name)
@@ -88,9 +97,10 @@ class KeptRows:
                 if name in self._nulls:
                     self._nulls[name][slots] = False
         if library.IS_AVAILABLE:
-            if self._copying is None or self._copying.names != tuple(plain):
-                self._copying = native.Copying({name: self._columns[name] for name in plain})
-            self._copying.copy(plain.values(), places, slots)
+            if known is None or known.names != tuple(plain):
+                known = native.Copying({name: self._columns[name] for name in plain})
+            known.copy(plain.values(), places, slots)
+            self._copying = known
         else:
             for name, array in plain.items():
                 self._columns[name][slots] = array.to_numpy()[places]

@@ -32,7 +32,17 @@ _FACTORS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _SLACK = 1.5
 """So many times its rows a sample may hold before it is cut."""
 
+Places = AnyArray | range
+"""Where rows are in the log, as one number: uint64 of each, or how they follow each other."""
+
 _NOTHING = Drawn(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
+
+
+def as_array(places: Places) -> AnyArray:
+    """Return places of which each is written out."""
+    if isinstance(places, range):
+        return np.arange(places.start, places.stop, dtype=np.uint64)
+    return places
 
 
 def stratum_keys(rows: Rows, part: int = 0) -> AnyArray:
@@ -62,10 +72,8 @@ class PeriodSample:
         # Of each slot; a free one has the priority 0.
         self._priorities: AnyArray = np.zeros(capacity)
         self._codes: AnyArray = np.zeros(capacity, np.int64)
-        self._order: AnyArray = np.zeros(capacity, np.int64)
-        self._n_put = 0
 
-    def add(self, rows: Rows, places: AnyArray, seed: int) -> None:
+    def add(self, rows: Rows, places: Places, seed: int) -> None:
         """Draw from further rows; what is kept of them is copied.
 
         Parameters
@@ -73,7 +81,7 @@ class PeriodSample:
         rows
             Of the flow log; records that are no flows are left out.
         places
-            uint64, where each is in the log.
+            Where each is in the log.
         seed
             See `uniform`.
         """
@@ -83,7 +91,7 @@ class PeriodSample:
         if len(drawn.rows):
             self._keep(rows, drawn)
 
-    def _draw(self, rows: Rows, places: AnyArray, seed: int) -> Drawn:
+    def _draw(self, rows: Rows, places: Places, seed: int) -> Drawn:
         """Return the flows above the thresholds."""
         read = 0
         while True:
@@ -95,9 +103,9 @@ class PeriodSample:
             if read == rows.n_rows:
                 return drawn
 
-    def _draw_by_numpy(self, rows: Rows, places: AnyArray, seed: int) -> Drawn:
+    def _draw_by_numpy(self, rows: Rows, places: Places, seed: int) -> Drawn:
         is_flow = values_of(rows, "record_kind") == RecordKind.FLOW
-        priorities = sizes_of(rows) / uniform(places, seed)
+        priorities = sizes_of(rows) / uniform(as_array(places), seed)
         keys = stratum_keys(rows)
         # Nearly all rows are below every threshold: of those nobody needs to know the stratum.
         lowest = self._thresholds.of(self._strata.distinct_codes(keys)).min(initial=np.inf)
@@ -130,7 +138,6 @@ class PeriodSample:
         """Return what is kept now, as a pyarrow table with `DRAWN_COLUMNS`."""
         self._cut_to_size()
         used = np.flatnonzero(self._priorities)
-        used = used[np.argsort(self._order[used])]
         columns = self._rows.take(used) | {PRIORITY: pa.array(self._priorities[used])}
         return _with_weights(pa.table(columns), self._thresholds.of(self._codes[used]))
 
@@ -151,8 +158,6 @@ class PeriodSample:
         if n:
             self._rows.put(rows, drawn.rows, slots)
         self._priorities[slots], self._codes[slots] = drawn.priorities, drawn.codes
-        self._order[slots] = np.arange(self._n_put, self._n_put + n)
-        self._n_put += n
 
     def _cut_to_size(self, more: Drawn = _NOTHING) -> Drawn:
         """Raise the thresholds to what a sample may hold when more is drawn, and free the slots of
@@ -178,7 +183,6 @@ class PeriodSample:
         self._free = np.concatenate((self._free, np.arange(capacity, capacity + more)))
         self._priorities = np.append(self._priorities, np.zeros(more))
         self._codes = np.append(self._codes, np.zeros(more, np.int64))
-        self._order = np.append(self._order, np.zeros(more, np.int64))
 
 
 def _with_weights(kept: Any, thresholds: AnyArray) -> Any:
@@ -201,8 +205,13 @@ def _count_flows(rows: Rows) -> int:
 
 def _rows(table: Any) -> Rows:
     names = [name for name in table.schema.names if name not in DRAWN_COLUMNS]
-    arrays = {name: table.column(name).combine_chunks() for name in names}
+    arrays = {name: _whole(table.column(name)) for name in names}
     return Rows(table.num_rows, {n: a for n, a in arrays.items() if a.null_count < len(a)})
+
+
+def _whole(column: Any) -> Any:
+    """Return a column of a table as one array, copied only where it is several."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def values_of(rows: Rows, name: str) -> AnyArray:

@@ -100,7 +100,7 @@ def test_sample_when_drawn_at_once_or_in_steps_then_as_large_and_nearly_the_same
     assert SIZE.rows <= at_once.num_rows <= SIZE.rows * 3 // 2
 
 
-def test_sample_when_exporters_come_and_go_then_each_has_flows_and_all_are_in_their_order() -> None:
+def test_sample_when_exporters_come_and_go_then_each_has_flows_and_rows_are_whole() -> None:
     batch = traffic()
     exporters = np.arange(N_FLOWS, dtype="u8") // 25  # 800 of them, one after the other
     batch.columns["exporter_address_lo"] = exporters
@@ -109,7 +109,6 @@ def test_sample_when_exporters_come_and_go_then_each_has_flows_and_all_are_in_th
     assert set(table.column("exporter_address_lo").to_pylist()) == set(exporters.tolist())
     assert SIZE.rows <= table.num_rows <= 2 * SIZE.rows
     starts = table.column("flow_start_milliseconds").to_pylist()
-    assert starts == sorted(starts)
     kept = table.column("octet_delta_count").to_numpy()
     assert (kept == batch.columns["octet_delta_count"][starts]).all()
 

@@ -59,8 +59,8 @@ def test_rows_when_put_to_slots_that_are_used_again_then_as_they_were(
             gone = data.draw(st.sets(st.sampled_from(sorted(expected)))) if expected else set()
             free += gone
             if len(free) < len(places):
-                rows.grow(rows.capacity + 5)
-                free += range(rows.capacity - 5, rows.capacity)
+                rows.grow(rows.capacity + 6)
+                free += range(rows.capacity - 6, rows.capacity)
             slots, free = free[: len(places)], free[len(places) :]
             if len(places):
                 rows.put(piece, places, np.array(slots, np.int64))
