@@ -13,7 +13,9 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -30,6 +32,7 @@ from appliance.known_plugins import (
     installed_plugins,
     name_import_failure,
 )
+from appliance.settings.location import find_settings_file
 
 UMASK = 0o027
 """What is written is for the owner and the group, 0640 in folders of 0750: flows tell who talked
@@ -144,10 +147,20 @@ def _guard_command(added: _PluginCommand) -> click.Command:
     return command
 
 
-def _plugin_commands(ctx: click.Context) -> Mapping[str, _PluginCommand]:
+def _disabled_plugins(folder: Path | None) -> Collection[str]:
+    """Return the plugins that the settings' file disables. To read it takes as long as all the rest
+    of a help text, so that one without the word is not."""
+    path = find_settings_file(folder)
+    with suppress(OSError):
+        if path is None or b"disabled" not in path.read_bytes():
+            return ()
     from appliance.settings.file import read_settings_file
 
-    disabled = read_settings_file(ctx.ensure_object(Invocation).conf_path).disabled_plugins()
+    return read_settings_file(folder).disabled_plugins()
+
+
+def _plugin_commands(ctx: click.Context) -> Mapping[str, _PluginCommand]:
+    disabled = _disabled_plugins(ctx.ensure_object(Invocation).conf_path)
     built_in = {module.rpartition(".")[2] for module in BUILT_IN_PLUGINS}
     if installed_plugins() or not built_in.issuperset(disabled):
         return _registered_commands(disabled)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 
 from appliance.errors import ApplianceError, SettingsError
-from appliance.processes.notification import notify_problem
-from appliance.settings.file import ENVIRONMENT_VARIABLE
+from appliance.settings.location import ENVIRONMENT_VARIABLE
 
 if TYPE_CHECKING:
     from appliance.app import App
@@ -165,6 +164,9 @@ def _sentence(text: str) -> str:
 
 
 def _report_failure(sentence: str, exit_code: int) -> int:
+    # With sockets and secrets, which no command that goes well needs here.
+    from appliance.processes.notification import notify_problem
+
     if not notify_problem(sentence):
         print(f"appliance: {sentence}", file=sys.stderr)
     return exit_code

@@ -1,19 +1,15 @@
 """`appliance --version`, with `--verbose` what a report of a fault needs: libraries, plugins.
 
-No library is imported for its version: the installed distributions declare them.
+No library is imported for its version: the installed distributions declare them. Every command
+comes by here, so that modules which only these two options need are imported where they are used.
 """
 
 from __future__ import annotations
 
-import json
-import platform
 import re
 import sys
-import textwrap
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 import click
 
@@ -76,6 +72,8 @@ def installation(prefix: Path) -> str:
 
 def library_versions() -> Iterator[tuple[str, str]]:
     """Yield name and version of each library that the program requires; extras where installed."""
+    from importlib import metadata
+
     try:
         requirements = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
@@ -94,7 +92,6 @@ def library_versions() -> Iterator[tuple[str, str]]:
 
 def kernels() -> str:
     """Say whether the hottest loops run in C, and if not, why."""
-    # Every command comes by here, and none but this one loads the library so early.
     from appliance.native.library import PATH, why_unavailable
 
     reason = why_unavailable()
@@ -113,12 +110,16 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 
 def _wrap(line: str) -> str:
     """Break a line at spaces only, so that paths and digests can be copied."""
+    import textwrap
+
     return textwrap.fill(
         line, 80, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False
     )
 
 
 def _details(ctx: click.Context) -> Iterator[tuple[str, str]]:
+    import platform
+
     yield "installed", installation(Path(sys.prefix))
     yield "python", f"{platform.python_version()}, {sys.executable}"
     yield "system", f"{_system()}, Linux {platform.release()}, {platform.machine()}"
@@ -149,6 +150,8 @@ def _plugins(ctx: click.Context) -> str:
 
 
 def _system() -> str:
+    import platform
+
     try:
         return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
     except OSError:
@@ -157,6 +160,10 @@ def _system() -> str:
 
 def _checkout() -> Path | None:
     """Return the project's folder where the program was installed editable, or only lies there."""
+    import json
+    from importlib import metadata
+    from urllib.parse import unquote, urlparse
+
     try:
         text = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
     except metadata.PackageNotFoundError:

@@ -5,7 +5,6 @@ Plugins add theirs through `register_settings`; `appliance.settings` reads the v
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from appliance.database_urls import DatabaseUrl
@@ -13,6 +12,7 @@ from appliance.log_handlers import FACILITIES
 from appliance.query.named_files import NamedFiles
 from appliance.settings.connections import CONNECTION_SETTINGS
 from appliance.settings.kept_values import HeaderColumnList, RawElementList
+from appliance.settings.location import SYSTEM_FOLDER
 from appliance.settings.mail_addresses import MailAccount
 from appliance.settings.own_networks import LocalNetworks
 from appliance.settings.server_addresses import ServerAddressList
@@ -35,7 +35,6 @@ from appliance.settings.types import (
     TimeZone,
 )
 
-SYSTEM_FOLDER = Path("/etc/netflow-appliance")
 SYSTEM_DATA_FOLDER = "/var/lib/netflow-appliance"
 BUILT_IN = "builtin"
 """The engine that is the appliance's own receiver."""

@@ -9,7 +9,6 @@ plugins are loaded and plugins decide which settings exist: `read_settings_file`
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,15 +23,14 @@ from appliance.settings.core import (
     BUILT_IN,
     CORE_SETTINGS,
     SYSTEM_DATA_FOLDER,
-    SYSTEM_FOLDER,
 )
+from appliance.settings.location import FILE_NAME, SYSTEM_FOLDER, find_settings_file
 from appliance.settings.raw_values import sample, unknown
 from appliance.settings.types import Setting, SettingType, UnfitSettingError, sample_setting
 
 __all__ = [
     "BUILT_IN",
     "CORE_SETTINGS",
-    "ENVIRONMENT_VARIABLE",
     "FILE_NAME",
     "SYSTEM_DATA_FOLDER",
     "SYSTEM_FOLDER",
@@ -45,9 +43,6 @@ __all__ = [
     "sample_configuration",
     "unknown",
 ]
-
-FILE_NAME = "appliance.yml"
-ENVIRONMENT_VARIABLE = "APPLIANCE_CONF"
 
 T = TypeVar("T")
 
@@ -204,25 +199,21 @@ class SettingsFile:
 
 
 def read_settings_file(folder: Path | None = None) -> SettingsFile:
-    """Read `appliance.yml` of this folder, or of the first usual one that has it.
+    """Read `appliance.yml` of this folder or a usual one; with none of them all is default.
 
     Parameters
     ----------
     folder
-        As the user named it. None looks at the folder in APPLIANCE_CONF, which then must have the
-        file too, then `./conf`, then `/etc/netflow-appliance`; with none of them all is default.
+        See `find_settings_file`.
 
     Raises
     ------
     SettingsError
         The named folder has no such file, or it cannot be read, or it is not YAML.
     """
-    named = folder or (Path(os.environ[ENVIRONMENT_VARIABLE]) if _environment_names() else None)
-    usual = (Path("conf"), SYSTEM_FOLDER)
-    candidates = [named] if named else [place for place in usual if (place / FILE_NAME).is_file()]
-    if not candidates:
+    path = find_settings_file(folder)
+    if path is None:
         return SettingsFile(None, Path("conf").absolute(), {})
-    path = candidates[0] / FILE_NAME
     return SettingsFile(path, path.parent.absolute(), read_yaml(path))
 
 
@@ -246,10 +237,6 @@ def sample_configuration(settings: Iterable[Setting[Any]] = CORE_SETTINGS) -> st
         )
         lines.append(f"{indent}{name}: {sample(setting.default)}".rstrip())
     return "\n".join(lines) + "\n"
-
-
-def _environment_names() -> bool:
-    return bool(os.environ.get(ENVIRONMENT_VARIABLE))
 
 
 def read_yaml(path: Path) -> Mapping[str, object]:

@@ -264,7 +264,7 @@ def test_settings_file_when_there_is_conf_here_then_that_one(conf, tmp_path, mon
 
 def test_settings_file_when_there_is_none_then_defaults_around_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("appliance.settings.file.SYSTEM_FOLDER", tmp_path / "etc")
+    monkeypatch.setattr("appliance.settings.location.SYSTEM_FOLDER", tmp_path / "etc")
     file = read_settings_file()
     assert file.path is None
     assert file.settings()["data_directory"] == tmp_path / "var"
