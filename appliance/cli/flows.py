@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from appliance.cli.nothing import reasons_for_nothing
 from appliance.cli.options import Invocation
 from appliance.cli.waiting import progress_of
 from appliance.flowlog import FLOW_LOG_FOLDER
@@ -206,8 +205,12 @@ def question_parts(ctx: click.Context, given: dict[str, Any]) -> tuple[FlowSearc
 
 def report_gaps(search: FlowSearch, *, is_empty: bool) -> None:
     """Say why there may be no flows, and what of the log could not be read."""
-    for reason in reasons_for_nothing(search.directory) if is_empty else ():
-        click.echo(f"appliance: {reason}", err=True)
+    if is_empty:
+        # With the decoders' modules, a fifth of the time of a question.
+        from appliance.cli.nothing import reasons_for_nothing
+
+        for reason in reasons_for_nothing(search.directory):
+            click.echo(f"appliance: {reason}", err=True)
     for name in search.missing:
         click.echo(f"appliance: partial: {name} does not answer, its flows are missing", err=True)
     for text in search.damaged:
