@@ -11,6 +11,7 @@ import copy
 import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -37,6 +38,9 @@ from appliance.settings.location import find_settings_file
 UMASK = 0o027
 """What is written is for the owner and the group, 0640 in folders of 0750: flows tell who talked
 to whom. Files with secrets are made with 0600 where they are written."""
+
+_MAY_DISABLE = re.compile(rb"^(?!\s*#).*disabled(?!: \[\]\s*$)", re.MULTILINE)
+"""Outside of comments, and not as in the sample configuration."""
 
 HELP_LETTERS = 80
 """So much of the first sentence of a plugin's command is shown in the list of commands."""
@@ -149,10 +153,10 @@ def _guard_command(added: _PluginCommand) -> click.Command:
 
 def _disabled_plugins(folder: Path | None) -> Collection[str]:
     """Return the plugins that the settings' file disables. To read it takes as long as all the rest
-    of a help text, so that one without the word is not."""
+    of a help text, so that one which cannot disable any is only looked through."""
     path = find_settings_file(folder)
     with suppress(OSError):
-        if path is None or b"disabled" not in path.read_bytes():
+        if path is None or _MAY_DISABLE.search(path.read_bytes()) is None:
             return ()
     from appliance.settings.file import read_settings_file
 

@@ -16,6 +16,7 @@ from appliance.cli.main import group
 from appliance.cli.options import Invocation, pass_app, run_command_line
 from appliance.errors import ApplianceError, SettingsError
 from appliance.plugin_manager import BUILT_IN_PLUGINS
+from appliance.settings.file import sample_configuration
 
 BUILT_INS = ", ".join(name.rpartition(".")[2] for name in BUILT_IN_PLUGINS)
 NO_PLUGINS = f"plugins: {{disabled: [{BUILT_INS}]}}\n"
@@ -59,6 +60,34 @@ def test_help_when_no_other_plugin_is_installed_then_none_is_imported(conf):
     assert done.stdout.endswith("\nimported\n")
     assert "  alerts " in done.stdout
     assert "  report " not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plugins:\n  disabled: [reports]\n",
+        "plugins:\n  disabled:\n    - reports\n",
+        "plugins.disabled: reports\n",
+        "{plugins: {'disabled': [reports]}, web.listen: '#'}\n",
+        "# disabled: []\nplugins: {disabled: [reports]} # disabled: []\n",
+    ],
+)
+def test_help_when_a_plugin_is_disabled_then_without_its_commands(conf, capsys, text):
+    assert run_command_line(group, ["-confPath", f"{conf(text)}/", "--help"]) == 0
+    assert "  report " not in capsys.readouterr().out
+
+
+def test_help_when_the_file_disables_nothing_then_it_is_not_read(conf):
+    program = (
+        "import sys; from appliance.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: print('imported', *sys.modules.keys() & {'yaml', 'secrets'})"
+    )
+    words = ["-confPath", f"{conf(sample_configuration())}/", "--help"]
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\nimported\n")
+    assert "  report " in done.stdout
 
 
 def test_completion_when_asked_then_names_and_lines_of_the_tables(folder):
