@@ -23,6 +23,7 @@ from tests.benchmarks.clickhouse_week import clickhouse_week
 from tests.benchmarks.connections import connections
 from tests.benchmarks.console import console
 from tests.benchmarks.decode import decode
+from tests.benchmarks.drawing import drawing
 from tests.benchmarks.enriching import enriching
 from tests.benchmarks.explore import explore
 from tests.benchmarks.fresh import fresh
@@ -44,6 +45,7 @@ from tests.benchmarks.tables import (
     print_clickhouse,
     print_clickhouse_week,
     print_console,
+    print_drawing,
     print_enriching,
     print_explore,
     print_fresh,
@@ -64,6 +66,7 @@ PARTS = (
     "enriching",
     "whole",
     "sampling",
+    "drawing",
     "highest",
     "rollups",
     "pmacct",
@@ -118,11 +121,12 @@ def main(
     json_file: Path | None,
 ) -> None:
     """Measure decoding alone, AS and countries of addresses, the whole way (also into roll-ups),
-    what samples cost there, the highest rate without loss, rows into tables of pmacct, the answers
-    of the API, the time from a datagram to its answer, a start, Parquet by hand next to pyarrow,
-    the way of one block through the code, questions of the query engine, the console in a browser,
-    a round of SNMP, rules of alerts and those with baselines, the flow log into ClickHouse, a week
-    of flows there, copies of datagrams, flows as lines, addresses replaced, and TCP next to UDP.
+    what samples cost there and alone, the highest rate without loss, rows into tables of pmacct,
+    the answers of the API, the time from a datagram to its answer, a start, Parquet by hand next to
+    pyarrow, the way of one block through the code, questions of the query engine, the console in a
+    browser, a round of SNMP, rules of alerts and those with baselines, the flow log into
+    ClickHouse, a week of flows there, copies of datagrams, flows as lines, addresses replaced, and
+    TCP next to UDP.
     """
     terminal = Console()
     parts = PARTS if part == "all" else (part,)
@@ -142,6 +146,7 @@ def main(
                 lambda: sampling(folder / "sampling", protocol, rate, seconds),
                 print_sampling,
             ),
+            "drawing": (lambda: drawing(folder / "drawing", protocol), print_drawing),
             "highest": (
                 lambda: highest(folder / "highest", protocol, PROBE_SECONDS),
                 _print_highest,

@@ -85,6 +85,15 @@ def print_sampling(console: Console, report: dict[str, Any]) -> None:
     console.print(table)
 
 
+def print_drawing(console: Console, report: dict[str, Any]) -> None:
+    """What samples cost alone."""
+    table = Table(f"samples of {report['flows'] / 1e6:.0f} million flows of an hour", "CPU")
+    table.add_row("all with writing once, ns a flow", f"{report['all_ns']:.0f}")
+    table.add_row("the last third, ns a flow", f"{report['later_ns']:.0f}")
+    table.add_row("writing the hour, seconds", f"{report['writing_seconds']:.2f}")
+    console.print(table)
+
+
 def print_start(console: Console, report: dict[str, float]) -> None:
     """What a start takes, next to what it may."""
     table = Table("a start, median", "", "goal")
