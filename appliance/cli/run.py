@@ -34,6 +34,7 @@ from appliance.cli.web_host import (
 from appliance.collector.paths import CollectorPaths
 from appliance.collector.status import read_status
 from appliance.errors import StartupError
+from appliance.native.library import SWITCH, why_unavailable
 from appliance.processes.children import Child
 from appliance.processes.parent import RUN_VARIABLE
 from appliance.processes.starting import command_line, start_copy
@@ -192,11 +193,19 @@ def _welcome(app: App, status: dict[str, Any], demo: bool) -> list[str]:
         f"  API         {' and '.join(urls)} (documentation: {urls[0]}api/docs)",
         *certificate,
         "  stop        Ctrl-C",
-        *(f"  note        {text}" for text in app.overridable.hints()),
+        *(f"  note        {text}" for text in (*kernel_hints(), *app.overridable.hints())),
         "In another terminal:",
         f"  look        {command_hint('top --last 15m')}",
         f"  token       {command_hint('token create')}  (opens the API for 20 minutes)",
     ]
+
+
+def kernel_hints() -> list[str]:
+    """Say that there are no kernels in C; who switched them off knows."""
+    reason = why_unavailable()
+    if not reason or os.environ.get(SWITCH) == "0":
+        return []
+    return [f"{reason}: a flow takes more processor time without kernels in C (manual, Speed)"]
 
 
 def _console(app: App, urls: list[str]) -> list[str]:

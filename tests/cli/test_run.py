@@ -11,10 +11,13 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+import pytest
 
 from appliance.app import open_app
+from appliance.cli import run
 from appliance.cli.web_host import web_host_warning
 from appliance.flowlog import FlowSearch
+from appliance.native import library
 from appliance.processes.supervision import supervisor_of
 from tests.asking import totals
 from tests.collector.running import RunningCollector, free_port
@@ -132,6 +135,16 @@ def test_web_host_when_others_reach_it_then_a_warning() -> None:
     for host, name in (("192.0.2.1", "192.0.2.1"), ("0.0.0.0", socket.gethostname())):
         (line,) = web_host_warning(host)
         assert f"WARNING     whoever reaches {name} " in line
+
+
+def test_run_when_there_are_no_kernels_then_a_note_unless_switched_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(library.SWITCH, raising=False)
+    monkeypatch.setattr(run, "why_unavailable", lambda: "not built")
+    assert run.kernel_hints()[0].startswith("not built: a flow takes more processor time")
+    monkeypatch.setenv(library.SWITCH, "0")
+    assert run.kernel_hints() == []
 
 
 def test_web_host_when_it_is_no_address_then_a_sentence(tmp_path: Path) -> None:
