@@ -39,8 +39,9 @@ UMASK = 0o027
 """What is written is for the owner and the group, 0640 in folders of 0750: flows tell who talked
 to whom. Files with secrets are made with 0600 where they are written."""
 
-_MAY_DISABLE = re.compile(rb"^(?!\s*#).*disabled(?!: \[\]\s*$)", re.MULTILINE)
-"""Outside of comments, and not as in the sample configuration."""
+_COMMENT = re.compile(rb"^ *#.*\n", re.MULTILINE)
+_DISABLES = re.compile(rb"disabled(?!: \[\]$)", re.MULTILINE)
+_QUOTED = re.compile(rb"(?<=[ \[{,])(\"[^\"\n]*\"|'[^'\n]*')(?=[],}:]|$)", re.MULTILINE)
 
 HELP_LETTERS = 80
 """So much of the first sentence of a plugin's command is shown in the list of commands."""
@@ -156,11 +157,20 @@ def _disabled_plugins(folder: Path | None) -> Collection[str]:
     of a help text, so that one which cannot disable any is only looked through."""
     path = find_settings_file(folder)
     with suppress(OSError):
-        if path is None or _MAY_DISABLE.search(path.read_bytes()) is None:
+        if path is None or not _may_disable(path.read_bytes()):
             return ()
     from appliance.settings.file import read_settings_file
 
     return read_settings_file(folder).disabled_plugins()
+
+
+def _may_disable(text: bytes) -> bool:
+    """Tell whether a file may disable plugins; all that is hard to tell without a parser may."""
+    if not text.isascii() or b"\r" in text or b"\\" in text:
+        return True
+    code = _COMMENT.sub(b"", text)
+    # A quotation that goes on in the next line can hold what looks like a comment.
+    return bool(_DISABLES.search(code) or {*b"\"'"} & {*_QUOTED.sub(b"", code)})
 
 
 def _plugin_commands(ctx: click.Context) -> Mapping[str, _PluginCommand]:

@@ -18,6 +18,8 @@ static const uint8_t flow_record = 0;
 /* So many rows at a time; their numbers stay in the first cache. */
 enum { STEP = 256 };
 
+_Static_assert(sizeof(void *) == 8, "addresses come as numbers of 64 bits");
+
 /* What draw() works on; _Call in drawing.py is the same. `columns` are addresses, in the order of
    DRAWN_BY. Of the strata known, `n_known` of at most `most`, `keys` are ascending, `codes` what each
    is called, `thresholds` by that, 0 behind those known. Of what was found there is room for n. */

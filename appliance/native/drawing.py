@@ -131,8 +131,10 @@ class Drawing:
             How many rows were read, fewer than there are where there is no room for another
             stratum; how many strata are known now; all that was found.
         """
+        if len(places) != rows.n_rows:
+            raise ValueError(f"{len(places)} places of {rows.n_rows} rows")
         call = self._call
-        lent = self._lend_columns(rows)
+        lent = self._lend_columns(rows)  # lives until the kernel is through
         self._make_room(rows.n_rows)
         self._lend_strata(strata)
         if not first:
@@ -144,7 +146,7 @@ class Drawing:
         call.seed, call.n_known = seed, n_known
         call.first, call.n = first, rows.n_rows
         read = _DRAW(call)
-        del lent, places
+        del lent
         return read, call.n_known, Drawn(*(found[: call.n_found] for found in self._found))
 
     def _lend_columns(self, rows: Any) -> list[Any]:
@@ -205,6 +207,8 @@ class Copying:
         places, slots
             int64: from where, and to where.
         """
+        if not places.dtype == slots.dtype == np.int64 or len(places) != len(slots):
+            raise ValueError(f"{len(places)} places for {len(slots)} slots")
         lent = list(map(lent_array, sources, self._types))
         addresses = [
             address_of(array, target.itemsize)

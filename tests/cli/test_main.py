@@ -70,6 +70,12 @@ def test_help_when_no_other_plugin_is_installed_then_none_is_imported(conf):
         "plugins.disabled: reports\n",
         "{plugins: {'disabled': [reports]}, web.listen: '#'}\n",
         "# disabled: []\nplugins: {disabled: [reports]} # disabled: []\n",
+        'plugins: {"dis\\x61bled": [reports]}\n',
+        '{log_file: "a\n  #b", plugins.disabled: reports}\n',
+        "{log_file: 'a''\n  #b', plugins.disabled: reports}\n",
+        '{timezone: U"TC, log_file: "a\n  #b", plugins.disabled: reports}\n',
+        "# x\rplugins: {disabled: [reports]}\n",
+        "# x\u2028plugins: {disabled: [reports]}\n",
     ],
 )
 def test_help_when_a_plugin_is_disabled_then_without_its_commands(conf, capsys, text):

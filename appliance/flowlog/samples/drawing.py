@@ -122,14 +122,14 @@ class Thresholds:
         Parameters
         ----------
         priorities, codes
-            Of every row kept until now.
+            Of every row kept until now; with a priority of 0 there is none.
         """
         self._grow(codes)
         whole = _largest(priorities, size.rows)
         if whole == 0:
             return
         n_strata = len(self.values)
-        is_there = np.bincount(codes, minlength=n_strata) > 0
+        is_there = np.bincount(codes[priorities > 0], minlength=n_strata) > 0
         least = size.least(int(is_there.sum()))
         n_above = np.bincount(codes[priorities > whole], minlength=n_strata)
         lower = np.where(is_there, whole, 0.0)

@@ -28,6 +28,7 @@ from appliance.errors import StorageError
 from appliance.flowlog.journal import DamagedFile
 from appliance.flowlog.limits import Cursor
 from appliance.flowlog.names import set_aside
+from appliance.flows import COLLECTION_TIME
 
 STATE_FILE = "state.json"
 
@@ -90,12 +91,16 @@ class Described:
         Records that it has.
     threshold
         The largest that one was drawn by; 0 where all were kept.
+    is_growing
+        Whether it was written as one that will soon be written again: in half of the time, and
+        half as large again on disk.
     """
 
     n_flows: int
     cursor: Cursor
     n_rows: int = 0
     threshold: float = 0.0
+    is_growing: bool = False
 
 
 def sample_path(folder: Path, level: Level, start_ms: int) -> Path:
@@ -142,28 +147,26 @@ def period_end(level: Level, start_ms: int) -> int:
 
 def metadata_of(described: Described) -> dict[bytes, bytes]:
     """Return the metadata of a sample's schema."""
-    text = json.dumps({"flows": described.n_flows, "cursor": list(described.cursor)})
-    return {_METADATA: text.encode()}
+    fields = {"flows": described.n_flows, "cursor": list(described.cursor)}
+    growing = {"growing": True} if described.is_growing else {}
+    return {_METADATA: json.dumps(fields | growing).encode()}
 
 
-def write_sample(path: Path, table: Any, described: Described, *, is_growing: bool = False) -> None:
+def write_sample(path: Path, table: Any, described: Described) -> None:
     """Write a sample, or put it in the place of the one that is there.
-
-    Parameters
-    ----------
-    is_growing
-        Whether it will soon be written again: it takes half of the time then, and half as much
-        again on disk.
 
     Raises
     ------
     OSError
         The disk is full or failing.
     """
+    options = {"compression": "zstd"}
+    if described.is_growing:
+        options = _quick(table)
+    elif COLLECTION_TIME in table.schema.names:
+        table = table.sort_by(COLLECTION_TIME)
     with atomic_write(path, MODE, durable=True) as file:
-        described_table = table.replace_schema_metadata(metadata_of(described))
-        options = _quick(table) if is_growing else {"compression": "zstd"}
-        pq.write_table(described_table, file, **options)
+        pq.write_table(table.replace_schema_metadata(metadata_of(described)), file, **options)
 
 
 def _quick(table: Any) -> dict[str, Any]:
@@ -217,7 +220,13 @@ def _damage_set_aside(path: Path) -> Iterator[None]:
 def _description(file: pq.ParquetFile) -> Described:
     fields = json.loads((file.schema_arrow.metadata or {})[_METADATA])
     cursor = Cursor(*map(int, fields["cursor"]))
-    return Described(int(fields["flows"]), cursor, file.metadata.num_rows, _largest_threshold(file))
+    return Described(
+        int(fields["flows"]),
+        cursor,
+        file.metadata.num_rows,
+        _largest_threshold(file),
+        is_growing=fields.get("growing") is True,
+    )
 
 
 def _largest_threshold(file: pq.ParquetFile) -> float:

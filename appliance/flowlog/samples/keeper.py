@@ -14,7 +14,7 @@ import secrets
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from appliance.flowlog.samples.files import (
     list_samples,
     period_end,
     period_start,
+    read_description,
     read_sample,
     sample_path,
     write_sample,
@@ -104,13 +105,11 @@ class _Hour:
     ----------
     is_changed
         Since it was written.
-    is_large
-        Whether it was written as one that grows.
     """
 
     def __init__(self, path: Path, size: SampleSize) -> None:
         self.path, self.sample, self.held = path, PeriodSample(size), Cursor()
-        self.is_changed = self.is_large = False
+        self.is_changed = False
         with suppress(FileNotFoundError):
             table, described = read_sample(path)
             self.sample.restore(table, described.n_flows)
@@ -147,6 +146,7 @@ class SampleKeeper:
         self._saved: Cursor | None = None
         self._cursor, self._seed = Cursor(), 0
         self._newest_ms = 0
+        self._small_ms = -1
         self._flush_at = 0.0
 
     def load_once(self, now: float) -> LoadReport:
@@ -325,12 +325,12 @@ class SampleKeeper:
         newest = self._newest_ms // HOUR_MS * HOUR_MS
         try:
             for start_ms, hour in self._hours.items():
-                is_growing = start_ms >= newest
-                if hour.is_changed or (hour.is_large and not is_growing):
-                    described = Described(hour.sample.n_flows, self._cursor)
-                    write_sample(hour.path, hour.sample.table(), described, is_growing=is_growing)
+                if hour.is_changed:
+                    described = Described(
+                        hour.sample.n_flows, self._cursor, is_growing=start_ms >= newest
+                    )
+                    write_sample(hour.path, hour.sample.table(), described)
                     hour.held, hour.is_changed = self._cursor, False
-                    hour.is_large = is_growing
                     self.outdate(start_ms, now)
             if self._cursor != self._saved:
                 self._save(self._cursor)
@@ -353,7 +353,8 @@ class SampleKeeper:
                 path.unlink(missing_ok=True)
 
     def combine_finished(self, now: float) -> None:
-        """Make the samples of days and months that are over."""
+        """Make the samples of days and months that are over, and that of the last hour small."""
+        self._make_small(now)
         for part, whole in pairwise(LEVELS):
             files = list_samples(self.folder)
             made = {file.from_ms for file in files if file.level == whole}
@@ -365,6 +366,17 @@ class SampleKeeper:
                     target = sample_path(self.folder, whole, start_ms)
                     inside = [file for file in parts if start_ms <= file.from_ms < end_ms]
                     combine(inside, target, self.limits.size(whole))
+
+    def _make_small(self, now: float) -> None:
+        """Write the sample of the last hour that is over anew where it was written as growing."""
+        settled_ms = now * 1000 - SETTLED_MS
+        over = [f for f in list_samples(self.folder) if f.level == "hour" and f.to_ms < settled_ms]
+        if over and over[-1].from_ms != self._small_ms:
+            path = over[-1].path
+            if read_description(path).is_growing:
+                table, described = read_sample(path)
+                write_sample(path, table, replace(described, is_growing=False))
+            self._small_ms = over[-1].from_ms
 
 
 def _with_places(pieces: Iterable[Rows], spans: Iterable[Span]) -> Iterator[tuple[Rows, Places]]:

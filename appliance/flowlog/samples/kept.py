@@ -3,13 +3,14 @@ again, so that each row is copied once and memory is that of a sample, however m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from appliance.flowlog.schema import Rows, arrow_type
-from appliance.flows import COLUMN, AnyArray
+from appliance.flows import COLUMN, OCTETS_PREFIX, AnyArray
 from appliance.native import drawing as native
 from appliance.native import library
 
@@ -32,7 +33,10 @@ class KeptRows:
         self._copying: native.Copying | None = None
 
     def put(self, rows: Rows, places: AnyArray, slots: AnyArray) -> None:
-        """Copy the rows at some places to slots, int64 each."""
+        """Copy the rows at some places to slots, int64 each; without columns of a plugin that is
+        gone, whose types nobody knows."""
+        if not all(map(_is_known, (*rows.arrays, *rows.constants))):
+            rows = Rows(rows.n_rows, *(_only_known(each) for each in (rows.arrays, rows.constants)))
         if not self._has_any:
             self._constants, self._has_any = dict(rows.constants), True
             self._columns = {name: _slots(name, self.capacity) for name in rows.arrays}
@@ -117,6 +121,14 @@ class KeptRows:
         if name not in self._nulls:
             self._nulls[name] = np.zeros(self.capacity, np.bool_)
         return self._nulls[name]
+
+
+def _is_known(name: str) -> bool:
+    return name in COLUMN or name.startswith(OCTETS_PREFIX)
+
+
+def _only_known(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in columns.items() if _is_known(name)}
 
 
 def _slots(name: str, capacity: int) -> AnyArray:

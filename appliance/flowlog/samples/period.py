@@ -33,7 +33,8 @@ _SLACK = 1.5
 """So many times its rows a sample may hold before it is cut."""
 
 Places = AnyArray | range
-"""Where rows are in the log, as one number: uint64 of each, or how they follow each other."""
+"""Where rows are in the log, as one number: uint64 of each, or a range where each follows the one
+before."""
 
 _NOTHING = Drawn(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
 
@@ -69,7 +70,7 @@ class PeriodSample:
         self._drawing = native.Drawing()
         capacity = int(_SLACK * size.rows) + 1
         self._rows, self._free = KeptRows(capacity), np.arange(capacity)
-        # Of each slot; a free one has the priority 0.
+        # Of each slot; a free one has the priority 0, and any code.
         self._priorities: AnyArray = np.zeros(capacity)
         self._codes: AnyArray = np.zeros(capacity, np.int64)
 

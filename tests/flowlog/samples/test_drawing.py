@@ -113,6 +113,23 @@ def test_sample_when_exporters_come_and_go_then_each_has_flows_and_rows_are_whol
     assert (kept == batch.columns["octet_delta_count"][starts]).all()
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0)])
+def test_sample_when_an_exporter_sends_no_flows_then_it_takes_no_room(
+    order: tuple[int, ...],
+) -> None:
+    def piece(exporter: int, n_rows: int, octets: int, kind: int = 0) -> Rows:
+        constants = {"exporter_address_lo": exporter, "record_kind": kind}
+        return Rows(n_rows, {}, {**constants, "octet_delta_count": octets})
+
+    pieces = (piece(9, 5, 0, kind=1), piece(1, 1000, 10**9), piece(2, 100, 40))
+    sample, first = PeriodSample(SampleSize(20)), 0
+    for place in order:
+        sample.add(pieces[place], range(first, first + pieces[place].n_rows), 4711)
+        first += pieces[place].n_rows
+    exporters = sample.table().column("exporter_address_lo").to_pylist()
+    assert exporters.count(2) == SampleSize(20).least(2) == 5
+
+
 def test_sample_when_there_are_fewer_flows_then_all_are_kept_and_stand_for_themselves() -> None:
     batch = traffic()
     table = drawn(FlowBatch(900, {n: c[:900] for n, c in batch.columns.items()}), 5)

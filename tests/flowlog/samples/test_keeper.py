@@ -25,7 +25,7 @@ from appliance.flowlog.samples.files import (
     period_start,
     read_sample,
 )
-from appliance.flowlog.samples.keeper import SampleKeeper, SampleLimits
+from appliance.flowlog.samples.keeper import SETTLED_MS, SampleKeeper, SampleLimits
 
 LIMITS = SampleLimits(hour_rows=200, day_rows=400, month_rows=600)
 DAY = period_start("day", 4_102_444_800_000)
@@ -173,27 +173,45 @@ def test_keeper_when_a_sample_cannot_be_written_then_it_waits_and_nothing_is_los
     assert contents(keeper) == contents(fresh)
 
 
-def test_keeper_when_an_hour_is_over_then_its_sample_is_written_small(
-    log: Any, make_batch: Any
-) -> None:
-    def encodings() -> set[str]:
-        columns = pq.ParquetFile(keeper.folder / f"hour.{DAY}.parquet").metadata.row_group(0)
-        column = next(
-            c
-            for c in map(columns.column, range(columns.num_columns))
-            if c.path_in_schema == "octet_delta_count"
-        )
-        return set(column.encodings)
+def encodings(keeper: SampleKeeper, hour: int) -> set[str]:
+    """Return how the octets in the file of an hour are encoded."""
+    group = pq.ParquetFile(keeper.folder / f"hour.{hour}.parquet").metadata.row_group(0)
+    columns = map(group.column, range(group.num_columns))
+    return next({*c.encodings} for c in columns if c.path_in_schema == "octet_delta_count")
 
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_keeper_when_an_hour_is_over_then_its_sample_is_written_small(
+    log: Any, make_batch: Any, restarts: bool
+) -> None:
     keeper = keeper_of(log)
     log.write([make_batch(300, 0, DAY + 5, octet_delta_count=np.arange(300, dtype="u8"))])
     load(keeper, DAY + 60_000)
-    assert "BYTE_STREAM_SPLIT" in encodings()
+    assert "BYTE_STREAM_SPLIT" in encodings(keeper, DAY)
     before = contents(keeper)
+    if restarts:
+        keeper = keeper_of(log)
     log.write([make_batch(1, 1, DAY + HOUR_MS)])
     load(keeper, DAY + HOUR_MS + 60_000)
-    assert "RLE_DICTIONARY" in encodings()
+    keeper.load_once((DAY + HOUR_MS + 60_000 + SETTLED_MS) / 1000)
+    assert "RLE_DICTIONARY" in encodings(keeper, DAY)
+    assert "BYTE_STREAM_SPLIT" in encodings(keeper, DAY + HOUR_MS)
     assert contents(keeper)[f"hour.{DAY}.parquet"] == before[f"hour.{DAY}.parquet"]
+
+
+def test_keeper_when_flows_pause_then_an_hour_that_expired_does_not_come_back(
+    log: Any, make_batch: Any
+) -> None:
+    limits = SampleLimits(200, 400, 600, hour_seconds=86_400)
+    keeper = keeper_of(log, limits)
+    log.write([make_batch(300, 0, DAY + 5)])
+    load(keeper, DAY + 60_000)
+    keeper.expire(DAY / 1000 + 5 * 86_400)
+    later = DAY + 5 * DAY_MS
+    log.write([make_batch(1, 1, later)])
+    load(keeper, later + 60_000)
+    hours = [file.from_ms for file in list_samples(keeper.folder) if file.level == "hour"]
+    assert hours == [later]
 
 
 @pytest.mark.parametrize("is_late", [False, True])

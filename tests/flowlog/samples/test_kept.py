@@ -81,3 +81,12 @@ def test_rows_when_a_file_has_another_type_then_the_same_numbers() -> None:
         piece = Rows(1, {"octet_delta_count": pa.array([513], of_type)})
         rows.put(piece, np.zeros(1, np.int64), np.array([slot]))
     assert rows.take(np.arange(2))["octet_delta_count"].to_pylist() == [513, 513]
+
+
+def test_rows_when_a_column_is_of_a_plugin_that_is_gone_then_left_out() -> None:
+    rows = KeptRows(2)
+    numbers = pa.array([7], pa.uint32())
+    piece = Rows(1, {"octet_delta_count": numbers, "gone": numbers}, {"gone_too": 3})
+    rows.put(piece, np.zeros(1, np.int64), np.zeros(1, np.int64))
+    taken = rows.take(np.zeros(1, np.int64))
+    assert {name: array.to_pylist() for name, array in taken.items()} == {"octet_delta_count": [7]}
