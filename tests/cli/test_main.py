@@ -48,18 +48,24 @@ def test_help_when_asked_then_lists_every_command_of_the_table(folder, capsys):
         assert command.help in printed.out
 
 
-def test_help_when_no_other_plugin_is_installed_then_none_is_imported(conf):
+def help_with_modules(folder, chosen):
+    """Print the help in a process of its own, and behind it the names of modules that an expression
+    chooses of those imported."""
     program = (
         "import sys; from appliance.cli.main import main\n"
         "try: main()\n"
-        "except SystemExit: print('imported', *(n for n in sys.modules if 'plugins.' in n))"
+        f"except SystemExit: print('imported', *{chosen})"
     )
-    words = ["-confPath", f"{conf('plugins: {disabled: [reports]}')}/", "--help"]
-    command = [sys.executable, "-c", program, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("\nimported\n")
-    assert "  alerts " in done.stdout
-    assert "  report " not in done.stdout
+    command = [sys.executable, "-c", program, "-confPath", f"{folder}/", "--help"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_help_when_no_other_plugin_is_installed_then_none_is_imported(conf):
+    folder = conf("plugins: {disabled: [reports]}")
+    printed = help_with_modules(folder, "(n for n in sys.modules if 'plugins.' in n)")
+    assert printed.endswith("\nimported\n")
+    assert "  alerts " in printed
+    assert "  report " not in printed
 
 
 @pytest.mark.parametrize(
@@ -84,16 +90,10 @@ def test_help_when_a_plugin_is_disabled_then_without_its_commands(conf, capsys, 
 
 
 def test_help_when_the_file_disables_nothing_then_it_is_not_read(conf):
-    program = (
-        "import sys; from appliance.cli.main import main\n"
-        "try: main()\n"
-        "except SystemExit: print('imported', *sys.modules.keys() & {'yaml', 'secrets'})"
-    )
-    words = ["-confPath", f"{conf(sample_configuration())}/", "--help"]
-    command = [sys.executable, "-c", program, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("\nimported\n")
-    assert "  report " in done.stdout
+    folder = conf(sample_configuration())
+    printed = help_with_modules(folder, "sys.modules.keys() & {'yaml', 'secrets'}")
+    assert printed.endswith("\nimported\n")
+    assert "  report " in printed
 
 
 def test_completion_when_asked_then_names_and_lines_of_the_tables(folder):

@@ -351,7 +351,7 @@ def keeper_and_twin(log: Any) -> tuple[SampleKeeper, SampleKeeper]:
     return whole, sealing
 
 
-def _full(path: Path, table: Any, described: Any, **_options: Any) -> None:
+def _full(path: Path, table: Any, described: Any) -> None:
     raise OSError(28, "No space left on device", str(path))
 
 
