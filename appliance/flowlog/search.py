@@ -39,7 +39,7 @@ from appliance.flowlog.sources import (
     Source,
     check_file,
     pin_files,
-    sample_select,
+    samples_select,
     sealed_columns,
     source_select,
     statement_relation,
@@ -216,11 +216,7 @@ class FlowSearch:
             opened = open_connection(self.limits, self.control, is_own=False)
             with ExitStack() as held, opened as connection:
                 paths = pin_files([piece.file for piece in pieces], held)
-                selects = [
-                    sample_select(connection, path, piece, columns)
-                    for path, piece in zip(paths, pieces, strict=True)
-                ]
-                relation = " UNION ALL ".join(selects)
+                relation = samples_select(connection, paths, pieces, columns)
                 sql = f"WITH log AS NOT MATERIALIZED ({relation}) {statement.sql}"
                 return connection.sql(sql, params=statement.parameters).to_arrow_table()
         except (OSError, duckdb.IOException, duckdb.InvalidInputException) as error:

@@ -46,21 +46,53 @@ class Source(NamedTuple):
     copies: bool = False
 
 
-def sample_select(connection: Any, path: str, piece: SamplePiece, columns: list[str]) -> str:
-    """Return the SELECT over what is read of one sample."""
-    source = Source([path], [])
+def samples_select(
+    connection: Any, paths: Sequence[str], pieces: Sequence[SamplePiece], columns: list[str]
+) -> str:
+    """Return the SELECT over what is read of samples.
+
+    Files that are read alike are read together: over many relations DuckDB groups twice as slowly.
+
+    Parameters
+    ----------
+    paths
+        Of the sample of each piece.
+    """
+    since_ms, until_ms = min(p.from_ms for p in pieces), max(p.to_ms for p in pieces)
+    alike: dict[tuple[int, int, float], list[str]] = {}
+    for path, piece in zip(paths, pieces, strict=True):
+        file = piece.file
+        whole = max(file.from_ms, since_ms), min(file.to_ms, until_ms)
+        read = (piece.from_ms, piece.to_ms)
+        span = (since_ms, until_ms) if read == whole else read
+        alike.setdefault((*span, piece.thinning), []).append(path)
+    return " UNION ALL ".join(
+        _alike_select(connection, Source(files, []), time, thinning, columns)
+        for (*time, thinning), files in alike.items()
+    )
+
+
+def _alike_select(
+    connection: Any,
+    source: Source,
+    time: Sequence[int],
+    thinning: float,
+    columns: list[str],
+) -> str:
+    """Return the SELECT over samples that are read for the same time and as densely."""
     sealed = sealed_columns(connection, source)
-    time = f"{COLLECTION_TIME} >= {piece.from_ms} AND {COLLECTION_TIME} < {piece.to_ms}"
-    if piece.thinning == 1:
-        return f"SELECT {_select_list(sealed, columns)} FROM {_sealed_sql(source)} WHERE {time}"
+    from_ms, to_ms = time
+    received = f"{COLLECTION_TIME} >= {from_ms} AND {COLLECTION_TIME} < {to_ms}"
+    if thinning == 1:
+        return f"SELECT {_select_list(sealed, columns)} FROM {_sealed_sql(source)} WHERE {received}"
     sized = sorted({*columns, *SIZED_BY})
     every = (
         f"SELECT {_select_list(sealed, sized)}, {PRIORITY}, {THRESHOLD} FROM {_sealed_sql(source)}"
     )
-    threshold = f"{THRESHOLD} * {piece.thinning!r}"
+    threshold = f"{THRESHOLD} * {thinning!r}"
     weight = f"greatest(1.0, {threshold} / {SIZE_SQL}) AS {WEIGHT}"
     chosen = ", ".join(weight if name == WEIGHT else name for name in columns)
-    return f"SELECT {chosen} FROM ({every} WHERE {time} AND {PRIORITY} > {threshold})"
+    return f"SELECT {chosen} FROM ({every} WHERE {received} AND {PRIORITY} > {threshold})"
 
 
 def pin_files(files: Sequence[LogFile | SampleFile], held: ExitStack) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,6 +24,15 @@ MOST_ROWS_OF_COMBINATIONS = 1_200_000
 """Rows of samples that are read where flows are grouped by several columns, such as pairs, without
 a filter: nearly each is a group of its own, and two processors group so many in a second. The error
 of a large group is three times that of all rows of a day, and less than twice that of a week's."""
+
+MOST_ROWS = 6_000_000
+"""Rows of samples that are read of any other question: two processors group so many in a second."""
+
+LEAST_SHARE = 0.25
+"""Of these rows, for what can be thinned, however many samples are whole."""
+
+THINNING_STEPS = 4
+"""Of these, what doubles the thinning: samples that are thinned alike are read together."""
 
 MOST_SAMPLED_ROWS = 3_000_000
 """Rows of samples that a source reads at most: 18.16 of ClickHouse groups so many of a week in a
@@ -77,13 +87,13 @@ def thin_for_question(
         The sample of each piece.
     """
     even = thin_pieces(pieces, [one.threshold for one in described])
-    if not _has_many_groups(question):
-        return even
-    expected = 0.0
+    whole, drawn = 0.0, 0.0
     for piece, one in zip(even, described, strict=True):
         share = (piece.to_ms - piece.from_ms) / (piece.file.to_ms - piece.file.from_ms)
-        expected += one.n_rows * share / piece.thinning
-    times = max(expected / MOST_ROWS_OF_COMBINATIONS, 1.0)
+        expected = one.n_rows * share / piece.thinning
+        whole, drawn = (whole, drawn + expected) if one.threshold else (whole + expected, drawn)
+    most = MOST_ROWS_OF_COMBINATIONS if _has_many_groups(question) else MOST_ROWS
+    times = max(drawn / max(most - whole, most * LEAST_SHARE), 1.0)
     return [
         replace(piece, thinning=piece.thinning * times) if one.threshold else piece
         for piece, one in zip(even, described, strict=True)
@@ -111,9 +121,16 @@ def thin_pieces(pieces: Sequence[SamplePiece], thresholds: Sequence[float]) -> l
         default=0.0,
     )
     return [
-        replace(piece, thinning=max(least / threshold, 1.0)) if threshold else piece
+        replace(piece, thinning=_step(least / threshold)) if threshold > 0 else piece
         for piece, threshold in zip(pieces, thresholds, strict=True)
     ]
+
+
+def _step(thinning: float) -> float:
+    """Return the least step that is no less than a thinning; 1 for none."""
+    if thinning <= 1:
+        return 1.0
+    return float(2 ** (math.ceil(math.log2(thinning) * THINNING_STEPS) / THINNING_STEPS))
 
 
 def _coarsest(length_ms: int) -> Level:

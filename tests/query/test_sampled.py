@@ -13,9 +13,11 @@ import pytest
 
 from appliance.cli.top_tables import top_table
 from appliance.flowlog import FlowSearch
+from appliance.flowlog.limits import Cursor
 from appliance.flowlog.samples.files import (
     DAY_MS,
     HOUR_MS,
+    Described,
     SampleFile,
     SamplePiece,
     period_end,
@@ -25,11 +27,12 @@ from appliance.flowlog.samples.keeper import SampleKeeper, SampleLimits
 from appliance.flows import V4_MAPPED
 from appliance.query.engine import QueryEngine
 from appliance.query.language.duckdb import parse_conditions
-from appliance.query.planner import sample_pieces, thin_pieces
+from appliance.query.planner import MOST_ROWS, sample_pieces, thin_for_question, thin_pieces
 from appliance.query.question import Question
 
 START_MS = 4_102_444_800_000
 HOURS, FLOWS_AN_HOUR = 5, 6000
+LIMITS = SampleLimits(2000, 5000, 9000)
 RANGE = {"since_ms": START_MS, "until_ms": START_MS + HOURS * HOUR_MS}
 
 
@@ -54,7 +57,7 @@ def sampled(log: Any, make_batch: Any) -> QueryEngine:
         )
         log.maintain()
     samples = log.directory.parent / "samples"
-    keeper = SampleKeeper(log.directory, samples, SampleLimits(2000, 5000, 9000))
+    keeper = SampleKeeper(log.directory, samples, LIMITS)
     while keeper.load_once(START_MS / 1000).busy:
         pass
     keeper.finish(START_MS / 1000)
@@ -165,7 +168,8 @@ def test_pieces_when_hours_are_denser_than_days_then_thinned_to_these() -> None:
     hours = [SamplePiece(_file("hour", START_MS + n * HOUR_MS), 0, 1) for n in range(3)]
     pieces = thin_pieces([*days, *hours], [600.0, 500.0, 100.0, 0.0, 900.0])
     # What was kept whole, or is thinner already, stays as it is.
-    assert [piece.thinning for piece in pieces] == [1, 1, 5, 1, 1]
+    # In steps, so that samples that are nearly as dense are read together.
+    assert [piece.thinning for piece in pieces] == [1, 1, 2**2.5, 1, 1]
     assert [p.thinning for p in thin_pieces(hours, [100.0, 200.0, 400.0])] == [1, 1, 1]
 
 
@@ -183,6 +187,40 @@ def test_top_when_of_pairs_then_fewer_rows_are_read_and_estimates_stay_true(
         assert distance <= 4 * estimated.total[f"{measure}_error"]
     one = sampled.top(Question(("source",), limit=50, **RANGE))
     assert one.total["sampled_rows"] == whole.total["sampled_rows"]
+    monkeypatch.setattr("appliance.query.planner.MOST_ROWS", most)
+    one = sampled.top(Question(("source",), limit=50, **RANGE))
+    assert most / 2 < one.total["sampled_rows"] < 2 * most
+
+
+def test_pieces_when_most_samples_are_whole_then_the_others_are_not_thinned_to_nothing() -> None:
+    hours = [_file("hour", START_MS + n * HOUR_MS) for n in range(40)]
+    pieces = [SamplePiece(file, file.from_ms, file.to_ms) for file in hours]
+    whole, drawn = (Described(10**6, Cursor(1, 0), 200_000, most) for most in (0.0, 900.0))
+    described = [whole] * 39 + [drawn]
+    thinned = thin_for_question(pieces, described, Question(("source",), **RANGE))
+    assert {piece.thinning for piece in thinned} == {1}
+    every = thin_for_question(pieces, [drawn] * 40, Question(("source",), **RANGE))
+    assert {piece.thinning for piece in every} == {40 * 200_000 / MOST_ROWS}
+
+
+def test_top_when_an_hour_is_gone_then_the_day_counts_for_it_and_for_no_other(
+    sampled: QueryEngine,
+) -> None:
+    assert sampled.samples is not None
+    since, until = START_MS + HOUR_MS // 2, START_MS + HOURS * HOUR_MS - HOUR_MS // 2
+    question = Question(("source",), limit=50, since_ms=since, until_ms=until)
+    exact = sampled.top(replace(question, exact=True))
+    keeper = SampleKeeper(sampled.search.directory, sampled.samples, LIMITS)
+    for hours in (1, 2):
+        keeper.load_once((START_MS + DAY_MS + hours * HOUR_MS) / 1000)
+    assert len(list(sampled.samples.glob("day.*"))) == 1
+    (sampled.samples / f"hour.{START_MS + 2 * HOUR_MS}.parquet").unlink()
+    estimated = sampled.top(question)
+    assert estimated.provenance.method == "sampled"
+    for measure in ("octets", "packets", "flows"):
+        distance = abs(estimated.total[measure] - exact.total[measure])
+        assert distance <= 4 * estimated.total[f"{measure}_error"]
+    assert estimated.total["flows_error"] < exact.total["flows"] / 20
 
 
 @pytest.mark.parametrize("thinning", [1 + 1e-12, 2.0, 10.0])
