@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from appliance.flows import COLUMN, COLUMNS
 
@@ -49,6 +49,21 @@ ALIASES = {
 }
 
 
+class LongList(NamedTuple):
+    """Networks in one of which one of some addresses must be.
+
+    Attributes
+    ----------
+    addresses
+        Without `_hi` and `_lo`.
+    networks
+        First and last address as 128-bit numbers, IPv4 as ::ffff:a.b.c.d.
+    """
+
+    addresses: tuple[str, ...]
+    networks: Sequence[tuple[int, int]]
+
+
 @dataclass(frozen=True)
 class Condition:
     """One condition as SQL.
@@ -63,12 +78,15 @@ class Condition:
         None of the sides may hold; a record without the column then satisfies it.
     filter
         The same as a filter, for what answers in another dialect; None where there is none.
+    long_list
+        What must hold at least, where that is a long list; None otherwise.
     """
 
     sides: tuple[str, ...]
     values: tuple[Any, ...]
     negated: bool = False
     filter: Filter | None = field(default=None, compare=False)
+    long_list: LongList | None = field(default=None, compare=False)
 
 
 def where_branches(

@@ -8,7 +8,7 @@ Each SQL text reads from a relation called `log`, whose columns are those of `ap
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from appliance.flows import (
 )
 
 LAST_MS = 2**62
+_LOW = 2**64 - 1
 
 LOG_ORDER = "log"
 """As flows were received, which takes no sorting."""
@@ -108,18 +109,15 @@ class OnePass(NamedTuple):
 
 
 class FileTest(NamedTuple):
-    """What a file must hold some record of, whatever the time, to be read at all.
+    """What a file must hold some value of, whatever the time, to be read at all.
 
     Attributes
     ----------
-    branches
-        WHERE clauses with their parameters, of which one must hold.
-    columns
-        Those of the clauses.
+    wanted
+        By column of 64 bits: first and last value of ranges, both included.
     """
 
-    branches: tuple[tuple[str, dict[str, Any]], ...]
-    columns: frozenset[str]
+    wanted: Mapping[str, Sequence[tuple[int, int]]]
 
 
 class Statement(NamedTuple):
@@ -166,13 +164,24 @@ def _file_test(question: FlowQuestion) -> FileTest | None:
     """Return the test of files where the question has a long list of addresses.
 
     Bloom filters do not help with so many: some address of the list seems to be in each row group.
-    Mostly none is, and the columns of addresses alone say so in half the time.
+    Mostly none is, and the columns of addresses alone say so in less than half of the time.
     """
-    values = (value for condition in question.conditions for value in condition.values)
-    if question.order == LOG_ORDER or not any(isinstance(value, list) for value in values):
+    if question.order == LOG_ORDER:
         return None
-    branches = tuple(where_branches(question.conditions))
-    return FileTest(branches, frozenset(question.condition_columns()))
+    for condition in question.conditions:
+        if condition.long_list is not None:
+            return FileTest(_wanted_halves(*condition.long_list))
+    return None
+
+
+def _wanted_halves(
+    addresses: Iterable[str], networks: Sequence[tuple[int, int]]
+) -> dict[str, list[tuple[int, int]]]:
+    """Return the halves of addresses by which networks can be told: of IPv4 the low one."""
+    low = [(first & _LOW, last & _LOW) for first, last in networks if not last >> 64]
+    high = [(first >> 64, last >> 64) for first, last in networks if last >> 64]
+    halves = {"lo": low, "hi": high}
+    return {f"{name}_{half}": ends for name in addresses for half, ends in halves.items() if ends}
 
 
 def matching(question: FlowQuestion, reads: Iterable[str]) -> tuple[str, dict[str, Any]]:

@@ -156,7 +156,7 @@ class FlowSearch:
 
         def ask(connection: Any, sources: dict[bool, Source]) -> Any:
             return statement_relation(
-                connection, sources[options], statement, options
+                connection, sources[options], statement, options, self.limits
             ).to_arrow_table()
 
         return self._retry((options,), question, ask, control=self.control)
@@ -181,7 +181,8 @@ class FlowSearch:
 
         def ask(connection: Any, sources: dict[bool, Source]) -> tuple[Any, Any]:
             connection.execute("SET preserve_insertion_order = true")
-            relation = statement_relation(connection, sources[False], statement, False)
+            source = sources[False]
+            relation = statement_relation(connection, source, statement, False, self.limits)
             reader = relation.to_arrow_reader(STREAM_ROWS)
             try:
                 return reader, next(reader, None)

@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from appliance.flowlog.limits import QueryLimits
 from appliance.flowlog.names import LogFile
 from appliance.flowlog.parquet import ParquetFile
+from appliance.flowlog.parquet.seeking import ValueRanges, may_hold
 from appliance.flowlog.questions import FileTest, Statement
 from appliance.flowlog.samples.drawing import SIZE_SQL, SIZED_BY
 from appliance.flowlog.samples.files import PRIORITY, THRESHOLD, WEIGHT, SampleFile, SamplePiece
@@ -28,6 +32,9 @@ FREQUENT = 1 / 1000
 """From such a share of matching records on one pass is faster: 2048 are skipped together."""
 
 TRIED_ROWS = 50_000
+
+_TELLING_OCTETS = {"lo": 3, "hi": 5}
+"""By half of an address: the first octet of IPv4, and the second group of four digits of IPv6."""
 
 DESCRIPTORS = Path("/proc/self/fd")
 
@@ -119,12 +126,14 @@ def sealed_columns(connection: Any, source: Source) -> set[str]:
     return {row[0] for row in connection.fetchall()}
 
 
-def statement_relation(connection: Any, source: Source, statement: Statement, options: bool) -> Any:
+def statement_relation(
+    connection: Any, source: Source, statement: Statement, options: bool, limits: QueryLimits
+) -> Any:
     """Return the lazy relation of a statement over a source."""
     columns = sorted(statement.columns)
+    if statement.file_test:
+        source = _files_with_any(source, statement.file_test, limits)
     sealed = sealed_columns(connection, source)
-    if statement.file_test and statement.file_test.columns <= sealed:
-        source = _files_with_any(connection, source, statement.file_test)
     relation = source_select(connection, source, sealed, columns, options)
     sql = statement.sql
     one_pass = statement.one_pass
@@ -137,17 +146,23 @@ def statement_relation(connection: Any, source: Source, statement: Statement, op
     )
 
 
-def _files_with_any(connection: Any, source: Source, test: FileTest) -> Source:
-    """Leave out the sealed files in which no record passes the test."""
-    parameters = {name: value for _, values in test.branches for name, value in values.items()}
-    where = " OR ".join(f"({branch})" for branch, _ in test.branches)
-    if _matches_many(connection, source, where, parameters, test.columns):
-        return source
-    files = _sealed_sql(source, "filename = true")
-    selects = [f"SELECT filename FROM {files} WHERE {branch}" for branch, _ in test.branches]
-    connection.execute(f"SELECT DISTINCT filename FROM ({' UNION ALL '.join(selects)})", parameters)
-    holding = {path for (path,) in connection.fetchall()}
-    return source._replace(paths=[path for path in source.paths if path in holding])
+def _files_with_any(source: Source, test: FileTest, limits: QueryLimits) -> Source:
+    """Leave out the sealed files in which no record passes the test.
+
+    After half of the time that a question has, all others are read.
+    """
+    wanted = {
+        name: ValueRanges(ranges, _TELLING_OCTETS[name[-2:]])
+        for name, ranges in test.wanted.items()
+    }
+    until = time.monotonic() + limits.seconds / 2
+    with ThreadPoolExecutor(limits.threads) as pool:
+        kept = pool.map(
+            lambda path: time.monotonic() > until or may_hold(Path(path), wanted), source.paths
+        )
+        return source._replace(
+            paths=[path for path, keep in zip(source.paths, kept, strict=True) if keep]
+        )
 
 
 def _matches_many(

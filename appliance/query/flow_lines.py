@@ -91,6 +91,6 @@ class FlowLines:
         with open_connection(_LIMITS, is_own=False) as connection:
             source = Source([], list(rows))
             table = statement_relation(
-                connection, source, statement, options=False
+                connection, source, statement, options=False, limits=_LIMITS
             ).to_arrow_table()
         return json_octets(with_number_names(table)).split(b"\n")[:-1]

@@ -61,10 +61,16 @@ class NfdumpFiles:
         self._socket.close()
         return self._nfcapd.stop()
 
-    def seconds(self, arguments: Sequence[str], tries: int) -> float:
-        """Return how long nfdump takes over everything, the median of some tries."""
-        took = []
-        for _ in range(tries):
+    def seconds(self, arguments: Sequence[str], tries: int, enough: float) -> float:
+        """Return how long nfdump takes over everything, the median of some tries.
+
+        Parameters
+        ----------
+        enough
+            It is not asked again after so many seconds.
+        """
+        took: list[float] = []
+        while len(took) < tries and sum(took) < enough:
             began = time.monotonic()
             command = ["nfdump", "-q", "-R", str(self._data), *arguments]
             subprocess.run(command, check=True, capture_output=True)

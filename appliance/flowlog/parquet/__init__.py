@@ -18,7 +18,7 @@ cost 50 to 100 ms.
 What is by hand has Bloom filters of addresses (`bloom`), the others have none.
 
 `files` reads and writes files, `encoding` chooses how a column is written, `chunks` writes its
-pages, `thrift` the headers.
+pages, `thrift` the headers, and `seeking` tells what files may hold of a long list.
 """
 
 from appliance.flowlog.parquet.files import ParquetFile, ParquetWriter

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from appliance.flowlog.conditions import Condition
+from appliance.flowlog.conditions import Condition, LongList
 from appliance.flows import COLUMN
 from appliance.query.language.dialects import bounds_within, has_absent, networks_by_length
 from appliance.query.language.names import FilterNames
@@ -85,8 +85,14 @@ def filter_conditions(tree: Filter) -> tuple[Condition, ...]:
         for column in inner.columns:
             values = []  # both sides have the same parameters
             sides.append(_side(inner, column, values))
-        return (Condition(tuple(sides), tuple(values), negated, tree),)
+        return (Condition(tuple(sides), tuple(values), negated, tree, _long_list(tree)),)
     return (Condition((_sql(inner, values),), tuple(values), negated, tree),)
+
+
+def _long_list(tree: Filter) -> LongList | None:
+    if isinstance(tree, InNetworks) and len(tree.networks) > _FEW_NETWORKS:
+        return LongList(tree.columns, tree.networks)
+    return None
 
 
 def _sql(tree: Filter, values: list[Any]) -> str:
