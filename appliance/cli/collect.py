@@ -49,6 +49,8 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
             log.warning("collector configuration: %s", text)
         order = FeedOrder(url, table) if url else None
         filler = filler_of(started.collector_parts(), started.open_feed, listen, order)
+        # A copy would have the terminal that is let go later.
+        loader = loader_child(started.settings, starts_as_copy=has_started is None)
 
         def children() -> list[Child]:
             # `appliance run` says it itself, and more.
@@ -57,6 +59,8 @@ def command(app: App, listen: tuple[ListenAddress, ...], url: str | None, table:
             notify(READY)
             if has_started is not None:
                 has_started()
-            return [loader_child(started.settings), *poller_children(started)]
+            return [loader, *poller_children(started)]
 
-        work(filler, children)
+        # Copied with the modules that both need, without the collector's threads and sockets.
+        with loader.prepared():
+            work(filler, children)

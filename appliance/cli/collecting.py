@@ -70,9 +70,10 @@ def feed_options(command: Callable[..., None]) -> Callable[..., None]:
     return url(table(command))
 
 
-def loader_child(settings: Settings) -> Child:
+def loader_child(settings: Settings, *, starts_as_copy: bool) -> Child:
     """Return the loader beside a collector."""
-    return Child("loader", [*configuration_arguments(settings), "loader"])
+    arguments = [*configuration_arguments(settings), "loader"]
+    return Child("loader", arguments, starts_as_copy=starts_as_copy)
 
 
 def poller_children(app: App) -> list[Child]:

@@ -6,12 +6,18 @@ import contextlib
 import logging
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from appliance.errors import StartupError
 from appliance.processes.notification import VARIABLE, NotificationListener
 from appliance.processes.parent import environment_of_child
-from appliance.processes.starting import Process, command_line, start_copy, start_process
+from appliance.processes.starting import (
+    Copy,
+    Process,
+    command_line,
+    prepare_copy,
+    start_process,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +53,7 @@ class Child:
         self.exit_code, self.problem = 0, ""
         self._arguments, self._starts_as_copy = list(arguments), starts_as_copy
         self._process: Process | None = None
+        self._prepared: Copy | None = None
         self._listener: NotificationListener | None = None
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._started_at, self._start_at = 0.0, 0.0
@@ -67,14 +74,29 @@ class Child:
         if self.has_failed:
             raise StartupError(self.problem)
 
+    @contextlib.contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Copy this process now for a `start` in the body, which may have threads by then."""
+        self._prepare()
+        try:
+            yield
+        finally:
+            self.stop()
+
+    def _prepare(self) -> None:
+        if self._starts_as_copy:
+            self._prepared, self._starts_as_copy = prepare_copy(self._arguments), False
+
     def start(self) -> None:
         """Start the process; signals from the terminal are left to the parent."""
         self._started_at = time.monotonic()
         self._listener = NotificationListener()
         environment = environment_of_child() | {VARIABLE: self._listener.address}
-        as_copy, self._starts_as_copy = self._starts_as_copy, False
-        if as_copy:
-            self._process = start_copy(self._arguments, environment)
+        self._prepare()
+        copy, self._prepared = self._prepared, None
+        if copy is not None:
+            copy.begin(environment)
+            self._process = copy
         else:
             self._process = start_process(command_line(self._arguments), environment)
 
@@ -98,7 +120,7 @@ class Child:
 
     def stop(self) -> None:
         """Ask the process to stop, and make it when it does not."""
-        process, self._process = self._process, None
+        process, self._process, self._prepared = self._process or self._prepared, None, None
         if process is not None:
             if self._listener is not None:
                 self._listener.hear(0)  # It waits for room when too much lies here.

@@ -31,6 +31,30 @@ HEAVY = """
 print(*sorted({"duckdb", "lark", "pymysql", "cryptography", "asyncio", "markdown_it", "pyarrow",
 "numpy.random", "smtplib"} & set(sys.modules)))
 """
+PREPARED = """
+import gc, os, sys, threading
+from pathlib import Path
+from appliance.processes.starting import prepare_copy
+{before}
+copy = prepare_copy(["--version"])
+{after}
+"""
+WITH_THREAD = """
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+copy.begin(os.environ)
+print("ended with", copy.wait(60))
+"""
+WITH_GARBAGE = """
+def private():
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) // 1024
+before = private()
+assert before < 20, before
+gc.collect()
+print(private() - before)
+copy.begin(os.environ)
+copy.wait(60)
+"""
 TALKATIVE = """
 import signal, threading
 from appliance.processes.notification import ALIVE, notify
@@ -79,25 +103,55 @@ def test_copy_when_it_ends_then_as_a_new_interpreter_would() -> None:
     done = copy(["--version"])
     version, ended = done.stdout.splitlines()
     assert version.startswith("netflow-appliance, version")
-    assert ended == "ended with 0 _Copy"
+    assert ended == "ended with 0 Copy"
 
 
 def test_copy_when_the_command_is_wrong_then_its_sentence_and_exit_code() -> None:
     done = copy(["no-such-command"])
-    assert done.stdout == "ended with 2 _Copy\n"
+    assert done.stdout == "ended with 2 Copy\n"
     assert "no such command: no-such-command" in done.stderr
 
 
 def test_copy_when_nobody_catches_an_error_then_traceback_and_one() -> None:
     before = "import appliance.cli.options as options; options.run_command_line = None"
     done = copy(["--version"], before)
-    assert done.stdout == "ended with 1 _Copy\n"
+    assert done.stdout == "ended with 1 Copy\n"
     assert "TypeError" in done.stderr
 
 
 def test_copy_when_there_are_other_threads_then_a_new_interpreter() -> None:
     before = "threading.Thread(target=threading.Event().wait, daemon=True).start()"
     assert copy(["--version"], before).stdout.endswith("ended with 0 Popen\n")
+
+
+def prepared(after: str, before: str = "") -> list[str]:
+    program = PREPARED.format(before=before, after=after)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert not done.stderr
+    return done.stdout.splitlines()
+
+
+def test_copy_when_prepared_before_threads_then_it_begins_with_them() -> None:
+    version, ended = prepared(WITH_THREAD)
+    assert version.startswith("netflow-appliance, version")
+    assert ended == "ended with 0"
+
+
+def test_copy_when_arrow_is_loaded_then_it_is_a_copy_all_the_same() -> None:
+    before = "os.environ['OPENBLAS_NUM_THREADS'] = '1'; import pyarrow"
+    assert prepared(WITH_THREAD, before)[-1] == "ended with 0"
+
+
+def test_copy_when_its_starter_ends_first_then_it_ends_without_a_word() -> None:
+    # The pipe of the output ends with the last who has it.
+    assert prepared("print(os.getpid() != copy.pid)") == ["True"]
+
+
+def test_copy_when_garbage_is_searched_for_then_its_memory_is_still_shared() -> None:
+    before = "many = [[] for _ in range(1_000_000)]"
+    megabytes, _version = prepared(WITH_GARBAGE, before)
+    assert int(megabytes) < 5
 
 
 def test_copy_when_a_plugin_of_others_is_installed_then_a_new_interpreter() -> None:
@@ -107,12 +161,12 @@ def test_copy_when_a_plugin_of_others_is_installed_then_a_new_interpreter() -> N
 
 def test_copy_when_ends_of_children_are_ignored_then_waiting_for_it_ends() -> None:
     before = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
-    assert copy(["no-such-command"], before).stdout == "ended with 0 _Copy\n"
+    assert copy(["no-such-command"], before).stdout == "ended with 0 Copy\n"
 
 
 def test_copy_when_output_is_closed_then_it_starts_all_the_same() -> None:
     done = copy(["--version"], "out, sys.stdout = sys.stdout, None", "sys.stdout = out")
-    assert done.stdout == "ended with 0 _Copy\n"
+    assert done.stdout == "ended with 0 Copy\n"
 
 
 def test_copy_when_killed_then_the_signal_is_told(tmp_path: Path) -> None:
@@ -121,7 +175,7 @@ def test_copy_when_killed_then_the_signal_is_told(tmp_path: Path) -> None:
         "try: process.wait(0.2)\nexcept subprocess.TimeoutExpired: print('runs')\nprocess.kill()"
     )
     done = copy(["-confPath", f"{tmp_path}/", "loader"], after=after)
-    assert done.stdout == "runs\nended with -9 _Copy\n"
+    assert done.stdout == "runs\nended with -9 Copy\n"
 
 
 @pytest.fixture
@@ -145,6 +199,11 @@ def test_run_when_started_then_lists_of_processes_name_its_children(run: Running
     collect, serve = children_of(run)
     assert collect[:4] == ["appliance", "-confPath", f"{run.conf}/", "collect"]
     assert serve[:4] == ["appliance", "-confPath", f"{run.conf}/", "serve"]
+
+
+def test_run_when_started_then_its_loader_is_a_copy_of_the_collector(run: RunningCollector) -> None:
+    (loader,) = psutil.Process(run.status()["pid"]).children()
+    assert loader.cmdline()[:4] == ["appliance", "-confPath", f"{run.conf}/", "loader"]
 
 
 def test_run_when_the_collector_ended_then_it_is_a_new_interpreter(run: RunningCollector) -> None:
