@@ -187,32 +187,52 @@ int64_t draw(struct draw_call *call)
     return row;
 }
 
-#define COPY(type)                                                                                 \
+#define COPY(type, low_type)                                                                       \
     do {                                                                                           \
         const type *from = (const type *)(uintptr_t)sources[column];                               \
-        type *to = (type *)(uintptr_t)targets[column];                                             \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            to[slots[i]] = from[rows[i]];                                                          \
+        low_type *to = (low_type *)(uintptr_t)targets[column];                                     \
+        type shared = (type)common[column], differs = 0;                                           \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            type value = from[rows[i]];                                                            \
+            differs |= value ^ shared;                                                             \
+            to[slots[i]] = (low_type)value;                                                        \
+        }                                                                                          \
+        differing[column] = differs;                                                               \
     } while (0)
 
-/* Copy rows of some columns, given by their addresses and octets a value, to slots of others. */
-void copy_rows(const uint64_t *sources, const uint64_t *targets, const int64_t *widths,
+#define COMPARE(type)                                                                              \
+    do {                                                                                           \
+        const type *from = (const type *)(uintptr_t)sources[column];                               \
+        type shared = (type)common[column], differs = 0;                                           \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            differs |= from[rows[i]] ^ shared;                                                     \
+        differing[column] = differs;                                                               \
+    } while (0)
+
+/* Copy rows of some columns, given by their addresses and octets a value, to slots of others, which
+   have the low octets only, or none. `differing` are the bits of each column in which a value is
+   not what all have in common: where these are more than are kept, the column is to be copied
+   again with room for them. */
+void copy_rows(const uint64_t *sources, const int64_t *widths, const uint64_t *targets,
+               const int64_t *low_widths, const uint64_t *common, uint64_t *differing,
                int64_t n_columns, const int64_t *rows, const int64_t *slots, int64_t n)
 {
     for (int64_t column = 0; column < n_columns; column++) {
-        switch (widths[column]) {
-        case 1:
-            COPY(uint8_t);
-            break;
-        case 2:
-            COPY(uint16_t);
-            break;
-        case 4:
-            COPY(uint32_t);
-            break;
-        case 8:
-            COPY(uint64_t);
-            break;
+        switch (widths[column] * 16 + low_widths[column]) {
+        case 0x10: COMPARE(uint8_t); break;
+        case 0x20: COMPARE(uint16_t); break;
+        case 0x40: COMPARE(uint32_t); break;
+        case 0x80: COMPARE(uint64_t); break;
+        case 0x11: COPY(uint8_t, uint8_t); break;
+        case 0x21: COPY(uint16_t, uint8_t); break;
+        case 0x22: COPY(uint16_t, uint16_t); break;
+        case 0x41: COPY(uint32_t, uint8_t); break;
+        case 0x42: COPY(uint32_t, uint16_t); break;
+        case 0x44: COPY(uint32_t, uint32_t); break;
+        case 0x81: COPY(uint64_t, uint8_t); break;
+        case 0x82: COPY(uint64_t, uint16_t); break;
+        case 0x84: COPY(uint64_t, uint32_t); break;
+        case 0x88: COPY(uint64_t, uint64_t); break;
         }
     }
 }

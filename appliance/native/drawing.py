@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable, Mapping
 from ctypes import POINTER, c_int64, c_uint64
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +53,8 @@ _DRAW = kernel("draw", c_int64, POINTER(_Call))
 _COPY_ROWS = kernel(
     "copy_rows",
     None,
-    *(array_of("u8"), c_uint64, c_uint64, c_int64, c_uint64, c_uint64, c_int64),
+    *(array_of("u8"), c_uint64, c_uint64, c_uint64, c_uint64, c_uint64, c_int64),
+    *(c_uint64, c_uint64, c_int64),
 )
 
 
@@ -180,24 +181,60 @@ class Drawing:
             call.rows, call.priorities, call.found = (each.ctypes.data for each in found)
 
 
+class Target(Protocol):
+    """Where numbers of a column are copied to.
+
+    Attributes
+    ----------
+    dtype
+        Of the numbers.
+    common
+        The bits that they have in common, above those of `low`.
+    low
+        The low octets of each slot, contiguous; None: all numbers are `common`.
+    """
+
+    dtype: np.dtype[Any]
+    common: int | None
+    low: AnyArray | None
+
+
 class Copying:
     """Copies rows of some columns to slots of others.
 
     Parameters
     ----------
     targets
-        Contiguous numpy arrays by column.
+        By column.
     """
 
-    def __init__(self, targets: Mapping[str, AnyArray]) -> None:
+    def __init__(self, targets: Mapping[str, Target]) -> None:
         self.names = tuple(targets)
-        self._targets = list(targets.values())
-        self._types = [pa.from_numpy_dtype(target.dtype) for target in self._targets]
-        self._addresses = np.array([target.ctypes.data for target in self._targets], np.uint64)
-        self._widths = np.array([target.itemsize for target in self._targets], np.int64)
-        self._addresses_at, self._widths_at = self._addresses.ctypes.data, self._widths.ctypes.data
+        kept = list(targets.values())
+        self._low = low = [target.low for target in kept]
+        self._octets = [target.dtype.itemsize for target in kept]
+        self._types = [pa.from_numpy_dtype(target.dtype) for target in kept]
+        low_octets = [0 if each is None else each.itemsize for each in low]
+        self._arrays = (
+            np.array(self._octets, np.int64),
+            np.array([0 if each is None else each.ctypes.data for each in low], np.uint64),
+            np.array(low_octets, np.int64),
+            np.array([target.common for target in kept], np.uint64),
+            np.zeros(len(kept), np.uint64),
+        )
+        self._addresses = [array.ctypes.data for array in self._arrays]
+        self._differing = self._arrays[-1]
+        self._too_many = np.array(
+            [(1 << 64) - (1 << 8 * n) if n < 8 else 0 for n in low_octets], np.uint64
+        )
 
-    def copy(self, sources: Iterable[Any], places: AnyArray, slots: AnyArray) -> None:
+    def is_to(self, targets: Mapping[str, Target]) -> bool:
+        """Tell whether these are the columns, and where they are now."""
+        return self.names == tuple(targets) and all(
+            target.low is low for target, low in zip(targets.values(), self._low, strict=True)
+        )
+
+    def copy(self, sources: Iterable[Any], places: AnyArray, slots: AnyArray) -> dict[str, int]:
         """Copy.
 
         Parameters
@@ -206,19 +243,26 @@ class Copying:
             Arrow arrays without nulls, of the columns in their order.
         places, slots
             int64: from where, and to where.
+
+        Returns
+        -------
+        dict
+            By column whose low octets do not hold its numbers: the bits in which these differ from
+            what is common. Such columns are to be copied again, to others.
         """
         if not places.dtype == slots.dtype == np.int64 or len(places) != len(slots):
             raise ValueError(f"{len(places)} places for {len(slots)} slots")
         lent = list(map(lent_array, sources, self._types))
         addresses = [
-            address_of(array, target.itemsize)
-            for array, target in zip(lent, self._targets, strict=True)
+            address_of(array, octets) for array, octets in zip(lent, self._octets, strict=True)
         ]
         _COPY_ROWS(
             np.array(addresses, np.uint64),
-            *(self._addresses_at, self._widths_at, len(lent)),
+            *(*self._addresses, len(lent)),
             *(places.ctypes.data, slots.ctypes.data, len(places)),
         )
+        misfits = np.flatnonzero(self._differing & self._too_many).tolist()
+        return {self.names[column]: int(self._differing[column]) for column in misfits}
 
 
 def lent_array(array: Any, wanted: Any) -> Any:

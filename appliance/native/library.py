@@ -19,7 +19,7 @@ PATH = Path(__file__).with_name("kernels.so")
 SWITCH = "APPLIANCE_NATIVE"
 """Environment variable; 0 leaves the library out."""
 
-INTERFACE = 4
+INTERFACE = 5
 """Of `kernels_interface()`: another number is a library of other sources."""
 
 HASH_SEED = secrets.randbits(64)

@@ -72,7 +72,7 @@ class PeriodSample:
         self._rows, self._free = KeptRows(capacity), np.arange(capacity)
         # Of each slot; a free one has the priority 0, and any code.
         self._priorities: AnyArray = np.zeros(capacity)
-        self._codes: AnyArray = np.zeros(capacity, np.int64)
+        self._codes: AnyArray = np.zeros(capacity, np.int32)
 
     def add(self, rows: Rows, places: Places, seed: int) -> None:
         """Draw from further rows; what is kept of them is copied.
@@ -183,7 +183,7 @@ class PeriodSample:
         self._rows.grow(capacity + more)
         self._free = np.concatenate((self._free, np.arange(capacity, capacity + more)))
         self._priorities = np.append(self._priorities, np.zeros(more))
-        self._codes = np.append(self._codes, np.zeros(more, np.int64))
+        self._codes = np.append(self._codes, np.zeros(more, np.int32))
 
 
 def _with_weights(kept: Any, thresholds: AnyArray) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from appliance.flowlog.samples import kept
 from appliance.flowlog.samples.kept import KeptRows
 from appliance.flowlog.schema import Rows, arrow_type
-from appliance.flows import octets_column
+from appliance.flows import COLUMN, octets_column
 from appliance.native import library
 
 OCTETS = octets_column(0, 33)
@@ -75,6 +76,28 @@ def test_rows_when_put_to_slots_that_are_used_again_then_as_they_were(
     assert found == [expected[slot] for slot in sorted(expected)]
 
 
+@pytest.mark.parametrize("is_native", [False, True])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("octet_delta_count", [0x1234, 0x1200, 0x9234, 0x7_1234, 0x1234, 1 << 40, 0, 2**64 - 1]),
+        ("flow_start_milliseconds", [1 << 40, (1 << 40) + 7, (1 << 40) - 300, -1, 0]),
+        ("sampling_rate", [1.0, 1.0, 512.0, -0.0, 1e300]),
+        ("source_transport_port", [443, 442, 8080, 443]),
+    ],
+)
+def test_rows_when_numbers_differ_more_and_more_then_all_as_they_were(
+    name: str, values: list[float], is_native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_native and not library.IS_AVAILABLE:
+        pytest.skip("no C compiler was at hand")
+    monkeypatch.setattr(kept.library, "IS_AVAILABLE", is_native)
+    rows, array = KeptRows(len(values)), pa.array(values, arrow_type(name))
+    for slot in range(len(values)):
+        rows.put(Rows(len(values), {name: array}), np.array([slot]), np.array([slot]))
+    assert rows.take(np.arange(len(values)))[name] == array
+
+
 def test_rows_when_a_file_has_another_type_then_the_same_numbers() -> None:
     rows = KeptRows(2)
     for slot, of_type in enumerate((pa.uint64(), pa.uint16())):
@@ -90,3 +113,36 @@ def test_rows_when_a_column_is_of_a_plugin_that_is_gone_then_left_out() -> None:
     rows.put(piece, np.zeros(1, np.int64), np.zeros(1, np.int64))
     taken = rows.take(np.zeros(1, np.int64))
     assert {name: array.to_pylist() for name, array in taken.items()} == {"octet_delta_count": [7]}
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+def test_rows_when_they_are_of_one_hour_and_of_ipv4_then_few_octets_each(
+    is_native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_native and not library.IS_AVAILABLE:
+        pytest.skip("no C compiler was at hand")
+    monkeypatch.setattr(kept.library, "IS_AVAILABLE", is_native)
+    n, random = 50_000, np.random.default_rng(1)
+    columns = {
+        "flow_start_milliseconds": 1_700_000_000_000 + random.integers(0, 3_600_000, n),
+        "source_address_lo": (0xFFFF << 32) + random.integers(0, 1 << 32, n),
+        "source_address_hi": np.zeros(n),
+        "octet_delta_count": random.integers(0, 1 << 32, n),
+        "packet_delta_count": random.integers(0, 1 << 16, n),
+        "sampling_rate": np.full(n, 512.0),
+    }
+    arrays = {name: pa.array(v.astype(COLUMN[name].dtype)) for name, v in columns.items()}
+    arrays["vlan_id"] = pa.array([None] * (n - 1) + [3], pa.uint16())
+    tracemalloc.start()
+    try:
+        rows = KeptRows(n)
+        for start in range(0, n, 1000):
+            places = np.arange(start, start + 1000)
+            rows.put(Rows(n, arrays), places, places)
+        octets = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    # Three times four, two, and one for what is null.
+    assert octets < 16 * n
+    taken = rows.take(np.arange(n))
+    assert taken == arrays
