@@ -41,6 +41,10 @@ class StartupError(ApplianceError):
     exit_code = 2
 
 
+class AddressBusyError(StartupError):
+    """Another program listens where a server is to."""
+
+
 class CaptureError(ApplianceError):
     """A capture file cannot be read."""
 

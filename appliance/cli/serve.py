@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _WATCH_SECONDS = 1.0
 _PAUSE_SECONDS = 10.0
+_FORMER_SECONDS = 3.0
+"""So long the API of a `run` that was killed may take to see that, and to end."""
 
 
 @click.command("serve")
@@ -46,10 +48,12 @@ def command(app: App, until_parent_ends: bool, web_host: str | None) -> int:
     start_logging(app.settings)
     app = with_web_host(app, web_host)
     with shared_api_lock(app.settings):
-        return _start_and_serve(app, parent_watch() if until_parent_ends else lambda: True)
+        if until_parent_ends:
+            return _start_and_serve(app, parent_watch(), patience=_FORMER_SECONDS)
+        return _start_and_serve(app, lambda: True)
 
 
-def _start_and_serve(app: App, parent_lives: Callable[[], bool]) -> int:
+def _start_and_serve(app: App, parent_lives: Callable[[], bool], patience: float = 0.0) -> int:
     from appliance.web.service import build_web_service
 
     secret_or_new(secret_path(app.settings))
@@ -61,7 +65,7 @@ def _start_and_serve(app: App, parent_lives: Callable[[], bool]) -> int:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    service.start()
+    service.start(patience)
     try:
         return _serve(service, app, stopping, parent_lives)
     finally:

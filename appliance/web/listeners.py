@@ -8,7 +8,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import SettingsError, StartupError
+from appliance.errors import AddressBusyError, SettingsError, StartupError
 from appliance.settings.file import Settings
 from appliance.settings.server_addresses import ServerAddress, UnixAddress
 from appliance.web.api_server import ApiServerConfig, TlsFiles
@@ -103,8 +103,10 @@ def bound_socket(listener: Listener) -> socket.socket:
 
     Raises
     ------
+    AddressBusyError
+        Another program listens there.
     StartupError
-        The address is busy, foreign or forbidden.
+        The address is foreign or forbidden.
     """
     sock = socket.socket(_family(listener.address))
     try:
@@ -112,9 +114,9 @@ def bound_socket(listener: Listener) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise StartupError(
-            f"cannot listen on {listener.address}: {_reason(listener, error)}"
-        ) from (None)
+        kind = AddressBusyError if error.errno == errno.EADDRINUSE else StartupError
+        reason = _reason(listener, error)
+        raise kind(f"cannot listen on {listener.address}: {reason}") from None
     sock.setblocking(False)
     return sock
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from appliance.contracts import AccountStore, FlowStore
+from appliance.errors import AddressBusyError
 from appliance.processes.supervision import supervisor_of
 from appliance.settings.file import Settings
 from appliance.web.api_server import ApiServerConfig, configuration_folder, read_api_server
@@ -21,6 +22,8 @@ from appliance.web.times import local_zone
 
 log = logging.getLogger(__name__)
 
+_PAUSE_SECONDS = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class WebService:
@@ -31,8 +34,13 @@ class WebService:
     accounts: StoreAccess[AccountStore]
     api: ApiServerConfig
 
-    def start(self) -> None:
+    def start(self, patience: float = 0.0) -> None:
         """Bind and answer.
+
+        Parameters
+        ----------
+        patience
+            So many seconds a busy address may become free.
 
         Raises
         ------
@@ -41,7 +49,15 @@ class WebService:
         """
         for warning in self.api.warnings:
             log.warning("%s", warning)
-        self.server.start()
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self.server.start()
+                break
+            except AddressBusyError:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
         for url in self.server.urls:
             log.info("the API answers at %s", url)
 

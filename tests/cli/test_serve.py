@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -119,6 +120,23 @@ def test_serve_when_a_port_is_busy_then_one_sentence_and_exit_2(folder):
         f"appliance: cannot listen on 127.0.0.1:{port}: the port is used by another program,"
         " stop it or change listen.port of api_server.yml\n"
     )
+
+
+def test_serve_when_the_api_of_a_killed_run_still_ends_then_waits_for_its_port(folder):
+    taken = socket.create_server(("127.0.0.1", 0))
+    made = folder()
+    port = taken.getsockname()[1]
+    (made / "api_server.yml").write_text(f"listen: {{address: 127.0.0.1, port: {port}}}\n")
+    arguments = command(made, "serve", "--until-parent-ends")
+    with taken:
+        ran = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert ran.returncode == 2
+        assert "is used by another program" in ran.stderr
+        threading.Timer(2.5, taken.close).start()
+        with started(made, "--until-parent-ends") as (process, urls):
+            assert f"http://127.0.0.1:{port}/" in urls
+            process.send_signal(signal.SIGINT)
+            assert process.wait(SECONDS) == 0
 
 
 def test_restore_when_an_api_runs_then_refused_until_it_is_gone(folder, tmp_path):
